@@ -1,0 +1,35 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint types clean help install
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# torch is named exactly and first, so that pip takes its CPU build wherever one is offered.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## make the virtual environment
+
+demo: install  ## export, serve, train a fleet with and without FedReLa, and report (about 3 minutes)
+	$(BIN)/python -m examples.demo
+
+lint: install  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## mypy, strict on core
+	$(BIN)/mypy
+
+test: install lint types  ## linter, type checker and every test
+	$(BIN)/python -m pytest
+
+clean:  ## remove the virtual environment and everything a run wrote
+	rm -rf $(VENV) runs build dist *.egg-info

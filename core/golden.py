@@ -1,0 +1,146 @@
+"""Golden steps: fixed inputs, made from streams, on which every runtime must give the recorded outputs.
+
+An exporter runs them in eager PyTorch and records the outputs; a device runs them once per program and runtime before
+it trains. The inputs depend only on the manifest, never on the model's real weights. May import numpy and `core`.
+
+Let u be the uniforms of `derive(b"fedrela golden", seed, program, step, name)` for the tensor's shape, with B the
+golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left to right):
+
+    parameter, anchor   two or more dimensions: u * (2 b) - b with b = float32(sqrt(3 / product of shape[1:]));
+                        else u + 0.5.      step is 0: they are made once, and carried from step to step
+    buffer              u + 0.5            likewise
+    optimizer           0                  likewise
+    x                   uint8: floor(u * 256); other integers: floor(u * token_limit); floats: u * 2 - 1
+    y, labels           floor(u * C);      labels: floor(u * u * C)
+    weight              1, but 0 for the last example
+    hyperparameter      the manifest's default; lr: 0.05
+    random, uniforms    u;                 uniforms: u * 0.1
+    class_prior         (u + 0.1) / sum(u + 0.1)
+    probabilities       (u + 0.01) / its row's sum
+    threshold_percent   20
+
+Outputs are recorded as `<program>.<step>.<output>`, flattened and, where larger than 512 elements, only the elements
+floor(i * size / 512) for i in 0..511.
+
+    >>> sample(np.arange(2048, dtype=np.float32))[:3]
+    array([0., 4., 8.], dtype=float32)
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import streams
+from core.bundle import Manifest, Program, ProgramInput
+from core.errors import VerificationFailed
+from core.tensors import Array
+
+SAMPLE = 512
+LEARNING_RATE = 0.05
+THRESHOLD_PERCENT = 20.0
+CARRIED = ("parameter", "buffer", "optimizer")
+
+Run = Callable[[dict[str, Array]], Mapping[str, Array]]
+
+
+def inputs(manifest: Manifest, program: str, step: int) -> dict[str, Array]:
+    """The inputs of one golden step, by name. For steps after the first, the carried state is to be replaced."""
+    definition: Program = getattr(manifest, program)
+    return {item.name: _make(manifest, program, step, item) for item in definition.inputs}
+
+
+def sample(array: Array) -> Array:
+    """The recorded elements of an output, shape (at most 512,)."""
+    flat = np.asarray(array).reshape(-1)
+    if flat.size <= SAMPLE:
+        return flat
+    return flat[np.arange(SAMPLE, dtype=np.int64) * flat.size // SAMPLE]
+
+
+def run(manifest: Manifest, train_step: Run, predict: Run, relabel: Run) -> dict[str, Array]:
+    """Run every golden step through the three programs; the sampled outputs by recorded name."""
+    recorded: dict[str, Array] = {}
+    carried: dict[str, Array] = {}
+    for step in range(manifest.golden.steps):
+        outputs = train_step(inputs(manifest, "train_step", step) | carried)
+        carried = {item.name: outputs["new." + item.name] for item in manifest.train_step.role(*CARRIED)}
+        recorded |= {f"train_step.{step}.{name}": sample(value) for name, value in outputs.items()}
+    for program, call in (("predict", predict), ("relabel", relabel)):
+        outputs = call(inputs(manifest, program, 0))
+        recorded |= {f"{program}.0.{name}": sample(value) for name, value in outputs.items()}
+    return recorded
+
+
+def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
+    """Relative error of each recorded output: state by its change, so that a wrong gradient can't hide in a weight."""
+    result = {}
+    for name, want in expected.items():
+        program, step, output = name.split(".", 2)
+        before: Array | float = 0.0
+        if output.startswith("new."):
+            previous = f"{program}.{int(step) - 1}.{output}"
+            start = inputs(manifest, program, 0).get(output.removeprefix("new.")) if step == "0" else expected[previous]
+            before = sample(np.asarray(start))
+        result[name] = relative_error(want, actual[name], before)
+    return result
+
+
+def relative_error(expected: Array, actual: Array, before: Array | float = 0.0) -> float:
+    """max |actual - expected| / (max |expected - before| + 0.01 max |expected|); infinite for a NaN or another shape."""
+    if expected.shape != actual.shape:
+        return float("inf")
+    want, got = expected.astype(np.float64), actual.astype(np.float64)
+    if not np.isfinite(got).all():
+        return float("inf")
+    scale = np.abs(want - before).max(initial=0.0) + 0.01 * np.abs(want).max(initial=0.0)
+    return float(np.abs(got - want).max(initial=0.0) / max(float(scale), 1e-12))
+
+
+def check(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
+    """The errors; raises VerificationFailed naming the first output beyond the manifest's tolerance."""
+    found = errors(manifest, expected, actual)
+    for name, error in found.items():
+        if not error <= manifest.golden.tolerance:
+            raise VerificationFailed(
+                f"golden output {name} is off by {error:.2g} (allowed: {manifest.golden.tolerance:.0e})",
+                remedy="do not train with this program on this runtime; update the runtime or export again",
+            )
+    return found
+
+
+def _make(manifest: Manifest, program: str, step: int, item: ProgramInput) -> Array:
+    golden = manifest.golden
+    sizes = {"B": golden.batch, "N": 4 * golden.batch}
+    shape = tuple(sizes[d] if isinstance(d, str) else d for d in item.shape)
+    origin = 0 if item.role in (*CARRIED, "anchor") else step
+    u = streams.uniforms(streams.derive(b"fedrela golden", golden.seed, program, origin, item.name), shape)
+    return np.asarray(_value(manifest, item, u)).astype(item.dtype)
+
+
+def _value(manifest: Manifest, item: ProgramInput, u: NDArray[np.float32]) -> Array | float:
+    """The rule of the table above for one input."""
+    if item.role in ("parameter", "anchor"):
+        bound = np.float32(np.sqrt(3 / np.prod(u.shape[1:]))) if u.ndim > 1 else None
+        return u + np.float32(0.5) if bound is None else u * (2 * bound) - bound
+    if item.role == "x":
+        limit = {"uint8": 256, "float32": 0}.get(item.dtype, manifest.golden.token_limit)
+        return np.floor(u * np.float32(limit)) if limit else u * np.float32(2) - np.float32(1)
+    if item.role == "weight":
+        return np.where(np.arange(len(u)) == len(u) - 1, 0, 1)
+    if item.role == "hyperparameter":
+        return LEARNING_RATE if item.name == "lr" else (manifest.hyperparameters or {}).get(item.name, 0.0)
+    if item.role in ("class_prior", "probabilities"):
+        positive = u + np.float32(0.1 if item.role == "class_prior" else 0.01)
+        return positive / positive.sum(axis=-1, keepdims=True, dtype=np.float32)
+    classes = np.float32(manifest.classes)
+    rules: dict[str, Array | float] = {
+        "buffer": u + np.float32(0.5),
+        "optimizer": np.zeros_like(u),
+        "y": np.floor(u * classes),
+        "labels": np.floor(u * u * classes),
+        "random": u,
+        "uniforms": u * np.float32(0.1),
+        "threshold_percent": THRESHOLD_PERCENT,
+    }
+    return rules[item.role]

@@ -1,0 +1,136 @@
+"""Plain dicts (from TOML or JSON) into frozen dataclasses, refusing whatever is not exactly right.
+
+An unknown key, a missing key, a wrong type, a non-finite number or a duplicate JSON key is an error that names the
+dotted path. Nothing is coerced but a whole number where a float is wanted. May import `core.errors`.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Point:
+    ...     x: float
+    ...     y: float = 0.0
+    >>> build(Point, {"x": 1}, InvalidMessage)
+    Point(x=1.0, y=0.0)
+"""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from core.errors import InvalidInput, InvalidMessage
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "") -> T:
+    """Make the dataclass `cls` from the mapping `data`; raise `error` naming the path of the first fault."""
+    if not isinstance(data, Mapping):
+        raise error(f"{path or 'the document'} is {_name(data)}", remedy="make it a table of named values")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = [key for key in data if key not in fields]
+    if unknown:
+        raise error(
+            f"unknown key {_join(path, str(unknown[0]))!r}", remedy=f"known keys here: {', '.join(sorted(fields))}"
+        )
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], error, _join(path, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise error(f"key {_join(path, name)!r} is missing", remedy="add it")
+    return cls(**values)
+
+
+def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = InvalidMessage) -> T:
+    """Parse JSON and `build`. Duplicate keys and NaN or Infinity are refused."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) != len(keys):
+            raise error("a JSON object holds the same key twice", remedy="send each key once")
+        return dict(pairs)
+
+    def refuse(literal: str) -> float:
+        raise error(f"the JSON holds {literal}", remedy="send finite numbers only")
+
+    try:
+        data = json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise error(f"the body is not JSON ({fault})", remedy="send one UTF-8 JSON object") from fault
+    return build(cls, data, error)
+
+
+def to_json(value: Any) -> bytes:
+    """The canonical JSON of a dataclass: sorted keys, no spaces, UTF-8. Equal values give equal bytes."""
+    return json.dumps(
+        dataclasses.asdict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def _value(hint: Any, value: Any, error: type[InvalidInput], path: str) -> Any:
+    """Check one value against its type hint; return it, as the tuple or dataclass that the hint asks for."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _union(arguments, value, error, path)
+    if origin is typing.Literal:
+        if value in arguments and type(value) in {type(option) for option in arguments}:
+            return value
+        raise error(f"{path} is {value!r}", remedy=f"choose one of {', '.join(map(repr, arguments))}")
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise error(f"{path} is {_name(value)}", remedy="make it a list")
+        return tuple(_value(arguments[0], item, error, f"{path}[{index}]") for index, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise error(f"{path} is {_name(value)}", remedy="make it a table of named values")
+        return {key: _value(arguments[1], item, error, _join(path, key)) for key, item in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, error, path)
+    return _scalar(hint, value, error, path)
+
+
+def _union(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str) -> Any:
+    """The first option that fits, a whole number staying whole where both int and float do."""
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if option is type(value):
+            return _value(option, value, error, path)
+    faults = []
+    for option in options:
+        if option is not type(None):
+            try:
+                return _value(option, value, error, path)
+            except error as fault:
+                faults.append(fault)
+    raise faults[-1]
+
+
+def _scalar(hint: type, value: Any, error: type[InvalidInput], path: str) -> Any:
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise error(f"{path} is not finite", remedy="use a finite number")
+        return number
+    if type(value) is hint:
+        return value
+    raise error(f"{path} is {_name(value)}", remedy=f"make it {_article(hint.__name__)}")
+
+
+def _name(value: object) -> str:
+    return "null" if value is None else f"{_article(type(value).__name__)} ({str(value)[:40]!r})"
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,152 @@
+"""Named float32 arrays: what a model's weights and a device's update are.
+
+`Params` maps tensor names to arrays in manifest order. The functions here are the only place that loops over the
+tensors of a model. Bytes are safetensors (https://github.com/huggingface/safetensors#format), read and written by
+that library. May import numpy, safetensors and `core.errors`.
+
+    >>> import numpy as np
+    >>> specs = (TensorSpec("w", (2,)),)
+    >>> body = to_bytes({"w": np.ones(2, np.float32)})
+    >>> from_bytes(body, specs)["w"]
+    array([1., 1.], dtype=float32)
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from core.errors import InvalidTensors
+
+Array: TypeAlias = NDArray[Any]
+Params: TypeAlias = dict[str, NDArray[np.float32]]
+
+# safetensors' dtype names for what we ever send or store.
+_DTYPES = {
+    "F32": "float32",
+    "F16": "float16",
+    "I8": "int8",
+    "U8": "uint8",
+    "I32": "int32",
+    "I64": "int64",
+    "BOOL": "bool",
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and dtype of one tensor. A dimension named "B" is the batch size, "N" any number of samples."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """Number of elements; every dimension must be a number."""
+        return int(np.prod([int(dimension) for dimension in self.shape], dtype=np.int64))
+
+
+def zeros(specs: Iterable[TensorSpec]) -> Params:
+    """All-zero tensors for `specs`."""
+    return {spec.name: np.zeros(tuple(int(d) for d in spec.shape), np.float32) for spec in specs}
+
+
+def subtract(left: Params, right: Params) -> Params:
+    """`left - right`, tensor by tensor."""
+    return {name: left[name] - right[name] for name in left}
+
+
+def add(left: Params, right: Params) -> Params:
+    """`left + right`, tensor by tensor."""
+    return {name: left[name] + right[name] for name in left}
+
+
+def scale(params: Params, factor: float) -> Params:
+    """`factor * params` in float32."""
+    return {name: array * np.float32(factor) for name, array in params.items()}
+
+
+def l2_norm(params: Params) -> float:
+    """Euclidean norm of all elements together, summed in float64."""
+    return float(np.sqrt(sum(float(np.sum(np.square(array, dtype=np.float64))) for array in params.values())))
+
+
+def specs_of(params: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
+    """The specs that `params` satisfies, in its order."""
+    return tuple(TensorSpec(name, array.shape, array.dtype.name) for name, array in params.items())
+
+
+def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Serialise as safetensors. The same tensors and metadata give the same bytes."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    return safetensors.numpy.save(contiguous, metadata=dict(sorted(metadata.items())) if metadata else None)
+
+
+def read(body: bytes) -> dict[str, Array]:
+    """Parse safetensors bytes into arrays, without checking them against anything.
+
+    Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype we never use.
+    """
+    try:
+        entries = safetensors.deserialize(bytes(body))
+    except (safetensors.SafetensorError, ValueError, OverflowError) as error:
+        raise InvalidTensors(
+            f"the bytes are not a well-formed safetensors file ({error})", remedy="send the file again, whole"
+        ) from error
+    arrays: dict[str, Array] = {}
+    for name, entry in entries:
+        dtype = _DTYPES.get(str(entry["dtype"]))
+        if dtype is None:
+            raise InvalidTensors(
+                f"tensor {name!r} has dtype {entry['dtype']}", remedy=f"use one of {', '.join(sorted(_DTYPES))}"
+            )
+        arrays[name] = np.frombuffer(bytes(entry["data"]), dtype=dtype).reshape(entry["shape"])
+    return arrays
+
+
+def read_metadata(body: bytes) -> dict[str, str]:
+    """The `__metadata__` of safetensors bytes that `read` has accepted; empty if there is none."""
+    (header_bytes,) = struct.unpack_from("<Q", body)
+    header = json.loads(bytes(body[8 : 8 + header_bytes]))
+    metadata: dict[str, str] = header.get("__metadata__", {})
+    return metadata
+
+
+def check(tensors: Mapping[str, Array], specs: Iterable[TensorSpec]) -> None:
+    """Raise InvalidTensors unless `tensors` has exactly the names, shapes and dtypes of `specs`, all values finite."""
+    expected = {spec.name: spec for spec in specs}
+    missing = [name for name in expected if name not in tensors]
+    surplus = [name for name in tensors if name not in expected]
+    if missing or surplus:
+        raise InvalidTensors(
+            f"tensor names differ from the manifest (missing: {missing[:3]}, unknown: {surplus[:3]})",
+            remedy="send exactly the tensors that the manifest lists",
+        )
+    for name, spec in expected.items():
+        array = tensors[name]
+        if array.dtype.name != spec.dtype:
+            raise InvalidTensors(f"tensor {name!r} is {array.dtype.name}", remedy=f"send it as {spec.dtype}")
+        if array.shape != tuple(spec.shape):
+            raise InvalidTensors(
+                f"tensor {name!r} has shape {array.shape}", remedy=f"send it with shape {tuple(spec.shape)}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidTensors(
+                f"tensor {name!r} holds a value that is not finite",
+                remedy="lower the learning rate or leave the diverged sample out",
+            )
+
+
+def from_bytes(body: bytes, specs: Iterable[TensorSpec]) -> Params:
+    """Parse and check; the result is in the order of `specs`. Raises InvalidTensors."""
+    specs = tuple(specs)
+    arrays = read(body)
+    check(arrays, specs)
+    return {spec.name: arrays[spec.name] for spec in specs}

@@ -1,0 +1,189 @@
+"""The HTTP messages between devices and the coordinator: frozen dataclasses, JSON by `core.strict`.
+
+Tensors never travel in JSON: weights and updates are safetensors bodies, programs and manifests are blobs named by
+their SHA-256. No message has a field for a label, a class, a class count, a re-label count, a file name or a sample.
+May import `core`.
+
+    device                                            coordinator
+      POST   /v1/devices            EnrolRequest   ->   EnrolResponse
+      POST   /v1/check-ins          CheckIn        ->   CheckInResponse (an assignment, or when to come back)
+      GET    /v1/blobs/{sha256}     Range, ETag    ->   bytes
+      PUT    /v1/assignments/{id}/update           ->   UpdateReceipt     body: safetensors, see UpdateMetadata
+      POST   /v1/assignments/{id}/failure  FailureReport  ->  204
+      POST   /v1/assignments/{id}/evaluation  EvaluationReport  ->  204   only if the task asks and the owner allows
+      DELETE /v1/devices/self                      ->   204
+
+Every request but the enrolment carries `Authorization: Bearer <device token>`; an update also carries
+`Fedrela-Upload-Token`. Errors are RFC 9457 problem documents (`Problem`).
+
+    >>> CheckIn(population="default", client_version="0.1.0", runtimes=("onnx 1.32.0",)).protocol
+    1
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from core.errors import InvalidMessage
+
+PROTOCOL = 1
+UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
+PROBLEM_TYPE = "application/problem+json"
+TENSORS_TYPE = "application/vnd.safetensors"
+
+FailureCode = Literal["not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_protocol(protocol: int) -> None:
+    """Raise InvalidMessage unless both sides speak the same version."""
+    if protocol != PROTOCOL:
+        raise InvalidMessage(f"protocol version {protocol} is not {PROTOCOL}", remedy="update the older side")
+
+
+def check_sha256_name(name: str) -> None:
+    """Raise InvalidMessage unless `name` is 64 lower-case hexadecimal digits."""
+    if not _SHA256.fullmatch(name):
+        raise InvalidMessage("a blob name is not a SHA-256", remedy="use 64 lower-case hexadecimal digits")
+
+
+@dataclass(frozen=True)
+class EnrolRequest:
+    """A device introduces itself with the enrolment token from its link."""
+
+    enrolment_token: str
+    public_key: str  # the device's Ed25519 key, hexadecimal
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class EnrolResponse:
+    """What the device keeps. `device_token` is shown once and stored by the coordinator as a hash only."""
+
+    device_id: str
+    device_token: str
+    coordinator_public_key: str
+    population: str
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class CheckIn:
+    """A device offers to work. `runtimes` are "name version" pairs, best first."""
+
+    population: str
+    client_version: str
+    runtimes: tuple[str, ...]
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One turn of one device. Everything it needs is named by hash; `signature` is over `message()`."""
+
+    assignment_id: str
+    task_id: str
+    round: int  # from 1; the global model it starts from is the checkpoint of round - 1
+    task_sha256: str  # the Task as JSON
+    manifest_sha256: str
+    checkpoint_sha256: str
+    checkpoint_bytes: int
+    compute_lease_seconds: float
+    upload_lease_seconds: float
+    upload_token: str
+    signature: str = ""
+
+    def message(self) -> bytes:
+        """The bytes that the coordinator's key signs: what the device is going to run, on which weights."""
+        parts = (self.task_id, str(self.round), self.task_sha256, self.manifest_sha256, self.checkpoint_sha256)
+        return "\n".join(("fedrela/v1/assignment", *parts, "")).encode()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The device is not wanted now; come back after this many seconds (jitter is already in it)."""
+
+    retry_after_seconds: float
+    reason: Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+
+
+@dataclass(frozen=True)
+class CheckInResponse:
+    """Exactly one of the two is set."""
+
+    assignment: Assignment | None = None
+    wait: Wait | None = None
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class UpdateMetadata:
+    """The safetensors `__metadata__` of an update body, as strings. `examples` is the number of local examples."""
+
+    examples: int
+    encoding: Literal["float32", "float16", "int8", "top-k"] = "float32"
+    protocol: int = PROTOCOL
+
+    def as_strings(self) -> dict[str, str]:
+        """The form that safetensors stores."""
+        return {"protocol": str(self.protocol), "examples": str(self.examples), "encoding": self.encoding}
+
+
+def read_update_metadata(metadata: dict[str, str]) -> UpdateMetadata:
+    """Parse the metadata of an update. Raises InvalidMessage for a missing, surplus or malformed entry."""
+    if set(metadata) != {"protocol", "examples", "encoding"}:
+        raise InvalidMessage(
+            f"the update's metadata has the keys {sorted(metadata)}", remedy="send protocol, examples and encoding"
+        )
+    for key in ("protocol", "examples"):
+        if not re.fullmatch(r"[0-9]{1,9}", metadata[key]):
+            raise InvalidMessage(f"the update's {key} is {metadata[key][:20]!r}", remedy="send a whole number")
+    check_protocol(int(metadata["protocol"]))
+    examples = int(metadata["examples"])
+    if examples < 1:
+        raise InvalidMessage("the update claims no examples", remedy="train on at least one")
+    encoding = metadata["encoding"]
+    if encoding not in ("float32", "float16", "int8", "top-k"):
+        raise InvalidMessage(f"the update's encoding is {encoding[:20]!r}", remedy="use the encoding of the task")
+    return UpdateMetadata(examples, encoding)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class UpdateReceipt:
+    """The update is stored durably. `duplicate`: it had been stored before, and counts once."""
+
+    round: int
+    duplicate: bool = False
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class FailureReport:
+    """Why a device gives its slot back."""
+
+    code: FailureCode
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Totals over a device's hold-out; sent only if the task asks and the owner allows."""
+
+    loss_sum: float
+    correct: int
+    examples: int
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Problem:
+    """RFC 9457. `code` is stable and machine-readable; `remedy` says what to do."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    remedy: str
+    type: str = "about:blank"
+    retry_after_seconds: float = 0.0
