@@ -1,72 +1,120 @@
-"""The console script `fedrela`: mounts each package's `cli.app` when one of its verbs is asked for, and not before.
+"""The console script `fedrela`: finds a verb's package when the verb is asked for, and not before.
 
-So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports nothing.
+So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports no package at all.
+May import `core.errors`; every other package is named as text.
+
+    $ fedrela device run
 """
 
 import importlib
+import importlib.util
 import sys
+from dataclasses import dataclass
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
+
 from core.errors import FedRelaError
 
-# verb -> help line, the extra that installs what it needs, the modules whose typer `app` holds it
-_VERBS = {
-    "export": ("Turn a PyTorch classifier into training programs.", "export", ("export.cli",)),
-    "verify": ("Run a bundle's golden steps on the installed runtimes.", "export", ("export.cli",)),
-    "inspect": ("Show what a bundle holds.", "export", ("export.cli",)),
-    "serve": ("Run the coordinator.", "coordinator", ("coordinator.cli",)),
-    "publish": ("Send a bundle and a task to a coordinator.", "coordinator", ("coordinator.cli",)),
-    "task": ("Create, list, pause, resume, cancel and export tasks.", "coordinator", ("coordinator.cli",)),
-    "token": ("Create, list and revoke enrolment tokens.", "coordinator", ("coordinator.cli",)),
-    "device": ("Enrol and run this device; list and revoke devices.", "edge", ("edge.cli", "coordinator.cli")),
-    "emulate": ("Run a fleet of emulated devices.", "emulator", ("edge.emulator.cli",)),
-    "report": ("Tables, plots and a page from recorded runs.", "emulator", ("edge.emulator.cli",)),
+OURS = ("core", "coordinator", "edge", "export")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: its line in `fedrela --help`, the extra that brings its requirements, and the modules that define it."""
+
+    summary: str
+    extra: str
+    modules: tuple[str, ...]
+
+
+VERBS = {
+    "export": Verb("Turn a PyTorch classifier into training programs.", "export", ("export.cli",)),
+    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", ("export.cli",)),
+    "inspect": Verb("Show what a bundle holds.", "export", ("export.cli",)),
+    "serve": Verb("Run the coordinator.", "coordinator", ("coordinator.cli",)),
+    "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", ("coordinator.cli",)),
+    "task": Verb("Create, list, pause, resume, cancel and export tasks.", "coordinator", ("coordinator.cli",)),
+    "token": Verb("Create, list and revoke enrolment tokens.", "coordinator", ("coordinator.cli",)),
+    "device": Verb("Enrol and run this device; list and revoke devices.", "edge", ("edge.cli", "coordinator.cli")),
+    "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("edge.emulator.cli",)),
+    "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("edge.emulator.cli",)),
 }
 
 
-class _LazyVerbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
+class VerbGroup(TyperGroup):
+    """Lists every verb from the table above; loads one when it is called."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs, in the order of a run's life."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb, or for the list of `fedrela --help` only its summary."""
+        if cmd_name not in VERBS:
             return None
-        help_line, extra, modules = _VERBS[cmd_name]
-        if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) == 1:
-            return click.Command(cmd_name, help=help_line)
-        return _merge(cmd_name, [found for module in modules if (found := _load(module, cmd_name))], extra)
+        if cmd_name not in sys.argv:
+            return _summary(cmd_name)
+        return load(cmd_name)
 
 
-def _load(module: str, verb: str) -> click.Command | None:
-    """The verb as `module` defines it, or None where the package's requirements aren't installed."""
+def load(name: str) -> Any:
+    """The command for a verb, its sub-verbs merged from every module that is installed. Exits 2 if none is."""
+    verb = VERBS[name]
+    found = [command for module in verb.modules if (command := _from_module(module, name)) is not None]
+    if not found:
+        typer.echo(f"error: `fedrela {name}` needs more packages\n  run: pip install 'fedrela[{verb.extra}]'", err=True)
+        raise typer.Exit(2)
+    first, *others = found
+    for other in others:
+        first.commands.update(other.commands)
+    return first
+
+
+def _from_module(module: str, verb: str) -> Any:
+    """The verb as `module` defines it; None where the package or its requirements aren't installed."""
     try:
         app = importlib.import_module(module).app
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("core", "edge", "export", "coordinator"):
-            raise
+        missing = (error.name or "").split(".")[0]
+        if missing in OURS and importlib.util.find_spec(missing) is not None:
+            raise  # one of our own modules is broken: never hide that
         return None
     group = typer.main.get_group(app)
     return group.commands.get(verb)
 
 
-def _merge(verb: str, found: list[click.Command], extra: str) -> click.Command:
-    if not found:
-        raise click.ClickException(f"`fedrela {verb}` needs more packages; run: pip install 'fedrela[{extra}]'")
-    first, *others = found
-    for other in others:
-        if isinstance(first, click.Group) and isinstance(other, click.Group):
-            first.commands |= other.commands
-    return first
+def _summary(name: str) -> Any:
+    listing = typer.Typer()
+    listing.command(name, help=VERBS[name].summary)(lambda: None)
+    return typer.main.get_command(listing)
 
 
-_cli = _LazyVerbs(name="fedrela", help=(__doc__ or "").split("\n", 1)[0] and "Federated training where the data is.")
+app = typer.Typer(
+    cls=VerbGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train an imbalanced classifier across devices whose data stays private.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Train an imbalanced classifier across devices whose data stays private."""
 
 
 def main() -> None:
-    """Run a verb; an error of ours is one clear line and exit status 1."""
+    """Run a verb. One of our errors becomes one clear line, its remedy, and exit status 1."""
     try:
-        _cli()
+        app()
     except FedRelaError as error:
-        click.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
+        typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -85,7 +85,7 @@ def specs_of(params: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
 
 def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """Serialise as safetensors. The same tensors and metadata give the same bytes."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     return safetensors.numpy.save(contiguous, metadata=dict(sorted(metadata.items())) if metadata else None)
 
 
