@@ -1,0 +1,220 @@
+"""ONNX programs on onnxruntime's CPU provider: the default engine.
+
+One session per program, made when the program is first needed and shared by every state. A training state stays inside
+the runtime: two sets of buffers are bound once, and each step reads one and writes the other, so that nothing but the
+batch is handed over per step. May import numpy, onnxruntime, `core` and `edge.engine`.
+
+    engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from core.bundle import Manifest, Program
+from core.errors import InvalidBundle, InvalidTask
+from core.tensors import Array, Params
+from edge.engine import Batch, StepTotals
+
+CARRIED = ("parameter", "buffer", "optimizer")
+TOTALS = ("loss_sum", "correct_sum", "weight_sum")
+
+
+def version() -> str:
+    """The installed onnxruntime's version."""
+    return str(onnxruntime.__version__)
+
+
+@dataclass
+class OnnxState:
+    """Two sets of buffers and the binding that reads each; `current` is the one that holds the newest values."""
+
+    buffers: tuple[dict[str, Array], dict[str, Array]]
+    bindings: tuple[Any, Any]
+    totals: dict[str, Array]  # () float32 each, overwritten by every step
+    anchors: dict[str, Any]  # kept alive: the runtime reads them in place
+    current: int = 0
+
+
+class OnnxEngine:
+    """See `edge.engine.Engine`. `programs` maps each program's name to the bytes of its verified .onnx file."""
+
+    name = "onnx"
+
+    def __init__(self, manifest: Manifest, programs: Mapping[str, bytes], *, threads: int = 1) -> None:
+        self.manifest = manifest
+        self.version = version()
+        self._programs = dict(programs)
+        self._threads = threads
+        self._sessions: dict[str, Any] = {}
+        self._lock = Lock()
+        self._bound_weights: tuple[Params | None, dict[str, Any]] = (None, {})
+
+    def start(self, weights: Params) -> OnnxState:
+        """See `Engine.start`."""
+        return self._state(weights, weights)
+
+    def restore(self, weights: Params, snapshot: Mapping[str, Array]) -> OnnxState:
+        """See `Engine.restore`."""
+        return self._state(weights, snapshot)
+
+    def train_step(self, state: OnnxState, batch: Batch) -> StepTotals:
+        """See `Engine.train_step`."""
+        binding = state.bindings[state.current]
+        for name, array in self._fed(batch).items():
+            binding.bind_ortvalue_input(name, _in_place(array))
+        self._session("train_step").run_with_iobinding(binding)
+        state.current = 1 - state.current
+        return StepTotals(*(float(state.totals[name]) for name in TOTALS))
+
+    def weights(self, state: OnnxState) -> Params:
+        """See `Engine.weights`."""
+        newest = state.buffers[state.current]
+        return {spec.name: newest[spec.name].copy() for spec in self.manifest.weights}
+
+    def snapshot(self, state: OnnxState) -> dict[str, Array]:
+        """See `Engine.snapshot`."""
+        return {name: array.copy() for name, array in state.buffers[state.current].items()}
+
+    def predict(self, weights: Params, x: Mapping[str, Array], randoms: Mapping[str, Array]) -> NDArray[np.float32]:
+        """See `Engine.predict`."""
+        session = self._session("predict")
+        binding = session.io_binding()
+        fed = self._weights_in_place(weights) | {
+            item.name: _in_place((x if item.role == "x" else randoms)[item.name])
+            for item in self.manifest.predict.role("x", "random")
+        }
+        for name, value in fed.items():
+            binding.bind_ortvalue_input(name, value)
+        binding.bind_output("probabilities")
+        session.run_with_iobinding(binding)
+        return np.asarray(binding.copy_outputs_to_cpu()[0])
+
+    def relabel(
+        self,
+        probabilities: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        uniforms: NDArray[np.float32],
+        threshold_percent: float,
+    ) -> NDArray[np.int64]:
+        """See `Engine.relabel`."""
+        by_role = {
+            "probabilities": probabilities,
+            "labels": labels,
+            "uniforms": uniforms,
+            "threshold_percent": np.float32(threshold_percent),
+        }
+        inputs = {item.name: by_role[item.role] for item in self.manifest.relabel.inputs}
+        return np.asarray(self.run("relabel", inputs)["new_labels"])
+
+    def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Engine.run`."""
+        names = list(self._definition(program).outputs)
+        fed = {name: np.asarray(array, order="C") for name, array in inputs.items()}
+        return dict(zip(names, self._session(program).run(names, fed), strict=True))
+
+    def _definition(self, program: str) -> Program:
+        definition: Program = getattr(self.manifest, program)
+        return definition
+
+    def _session(self, program: str) -> Any:
+        with self._lock:
+            if program not in self._sessions:
+                self._sessions[program] = _open(self._programs[program], program, self._threads)
+            return self._sessions[program]
+
+    def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
+        """Bind two sets of buffers to each other: the first holds `carried`, zeros for what it doesn't name."""
+        step = self.manifest.train_step
+        first = {item.name: _initial(item, carried) for item in step.role(*CARRIED)}
+        second = {name: np.empty_like(array) for name, array in first.items()}
+        totals = {name: np.zeros((), np.float32) for name in TOTALS}
+        anchors = {
+            item.name: _in_place(weights[item.name.removeprefix("anchor.")].copy()) for item in step.role("anchor")
+        }
+        session = self._session("train_step")
+        bindings = (
+            _bind(session, first, second, totals, anchors),
+            _bind(session, second, first, totals, anchors),
+        )
+        return OnnxState((first, second), bindings, totals, anchors)
+
+    def _fed(self, batch: Batch) -> dict[str, Array]:
+        """The inputs that change with every step, by name, as the manifest's roles say."""
+        fed: dict[str, Array] = {}
+        for item in self.manifest.train_step.role("x", "y", "weight", "hyperparameter", "random", "class_prior"):
+            if item.role == "x":
+                fed[item.name] = batch.x[item.name]
+            elif item.role == "random":
+                fed[item.name] = batch.randoms[item.name]
+            elif item.role == "hyperparameter":
+                fed[item.name] = np.array(_required(batch, item.name), np.float32)
+            else:
+                fed[item.name] = np.asarray({"y": batch.y, "weight": batch.weight}.get(item.role, batch.class_prior))
+        return fed
+
+    def _weights_in_place(self, weights: Params) -> dict[str, Any]:
+        """The runtime's view of `weights`, kept for as long as the same object is passed: they change once a round."""
+        known, values = self._bound_weights
+        if known is not weights:
+            names = [item.name for item in self.manifest.predict.role("parameter", "buffer")]
+            values = {name: _in_place(weights[name]) for name in names}
+            self._bound_weights = (weights, values)
+        return values
+
+
+def _open(body: bytes, program: str, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # The next level up re-lays tensors for convolutions with constant weights; ours are inputs, and it costs 4-9 %.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads sleep: less heat
+    try:
+        return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many classes of its own, and plain RuntimeError
+        raise InvalidBundle(
+            f"onnxruntime {version()} can't load program {program} ({str(error)[:200]})",
+            remedy="update onnxruntime to the version that the manifest asks for, or export the model again",
+        ) from error
+
+
+def _bind(
+    session: Any, read: dict[str, Array], written: dict[str, Array], totals: dict[str, Array], anchors: dict[str, Any]
+) -> Any:
+    """A binding that reads one set of buffers and writes the other."""
+    binding = session.io_binding()
+    for name, array in read.items():
+        binding.bind_ortvalue_input(name, _in_place(array))
+    for name, value in anchors.items():
+        binding.bind_ortvalue_input(name, value)
+    for name, array in written.items():
+        binding.bind_ortvalue_output("new." + name, _in_place(array))
+    for name, array in totals.items():
+        binding.bind_ortvalue_output(name, _in_place(array))
+    return binding
+
+
+def _in_place(array: Array) -> Any:
+    """The runtime's view of an array's own memory; the array is kept alive by it."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"))
+
+
+def _initial(item: Any, carried: Mapping[str, Array]) -> Array:
+    if item.name in carried:
+        return np.array(carried[item.name], dtype=item.dtype, order="C")
+    return np.zeros(tuple(int(d) for d in item.shape), item.dtype)
+
+
+def _required(batch: Batch, name: str) -> float:
+    if name not in batch.hyperparameters:
+        raise InvalidTask(
+            f"the program needs the hyperparameter {name!r}", remedy=f"set local.hyperparameters.{name} in the task"
+        )
+    return batch.hyperparameters[name]
