@@ -86,7 +86,17 @@ def specs_of(params: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
 def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """Serialise as safetensors. The same tensors and metadata give the same bytes."""
     contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    return safetensors.numpy.save(contiguous, metadata=dict(sorted(metadata.items())) if metadata else None)
+    body = safetensors.numpy.save(contiguous)
+    return _with_metadata(body, metadata) if metadata else body
+
+
+def _with_metadata(body: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Put `__metadata__` first in the header, keys sorted: the library writes them in an order that changes by run."""
+    (header_bytes,) = struct.unpack_from("<Q", body)
+    entries = json.loads(body[8 : 8 + header_bytes])
+    header = json.dumps({"__metadata__": dict(sorted(metadata.items())), **entries}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + body[8 + header_bytes :]
 
 
 def read(body: bytes) -> dict[str, Array]:
@@ -115,8 +125,8 @@ def read_metadata(body: bytes) -> dict[str, str]:
     """The `__metadata__` of safetensors bytes that `read` has accepted; empty if there is none."""
     (header_bytes,) = struct.unpack_from("<Q", body)
     header = json.loads(bytes(body[8 : 8 + header_bytes]))
-    metadata: dict[str, str] = header.get("__metadata__", {})
-    return metadata
+    metadata: dict[str, str] | None = header.get("__metadata__")
+    return metadata or {}
 
 
 def check(tensors: Mapping[str, Array], specs: Iterable[TensorSpec]) -> None:

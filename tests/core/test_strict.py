@@ -1,0 +1,91 @@
+"""Every way in which a document can differ from its dataclass is an error that names the place."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import strict
+from core.errors import InvalidMessage
+
+
+@dataclass(frozen=True)
+class Leaf:
+    size: int
+    ratio: float = 0.5
+
+
+@dataclass(frozen=True)
+class Tree:
+    name: str
+    leaves: tuple[Leaf, ...] = ()
+    kind: Literal["oak", "elm"] = "oak"
+    extra: dict[str, float] = field(default_factory=dict)
+    start: int | float = 1
+    leaf: Leaf | None = None
+
+
+def test_builds_nested_values_and_fills_defaults():
+    tree = strict.build(Tree, {"name": "a", "leaves": [{"size": 1}], "leaf": {"size": 2, "ratio": 1}}, InvalidMessage)
+    assert tree == Tree("a", (Leaf(1),), leaf=Leaf(2, 1.0))
+    assert isinstance(tree.leaf.ratio, float)
+
+
+def test_a_whole_number_stays_whole_where_both_are_allowed():
+    assert isinstance(strict.build(Tree, {"name": "a", "start": 3}, InvalidMessage).start, int)
+    assert isinstance(strict.build(Tree, {"name": "a", "start": 0.5}, InvalidMessage).start, float)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ([], "the document is a list"),
+        ({}, "'name' is missing"),
+        ({"name": "a", "nmae": 1}, "unknown key 'nmae'"),
+        ({"name": 1}, "name is an int"),
+        ({"name": "a", "leaves": {}}, "leaves is a dict"),
+        ({"name": "a", "leaves": [{"size": True}]}, r"leaves\[0\].size is a bool"),
+        ({"name": "a", "leaves": [{"size": 1.0}]}, r"leaves\[0\].size is a float"),
+        ({"name": "a", "leaves": [{"size": 1, "ratio": "x"}]}, "ratio is a str"),
+        ({"name": "a", "leaves": [{"size": 1, "ratio": True}]}, "ratio is a bool"),
+        ({"name": "a", "leaves": [{"size": 1, "ratio": 10**400}]}, "not finite"),
+        ({"name": "a", "kind": "ash"}, "kind is 'ash'"),
+        ({"name": "a", "kind": 1}, "kind is 1"),
+        ({"name": "a", "extra": [1]}, "extra is a list"),
+        ({"name": "a", "extra": {"x": "y"}}, "extra.x is a str"),
+        ({"name": "a", "leaf": 3}, "leaf is an int"),
+        ({"name": "a", "start": "soon"}, "start is a str"),
+        ({"name": None}, "name is null"),
+    ],
+)
+def test_faults_name_their_path(data, says):
+    with pytest.raises(InvalidMessage, match=says):
+        strict.build(Tree, data, InvalidMessage)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"size": 1, "size": 2}', "same key twice"),
+        (b'{"size": 1, "ratio": NaN}', "NaN"),
+        (b'{"size": 1', "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_json_that_lies_is_refused(body, says):
+    with pytest.raises(InvalidMessage, match=says):
+        strict.from_json(Leaf, body)
+
+
+@given(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+def test_json_round_trip_and_canonical_bytes(size, ratio):
+    leaf = Leaf(size, ratio)
+    assert strict.from_json(Leaf, strict.to_json(leaf)) == leaf
+    assert strict.to_json(leaf) == strict.to_json(strict.from_json(Leaf, strict.to_json(leaf)))
+
+
+def test_canonical_json_is_sorted_and_tight():
+    assert strict.to_json(Leaf(1)) == b'{"ratio":0.5,"size":1}'

@@ -1,0 +1,105 @@
+"""Task files: defaults, the re-label calendar, and every impossible value."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import strict
+from core.errors import InvalidTask
+from core.task import Relabel, Task, from_toml
+
+MINIMAL = 'name = "digits"\nrounds = 10\n'
+
+
+def test_a_minimal_file_has_the_papers_defaults():
+    task = from_toml(MINIMAL)
+    assert (task.local.epochs, task.local.batch_size) == (5, 8)
+    assert (task.relabel.threshold_percent, task.relabel.passes, task.relabel.lr_scale) == (5, 5, 0.1)
+
+
+def test_json_round_trip():
+    task = from_toml(MINIMAL + "[local]\nhyperparameters = {lr = 0.03}\n[relabel]\nstart = 7")
+    assert strict.from_json(Task, strict.to_json(task)) == task
+
+
+@pytest.mark.parametrize(
+    ("start", "rounds", "first"), [(0.8, 10, 9), (0.5, 10, 6), (0.9, 500, 451), (7, 10, 7), (1, 10, 1)]
+)
+def test_start_is_a_round_or_a_share(start, rounds, first):
+    assert Relabel(start=start).start_round(rounds) == first
+
+
+def test_one_shot_and_periodic_generations():
+    once, every_two = Relabel(start=3), Relabel(start=3, period=2)
+    assert [once.generation(r, 8) for r in range(1, 9)] == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert [every_two.generation(r, 8) for r in range(1, 9)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [Relabel(enabled=False).generation(r, 8) for r in range(1, 9)] == [0] * 8
+
+
+def test_the_learning_rate_falls_from_the_start_on():
+    task = from_toml(MINIMAL + "[relabel]\nstart = 4")
+    assert [task.lr_factor(r) for r in (1, 3, 4, 10)] == [1, 1, 0.1, 0.1]
+    assert from_toml(MINIMAL + "[relabel]\nenabled = false").lr_factor(10) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ("speed = 1", "unknown key 'speed'"),
+        ("[local]\nepoch = 1", "unknown key 'local.epoch'"),
+        ("[local]\nepochs = 0", "local.epochs"),
+        ("[local]\nbatch_size = 0", "local.batch_size"),
+        ("[local]\nmax_steps = -1", "local.max_steps"),
+        ("[relabel]\nstart = 0", "relabel.start"),
+        ("[relabel]\nstart = 1.0", "relabel.start"),
+        ("[relabel]\nstart = 11", "after the last round"),
+        ("[relabel]\nperiod = -1", "relabel.period"),
+        ("[relabel]\nthreshold_percent = 101", "threshold_percent"),
+        ("[relabel]\npasses = 0", "passes"),
+        ("[relabel]\nlr_scale = 0", "lr_scale"),
+        ("[round]\ngoal = 0", "round.goal"),
+        ("[round]\ngoal = 2\nminimum = 3", "round.minimum"),
+        ("[round]\nover_selection = 0.5", "over_selection"),
+        ("[round]\ndeadline_seconds = 0", "deadline_seconds"),
+        ("[round]\nretries = -1", "retries"),
+        ('[round]\nmode = "asynchronous"\n[aggregation]\nrule = "median"', "whole cohort"),
+        ('[aggregation]\nrule = "mode"', "aggregation.rule"),
+        ("[aggregation]\nmax_examples = 0", "max_examples"),
+        ("[aggregation]\nclip_norm = -1", "clip_norm"),
+        ("[aggregation]\ntrim_fraction = 0.5", "trim_fraction"),
+        ("[aggregation]\nserver_lr = 0", "server_lr"),
+        ("[aggregation]\nserver_momentum = 1", "server_momentum"),
+        ("[aggregation]\nserver_epsilon = 0", "server_epsilon"),
+        ("[aggregation]\ntop_k_fraction = 0", "top_k_fraction"),
+        ("[eligibility]\ndevice_fraction = 0", "device_fraction"),
+        ("[eligibility]\nmin_examples = 0", "min_examples"),
+        ("[eligibility]\nmin_separation_seconds = -1", "min_separation_seconds"),
+        ("[eligibility", "not TOML"),
+    ],
+)
+def test_impossible_tasks_are_refused(extra, says):
+    with pytest.raises(InvalidTask, match=says) as caught:
+        from_toml(MINIMAL + extra)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ['name = "a b"\nrounds = 1', 'name = ""\nrounds = 1', 'name = "../x"\nrounds = 1', 'name = "é"\nrounds = 1']
+)
+def test_names_are_safe_to_put_in_a_path(text):
+    with pytest.raises(InvalidTask, match="name"):
+        from_toml(text)
+
+
+@pytest.mark.parametrize("text", ['name = "a"\nrounds = 0', 'name = "a"\nrounds = 1\nseed = -1'])
+def test_rounds_and_seed_have_bounds(text):
+    with pytest.raises(InvalidTask):
+        from_toml(text)
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 9))
+def test_generations_never_fall(rounds, start, period):
+    relabel = Relabel(start=start, period=period)
+    generations = [relabel.generation(r, rounds) for r in range(1, rounds + 1)]
+    assert generations == sorted(generations)
+    assert all((generation > 0) == (number >= start) for number, generation in enumerate(generations, 1))
