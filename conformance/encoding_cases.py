@@ -1,0 +1,57 @@
+"""Vectors for the four encodings of an update. May import core.
+
+>>> [case["encoding"] for case in build()["encode"]][:4]
+['float32', 'float16', 'int8', 'top-k']
+"""
+
+import base64
+from typing import Any, get_args
+
+import numpy as np
+
+from core import encodings, streams, tensors
+from core.encodings import UpdateMetadata
+from core.tensors import Params
+
+ENCODINGS = ("float32", "float16", "int8", "top-k")
+
+
+def change() -> Params:
+    """A change of three tensors: mixed sizes, a tensor of zeros, a scalar, equal magnitudes."""
+    u = streams.uniforms(streams.derive(b"encodings", "change"), (4, 5))
+    return {
+        "layer.w": (u * np.float32(0.2) - np.float32(0.1)).astype(np.float32),
+        "layer.b": np.float32([0.25, -0.25, 0.25, 0, -0.125]),
+        "zero": np.zeros(3, np.float32),
+        "scalar": np.float32(-3.5),
+    }
+
+
+def build() -> dict[str, Any]:
+    """The document encodings.json."""
+    assert get_args(UpdateMetadata.__annotations__["encoding"]) == ENCODINGS
+    stream = streams.derive(b"encodings", "stream")
+    cases = []
+    for examples in (7, 999_999_999):
+        for name in ENCODINGS:
+            cases.append(_case(change(), UpdateMetadata(examples, name), stream, None))
+    first = _case(change(), UpdateMetadata(7, "top-k"), stream, None)
+    residual = tensors.read(base64.b64decode(first["residual"]))
+    cases.append(_case(change(), UpdateMetadata(7, "top-k"), stream, residual))
+    return {"stream": {"secret": b"encodings".hex(), "labels": ["stream"]}, "top_k_fraction": 0.3, "encode": cases}
+
+
+def _case(update: Params, metadata: UpdateMetadata, stream: streams.Stream, residual: Params | None) -> dict[str, Any]:
+    body, dropped = encodings.encode(update, metadata, stream=stream, residual=residual, top_k_fraction=0.3)
+    return {
+        "encoding": metadata.encoding,
+        "examples": metadata.examples,
+        "change": _base64(tensors.to_bytes(update)),
+        "residual_before": _base64(tensors.to_bytes(residual)) if residual else "",
+        "body": _base64(body),
+        "residual": _base64(tensors.to_bytes(dropped)) if dropped else "",
+    }
+
+
+def _base64(body: bytes) -> str:
+    return base64.b64encode(body).decode()

@@ -1,0 +1,41 @@
+"""`python -m conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
+
+The round vectors need the export extra and take a minute; `--fast` leaves them as they are. May import core, edge and
+export.
+
+    $ python -m conformance.generate --fast
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from conformance import encoding_cases, message_cases, signing_cases, stream_cases, tensor_cases
+from conformance.files import VECTORS, write_json
+
+DOCUMENTS: dict[str, Callable[[], Any]] = {
+    "streams.json": stream_cases.build,
+    "safetensors.json": tensor_cases.build,
+    "signing.json": signing_cases.build,
+    "messages.json": message_cases.build,
+    "encodings.json": encoding_cases.build,
+}
+
+
+def main() -> None:
+    """Write every document and, unless told otherwise, the whole rounds."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.generate", description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="leave the whole rounds as they are")
+    fast = parser.parse_args().fast
+    for name, build in DOCUMENTS.items():
+        write_json(VECTORS / name, build())
+        print(f"wrote {VECTORS / name}")
+    if not fast:
+        from conformance import round_cases
+
+        for path in round_cases.write(VECTORS / "rounds"):
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

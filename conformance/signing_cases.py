@@ -1,0 +1,114 @@
+"""Vectors for hashes, Ed25519 signatures, and the two messages that are signed. May import core.
+
+>>> build()["sha256"][0]["sha256"][:8]
+'e3b0c442'
+"""
+
+from typing import Any
+
+from core import signing
+from core.bundle import Seal
+from core.wire import Assignment
+
+# RFC 8032, section 7.1, tests 1 to 3: secret key, public key, message, signature.
+RFC_8032 = (
+    (
+        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24"
+        "655141438e7a100b",
+    ),
+    (
+        "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aee"
+        "b00d291612bb0c00",
+    ),
+    (
+        "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28d"
+        "c027beceea1ec40a",
+    ),
+)
+HASHED = (b"", b"abc", bytes(range(256)))
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group; S must lie below it (RFC 8032, 5.1.7)
+
+
+def build() -> dict[str, Any]:
+    """The document signing.json."""
+    private, public, message, signature = RFC_8032[2]
+    return {
+        "sha256": [
+            {"message": body.hex(), "sha256": signing.sha256(body)} for body in (b"", b"abc", bytes(range(256)))
+        ],
+        "ed25519": [
+            *(
+                dict(zip(("public_key", "message", "signature"), case[1:], strict=True), valid=True)
+                for case in RFC_8032
+            ),
+            *_forged(public, message, signature),
+        ],
+        "assignment": _assignment(private, public),
+        "seal": _seal(private, public),
+    }
+
+
+def _forged(public: str, message: str, signature: str) -> list[dict[str, Any]]:
+    """The third case with one thing wrong at a time."""
+    r, s = signature[:64], signature[64:]
+    high_s = (int.from_bytes(bytes.fromhex(s), "little") + ORDER).to_bytes(32, "little").hex()
+    changed = {
+        "message changed": (public, message + "00", signature),
+        "first bit of R flipped": (public, message, _flipped(r) + s),
+        "first bit of S flipped": (public, message, r + _flipped(s)),
+            public,
+            message,
+            signature[:64] + f"{int(signature[64:66], 16) ^ 1:02x}" + signature[66:],
+        ),
+        "S not below the group order": (public, message, r + high_s),
+        "another key": (RFC_8032[1][1], message, signature),
+        "signature of another message": (public, message, RFC_8032[1][3]),
+        "signature cut": (public, message, signature[:-2]),
+        "signature empty": (public, message, ""),
+        "signature not hexadecimal": (public, message, "z" * 128),
+        "key cut": (public[:-2], message, signature),
+        "key not a point": ("02" + "00" * 31, message, signature),
+    }
+    return [
+        {"name": name, "public_key": key, "message": text, "signature": sealed, "valid": False}
+        for name, (key, text, sealed) in changed.items()
+    ]
+
+
+def _flipped(text: str) -> str:
+    return f"{int(text[:2], 16) ^ 1:02x}" + text[2:]
+
+
+def _assignment(private: str, public: str) -> dict[str, Any]:
+    task, manifest, checkpoint = (signing.sha256(name) for name in (b"task", b"manifest", b"checkpoint"))
+    assignment = Assignment("a-1", "t-1", 3, task, manifest, checkpoint, 1234, 300.0, 60.0, "upload-token")
+    return {
+        "public_key": public,
+        "task_id": assignment.task_id,
+        "round": assignment.round,
+        "task_sha256": task,
+        "manifest_sha256": manifest,
+        "checkpoint_sha256": checkpoint,
+        "message": assignment.message().hex(),
+        "signature": signing.sign(private, assignment.message()),
+    }
+
+
+def _seal(private: str, public: str) -> dict[str, Any]:
+    seal = Seal(signing.sha256(b"manifest"), signing.sha256(b"weights"))
+    return {
+        "public_key": public,
+        "manifest_sha256": seal.manifest_sha256,
+        "weights_sha256": seal.weights_sha256,
+        "message": seal.message().hex(),
+        "signature": signing.sign(private, seal.message()),
+    }

@@ -1,0 +1,148 @@
+"""The Python implementation passes every conformance vector, and the vectors are those that the command writes."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.files import VECTORS, read_json, write_json
+from conformance.generate import DOCUMENTS
+from core import bundle, encodings, signing, streams, strict, tensors
+from core.encodings import UpdateMetadata
+from core.errors import IntegrityError, InvalidInput, InvalidTensors
+from core.streams import Stream
+from core.task import Task
+from core.tensors import TensorSpec
+from core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt
+
+KINDS = {
+    "CheckInResponse": CheckInResponse,
+    "EnrolResponse": EnrolResponse,
+    "UpdateReceipt": UpdateReceipt,
+    "Problem": Problem,
+    "Task": Task,
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_committed_vectors_are_what_the_command_writes(name, tmp_path):
+    write_json(tmp_path / name, DOCUMENTS[name]())
+    assert (tmp_path / name).read_text() == (VECTORS / name).read_text()
+
+
+def _stream(case: dict[str, Any]) -> Stream:
+    return Stream((case["key"][0], case["key"][1]), (case["nonce"][0], case["nonce"][1]))
+
+
+def test_philox_gives_the_published_answers():
+    for case in read_json("streams.json")["philox4x32_10"]:
+        counter = np.array([[int(word, 16) for word in case["counter"]]], np.uint32)
+        key = (int(case["key"][0], 16), int(case["key"][1], 16))
+        assert [f"{word:08x}" for word in streams.philox4x32(counter, key)[0]] == case["output"]
+
+
+def test_streams():
+    document = read_json("streams.json")
+    for case in document["derive"]:
+        assert streams.derive(bytes.fromhex(case["secret"]), *case["labels"]) == _stream(case)
+    for case in document["words"]:
+        assert streams.words(_stream(case), case["count"]).tolist() == case["words"]
+    for case in document["uniforms"]:
+        got = streams.uniforms(_stream(case), tuple(case["shape"]))
+        assert got.shape == tuple(case["shape"])
+        assert got.reshape(-1).tolist() == [numerator / 2**24 for numerator in case["numerators"]]
+    for case in document["permutation"]:
+        assert streams.permutation(_stream(case), case["n"]).tolist() == case["permutation"]
+
+
+def test_safetensors():
+    document = read_json("safetensors.json")
+    for case in document["good"]:
+        body = base64.b64decode(case["base64"])
+        arrays = tensors.read(body)
+        assert tensors.read_metadata(body) == case["metadata"]
+        assert set(arrays) == set(case["tensors"])
+        for name, want in case["tensors"].items():
+            assert arrays[name].dtype.name == want["dtype"]
+            assert list(arrays[name].shape) == want["shape"]
+            assert arrays[name].reshape(-1).tolist() == want["values"]
+
+
+@pytest.mark.parametrize("case", read_json("safetensors.json")["malformed"], ids=lambda case: case["name"])
+def test_malformed_safetensors_are_refused(case):
+    with pytest.raises(InvalidTensors):
+        tensors.read(base64.b64decode(case["base64"]))
+
+
+@pytest.mark.parametrize("case", read_json("safetensors.json")["unfit"]["files"], ids=lambda case: case["name"])
+def test_tensors_that_do_not_fit_are_refused(case):
+    unfit = read_json("safetensors.json")["unfit"]
+    specs = [TensorSpec(spec["name"], tuple(spec["shape"]), spec["dtype"]) for spec in unfit["specs"]]
+    assert set(tensors.from_bytes(base64.b64decode(unfit["fitting"]), specs)) == {"w", "b"}
+    with pytest.raises(InvalidTensors):
+        tensors.from_bytes(base64.b64decode(case["base64"]), specs)
+
+
+def test_hashes_and_signed_messages():
+    document = read_json("signing.json")
+    for case in document["sha256"]:
+        assert signing.sha256(bytes.fromhex(case["message"])) == case["sha256"]
+    seal = document["seal"]
+    message = bundle.Seal(seal["manifest_sha256"], seal["weights_sha256"]).message()
+    assert message.hex() == seal["message"]
+    signing.verify(seal["public_key"], message, seal["signature"])
+    case = document["assignment"]
+    hashes = (case["task_sha256"], case["manifest_sha256"], case["checkpoint_sha256"])
+    message = Assignment("other", case["task_id"], case["round"], *hashes, 1, 2.0, 3.0, "x").message()
+    assert message.hex() == case["message"]
+    signing.verify(case["public_key"], message, case["signature"])
+
+
+@pytest.mark.parametrize("case", read_json("signing.json")["ed25519"], ids=lambda case: case.get("name", "good"))
+def test_signatures(case):
+    arguments = case["public_key"], bytes.fromhex(case["message"]), case["signature"]
+    if case["valid"]:
+        signing.verify(*arguments)
+    else:
+        with pytest.raises(IntegrityError):
+            signing.verify(*arguments)
+
+
+@pytest.mark.parametrize(
+    "case", read_json("messages.json")["cases"], ids=lambda case: f"{case['kind']}, {case['name']}"
+)
+def test_messages(case):
+    body = case["body"].encode()
+
+    def parse() -> object:
+        return (
+            bundle.parse_manifest(body) if case["kind"] == "Manifest" else strict.from_json(KINDS[case["kind"]], body)
+        )
+
+    if case["valid"]:
+        parse()
+    else:
+        with pytest.raises(InvalidInput):
+            parse()
+
+
+def test_encodings():
+    document = read_json("encodings.json")
+    secret = document["stream"]
+    stream = streams.derive(bytes.fromhex(secret["secret"]), *secret["labels"])
+    for case in document["encode"]:
+        change = tensors.read(base64.b64decode(case["change"]))
+        before = tensors.read(base64.b64decode(case["residual_before"])) if case["residual_before"] else None
+        body, dropped = encodings.encode(
+            change,
+            UpdateMetadata(case["examples"], case["encoding"]),
+            stream=stream,
+            residual=before,
+            top_k_fraction=document["top_k_fraction"],
+        )
+        assert base64.b64encode(body).decode() == case["body"]
+        assert (tensors.to_bytes(dropped) if dropped else b"") == base64.b64decode(case["residual"])
+        decoded, metadata = encodings.decode(body, tensors.specs_of(change), case["encoding"])
+        assert metadata.examples == case["examples"]
+        assert set(decoded) == set(change)
