@@ -1,6 +1,6 @@
 """The console script `fedrela`: finds a verb's package when the verb is asked for, and not before.
 
-So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports no package at all.
+So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports no package.
 May import `core.errors`; every other package is named as text.
 
     $ fedrela device run
@@ -22,7 +22,7 @@ OURS = ("core", "coordinator", "edge", "export")
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: its line in `fedrela --help`, the extra that brings its requirements, and the modules that define it."""
+    """One verb: its line in `fedrela --help`, the extra it needs, and the modules that define it."""
 
     summary: str
     extra: str

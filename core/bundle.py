@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from core import signing, strict, tensors
-from core.errors import InvalidBundle
+from core.errors import IntegrityError, InvalidBundle
 from core.tensors import Params, TensorSpec
 
 SCHEMA_VERSION = 1
@@ -217,9 +217,7 @@ def write(folder: Path, manifest: Manifest, weights: Params, *, private_key: str
     seal = unsigned
     if private_key:
         signature = signing.sign(private_key, unsigned.message())
-        seal = Seal(
-            unsigned.manifest_sha256, unsigned.weights_sha256, signing.public_key(private_key), signature
-        )
+        seal = Seal(unsigned.manifest_sha256, unsigned.weights_sha256, signing.public_key(private_key), signature)
     bodies: Mapping[str, bytes] = {
         "manifest.json": manifest_body,
         "weights.safetensors": weights_body,
@@ -240,9 +238,12 @@ def read(folder: Path, *, trusted_key: str = "") -> Bundle:
     manifest_body, weights_body = _file(folder, "manifest.json"), _file(folder, "weights.safetensors")
     signing.check_sha256(manifest_body, seal.manifest_sha256, "manifest.json")
     signing.check_sha256(weights_body, seal.weights_sha256, "weights.safetensors")
-    if trusted_key:
-        signing.verify(trusted_key, seal.message(), seal.signature)
-    elif seal.signature:
+    if trusted_key and seal.public_key != trusted_key:
+        raise IntegrityError(
+            f"{folder} was not sealed by the trusted key",
+            remedy="ask its publisher for a signature, or trust their key",
+        )
+    if seal.signature or trusted_key:
         signing.verify(seal.public_key, seal.message(), seal.signature)
     manifest = parse_manifest(manifest_body)
     for path, (expected, _) in manifest.files().items():

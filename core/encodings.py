@@ -61,7 +61,9 @@ def decode(body: bytes, specs: tuple[TensorSpec, ...], encoding: str) -> tuple[P
     arrays = tensors.read(body)
     metadata = read_update_metadata(tensors.read_metadata(body))
     if metadata.encoding != encoding:
-        raise InvalidTensors(f"the update is encoded as {metadata.encoding}", remedy=f"send {encoding}, as the task says")
+        raise InvalidTensors(
+            f"the update is encoded as {metadata.encoding}", remedy=f"send {encoding}, as the task says"
+        )
     if encoding == "top-k":
         change = _from_top_k(arrays, specs)
     elif encoding == "int8":

@@ -87,7 +87,10 @@ def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[st
 
 
 def relative_error(expected: Array, actual: Array, before: Array | float = 0.0) -> float:
-    """max |actual - expected| / (max |expected - before| + 0.01 max |expected|); infinite for a NaN or another shape."""
+    """max |actual - expected| / (max |expected - before| + 0.01 max |expected|).
+
+    Infinite where `actual` holds a NaN or has another shape.
+    """
     if expected.shape != actual.shape:
         return float("inf")
     want, got = expected.astype(np.float64), actual.astype(np.float64)
@@ -132,7 +135,7 @@ def _value(manifest: Manifest, item: ProgramInput, u: NDArray[np.float32]) -> Ar
         return LEARNING_RATE if item.name == "lr" else (manifest.hyperparameters or {}).get(item.name, 0.0)
     if item.role in ("class_prior", "probabilities"):
         positive = u + np.float32(0.1 if item.role == "class_prior" else 0.01)
-        return positive / positive.sum(axis=-1, keepdims=True, dtype=np.float32)
+        return np.asarray(positive / positive.sum(axis=-1, keepdims=True, dtype=np.float32))
     classes = np.float32(manifest.classes)
     rules: dict[str, Array | float] = {
         "buffer": u + np.float32(0.5),

@@ -35,9 +35,7 @@ def step_profile(*, classes: int, largest: int, imbalance: float) -> Counts:
 
 def take_profile(labels: NDArray[np.integer], counts: Counts, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices of a random subset that holds counts[c] samples of class c (or all, where there are fewer)."""
-    chosen = [
-        rng.permutation(np.flatnonzero(labels == label))[: int(count)] for label, count in enumerate(counts)
-    ]
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[: int(count)] for label, count in enumerate(counts)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 

@@ -5,7 +5,8 @@ May import numpy and the standard library.
 A *stream* is an endless sequence of 32-bit words. It is defined by a 64-bit key and a 64-bit nonce, both taken from
 
     digest = HMAC-SHA256(secret, encode(label_1) + encode(label_2) + ...)       # FIPS 198-1, FIPS 180-4
-    encode(label) = length of the UTF-8 bytes as 4 bytes little-endian, then the bytes; an integer label is its decimal text
+    encode(label) = length of the UTF-8 bytes as 4 bytes little-endian, then the bytes
+                    (an integer label is its decimal text)
 
     key   = (digest[0:4], digest[4:8])       as little-endian unsigned 32-bit numbers
     nonce = (digest[8:12], digest[12:16])    likewise
@@ -17,7 +18,7 @@ under that key and gives four words in order. Source: Salmon, Moraes, Dror, Shaw
 - A *uniform* in [0, 1) takes one word w and is the float32 number (w >> 8) * 2^-24, which is exact.
 - An array of uniforms takes words from the start of its stream, in C (row-major) order.
 - A *permutation* of 0..n-1 takes 2n words from the start of its stream; element i has the 64-bit sort key
-  words[2i] + 2^32 * words[2i + 1]; the permutation lists the elements by ascending key, the lower element first on a tie.
+  words[2i] + 2^32 * words[2i + 1]; the permutation lists the elements by ascending key, on a tie the lower first.
 
     >>> stream = derive(b"secret", "shuffle", 3)
     >>> permutation(stream, 5).tolist()

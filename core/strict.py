@@ -88,7 +88,7 @@ def _value(hint: Any, value: Any, error: type[InvalidInput], path: str) -> Any:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise error(f"{path} is {_name(value)}", remedy="make it a table of named values")
         return {key: _value(arguments[1], item, error, _join(path, key)) for key, item in value.items()}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, error, path)
     return _scalar(hint, value, error, path)
 

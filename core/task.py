@@ -161,9 +161,7 @@ class Eligibility:
     min_separation_seconds: float = 0.0  # between two turns of one device
 
     def __post_init__(self) -> None:
-        _require(
-            0 < self.device_fraction <= 1, f"eligibility.device_fraction is {self.device_fraction}", "use (0, 1]"
-        )
+        _require(0 < self.device_fraction <= 1, f"eligibility.device_fraction is {self.device_fraction}", "use (0, 1]")
         _require(self.min_examples >= 1, f"eligibility.min_examples is {self.min_examples}", "use at least 1")
         _require(self.min_separation_seconds >= 0, "eligibility.min_separation_seconds is negative", "use 0 or more")
 

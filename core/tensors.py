@@ -105,7 +105,7 @@ def read(body: bytes) -> dict[str, Array]:
     Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype we never use.
     """
     try:
-        entries = safetensors.deserialize(bytes(body))
+        entries = safetensors.deserialize(bytes(body))  # type: ignore[no-untyped-call]
     except (safetensors.SafetensorError, ValueError, OverflowError) as error:
         raise InvalidTensors(
             f"the bytes are not a well-formed safetensors file ({error})", remedy="send the file again, whole"

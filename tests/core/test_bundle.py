@@ -1,0 +1,134 @@
+"""The artifact folder: a round trip, and every byte that could be flipped."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core import bundle, signing, strict
+from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from core.errors import IntegrityError, InvalidBundle, InvalidTensors
+
+KEY = signing.generate_key()
+WEIGHTS = {"w": np.float32([[1, 2], [3, 4]]), "mean": np.float32([0, 0])}
+GOLDEN_BODY = b"golden"
+
+
+def program(name, *inputs):
+    body = f"program {name}".encode()
+    file = ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17")
+    return Program(inputs, ("out",), (file,))
+
+
+MANIFEST = Manifest(
+    name="tiny",
+    classes=2,
+    train_step=program(
+        "train_step",
+        ProgramInput("w", "parameter", (2, 2)),
+        ProgramInput("mean", "buffer", (2,)),
+        ProgramInput("momentum.w", "optimizer", (2, 2)),
+        ProgramInput("x", "x", ("B", 2)),
+    ),
+    predict=program("predict", ProgramInput("w", "parameter", (2, 2))),
+    relabel=program("relabel", ProgramInput("probabilities", "probabilities", ("N", 2))),
+    golden=Golden("golden.safetensors", signing.sha256(GOLDEN_BODY), len(GOLDEN_BODY)),
+    class_names=("cat", "dog"),
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in bundle.PROGRAMS:
+        (tmp_path / f"{name}.onnx").write_bytes(f"program {name}".encode())
+    (tmp_path / "golden.safetensors").write_bytes(GOLDEN_BODY)
+    bundle.write(tmp_path, MANIFEST, WEIGHTS, private_key=KEY)
+    return tmp_path
+
+
+def test_round_trip(folder):
+    read = bundle.read(folder, trusted_key=signing.public_key(KEY))
+    assert read.manifest == MANIFEST
+    assert all(np.array_equal(read.weights[name], WEIGHTS[name]) for name in WEIGHTS)
+    assert [spec.name for spec in MANIFEST.weights] == ["w", "mean"]
+    assert [spec.name for spec in MANIFEST.x] == ["x"]
+    assert read.manifest.train_step.file("executorch") is None
+
+
+def test_blobs_are_named_by_their_hash_and_hold_every_file_but_the_seal(folder):
+    blobs = bundle.read(folder).blobs()
+    assert all(signing.sha256(body) == name for name, body in blobs.items())
+    assert len(blobs) == len(list(folder.iterdir())) - 1
+
+
+def test_other_weights_change_only_the_weights_and_the_seal(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    bundle.write(folder, MANIFEST, {name: array + 1 for name, array in WEIGHTS.items()}, private_key=KEY)
+    changed = {path.name for path in folder.iterdir() if path.read_bytes() != before[path.name]}
+    assert changed == {"weights.safetensors", "seal.json"}
+
+
+def test_any_flipped_byte_is_noticed(folder):
+    for path in sorted(folder.iterdir()):
+        body = path.read_bytes()
+        for position in range(0, len(body), max(1, len(body) // 40)):
+            path.write_bytes(body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :])
+            with pytest.raises((IntegrityError, InvalidBundle)):
+                bundle.read(folder, trusted_key=signing.public_key(KEY))
+        path.write_bytes(body)
+    bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors", "seal.json", "train_step.onnx"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(InvalidBundle, match=name):
+        bundle.read(folder)
+
+
+def test_another_publisher_is_refused(folder):
+    with pytest.raises(IntegrityError, match="trusted key"):
+        bundle.read(folder, trusted_key=signing.public_key(signing.generate_key()))
+
+
+def test_an_unsigned_bundle_reads_but_is_not_trusted(folder):
+    bundle.write(folder, MANIFEST, WEIGHTS)
+    assert bundle.read(folder).seal.signature == ""
+    with pytest.raises(IntegrityError):
+        bundle.read(folder, trusted_key=signing.public_key(KEY))
+
+
+@pytest.mark.parametrize(
+    "weights", [{"w": WEIGHTS["w"]}, WEIGHTS | {"w": np.zeros(3, np.float32)}, WEIGHTS | {"w": WEIGHTS["w"] * np.nan}]
+)
+def test_weights_that_do_not_fit_are_never_written(tmp_path, weights):
+    with pytest.raises(InvalidTensors):
+        bundle.write(tmp_path, MANIFEST, weights)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["../train_step.onnx", "/etc/passwd", "a/b", "..", ""])
+def test_a_path_that_leaves_the_folder_is_refused(path):
+    file = replace(MANIFEST.predict.files[0], path=path)
+    body = strict.to_json(replace(MANIFEST, predict=replace(MANIFEST.predict, files=(file,))))
+    with pytest.raises(InvalidBundle, match="path"):
+        bundle.parse_manifest(body)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"schema_version": 2}, "schema version 2"),
+        ({"classes": 1}, "1 classes"),
+        ({"class_names": ("cat",)}, "class names"),
+    ],
+)
+def test_impossible_manifests_are_refused(change, says):
+    with pytest.raises(InvalidBundle, match=says):
+        replace(MANIFEST, **change)
+
+
+def test_a_program_without_a_file_is_refused():
+    body = strict.to_json(replace(MANIFEST, predict=replace(MANIFEST.predict, files=())))
+    with pytest.raises(InvalidBundle, match="predict"):
+        bundle.parse_manifest(body)
