@@ -1,0 +1,31 @@
+"""Fast forms of ATen operators in ONNX, for `torch.onnx.export(..., custom_translation_table=table())`.
+
+A general exporter takes backward operators apart into many slow ones; each file here writes one family of them in the
+form that ONNX Runtime runs fastest, chosen by shape, with a fallback that is right for any. Standard ai.onnx operators
+only, opset 18; dimension 0 stays open. May import numpy, onnx_ir, onnxscript and torch.
+
+    >>> aten.convolution_backward.default in table()
+    True
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from export.onnx_forms import activation, convolution, group_norm, max_pool
+
+aten = torch.ops.aten
+
+
+def table() -> dict[torch._ops.OpOverload, Callable[..., Any]]:
+    """ATen operator -> the function that writes it in ONNX."""
+    return {
+        aten.convolution.default: convolution.convolution,
+        aten.convolution_backward.default: convolution.convolution_backward,
+        aten.max_pool2d_with_indices.default: max_pool.max_pool2d_with_indices,
+        aten.max_pool2d_with_indices_backward.default: max_pool.max_pool2d_with_indices_backward,
+        aten.native_group_norm.default: group_norm.native_group_norm,
+        aten.native_group_norm_backward.default: group_norm.native_group_norm_backward,
+        aten.threshold_backward.default: activation.threshold_backward,
+    }
