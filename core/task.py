@@ -30,11 +30,20 @@ class LocalTraining:
     # Values for the program's hyperparameter inputs, by name; the manifest's defaults fill in the others.
     hyperparameters: dict[str, float] = field(default_factory=dict)
     max_steps: int = 0  # 0: as many as the epochs need
+    # Which samples an epoch takes: each once in random order, or n draws with every local class equally likely.
+    sampling: Literal["shuffle", "class-balanced"] = "shuffle"
+    # Samples made on the device: none, mixtures of two, or SMOTE's interpolations that fill up local minorities.
+    synthesis: Literal["none", "mixup", "smote"] = "none"
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, f"local.epochs is {self.epochs}", "train at least 1 epoch")
         _require(self.batch_size >= 1, f"local.batch_size is {self.batch_size}", "use a batch of at least 1")
         _require(self.max_steps >= 0, f"local.max_steps is {self.max_steps}", "use 0 for no limit")
+        _require(
+            self.synthesis != "smote" or self.sampling == "class-balanced",
+            'local.synthesis "smote" fills up minorities, and local.sampling "shuffle" leaves them small',
+            'set local.sampling = "class-balanced"',
+        )
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ Every random number comes from `derive(device secret, "fedrela/v1", task.seed, r
 
     purpose                                     gives
     "shuffle", epoch                            the permutation of the n samples in that epoch (from 0)
+    "sample" or "synthesis", epoch              see edge.sampling: for tasks that ask for it
     "train", step, input name                   uniforms for that random input; step counts from 0 through the turn
     "relabel-pass", pass, batch index, name     uniforms for a random input of `predict`
     "relabel-draw"                              uniforms (n, C) of the re-labeling
     "encode"                                    the update's encoding
 
 so a round can be resumed at any step, replayed, and written again in another language. May import numpy, `core`,
-`edge.engine` and `edge.examples`.
+`edge.engine`, `edge.examples` and `edge.sampling`.
 
     turn = Turn(task, round, secret)
     labels = relabel(engine, turn, weights, examples) if task.relabel.generation(round, task.rounds) else examples.y
@@ -31,6 +32,7 @@ from core.errors import InvalidTask
 from core.streams import Stream
 from core.task import Task
 from core.tensors import Array, Params
+from edge import sampling
 from edge.engine import Batch, Engine, State, StepTotals
 from edge.examples import Examples
 
@@ -106,7 +108,7 @@ def train(
 ) -> Iterator[Step]:
     """Train `state` in place, yielding after every step; `done` steps are already in `state`.
 
-    Batches are consecutive slices of each epoch's permutation; the last of an epoch may be shorter. The caller may stop
+    Batches are consecutive slices of each epoch's plan; the last of an epoch may be shorter. The caller may stop
     between any two steps, and go on later from `engine.snapshot` with `done` = the last step's number.
     """
     manifest, local = engine.manifest, turn.task.local
@@ -115,20 +117,19 @@ def train(
     randoms = manifest.train_step.role("random")
     per_epoch = -(-len(examples) // local.batch_size)
     total = step_count(turn.task, len(examples))
-    order, ordered_epoch = np.empty(0, np.int64), -1
+    near = sampling.nearest(examples, labels) if local.synthesis == "smote" else None
+    order, ordered_epoch = sampling.EpochPlan(labels, labels), -1
     for number in range(done, total):
         epoch, slot = divmod(number, per_epoch)
         if epoch != ordered_epoch:
-            order, ordered_epoch = streams.permutation(turn.stream("shuffle", epoch), len(examples)), epoch
-        rows = order[slot * local.batch_size : (slot + 1) * local.batch_size]
+            order, ordered_epoch = sampling.plan(local, labels, turn.stream, epoch, near), epoch
+        x, y = sampling.take(examples, order, slice(slot * local.batch_size, (slot + 1) * local.batch_size))
         batch = Batch(
-            x={name: x[rows] for name, x in examples.x.items()},
-            y=labels[rows],
-            weight=np.ones(len(rows), np.float32),
+            x=x,
+            y=y,
+            weight=np.ones(len(y), np.float32),
             hyperparameters=rates,
-            randoms={
-                item.name: _uniforms(item, len(rows), turn.stream("train", number, item.name)) for item in randoms
-            },
+            randoms={item.name: _uniforms(item, len(y), turn.stream("train", number, item.name)) for item in randoms},
             class_prior=prior,
         )
         yield Step(number + 1, total, epoch, engine.train_step(state, batch))
