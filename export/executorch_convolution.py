@@ -1,0 +1,255 @@
+"""Convolution and its gradients as strided copies and matrix products: the form ExecuTorch's kernels run fast.
+
+ExecuTorch's own convolution kernels are plain loops. Here every convolution, one- to three-dimensional, strided,
+padded, dilated, grouped, depthwise or transposed, gathers its windows with one strided copy and multiplies once. The
+gradient of a strided convolution's input is split into stride-1 convolutions, one per residue of the output position,
+so that no zeros are multiplied. May import torch.
+
+Shapes below: x (B, C, h...), weight (O, C/groups, k...), y (B, O, l...); "rows" means B * product of positions.
+
+    >>> import torch
+    >>> x, w = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
+    >>> ours = convolution(x, w, None, [2, 2], [1, 1], [1, 1], False, [0, 0], 1)
+    >>> torch.allclose(ours, torch.conv2d(x, w, stride=2, padding=1), atol=1e-5)
+    True
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import gcd, prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Sizes = Sequence[int]
+
+
+def convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+) -> Tensor:
+    """aten.convolution, batched."""
+    if transposed:
+        size = [
+            (x.shape[2 + d] - 1) * s - 2 * p + r * (weight.shape[2 + d] - 1) + o + 1
+            for d, (s, p, r, o) in enumerate(zip(stride, padding, dilation, output_padding, strict=True))
+        ]
+        y = input_gradient(x, weight, size, stride, padding, dilation, groups)
+    else:
+        count = _positions(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+        y = _forward(x, weight, count, stride, padding, dilation, groups)
+    return y if bias is None else y + bias.reshape(1, -1, *[1] * (x.dim() - 2))
+
+
+def convolution_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: Sizes | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+    mask: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """aten.convolution_backward: gradients of x, weight and bias; None where `mask` doesn't ask for one."""
+    grad_x = grad_weight = grad_bias = None
+    if mask[0]:
+        if transposed:
+            grad_x = _forward(grad, weight, x.shape[2:], stride, padding, dilation, groups)
+        else:
+            grad_x = input_gradient(grad, weight, x.shape[2:], stride, padding, dilation, groups)
+    if mask[1]:
+        slid, over = (x, grad) if transposed else (grad, x)
+        grad_weight = _weight_gradient(slid, over, weight.shape[2:], stride, padding, dilation, groups)
+    if mask[2]:
+        grad_bias = grad.sum((0, *range(2, grad.dim())))
+    return grad_x, grad_weight, grad_bias
+
+
+def input_gradient(
+    grad: Tensor, weight: Tensor, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Tensor:
+    """Sum over o, i of grad[b, o, l] weight[o, c, i] where l * stride - padding + i * dilation is the position.
+
+    grad (B, O, l...) to (B, C, size...). Positions with the same residue modulo the stride meet the same kernel offsets, so each residue is a convolution of
+    stride 1 over a part of the kernel.
+    """
+    axes = [
+        _residues(size[d], stride[d], padding[d], dilation[d], weight.shape[2 + d], grad.shape[2 + d])
+        for d in range(len(size))
+    ]
+    left = [max(0, *(-part.start for part in axis)) for axis in axes]
+    right = [max(0, *(part.end - grad.shape[2 + d] for part in axis)) for d, axis in enumerate(axes)]
+    padded = _pad(grad, left, right)
+    parts = [_residue(padded, weight, parts, left, groups) for parts in product(*axes)]
+    if len(parts) == 1:
+        return parts[0]
+    return _interleave(parts, [len(axis) for axis in axes], size)
+
+
+@dataclass(frozen=True)
+class _Residue:
+    """One residue of one axis: `taps` kernel offsets, the last first, over grad[start + step * tap + position]."""
+
+    first_tap: int
+    tap_step: int
+    taps: int
+    start: int  # position in grad that the last kernel offset meets at output 0; may be negative
+    step: int  # distance in grad between neighbouring offsets
+    count: int  # output positions
+    end: int  # one past the last position in grad that is read
+
+
+def _residues(size: int, stride: int, padding: int, dilation: int, kernel: int, grad_size: int) -> list[_Residue]:
+    count = -(-size // stride)
+    common = gcd(stride, dilation)
+    residues = []
+    for residue in range(stride):
+        taps = [i for i in range(kernel) if (residue + padding - dilation * i) % stride == 0]
+        if not taps:
+            residues.append(_Residue(0, 1, 0, 0, 1, count, 0))
+            continue
+        start = (residue + padding - dilation * taps[-1]) // stride
+        step = dilation // common
+        end = start + step * (len(taps) - 1) + count
+        residues.append(_Residue(taps[0], stride // common, len(taps), start, step, count, end))
+    return residues
+
+
+def _residue(padded: Tensor, weight: Tensor, parts: Sequence[_Residue], left: Sizes, groups: int) -> Tensor:
+    """One stride-1 convolution over part of the kernel: (B, C, count...)."""
+    out_channels, in_channels = weight.shape[0], weight.shape[1] * groups
+    counts = [part.count for part in parts]
+    if not all(part.taps for part in parts):
+        return torch.zeros((padded.shape[0], in_channels, *counts), dtype=padded.dtype)
+    kernel = weight
+    for d, part in enumerate(parts):
+        if part.taps != weight.shape[2 + d]:
+            last = part.first_tap + part.tap_step * (part.taps - 1) + 1
+            kernel = torch.ops.aten.slice.Tensor(kernel, 2 + d, part.first_tap, last, part.tap_step)
+    taps = [part.taps for part in parts]
+    if prod(taps) > 1:
+        kernel = torch.ops.aten.flip.default(kernel.contiguous(), list(range(2, weight.dim())))
+    grouped = kernel.reshape(groups, out_channels // groups, weight.shape[1], prod(taps))
+    factor = _reorder(grouped, (0, 3, 1, 2)).reshape(groups, prod(taps) * (out_channels // groups), weight.shape[1])
+    offset = [left[d] + part.start for d, part in enumerate(parts)]
+    columns = _columns(padded, taps, counts, [1] * len(parts), [part.step for part in parts], groups, offset)
+    return _to_channels(_product(columns, factor), padded.shape[0], counts)
+
+
+def _interleave(parts: Sequence[Tensor], strides: Sizes, size: Sizes) -> Tensor:
+    """Residue tensors (B, C, count...), the last axis' residue fastest, as one (B, C, size...)."""
+    batch, channels, *counts = parts[0].shape
+    rank = len(counts)
+    stacked = torch.cat([part.unsqueeze(0) for part in parts]).reshape(*strides, batch, channels, *counts)
+    order = [rank, rank + 1]
+    for d in range(rank):
+        order += [rank + 2 + d, d]
+    whole = _reorder(stacked, order).reshape(
+        batch, channels, *(count * stride for count, stride in zip(counts, strides, strict=True))
+    )
+    for d in range(rank):
+        if whole.shape[2 + d] != size[d]:
+            whole = torch.ops.aten.slice.Tensor(whole, 2 + d, 0, size[d])
+    return whole
+
+
+def _forward(
+    x: Tensor, weight: Tensor, count: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Tensor:
+    kernel, out_channels = weight.shape[2:], weight.shape[0]
+    columns = _columns(_pad(x, padding, padding), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    grouped = weight.reshape(groups, out_channels // groups, weight.shape[1], prod(kernel))
+    factor = _reorder(grouped, (0, 3, 2, 1)).reshape(groups, prod(kernel) * weight.shape[1], out_channels // groups)
+    return _to_channels(_product(columns, factor), x.shape[0], count)
+
+
+def _weight_gradient(
+    grad: Tensor, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Tensor:
+    """(O, C/groups, k...) of grad (B, O, l...) sliding over x (B, C, h...)."""
+    out_channels, in_channels = grad.shape[1], x.shape[1]
+    count = grad.shape[2:]
+    right = [
+        max(padding[d], (count[d] - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1 - padding[d] - x.shape[2 + d])
+        for d in range(len(kernel))
+    ]
+    columns = _columns(_pad(x, padding, right), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    rows = _reorder(grad.reshape(grad.shape[0], out_channels, prod(count)), (1, 0, 2))
+    rows = rows.reshape(groups, out_channels // groups, grad.shape[0] * prod(count))
+    summed = _product(rows, columns).reshape(groups, out_channels // groups, prod(kernel), in_channels // groups)
+    return _reorder(summed, (0, 1, 3, 2)).reshape(out_channels, in_channels // groups, *kernel)
+
+
+def _positions(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> list[int]:
+    return [(size[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in range(len(kernel))]
+
+
+def _columns(
+    x: Tensor, kernel: Sizes, count: Sizes, stride: Sizes, dilation: Sizes, groups: int, offset: Sizes
+) -> Tensor:
+    """Windows of x (B, C, h...) as (groups, B * prod(count), prod(kernel) * C/groups), in one strided copy."""
+    batch, channels = x.shape[:2]
+    inner = _strides(x.shape)
+    sizes = [groups, batch, *count, *kernel, channels // groups]
+    strides = [
+        inner[1] * (channels // groups),
+        inner[0],
+        *(inner[2 + d] * stride[d] for d in range(len(count))),
+        *(inner[2 + d] * dilation[d] for d in range(len(count))),
+        inner[1],
+    ]
+    start = sum(inner[2 + d] * offset[d] for d in range(len(count)))
+    copied = torch.as_strided_copy(x.contiguous(), sizes, strides, start)
+    return copied.reshape(groups, batch * prod(count), prod(kernel) * (channels // groups))
+
+
+def _to_channels(rows: Tensor, batch: int, count: Sizes) -> Tensor:
+    """(groups, B * positions, channels of a group) to (B, channels, count...)."""
+    groups, _, channels = rows.shape
+    moved = _reorder(rows.reshape(groups, batch, prod(count), channels), (1, 0, 3, 2))
+    return moved.reshape(batch, groups * channels, *count)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """(g, a, b) @ (g, b, c), as one plain product when g is 1."""
+    if left.shape[0] == 1:
+        return torch.mm(left.squeeze(0), right.squeeze(0)).unsqueeze(0)
+    return torch.bmm(left, right)
+
+
+def _reorder(x: Tensor, order: Sizes) -> Tensor:
+    """A permutation as a strided copy, which ExecuTorch runs several times as fast as `permute_copy`."""
+    strides = _strides(x.shape)
+    moved = [order[i] for i in range(x.dim()) if x.shape[order[i]] != 1]
+    if moved == sorted(moved):  # only dimensions of size 1 change places
+        return x.reshape([x.shape[i] for i in order])
+    return torch.as_strided_copy(x.contiguous(), [x.shape[i] for i in order], [strides[i] for i in order], 0)
+
+
+def _strides(shape: Sizes) -> list[Any]:
+    """Row-major strides."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return strides[::-1]
+
+
+def _pad(x: Tensor, left: Sizes, right: Sizes) -> Tensor:
+    """Zeros around the spatial dimensions."""
+    amounts: list[int] = []
+    for low, high in zip(reversed(left), reversed(right), strict=True):
+        amounts += [low, high]
+    return torch.constant_pad_nd(x, amounts, 0.0) if any(amounts) else x

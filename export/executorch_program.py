@@ -1,0 +1,96 @@
+"""A traced program as the bytes of a .pte file that stock ExecuTorch runs: portable and optimized kernels only.
+
+The weights are inputs, so one program serves for ever. `lower` checks that every operator has a kernel in the runtime
+before it writes anything. May import torch, executorch, `core`, `export.trace` and `export.executorch_forms`.
+
+    program = trace(step, examples, shapes, keep=executorch_forms.KEEP)
+    Path("train_step.pte").write_bytes(lower(program, max_batch=32))
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._sympy.value_ranges import ValueRanges
+
+from core.errors import UnsupportedOperation
+from export import executorch_forms
+
+MIN_RUNTIME_VERSION = "1.4.0"
+DEFAULT_MAX_BATCH = 64
+
+
+def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX_BATCH) -> bytes:
+    """The .pte of `program`, whose open dimension takes 1 to `max_batch`; method "forward".
+
+    The same program gives the same bytes. Raises UnsupportedOperation for an operator without a kernel.
+    """
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge
+    from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
+
+    with _quiet(), torch.no_grad():
+        flat = program.run_decompositions(executorch_forms.table())
+        _bound(flat, max_batch)
+        edge = to_edge(flat, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        _check_kernels(edge.exported_program())
+        config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
+        return bytes(edge.to_executorch(config).buffer)
+
+
+def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:
+    """Memory is planned for the largest batch, so every open dimension needs one."""
+    for node in program.graph.find_nodes(op="placeholder"):
+        for size in getattr(node.meta["val"], "shape", ()):
+            if isinstance(size, torch.SymInt):
+                symbol = size.node.expr
+                ranges = size.node.shape_env.var_to_range
+                lower, upper = ranges[symbol].lower, min(ranges[symbol].upper, max_batch)
+                ranges[symbol] = program.range_constraints[symbol] = ValueRanges(lower, upper)
+
+
+def _check_kernels(program: torch.export.ExportedProgram) -> None:
+    """Raise UnsupportedOperation unless the runtime has a kernel for every operator of an edge program."""
+    from executorch.exir.dialects.edge._ops import EdgeOpOverload
+    from executorch.runtime import Runtime
+
+    kernels = Runtime.get().operator_registry.operator_names
+    for node in program.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, EdgeOpOverload):
+            continue
+        if not _kernel_names(node.target) & kernels:
+            raise UnsupportedOperation(
+                f"ExecuTorch has no kernel for {node.target._op}{_origin(node)}",
+                remedy="export for ONNX only (--runtimes onnx), or use another layer (see docs/layers.md)",
+            )
+
+
+def _kernel_names(target: Any) -> set[str]:
+    """Names under which the runtime may know the kernel of a functional operator."""
+    from executorch.exir.operator.convert import to_out_variant
+
+    try:
+        out, _ = to_out_variant(target._op)
+    except (RuntimeError, AssertionError):
+        return set()
+    schema = out._schema
+    return {f"{schema.name}.{schema.overload_name}"}
+
+
+def _origin(node: torch.fx.Node) -> str:
+    """The module that a node came from, as far as the trace recorded it."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return f" (in {paths[-1]})" if paths else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ExecuTorch's passes log at warning level what concerns only their authors."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
