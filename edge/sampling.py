@@ -53,9 +53,9 @@ def plan(
     labels: NDArray[np.int64],
     draw: Draw,
     epoch: int,
-    neighbours: Mapping[int, Rows] | None = None,
+    near: Mapping[int, Rows] | None = None,
 ) -> EpochPlan:
-    """The plan of an epoch. `labels` (n,) are those trained on; `neighbours` comes from `nearest`, for SMOTE."""
+    """The plan of an epoch. `labels` (n,) are those trained on; `near` comes from `nearest`, for SMOTE."""
     count = len(labels)
     if local.sampling == "shuffle":
         rows = streams.permutation(draw("shuffle", epoch), count)
