@@ -20,7 +20,6 @@ from typing import Protocol
 from core.errors import InvalidInput, Unavailable
 
 _KEY = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)?(/[a-z0-9_-]+(\.[a-z0-9_-]+)?)*")
-LOG_BYTES = 4_000_000  # a log that grows beyond this keeps its newer half
 
 
 class Store(Protocol):
@@ -55,11 +54,12 @@ class MemoryStore:
     """A store that lives as long as the process; an emulated device's."""
 
     def __init__(self) -> None:
-        self._bodies: dict[str, bytes] = {}
+        self._bodies: dict[str, bytes | bytearray] = {}
 
     def get(self, key: str) -> bytes | None:
         """See `Store.get`."""
-        return self._bodies.get(key)
+        body = self._bodies.get(key)
+        return bytes(body) if body is not None else None
 
     def put(self, key: str, body: bytes) -> None:
         """See `Store.put`."""
@@ -67,7 +67,10 @@ class MemoryStore:
 
     def append(self, key: str, body: bytes) -> None:
         """See `Store.append`."""
-        self._bodies[key] = trimmed(self._bodies.get(key, b"") + body)
+        kept = self._bodies.get(key, b"")
+        if not isinstance(kept, bytearray):
+            kept = self._bodies[key] = bytearray(kept)
+        kept += body
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
@@ -130,9 +133,6 @@ class FolderStore:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as file:
             file.write(body)
-            size = file.tell()
-        if size > LOG_BYTES:
-            self.put(key, trimmed(path.read_bytes()))
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
@@ -152,14 +152,6 @@ class FolderStore:
         if not _KEY.fullmatch(key):
             raise InvalidInput(f"{key!r} is not a key of the state folder", remedy="use lower-case words and digits")
         return self.folder / key
-
-
-def trimmed(log: bytes) -> bytes:
-    """The log, or where it has grown too long its newer half from the start of a line."""
-    if len(log) <= LOG_BYTES:
-        return log
-    newer = log[-LOG_BYTES // 2 :]
-    return newer[newer.find(b"\n") + 1 :]
 
 
 def _flush_folder(folder: Path) -> None:

@@ -1,0 +1,49 @@
+"""The owner's choices, and the progress that a device tells its owner. May import `core.task`.
+
+>>> DeviceSettings(max_steps=100).checkpoint_steps
+20
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from core.errors import InvalidInput
+from core.task import Eligibility
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """The owner's choices. Both they and the task's conditions must hold before a device trains."""
+
+    eligibility: Eligibility = field(default_factory=Eligibility)
+    checkpoint_steps: int = 20  # the training state is kept every so many steps; 0: never
+    check_seconds: float = 5.0  # between two looks at the sensors while training
+    pause_seconds: float = 10.0  # between two looks while training is paused
+    max_steps: int = 0  # of one turn; 0: as many as the task asks for
+    max_seconds: float = 0.0  # of training in one turn, pauses left out; 0: as long as the lease lasts
+    holdout_fraction: float = 0.0  # of the examples, never trained on
+    allow_evaluation: bool = False  # may totals over the hold-out be reported where a task asks
+    keep_sent_bodies: bool = True  # for `fedrela device show-upload`
+    max_download_bytes: int = 1_000_000_000  # of one file
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_steps", "check_seconds", "pause_seconds", "max_steps", "max_seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use 0 or more")
+        if not 0 <= self.holdout_fraction < 1:
+            raise InvalidInput(f"holdout_fraction is {self.holdout_fraction}", remedy="use 0 up to below 1")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress, for whoever embeds a client. Nothing of it is sent anywhere."""
+
+    kind: Literal[
+        "assigned", "ready", "self-tested", "relabeled", "step", "paused", "resumed", "trained", "uploaded", "dropped"
+    ]
+    task_id: str
+    round: int
+    step: int = 0
+    steps: int = 0
+    loss: float = 0.0  # mean over the batch
+    detail: str = ""
