@@ -31,6 +31,7 @@ def build() -> dict[str, Any]:
     """The document encodings.json."""
     assert get_args(UpdateMetadata.__annotations__["encoding"]) == ENCODINGS
     stream = streams.derive(b"encodings", "stream")
+    specs = [{"name": name, "shape": list(array.shape)} for name, array in change().items()]  # in manifest order
     cases = []
     for examples in (7, 999_999_999):
         for name in ENCODINGS:
@@ -38,7 +39,12 @@ def build() -> dict[str, Any]:
     first = _case(change(), UpdateMetadata(7, "top-k"), stream, None)
     residual = tensors.read(base64.b64decode(first["residual"]))
     cases.append(_case(change(), UpdateMetadata(7, "top-k"), stream, residual))
-    return {"stream": {"secret": b"encodings".hex(), "labels": ["stream"]}, "top_k_fraction": 0.3, "encode": cases}
+    return {
+        "stream": {"secret": b"encodings".hex(), "labels": ["stream"]},
+        "specs": specs,
+        "top_k_fraction": 0.3,
+        "encode": cases,
+    }
 
 
 def _case(update: Params, metadata: UpdateMetadata, stream: streams.Stream, residual: Params | None) -> dict[str, Any]:

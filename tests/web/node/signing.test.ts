@@ -1,0 +1,27 @@
+/** Hashes, Ed25519 and the signed messages against the conformance vectors. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { IntegrityError } from "../../../web/src/core/errors.ts";
+import { checkHash, fromHex, hash, hex, verify } from "../../../web/src/core/signing.ts";
+import { assignmentMessage } from "../../../web/src/core/wire.ts";
+import { vectors } from "./vectors.ts";
+
+const document = vectors("signing.json");
+
+test("sha256", () => {
+  for (const { message, sha256 } of document.sha256) assert.equal(hash(fromHex(message)), sha256);
+  assert.throws(() => checkHash(new Uint8Array(1), hash(new Uint8Array(2)), "x"), IntegrityError);
+});
+
+for (const { name, public_key, message, signature, valid } of document.ed25519)
+  test(`ed25519: ${name ?? "good"}`, () => {
+    const check = (): void => verify(public_key, fromHex(message), signature);
+    if (valid) check();
+    else assert.throws(check, IntegrityError);
+  });
+
+test("the message of an assignment", () => {
+  const { message, public_key, signature, ...item } = document.assignment;
+  assert.equal(hex(assignmentMessage(item)), message);
+  verify(public_key, assignmentMessage(item), signature);
+});

@@ -1,0 +1,40 @@
+/**
+ * The same tree of errors as the Python device: each says what is wrong and what to do about it.
+ *
+ *     FedRelaError
+ *     ├── InvalidInput        bytes, a message, a task or data of the wrong form; nothing was changed
+ *     ├── IntegrityError      a hash or a signature does not match
+ *     ├── VerificationFailed  a program and its golden outputs disagree
+ *     ├── NotEligible         the owner's or the task's conditions are not met now
+ *     ├── StorageFull         the browser refuses to keep more
+ *     ├── Refused             the coordinator refused, with a code and a status
+ *     └── Unavailable         the coordinator can't be reached or isn't ready; trying again later is right
+ */
+export class FedRelaError extends Error {
+  constructor(
+    readonly problem: string,
+    readonly remedy: string,
+  ) {
+    super(`${problem}; ${remedy}`);
+    this.name = new.target.name;
+  }
+}
+
+export class InvalidInput extends FedRelaError {}
+export class IntegrityError extends FedRelaError {}
+export class VerificationFailed extends FedRelaError {}
+export class NotEligible extends FedRelaError {}
+export class StorageFull extends FedRelaError {}
+export class Unavailable extends FedRelaError {}
+
+export class Refused extends FedRelaError {
+  constructor(
+    problem: string,
+    remedy: string,
+    readonly code: string,
+    readonly status: number,
+    readonly retryAfterSeconds = 0,
+  ) {
+    super(problem, remedy);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * JSON as RFC 8259 says it, strictly: no key twice, no NaN, nothing after the value, UTF-8 only.
+ *
+ * A number written as a whole number is a bigint, any other a number, so that `1` and `1.0` stay apart. Objects are
+ * Maps: a key such as "__proto__" is a key like any other.
+ */
+import { InvalidInput } from "./errors.ts";
+
+export type Json = null | boolean | string | bigint | number | Json[] | Map<string, Json>;
+
+const MAX_DEPTH = 64;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
+// A run of characters that stand for themselves, or one escape.
+const TEXT = /[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const SPACE = /[ \t\n\r]*/y;
+
+/** Parse UTF-8 bytes or text. Throws InvalidInput. */
+export function parseJson(body: Uint8Array | string): Json {
+  const reader = new Reader(typeof body === "string" ? body : decodeUtf8(body));
+  const value = reader.value(0);
+  reader.end();
+  return value;
+}
+
+/** Throws InvalidInput unless the bytes are well-formed UTF-8. A byte-order mark stays, and is refused by the parser. */
+export function decodeUtf8(body: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
+  } catch {
+    throw new InvalidInput("the body is not UTF-8", "send one UTF-8 JSON object");
+  }
+}
+
+class Reader {
+  private at = 0;
+
+  constructor(private readonly text: string) {}
+
+  value(depth: number): Json {
+    if (depth > MAX_DEPTH) throw this.fault("too deep");
+    this.match(SPACE);
+    const first = this.text[this.at];
+    let value: Json;
+    if (first === "{") value = this.object(depth);
+    else if (first === "[") value = this.array(depth);
+    else if (first === '"') value = this.string();
+    else if (first === "t") value = this.word("true", true);
+    else if (first === "f") value = this.word("false", false);
+    else if (first === "n") value = this.word("null", null);
+    else value = this.number();
+    this.match(SPACE);
+    return value;
+  }
+
+  end(): void {
+    if (this.at !== this.text.length) throw this.fault("something follows the value");
+  }
+
+  private object(depth: number): Map<string, Json> {
+    const map = new Map<string, Json>();
+    this.items("{", "}", () => {
+      this.match(SPACE);
+      const key = this.string();
+      if (map.has(key)) throw new InvalidInput("a JSON object holds the same key twice", "send each key once");
+      this.match(SPACE);
+      this.expect(":");
+      map.set(key, this.value(depth + 1));
+    });
+    return map;
+  }
+
+  private array(depth: number): Json[] {
+    const list: Json[] = [];
+    this.items("[", "]", () => list.push(this.value(depth + 1)));
+    return list;
+  }
+
+  private items(open: string, close: string, item: () => void): void {
+    this.expect(open);
+    this.match(SPACE);
+    if (this.text[this.at] === close) {
+      this.at += 1;
+      return;
+    }
+    for (;;) {
+      item();
+      if (this.text[this.at] === close) break;
+      this.expect(",");
+    }
+    this.expect(close);
+  }
+
+  private string(): string {
+    const start = this.at;
+    this.expect('"');
+    while (this.text[this.at] !== '"') if (!this.match(TEXT)) throw this.fault("a text is malformed");
+    this.expect('"');
+    return JSON.parse(this.text.slice(start, this.at)) as string;
+  }
+
+  private number(): bigint | number {
+    const start = this.at;
+    const match = this.match(NUMBER);
+    if (!match) throw this.fault("a value is malformed");
+    const written = this.text.slice(start, this.at);
+    return match[1] === undefined && match[2] === undefined ? BigInt(written) : Number(written);
+  }
+
+  private word<T extends Json>(written: string, value: T): T {
+    if (!this.text.startsWith(written, this.at)) throw this.fault("a value is malformed");
+    this.at += written.length;
+    return value;
+  }
+
+  private expect(character: string): void {
+    if (this.text[this.at] !== character) throw this.fault(`${character} is missing`);
+    this.at += 1;
+  }
+
+  private match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.at;
+    const match = pattern.exec(this.text);
+    if (match) this.at = pattern.lastIndex;
+    return match;
+  }
+
+  private fault(what: string): InvalidInput {
+    return new InvalidInput(`the body is not JSON (${what} at ${this.at})`, "send one UTF-8 JSON object");
+  }
+}

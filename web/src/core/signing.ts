@@ -1,0 +1,37 @@
+/** Content hashes and Ed25519 signatures (RFC 8032). Keys, hashes and signatures travel as lower-case hexadecimal. */
+import * as ed25519 from "@noble/ed25519";
+import { sha256, sha512 } from "@noble/hashes/sha2.js";
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
+import { IntegrityError } from "./errors.ts";
+
+ed25519.hashes.sha512 = sha512;
+
+export { bytesToHex as hex, hexToBytes as fromHex };
+
+/** The SHA-256 of `body`: the name of a blob. */
+export function hash(body: Uint8Array): string {
+  return bytesToHex(sha256(body));
+}
+
+/** Throw IntegrityError unless the hash of `body` is `expected`. */
+export function checkHash(body: Uint8Array, expected: string, name: string): void {
+  if (hash(body) !== expected)
+    throw new IntegrityError(`${name} does not match its hash ${expected.slice(0, 12)}`, "fetch it again; the bytes were damaged or forged");
+}
+
+/** Throw IntegrityError unless `signature` over `message` was made by the owner of `publicKey`. */
+export function verify(publicKey: string, message: Uint8Array, signature: string): void {
+  let valid = false;
+  try {
+    valid = ed25519.verify(hexToBytes(signature), message, hexToBytes(publicKey), { zip215: false });
+  } catch {
+    valid = false; // a key or signature that is not even of the right form
+  }
+  if (!valid) throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enrol again if the key changed");
+}
+
+/** A new device key: its private and public half. */
+export function generateKey(): { privateKey: string; publicKey: string } {
+  const secret = crypto.getRandomValues(new Uint8Array(32));
+  return { privateKey: bytesToHex(secret), publicKey: bytesToHex(ed25519.getPublicKey(secret)) };
+}
