@@ -7,7 +7,8 @@ batch is handed over per step. May import numpy, onnxruntime, `core` and `edge.e
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -68,7 +69,9 @@ class OnnxEngine:
         binding = state.bindings[state.current]
         for name, array in self._fed(batch).items():
             binding.bind_ortvalue_input(name, _in_place(array))
-        self._session("train_step").run_with_iobinding(binding)
+        session = self._session("train_step")
+        with _clear_faults("train_step"):
+            session.run_with_iobinding(binding)
         state.current = 1 - state.current
         return StepTotals(*(float(state.totals[name]) for name in TOTALS))
 
@@ -92,7 +95,8 @@ class OnnxEngine:
         for name, value in fed.items():
             binding.bind_ortvalue_input(name, value)
         binding.bind_output("probabilities")
-        session.run_with_iobinding(binding)
+        with _clear_faults("predict"):
+            session.run_with_iobinding(binding)
         return np.asarray(binding.copy_outputs_to_cpu()[0])
 
     def relabel(
@@ -116,7 +120,9 @@ class OnnxEngine:
         """See `Engine.run`."""
         names = list(self._definition(program).outputs)
         fed = {name: np.asarray(array, order="C") for name, array in inputs.items()}
-        return dict(zip(names, self._session(program).run(names, fed), strict=True))
+        session = self._session(program)
+        with _clear_faults(program):
+            return dict(zip(names, session.run(names, fed), strict=True))
 
     def _definition(self, program: str) -> Program:
         definition: Program = getattr(self.manifest, program)
@@ -182,6 +188,18 @@ def _open(body: bytes, program: str, threads: int) -> Any:
         raise InvalidBundle(
             f"onnxruntime {version()} can't load program {program} ({str(error)[:200]})",
             remedy="update onnxruntime to the version that the manifest asks for, or export the model again",
+        ) from error
+
+
+@contextmanager
+def _clear_faults(program: str) -> Iterator[None]:
+    """Turn whatever onnxruntime raises while a program runs into one of our errors."""
+    try:
+        yield
+    except Exception as error:  # as above
+        raise InvalidBundle(
+            f"program {program} failed on onnxruntime {version()} ({str(error)[:200]})",
+            remedy="check that the data have the shapes of the manifest; else export the model again",
         ) from error
 
 

@@ -1,0 +1,40 @@
+"""Shared by the edge tests: the hand-written bundle, an engine on it, and small data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.bundle import Bundle
+from edge.engines import EnginePool
+from edge.examples import Examples
+from edge.onnx_engine import OnnxEngine
+from tests.edge import softmax_bundle
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The softmax-regression bundle, verified."""
+    return softmax_bundle.write(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="session")
+def engine(small_bundle: Bundle) -> OnnxEngine:
+    """One engine, shared by every test, as devices share it."""
+    opened = EnginePool().open("0" * 64, small_bundle.manifest, lambda file: read(small_bundle.folder, file.path))
+    assert isinstance(opened, OnnxEngine)
+    return opened
+
+
+def read(folder: Path, path: str) -> bytes:
+    """A program's bytes."""
+    return (folder / path).read_bytes()
+
+
+def some_examples(count: int = 23, *, seed: int = 0) -> Examples:
+    """Long-tailed labels 0, 1, 2 and pixels that say something about them."""
+    rng = np.random.default_rng(seed)
+    y = np.sort(rng.choice(3, count, p=[0.7, 0.2, 0.1])).astype(np.int64)
+    x = rng.integers(0, 120, (count, 1, softmax_bundle.SIDE, softmax_bundle.SIDE), dtype=np.uint8)
+    x[np.arange(count), 0, y, :] += 80
+    return Examples({"x": x}, y)
