@@ -1,0 +1,208 @@
+"""Export a PyTorch classifier: trace, lower, verify against eager PyTorch, and only then write the bundle.
+
+May import torch, `core` and this package.
+
+    >>> import tempfile, torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> exported = export_classifier(model, input="float32:4", classes=3, out=tempfile.mkdtemp() + "/bundle")
+    >>> exported.largest_error < 1e-4
+    True
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core import bundle, golden, signing, tensors
+from core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, ProgramInput, Seal
+from core.errors import InvalidInput, UnsupportedOperation
+from core.tensors import Params
+from export import inputs, losses, lowering, optimizers, program, verify
+from export.inputs import RawInput
+from export.program import Definition
+from export.recipe import Recipe
+from export.reference import Reference
+from export.survey import Survey
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written, and how closely each runtime followed eager PyTorch."""
+
+    folder: Path
+    manifest: Manifest
+    seal: Seal
+    verdicts: tuple[verify.Verdict, ...]
+
+    @property
+    def largest_error(self) -> float:
+        """The largest relative error of all."""
+        return max(verdict.largest for verdict in self.verdicts)
+
+
+def export_classifier(
+    model: nn.Module,
+    *,
+    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002: the word that users know
+    classes: int,
+    out: str | Path,
+    runtimes: Sequence[str] = ("onnx",),
+    augment: str = "",
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    loss: str | losses.Loss | Callable[..., Tensor] = "cross-entropy",
+    optimizer: str = "sgd",
+    settings: Mapping[str, float] | None = None,
+    trainable: Sequence[str] = ("*",),
+    proximal: bool = False,
+    class_names: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    name: str = "model",
+    max_batch: int = lowering.DEFAULT_MAX_BATCH,
+    private_key: str = "",
+    overwrite: bool = False,
+    report: Report = lambda stage: None,
+) -> Exported:
+    """Write a verified bundle of `model` to the folder `out`.
+
+    input: "dtype:shape" without the batch, or several "name=dtype:shape"; uint8 images are divided by 255, then
+    `augment`ed ("crop", "crop=4", "flip"), then normalised by `mean` and `std` per channel, all inside the programs.
+    settings: other defaults for hyperparameters. trainable: patterns of parameter names; the rest is frozen into the
+    programs. private_key: signs the bundle. report: called with a line per stage.
+
+    Raises InvalidInput, UnsupportedOperation or VerificationFailed; then nothing was written.
+    """
+    pipeline = inputs.parse_augment(augment, inputs.Pipeline(tuple(mean), tuple(std)))
+    recipe = Recipe(
+        inputs=inputs.parse_all(input if isinstance(input, str | RawInput) else list(input)),
+        classes=classes,
+        pipeline=pipeline,
+        loss=losses.find(loss),
+        optimizer=optimizers.find(optimizer),
+        trainable=tuple(trainable),
+        proximal=proximal,
+        settings=dict(settings or {}),
+        class_names=tuple(class_names),
+        columns=tuple(columns),
+        name=name,
+    )
+    return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, private_key, overwrite, report)
+
+
+def export_recipe(
+    model: nn.Module,
+    recipe: Recipe,
+    out: Path,
+    runtimes: tuple[str, ...],
+    max_batch: int,
+    private_key: str,
+    overwrite: bool,
+    report: Report,
+) -> Exported:
+    """`export_classifier` with its options checked and gathered."""
+    _check_target(out, overwrite)
+    report("survey: running the model twice in training mode")
+    survey = Survey.of(model, recipe)
+    definitions = program.build(model, recipe, survey)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
+        draft = Path(scratch) / "bundle"
+        draft.mkdir()
+        files = _lower(definitions, runtimes, max_batch, draft, report)
+        manifest = _manifest(recipe, definitions, files, None)
+        reference = Reference(model, recipe, survey, manifest)
+        report("golden: recording the golden steps in eager PyTorch")
+        manifest = _manifest(recipe, definitions, files, _record(reference, manifest, draft))
+        weights = _weights(model, survey)
+        seal = bundle.write(draft, manifest, weights, private_key=private_key)
+        verdicts = []
+        for runtime in runtimes:
+            report(f"verify: {len(verify.BATCHES)} steps, predict and relabel on {runtime}, in a fresh process")
+            steps = verify.fresh_steps(reference, manifest, weights, seed=len(verdicts))
+            verdict = verify.replay(draft, runtime, steps)
+            verdict.check()
+            verdicts.append(verdict)
+        _publish(draft, out)
+    report(f"written: {out}")
+    return Exported(out, manifest, seal, tuple(verdicts))
+
+
+def _lower(
+    definitions: Mapping[str, Definition], runtimes: tuple[str, ...], max_batch: int, folder: Path, report: Report
+) -> dict[str, list[ProgramFile]]:
+    """Write every program for every runtime."""
+    files: dict[str, list[ProgramFile]] = {name: [] for name in PROGRAMS}
+    for runtime in runtimes:
+        for name, definition in definitions.items():
+            report(f"{runtime}: tracing and lowering {name}")
+            body, file = lowering.lower(definition, runtime, max_batch)
+            (folder / file.path).write_bytes(body)
+            files[name].append(file)
+    return files
+
+
+def _manifest(
+    recipe: Recipe, definitions: Mapping[str, Definition], files: Mapping[str, list[ProgramFile]], found: Golden | None
+) -> Manifest:
+    programs = {
+        name: Program(definition.inputs, definition.outputs, tuple(files[name]))
+        for name, definition in definitions.items()
+    }
+    limit = max((raw.token_limit for raw in recipe.inputs), default=0)
+    return Manifest(
+        name=recipe.name,
+        classes=recipe.classes,
+        golden=found or Golden("golden.safetensors", "", 0, token_limit=limit),
+        loss=recipe.loss.name,
+        optimizer=recipe.optimizer.name,
+        hyperparameters=recipe.hyperparameters(),
+        class_names=recipe.class_names,
+        preprocessing=recipe.preprocessing(),
+        **programs,
+    )
+
+
+def _record(reference: Reference, manifest: Manifest, folder: Path) -> Golden:
+    """Write the golden outputs of eager PyTorch."""
+    recorded = golden.run(manifest, reference.train_step, reference.predict, reference.relabel)
+    body = tensors.to_bytes(recorded)
+    (folder / manifest.golden.path).write_bytes(body)
+    return Golden(manifest.golden.path, signing.sha256(body), len(body), token_limit=manifest.golden.token_limit)
+
+
+def _weights(model: nn.Module, survey: Survey) -> Params:
+    own = survey.parameters(model) | survey.buffers(model)
+    return {name: tensor.detach().to(torch.float32).cpu().numpy().copy() for name, tensor in own.items()}
+
+
+def _check_target(out: Path, overwrite: bool) -> None:
+    if not out.exists():
+        return
+    ours = out.is_dir() and ((out / "seal.json").is_file() or not any(out.iterdir()))
+    if not ours:
+        raise InvalidInput(f"{out} exists and is no bundle", remedy="choose another --out folder")
+    if not overwrite and any(out.iterdir()):
+        raise InvalidInput(f"{out} holds a bundle already", remedy="add --overwrite, or choose another --out folder")
+
+
+def _publish(draft: Path, out: Path) -> None:
+    """Put the finished folder in place; an older bundle there is gone only when the new one stands."""
+    if out.exists():
+        old = draft.parent / "old"
+        out.rename(old)
+        try:
+            draft.rename(out)
+        except OSError:
+            old.rename(out)
+            raise
+        shutil.rmtree(old)
+    else:
+        draft.rename(out)
+    out.chmod(0o755)

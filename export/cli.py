@@ -1,0 +1,242 @@
+"""The verbs `fedrela export`, `verify` and `inspect`. May import typer, rich, `core` and this package.
+
+$ fedrela export my_module:build --input uint8:3x32x32 --classes 10 --out bundle
+"""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.bundle import PROGRAMS
+
+app = typer.Typer(add_completion=False, help="Turn PyTorch classifiers into verified training programs.")
+_status = Console(stderr=True, highlight=False)
+
+
+class Runtime(StrEnum):
+    """What a program is lowered for."""
+
+    onnx = "onnx"
+    executorch = "executorch"
+    both = "both"
+
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+@app.command("export")
+def export_command(
+    target: Annotated[
+        str, typer.Argument(help="module:function that returns the torch.nn.Module, or path/to/file.py:function.")
+    ],
+    input: Annotated[  # noqa: A002: the option is called --input
+        list[str],
+        typer.Option(
+            help="dtype:shape without the batch: uint8:3x32x32 (pixels), float32:20, int64:50:1000 (50 tokens below 1000). "
+            "Several: --input image=uint8:3x8x8 --input age=float32:1."
+        ),
+    ],
+    classes: Annotated[int, typer.Option(help="Number of classes.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")],
+    runtime: Annotated[Runtime, typer.Option(help="Runtimes to lower for.")] = Runtime.onnx,
+    augment: Annotated[
+        str, typer.Option(help="In-graph augmentation of images: crop, crop=PIXELS, flip, or both: crop,flip.")
+    ] = "",
+    mean: Annotated[str, typer.Option(help="Per-channel mean of pixels in 0..1, e.g. 0.49,0.48,0.45.")] = "",
+    std: Annotated[str, typer.Option(help="Per-channel standard deviation of pixels in 0..1.")] = "",
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="cross-entropy, label-smoothing, focal, balanced-softmax, logit-adjustment, or module:function of your own."
+        ),
+    ] = "cross-entropy",
+    optimizer: Annotated[
+        str, typer.Option(help="sgd (with momentum), nesterov, plain-sgd (no state) or adamw.")
+    ] = "sgd",
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", help="Default of a hyperparameter, e.g. --set momentum=0.9. A task may override it."),
+    ] = [],  # noqa: B006: typer copies it
+    trainable: Annotated[
+        list[str],
+        typer.Option(help="Train only parameters that match, e.g. 'head.*'; the rest is frozen into the programs."),
+    ] = ["*"],  # noqa: B006
+    proximal: Annotated[
+        bool, typer.Option(help="Add FedProx's proximal term, with `proximal` as a hyperparameter.")
+    ] = False,
+    class_names: Annotated[str, typer.Option(help="Names of the classes in order, separated by commas.")] = "",
+    columns: Annotated[str, typer.Option(help="Columns of a table in the model's order, separated by commas.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the model, for the manifest. [default: the function's]")] = "",
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Largest batch of the ExecuTorch programs; ONNX takes any.")
+    ] = 64,
+    key: Annotated[
+        Path | None, typer.Option(help="File with an Ed25519 private key (hex) to sign the bundle with.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is already there.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Turn a PyTorch classifier into training programs, proven equal to PyTorch.
+
+    The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for three
+    steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
+    """
+    from export.classifier import export_classifier
+    from export.loading import load_model, numbers, pairs, words
+
+    model = load_model(target)
+    exported = export_classifier(
+        model,
+        input=input,
+        classes=classes,
+        out=out,
+        runtimes=("onnx", "executorch") if runtime is Runtime.both else (runtime.value,),
+        augment=augment,
+        mean=numbers(mean, "--mean"),
+        std=numbers(std, "--std"),
+        loss=loss,
+        optimizer=optimizer,
+        settings=pairs(set_),
+        trainable=trainable,
+        proximal=proximal,
+        class_names=words(class_names),
+        columns=words(columns),
+        name=name or target.rpartition(":")[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2],
+        max_batch=max_batch,
+        private_key=key.read_text().strip() if key else "",
+        overwrite=overwrite,
+        report=lambda stage: _status.print(f"[dim]•[/dim] {escape(stage)}"),
+    )
+    if as_json:
+        typer.echo(json.dumps(_summary(exported.manifest, exported.verdicts) | {"folder": str(exported.folder)}))
+        return
+    _print_programs(exported.manifest)
+    _print_verdicts(exported.manifest, exported.verdicts)
+
+
+@app.command("verify")
+def verify_command(
+    folder: Annotated[Path, typer.Argument(help="A bundle that `fedrela export` wrote.")],
+    trusted_key: Annotated[
+        str, typer.Option(help="Publisher's public key (hex) that must have signed the bundle.")
+    ] = "",
+    as_json: JSON = False,
+) -> None:
+    """Check a bundle's hashes and signature, and re-run its golden steps on the installed runtimes."""
+    from core import bundle
+    from core.errors import VerificationFailed
+    from export import replay, verify
+
+    opened = bundle.read(folder, trusted_key=trusted_key)
+    verdicts = []
+    for runtime in replay.available(opened):
+        _status.print(f"[dim]•[/dim] golden steps on {runtime}")
+        verdicts.append(verify.replay(folder, runtime))
+    if as_json:
+        typer.echo(json.dumps(_summary(opened.manifest, verdicts)))
+    else:
+        _print_verdicts(opened.manifest, verdicts)
+    for verdict in verdicts:
+        try:
+            verdict.check(opened.manifest.golden.tolerance)
+        except VerificationFailed as error:
+            raise VerificationFailed(error.problem, remedy="update that runtime, or export the model again") from error
+
+
+@app.command("inspect")
+def inspect_command(
+    folder: Annotated[Path, typer.Argument(help="A bundle that `fedrela export` wrote.")],
+    as_json: JSON = False,
+) -> None:
+    """Show what a bundle holds: inputs and outputs, operators, sizes, hashes, signature."""
+    from core import bundle
+    from export.contents import describe
+
+    described = describe(bundle.read(folder))
+    if as_json:
+        typer.echo(json.dumps(described))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console.print(
+        f"[bold]{escape(described['name'])}[/bold]: {described['classes']} classes, loss {described['loss']}, "
+        f"optimizer {described['optimizer']}, {described['weights']:,} weights in {described['tensors']} tensors"
+    )
+    console.print(f"signature: {described['signature']}")
+    for program in described["programs"]:
+        table = Table(title=program["name"], title_justify="left", title_style="bold")
+        for heading in ("input", "role", "dtype", "shape"):
+            table.add_column(heading)
+        for item in program["inputs"]:
+            table.add_row(escape(item["name"]), item["role"], item["dtype"], item["shape"])
+        console.print(table)
+        console.print(f"  gives {', '.join(program['outputs'])}", markup=False, soft_wrap=True)
+        for file in program["files"]:
+            console.print(
+                f"  {file['path']}  {file['size_bytes']:,} bytes  sha256 {file['sha256']}  {file['runtime']} "
+                f">= {file['min_runtime_version']}",
+                markup=False,
+                soft_wrap=True,
+            )
+            operators = ", ".join(f"{name} x{count}" for name, count in file["operators"].items())
+            if operators:
+                console.print(f"  {operators}", markup=False, soft_wrap=True)
+
+
+def _print_programs(manifest: Any) -> None:
+    table = Table(title="programs", title_justify="left")
+    for heading in ("program", "runtime", "file", "bytes", "batch", "sha256"):
+        table.add_column(heading, justify="right" if heading == "bytes" else "left")
+    for name in PROGRAMS:
+        for file in getattr(manifest, name).files:
+            batch = f"1..{file.max_batch}" if file.max_batch else "any"
+            table.add_row(name, file.runtime, file.path, f"{file.size_bytes:,}", batch, file.sha256[:16])
+    Console(highlight=False).print(table)
+
+
+def _print_verdicts(manifest: Any, verdicts: Any) -> None:
+    table = Table(title="largest relative error against eager PyTorch", title_justify="left")
+    for heading in ("runtime", "tensors", "golden steps", "fresh steps"):
+        table.add_column(heading)
+    for verdict in verdicts:
+        golden, steps = _by_group(manifest, verdict.golden), _by_group(manifest, verdict.steps)
+        for group, error in golden.items():
+            fresh = f"{steps[group]:.1e}" if group in steps else ""
+            table.add_row(verdict.runtime, group, f"{error:.1e}", fresh)
+    Console(highlight=False).print(table)
+
+
+def _by_group(manifest: Any, errors: dict[str, float]) -> dict[str, float]:
+    """Largest error per kind of output."""
+    roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
+    groups: dict[str, float] = {}
+    for name, error in errors.items():
+        program, _, output = name.split(".", 2)
+        group = roles.get(output, output) if program == "train_step" else f"{program}: {output}"
+        groups[group] = max(groups.get(group, 0.0), error)
+    return groups
+
+
+def _summary(manifest: Any, verdicts: Any) -> dict[str, Any]:
+    return {
+        "programs": {
+            name: [
+                {"runtime": f.runtime, "path": f.path, "bytes": f.size_bytes, "sha256": f.sha256}
+                for f in getattr(manifest, name).files
+            ]
+            for name in PROGRAMS
+        },
+        "largest_relative_error": {
+            verdict.runtime: {
+                "golden": _by_group(manifest, verdict.golden),
+                "fresh": _by_group(manifest, verdict.steps),
+            }
+            for verdict in verdicts
+        },
+    }

@@ -1,0 +1,69 @@
+"""From a program's definition to a file for a runtime. May import torch, `core` and this package.
+
+>>> sorted(RUNTIMES)
+['executorch', 'onnx']
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from core import signing
+from core.bundle import ProgramFile, ProgramInput
+from core.errors import InvalidInput
+from export.program import Definition
+from export.trace import trace
+
+DEFAULT_MAX_BATCH = 64
+_BATCH, _SAMPLES = 7, 28  # open dimensions while tracing
+
+
+def lower(definition: Definition, runtime: str, max_batch: int) -> tuple[bytes, ProgramFile]:
+    """The file's bytes and its manifest entry. Raises InvalidInput, UnsupportedOperation or MissingDependency."""
+    if runtime not in RUNTIMES:
+        raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
+    return RUNTIMES[runtime](definition, max_batch)
+
+
+def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
+    from export import onnx_program
+
+    traced = trace(definition.function, examples(definition), _shapes(definition), keep=onnx_program.keep())
+    body = onnx_program.lower(definition, traced)
+    return body, _file(definition, "onnx", "onnx", body, onnx_program.MIN_RUNTIME_VERSION, 0)
+
+
+def _executorch(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
+    from export import executorch_forms, executorch_program
+
+    largest = max_batch if definition.name != "relabel" else 1 << 13
+    traced = trace(definition.function, examples(definition), _shapes(definition), keep=executorch_forms.KEEP)
+    body = executorch_program.lower(traced, max_batch=largest)
+    return body, _file(definition, "executorch", "pte", body, executorch_program.MIN_RUNTIME_VERSION, largest)
+
+
+def _file(definition: Definition, runtime: str, suffix: str, body: bytes, version: str, largest: int) -> ProgramFile:
+    path = f"{definition.name}.{suffix}"
+    return ProgramFile(runtime, path, signing.sha256(body), len(body), version, largest)  # type: ignore[arg-type]
+
+
+def examples(definition: Definition) -> tuple[Tensor, ...]:
+    """Tensors of the right shapes and dtypes for tracing; their values never matter."""
+    return tuple(_example(item) for item in definition.inputs)
+
+
+def _example(item: ProgramInput) -> Tensor:
+    sizes = {"B": _BATCH, "N": _SAMPLES}
+    shape = [sizes[size] if isinstance(size, str) else size for size in item.shape]
+    return torch.ones(shape, dtype=getattr(torch, item.dtype))
+
+
+def _shapes(definition: Definition) -> tuple[tuple[int | str, ...], ...]:
+    return tuple(item.shape for item in definition.inputs)
+
+
+RUNTIMES: dict[str, Callable[[Definition, int], tuple[bytes, ProgramFile]]] = {
+    "onnx": _onnx,
+    "executorch": _executorch,
+}

@@ -1,0 +1,176 @@
+"""The three programs of a bundle as pure functions with named inputs: what is traced, lowered and verified.
+
+May import torch, `core` and the layer files of this package.
+
+    >>> import torch
+    >>> from export.inputs import parse
+    >>> from export.recipe import Recipe
+    >>> definitions = build(torch.nn.Linear(3, 2), Recipe(inputs=(parse("float32:3"),), classes=2))
+    >>> [item.name for item in definitions["train_step"].inputs][:4]
+    ['weight', 'bias', 'momentum.weight', 'momentum.bias']
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.bundle import ProgramInput, Role
+from export.inputs import RawInput
+from export.recipe import Recipe
+from export.relabel import relabel
+from export.rewriting import Rewriting
+from export.survey import RandomRequest, Survey
+
+Function = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A program before it is lowered: `function(*inputs)` gives one tensor for each of `outputs`."""
+
+    name: str
+    inputs: tuple[ProgramInput, ...]
+    outputs: tuple[str, ...]
+    function: Function
+
+
+def build(model: nn.Module, recipe: Recipe, survey: Survey | None = None) -> dict[str, Definition]:
+    """Definitions of train_step, predict and relabel for `model`."""
+    found = survey or Survey.of(model, recipe)
+    model = copy.deepcopy(model)  # modes and hooks never touch the user's own
+    return {
+        "train_step": _train_step(model, recipe, found),
+        "predict": _predict(model, recipe, found),
+        "relabel": _relabel(recipe.classes),
+    }
+
+
+def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
+    shapes = {name: tuple(p.shape) for name, p in survey.parameters(model).items()}
+    buffers = {name: tuple(b.shape) for name, b in survey.buffers(model).items()}
+    state = recipe.optimizer.state(shapes)
+    carried = [*_inputs("parameter", shapes), *_inputs("buffer", buffers), *_inputs("optimizer", state)]
+    anchors = {f"anchor.{name}": shape for name, shape in shapes.items()} if recipe.proximal else {}
+    inputs = (
+        *carried,
+        *_inputs("anchor", anchors),
+        *(ProgramInput(raw.name, "x", ("B", *raw.shape), raw.dtype) for raw in recipe.inputs),
+        ProgramInput("y", "y", ("B",), "int64"),
+        ProgramInput("weight", "weight", ("B",)),
+        *_inputs("hyperparameter", dict.fromkeys(recipe.hyperparameters(), ())),
+        *_inputs("random", recipe.augmentation_randoms() | survey.random_shapes()),
+        *([ProgramInput("class_prior", "class_prior", (recipe.classes,))] if recipe.loss.needs_prior else []),
+    )
+    names = [item.name for item in inputs]
+
+    def function(*values: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(names, values, strict=True))
+        params = {name: given[name].detach().requires_grad_() for name in shapes}
+        fresh = {name: given[name].detach().clone() for name in buffers}
+        y, weight = given["y"], given["weight"]
+        randoms = _Supply(survey.randoms, given)
+        survey.training_mode(model)
+        with Rewriting(weight, randoms):
+            logits = _call(model, params | fresh, recipe, given)
+        settings = {name: given[name] for name in recipe.loss.hyperparameters}
+        if recipe.loss.needs_prior:
+            settings["class_prior"] = given["class_prior"]
+        losses = recipe.loss.function(logits, y, **settings)
+        loss_sum, weight_sum = (losses * weight).sum(), weight.sum()
+        objective = loss_sum / torch.clamp(weight_sum, min=1e-12)
+        grads = _gradients(objective, params)
+        frozen = {name: value.detach() for name, value in params.items()}
+        if recipe.proximal:
+            grads = {
+                name: g + given["proximal"] * (frozen[name] - given[f"anchor.{name}"]) for name, g in grads.items()
+            }
+        new_params, new_state = recipe.optimizer.update(frozen, grads, {name: given[name] for name in state}, given)
+        correct = ((logits.detach().argmax(1) == y).to(torch.float32) * weight).sum()
+        return (
+            *(new_params[name] for name in shapes),
+            *(fresh[name].detach() for name in buffers),
+            *(new_state[name] for name in state),
+            loss_sum.detach(),
+            correct,
+            weight_sum,
+        )
+
+    outputs = (*(f"new.{item.name}" for item in carried), "loss_sum", "correct_sum", "weight_sum")
+    return Definition("train_step", inputs, outputs, function)
+
+
+def _predict(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
+    shapes = {name: tuple(p.shape) for name, p in survey.parameters(model).items()}
+    buffers = {name: tuple(b.shape) for name, b in survey.buffers(model).items()}
+    inputs = (
+        *_inputs("parameter", shapes),
+        *_inputs("buffer", buffers),
+        *(ProgramInput(raw.name, "x", ("B", *raw.shape), raw.dtype) for raw in recipe.inputs),
+        *_inputs("random", recipe.augmentation_randoms()),
+    )
+    names = [item.name for item in inputs]
+
+    def function(*values: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(names, values, strict=True))
+        model.eval()
+        with torch.no_grad(), Rewriting(None, _refuse):
+            logits = _call(model, {name: given[name] for name in (*shapes, *buffers)}, recipe, given)
+        return (torch.softmax(logits, dim=1),)
+
+    return Definition("predict", inputs, ("probabilities",), function)
+
+
+def _relabel(classes: int) -> Definition:
+    inputs = (
+        ProgramInput("probabilities", "probabilities", ("N", classes)),
+        ProgramInput("labels", "labels", ("N",), "int64"),
+        ProgramInput("uniforms", "uniforms", ("N", classes)),
+        ProgramInput("threshold_percent", "threshold_percent", ()),
+    )
+    return Definition("relabel", inputs, ("new_labels", "flip_rate"), relabel)
+
+
+def _call(model: nn.Module, state: Mapping[str, Tensor], recipe: Recipe, given: Mapping[str, Tensor]) -> Tensor:
+    """Logits (B, C) of the model with `state` in place of its own tensors."""
+    xs = {raw.name: recipe.pipeline(raw, given[raw.name], dict(given)) for raw in recipe.inputs}
+    logits: Tensor = torch.func.functional_call(model, dict(state), *model_arguments(recipe.inputs, xs))
+    return logits
+
+
+def model_arguments(
+    inputs: tuple[RawInput, ...], xs: Mapping[str, Tensor]
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """A single input is passed by position, several by name."""
+    if len(inputs) == 1:
+        return (xs[inputs[0].name],), {}
+    return (), {raw.name: xs[raw.name] for raw in inputs}
+
+
+def _inputs(role: Role, shapes: Mapping[str, tuple[int | str, ...]]) -> list[ProgramInput]:
+    return [ProgramInput(name, role, shape) for name, shape in shapes.items()]
+
+
+def _gradients(objective: Tensor, params: dict[str, Tensor]) -> dict[str, Tensor]:
+    grads = torch.autograd.grad(objective, list(params.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(value) if grad is None else grad
+        for (name, value), grad in zip(params.items(), grads, strict=True)
+    }
+
+
+def _refuse(shape: tuple[int, ...]) -> Tensor:
+    raise AssertionError("evaluation asks for no random numbers")
+
+
+class _Supply:
+    """Gives the random inputs out in the order in which the model asks."""
+
+    def __init__(self, requests: tuple[RandomRequest, ...], given: Mapping[str, Tensor]) -> None:
+        self._queue = [(given[request.name], request) for request in requests]
+
+    def __call__(self, shape: tuple[int, ...]) -> Tensor:
+        values, request = self._queue.pop(0)
+        return values if len(values.shape) == len(shape) else values.reshape(shape)

@@ -1,0 +1,89 @@
+"""Everything an export depends on besides the model itself. May import torch and this package's plain parts.
+
+>>> from export.inputs import parse
+>>> Recipe(inputs=(parse("uint8:1x8x8"),), classes=10).hyperparameters()
+{'lr': 0.03, 'momentum': 0.5, 'weight_decay': 0.0}
+"""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from core.bundle import Preprocessing
+from core.errors import InvalidInput
+from export import losses, optimizers
+from export.inputs import Pipeline, RawInput
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fed, trained and named."""
+
+    inputs: tuple[RawInput, ...]
+    classes: int
+    pipeline: Pipeline = Pipeline()
+    loss: losses.Loss = losses.LOSSES["cross-entropy"]
+    optimizer: optimizers.Optimizer = optimizers.OPTIMIZERS["sgd"]
+    trainable: tuple[str, ...] = ("*",)  # patterns of parameter names
+    proximal: bool = False  # FedProx: adds proximal / 2 * |parameters - global parameters|^2 to the loss
+    settings: dict[str, float] = field(default_factory=dict)  # other defaults for hyperparameters
+    class_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # of a table
+    name: str = "model"
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise InvalidInput(f"{self.classes} classes", remedy="a classifier has at least 2")
+        unknown = [name for name in self.settings if name not in self._defaults()]
+        if unknown:
+            raise InvalidInput(
+                f"there is no hyperparameter {unknown[0]!r} here", remedy=f"known: {', '.join(self._defaults())}"
+            )
+        channels = {raw.shape[0] for raw in self.inputs if raw.is_image}
+        for values in (self.pipeline.mean, self.pipeline.std):
+            if values and {len(values)} != channels:
+                raise InvalidInput(
+                    f"{len(values)} numbers of mean or std for images with {sorted(channels)} channels",
+                    remedy="give one number per channel",
+                )
+        if len(self.pipeline.mean) != len(self.pipeline.std) or 0 in self.pipeline.std:
+            raise InvalidInput("mean and std don't match", remedy="give both, with std above 0")
+
+    def _defaults(self) -> dict[str, float]:
+        proximal = {"proximal": 0.01} if self.proximal else {}
+        return self.optimizer.hyperparameters | proximal | self.loss.hyperparameters
+
+    def hyperparameters(self) -> dict[str, float]:
+        """The program's hyperparameter inputs, in order, with their defaults."""
+        return self._defaults() | self.settings
+
+    def augmentation_randoms(self) -> dict[str, tuple[int | str, ...]]:
+        """Names and shapes of the uniforms that augmentation needs."""
+        return {name: shape for raw in self.inputs for name, shape in self.pipeline.randoms(raw).items()}
+
+    def trains(self, parameter: str) -> bool:
+        """Whether a parameter of this name is trained."""
+        return any(fnmatchcase(parameter, pattern) for pattern in self.trainable)
+
+    def trainable_names(self, model: nn.Module) -> tuple[str, ...]:
+        """Names of the parameters that are trained; raises InvalidInput if there is none."""
+        names = tuple(name for name, p in model.named_parameters() if p.requires_grad and self.trains(name))
+        if not names:
+            known = ", ".join(name for name, _ in list(model.named_parameters())[:8])
+            raise InvalidInput(
+                f"no parameter matches {', '.join(self.trainable)}",
+                remedy=f"use a pattern such as 'head.*'; known: {known}",
+            )
+        return names
+
+    def preprocessing(self) -> Preprocessing:
+        """How a device makes the raw tensors."""
+        first = self.inputs[0]
+        if len(self.inputs) > 1:
+            return Preprocessing("raw")
+        if first.is_image:
+            return Preprocessing("image", grayscale=first.shape[0] == 1)
+        if first.dtype == "float32" and len(first.shape) == 1:
+            return Preprocessing("tabular", columns=self.columns)
+        return Preprocessing("tokens" if first.token_limit else "raw")

@@ -1,0 +1,133 @@
+"""Proof that exported programs equal eager PyTorch, in a process that loads them as a device would.
+
+The reference makes fresh random batches of different sizes, with padding, and steps through them; the artifact must follow
+in every state tensor, loss and count, and then predict and re-label alike. May import `core`, numpy, torch and this package.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core import tensors
+from core.bundle import Manifest, Program, ProgramInput
+from core.errors import VerificationFailed
+from core.tensors import Array, Params
+from export.reference import Reference
+from export.replay import STEPS_FILE
+
+TOLERANCE = 1e-4
+BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Relative errors of one runtime by output name, of the golden steps and of the fresh ones."""
+
+    runtime: str
+    golden: dict[str, float]
+    steps: dict[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The largest of all."""
+        return max([*self.golden.values(), *self.steps.values()], default=0.0)
+
+    def check(self, tolerance: float = TOLERANCE) -> None:
+        """Raise VerificationFailed naming the first tensor beyond `tolerance`."""
+        for name, error in (*self.steps.items(), *self.golden.items()):
+            if not error <= tolerance:
+                raise VerificationFailed(
+                    f"{self.runtime}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
+                    remedy="no bundle was written; report the model, or replace the layer that this tensor belongs to",
+                )
+
+
+def fresh_steps(reference: Reference, manifest: Manifest, weights: Params, seed: int) -> dict[str, Array]:
+    """Inputs and eager outputs of one fresh step after another, then of predict and relabel; for `export.replay`."""
+    generator = np.random.default_rng(seed)
+    recorded: dict[str, Array] = {}
+    carried: dict[str, Array] = dict(weights)
+    for step, batch in enumerate(BATCHES):
+        given = _random_inputs(manifest, manifest.train_step, batch, generator) | carried
+        if step == 0:
+            given |= {f"anchor.{name}": value * np.float32(0.9) for name, value in weights.items()}
+            anchors = {name: value for name, value in given.items() if name.startswith("anchor.")}
+        given = {item.name: (given | anchors)[item.name] for item in manifest.train_step.inputs}
+        outputs = reference.train_step(given)
+        carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
+        recorded |= _recorded(f"train_step.{step}", given, outputs)
+    given = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | dict(weights)
+    recorded |= _recorded("predict.0", given, reference.predict(given))
+    given = _random_inputs(manifest, manifest.relabel, 200, generator)
+    return recorded | _recorded("relabel.0", given, reference.relabel(given))
+
+
+def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> Verdict:
+    """Run the bundle in `folder` in a fresh process. Raises VerificationFailed if that process can't."""
+    steps_file = folder / STEPS_FILE
+    if steps:
+        steps_file.write_bytes(tensors.to_bytes(steps))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "export.replay", str(folder), "--runtime", runtime],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        if steps:
+            steps_file.unlink()
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise VerificationFailed(
+            f"the {runtime} runtime could not run the programs (exit status {done.returncode}: {last})",
+            remedy="update the runtime, or export without it (--runtime)",
+        ) from None
+    if "problem" in answer:
+        raise VerificationFailed(f"{runtime}: {answer['problem']}", remedy=answer["remedy"])
+    return Verdict(runtime, answer["golden"], answer["steps"])
+
+
+def _recorded(prefix: str, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in given.items()} | {
+        f"{prefix}/out/{name}": np.asarray(value) for name, value in outputs.items()
+    }
+
+
+def _random_inputs(
+    manifest: Manifest, program: Program, batch: int, generator: np.random.Generator
+) -> dict[str, Array]:
+    return {
+        item.name: np.asarray(_random(manifest, item, batch, generator), dtype=item.dtype) for item in program.inputs
+    }
+
+
+def _random(manifest: Manifest, item: ProgramInput, batch: int, generator: np.random.Generator) -> Array | float:
+    """Fresh data for one input: as `core.golden` describes roles, but drawn anew."""
+    shape = tuple(batch if isinstance(size, str) else size for size in item.shape)
+    if item.role in ("parameter", "buffer", "optimizer", "anchor"):
+        return np.zeros(shape)
+    if item.role == "x":
+        if item.dtype == "float32":
+            return generator.standard_normal(shape)
+        return generator.integers(0, manifest.golden.token_limit if item.dtype != "uint8" else 256, shape)
+    if item.role in ("y", "labels"):
+        return generator.integers(0, manifest.classes, shape)
+    if item.role == "weight":
+        return np.where(np.arange(batch) < max(2, batch - 2), 1.0, 0.0)
+    if item.role == "hyperparameter":
+        default = (manifest.hyperparameters or {}).get(item.name, 0.0)
+        return {"weight_decay": 0.01, "momentum": 0.9, "adam_epsilon": 1e-3}.get(item.name, default)
+    if item.role == "threshold_percent":
+        return 20.0
+    values = generator.random(shape, dtype=np.float32)
+    if item.role in ("class_prior", "probabilities"):
+        return values / values.sum(axis=-1, keepdims=True)
+    return values * 0.1 if item.role == "uniforms" else values
