@@ -1,0 +1,99 @@
+"""The HTTP application: `uvicorn coordinator.app:app` starts it. The store is opened when serving begins, not on import.
+
+May import FastAPI and this package. The routes are in `routes_device.py` and `routes_admin.py`; what they do is in
+`service.py`, `tasks.py` and `devices.py`.
+
+    >>> app.title
+    'FedReLa Edge coordinator'
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import sqlalchemy as sa
+from anyio import to_thread
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
+
+from coordinator import context, logs, metrics, openapi, problems, routes_admin, routes_device
+from coordinator.limits import Memory, RateLimit
+from coordinator.middleware import Gate
+from coordinator.routes_device import coordinator_of, in_thread
+from coordinator.settings import Settings
+from coordinator.worker import Worker
+
+THREADS = 12  # more only wait for each other
+
+
+def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
+    """The application; its settings are read when serving begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        settings = make_settings()
+        logs.install()
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        app.state.device_rate = RateLimit(settings.requests_per_device_per_second)
+        app.state.address_rate = RateLimit(settings.requests_per_address_per_second)
+        app.state.upload_memory = Memory(settings.max_uploads_in_memory_bytes)
+        with context.connect(settings) as coordinator:
+            app.state.coordinator = coordinator
+            worker = None if settings.virtual_clock else Worker(coordinator)
+            if worker:
+                worker.start()
+            try:
+                yield
+            finally:
+                if worker:
+                    await in_thread(worker.stop)
+
+    app = FastAPI(
+        title="FedReLa Edge coordinator",
+        version="1",
+        description="Federated training of imbalanced classifiers on devices whose data stays private.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.include_router(routes_device.router)
+    app.include_router(routes_admin.router)
+    _add_health(app)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(Gate, state=app.state)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["health"], **openapi.route(gives={"type": "object"}))
+    async def alive() -> Response:
+        """The process answers."""
+        return routes_admin.plain({"status": "ok"})
+
+    @app.get("/readyz", tags=["health"], **openapi.route(gives={"type": "object"}))
+    async def ready(request: Request) -> Response:
+        """Database and blob store answer too."""
+
+        def probe() -> None:
+            c = coordinator_of(request)
+            with c.store.read() as view:
+                view.execute(sa.select(sa.literal(1)))
+            with suppress(KeyError):
+                c.blobs.size("public/" + "0" * 64)
+
+        await in_thread(probe)
+        return routes_admin.plain({"status": "ready"})
+
+    @app.get(
+        "/metrics",
+        tags=["health"],
+        dependencies=[Depends(routes_admin.require_admin)],
+        **openapi.route(security="admin", gives="text/plain"),
+    )
+    async def prometheus(request: Request) -> Response:
+        """Prometheus metrics, with the admin key as bearer token."""
+        await in_thread(metrics.observe_tasks, coordinator_of(request))
+        body, media = metrics.exposition()
+        return Response(body, media_type=media)
+
+
+app = create_app()

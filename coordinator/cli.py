@@ -1,0 +1,292 @@
+"""The coordinator's verbs: serve, publish, task, token, device (operator's side).
+
+May import typer, uvicorn, httpx, `core` and this package; what a verb needs is imported when it runs.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core import task as task_file
+from core.errors import InvalidInput
+
+app = typer.Typer(no_args_is_help=True, help="Run and operate a coordinator.")
+task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel and export tasks.")
+token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrolment tokens.")
+device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
+app.add_typer(task_app, name="task")
+app.add_typer(token_app, name="token")
+app.add_typer(device_app, name="device")
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="FEDRELA_URL", help="The coordinator, such as https://fl.example.org.")
+]
+AdminKey = Annotated[
+    str,
+    typer.Option(
+        "--admin-key",
+        envvar="FEDRELA_ADMIN_KEY",
+        show_default=False,
+        help="The operator's key. Default: the one that `fedrela serve --dev` keeps in the data folder.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
+TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
+LOCAL_URL = "http://127.0.0.1:8000"
+
+
+@app.command()
+def serve(
+    dev: Annotated[
+        bool, typer.Option("--dev", help="For a trial on this machine: make the secrets and keep them.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Folder for database and blobs (FEDRELA_DATA).")] = None,
+    ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate chain, PEM.")] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS private key, PEM.")] = None,
+) -> None:
+    """Run the coordinator until Ctrl-C.
+
+    Outside --dev it needs FEDRELA_ADMIN_KEY and FEDRELA_SIGNING_KEY; make each with `openssl rand -hex 32`.
+    """
+    import uvicorn
+
+    from coordinator.settings import Settings
+
+    if data is not None:
+        os.environ["FEDRELA_DATA"] = str(data)
+    if dev:
+        os.environ["FEDRELA_DEV"] = "1"
+    settings = Settings.from_environment()
+    if workers > 1:
+        _share_metrics(settings.data_folder)
+    if dev:
+        typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
+    typer.echo(f"coordinator public key: {settings.public_key}", err=True)
+    uvicorn.run(
+        "coordinator.app:app",
+        host=host,
+        port=port,
+        workers=workers,
+        ssl_certfile=str(ssl_certfile) if ssl_certfile else None,
+        ssl_keyfile=str(ssl_keyfile) if ssl_keyfile else None,
+        access_log=False,
+        log_level="info",
+    )
+
+
+def _share_metrics(data: Path) -> None:
+    """A fresh folder in which the workers keep their counters."""
+    folder = data / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+@app.command()
+def publish(
+    bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
+) -> None:
+    """Verify a bundle, send it with a task to the coordinator, and open round 1."""
+    loaded = task_file.from_toml(_text(task))
+    with _admin(url, admin_key) as admin:
+        task_id = admin.publish(bundle, loaded)
+    _print({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
+
+
+@task_app.command("create")
+def task_create(
+    bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
+) -> None:
+    """The same as `fedrela publish`."""
+    publish(bundle, task, url, admin_key, as_json)
+
+
+@task_app.command("list")
+def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every task and where it stands."""
+    with _admin(url, admin_key) as admin:
+        found = admin.get("/tasks")
+    _table(
+        found, ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"), as_json
+    )
+
+
+@task_app.command("show")
+def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """One task: settings, open round, and every round so far."""
+    with _admin(url, admin_key) as admin:
+        found = admin.get(f"/tasks/{task_id}")
+        rounds = admin.get(f"/tasks/{task_id}/rounds")
+    if as_json:
+        return _print(found | {"history": rounds}, True, "")
+    for key, value in found.items():
+        if key != "task":
+            typer.echo(f"{key:26} {value}")
+    typer.echo("")
+    return _table(rounds, ("round", "phase", "updates", "failures", "update_bytes", "aggregation_seconds"), False)
+
+
+def _task_command(verb: str, done: str) -> Any:
+    def command(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+        with _admin(url, admin_key) as admin:
+            admin.request("POST", f"/tasks/{task_id}/{verb}")
+        _print({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
+
+    return command
+
+
+task_app.command("pause", help="Give out no new turns.")(_task_command("pause", "is paused"))
+task_app.command("resume", help="Go on after a pause or a failed round.")(_task_command("resume", "is running"))
+task_app.command("cancel", help="End a task for good.")(_task_command("cancel", "is cancelled"))
+
+
+@task_app.command("export")
+def task_export(
+    task_id: str,
+    output: Annotated[Path, typer.Argument(help="The file to write, .safetensors.")],
+    round_number: Annotated[int, typer.Option("--round", help="After which round; 0: the start weights.")] = -1,
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Save a global model as safetensors: the newest, or that of a round."""
+    from core import signing
+
+    with _admin(url, admin_key) as admin:
+        task = admin.get(f"/tasks/{task_id}")
+        sha256 = task["checkpoint_sha256"]
+        if round_number == 0:
+            sha256 = task["initial_checkpoint_sha256"]
+        elif round_number > 0:
+            sha256 = _checkpoint_of(admin.get(f"/tasks/{task_id}/rounds"), round_number)
+        body = admin.download(sha256)
+    signing.check_sha256(body, sha256, "the checkpoint")
+    output.write_bytes(body)
+    _print({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
+
+
+def _checkpoint_of(rounds: list[dict[str, Any]], number: int) -> str:
+    for record in rounds:
+        if record["round"] == number and record["checkpoint_sha256"]:
+            return str(record["checkpoint_sha256"])
+    raise InvalidInput(f"round {number} is not committed", remedy="see `fedrela task show` for the rounds there are")
+
+
+@task_app.command("collect")
+def task_collect(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    min_age_seconds: Annotated[float, typer.Option(help="Keep what is younger.")] = 3600.0,
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Delete stored blobs that no task needs any more."""
+    with _admin(url, admin_key) as admin:
+        wanted = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
+        found = admin.request("POST", "/collect", json=wanted).json()
+    names = "".join(f"{name}\n" for name in found["names"])
+    verb = "would go" if dry_run else "deleted"
+    _print(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
+
+
+@token_app.command("create")
+def token_create(
+    uses: Annotated[int, typer.Option(min=1, help="How many devices may enrol with it.")] = 1,
+    hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
+    population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Make an enrolment link. It is shown once; send it to the devices' owners over a safe channel."""
+    wanted = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
+    with _admin(url, admin_key) as admin:
+        token = admin.request("POST", "/tokens", json=wanted).json()
+        token["link"] = f"{admin.url}/join#{token['enrolment_token']}"
+    _print(token, as_json, f"{token['link']}\n\non a device: fedrela device enrol '{token['link']}'")
+
+
+@token_app.command("list")
+def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every enrolment token, without its secret."""
+    with _admin(url, admin_key) as admin:
+        found = admin.get("/tokens")
+    _table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
+
+
+@token_app.command("revoke")
+def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """No more devices by this token; those enrolled stay."""
+    with _admin(url, admin_key) as admin:
+        admin.request("DELETE", f"/tokens/{token_id}")
+    _print({"token_id": token_id, "revoked": True}, as_json, f"token {token_id} is revoked")
+
+
+@device_app.command("list")
+def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every enrolled device."""
+    found: list[dict[str, Any]] = []
+    with _admin(url, admin_key) as admin:
+        while page := admin.get(f"/devices?after={found[-1]['device_id'] if found else ''}"):
+            found += page
+    _table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
+
+
+@device_app.command("revoke")
+def device_revoke(device_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """The device's token is worth nothing from now on; its open turn is given back."""
+    with _admin(url, admin_key) as admin:
+        admin.request("DELETE", f"/devices/{device_id}")
+    _print({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")
+
+
+def _admin(url: str, admin_key: str) -> Any:
+    from coordinator.admin_client import AdminClient
+
+    kept = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    if not admin_key and kept.is_file():
+        admin_key = kept.read_text().strip()
+    if not admin_key:
+        raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
+    return AdminClient(url, admin_key)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} can't be read ({error})", remedy="name a TOML task file") from error
+
+
+def _print(value: Any, as_json: bool, text: str) -> None:
+    typer.echo(json.dumps(value, indent=2) if as_json else text)
+
+
+def _table(records: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    """Aligned columns, or JSON. Times are shown in UTC."""
+    if as_json:
+        typer.echo(json.dumps(records, indent=2))
+        return
+    rows = [[_cell(name, record.get(name)) for name in columns] for record in records]
+    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
+    for row in [list(columns), *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("_at"):
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(value))
+    if name == "failures":
+        return " ".join(f"{code}={count}" for code, count in value.items()) or "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,53 @@
+"""What every operation of a coordinator works with. May import `core` and `coordinator.{settings,store,blobs,metrics}`.
+
+>>> # with connect(Settings.from_environment()) as coordinator: service.tick(coordinator)
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from coordinator import blobs as blob_store
+from coordinator.blobs import Blobs
+from coordinator.settings import Settings
+from coordinator.store import Store
+from core import bundle, strict
+from core.bundle import Manifest
+from core.errors import InvalidTask
+from core.task import Task
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """The open store, the blobs, and the flag that wakes the aggregation worker."""
+
+    settings: Settings
+    store: Store
+    blobs: Blobs
+    wake: threading.Event = field(default_factory=threading.Event)
+    manifests: dict[str, Manifest] = field(default_factory=dict)  # by hash, so never stale
+
+    def manifest(self, sha256: str) -> Manifest:
+        """A published manifest. Raises IntegrityError where its blob is missing or damaged."""
+        if sha256 not in self.manifests:
+            body = blob_store.needed(self.blobs, blob_store.public(sha256))
+            self.manifests[sha256] = bundle.parse_manifest(body)
+        return self.manifests[sha256]
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Coordinator]:
+    """Open the store and the blobs; close them at the end."""
+    store = Store(settings.database_url, virtual_clock=settings.virtual_clock)
+    try:
+        yield Coordinator(settings, store, blob_store.connect(settings.blobs_url))
+    finally:
+        store.close()
+
+
+@lru_cache(maxsize=256)
+def parse_task(task_json: str) -> Task:
+    """A task as the database keeps it."""
+    return strict.from_json(Task, task_json, InvalidTask)

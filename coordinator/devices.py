@@ -1,0 +1,145 @@
+"""Who may come in: enrolment tokens, devices, and their revocation. Each operation is one transaction.
+
+May import `core`, SQLAlchemy and the storage modules of this package.
+"""
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from coordinator import auth, rounds, rows, schema
+from coordinator.context import Coordinator
+from coordinator.service import Device
+from core.errors import InvalidMessage, Refused
+from core.wire import EnrolRequest, EnrolResponse
+
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+_POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
+MAX_USES = 10_000_000
+MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """An enrolment token as its maker sees it: the only time that the secret is shown."""
+
+    token_id: str
+    enrolment_token: str
+    population: str
+    max_uses: int
+    expires_at: float
+
+
+def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float) -> NewToken:
+    """A token that enrols at most `max_uses` devices within `valid_seconds`."""
+    if not _POPULATION.fullmatch(population):
+        raise InvalidMessage(
+            f"the population is {population[:40]!r}", remedy="use 1 to 100 letters, digits, '-', '_' and '.'"
+        )
+    if not 1 <= max_uses <= MAX_USES:
+        raise InvalidMessage(f"max_uses is {max_uses}", remedy=f"use 1 to {MAX_USES}")
+    if not 0 < valid_seconds <= MAX_TOKEN_SECONDS:
+        raise InvalidMessage(f"valid_seconds is {valid_seconds}", remedy="use a time of at most ten years")
+    secret = auth.new_token()
+    token = NewToken(auth.new_id("e"), secret, population, max_uses, now + valid_seconds)
+    with c.store.write() as tx:
+        tx.execute(
+            sa.insert(schema.tokens).values(
+                id=token.token_id,
+                token_hash=auth.hash_token(secret),
+                population=population,
+                max_uses=max_uses,
+                uses=0,
+                created_at=now,
+                expires_at=token.expires_at,
+            )
+        )
+    return token
+
+
+def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
+    """Use up one place of an enrolment token and register the device's key."""
+    if not _PUBLIC_KEY.fullmatch(request.public_key):
+        raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
+    table = schema.tokens
+    secret, device_id = auth.new_token(), auth.new_id("d")
+    with c.store.write() as tx:
+        used = tx.execute(
+            sa.update(table)
+            .where(
+                table.c.token_hash == auth.hash_token(request.enrolment_token),
+                table.c.revoked_at.is_(None),
+                table.c.expires_at > now,
+                table.c.uses < table.c.max_uses,
+            )
+            .values(uses=table.c.uses + 1)
+            .returning(table.c.id, table.c.population)
+        ).one_or_none()
+        if used is None:
+            raise Refused(
+                "the enrolment token is wrong, used up, expired or revoked",
+                remedy="ask the operator for a new link (`fedrela token create`)",
+                code="bad-enrolment-token",
+                status=403,
+            )
+        tx.execute(
+            sa.insert(schema.devices).values(
+                id=device_id,
+                token_hash=auth.hash_token(secret),
+                public_key=request.public_key,
+                population=used.population,
+                token_id=used.id,
+                enrolled_at=now,
+            )
+        )
+    return EnrolResponse(device_id, secret, c.settings.public_key, used.population)
+
+
+def authenticate(c: Coordinator, authorization: str | None) -> Device:
+    """The device that an Authorization header names. Raises Refused(401)."""
+    token = auth.bearer(authorization)
+    table = schema.devices
+    with c.store.read() as view:
+        row = view.execute(
+            sa.select(table.c.id, table.c.population, table.c.last_turn_at).where(
+                table.c.token_hash == auth.hash_token(token), table.c.revoked_at.is_(None)
+            )
+        ).one_or_none()
+    if row is None:
+        raise auth.unauthenticated()
+    return Device(row.id, row.population, row.last_turn_at)
+
+
+def revoke_device(c: Coordinator, device_id: str, now: float) -> None:
+    """From now on the device is nobody; an open turn gives its slot back. Revoking twice is no fault."""
+    table = schema.assignments
+    with c.store.read() as view:
+        held = view.scalar(sa.select(table.c.task_id).where(table.c.device_id == device_id, table.c.status == "open"))
+    with c.store.write() as tx:
+        task = rows.lock_task(tx, held) if held is not None else None
+        known = tx.execute(
+            sa.update(schema.devices)
+            .where(schema.devices.c.id == device_id)
+            .values(revoked_at=sa.func.coalesce(schema.devices.c.revoked_at, now))
+        )
+        if known.rowcount == 0:
+            raise rows.not_found("device")
+        turn = tx.execute(
+            sa.select(table.c.id, table.c.task_id).where(table.c.device_id == device_id, table.c.status == "open")
+        ).one_or_none()
+        if turn is not None and task is not None and turn.task_id == task.id:
+            rows.end_turn(tx, turn.id, "failed", now, failure="revoked")
+            rows.save_round(tx, task.id, rounds.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
+
+
+def revoke_token(c: Coordinator, token_id: str, now: float) -> None:
+    """No more devices by this token; those enrolled stay. Revoking twice is no fault."""
+    with c.store.write() as tx:
+        known = tx.execute(
+            sa.update(schema.tokens)
+            .where(schema.tokens.c.id == token_id)
+            .values(revoked_at=sa.func.coalesce(schema.tokens.c.revoked_at, now))
+        )
+        if known.rowcount == 0:
+            raise rows.not_found("token")

@@ -1,0 +1,176 @@
+"""What devices call: enrol, check in, fetch blobs, report. Each route reads its request and calls one operation.
+
+May import FastAPI, `core` and this package. Work is done in a thread, so that a slow disk stalls nobody else.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from coordinator import auth, devices, downloads, evaluation, limits, metrics, openapi, service, worker
+from coordinator.context import Coordinator
+from coordinator.service import Device
+from core import strict, wire
+from core.errors import FedRelaError, InvalidInput
+from core.wire import (
+    CheckIn,
+    CheckInResponse,
+    EnrolRequest,
+    EnrolResponse,
+    EvaluationReport,
+    FailureReport,
+    UpdateReceipt,
+    Wait,
+    check_protocol,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+router = APIRouter(tags=["devices"])
+
+
+def coordinator_of(request: Request) -> Coordinator:
+    """The open coordinator of this application."""
+    coordinator: Coordinator = request.app.state.coordinator
+    return coordinator
+
+
+async def message(request: Request, cls: type[T]) -> T:
+    """The request's JSON body as `cls`. Raises InvalidMessage or Refused."""
+    body = await limits.read_body(request, coordinator_of(request).settings.max_message_bytes, limits.MESSAGE_SECONDS)
+    value = strict.from_json(cls, body)
+    protocol = getattr(value, "protocol", None)
+    if protocol is not None:
+        check_protocol(protocol)
+    return value
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run an operation off the event loop."""
+    return await run_in_threadpool(function, *args, **kwargs)
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A message dataclass as the answer."""
+    return Response(strict.to_json(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def device_of(request: Request) -> Device:
+    """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
+    header = request.headers.get("authorization")
+    request.app.state.device_rate.check(auth.hash_token(auth.bearer(header)), time.monotonic())
+    return devices.authenticate(coordinator_of(request), header)
+
+
+@router.post("/v1/devices", **openapi.route(takes=EnrolRequest, gives=EnrolResponse, status=201, problems=(403,)))
+async def enrol(request: Request) -> Response:
+    """A device introduces itself with the enrolment token of its link and gets its own token."""
+    c, wanted = coordinator_of(request), await message(request, EnrolRequest)
+    return json_response(await in_thread(lambda: devices.enrol(c, wanted, c.store.now())), 201)
+
+
+@router.post(
+    "/v1/check-ins", **openapi.route(security="device", takes=CheckIn, gives=CheckInResponse, problems=(403, 409))
+)
+async def check_in(request: Request) -> Response:
+    """A device offers to work; it gets an assignment, or a time to come back."""
+    c, offer = coordinator_of(request), await message(request, CheckIn)
+    answer = await in_thread(lambda: service.join(c, device_of(request), offer, c.store.now()))
+    if isinstance(answer, Wait):
+        metrics.CHECK_INS.labels(answer.reason).inc()
+        return json_response(CheckInResponse(wait=answer))
+    metrics.CHECK_INS.labels("assignment").inc()
+    return json_response(CheckInResponse(assignment=answer))
+
+
+@router.get(
+    "/v1/blobs/{sha256}",
+    **openapi.route(
+        security="any",
+        gives="application/octet-stream",
+        problems=(404, 416),
+        also={206: "The range that was asked for", 304: "The caller has it already"},
+    ),
+)
+async def blob(request: Request, sha256: str) -> Response:
+    """A program, manifest, task or checkpoint, by its hash; it never changes, so cache it for ever."""
+    return await in_thread(_blob, request, sha256)
+
+
+def _blob(request: Request, sha256: str) -> Response:
+    c = coordinator_of(request)
+    wire.check_sha256_name(sha256)
+    if not auth.same(auth.bearer(request.headers.get("authorization")), c.settings.admin_key):
+        device_of(request)
+    return downloads.respond(c.blobs, sha256, request.headers)
+
+
+@router.put(
+    "/v1/assignments/{assignment_id}/update",
+    **openapi.route(security="device", takes=wire.TENSORS_TYPE, gives=UpdateReceipt, problems=(403, 404, 409, 411)),
+)
+async def put_update(request: Request, assignment_id: str) -> Response:
+    """The weight change of one turn. Idempotent: the same body again is acknowledged again and counts once."""
+    try:
+        receipt = await _receive_update(request, assignment_id)
+    except FedRelaError as error:
+        code = getattr(error, "code", "invalid" if isinstance(error, InvalidInput) else "unavailable")
+        metrics.UPDATES_REFUSED.labels(code).inc()
+        raise
+    (metrics.UPDATES_REPEATED if receipt.duplicate else metrics.UPDATES_ACCEPTED).inc()
+    return json_response(receipt)
+
+
+async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt:
+    c = coordinator_of(request)
+    token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
+    length = limits.declared_length(request)
+    upload = await in_thread(
+        lambda: service.begin_upload(c, device_of(request), assignment_id, token, length, c.store.now())
+    )
+    memory: limits.Memory = request.app.state.upload_memory
+    memory.take(length or 0)
+    try:
+        body = await limits.read_body(request, upload.max_bytes, upload.seconds)
+        metrics.BYTES_RECEIVED.inc(len(body))
+        receipt = await in_thread(lambda: service.accept_update(c, upload, body, c.store.now()))
+    finally:
+        memory.give_back(length or 0)
+    if c.settings.virtual_clock:
+        await in_thread(worker.settle, c)
+    return receipt
+
+
+@router.post(
+    "/v1/assignments/{assignment_id}/failure",
+    **openapi.route(security="device", takes=FailureReport, status=204, problems=(404, 409)),
+)
+async def failure(request: Request, assignment_id: str) -> Response:
+    """A device gives its slot back and says why."""
+    c, report = coordinator_of(request), await message(request, FailureReport)
+    await in_thread(lambda: service.report_failure(c, device_of(request), assignment_id, report, c.store.now()))
+    metrics.FAILURES.labels(report.code).inc()
+    return Response(status_code=204)
+
+
+@router.post(
+    "/v1/assignments/{assignment_id}/evaluation",
+    **openapi.route(security="device", takes=EvaluationReport, status=204, problems=(403, 404, 409)),
+)
+async def evaluate(request: Request, assignment_id: str) -> Response:
+    """Totals over a device's hold-out, where the task asks for them; only the sums over all devices are kept."""
+    c, report = coordinator_of(request), await message(request, EvaluationReport)
+    await in_thread(lambda: evaluation.add(c, device_of(request), assignment_id, report))
+    return Response(status_code=204)
+
+
+@router.delete("/v1/devices/self", **openapi.route(security="device", status=204))
+async def leave(request: Request) -> Response:
+    """The owner withdraws: the token is worth nothing from now on, and an open turn is given back."""
+    c = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(c, device_of(request).id, c.store.now()))
+    return Response(status_code=204)

@@ -1,0 +1,118 @@
+"""What an operator can set, and where the secrets come from. May import `core`.
+
+Outside `--dev` the coordinator refuses to start without an admin key and a signing key of its owner's making.
+
+    >>> Settings.from_environment({"FEDRELA_ADMIN_KEY": "k" * 32, "FEDRELA_SIGNING_KEY": "00" * 32}).data_folder.name
+    'fedrela-data'
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core import signing
+from core.errors import InvalidInput
+
+MINIMAL_ADMIN_KEY = 24
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that differs between two coordinators. Secrets never appear in its repr."""
+
+    data_folder: Path
+    database_url: str
+    blobs_url: str
+    admin_key: str = field(repr=False)
+    signing_key: str = field(repr=False)
+    virtual_clock: bool = False
+    dev: bool = False
+    idle_retry_seconds: float = 30.0  # for a device that no task wants soon
+    requests_per_device_per_second: float = 20.0  # 0: no limit
+    requests_per_address_per_second: float = 1000.0
+    max_message_bytes: int = 64 * 1024
+    max_blob_bytes: int = 1024 * 1024 * 1024
+    max_uploads_in_memory_bytes: int = 512 * 1024 * 1024
+    keep_checkpoints: int = 0  # of each task, the newest; 0: all
+
+    def __post_init__(self) -> None:
+        if len(self.admin_key) < MINIMAL_ADMIN_KEY:
+            raise InvalidInput(
+                f"FEDRELA_ADMIN_KEY has {len(self.admin_key)} characters",
+                remedy=f"set it to a random text of at least {MINIMAL_ADMIN_KEY}, such as `openssl rand -hex 32` "
+                "prints; for a trial on this machine use `fedrela serve --dev`",
+            )
+        if not _KEY.fullmatch(self.signing_key):
+            raise InvalidInput(
+                "FEDRELA_SIGNING_KEY is not a private Ed25519 key of 64 lower-case hexadecimal digits",
+                remedy="set it to what `openssl rand -hex 32` prints and keep it: devices pin its public half; "
+                "for a trial on this machine use `fedrela serve --dev`",
+            )
+        if self.virtual_clock and not self.dev:
+            raise InvalidInput(
+                "FEDRELA_VIRTUAL_CLOCK is set outside development",
+                remedy="unset it, or set FEDRELA_DEV=1 for an emulation",
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the FEDRELA_* variables. With FEDRELA_DEV=1 missing secrets are made and kept in the data folder."""
+        env = os.environ if environment is None else environment
+        data = Path(env.get("FEDRELA_DATA", "fedrela-data")).resolve()
+        dev = _flag(env, "FEDRELA_DEV")
+        return cls(
+            data_folder=data,
+            database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{data / 'coordinator.sqlite'}",
+            blobs_url=env.get("FEDRELA_BLOBS_URL") or (data / "blobs").as_uri(),
+            admin_key=env.get("FEDRELA_ADMIN_KEY") or _dev_secret(dev, data / "admin.key"),
+            signing_key=env.get("FEDRELA_SIGNING_KEY") or _dev_secret(dev, data / "signing.key"),
+            virtual_clock=_flag(env, "FEDRELA_VIRTUAL_CLOCK"),
+            dev=dev,
+            idle_retry_seconds=_number(env, "FEDRELA_IDLE_RETRY_SECONDS", 2.0 if dev else 30.0),
+            requests_per_device_per_second=_number(env, "FEDRELA_RATE_PER_DEVICE", 0.0 if dev else 20.0),
+            requests_per_address_per_second=_number(env, "FEDRELA_RATE_PER_ADDRESS", 0.0 if dev else 1000.0),
+            max_blob_bytes=int(_number(env, "FEDRELA_MAX_BLOB_BYTES", 1024 * 1024 * 1024)),
+            max_uploads_in_memory_bytes=int(_number(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024)),
+            keep_checkpoints=int(_number(env, "FEDRELA_KEEP_CHECKPOINTS", 0)),
+        )
+
+    @property
+    def public_key(self) -> str:
+        """The key that devices pin, hexadecimal."""
+        return signing.public_key(self.signing_key)
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "")
+    if value not in ("", "0", "1"):
+        raise InvalidInput(f"{name} is {value!r}", remedy="set it to 1 or 0")
+    return value == "1"
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError as error:
+        raise InvalidInput(f"{name} is {text!r}", remedy="set it to a number") from error
+    if not 0 <= value < float("inf"):
+        raise InvalidInput(f"{name} is {text!r}", remedy="set it to 0 or more")
+    return value
+
+
+def _dev_secret(dev: bool, path: Path) -> str:
+    """The secret in `path`, made on first use; empty (and so refused) outside development."""
+    if not dev:
+        return ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+    return path.read_text().strip()

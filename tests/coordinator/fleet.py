@@ -1,0 +1,165 @@
+"""A small published task and devices that speak the protocol without training: what the coordinator's tests need.
+
+The programs of this bundle are placeholders, because a coordinator stores programs and never runs them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import bundle, encodings, signing, strict, tensors
+from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from core.streams import derive
+from core.task import Task
+from core.tensors import Params
+from core.wire import CheckIn, UpdateMetadata
+
+SHAPES: dict[str, tuple[int, ...]] = {"w": (3, 2), "b": (2,)}
+
+
+def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> bundle.Seal:
+    """Write a bundle whose model has tensors of these shapes; the start weights are all zero."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in (shapes or SHAPES).items()}
+    parameters = tuple(ProgramInput(name, "parameter", array.shape) for name, array in weights.items())
+    golden = tensors.to_bytes({"train_step.0.loss_sum": np.zeros(1, np.float32)})
+    (folder / "golden.safetensors").write_bytes(golden)
+    programs = {}
+    for name, inputs in (
+        (
+            "train_step",
+            (
+                *parameters,
+                ProgramInput("x", "x", ("B", 3)),
+                ProgramInput("y", "y", ("B",), "int64"),
+                ProgramInput("weight", "weight", ("B",)),
+                ProgramInput("lr", "hyperparameter", ()),
+            ),
+        ),
+        ("predict", (*parameters, ProgramInput("x", "x", ("B", 3)))),
+        ("relabel", (ProgramInput("probabilities", "probabilities", ("N", 2)),)),
+    ):
+        body = f"placeholder of {name}".encode()
+        (folder / f"{name}.onnx").write_bytes(body)
+        file = ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17")
+        programs[name] = Program(inputs, ("out",), (file,))
+    manifest = Manifest(
+        "tiny",
+        2,
+        **programs,
+        golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)),
+        hyperparameters={"lr": 0.1},
+    )
+    return bundle.write(folder, manifest, weights)
+
+
+def change(value: float, shapes: dict[str, tuple[int, ...]] | None = None) -> Params:
+    """An update whose elements are all `value`."""
+    return {name: np.full(shape, value, np.float32) for name, shape in (shapes or SHAPES).items()}
+
+
+def body(update: Params, examples: int = 10, encoding: str = "float32") -> bytes:
+    """The bytes of an update."""
+    metadata = UpdateMetadata(examples, encoding)  # type: ignore[arg-type]
+    return encodings.encode(update, metadata, stream=derive(b"test", "encode"))[0]
+
+
+class Operator:
+    """The admin API, through any httpx-like client."""
+
+    def __init__(self, http: Any, key: str) -> None:
+        self.http, self.key = http, key
+        self.headers = {"Authorization": f"Bearer {key}"}
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """One request; the JSON of its answer. Fails the test where it is refused."""
+        answer = self.http.request(method, f"/v1/admin{path}", headers=self.headers, **arguments)
+        assert answer.status_code < 400, answer.text
+        return answer.json() if answer.content else None
+
+    def publish(self, folder: Path, task: Task) -> str:
+        """Upload a bundle and begin a task."""
+        read = bundle.read(folder)
+        for sha256, content in read.blobs().items():
+            self.call("PUT", f"/blobs/{sha256}", content=content)
+        wanted = {
+            "task": json.loads(strict.to_json(task)),
+            "manifest_sha256": read.seal.manifest_sha256,
+            "checkpoint_sha256": read.seal.weights_sha256,
+        }
+        return str(self.call("POST", "/tasks", json=wanted)["task_id"])
+
+    def link(self, uses: int = 100, population: str = "default") -> str:
+        """An enrolment token."""
+        wanted = {"population": population, "max_uses": uses, "valid_seconds": 3600}
+        return str(self.call("POST", "/tokens", json=wanted)["enrolment_token"])
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Where a task stands."""
+        return dict(self.call("GET", f"/tasks/{task_id}"))
+
+    def rounds(self, task_id: str) -> list[dict[str, Any]]:
+        """Its history."""
+        return list(self.call("GET", f"/tasks/{task_id}/rounds"))
+
+    def weights(self, sha256: str) -> dict[str, Any]:
+        """A checkpoint."""
+        answer = self.http.get(f"/v1/blobs/{sha256}", headers=self.headers)
+        assert signing.sha256(answer.content) == sha256
+        return tensors.read(answer.content)
+
+
+@dataclass
+class Device:
+    """A device that is enrolled."""
+
+    http: Any
+    device_id: str
+    token: str
+    population: str = "default"
+    client_version: str = "0.1.0"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its credentials."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def check_in(self, **changes: Any) -> dict[str, Any]:
+        """The answer to a check-in."""
+        offer = {"population": self.population, "client_version": self.client_version, "runtimes": ("onnx 1.32.0",)}
+        message = CheckIn(**(offer | changes))
+        answer = self.http.post("/v1/check-ins", content=strict.to_json(message), headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def join(self) -> dict[str, Any]:
+        """An assignment; fails the test where there is none."""
+        answer = self.check_in()
+        assert answer["assignment"], answer
+        return dict(answer["assignment"])
+
+    def upload(self, assignment: dict[str, Any], content: bytes, **headers: str) -> Any:
+        """PUT an update; the HTTP answer."""
+        token = {"Fedrela-Upload-Token": assignment["upload_token"]}
+        return self.http.put(
+            f"/v1/assignments/{assignment['assignment_id']}/update",
+            content=content,
+            headers=self.headers | token | headers,
+        )
+
+    def fail(self, assignment: dict[str, Any], code: str = "training-failed") -> Any:
+        """Give the slot back."""
+        path = f"/v1/assignments/{assignment['assignment_id']}/failure"
+        return self.http.post(path, json={"code": code}, headers=self.headers)
+
+
+def enrol(http: Any, token: str, population: str = "default") -> Device:
+    """A new device."""
+    key = signing.public_key(signing.generate_key())
+    answer = http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
+    assert answer.status_code == 201, answer.text
+    found = answer.json()
+    return Device(http, found["device_id"], found["device_token"], population)
