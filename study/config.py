@@ -1,0 +1,182 @@
+"""What a study depends on, written as TOML. An unknown key or an impossible combination is an error at load.
+
+May import `core` and `study.methods`.
+
+    >>> from_toml('name = "small"').training.rounds
+    50
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from core.errors import InvalidInput
+from core.strict import build
+from study.methods import METHODS
+
+
+class InvalidStudy(InvalidInput):
+    """A study file is malformed or asks for an impossible combination."""
+
+
+def _require(condition: bool, problem: str, remedy: str) -> None:
+    if not condition:
+        raise InvalidStudy(problem, remedy=remedy)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images are. Only `name` appears in results."""
+
+    name: str = "digits"
+    path: str = "digits"  # or a file or folder: see study.datasets; relative to the study's file
+    test_per_class: int = 40  # held out of every class, where the dataset has no test part of its own
+
+
+@dataclass(frozen=True)
+class Model:
+    """The classifier, as `fedrela export` takes it."""
+
+    name: str = "small CNN"
+    build: str = "study.models:digits_cnn"
+    input: str = "uint8:1x8x8"
+    augment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the training data are long-tailed and spread."""
+
+    name: str
+    profile: Literal["exponential", "step"] = "exponential"
+    imbalance: float = 50.0  # largest class : smallest class
+    alpha: float = 0.3  # of the Dirichlet split; smaller is more skewed
+    largest: int = 0  # samples of the largest class; 0: as many as every class could have
+    devices: int = 10
+    cohort: int = 0  # devices per round; 0: all
+    classes_per_device: int = 0  # 0: Dirichlet; k: each device holds about k classes and lacks the others
+
+    def __post_init__(self) -> None:
+        _require(self.imbalance >= 1, f"imbalance of {self.name!r} is {self.imbalance}", "use 1 or more")
+        _require(self.alpha > 0, f"alpha of {self.name!r} is {self.alpha}", "use a positive number")
+        _require(self.devices >= 1, f"devices of {self.name!r} is {self.devices}", "use at least 1")
+        _require(
+            0 <= self.cohort <= self.devices,
+            f"cohort of {self.name!r} is {self.cohort} of {self.devices} devices",
+            "use 0 for all, or at most the number of devices",
+        )
+        for key in ("largest", "classes_per_device"):
+            _require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Local training, the same for every method; `methods` says what a method changes."""
+
+    rounds: int = 50  # in all
+    epochs: int = 2
+    batch_size: int = 32
+    lr: float = 0.05
+    momentum: float = 0.5
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("rounds", "epochs", "batch_size"):
+            _require(getattr(self, key) >= 1, f"training.{key} is {getattr(self, key)}", "use at least 1")
+        _require(self.lr > 0, f"training.lr is {self.lr}", "use a positive rate")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to re-label. A branch without re-labels, with the same start and `lr_scale`, is run beside it."""
+
+    name: str = "FedReLa"
+    start: int = 0  # rounds trained before; 0: 80 % of all
+    threshold_percent: float = 5.0
+    passes: int = 5
+    lr_scale: float = 0.1
+    period: int = 0
+    methods: tuple[str, ...] = ()  # empty: every method of the study
+    settings: tuple[str, ...] = ()  # empty: every setting of the study
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.threshold_percent <= 100, f"threshold of {self.name!r} is out of range", "use 0 to 100")
+        _require(self.passes >= 1, f"passes of {self.name!r} is {self.passes}", "use at least 1")
+        _require(self.lr_scale > 0, f"lr_scale of {self.name!r} is {self.lr_scale}", "use a positive factor")
+        for key in ("start", "period"):
+            _require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
+
+
+Reference = Literal["centralised", "centralised-balanced"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one study: setting x method x variant x seed, and references."""
+
+    name: str
+    title: str = ""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    methods: tuple[str, ...] = ("fedavg",)
+    references: tuple[Reference, ...] = ()
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    setting: tuple[Setting, ...] = (Setting("50:1, α 0.3"),)
+    variant: tuple[Variant, ...] = (Variant(),)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name) and self.name.replace("-", "").isalnum(), f"name is {self.name!r}", "use a-z, 0-9, -")
+        _require(bool(self.seeds), "there is no seed", "name at least one")
+        _require(bool(self.setting), "there is no setting", "leave [[setting]] out, or describe one")
+        unknown = [name for name in self.methods if name not in METHODS]
+        _require(not unknown, f"there is no method {', '.join(unknown)}", f"choose among {', '.join(METHODS)}")
+        for kind in ("setting", "variant"):
+            names = [item.name for item in getattr(self, kind)]
+            _require(len(set(names)) == len(names), f"two {kind}s have the same name", "name each differently")
+        for variant in self.variant:
+            self._check(variant)
+
+    def _check(self, variant: Variant) -> None:
+        known = {setting.name for setting in self.setting}
+        lost = [name for name in variant.methods if name not in self.methods]
+        lost += [name for name in variant.settings if name not in known]
+        _require(not lost, f"variant {variant.name!r} names {', '.join(lost)}", "name what the study has")
+        start = self.start(variant)
+        _require(
+            1 <= start < self.training.rounds,
+            f"variant {variant.name!r} starts after round {start} of {self.training.rounds}",
+            "start earlier, or train for more rounds",
+        )
+
+    def start(self, variant: Variant) -> int:
+        """How many rounds a variant's branch comes after."""
+        return variant.start or int(0.8 * self.training.rounds)
+
+
+def from_toml(text: str) -> Study:
+    """Read a study. Raises InvalidStudy naming the key at fault."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidStudy(f"the study file is not TOML ({error})", remedy="correct that line") from error
+    return build(Study, data, InvalidStudy)
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the studies that come with the package."""
+    folder = resources.files("study") / "settings"
+    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def load(name_or_path: str) -> tuple[Study, Path]:
+    """A study by the path of its file, or a shipped one by name; with the folder that its data path is relative to."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return from_toml(path.read_text(encoding="utf-8")), path.parent
+    if name_or_path in shipped():
+        text = (resources.files("study") / "settings" / f"{name_or_path}.toml").read_text(encoding="utf-8")
+        return from_toml(text), Path.cwd()
+    raise InvalidStudy(f"there is no study {name_or_path!r}", remedy=f"name a file, or one of {', '.join(shipped())}")

@@ -1,0 +1,121 @@
+"""Every kind of image collection gives the same arrays; a missing or damaged one says what to do."""
+
+import gzip
+import io
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import InvalidData
+from study import datasets, images
+from study.config import Data
+
+RNG = np.random.default_rng(0)
+
+
+def png(array):
+    out = io.BytesIO()
+    Image.fromarray(array.transpose(1, 2, 0) if array.shape[0] == 3 else array[0]).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def pixels():
+    return RNG.integers(0, 256, (6, 3, 5, 5), dtype=np.uint8)
+
+
+def write_folders(folder, pixels, part):
+    for index, array in enumerate(pixels):
+        path = folder / part / f"class-{index % 2}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(array))
+
+
+def test_class_folders_and_the_same_zipped(tmp_path, pixels):
+    write_folders(tmp_path / "set", pixels[:4], "train")
+    write_folders(tmp_path / "set", pixels[4:], "test")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in sorted((tmp_path / "set").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "set"))
+    for source in (tmp_path / "set", tmp_path / "set.zip"):
+        (x, y), test = images.read(source)
+        assert y.tolist() == [0, 0, 1, 1]
+        assert (x == pixels[[0, 2, 1, 3]]).all()
+        assert (test[0] == pixels[4:]).all()
+        assert test[1].tolist() == [0, 1]
+
+
+def test_folders_without_a_test_part_hold_some_out(tmp_path, pixels):
+    write_folders(tmp_path, pixels, ".")
+    prepared = datasets.prepare(Data("own", str(tmp_path), test_per_class=1), tmp_path, tmp_path / "cache")
+    assert np.bincount(prepared.dataset.y_test).tolist() == [1, 1]
+    assert np.bincount(prepared.dataset.y).tolist() == [2, 2]
+
+
+def test_idx_files(tmp_path):
+    x = RNG.integers(0, 256, (7, 4, 4), dtype=np.uint8)
+    y = np.arange(7, dtype=np.uint8)
+    for part in ("train", "t10k"):
+        head = bytes([0, 0, 8, 3]) + struct.pack(">3I", *x.shape)
+        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + x.tobytes()))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 7) + y.tobytes())
+    (found, labels), test = images.read(tmp_path)
+    assert (found[:, 0] == x).all()
+    assert labels.tolist() == list(range(7))
+    assert test is not None
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"rubbish")
+    with pytest.raises(InvalidData, match="train-labels"):
+        images.read(tmp_path)
+
+
+def test_cifar_batches_hold_arrays_and_run_no_code(tmp_path, pixels):
+    rows = RNG.integers(0, 256, (2, 3072), dtype=np.uint8)
+    for name in (*[f"data_batch_{n}" for n in range(1, 6)], "test_batch"):
+        (tmp_path / name).write_bytes(pickle.dumps({b"data": rows, b"labels": [3, 1]}))
+    (x, y), test = images.read(tmp_path)
+    assert x.shape == (10, 3, 32, 32)
+    assert y.tolist() == [3, 1] * 5
+    assert test[0].shape == (2, 3, 32, 32)
+
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "test_batch").write_bytes(pickle.dumps({b"data": Evil()}))
+    with pytest.raises(InvalidData, match="test_batch"):
+        images.read(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_missing_data_say_where_to_get_them(tmp_path):
+    with pytest.raises(InvalidData) as caught:
+        datasets.prepare(Data("cifar10", "nowhere"), tmp_path, tmp_path)
+    assert "cifar" in caught.value.remedy
+    assert "data.path" in caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"not a zip", b""])
+def test_a_damaged_zip_is_named(tmp_path, content):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InvalidData, match=r"a\.zip"):
+        images.read(tmp_path / "a.zip")
+
+
+def test_the_cache_is_used_and_the_fingerprint_is_of_the_values(tmp_path, pixels):
+    write_folders(tmp_path / "one", pixels, "train")
+    write_folders(tmp_path / "one", pixels, "test")
+    write_folders(tmp_path / "two", pixels, "train")
+    write_folders(tmp_path / "two", pixels, "test")
+    first = datasets.prepare(Data("a", "one"), tmp_path, tmp_path / "cache")
+    again = datasets.prepare(Data("a", "one"), tmp_path, tmp_path / "cache")
+    other = datasets.prepare(Data("a", "two"), tmp_path, tmp_path / "cache")
+    assert first.npz == again.npz
+    assert first.sha256 == again.sha256 == other.sha256
+    digits = datasets.prepare(Data(), tmp_path, tmp_path / "cache")
+    assert digits.dataset.x.shape[1:] == (1, 8, 8)
+    assert digits.sha256 != first.sha256
