@@ -129,6 +129,20 @@ def read_metadata(body: bytes) -> dict[str, str]:
     return metadata or {}
 
 
+def view(body: bytes) -> dict[str, Array]:
+    """Read-only arrays over safetensors bytes that `read` has accepted before; nothing is copied or checked."""
+    (header_bytes,) = struct.unpack_from("<Q", body)
+    header = json.loads(bytes(body[8 : 8 + header_bytes]))
+    arrays: dict[str, Array] = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            dtype = np.dtype(_DTYPES[entry["dtype"]])
+            flat = np.frombuffer(body, dtype, (end - begin) // dtype.itemsize, 8 + header_bytes + begin)
+            arrays[name] = flat.reshape(entry["shape"])
+    return arrays
+
+
 def check(tensors: Mapping[str, Array], specs: Iterable[TensorSpec]) -> None:
     """Raise InvalidTensors unless `tensors` has exactly the names, shapes and dtypes of `specs`, all values finite."""
     expected = {spec.name: spec for spec in specs}
