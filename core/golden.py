@@ -13,7 +13,8 @@ golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left
     x                   uint8: floor(u * 256); other integers: floor(u * token_limit); floats: u * 2 - 1
     y, labels           floor(u * C);      labels: floor(u * u * C)
     weight              1, but 0 for the last example
-    hyperparameter      the manifest's default; lr: 0.05
+    hyperparameter      the manifest's default; lr: 0.05; adam_epsilon: 0.001, lest rounding decide AdamW's step where
+                        a gradient is zero but for rounding
     random, uniforms    u;                 uniforms: u * 0.1
     class_prior         (u + 0.1) / sum(u + 0.1)
     probabilities       (u + 0.01) / its row's sum
@@ -37,7 +38,7 @@ from core.errors import VerificationFailed
 from core.tensors import Array
 
 SAMPLE = 512
-LEARNING_RATE = 0.05
+HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}
 THRESHOLD_PERCENT = 20.0
 CARRIED = ("parameter", "buffer", "optimizer")
 
@@ -132,7 +133,7 @@ def _value(manifest: Manifest, item: ProgramInput, u: NDArray[np.float32]) -> Ar
     if item.role == "weight":
         return np.where(np.arange(len(u)) == len(u) - 1, 0, 1)
     if item.role == "hyperparameter":
-        return LEARNING_RATE if item.name == "lr" else (manifest.hyperparameters or {}).get(item.name, 0.0)
+        return ((manifest.hyperparameters or {}) | HYPERPARAMETERS).get(item.name, 0.0)
     if item.role in ("class_prior", "probabilities"):
         positive = u + np.float32(0.1 if item.role == "class_prior" else 0.01)
         return np.asarray(positive / positive.sum(axis=-1, keepdims=True, dtype=np.float32))

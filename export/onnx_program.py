@@ -16,6 +16,7 @@ import torch
 from core.errors import UnsupportedOperation
 from export import onnx_forms
 from export.program import Definition
+from export.trace import quiet
 
 OPSET = 18
 IR_VERSION = 8
@@ -130,7 +131,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        with quiet(), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             yield
     finally:
         logger.setLevel(level)

@@ -15,7 +15,9 @@ undecomposed. May import torch and `export.decompositions`.
     torch.Size([3, 2])
 """
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -67,6 +69,7 @@ def trace(
     with FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True) as mode:
         fakes = [_fake(mode, tensor, shape) for tensor, shape in zip(example_inputs, shapes, strict=True)]
     with (
+        quiet(),
         enable_python_dispatcher(),
         mode,
         sdpa_kernel(SDPBackend.MATH),
@@ -76,9 +79,16 @@ def trace(
     graph.graph.eliminate_dead_code()
     graph.recompile()
     examples = tuple(tensor.detach() for tensor in example_inputs)
-    with torch.no_grad():
-        program = torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
-        return program.run_decompositions(table)
+    with quiet(), torch.no_grad():
+        return torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out torch's warnings of its own deprecations and of hardware that isn't used."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def decompositions(keep: frozenset[torch._ops.OpOverload] = frozenset()) -> dict[Any, Callable[..., Any]]:
