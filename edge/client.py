@@ -108,18 +108,17 @@ class DeviceClient:
                 raise
             return outcome
 
-    def run(self) -> None:
+    def run(self, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> None:
         """Turn after turn until `stop` is set. A coordinator that is away is asked again, ever less often."""
         failures = 0
         while not self.stop.is_set():
             try:
-                outcome = self.run_once()
-                failures = 0
-            except Unavailable:
+                outcome, failures = self.run_once(), 0
+            except Unavailable as fault:
                 failures += 1
-                pause = min(OFFLINE_SECONDS, 2.0 ** min(failures, 16))
-                self.sleep(pause * (0.5 + 0.5 * self.uniform()))
-                continue
+                pause = min(OFFLINE_SECONDS, 2.0 ** min(failures, 16)) * (0.5 + 0.5 * self.uniform())
+                outcome = Outcome("waiting", fault.problem, pause)
+            on_outcome(outcome)
             if outcome.retry_after_seconds:
                 self.sleep(outcome.retry_after_seconds)
 

@@ -23,6 +23,7 @@ class DeviceSettings:
     max_seconds: float = 0.0  # of training in one turn, pauses left out; 0: as long as the lease lasts
     holdout_fraction: float = 0.0  # of the examples, never trained on
     allow_evaluation: bool = False  # may totals over the hold-out be reported where a task asks
+    metered_network: bool | None = None  # what the owner knows of the network; None: find out
     keep_sent_bodies: bool = True  # for `fedrela device show-upload`
     max_download_bytes: int = 1_000_000_000  # of one file
 

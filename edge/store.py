@@ -10,10 +10,12 @@ folder. A `put` is all or nothing, whatever happens to the process or the power.
     (b'bytes', None)
 """
 
+import fcntl
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -147,6 +149,22 @@ class FolderStore:
     def clear(self) -> None:
         """See `Store.clear`; the folder goes too."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder: two processes would take each other's turns. Raises InvalidInput if it is held."""
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise InvalidInput(
+                f"another device is running on {self.folder}", remedy="stop it, or choose another folder with --state"
+            ) from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -1,0 +1,269 @@
+"""`fedrela device`: enrol, run, status, show-upload, forget, install-service.
+
+May import typer, httpx, psutil and the other modules of `edge`; what only one verb needs is imported by it, so that
+`status` on a Raspberry Pi doesn't wait for a runtime.
+"""
+
+import json
+import os
+import signal
+import sys
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from threading import Event as StopEvent
+from typing import Annotated, Any
+
+import typer
+
+from core import strict
+from core.errors import InvalidInput, Unavailable
+from edge import state as device_state
+from edge.settings import DeviceSettings
+from edge.store import FolderStore
+
+app = typer.Typer(no_args_is_help=True)
+device = typer.Typer(no_args_is_help=True, help="Enrol and run this device; list and revoke devices.")
+app.add_typer(device, name="device")
+
+CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
+
+
+def default_state() -> Path:
+    """$FEDRELA_DEVICE_STATE, else fedrela below $XDG_STATE_HOME, else ~/.local/state/fedrela."""
+    given = os.environ.get("FEDRELA_DEVICE_STATE")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(given) if given else Path(base).expanduser() / "fedrela"
+
+
+State = Annotated[
+    Path, typer.Option("--state", default_factory=default_state, help="Where this device keeps its private state.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@device.callback()
+def _root() -> None:
+    """Enrol and run this device; list and revoke devices."""
+
+
+@device.command()
+def enrol(
+    link: Annotated[str, typer.Argument(help="The link that the operator gave you, in quotes: https://host/join#...")],
+    state: State,
+    as_json: AsJson = False,
+) -> None:
+    """Join a coordinator: exchange the link for a token of this device's own and pin the coordinator's key.
+
+    Example: fedrela device enrol 'https://fl.example.org/join#k3p...'
+    """
+    from edge.api import join_link
+    from edge.client import enrol as join
+
+    url, token = join_link(link)
+    identity = join(_api(url), FolderStore(state), token)
+    public = {
+        "device_id": identity.device_id,
+        "coordinator": identity.url,
+        "coordinator_public_key": identity.coordinator_public_key,
+        "population": identity.population,
+        "state": str(state),
+    }
+    text = (
+        f"enrolled at {identity.url} as {identity.device_id}\n"
+        f"pinned key   {identity.coordinator_public_key}\n"
+        f"state folder {state}\nnext: fedrela device run --data FOLDER"
+    )
+    typer.echo(json.dumps(public) if as_json else text)
+
+
+@device.command()
+def run(
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            envvar="FEDRELA_DATA_SOURCE",
+            help="A folder or .zip of class folders, a .npz or .csv file, a folder of IDX files or CIFAR batches, "
+            "or package.module:function.",
+        ),
+    ],
+    state: State,
+    once: Annotated[bool, typer.Option("--once", help="Take one turn, or learn that none is wanted, and end.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    nice: Annotated[int, typer.Option(min=0, max=19, help="Give way to other programs: 0 not at all, 19 most.")] = 0,
+    runtime: Annotated[list[str] | None, typer.Option(help="onnx or executorch, best first.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings: conditions, checkpoints, budgets, hold-out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train whenever the coordinator wants this device and its conditions allow it. Ctrl-C or SIGTERM ends it cleanly.
+
+    Example: fedrela device run --data ~/photos
+    """
+    from edge.client import DeviceClient
+    from edge.engines import EnginePool
+    from edge.progress import Reporter
+    from edge.sensors import Sensors
+    from edge.sources import open_source
+
+    chosen = load_settings(settings)
+    source, pool = open_source(data), EnginePool(tuple(runtime or ("onnx",)), threads)
+    pool.offered()  # a runtime that is missing is an error now, not at the first turn
+    store = FolderStore(state)
+    stop, signals = StopEvent(), _stop_on_signals()
+    with store.lock():
+        os.nice(nice)
+        api = _api("")
+        api.sleep = stop.wait
+        reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
+        client = DeviceClient(
+            api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
+            conditions=Sensors(state, metered=chosen.metered_network).read,
+        )  # fmt: skip
+        signals.append(stop)
+        if once:
+            reporter.outcome(client.run_once())
+        else:
+            client.run(reporter.outcome)
+    if stop.is_set() and signals[0] == signal.SIGINT:
+        raise typer.Exit(130)
+
+
+@device.command()
+def status(state: State, as_json: AsJson = False) -> None:
+    """Whether this device is enrolled, what it is doing, and what its sensors say."""
+    from edge.sensors import Sensors
+
+    store = FolderStore(state)
+    identity, turn = device_state.load_identity(store), device_state.load_turn(store)
+    conditions = Sensors(state).read()
+    found: dict[str, Any] = {
+        "state": str(state),
+        "enrolled": bool(identity and identity.device_id),
+        "coordinator": identity.url if identity else None,
+        "device_id": identity.device_id if identity else None,
+        "population": identity.population if identity else None,
+        "turn": None,
+        "last": device_state.load_status(store),
+        "requests_logged": len(device_state.SentLog(store).lines()),
+        "conditions": vars(conditions),
+    }
+    if turn is not None:
+        found["turn"] = {
+            "task_id": turn.assignment.task_id,
+            "round": turn.assignment.round,
+            "trained": store.get("turn/update") is not None,
+            "lease_ends": datetime.fromtimestamp(turn.upload_until()).isoformat(timespec="seconds"),
+        }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for key, value in found.items():
+        if isinstance(value, dict):
+            shown = [f"{name} {item}" for name, item in value.items() if item is not None]
+            typer.echo(f"{key:16} {', '.join(shown) or 'none'}")
+        else:
+            typer.echo(f"{key:16} {value}")
+
+
+@device.command()
+def show_upload(
+    state: State,
+    values: Annotated[bool, typer.Option("--values", help="Every number of the update too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Everything this device has sent: the log of requests, and the newest message of each kind in full."""
+    from edge.disclosure import describe, render
+
+    found = describe(FolderStore(state), values=values)
+    typer.echo(json.dumps(found) if as_json else render(found))
+
+
+@device.command()
+def forget(
+    state: State,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Delete even if the coordinator can't be told.")] = False,
+) -> None:
+    """Leave: tell the coordinator to forget this device, and delete everything it keeps. Your data stay untouched."""
+    from edge.client import forget as leave
+
+    if not state.exists():
+        raise InvalidInput(f"there is nothing at {state}", remedy="name the state folder with --state")
+    if not yes:
+        typer.confirm(f"Delete {state} and leave the fleet?", abort=True)
+    store = FolderStore(state)
+    with store.lock():
+        try:
+            leave(_api(""), store)
+        except Unavailable as fault:
+            if not offline:
+                raise Unavailable(fault.problem, remedy="try again later, or add --offline to delete anyway") from fault
+            store.clear()
+    typer.echo(f"{state} is deleted" + ("" if not offline else "; the coordinator may not know yet"))
+
+
+@device.command()
+def install_service(
+    data: Annotated[str, typer.Option("--data", help="As for `fedrela device run`.")],
+    state: State,
+    settings: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    print_only: Annotated[bool, typer.Option("--print", help="Print the unit; write nothing.")] = False,
+) -> None:
+    """Write a systemd user unit that keeps this device running, at low priority and with limits."""
+    from edge.service import unit
+
+    load_settings(settings)
+    options = ["--settings", str(settings.resolve())] if settings else []
+    located = Path(data).expanduser()
+    program = str(Path(sys.argv[0]).resolve()) if sys.argv[0].endswith("fedrela") else "fedrela"
+    text = unit(program, located.resolve() if located.exists() else data, state.resolve(), options)
+    if print_only:
+        typer.echo(text)
+        return
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    path = Path(base).expanduser() / "systemd" / "user" / "fedrela-device.service"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    typer.echo(
+        f"wrote {path}\nstart it:            systemctl --user daemon-reload && "
+        "systemctl --user enable --now fedrela-device\n"
+        "run without a login: loginctl enable-linger\nfollow it:           journalctl --user -fu fedrela-device"
+    )
+
+
+def load_settings(path: Path | None) -> DeviceSettings:
+    """The settings of a TOML file; the defaults without one. Raises InvalidInput naming the key at fault."""
+    if path is None:
+        return DeviceSettings()
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the settings {path} can't be read ({error})", remedy="correct the file") from error
+    return strict.build(DeviceSettings, found, InvalidInput)
+
+
+def _api(url: str) -> Any:
+    import httpx
+
+    from edge.api import CoordinatorApi
+
+    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    return CoordinatorApi(httpx.Client(timeout=timeout), url)
+
+
+def _stop_on_signals() -> list[Any]:
+    """SIGINT and SIGTERM set the stop event that is appended to the list; a second one ends the program at once."""
+    wanted: list[Any] = [None]
+
+    def on_signal(number: int, frame: object) -> None:
+        if wanted[0] is not None or len(wanted) == 1:
+            sys.exit(128 + number)
+        wanted[0] = number
+        wanted[1].set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return wanted

@@ -1,0 +1,74 @@
+"""Local data from where people keep them: `open_source("photos/")` gives what a `DeviceClient` asks for examples.
+
+    a folder or a .zip of class folders     images, decoded by Pillow; a `train` folder inside is used if there is one
+    a .npz file                             arrays by the names of the model's inputs, and `y`
+    a .csv file                             tabular models: the manifest's columns, and `label`
+    a folder of IDX files                   MNIST, Fashion-MNIST
+    a folder of CIFAR batches               CIFAR-10 and CIFAR-100, the "python version"
+    package.module:function                 called with the manifest; gives `Examples`
+
+A source is asked anew each turn, so new files are picked up. Nothing is ever written to where data are. May import
+numpy, Pillow, `core` and `edge.examples`.
+
+    >>> open_source("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    core.errors.InvalidData: there is no no/such/folder; ...
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from core.bundle import Manifest
+from core.errors import InvalidData
+from edge.examples import Examples
+from edge.sources import arrays, cifar, idx, images
+
+Source = Callable[[Manifest], Examples]
+
+FORMATS = "a folder or .zip of class folders, a .npz or .csv file, IDX files, CIFAR batches, or package.module:function"
+
+
+def open_source(spec: str) -> Source:
+    """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
+    path = Path(spec).expanduser()
+    if not path.exists():
+        if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec):
+            return _function(spec)
+        raise InvalidData(f"there is no {spec}", remedy=f"name {FORMATS}")
+    if path.is_file():
+        by_suffix: dict[str, Callable[[Path], Source]] = {
+            ".npz": arrays.npz,
+            ".csv": arrays.csv_table,
+            ".zip": images.zip_file,
+        }
+        if path.suffix.lower() in by_suffix:
+            return by_suffix[path.suffix.lower()](path)
+        raise InvalidData(f"{path} is of no known format", remedy=f"name {FORMATS}")
+    if idx.find(path) is not None:
+        return idx.source(path)
+    if cifar.find(path):
+        return cifar.source(path)
+    return images.folder(path)
+
+
+def _function(spec: str) -> Source:
+    module, _, name = spec.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InvalidData(
+            f"{spec} can't be imported ({error})", remedy="run from the folder that holds the module, or set PYTHONPATH"
+        ) from error
+
+    def load(manifest: Manifest) -> Examples:
+        examples = found(manifest)
+        if not isinstance(examples, Examples):
+            raise InvalidData(
+                f"{spec} gave {type(examples).__name__}", remedy="return edge.examples.Examples(x={...}, y=labels)"
+            )
+        return examples
+
+    return load

@@ -1,0 +1,108 @@
+"""Arrays in a .npz file, and tables in a .csv file. May import numpy, `core` and `edge.examples`."""
+
+import csv
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bundle import Manifest
+from core.errors import InvalidData
+from core.tensors import Array
+from edge.examples import Examples
+from edge.sources import classes
+
+Source = Callable[[Manifest], Examples]
+LABELS = ("y", "label", "labels", "class")
+
+
+def npz(path: Path) -> Source:
+    """A file of arrays: one for each input of the model, by its name, and `y`. Pickled objects are refused."""
+
+    def load(manifest: Manifest) -> Examples:
+        found = _read_npz(path)
+        labels = next((found.pop(name) for name in LABELS if name in found), None)
+        if labels is None:
+            raise InvalidData(f"{path} holds no labels", remedy="name the array of labels y")
+        names = [spec.name for spec in manifest.x]
+        if len(names) == 1 and len(found) == 1:
+            found = {names[0]: next(iter(found.values()))}
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise InvalidData(f"{path} holds no array {missing[0]!r}", remedy=f"name the arrays {', '.join(names)}, y")
+        return Examples({name: found[name] for name in names}, np.asarray(labels))
+
+    return load
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as opened:
+            return {name: opened[name] for name in opened.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidData(
+            f"{path} can't be read ({error})", remedy="save it again with numpy.savez, without object arrays"
+        ) from error
+
+
+def csv_table(path: Path) -> Source:
+    """A table with a header: the manifest's columns as float32, and `label` (a class name or number)."""
+
+    def load(manifest: Manifest) -> Examples:
+        if len(manifest.x) != 1 or len(manifest.x[0].shape) != 2 or manifest.x[0].dtype != "float32":
+            raise InvalidData(
+                f"the model {manifest.name} doesn't take tables", remedy="use a .npz file or package.module:function"
+            )
+        header, rows = _read_csv(path)
+        label = next((name for name in LABELS if name in header), None)
+        if label is None:
+            raise InvalidData(f"{path} has no column 'label'", remedy="name the column of classes label")
+        columns = manifest.preprocessing.columns or tuple(name for name in header if name != label)
+        missing = [name for name in columns if name not in header]
+        if missing or len(columns) != manifest.x[0].shape[1]:
+            raise InvalidData(
+                f"{path} has the columns {', '.join(header[:12])}",
+                remedy=f"the model takes {', '.join(columns) if missing else manifest.x[0].shape[1]}, and label",
+            )
+        x = _numbers(path, rows, [header.index(name) for name in columns], columns)
+        named = [row[header.index(label)].strip() for row in rows]
+        numbers = classes.numbers(named, manifest.class_names, manifest.classes)
+        return Examples({manifest.x[0].name: x}, np.array([numbers[name] for name in named], np.int64))
+
+    return load
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = [row for row in csv.reader(file, strict=True) if row]
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise InvalidData(f"{path} can't be read ({error})", remedy="save it as UTF-8 with commas") from error
+    if not table:
+        raise InvalidData(f"{path} is empty", remedy="write a header and at least one row")
+    header = [name.strip() for name in table[0]]
+    for number, row in enumerate(table[1:], start=2):
+        if len(row) != len(header):
+            raise InvalidData(
+                f"row {number} of {path} has {len(row)} cells, the header {len(header)}", remedy="mend that row"
+            )
+    return header, table[1:]
+
+
+def _numbers(path: Path, rows: list[list[str]], places: list[int], names: tuple[str, ...]) -> NDArray[np.float32]:
+    x = np.empty((len(rows), len(places)), np.float32)
+    for number, row in enumerate(rows):
+        for column, place in enumerate(places):
+            try:
+                x[number, column] = float(row[place])
+            except ValueError:
+                x[number, column] = math.nan
+            if not math.isfinite(x[number, column]):
+                raise InvalidData(
+                    f"row {number + 2} of {path} holds {row[place][:40]!r} in the column {names[column]!r}",
+                    remedy="write a finite number there, or remove the row",
+                )
+    return x

@@ -1,0 +1,86 @@
+"""CIFAR-10 and CIFAR-100, the "python version": pickled batches, read without running anything that is in them.
+
+The batches are pickles of dicts, lists, bytes and uint8 arrays (https://www.cs.toronto.edu/~kriz/cifar.html); the
+unpickler here can build nothing else. May import numpy, `core`, `edge.examples` and `edge.sources.images`.
+"""
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bundle import Manifest
+from core.errors import InvalidData
+from edge.examples import Examples
+from edge.sources import images
+
+BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "train")
+
+# What numpy arrays and latin-1 bytes are pickled as, under the names of numpy 1 and 2.
+_ALLOWED = frozenset(
+    {
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+    }
+)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """What a pickle of protocol 2 says instead of a bytes literal."""
+    return text.encode("latin1")
+
+
+def find(folder: Path) -> list[Path]:
+    """The training batches in a folder."""
+    return [folder / name for name in BATCHES if (folder / name).is_file()]
+
+
+def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pixels (n, 3, 32, 32) and labels (n,) of all training batches. Raises InvalidData."""
+    parts = [read_batch(path) for path in find(folder)]
+    if not parts:
+        raise InvalidData(f"{folder} holds no CIFAR batch", remedy="unpack the python version of CIFAR there")
+    return np.concatenate([pixels for pixels, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+
+def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """One batch: CIFAR-10's `labels` or CIFAR-100's `fine_labels`. Raises InvalidData for anything else."""
+    try:
+        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        pixels = np.asarray(batch[b"data"])
+        labels = np.asarray(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"])
+    except Exception as error:  # damaged pickles raise nearly anything
+        raise InvalidData(
+            f"{path} is not a CIFAR batch ({type(error).__name__}: {str(error)[:100]})", remedy="download it again"
+        ) from error
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072 or labels.shape != (len(pixels),):
+        raise InvalidData(f"{path} holds arrays of other shapes than CIFAR's", remedy="download it again")
+    if labels.dtype.kind not in "iu":
+        raise InvalidData(f"{path} holds labels that are no numbers", remedy="download it again")
+    return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def source(folder: Path) -> Callable[[Manifest], Examples]:
+    """What a device asks for examples."""
+
+    def load(manifest: Manifest) -> Examples:
+        pixels, labels = read(folder)
+        spec = images.image_spec(manifest)
+        return Examples({spec.name: images.fit_all(pixels, spec, manifest.preprocessing)}, labels)
+
+    return load

@@ -1,0 +1,173 @@
+"""Folders and zip files of class folders: `cats/one.jpg` is an image of the class `cats`. Decoded by Pillow.
+
+A decoded image is kept in memory until its file changes, so that a turn over a large folder decodes only what is new.
+May import numpy, Pillow, `core` and `edge.examples`.
+"""
+
+import hashlib
+import io
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from core.bundle import Manifest, Preprocessing
+from core.errors import InvalidData
+from core.tensors import Array, TensorSpec
+from edge.examples import Examples
+from edge.sources import classes
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked
+MAX_PIXELS = 100_000_000
+
+Source = Callable[[Manifest], Examples]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image: its path inside the data ("cats/one.jpg"), a stamp that changes with its content, and its bytes."""
+
+    path: str
+    stamp: tuple[int, ...]
+    read: Callable[[], bytes]
+
+
+def folder(root: Path) -> Source:
+    """The images below `root`."""
+
+    def entries() -> list[Entry]:
+        base = root / "train" if (root / "train").is_dir() else root
+        found = []
+        for path in sorted(base.glob("*/*")):
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+                status = path.stat()
+                name = path.relative_to(base).as_posix()
+                found.append(Entry(name, (status.st_mtime_ns, status.st_size), path.read_bytes))
+        return found
+
+    return _source(entries, str(root))
+
+
+def zip_file(archive: Path) -> Source:
+    """The images in a zip file; nothing is unpacked to the disk."""
+
+    def entries() -> list[Entry]:
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                members = sorted(opened.infolist(), key=lambda member: member.filename)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InvalidData(f"{archive} can't be read ({error})", remedy="copy the zip file again") from error
+        paths = [PurePosixPath(member.filename) for member in members]
+        trained = [path for path in paths if "train" in path.parts[:-2]]
+        found = []
+        for member, path in zip(members, paths, strict=True):
+            wanted = path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not path.name.startswith(".")
+            if wanted and (not trained or "train" in path.parts[:-2]):
+                name = "/".join(path.parts[-2:])
+                found.append(Entry(name, (member.CRC, member.file_size), _member(archive, member)))
+        return found
+
+    return _source(entries, str(archive))
+
+
+def _member(archive: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        if member.file_size > MAX_FILE_BYTES:
+            raise InvalidData(
+                f"{member.filename} in {archive} is larger than {MAX_FILE_BYTES} bytes", remedy="take it away"
+            )
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(member)
+
+    return read
+
+
+def _source(entries: Callable[[], list[Entry]], where: str) -> Source:
+    decoded: dict[str, tuple[tuple[int, ...], Array]] = {}
+
+    def load(manifest: Manifest) -> Examples:
+        spec, listed = image_spec(manifest), entries()
+        if not listed:
+            raise InvalidData(
+                f"{where} holds no image in a class folder",
+                remedy="make a folder for each class and put its images there: cats/one.jpg",
+            )
+        for entry in listed:
+            if decoded.get(entry.path, ((), None))[0] != entry.stamp:
+                pixels = decode(entry.read(), entry.path, spec, manifest.preprocessing)
+                decoded[entry.path] = (entry.stamp, pixels)
+        for gone in decoded.keys() - {entry.path for entry in listed}:
+            del decoded[gone]
+        names = [entry.path.split("/", 1)[0] for entry in listed]
+        numbers = classes.numbers(names, manifest.class_names, manifest.classes)
+        x = np.stack([decoded[entry.path][1] for entry in listed]).astype(spec.dtype)
+        y = np.array([numbers[name] for name in names], np.int64)
+        return Examples({spec.name: x}, y, keys(entry.path for entry in listed))
+
+    return load
+
+
+def image_spec(manifest: Manifest) -> TensorSpec:
+    """The one input (B, channels, height, width) of an image model. Raises InvalidData for any other model."""
+    if len(manifest.x) != 1 or len(manifest.x[0].shape) != 4 or manifest.x[0].shape[1] not in (1, 3):
+        raise InvalidData(
+            f"the model {manifest.name} doesn't take images", remedy="use a .npz file or package.module:function"
+        )
+    return manifest.x[0]
+
+
+def decode(body: bytes, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
+    """One image as (channels, height, width) uint8. Raises InvalidData naming the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(body)) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise ValueError("it has too many pixels")
+                return fit(ImageOps.exif_transpose(opened), name, spec, how)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidData(f"the image {name} can't be decoded ({error})", remedy="mend or remove it") from error
+
+
+def fit(image: Image.Image, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
+    """An image in the size and channels that the model takes, changed only as the manifest allows."""
+    channels, height, width = (int(d) for d in spec.shape[1:])
+    colored = image.mode not in ("1", "L", "LA", "I", "I;16", "F")
+    if channels == 1 and colored and not how.grayscale:
+        raise InvalidData(
+            f"the image {name} is colored and the model takes grey ones",
+            remedy="convert it, or export the model with grayscale preprocessing",
+        )
+    converted = image.convert("L" if channels == 1 else "RGB")
+    if converted.size != (width, height):
+        if not how.resize:
+            raise InvalidData(
+                f"the image {name} is {image.width}x{image.height} and the model takes {width}x{height}",
+                remedy="resize it, or export the model with resizing preprocessing",
+            )
+        converted = converted.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    pixels = np.asarray(converted, np.uint8)
+    return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+
+
+def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> Array:
+    """Images (n, channels, height, width) uint8 in the model's size; copied only if they must change."""
+    if pixels.shape[1:] == tuple(spec.shape[1:]):
+        return pixels.astype(spec.dtype, copy=False)
+    rows = []
+    for number, image in enumerate(pixels):
+        picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+        rows.append(fit(picture, f"number {number}", spec, how))
+    return np.stack(rows).astype(spec.dtype)
+
+
+def keys(names: Iterable[str]) -> NDArray[np.uint64]:
+    """A lasting number for each path. It stays on the device."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
