@@ -24,9 +24,9 @@ RUNTIMES = ("onnx", "executorch")
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
 
 
-def load(opened: Bundle, runtime: str) -> dict[str, Run]:
-    """The three programs as functions of named arrays. Raises MissingDependency without the runtime."""
-    programs = {name: getattr(opened.manifest, name) for name in PROGRAMS}
+def load(opened: Bundle, runtime: str, names: tuple[str, ...] = PROGRAMS) -> dict[str, Run]:
+    """Programs as functions of named arrays. Raises MissingDependency without the runtime."""
+    programs = {name: getattr(opened.manifest, name) for name in names}
     openers = {"onnx": _onnx, "executorch": _executorch}
     return {name: openers[runtime](opened.folder, program) for name, program in programs.items()}
 
@@ -93,12 +93,13 @@ def _executorch(folder: Path, program: Program) -> Run:
     file = program.file("executorch")
     if file is None:
         raise InvalidBundle("the bundle has no ExecuTorch programs", remedy="export it with --runtime executorch")
-    loaded = Runtime.get().load_program((folder / file.path).read_bytes())
-    method = loaded.load_method("forward")
+    held = Runtime.get().load_program((folder / file.path).read_bytes())
+    method = held.load_method("forward")
     if method is None:
         raise InvalidBundle(f"{file.path} has no method 'forward'", remedy="export it again")
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
+        assert held  # a method is valid only as long as its program
         feed = [torch.from_numpy(np.array(inputs[item.name], dtype=item.dtype)) for item in program.inputs]
         results = [np.array(value) for value in method.execute(feed)]
         return dict(zip(program.outputs, results, strict=True))
