@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types clean help install
+.PHONY: web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -20,6 +20,9 @@ install: $(VENV)/.installed  ## make the virtual environment
 
 demo: install  ## export, serve, train a fleet with and without FedReLa, and report (about 3 minutes)
 	$(BIN)/python -m examples.demo
+
+web:  ## build the phone page into the coordinator (needs Node.js 20 or newer)
+	cd web && npm ci --no-fund --no-audit && npm run build
 
 lint: install  ## ruff
 	$(BIN)/ruff check .

@@ -11,23 +11,38 @@
  *     └── Unavailable         the coordinator can't be reached or isn't ready; trying again later is right
  */
 export class FedRelaError extends Error {
+  override readonly name: string = "FedRelaError"; // spelled out: a bundler shortens the names of classes
+
   constructor(
     readonly problem: string,
     readonly remedy: string,
   ) {
     super(`${problem}; ${remedy}`);
-    this.name = new.target.name;
   }
 }
 
-export class InvalidInput extends FedRelaError {}
-export class IntegrityError extends FedRelaError {}
-export class VerificationFailed extends FedRelaError {}
-export class NotEligible extends FedRelaError {}
-export class StorageFull extends FedRelaError {}
-export class Unavailable extends FedRelaError {}
+export class InvalidInput extends FedRelaError {
+  override readonly name = "InvalidInput";
+}
+export class IntegrityError extends FedRelaError {
+  override readonly name = "IntegrityError";
+}
+export class VerificationFailed extends FedRelaError {
+  override readonly name = "VerificationFailed";
+}
+export class NotEligible extends FedRelaError {
+  override readonly name = "NotEligible";
+}
+export class StorageFull extends FedRelaError {
+  override readonly name = "StorageFull";
+}
+export class Unavailable extends FedRelaError {
+  override readonly name = "Unavailable";
+}
 
 export class Refused extends FedRelaError {
+  override readonly name = "Refused";
+
   constructor(
     problem: string,
     remedy: string,

@@ -1,5 +1,5 @@
 /** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `core.bundle`. */
-import { InvalidInput } from "./errors.ts";
+import { InvalidInput, NotEligible } from "./errors.ts";
 import { type Typed, bool, choice, either, list, nullable, object, read, real, require_, section, table, text, whole, withDefault } from "./shape.ts";
 
 export const CARRIED: readonly Role[] = ["parameter", "buffer", "optimizer"];
@@ -120,7 +120,7 @@ export function sized(shape: Shape, sizes: Record<string, number>): number[] {
 /** The ONNX file of a program. Throws InvalidInput where the model was exported for other runtimes only. */
 export function onnxFile(manifest: Manifest, name: ProgramName): ProgramFile {
   const found = manifest[name].files.find((item) => item.runtime === "onnx");
-  if (!found) throw new InvalidInput("this model has no program for browsers", "ask the operator to export it as ONNX");
+  if (!found) throw new NotEligible("this model has no program for browsers", "ask the operator to export it as ONNX");
   return found;
 }
 

@@ -74,7 +74,7 @@ export function nullable<T>(reader: Read<T>): Read<T | null> {
   return (value, path) => (value === null ? null : reader(value, path));
 }
 
-export function withDefault<T>(reader: Read<T>, fallback: T): Optional<T> {
+export function withDefault<T>(reader: Read<T>, fallback: NoInfer<T>): Optional<T> {
   return { read: reader, fallback: () => fallback };
 }
 

@@ -17,8 +17,6 @@ const local = object({
   sampling: withDefault(choice("shuffle", "class-balanced"), "shuffle"),
   synthesis: withDefault(choice("none", "mixup", "smote"), "none"),
   // A browser trains on its samples as they are; a task that asks for more is refused here, before anything changes.
-  sampling: withDefault(choice("shuffle"), "shuffle"),
-  synthesis: withDefault(choice("none"), "none"),
 });
 const relabel = object({
   enabled: withDefault(bool, true),

@@ -1,0 +1,37 @@
+"""`python -m conformance.demo_shards` writes the phone page's demonstration data: eight long-tailed shards of digits.
+
+scikit-learn's handwritten digits (UCI, CC BY 4.0), 8x8 and 20:1 long-tailed, split by Dirichlet(0.3): what eight very
+different devices might hold. Needs the emulator extra. May import core.
+
+    $ python -m conformance.demo_shards
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from core import partition, tensors
+
+FOLDER = Path(__file__).parents[1] / "web" / "public" / "demo"
+SHARDS = 8
+
+
+def main() -> None:
+    """Write every shard: x (n, 1, 8, 8) uint8 and y (n,) int64."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None], digits.target.astype(np.int64)
+    rng = np.random.default_rng(8)
+    counts = partition.exponential_profile(classes=10, largest=170, imbalance=20)
+    chosen = partition.take_profile(y, counts, rng)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shards = partition.dirichlet_split(y[chosen], devices=SHARDS, alpha=0.3, rng=rng, minimum=20)
+    for number, rows in enumerate(shards):
+        body = tensors.to_bytes({"x": x[chosen[rows]], "y": y[chosen[rows]]})
+        (FOLDER / f"digits-{number}.safetensors").write_bytes(body)
+        print(f"digits-{number}.safetensors  {len(rows)} samples, {len(body)} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+/** May this device train now? The task's and the owner's conditions against what a browser can see. */
+import { InvalidInput } from "../core/errors.ts";
+import type { Task } from "../core/task.ts";
+
+/** What the page can see; undefined where the browser doesn't tell. */
+export interface Conditions {
+  onMains?: boolean;
+  batteryPercent?: number;
+  metered?: boolean;
+  freeDiskBytes?: number;
+  minuteOfDay?: number;
+}
+
+export type Rule = Pick<
+  Task["eligibility"],
+  "require_mains_or_battery_percent" | "require_unmetered_network" | "min_free_disk_bytes" | "hours"
+>;
+
+/** Why training must wait, as sentences for the owner; empty if nothing stands in the way. */
+export function reasons(now: Conditions, rule: Rule): string[] {
+  const found: string[] = [];
+  const wanted = rule.require_mains_or_battery_percent;
+  if (wanted && !now.onMains && now.batteryPercent !== undefined && now.batteryPercent < wanted)
+    found.push(`The battery is at ${Math.round(now.batteryPercent)} %. Plug in, or wait for ${wanted} %.`);
+  if (rule.require_unmetered_network && now.metered) found.push("You are saving data. Training waits for Wi-Fi.");
+  if (rule.min_free_disk_bytes && now.freeDiskBytes !== undefined && now.freeDiskBytes < rule.min_free_disk_bytes)
+    found.push("There is too little free space on this device.");
+  if (rule.hours && now.minuteOfDay !== undefined && !inside(rule.hours, now.minuteOfDay))
+    found.push(`Training is allowed from ${rule.hours.replace("-", " to ")} only.`);
+  return found;
+}
+
+function inside(hours: string, minute: number): boolean {
+  const match = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/.exec(hours);
+  if (!match) throw new InvalidInput(`eligibility.hours is '${hours}'`, 'write it like "22:00-06:00"');
+  const [start, end] = [60 * Number(match[1]) + Number(match[2]), 60 * Number(match[3]) + Number(match[4])];
+  return start <= end ? minute >= start && minute < end : minute >= start || minute < end;
+}

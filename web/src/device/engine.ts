@@ -1,0 +1,97 @@
+/** The three programs of a bundle on onnxruntime-web (WebAssembly, SIMD, threads where the page is isolated). */
+import * as ort from "onnxruntime-web/wasm";
+import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
+import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import { InvalidInput, NotEligible } from "../core/errors.ts";
+import { type Manifest, PROGRAMS, type ProgramName, inputs, onnxFile } from "../core/manifest.ts";
+import { type Tensor, type Tensors, type TypedArray, float32 } from "../core/tensors.ts";
+
+export const RUNTIME_VERSION = ort.env.versions.web ?? ort.env.versions.common;
+
+/** Use at most this many threads; more than one needs a cross-origin isolated page. */
+export function configure(threads: number): void {
+  ort.env.wasm.wasmPaths = { mjs: moduleUrl, wasm: wasmUrl };
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
+  ort.env.logLevel = "error";
+}
+
+/** A training state by input name: parameters, buffers, optimizer. */
+export type State = Tensors;
+
+export interface StepTotals {
+  lossSum: number;
+  correctSum: number;
+  weightSum: number;
+}
+
+export class Engine {
+  private constructor(
+    readonly manifest: Manifest,
+    private readonly sessions: Map<ProgramName, ort.InferenceSession>,
+  ) {}
+
+  /** Open verified programs. Throws InvalidInput where this runtime is too old or can't load one. */
+  static async open(manifest: Manifest, programs: Map<ProgramName, Uint8Array>): Promise<Engine> {
+    const sessions = new Map<ProgramName, ort.InferenceSession>();
+    for (const name of PROGRAMS) {
+      requireVersion(onnxFile(manifest, name).min_runtime_version);
+      try {
+        const options = { executionProviders: ["wasm"], graphOptimizationLevel: "extended" as const };
+        sessions.set(name, await ort.InferenceSession.create(programs.get(name)!, options));
+      } catch (error) {
+        throw new NotEligible(`this browser can't load program ${name} (${String(error).slice(0, 200)})`, "update the browser");
+      }
+    }
+    return new Engine(manifest, sessions);
+  }
+
+  /** Parameters and buffers from `weights`, optimizer zero. */
+  start(weights: Tensors): State {
+    const state = new Map(weights);
+    for (const item of inputs(this.manifest.train_step, "optimizer")) {
+      const shape = item.shape.map(Number);
+      state.set(item.name, float32(shape, new Float32Array(shape.reduce((product, size) => product * size, 1))));
+    }
+    return state;
+  }
+
+  /** One step: the new state, and the totals of the batch. `fed` is everything but the state. */
+  async trainStep(state: State, fed: Tensors): Promise<{ state: State; totals: StepTotals }> {
+    const outputs = await this.run("train_step", new Map([...fed, ...state]));
+    const next = new Map([...state.keys()].map((name) => [name, outputs.get(`new.${name}`)!]));
+    const scalar = (name: string): number => Number(outputs.get(name)!.data[0]);
+    const totals = { lossSum: scalar("loss_sum"), correctSum: scalar("correct_sum"), weightSum: scalar("weight_sum") };
+    return { state: next, totals };
+  }
+
+  /** One program on raw inputs, outputs by name. */
+  async run(program: ProgramName, fed: Tensors): Promise<Tensors> {
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const { name } of this.manifest[program].inputs) {
+      const tensor = fed.get(name);
+      if (!tensor) throw new InvalidInput(`nothing feeds the input '${name}'`, "tell the operator of this task");
+      feeds[name] = new ort.Tensor(tensor.dtype as "float32", tensor.data as Float32Array, tensor.shape);
+    }
+    const results = await this.sessions.get(program)!.run(feeds);
+    return new Map(this.manifest[program].outputs.map((name) => [name, fromOrt(results[name]!)]));
+  }
+
+  async close(): Promise<void> {
+    for (const session of this.sessions.values()) await session.release();
+  }
+}
+
+/** CPU tensors of this runtime own a copy of their data, so nothing needs to be disposed. */
+function fromOrt(tensor: ort.Tensor): Tensor {
+  return { dtype: tensor.type, shape: tensor.dims, data: tensor.data as TypedArray };
+}
+
+function requireVersion(wanted: string): void {
+  const number = (version: string): number[] => version.split(".").map((part) => Number.parseInt(part, 10) || 0);
+  const [have, want] = [number(RUNTIME_VERSION), number(wanted)];
+  for (let index = 0; index < want.length; index++) {
+    const difference = (have[index] ?? 0) - want[index]!;
+    if (difference > 0) return;
+    if (difference < 0) throw new NotEligible(`this page runs ONNX programs up to ${RUNTIME_VERSION}`, "reload the page to update it");
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * From an assignment to something that can be trained: fetched, verified, opened, self-tested. Nothing is loaded before
+ * it is verified: the assignment by the pinned key, every file by the hash that the assignment or the manifest gives it,
+ * the runtime by the golden steps.
+ */
+import { IntegrityError } from "../core/errors.ts";
+import { verifyGolden } from "../core/golden.ts";
+import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
+import { checkHash, hash, verify } from "../core/signing.ts";
+import { type Task, parseTask } from "../core/task.ts";
+import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
+import { type Assignment, assignmentMessage } from "../core/wire.ts";
+import type { Api } from "./api.ts";
+import { Engine, RUNTIME_VERSION } from "./engine.ts";
+import type { Store } from "./store.ts";
+
+const TASK_BYTES = 1_000_000;
+const MANIFEST_BYTES = 16_000_000;
+const MAX_BYTES = 300_000_000;
+const HEADER_BYTES_PER_TENSOR = 1024;
+
+export interface Job {
+  assignment: Assignment;
+  task: Task;
+  engine: Engine;
+  weights: Tensors;
+}
+
+export class Fetcher {
+  private opened: { manifestSha: string; engine: Engine } | undefined;
+
+  constructor(
+    private readonly api: Api,
+    private readonly store: Store,
+    private readonly pinnedKey: string,
+  ) {}
+
+  async job(assignment: Assignment): Promise<Job> {
+    verify(this.pinnedKey, assignmentMessage(assignment), assignment.signature);
+    const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
+    const engine = await this.engine(assignment.manifest_sha256);
+    const weights = parseAs(await this.checkpoint(assignment, engine.manifest), weightSpecs(engine.manifest));
+    return { assignment, task, engine, weights };
+  }
+
+  /** The engine of a bundle, open and self-tested; its programs are fetched once and kept. */
+  private async engine(manifestSha: string): Promise<Engine> {
+    if (this.opened?.manifestSha === manifestSha) return this.opened.engine;
+    await this.opened?.engine.close();
+    this.opened = undefined;
+    const manifest = parseManifest(await this.blob(manifestSha, MANIFEST_BYTES));
+    const programs = new Map();
+    for (const name of PROGRAMS) {
+      const file = onnxFile(manifest, name);
+      programs.set(name, await this.blob(file.sha256, file.size_bytes));
+    }
+    const engine = await Engine.open(manifest, programs);
+    await this.test(manifestSha, engine);
+    this.opened = { manifestSha, engine };
+    return engine;
+  }
+
+  /** Run the golden steps, once per bundle and runtime version. */
+  private async test(manifestSha: string, engine: Engine): Promise<void> {
+    const key = `self-tests/${manifestSha}-${RUNTIME_VERSION}-${navigator.userAgent}`;
+    if (await this.store.get(key)) return;
+    const { golden } = engine.manifest;
+    const expected = parse(await this.blob(golden.sha256, golden.size_bytes)).tensors;
+    await verifyGolden(engine.manifest, expected, (program, fed) => engine.run(program, fed));
+    await this.store.put(key, new TextEncoder().encode("passed"));
+  }
+
+  /** The global weights' bytes: downloaded each round, and only those of the newest round kept. */
+  private async checkpoint(assignment: Assignment, manifest: Manifest): Promise<Uint8Array> {
+    const { checkpoint_sha256: sha, checkpoint_bytes: bytes } = assignment;
+    const most = weightSpecs(manifest).reduce((sum, spec) => sum + 4 * size(spec.shape) + HEADER_BYTES_PER_TENSOR + spec.name.length, HEADER_BYTES_PER_TENSOR);
+    if (bytes > most)
+      throw new IntegrityError(`the weights are announced with ${bytes} bytes, the model needs ${most} at most`, "nothing was loaded; tell the operator");
+    const kept = await this.cached(`checkpoint/${sha}`, sha);
+    if (kept) return kept;
+    const body = await this.api.blob(sha, bytes, this.store);
+    await this.store.delete(...(await this.store.keys("checkpoint/")));
+    await this.store.put(`checkpoint/${sha}`, body);
+    return body;
+  }
+
+  private async blob(sha: string, limitBytes: number): Promise<Uint8Array> {
+    if (limitBytes > MAX_BYTES)
+      throw new IntegrityError(`a file of ${limitBytes} bytes is announced, this page takes ${MAX_BYTES} at most`, "take part with another kind of device");
+    const kept = await this.cached(`blobs/${sha}`, sha);
+    if (kept) return kept;
+    const body = await this.api.blob(sha, limitBytes, this.store);
+    checkHash(body, sha, "a file");
+    await this.store.put(`blobs/${sha}`, body);
+    return body;
+  }
+
+  /** A kept blob whose bytes still match their hash. */
+  private async cached(key: string, sha: string): Promise<Uint8Array | undefined> {
+    const body = await this.store.get(key);
+    if (body && hash(body) !== sha) {
+      await this.store.delete(key);
+      return undefined;
+    }
+    return body;
+  }
+}

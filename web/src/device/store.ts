@@ -1,0 +1,122 @@
+/**
+ * Where a browser device keeps bytes and samples: IndexedDB, private to this origin. A `put` is all or nothing.
+ *
+ *     identity               address, device id and token, pinned key, own key, own secret
+ *     settings               the owner's choices; consent
+ *     blobs/<sha256>         tasks, manifests, programs: verified again whenever they are read
+ *     checkpoint/<sha256>    the global weights of the present turn
+ *     partial/<sha256>       an unfinished download
+ *     overlays/<task>        labels that a re-labeling laid over the data
+ *     residuals/<task>       what a top-k encoding has dropped so far
+ *     turn/...               the turn under way: assignment, snapshot, finished update, its residual
+ *     self-tests/<...>       golden steps that passed, by program and runtime version
+ *     totals                 rounds taken part in, bytes sent and received
+ *
+ * Samples are records of their own, so that one picture can be removed without reading the others.
+ */
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { StorageFull } from "../core/errors.ts";
+
+/** One labeled sample, in the form that a model takes; `form` names that form, see `formOf`. */
+export interface Sample {
+  id?: number;
+  label: number;
+  form: string;
+  data: Uint8Array | Float32Array;
+  preview?: Blob;
+}
+
+interface Schema extends DBSchema {
+  bytes: { key: string; value: Uint8Array };
+  samples: { key: number; value: Sample; indexes: { form: string } };
+}
+
+export const DATABASE = "fedrela";
+
+export class Store {
+  private constructor(private readonly db: IDBPDatabase<Schema>) {}
+
+  static async open(): Promise<Store> {
+    const db = await openDB<Schema>(DATABASE, 1, {
+      upgrade(created) {
+        created.createObjectStore("bytes");
+        created.createObjectStore("samples", { keyPath: "id", autoIncrement: true }).createIndex("form", "form");
+      },
+    });
+    return new Store(db);
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.db.get("bytes", key);
+  }
+
+  /** Keep durably. Throws StorageFull where the browser gives no more room; then nothing was changed. */
+  async put(key: string, body: Uint8Array): Promise<void> {
+    await this.guarded(async () => {
+      const tx = this.db.transaction("bytes", "readwrite", { durability: "strict" });
+      await Promise.all([tx.store.put(body, key), tx.done]);
+    });
+  }
+
+  async delete(...keys: string[]): Promise<void> {
+    const tx = this.db.transaction("bytes", "readwrite");
+    await Promise.all([...keys.map((key) => tx.store.delete(key)), tx.done]);
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    return this.db.getAllKeys("bytes", IDBKeyRange.bound(prefix, `${prefix}\uffff`));
+  }
+
+  async getJson<T>(key: string): Promise<T | undefined> {
+    const body = await this.get(key);
+    return body && (JSON.parse(new TextDecoder().decode(body)) as T);
+  }
+
+  async putJson(key: string, value: unknown): Promise<void> {
+    await this.put(key, new TextEncoder().encode(JSON.stringify(value)));
+  }
+
+  /** The samples of a form, in the order in which they were added. */
+  async samples(form: string): Promise<Sample[]> {
+    return this.db.getAllFromIndex("samples", "form", form);
+  }
+
+  async countSamples(): Promise<number> {
+    return this.db.count("samples");
+  }
+
+  async addSamples(samples: Sample[]): Promise<void> {
+    await this.guarded(async () => {
+      const tx = this.db.transaction("samples", "readwrite", { durability: "strict" });
+      await Promise.all([...samples.map((sample) => tx.store.add(sample)), tx.done]);
+    });
+  }
+
+  async removeSample(id: number): Promise<void> {
+    await this.db.delete("samples", id);
+  }
+
+  async removeSamples(): Promise<void> {
+    await this.db.clear("samples");
+  }
+
+  /** Forget everything. */
+  async clear(): Promise<void> {
+    const tx = this.db.transaction(["bytes", "samples"], "readwrite", { durability: "strict" });
+    await Promise.all([tx.objectStore("bytes").clear(), tx.objectStore("samples").clear(), tx.done]);
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  private async guarded(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      if (error instanceof DOMException && (error.name === "QuotaExceededError" || error.name === "UnknownError"))
+        throw new StorageFull("this browser gives the page no more room", "free some space on this device, then try again");
+      throw error;
+    }
+  }
+}

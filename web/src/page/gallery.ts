@@ -1,0 +1,94 @@
+/** The owner's examples: one entry per class, with buttons to add from the gallery or the camera, and to remove. */
+import { FedRelaError } from "../core/errors.ts";
+import type { Manifest } from "../core/manifest.ts";
+import { formOf } from "../device/examples.ts";
+import type { Sample, Store } from "../device/store.ts";
+import { DEMO_SHARDS, demoFits, demoShard } from "./demo.ts";
+import { byId, make } from "./dom.ts";
+import { fromFile, pictureLayout, previewOf } from "./pictures.ts";
+
+const SHOWN = 24; // thumbnails per class
+
+export class Gallery {
+  count = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly manifest: Manifest,
+    private readonly changed: () => void,
+    private readonly failed: (error: FedRelaError) => void,
+  ) {}
+
+  /** Draw the classes with what is kept. */
+  async render(): Promise<void> {
+    const samples = await this.store.samples(formOf(this.manifest));
+    this.count = samples.length;
+    const picturesFit = pictureLayout(this.manifest) !== undefined;
+    byId("data-note").textContent = picturesFit
+      ? "Put pictures into the class they belong to. They are kept in this browser only. Press a picture to remove it."
+      : "This model takes no pictures.";
+    const entries = Array.from({ length: this.manifest.classes }, (_, label) =>
+      this.entry(label, samples.filter((sample) => sample.label === label)),
+    );
+    byId("classes").replaceChildren(...(await Promise.all(entries)));
+    byId("demo").replaceChildren(...(demoFits(this.manifest) ? this.demoControls() : []));
+    this.changed();
+  }
+
+  private name(label: number): string {
+    return this.manifest.class_names[label] ?? `Class ${label}`;
+  }
+
+  private async entry(label: number, samples: Sample[]): Promise<HTMLLIElement> {
+    const title = make("h3", {}, `${this.name(label)}: ${samples.length}`);
+    const item = make("li", {}, title);
+    const pictures = make("div", { className: "pictures" });
+    for (const sample of samples.slice(0, SHOWN)) pictures.append(await this.thumbnail(sample));
+    if (samples.length > SHOWN) pictures.append(make("span", {}, `and ${samples.length - SHOWN} more`));
+    if (samples.length) item.append(pictures);
+    if (pictureLayout(this.manifest)) item.append(this.adder(label, "Add pictures", false), this.adder(label, "Take a photo", true));
+    return item;
+  }
+
+  private async thumbnail(sample: Sample): Promise<HTMLButtonElement> {
+    const blob = sample.preview ?? (await previewOf(sample, this.manifest));
+    const image = make("img", { alt: "", width: 48, height: 48 });
+    if (blob) {
+      image.src = URL.createObjectURL(blob);
+      image.onload = () => URL.revokeObjectURL(image.src);
+    }
+    const button = make("button", { type: "button", className: "picture" }, image);
+    button.setAttribute("aria-label", `Remove this example of ${this.name(sample.label)}`);
+    button.onclick = async () => {
+      await this.store.removeSample(sample.id!);
+      await this.render();
+    };
+    return button;
+  }
+
+  private adder(label: number, text: string, camera: boolean): HTMLLabelElement {
+    const input = make("input", { type: "file", accept: "image/*", multiple: !camera });
+    if (camera) input.setAttribute("capture", "environment");
+    input.setAttribute("aria-label", `${text}: ${this.name(label)}`);
+    input.onchange = () => void this.add(() => Promise.all([...(input.files ?? [])].map((file) => fromFile(file, label, this.manifest))));
+    return make("label", { className: "file" }, text, input);
+  }
+
+  private demoControls(): (Node | string)[] {
+    const select = make("select", { id: "demo-shard" });
+    for (let number = 0; number < DEMO_SHARDS; number++) select.append(make("option", { value: String(number) }, `shard ${number + 1} of ${DEMO_SHARDS}`));
+    const button = make("button", { type: "button", id: "demo-add" }, "Use demo digits");
+    button.onclick = () => void this.add(() => demoShard(Number(select.value), this.manifest));
+    return [make("label", { htmlFor: "demo-shard" }, "No pictures at hand? Take ready-made handwritten digits: "), select, " ", button];
+  }
+
+  private async add(load: () => Promise<Sample[]>): Promise<void> {
+    try {
+      await this.store.addSamples(await load());
+    } catch (error) {
+      if (!(error instanceof FedRelaError)) throw error;
+      this.failed(error);
+    }
+    await this.render();
+  }
+}

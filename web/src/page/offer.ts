@@ -1,0 +1,98 @@
+/** The open tasks of a population, and the exact list of what would leave the device, with sizes. */
+import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
+import { type Typed, list as listOf, object, read, text, whole } from "../core/shape.ts";
+import { type Task, parseTask } from "../core/task.ts";
+import { size } from "../core/tensors.ts";
+import { Refused, Unavailable } from "../core/errors.ts";
+import { parseProblem } from "../core/wire.ts";
+import { bytes, list, make } from "./dom.ts";
+
+const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole });
+const openTasks = object({ population: text, tasks: listOf(openTask) });
+const BYTES_PER_VALUE = { float32: 4, float16: 2, int8: 1 };
+
+export interface Offer {
+  name: string;
+  task: Task;
+  manifest: Manifest;
+  checkpointBytes: number;
+}
+
+/** Ask with an enrolment token or a device token. Throws Refused (an expired link) or Unavailable. */
+export async function fetchOffers(token: string): Promise<Offer[]> {
+  let response: Response;
+  try {
+    response = await fetch("../v1/tasks", {
+      headers: { Authorization: `Bearer ${token}` },
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+    });
+  } catch (error) {
+    throw new Unavailable(`the coordinator can't be reached (${String(error)})`, "try again later");
+  }
+  const body = new Uint8Array(await response.arrayBuffer());
+  if (!response.ok) {
+    if (response.status >= 500 || response.status === 429) throw new Unavailable("the coordinator is busy", "try again later");
+    const problem = parseProblem(body);
+    throw new Refused(problem.detail, problem.remedy, problem.code, response.status);
+  }
+  return read(openTasks, body).tasks.map((item: Typed<typeof openTask>) => ({
+    name: item.name,
+    task: parseTask(item.task),
+    manifest: parseManifest(item.manifest),
+    checkpointBytes: item.checkpoint_bytes,
+  }));
+}
+
+export function describe(offers: Offer[]): HTMLElement {
+  const box = make("div");
+  box.append(
+    make(
+      "p",
+      {},
+      "A model learns from many devices at once. Yours downloads it, trains it a little on examples that you choose, and sends back only how the model's numbers changed. The operator mixes the changes of all devices.",
+    ),
+  );
+  if (!offers.length) box.append(make("p", {}, "There is no task right now. You can join all the same; the page asks again by itself."));
+  for (const offer of offers) box.append(...details(offer));
+  box.append(make("h3", {}, "What never leaves this device"), list(NEVER));
+  return box;
+}
+
+const NEVER = [
+  "your pictures and other examples",
+  "which classes you have, and how many examples of each",
+  "file names, places and times of your pictures",
+  "your device's own secret, from which all its random choices come",
+];
+
+function details(offer: Offer): Node[] {
+  const { manifest, task, checkpointBytes } = offer;
+  const programs = PROGRAMS.reduce((sum, name) => sum + onnxFile(manifest, name).size_bytes, manifest.golden.size_bytes);
+  return [
+    make("h3", {}, `Task “${offer.name}”`),
+    make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
+    make("h3", {}, "What comes to this device"),
+    list([`the program, once: ${bytes(programs)}`, `the model's numbers, each round: ${bytes(checkpointBytes)}`]),
+    make("h3", {}, "What leaves this device"),
+    list([
+      `the change of the model's numbers, each round you take part in: about ${bytes(updateBytes(manifest, task))}`,
+      "with it, how many examples you have in all (not of which class): a few digits",
+      "a question for work, with the version of this page and of its runtime: about 130 bytes each time",
+      "once, a public key made just now: about 170 bytes",
+      "if a round fails, one of five fixed words that say why: about 50 bytes",
+      "as with every website, your network address is seen by the server",
+    ]),
+  ];
+}
+
+function classesText(manifest: Manifest): string {
+  return manifest.class_names.length ? manifest.class_names.join(", ") : `${manifest.classes} classes`;
+}
+
+function updateBytes(manifest: Manifest, task: Task): number {
+  const { encoding, top_k_fraction: fraction } = task.aggregation;
+  const values = weightSpecs(manifest).reduce((sum, spec) => sum + size(spec.shape), 0);
+  return Math.ceil(values * (encoding === "top-k" ? 8 * fraction : BYTES_PER_VALUE[encoding]));
+}

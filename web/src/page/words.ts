@@ -1,0 +1,52 @@
+/** Every failure and every wait as a sentence that a layperson understands, with what happened to their data. */
+import type { Outcome } from "../device/client.ts";
+import type { Fault } from "../device/protocol.ts";
+
+/** What went wrong, for the owner of the device. */
+export function sentence(fault: Fault): string {
+  if (fault.code === "bad-enrolment-token")
+    return "This link has expired or has been used up. Ask the person who sent it for a new one. Nothing was sent from this device.";
+  if (fault.code === "unauthenticated")
+    return "The operator has removed this device, so it takes no further part. Nothing more is sent. You can delete everything below.";
+  if (fault.kind === "IntegrityError" && fault.problem.includes("signature"))
+    return "The work that arrived was not signed by the operator you joined. It was thrown away: nothing of it was run, and nothing was sent.";
+  if (fault.kind === "IntegrityError")
+    return "A file arrived damaged or changed on its way. It was thrown away: nothing of it was run, and nothing was sent.";
+  if (fault.kind === "VerificationFailed")
+    return "This browser computes the model wrongly, so it must not train it. Try another browser. Nothing was sent.";
+  if (fault.kind === "StorageFull")
+    return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
+  if (fault.kind === "Unavailable")
+    return "The coordinator can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
+  if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing was sent.`;
+  return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
+}
+
+/** A turn that was given up: the same sentences, by its code. */
+export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>): string {
+  const kinds: Record<string, string> = { "integrity-failed": "IntegrityError", "self-test-failed": "VerificationFailed" };
+  if (["round-closed", "lease-expired", "timed-out"].includes(outcome.code))
+    return "This round ended before your device was done. It takes part in the next one.";
+  const kind = kinds[outcome.code] ?? (outcome.code === "not-eligible" ? "NotEligible" : "Error");
+  return sentence({ kind, code: outcome.code, problem: outcome.problem, remedy: outcome.remedy });
+}
+
+/** Why the device waits. */
+export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): string {
+  const reasons: Record<string, string> = {
+    "no-task": "There is nothing to do right now. The page asks again by itself.",
+    "round-full": "Enough devices are at work on this round. Yours is asked for the next one.",
+    "too-soon": "Your device has done its part for now. It is asked again later.",
+    "not-selected": "This round goes on without your device. It is asked again for the next one.",
+    version: "This page is too old for the task. Reload it.",
+    runtime: "This task has no program for browsers.",
+    paused: "The operator has paused the task. The page asks again by itself.",
+    finished: "The task is finished. Thank you for taking part.",
+    "not-eligible": "Training waits until your conditions are met.",
+  };
+  return reasons[outcome.reason] ?? "Waiting.";
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,46 @@
+/** Builds the phone page into the coordinator's package: hashed names, no inline code, Brotli beside every large file. */
+import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { brotliCompressSync, constants } from "node:zlib";
+import { type Plugin, defineConfig } from "vite";
+
+const COMPRESSED = /\.(html|js|mjs|css|wasm|svg|json|webmanifest)$/;
+
+/** The service worker must know every file of the page, to work again after being offline. */
+function finish(): Plugin {
+  let folder = "";
+  return {
+    name: "fedrela-finish",
+    apply: "build",
+    configResolved(config) {
+      folder = config.build.outDir;
+    },
+    closeBundle() {
+      const files = readdirSync(folder, { recursive: true, encoding: "utf-8" })
+        .filter((name) => statSync(path.join(folder, name)).isFile() && !name.endsWith(".br"))
+        .map((name) => name.replaceAll("\\", "/"));
+      const kept = files.filter((name) => !["sw.js"].includes(name) && !name.startsWith("demo/"));
+      writeFileSync(path.join(folder, "files.json"), JSON.stringify(kept.sort()));
+      for (const name of [...files, "files.json"].filter((each) => COMPRESSED.test(each))) {
+        const body = readFileSync(path.join(folder, name));
+        if (body.length < 1024) continue;
+        const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
+        writeFileSync(path.join(folder, `${name}.br`), brotliCompressSync(body, { params }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  base: "./",
+  build: {
+    outDir: path.resolve(import.meta.dirname, "../coordinator/static/join"),
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  worker: { format: "es" },
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "production"] },
+  plugins: [finish()],
+});
