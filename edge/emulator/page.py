@@ -6,6 +6,7 @@ May import jinja2 and `edge.emulator.report`.
 """
 
 import base64
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def render(report: Report, pictures: Sequence[Path], path: Path) -> None:
 
 def percent(figure: Spread, *, sign: bool = False) -> str:
     """ "48.1 ± 0.9", in percent (or percentage points, with a sign); no spread for a single value."""
-    if figure.mean != figure.mean:
+    if math.isnan(figure.mean):
         return "–"
     text = f"{100 * figure.mean:{'+' if sign else ''}.1f}"
     return f"{text} ± {100 * figure.deviation:.1f}" if len(figure.values) > 1 else text

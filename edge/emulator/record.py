@@ -14,6 +14,7 @@ May import the standard library and `core`.
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def _finite(value: Any) -> Any:
     """The same with NaN and infinity as None, which JSON can hold."""
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

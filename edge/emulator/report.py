@@ -1,4 +1,4 @@
-"""From recorded runs to the figures of a report. Pure: reads `Run` values, gives plain values; draws and prints nothing.
+"""From recorded runs to the figures of a report. Pure: `Run` values in, plain values out; nothing is drawn or printed.
 
 May import numpy and the standard library.
 
@@ -6,6 +6,7 @@ May import numpy and the standard library.
     Spread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def _number(value: float | None) -> float:
 
 def _plain(figure: Spread) -> dict[str, Any]:
     def finite(value: float) -> float | None:
-        return None if value != value else value
+        return None if math.isnan(value) else value
 
     return {
         "mean": finite(figure.mean),

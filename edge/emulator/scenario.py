@@ -125,6 +125,12 @@ class Faults:
         for key in ("crash_seconds", "delay_seconds"):
             _require(getattr(self, key) >= 0, f"faults.{key} is negative", "use 0 or more")
 
+    @property
+    def lossy(self) -> bool:
+        """Does anything happen to single requests?"""
+        names = ("request_lost", "response_lost", "duplicated", "truncated", "unavailable", "delayed")
+        return any(getattr(self, name) > 0 for name in names)
+
 
 Attack = Literal["label-flip", "sign-flip", "scale", "nan", "replay", "garbage", "lie-about-examples"]
 

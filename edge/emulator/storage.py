@@ -1,0 +1,113 @@
+"""Where emulated devices keep things: small private facts each, and one copy of every blob per process.
+
+May import `edge` and `core`.
+
+    shared = SharedBlobs()
+    blobs = DeviceBlobs(shared)      # one device's view: it "has" only what it has itself downloaded
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.bundle import Manifest
+from edge.engine import Engine
+from edge.engines import EnginePool, Read
+from edge.store import MemoryStore
+
+
+@dataclass
+class SharedBlobs:
+    """Immutable blobs by SHA-256, bounded; the least recently used goes first."""
+
+    limit_bytes: int = 512_000_000
+    _bodies: dict[str, bytes] = field(default_factory=dict)
+    _size: int = 0
+
+    def get(self, sha256: str) -> bytes | None:
+        """The body, if it is kept; it then counts as used most recently."""
+        body = self._bodies.pop(sha256, None)
+        if body is not None:
+            self._bodies[sha256] = body
+        return body
+
+    def put(self, sha256: str, body: bytes) -> None:
+        """Keep a body."""
+        if sha256 in self._bodies or len(body) > self.limit_bytes:
+            return
+        self._bodies[sha256] = body
+        self._size += len(body)
+        while self._size > self.limit_bytes:
+            oldest = next(iter(self._bodies))
+            self._size -= len(self._bodies.pop(oldest))
+
+
+class DeviceBlobs(MemoryStore):
+    """One device's blobs and checkpoints: `edge.store.Store` over the shared bytes; only partial ones are its own."""
+
+    def __init__(self, shared: SharedBlobs) -> None:
+        super().__init__()
+        self._shared = shared
+        self._has: set[str] = set()
+
+    def get(self, key: str) -> bytes | None:
+        """See `Store.get`."""
+        if key in self._has:
+            return self._shared.get(key.rsplit("/", 1)[1])
+        return super().get(key)
+
+    def put(self, key: str, body: bytes) -> None:
+        """See `Store.put`."""
+        if key.startswith(("blobs/", "checkpoint/")):
+            self._has.add(key)
+            self._shared.put(key.rsplit("/", 1)[1], body)
+        else:
+            super().put(key, body)
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        self._has.discard(key)
+        super().delete(key)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """See `Store.keys`."""
+        return sorted([*(key for key in self._has if key.startswith(prefix)), *super().keys(prefix)])
+
+
+class DeviceStore(MemoryStore):
+    """A device's private facts; without the log of what it sent, which the run's event log replaces."""
+
+    def append(self, key: str, body: bytes) -> None:
+        """See `Store.append`; lines of the log are dropped."""
+        if not key.startswith("log/"):
+            super().append(key, body)
+
+
+class SharedEngines(EnginePool):
+    """One device's view of the process's engines: it opens a bundle only when it has itself downloaded the programs.
+
+    The engine that it then gets is the one that every device of the process shares.
+    """
+
+    def __init__(self, shared: EnginePool, opened: Callable[[str], bool], downloaded: Callable[[str], None]) -> None:
+        super().__init__(shared.runtimes, shared.threads, shared.tested)
+        self._shared_pool = shared
+        self._opened = opened
+        self._downloaded = downloaded
+
+    def offered(self) -> tuple[str, ...]:
+        """See `EnginePool.offered`."""
+        return self._shared_pool.offered()
+
+    def known(self, manifest_sha256: str) -> Engine | None:
+        """See `EnginePool.known`; None on a device that has not downloaded the programs."""
+        return self._shared_pool.known(manifest_sha256) if self._opened(manifest_sha256) else None
+
+    def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
+        """See `EnginePool.open`; every program file of the runtime is read, as a real device would."""
+        engine = self._shared_pool.open(manifest_sha256, manifest, read)
+        for program in (manifest.train_step, manifest.predict, manifest.relabel):
+            file = program.file(engine.name)
+            assert file is not None  # the engine was opened on it
+            read(file)
+        self._downloaded(manifest_sha256)
+        return engine

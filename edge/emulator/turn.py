@@ -1,0 +1,232 @@
+"""One wake-up of one emulated device: its own client's `run_once`, with an emulated world around it.
+
+May import greenlet-free parts of `edge` only: what waits and what is scheduled is `edge.emulator.worker`'s business.
+
+    done = World(...).turn(Wake(device=3, turn=0, t=12.0), hooks)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from core.bundle import Manifest
+from core.errors import FedRelaError, InvalidData, Unavailable
+from core.streams import derive, words
+from core.task import Task
+from core.wire import Assignment
+from edge import client as edge_client
+from edge import training
+from edge.api import CoordinatorApi
+from edge.client import DeviceClient
+from edge.eligibility import Conditions
+from edge.emulator import hostile
+from edge.emulator.datasets import Dataset
+from edge.emulator.messages import Done, Wake
+from edge.emulator.network import Clock, EmulatedNetwork
+from edge.emulator.record import Event
+from edge.emulator.scenario import Scenario
+from edge.emulator.shards import Shards
+from edge.emulator.storage import DeviceBlobs, DeviceStore, SharedBlobs, SharedEngines
+from edge.emulator.traits import Device, Traits, TurnFate
+from edge.engines import EnginePool
+from edge.examples import Examples
+from edge.settings import DeviceSettings
+from edge.settings import Event as Progress
+
+_SECRET = b"fedrela emulator"
+
+
+class PowerCut(BaseException):
+    """The device is gone, in the middle of whatever it did. Not an Exception: no code of a device may catch it."""
+
+
+@dataclass
+class Hooks:
+    """How a turn speaks to the scheduler. Each call may take long: other devices go on meanwhile."""
+
+    gate: Callable[[float, str], None]  # may this kind of request go, at this virtual time?
+    computing: Callable[[float], None]  # nothing will be heard before this virtual time
+    between_steps: Callable[[], None]
+
+
+@dataclass
+class Resident:
+    """What stays of a device between its turns."""
+
+    store: DeviceStore
+    blobs: DeviceBlobs
+    bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
+    memory: hostile.Memory | None = None
+
+
+@dataclass
+class World:
+    """What all devices of one process share."""
+
+    url: str
+    scenario: Scenario
+    task: Task
+    dataset: Dataset
+    shards: Shards
+    traits: Traits
+    transport: httpx.BaseTransport
+    pools: dict[str, EnginePool]  # by runtime
+    shared: SharedBlobs = field(default_factory=SharedBlobs)
+    residents: dict[int, Resident] = field(default_factory=dict)
+
+    def enrol(self, index: int, token: str) -> None:
+        """Join the coordinator, over the real network without its emulated faults."""
+        device = self.traits.of(index)
+        memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
+        resident = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
+        key = words(derive(_SECRET, self.scenario.seed, "key", index), 8).tobytes().hex()
+        with httpx.Client(transport=_Borrowed(self.transport), trust_env=False) as http:
+            edge_client.enrol(
+                CoordinatorApi(http, self.url), resident.store, token, secret=device.secret, private_key=key
+            )
+        self.residents[index] = resident
+
+    def turn(self, wake: Wake, hooks: Hooks) -> Done:
+        """Run one turn to its end, whatever that is."""
+        return _Turn(self, wake, hooks).run()
+
+
+class _Turn:
+    """One turn under way."""
+
+    def __init__(self, world: World, wake: Wake, hooks: Hooks) -> None:
+        self.world, self.hooks = world, hooks
+        self.device: Device = world.traits.of(wake.device)
+        self.fate: TurnFate = world.traits.fate(wake.device, wake.turn)
+        self.resident = world.residents[wake.device]
+        self.clock = Clock(wake.t, self.device.clock_skew_seconds)
+        self.busy_until = 0.0
+        self.trained_seconds = 0.0
+        self.round = 0
+        self.events: list[Event] = []
+        self.network = EmulatedNetwork(
+            device=self.device,
+            turn=wake.turn,
+            seed=world.scenario.seed,
+            faults=world.scenario.faults,
+            clock=self.clock,
+            inner=world.transport,
+            gate=self._gate,
+            assigned=self._assigned,
+            shared=world.shared,
+            attack=self.resident.memory,
+        )
+
+    def run(self) -> Done:
+        """The client's turn, and how it ended."""
+        reason, retry_after = "", 0.0
+        try:
+            with httpx.Client(transport=self.network, trust_env=False) as http:
+                outcome = self._client(http).run_once()
+            kind, reason, retry_after = outcome.kind, outcome.reason, outcome.retry_after_seconds
+            self.round = self.round or outcome.round
+        except PowerCut as cut:
+            kind = str(cut)
+        except Unavailable:
+            kind = "unreachable"
+        except InvalidData as error:
+            kind, reason = "error", error.problem
+        except FedRelaError as error:
+            kind, reason = "error", f"{type(error).__name__}: {error.problem}"
+        self._log({"uploaded": "update", "waiting": "wait"}.get(kind, kind), reason)
+        ended = max(self.clock.now, self.busy_until)
+        return Done(self.device.index, ended, kind, reason, retry_after, tuple(self.events))
+
+    def _client(self, http: httpx.Client) -> DeviceClient:
+        world, clock, kind = self.world, self.clock, self.device.kind
+        luck = iter(words(derive(_SECRET, world.scenario.seed, "jitter", self.device.index), 1024).tolist())
+
+        def uniform() -> float:
+            return float(next(luck, 0)) / 2**32
+
+        api = CoordinatorApi(http, world.url, sleep=clock.elapse, uniform=uniform, now=clock.device_time)
+        pool = SharedEngines(world.pools[kind.runtime], self.resident.bundles.__contains__, self.resident.bundles.add)
+        return DeviceClient(
+            api,
+            self.resident.store,
+            data=self._examples,
+            pool=pool,
+            settings=DeviceSettings(keep_sent_bodies=False),
+            blobs=self.resident.blobs,
+            conditions=self._conditions,
+            now=clock.device_time,
+            sleep=clock.elapse,
+            uniform=uniform,
+            on_event=self._progress,
+        )
+
+    def _examples(self, manifest: Manifest) -> Examples:
+        rows = self.world.shards.indices(self.device.index)
+        y = hostile.labels(self.world.dataset.y[rows], self.device.hostile, self.world.dataset.classes)
+        return Examples({manifest.x[0].name: self.world.dataset.x[rows]}, y)
+
+    def _conditions(self) -> Conditions:
+        """What the sensors of this device say now."""
+        hour = self.world.scenario.start_hour_utc + self.clock.now / 3600
+        awake, kind = self.device.awake(hour), self.device.kind
+        return Conditions(
+            on_mains=awake,
+            battery_percent=100.0 if awake else kind.battery_percent,
+            metered=not awake,
+            free_memory_bytes=kind.memory_bytes,
+            minute_of_day=int((hour + self.device.utc_offset_hours) * 60) % 1440,
+        )
+
+    def _gate(self, kind: str) -> None:
+        self.clock.now = max(self.clock.now, self.busy_until)  # a promise to be silent is kept
+        self.hooks.gate(self.clock.now, kind)
+
+    def _assigned(self, assignment: Assignment) -> None:
+        self.round = assignment.round
+        self._log("assigned")
+        if self.fate.drop_out:
+            raise PowerCut("drop-out")
+        examples = len(self.world.shards.indices(self.device.index))
+        steps = training.step_count(self.world.task, examples)
+        share = min(self.fate.crash_after_share, 1.0)
+        self.busy_until = self.clock.now + max(int(steps * share), 0) * self._seconds_per_step()
+        self.hooks.computing(self.busy_until)
+
+    def _progress(self, progress: Progress) -> None:
+        if progress.kind != "step":
+            return
+        self.clock.elapse(self._seconds_per_step())
+        self.trained_seconds += self._seconds_per_step()
+        if progress.step > self.fate.crash_after_share * progress.steps:
+            raise PowerCut("crash")
+        self.hooks.between_steps()
+
+    def _seconds_per_step(self) -> float:
+        return self.fate.slowdown / self.device.steps_per_second
+
+    def _log(self, event: str, code: str = "") -> None:
+        over = event != "assigned"
+        self.events.append(
+            Event(
+                t=round(self.clock.now, 6),
+                device=self.device.index,
+                event=event,
+                round=self.round,
+                code=code,
+                seconds=round(self.trained_seconds, 6) if over else 0.0,
+                bytes_down=self.network.bytes_down if over else 0,
+                bytes_up=self.network.bytes_up if over else 0,
+                sha256=self.network.update_sha256 if over else "",
+            )
+        )
+
+
+class _Borrowed(httpx.BaseTransport):
+    """A transport that outlives the client that uses it."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._inner.handle_request(request)

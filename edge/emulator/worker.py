@@ -1,0 +1,99 @@
+"""Many devices in one process: each turn is a coroutine (a greenlet) that gives way where it must wait.
+
+A turn gives way in three places: where a request waits for its place in virtual time, where it has been given work
+(so that other devices can check in before it computes), and between training steps if the fleet has said something.
+So one process serves its devices in any order, and the result is the same as in any other order. May import greenlet.
+
+    worker = Worker(world, send)
+    worker.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
+    while worker.compute(): pass                      # trains whoever has work
+"""
+
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from greenlet import greenlet
+
+from core.errors import FedRelaError
+from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake
+from edge.emulator.turn import Hooks, World
+
+
+class Worker:
+    """Owns the turns of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
+
+    def __init__(
+        self, world: World, send: Callable[[FromWorker], None], interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._world = world
+        self._send = send
+        self._interrupted = interrupted
+        self._hub = greenlet.getcurrent()
+        self._waiting: dict[int, greenlet] = {}  # at a gate
+        self._with_work: deque[greenlet] = deque()
+
+    def handle(self, message: ToWorker) -> None:
+        """React to the fleet; returns when the device concerned waits, has work, or has ended its turn."""
+        if isinstance(message, Wake):
+            greenlet(self._turn, self._hub).switch(message)
+        elif isinstance(message, Grant):
+            self._waiting.pop(message.device).switch()
+        elif isinstance(message, Enrol):
+            for device in message.devices:
+                self._world.enrol(device, message.token)
+            self._send(Enrolled(len(message.devices)))
+
+    def compute(self) -> bool:
+        """Let the first device that has work compute until it waits; False if none has."""
+        if not self._with_work:
+            return False
+        self._with_work.popleft().switch()
+        return True
+
+    @property
+    def has_work(self) -> bool:
+        """Has a device something to compute?"""
+        return bool(self._with_work)
+
+    def _turn(self, wake: Wake) -> None:
+        current = greenlet.getcurrent()
+
+        def gate(t: float, kind: str) -> None:
+            self._waiting[wake.device] = current
+            self._send(Gate(wake.device, t, kind))
+            self._hub.switch()
+
+        def computing(until: float) -> None:
+            self._send(Busy(wake.device, until))
+            self._with_work.append(current)
+            self._hub.switch()
+
+        def between_steps() -> None:
+            if self._interrupted():
+                self._with_work.appendleft(current)
+                self._hub.switch()
+
+        done: Done = self._world.turn(wake, Hooks(gate, computing, between_steps))
+        self._send(done)
+
+
+def serve(connection: Connection, make_world: Callable[[], World]) -> None:
+    """The life of a worker process: do what the fleet says, and compute while it says nothing."""
+    try:
+        worker = Worker(make_world(), connection.send, connection.poll)
+        while True:
+            if connection.poll(0 if worker.has_work else None):
+                message = connection.recv()
+                if isinstance(message, Stop):
+                    return
+                worker.handle(message)
+            else:
+                worker.compute()
+    except FedRelaError as error:
+        connection.send(Broken(error.problem, error.remedy))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return  # the fleet has gone
+    except Exception as error:
+        connection.send(Broken(f"a worker process failed: {type(error).__name__}: {error}", "report this as a defect"))
+        raise
