@@ -41,6 +41,10 @@ export default defineConfig({
     target: "es2022",
   },
   worker: { format: "es" },
-  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "production"] },
+  // The plain WebAssembly build: smaller than the one that also holds WebGL and WebGPU.
+  resolve: {
+    alias: [{ find: /^onnxruntime-web$/, replacement: "onnxruntime-web/wasm" }],
+    conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "production"],
+  },
   plugins: [finish()],
 });

@@ -1,17 +1,15 @@
 /** The three programs of a bundle on onnxruntime-web (WebAssembly, SIMD, threads where the page is isolated). */
-import * as ort from "onnxruntime-web/wasm";
-import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
-import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import * as ort from "onnxruntime-web";
 import { InvalidInput, NotEligible } from "../core/errors.ts";
 import { type Manifest, PROGRAMS, type ProgramName, inputs, onnxFile } from "../core/manifest.ts";
 import { type Tensor, type Tensors, type TypedArray, float32 } from "../core/tensors.ts";
 
 export const RUNTIME_VERSION = ort.env.versions.web ?? ort.env.versions.common;
 
-/** Use at most this many threads; more than one needs a cross-origin isolated page. */
-export function configure(threads: number): void {
-  ort.env.wasm.wasmPaths = { mjs: moduleUrl, wasm: wasmUrl };
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
+/** Where the runtime lies, and how many threads it may use; more than one needs a cross-origin isolated page. */
+export function configure(paths: { mjs: string; wasm: string }, threads: number): void {
+  ort.env.wasm.wasmPaths = paths;
+  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? threads : 1;
   ort.env.logLevel = "error";
 }
 

@@ -2,6 +2,8 @@
  * The worker: holds the device's lock, and runs turn after turn until it is paused. It alone talks to the coordinator
  * and to the runtime; the page only shows what it reports.
  */
+import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
+import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
 import { Api } from "./api.ts";
 import { Client, type Identity, enrol } from "./client.ts";
@@ -28,7 +30,8 @@ void navigator.locks.request("fedrela-device", { ifAvailable: true }, async (loc
     tell({ kind: "locked" });
     return;
   }
-  configure(Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))));
+  const absolute = (url: string): string => new URL(url, import.meta.url).href;
+  configure({ mjs: absolute(moduleUrl), wasm: absolute(wasmUrl) }, Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))));
   const store = await Store.open();
   scope.onmessage = (event: MessageEvent<Command>) => void handle(store, event.data);
   tell({ kind: "ready" });

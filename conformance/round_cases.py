@@ -1,0 +1,113 @@
+"""Whole rounds: one bundle, one device's data, and for several tasks the overlay and the update that must come out.
+
+The bundle uses what a client can get wrong: augmentation (random inputs), class shares (logit adjustment), anchors
+(FedProx), momentum (optimizer state), a last batch that is smaller. May import core, edge and export.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from conformance.demo_shards import FOLDER as SHARDS
+from conformance.files import write_json
+from core import bundle, strict, tensors
+from core.bundle import Bundle
+from core.task import Aggregation, LocalTraining, Relabel, Task
+from core.tensors import Array, Params
+from edge import training
+from edge.examples import Examples
+from edge.onnx_engine import OnnxEngine
+from edge.training import Turn
+from export import export_classifier
+from export.models import small_cnn
+
+SECRET = bytes(range(32))
+SHARD = 5
+LOCAL = LocalTraining(epochs=2, batch_size=16, hyperparameters={"lr": 0.05, "momentum": 0.9, "proximal": 0.05})
+RELABEL = Relabel(start=3, threshold_percent=20.0, passes=2)
+
+
+def tasks() -> dict[str, tuple[Task, int]]:
+    """Name of the case -> task and round."""
+
+    def task(**local: Any) -> Task:
+        return Task("digits", 4, seed=7, local=LocalTraining(**{**LOCAL.__dict__, **local}), relabel=RELABEL)
+
+    return {
+        "before-relabeling": (task(), 2),
+        "relabeling": (task(), 3),
+        "max-steps": (task(max_steps=5), 1),
+        "class-balanced": (task(sampling="class-balanced"), 3),
+        "smote": (task(sampling="class-balanced", synthesis="smote"), 3),
+        "mixup": (task(synthesis="mixup"), 3),
+    }
+
+
+def write(folder: Path) -> list[Path]:
+    """Export the bundle, warm its weights up, run every case with the Python device; the paths written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    torch.manual_seed(0)
+    export_classifier(
+        small_cnn(widths=(4, 8), hidden=16),
+        input="uint8:1x8x8",
+        classes=10,
+        out=folder / "bundle",
+        augment="crop=1",
+        loss="logit-adjustment",
+        proximal=True,
+        name="conformance-digits",
+    )
+    opened = bundle.read(folder / "bundle")
+    engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
+    weights = _warm(engine, opened)
+    examples = shard(SHARD)
+    (folder / "data.safetensors").write_bytes(tensors.to_bytes({"x": examples.x["x"], "y": examples.y}))
+    (folder / "weights.safetensors").write_bytes(tensors.to_bytes(weights))
+    cases = []
+    for name, (task, number) in tasks().items():
+        labels, update = run(engine, Turn(task, number, SECRET), weights, examples)
+        expected: dict[str, Array] = {"labels": labels} | {"update." + key: value for key, value in update.items()}
+        (folder / f"{name}.safetensors").write_bytes(tensors.to_bytes(expected))
+        task_json = strict.to_json(task).decode()
+        cases.append({"name": name, "secret": SECRET.hex(), "round": number, "task": task_json})
+    write_json(folder / "cases.json", cases)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def programs(folder: Path, manifest: bundle.Manifest) -> dict[str, bytes]:
+    """Program name -> bytes of its ONNX file."""
+    found = {}
+    for name in bundle.PROGRAMS:
+        file = getattr(manifest, name).file("onnx")
+        found[name] = (folder / file.path).read_bytes()
+    return found
+
+
+def shard(number: int) -> Examples:
+    """A demonstration shard."""
+    arrays = tensors.read((SHARDS / f"digits-{number}.safetensors").read_bytes())
+    return Examples({"x": arrays["x"]}, arrays["y"])
+
+
+def run(engine: OnnxEngine, turn: Turn, weights: Params, examples: Examples) -> tuple[training.Labels, Params]:
+    """The labels that are trained on, and the update of one turn."""
+    labels = training.relabel(engine, turn, weights, examples) if turn.generation else examples.y
+    state = engine.start(weights)
+    for _ in training.train(engine, turn, examples, labels, state):
+        pass
+    return labels, training.change(engine, state, weights)
+
+
+def _warm(engine: OnnxEngine, opened: Bundle) -> Params:
+    """Weights that know something, so that re-labeling has something to say: a few epochs over all other shards."""
+    others = [shard(number) for number in range(8) if number != SHARD]
+    pooled = Examples(
+        {"x": np.concatenate([part.x["x"] for part in others])}, np.concatenate([part.y for part in others])
+    )
+    local = LocalTraining(**{**LOCAL.__dict__, "epochs": 12})
+    task = Task("warm", 1, local=local, relabel=Relabel(enabled=False), aggregation=Aggregation())
+    _, change = run(engine, Turn(task, 1, b"warm"), opened.weights, pooled)
+    return tensors.add(opened.weights, change)

@@ -1,0 +1,51 @@
+"""The Python device gives the overlay and the update of every whole-round vector, and refuses a changed bundle."""
+
+import shutil
+
+import pytest
+
+from conformance.files import VECTORS, read_json
+from conformance.round_cases import programs, run
+from core import bundle, golden, strict, tensors
+from core.errors import IntegrityError, InvalidTask
+from core.task import Task
+from edge.engines import self_test
+from edge.examples import Examples
+from edge.onnx_engine import OnnxEngine
+from edge.training import Turn
+
+ROUNDS = VECTORS / "rounds"
+RELATIVE = 1e-5  # of an update, by its largest element
+
+
+@pytest.fixture(scope="module")
+def engine() -> OnnxEngine:
+    opened = bundle.read(ROUNDS / "bundle")
+    return OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
+
+
+def test_the_golden_steps_pass(engine):
+    self_test(engine, (ROUNDS / "bundle" / "golden.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize("case", read_json("rounds/cases.json"), ids=lambda case: case["name"])
+def test_whole_round(engine, case):
+    weights = tensors.from_bytes((ROUNDS / "weights.safetensors").read_bytes(), engine.manifest.weights)
+    data = tensors.read((ROUNDS / "data.safetensors").read_bytes())
+    turn = Turn(strict.from_json(Task, case["task"], InvalidTask), case["round"], bytes.fromhex(case["secret"]))
+    labels, update = run(engine, turn, weights, Examples({"x": data["x"]}, data["y"]))
+    expected = tensors.read((ROUNDS / f"{case['name']}.safetensors").read_bytes())
+    assert labels.tolist() == expected["labels"].tolist()
+    for name, change in update.items():
+        assert golden.relative_error(expected["update." + name], change) <= RELATIVE, name
+
+
+@pytest.mark.parametrize("path", ["manifest.json", "weights.safetensors", "train_step.onnx", "golden.safetensors"])
+def test_a_flipped_byte_is_noticed(path, tmp_path):
+    forged = tmp_path / "bundle"
+    shutil.copytree(ROUNDS / "bundle", forged)
+    body = bytearray((forged / path).read_bytes())
+    body[len(body) // 2] ^= 1
+    (forged / path).write_bytes(bytes(body))
+    with pytest.raises(IntegrityError):
+        bundle.read(forged)
