@@ -10,21 +10,19 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from coordinator import blobs, rounds, rows, schema, service
+from coordinator import blobs, folding, metrics, rows, schema, service
 from coordinator.context import Coordinator, parse_task
-from coordinator.rows import Row
+from coordinator.folding import Counted
 from coordinator.service import Result
-from core import encodings, server_opt, signing, tensors
-from core.aggregate import mean
+from core import server_opt, signing, tensors
 from core.errors import FedRelaError
-from core.task import Task
 from core.tensors import Params
 
 LEASE_SECONDS = 20.0  # of a worker on a round, in real time; renewed between updates
+RETRY_SECONDS = 3.0  # after a round could not be aggregated
 HOST = socket.gethostname()
 log = logging.getLogger("fedrela.coordinator")
 
@@ -39,20 +37,26 @@ def run_due(c: Coordinator) -> int:
 
     A round whose updates can't be read stays as it is, with the reason in its task's `problem`; it is tried again.
     """
-    committed = 0
-    for task_id, number in _waiting(c):
-        if not _claim(c, task_id, number):
-            continue
-        try:
-            result = aggregate(c, task_id, number)
-            if service.commit(c, task_id, number, result, c.store.now()):
-                committed += 1
-                log.info("round committed", extra={"task": task_id, "round": number, "seconds": result.seconds})
-        except FedRelaError as error:
-            log.error("round can't be aggregated", extra={"task": task_id, "round": number, "problem": str(error)})
-            _record_problem(c, task_id, number, str(error))
-            continue
-        _drop_updates(c, task_id, number)
+    with c.aggregating:
+        return sum(_run(c, task_id, number) for task_id, number in _waiting(c))
+
+
+def _run(c: Coordinator, task_id: str, number: int) -> bool:
+    if time.monotonic() < c.retry_at.get(task_id, 0.0) or not _claim(c, task_id, number):
+        return False
+    try:
+        result = aggregate(c, task_id, number)
+        committed = service.commit(c, task_id, number, result, c.store.now())
+    except FedRelaError as error:
+        log.error("round can't be aggregated", extra={"task": task_id, "round": number, "problem": str(error)})
+        c.retry_at[task_id] = time.monotonic() + RETRY_SECONDS
+        _record_problem(c, task_id, number, str(error))
+        return False
+    if committed:
+        metrics.ROUNDS_COMMITTED.inc()
+        metrics.AGGREGATION_SECONDS.observe(result.seconds)
+        log.info("round committed", extra={"task": task_id, "round": number, "seconds": round(result.seconds, 4)})
+    _drop_updates(c, task_id, number)
     return committed
 
 
@@ -125,48 +129,45 @@ def aggregate(c: Coordinator, task_id: str, number: int) -> Result:
     with c.store.read() as view:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one()
         record = rows.round_row(view, task_id, number)
-        turns = _counted(view, task_id, number)
+        updates = _counted(view, task_id, number)
     task, specs = parse_task(row.task_json), c.manifest(row.manifest_sha256).weights
-    start = blobs.needed(c.blobs, blobs.public(record.base_checkpoint_sha256))
-    weights = tensors.from_bytes(start, specs)
-    change = mean(_weighted(c, task, task_id, number, turns, specs), zero=weights)
+    change = folding.fold(c.blobs, updates, task, number, specs, on_progress=_Lease(c, task_id, number).renew)
+    weights = tensors.view(blobs.needed(c.blobs, blobs.public(record.base_checkpoint_sha256)))
     optimizer = server_opt.make(task.aggregation)
     state = _load_state(c, row.server_state) if row.server_state else optimizer.init(weights)
     weights, state = optimizer.step(weights, change, state)
+    del change
     body = tensors.to_bytes({spec.name: weights[spec.name] for spec in specs})
-    tensors.from_bytes(body, specs)  # finite, or nothing is committed
+    tensors.check(weights, specs)  # finite, or nothing is committed
     sha256 = signing.sha256(body)
     c.blobs.put(blobs.public(sha256), body)
     return Result(sha256, len(body), _save_state(c, task_id, state), time.perf_counter() - started)
 
 
-def _counted(view: sa.Connection, task_id: str, number: int) -> list[Row]:
+class _Lease:
+    """A worker's claim on a round; `renew` is cheap to call often."""
+
+    def __init__(self, c: Coordinator, task_id: str, number: int) -> None:
+        self._c, self._task_id, self._number = c, task_id, number
+        self._renewed = time.monotonic()
+
+    def renew(self) -> None:
+        """Extend the lease where a quarter of it has passed."""
+        if time.monotonic() - self._renewed > LEASE_SECONDS / 4:
+            self._renewed = time.monotonic()
+            with self._c.store.write() as tx:
+                _set_lease(tx, self._task_id, self._number, time.time())
+
+
+def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
+    """The updates of a round in the order in which they are folded."""
     table = schema.assignments
-    return list(
-        view.execute(
-            sa.select(table.c.id, table.c.round, table.c.examples, table.c.update_sha256)
-            .where(table.c.task_id == task_id, table.c.counted_in == number, table.c.status == "reported")
-            .order_by(table.c.update_sha256, table.c.round)
-        )
+    found = view.execute(
+        sa.select(table.c.id, table.c.update_sha256, table.c.round, table.c.examples)
+        .where(table.c.task_id == task_id, table.c.counted_in == number, table.c.status == "reported")
+        .order_by(table.c.update_sha256, table.c.round)
     )
-
-
-def _weighted(
-    c: Coordinator, task: Task, task_id: str, number: int, turns: list[Row], specs: tuple[tensors.TensorSpec, ...]
-) -> Iterator[tuple[Params, float]]:
-    """Each update with its weight, one at a time; renews the worker's lease on the way."""
-    settings, renewed = task.aggregation, time.monotonic()
-    for turn in turns:
-        body = blobs.needed(c.blobs, blobs.update(turn.id, turn.update_sha256))
-        change, _ = encodings.decode(body, specs, settings.encoding)
-        if task.round.mode == "asynchronous":
-            stale = rounds.staleness(number, turn.round)
-            change = tensors.scale(change, (1.0 + stale) ** -task.round.staleness_exponent)
-        yield change, float(min(turn.examples, settings.max_examples) if settings.weight_by_examples else 1)
-        if time.monotonic() - renewed > LEASE_SECONDS / 4:
-            renewed = time.monotonic()
-            with c.store.write() as tx:
-                _set_lease(tx, task_id, number, time.time())
+    return [Counted(*row) for row in found]
 
 
 def _load_state(c: Coordinator, name: str) -> Params:
@@ -188,10 +189,10 @@ def _drop_updates(c: Coordinator, task_id: str, number: int) -> None:
     with c.store.read() as view:
         if rows.round_row(view, task_id, number).phase != "committed":
             return
-        turns = _counted(view, task_id, number)
-    for turn in turns:
+        updates = _counted(view, task_id, number)
+    for update in updates:
         try:
-            c.blobs.delete(blobs.update(turn.id, turn.update_sha256))
+            c.blobs.delete(blobs.update(update.assignment_id, update.sha256))
         except FedRelaError as error:
             log.warning("an update stays until blobs are collected", extra={"problem": str(error)})
             return

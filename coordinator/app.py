@@ -1,4 +1,4 @@
-"""The HTTP application: `uvicorn coordinator.app:app` starts it. The store is opened when serving begins, not on import.
+"""The HTTP application: `uvicorn coordinator.app:app`. The store is opened when serving begins, not at import.
 
 May import FastAPI and this package. The routes are in `routes_device.py` and `routes_admin.py`; what they do is in
 `service.py`, `tasks.py` and `devices.py`.
@@ -15,7 +15,7 @@ from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
-from coordinator import context, logs, metrics, openapi, problems, routes_admin, routes_device
+from coordinator import context, joining, logs, metrics, openapi, problems, routes_admin, routes_device
 from coordinator.limits import Memory, RateLimit
 from coordinator.middleware import Gate
 from coordinator.routes_device import coordinator_of, in_thread
@@ -56,6 +56,7 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     )
     app.include_router(routes_device.router)
     app.include_router(routes_admin.router)
+    app.include_router(joining.router)
     _add_health(app)
     problems.install(app)
     openapi.install(app)

@@ -27,6 +27,10 @@ class Coordinator:
     store: Store
     blobs: Blobs
     wake: threading.Event = field(default_factory=threading.Event)
+    aggregating: threading.Lock = field(default_factory=threading.Lock)  # one round at a time in a process
+    retry_at: dict[str, float] = field(
+        default_factory=dict
+    )  # task -> monotonic time, after a round failed to aggregate
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by hash, so never stale
 
     def manifest(self, sha256: str) -> Manifest:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from coordinator import auth, rounds, rows, schema
 from coordinator.context import Coordinator
-from coordinator.service import Device
 from core.errors import InvalidMessage, Refused
 from core.wire import EnrolRequest, EnrolResponse
 
@@ -18,6 +17,15 @@ _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 _POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
 MAX_USES = 10_000_000
 MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class Device:
+    """An authenticated device."""
+
+    id: str
+    population: str
+    last_turn_at: float | None
 
 
 @dataclass(frozen=True)

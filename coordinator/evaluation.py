@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from coordinator import rows, schema
 from coordinator.context import Coordinator, parse_task
-from coordinator.service import Device
+from coordinator.devices import Device
 from core.errors import InvalidMessage, Refused
 from core.wire import EvaluationReport
 

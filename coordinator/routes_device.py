@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from coordinator import auth, devices, downloads, evaluation, limits, metrics, openapi, service, worker
+from coordinator import auth, devices, downloads, evaluation, limits, metrics, openapi, service, uploads, worker
 from coordinator.context import Coordinator
-from coordinator.service import Device
+from coordinator.devices import Device
 from core import strict, wire
 from core.errors import FedRelaError, InvalidInput
 from core.wire import (
@@ -130,7 +130,7 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
     length = limits.declared_length(request)
     upload = await in_thread(
-        lambda: service.begin_upload(c, device_of(request), assignment_id, token, length, c.store.now())
+        lambda: uploads.begin_upload(c, device_of(request), assignment_id, token, length, c.store.now())
     )
     memory: limits.Memory = request.app.state.upload_memory
     memory.take(length or 0)

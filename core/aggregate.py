@@ -33,6 +33,7 @@ def mean(updates: Iterable[tuple[Params, float]], *, zero: Mapping[str, Array]) 
         for name, accumulator in totals.items():
             _add_weighted(accumulator.reshape(-1), update[name].reshape(-1), weight, product)
         total_weight += weight
+        del update  # before the next one is made, so that only one is held
     if total_weight == 0:
         raise InvalidInput("there is no update to aggregate", remedy="wait for at least one device to report")
     return {name: _divided(totals.pop(name), total_weight) for name in list(totals)}

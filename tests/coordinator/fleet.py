@@ -64,7 +64,7 @@ def change(value: float, shapes: dict[str, tuple[int, ...]] | None = None) -> Pa
 def body(update: Params, examples: int = 10, encoding: str = "float32") -> bytes:
     """The bytes of an update."""
     metadata = UpdateMetadata(examples, encoding)  # type: ignore[arg-type]
-    return encodings.encode(update, metadata, stream=derive(b"test", "encode"))[0]
+    return encodings.encode(update, metadata, stream=derive(b"test", "encode"), top_k_fraction=1.0)[0]
 
 
 class Operator:

@@ -1,0 +1,122 @@
+"""What is checked of an upload: token, phase, lease and length, before a byte of its body is read.
+
+May import `core`, SQLAlchemy and this package's storage.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from coordinator import auth, rows, schema
+from coordinator.context import Coordinator, parse_task
+from coordinator.devices import Device
+from coordinator.rows import Row
+from core import encodings
+from core.bundle import Manifest
+from core.errors import Refused
+from core.task import Task
+from core.wire import UpdateReceipt
+
+TURN_ENDED = {
+    "failed": ("turn-failed", "this turn was given back"),
+    "expired": ("lease-expired", "the lease of this turn is over"),
+    "closed": ("round-closed", "the round was closed without this turn"),
+}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Permission to send one update: what is allowed, and how long it may take."""
+
+    assignment_id: str
+    task_id: str
+    device_id: str
+    task: Task
+    manifest: Manifest
+    max_bytes: int
+    seconds: float
+    stored_sha256: str | None  # an update was accepted before
+
+
+def begin_upload(
+    c: Coordinator, device: Device, assignment_id: str, token: str, length: int | None, now: float
+) -> Upload:
+    """Check token, phase, lease and length before a byte of the body is read. Extends a lease that is nearly over."""
+    if not auth.same(token, auth.upload_token(c.settings.signing_key, assignment_id)):
+        raise Refused(
+            "the upload token is missing or not that of this assignment",
+            remedy="send the token of the assignment in Fedrela-Upload-Token",
+            code="bad-upload-token",
+            status=403,
+        )
+    with c.store.read() as view:
+        turn = rows.current_turn(view, assignment_id, device.id)
+        row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == turn.task_id)).one()
+    task, manifest = parse_task(row.task_json), c.manifest(row.manifest_sha256)
+    check_turn(turn, now)
+    max_bytes = encodings.max_body_bytes(manifest.weights)
+    _check_length(length, max_bytes)
+    seconds = task.round.upload_lease_seconds
+    if turn.status == "open" and turn.expires_at - now < seconds:
+        seconds = _extend_lease(c, turn, now, seconds)
+    return Upload(turn.id, turn.task_id, device.id, task, manifest, max_bytes, seconds, turn.update_sha256)
+
+
+def check_turn(turn: Row, now: float) -> None:
+    """Raise Refused(409) unless the turn is open or has reported."""
+    status = "expired" if turn.status == "open" and now >= turn.expires_at else turn.status
+    if status in TURN_ENDED:
+        raise ended(status)
+
+
+def ended(status: str) -> Refused:
+    code, problem = TURN_ENDED[status]
+    return Refused(problem, remedy="drop this update and check in again", code=code, status=409)
+
+
+def _check_length(length: int | None, max_bytes: int) -> None:
+    if length is None:
+        raise Refused(
+            "the update has no Content-Length", remedy="send its length first", code="length-required", status=411
+        )
+    if length > max_bytes:
+        raise Refused(
+            f"the update has {length} bytes, this model's have at most {max_bytes}",
+            remedy="send only the tensors of the manifest, in the task's encoding",
+            code="too-large",
+            status=413,
+        )
+
+
+def _extend_lease(c: Coordinator, turn: Row, now: float, upload_seconds: float) -> float:
+    """Once, where the compute lease ends before the upload lease would. Returns the seconds that are left."""
+    if turn.expires_at > turn.compute_until:
+        return float(turn.expires_at - now)
+    table = schema.assignments
+    with c.store.write() as tx:
+        extended = tx.execute(
+            sa.update(table)
+            .where(table.c.id == turn.id, table.c.status == "open", table.c.expires_at == turn.expires_at)
+            .values(expires_at=now + upload_seconds)
+        )
+    return upload_seconds if extended.rowcount else float(max(turn.expires_at - now, 0.001))
+
+
+def too_stale(task: Task) -> Refused:
+    return Refused(
+        f"the global model has moved on by more than {task.round.max_staleness} rounds",
+        remedy="drop this update and check in again",
+        code="too-stale",
+        status=409,
+    )
+
+
+def repeated(turn: Row, sha256: str) -> UpdateReceipt:
+    if turn.update_sha256 != sha256:
+        raise Refused(
+            "another update was accepted for this assignment",
+            remedy="send one update per assignment; check in for the next turn",
+            code="already-reported",
+            status=409,
+        )
+    return UpdateReceipt(turn.round, duplicate=True)

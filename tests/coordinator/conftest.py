@@ -1,0 +1,239 @@
+"""A coordinator for a test: in process with a virtual clock, or real processes on a free port; both databases."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fleet
+
+from coordinator.app import create_app
+from coordinator.context import Coordinator
+from coordinator.settings import Settings
+from core.task import Relabel, Rounds, Task
+
+KEY = "k" * 32
+SIGNING_KEY = "11" * 32
+PLAIN = Relabel(enabled=False)
+
+
+def settings_for(folder: Path, **changes: Any) -> Settings:
+    """Settings of a coordinator whose data are in `folder`."""
+    base = Settings(
+        data_folder=folder,
+        database_url=f"sqlite:///{folder / 'coordinator.sqlite'}",
+        blobs_url=(folder / "blobs").as_uri(),
+        admin_key=KEY,
+        signing_key=SIGNING_KEY,
+        virtual_clock=True,
+        dev=True,
+        requests_per_device_per_second=0,
+        requests_per_address_per_second=0,
+    )
+    return replace(base, **changes)
+
+
+@dataclass
+class House:
+    """One coordinator in this process, its operator, and a bundle to publish."""
+
+    http: TestClient
+    operator: fleet.Operator
+    bundle: Path
+    settings: Settings
+
+    @property
+    def coordinator(self) -> Coordinator:
+        """The open store behind it."""
+        found: Coordinator = self.http.app.state.coordinator  # type: ignore[attr-defined]
+        return found
+
+    def publish(self, rounds: int = 3, *, name: str = "tiny", **round_settings: Any) -> str:
+        """A task without re-labeling."""
+        task = Task(name, rounds, round=Rounds(**round_settings), relabel=PLAIN)
+        return self.operator.publish(self.bundle, task)
+
+    def devices(self, count: int, population: str = "default") -> list[fleet.Device]:
+        """Newly enrolled devices."""
+        token = self.operator.link(count, population)
+        return [fleet.enrol(self.http, token, population) for _ in range(count)]
+
+    def clock(self, now_seconds: float) -> None:
+        """Move the virtual clock."""
+        self.operator.call("POST", "/clock", json={"now_seconds": now_seconds})
+
+
+@contextmanager
+def house_with(settings: Settings, bundle: Path) -> Iterator[House]:
+    """Run a coordinator in this process."""
+    with TestClient(create_app(lambda: settings), raise_server_exceptions=False) as http:
+        yield House(http, fleet.Operator(http, KEY), bundle, settings)
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a model with eight parameters."""
+    folder = tmp_path_factory.mktemp("bundle")
+    fleet.make_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def house(tmp_path: Path, bundle_folder: Path) -> Iterator[House]:
+    """A coordinator on SQLite and a folder of blobs, with a virtual clock."""
+    with house_with(settings_for(tmp_path / "data"), bundle_folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this session's own on a Unix socket and a free port; its URL without a database."""
+    programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed; to run these tests: apt-get install postgresql")
+    folder = tmp_path_factory.mktemp("postgres")
+    owner = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+    if owner:
+        shutil.chown(folder, owner)
+        for parent in folder.parents[:3]:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(programs / program), *arguments]
+        done = subprocess.run(command, user=owner, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    port = free_port()
+    data = str(folder / "data")
+    run("initdb", "-D", data, "-U", "fedrela", "--auth=trust", "--no-sync", "-E", "UTF8")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c max_connections=200"
+    run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    yield f"postgresql://fedrela@127.0.0.1:{port}"
+    run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def new_database(postgres: str) -> Callable[[], str]:
+    """Makes an empty PostgreSQL database and returns its URL."""
+    import psycopg
+
+    def make() -> str:
+        name = f"test_{time.time_ns()}"
+        with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"{postgres}/{name}"
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL of an empty database of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("new_database")())
+    return f"sqlite:///{tmp_path / 'any.sqlite'}"
+
+
+@pytest.fixture
+def any_house(any_database: str, tmp_path: Path, bundle_folder: Path) -> Iterator[House]:
+    """The same coordinator on each database."""
+    with house_with(settings_for(tmp_path / "data", database_url=any_database), bundle_folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """A bucket in an S3-compatible server of this session's own."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: httpx.put(f"http://127.0.0.1:{port}/blobs").status_code == 200)
+            yield f"s3://blobs/fedrela?endpoint=http://127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return once `condition` holds; a server that does not answer yet counts as not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if condition():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+@dataclass
+class Server:
+    """`uvicorn coordinator.app:app` in processes of its own, on real time."""
+
+    folder: Path
+    port: int
+    workers: int = 1
+    database_url: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start and wait until it is ready."""
+        environment = os.environ | {
+            "FEDRELA_DATA": str(self.folder),
+            "FEDRELA_ADMIN_KEY": KEY,
+            "FEDRELA_SIGNING_KEY": SIGNING_KEY,
+            "FEDRELA_DATABASE_URL": self.database_url,
+            "FEDRELA_DEV": "1",
+            "FEDRELA_RATE_PER_DEVICE": "0",
+        }
+        command = [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--port", str(self.port)]
+        command += ["--workers", str(self.workers), "--no-access-log", "--log-level", "warning"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=Path(__file__).parents[2]
+        )
+        wait_for(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group: no handler runs."""
+        if self.process is not None:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Not started yet; killed at the end."""
+    found = Server(tmp_path / "server", free_port())
+    yield found
+    found.kill()
