@@ -85,7 +85,7 @@ class AsgiTransport(httpx.BaseTransport):
         self._thread = threading.Thread(target=self._loop.run_forever, name="coordinator", daemon=True)
 
     def start(self) -> None:
-        """Start the event loop and the application's lifespan. (An httpx client enters and leaves its transport too.)"""
+        """Start the event loop, then the application."""
         self._thread.start()
         self._transport = httpx.ASGITransport(self._app)
         self._lifespan = self._app.router.lifespan_context(self._app)
@@ -107,7 +107,7 @@ class AsgiTransport(httpx.BaseTransport):
         forwarded = httpx.Request(request.method, request.url, headers=request.headers, content=body)
         response = await self._transport.handle_async_request(forwarded)
         content = await response.aread()
-        return httpx.Response(response.status_code, headers=response.headers, content=content)
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(content))
 
 
 def _environment(folder: Path, virtual_clock: bool) -> tuple[Mapping[str, str], str]:
