@@ -50,8 +50,8 @@ def hardswish(x: Value) -> Value:
 def hardswish_backward(grad: Value, x: Value) -> Value:
     """aten.hardswish_backward: 0 below -3, x/3 + 1/2 up to 3, 1 above."""
     ramp = op.Add(op.Mul(x, floats(1 / 3)), floats(0.5))
-    inside = op.Cast(op.And(op.GreaterOrEqual(x, floats(-3.0)), op.LessOrEqual(x, floats(3.0))), to=FLOAT)
-    above = op.Cast(op.Greater(x, floats(3.0)), to=FLOAT)
+    inside = op.Cast(op.And(op.Greater(x, floats(-3.0)), op.Less(x, floats(3.0))), to=FLOAT)
+    above = op.Cast(op.GreaterOrEqual(x, floats(3.0)), to=FLOAT)
     return op.Mul(grad, op.Add(op.Mul(inside, ramp), above))
 
 
@@ -67,10 +67,10 @@ def silu(x: Value) -> Value:
 
 
 def silu_backward(grad: Value, x: Value) -> Value:
-    """aten.silu_backward: s (1 + x (1 - s)) = s + y - s y with s = sigmoid(x), y = x s; both known from before."""
+    """aten.silu_backward: s (1 + x (1 - s)) = (y - s y) + s with s = sigmoid(x), y = x s; both known from before."""
     s = op.Sigmoid(x)
     y = op.Mul(x, s)
-    return op.Mul(grad, op.Sub(op.Add(s, y), op.Mul(s, y)))
+    return op.Mul(grad, op.Add(op.Sub(y, op.Mul(s, y)), s))
 
 
 def positive(x: Value) -> Value:

@@ -13,7 +13,17 @@ import numpy as np
 from onnxscript import opset18 as op
 
 from export.onnx_forms.convolution_geometry import Geometry, geometry
-from export.onnx_forms.values import Value, channels_of, floats, reduce_sum, reshape, spatial_sizes, spread, unused
+from export.onnx_forms.values import (
+    Value,
+    channels_of,
+    floats,
+    integers,
+    reduce_sum,
+    reshape,
+    spatial_sizes,
+    spread,
+    unused,
+)
 from export.onnx_forms.weight_gradient import weight_gradient
 
 WIDE = 128  # from so many channels on, the input gradient is faster as a convolution
@@ -59,7 +69,7 @@ def convolution_backward(
     g = geometry(weight, stride, padding, dilation, groups)
     grad_x = grad_weight = grad_bias = unused()
     if output_mask[0]:
-        grad_x = _conv(grad, weight, None, g) if transposed else _input_gradient(grad, x, weight, g)
+        grad_x = _transposed_input_gradient(grad, x, weight, g) if transposed else _input_gradient(grad, x, weight, g)
     if output_mask[1]:
         grad_weight = weight_gradient(grad, x, g) if transposed else weight_gradient(x, grad, g)
     if output_mask[2]:
@@ -81,17 +91,30 @@ def _conv(x: Value, weight: Value, bias: Value | None, g: Geometry) -> Value:
 
 
 def _conv_transpose(x: Value, weight: Value, bias: Value | None, g: Geometry, surplus: Sequence[int]) -> Value:
-    return op.ConvTranspose(
+    """`surplus` more positions at each end. The operator takes less than a stride of them; else the end's padding
+    is cut less instead, which gives the same positions, and beyond all contributions there is only the bias.
+    """
+    ends, beyond = list(g.padding), [0] * len(g.kernel)
+    inside = list(surplus)
+    if any(extra >= step for extra, step in zip(surplus, g.stride, strict=True)):
+        ends = [max(0, pad - extra) for pad, extra in zip(g.padding, surplus, strict=True)]
+        beyond = [max(0, extra - pad) for pad, extra in zip(g.padding, surplus, strict=True)]
+        inside = [0] * len(beyond)
+    result = op.ConvTranspose(
         x,
         weight,
-        bias,
+        None if any(beyond) else bias,
         kernel_shape=g.kernel,
         strides=g.stride,
-        pads=g.pads,
+        pads=[*g.padding, *ends],
         dilations=g.dilation,
-        output_padding=surplus,
+        output_padding=inside,
         group=g.groups,
     )
+    if not any(beyond):
+        return result
+    wider = op.Pad(result, integers([0] * (len(beyond) + 2 + 2) + beyond), floats(0.0))
+    return wider if bias is None else op.Add(wider, reshape(bias, -1, *[1] * len(beyond)))
 
 
 def _input_gradient(grad: Value, x: Value, weight: Value, g: Geometry) -> Value:
@@ -103,6 +126,17 @@ def _input_gradient(grad: Value, x: Value, weight: Value, g: Geometry) -> Value:
     axes = zip(sizes, lengths, g.kernel, g.stride, g.padding, g.dilation, strict=True)
     surplus = [s - ((n - 1) * step - 2 * pad + d * (k - 1) + 1) for s, n, k, step, pad, d in axes]
     return _conv_transpose(grad, weight, None, g, surplus)
+
+
+def _transposed_input_gradient(grad: Value, x: Value, weight: Value, g: Geometry) -> Value:
+    """A convolution; positions of dy that lie beyond all of x's, if any, come last and are left out."""
+    result = _conv(grad, weight, None, g)
+    axes = zip(spatial_sizes(grad), g.kernel, g.stride, g.padding, g.dilation, strict=True)
+    counts = tuple((size + 2 * p - d * (k - 1) - 1) // step + 1 for size, k, step, p, d in axes)
+    sizes = spatial_sizes(x)
+    if counts == sizes:
+        return result
+    return op.Slice(result, integers([0] * len(sizes)), integers(sizes), integers(range(2, 2 + len(sizes))))
 
 
 def _mirrored(weight: Value, g: Geometry) -> Value:

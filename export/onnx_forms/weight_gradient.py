@@ -39,16 +39,20 @@ def weight_gradient(slid: Value, slider: Value, g: Geometry) -> Value:
     return _flat(slid, slider, g)
 
 
-def _reached(x: Value, g: Geometry) -> Value:
-    """The positions that the stride of a pointwise convolution reaches."""
+def _reached(x: Value, lengths: Sequence[int], g: Geometry) -> Value:
+    """The positions of x that a pointwise convolution with outputs of `lengths` reaches."""
+    ends = [(n - 1) * step + 1 for n, step in zip(lengths, g.stride, strict=True)]
+    if any(size >= end + step for size, end, step in zip(spatial_sizes(x), ends, g.stride, strict=True)):
+        x = _first(x, ends)
     return x if g.unit_stride else op.MaxPool(x, kernel_shape=g.kernel, strides=g.stride)[0]
 
 
 def _pointwise(x: Value, grad: Value, g: Geometry) -> Value:
     """sum_n dy_n x_n^T. One product over all positions where maps are small next to the weight, else one per image."""
     inputs, outputs = channels_of(x), channels_of(grad)
-    positions = int(np.prod(spatial_sizes(grad)))
-    left, right = reshape(grad, 0, outputs, positions), reshape(_reached(x, g), 0, inputs, positions)
+    lengths = spatial_sizes(grad)
+    positions = int(np.prod(lengths))
+    left, right = reshape(grad, 0, outputs, positions), reshape(_reached(x, lengths, g), 0, inputs, positions)
     if inputs * outputs > positions * (inputs + outputs):
         left = reshape(op.Transpose(left, perm=[1, 0, 2]), outputs, -1)
         product = op.MatMul(left, reshape(op.Transpose(right, perm=[0, 2, 1]), -1, inputs))
@@ -62,11 +66,11 @@ def _flat(slid: Value, slider: Value, g: Geometry) -> Value:
     sizes, lengths = spatial_sizes(slid), spatial_sizes(slider)
     channels, outputs = channels_of(slid), channels_of(slider)
     share = channels // g.groups
-    pad_ends, crops = _ends(sizes, lengths, g)
+    pad_ends, crops, surplus = _ends(sizes, lengths, g)
     flat = _channels_last(slid, channels, sizes, g.groups)
     if any(crops):
         ends = [sizes[0] - crops[0], (sizes[1] - crops[1]) * share]
-        flat = op.Slice(flat, integers([0, 0]), integers(ends), integers([2, 3]))
+        flat = _first(flat, ends)
     columns = (g.kernel[1] - 1) * g.dilation[1] + 1
     taps = op.Conv(
         flat,
@@ -77,6 +81,8 @@ def _flat(slid: Value, slider: Value, g: Geometry) -> Value:
         strides=[g.dilation[0], 1],
         group=g.groups,
     )
+    if surplus:
+        taps = _first(taps, [g.kernel[0], columns * share])
     taps = reshape(taps, outputs, g.kernel[0], columns, share)
     if columns != g.kernel[1]:
         taps = op.Slice(taps, integers([0]), integers([columns]), integers([2]), integers([g.dilation[1]]))
@@ -87,7 +93,7 @@ def _by_rows(slid: Value, slider: Value, g: Geometry) -> Value:
     """Depthwise: per channel and kernel row, (L x rows) (rows x S) products; each tap is a sum along a diagonal."""
     channels, width = channels_of(slid), spatial_sizes(slid)[1]
     rows, row = spatial_sizes(slider)
-    pad_ends, _ = _ends(spatial_sizes(slid), (rows, row), g)
+    pad_ends, _, _ = _ends(spatial_sizes(slid), (rows, row), g)
     still = op.Transpose(slid, perm=[1, 2, 0, 3])  # (C, H, N, W): a shift by a row is one contiguous run
     if g.padding[0] or pad_ends[0]:
         still = op.Pad(still, integers([0, g.padding[0], 0, 0, 0, pad_ends[0], 0, 0]), floats(0.0))
@@ -120,10 +126,10 @@ def _swapped(slid: Value, slider: Value, g: Geometry) -> Value:
     """Any number of axes, batch and channels swapped: slow and plain."""
     sizes, lengths = spatial_sizes(slid), spatial_sizes(slider)
     channels, outputs, rank = channels_of(slid), channels_of(slider), len(g.kernel)
-    pad_ends, crops = _ends(sizes, lengths, g)
+    pad_ends, crops, surplus = _ends(sizes, lengths, g)
     if any(crops):
         sizes = tuple(s - c for s, c in zip(sizes, crops, strict=True))
-        slid = op.Slice(slid, integers([0] * rank), integers(sizes), integers(range(2, 2 + rank)))
+        slid = _first(slid, sizes)
     axes = range(3, 3 + rank)
     split = reshape(slid, 0, g.groups, channels // g.groups, *sizes)
     grouped = reshape(op.Transpose(split, perm=[2, 1, 0, *axes]), channels // g.groups, -1, *sizes)
@@ -136,16 +142,19 @@ def _swapped(slid: Value, slider: Value, g: Geometry) -> Value:
         strides=g.dilation,
         group=g.groups,
     )
-    return op.Transpose(reshape(taps, channels // g.groups, outputs, *g.kernel), perm=[1, 0, *range(2, 2 + rank)])
+    taps = reshape(_first(taps, g.kernel) if surplus else taps, channels // g.groups, outputs, *g.kernel)
+    return op.Transpose(taps, perm=[1, 0, *range(2, 2 + rank)])
 
 
-def _ends(sizes: Sequence[int], lengths: Sequence[int], g: Geometry) -> tuple[list[int], list[int]]:
-    """Per axis: padding after the end, and what to leave off the end, so that exactly the taps come out."""
+def _ends(sizes: Sequence[int], lengths: Sequence[int], g: Geometry) -> tuple[list[int], list[int], bool]:
+    """Per axis: padding after the end, and what to leave off the end, so that exactly the taps come out; and whether
+    more of them come out all the same, because a map can't be cut to nothing.
+    """
     axes = zip(lengths, g.kernel, g.stride, g.padding, g.dilation, strict=True)
     needed = [(n - 1) * step + d * (k - 1) + 1 - pad for n, k, step, pad, d in axes]
     pad_ends = [max(0, n - s) for n, s in zip(needed, sizes, strict=True)]
-    crops = [max(0, s - n) for n, s in zip(needed, sizes, strict=True)]
-    return pad_ends, crops
+    crops = [max(0, s - max(n, 1)) for n, s in zip(needed, sizes, strict=True)]
+    return pad_ends, crops, min(needed) < 1
 
 
 def _channels_last(x: Value, channels: int, sizes: Sequence[int], groups: int) -> Value:
@@ -166,4 +175,10 @@ def _with_row(x: Value) -> Value:
     """(N, C, L) as (N, C, 1, L)."""
     maps = op.Unsqueeze(x, integers([2]))
     maps.shape = ir.Shape([None, channels_of(x), 1, *spatial_sizes(x)])
+    maps.type = x.type
     return maps
+
+
+def _first(x: Value, sizes: Sequence[int]) -> Value:
+    """The first `sizes` positions along the spatial axes."""
+    return op.Slice(x, integers([0] * len(sizes)), integers(sizes), integers(range(2, 2 + len(sizes))))
