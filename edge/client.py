@@ -42,6 +42,7 @@ from edge.store import Store
 from edge.work import DataSource, TurnFailed, Worker
 
 CLIENT_VERSION = "0.1.0"
+LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 OFFLINE_SECONDS = 300.0  # the longest pause between two attempts to reach a coordinator that is away
 
 
@@ -137,7 +138,8 @@ class DeviceClient:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
         answer = self.api.check_in(CheckIn(self.identity.population, CLIENT_VERSION, self.pool.offered()))
         if answer.wait is not None:
-            return Outcome("waiting", answer.wait.reason, answer.wait.retry_after_seconds)
+            pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
+            return Outcome("waiting", answer.wait.reason, pause)
         assert answer.assignment is not None  # api.check_in: exactly one of the two
         turn = state.Turn(answer.assignment, self.now())
         state.clear_turn(self.store)
