@@ -113,3 +113,16 @@ def _hold_out(x: Array, y: NDArray[np.int64], per_class: int, seed: int) -> Data
         order = permutation(derive(b"fedrela emulator", seed, "hold-out", label), len(members))
         test[members[order[:per_class]]] = True
     return Dataset(x[~test], y[~test], x[test], y[test], int(y.max()) + 1)
+
+
+def share(dataset: Dataset, folder: Path) -> None:
+    """Write the arrays to `folder`, for `shared` in other processes."""
+    for name in ("x", "y", "x_test", "y_test"):
+        np.save(folder / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
+
+
+def shared(folder: Path) -> Dataset:
+    """What `share` wrote, mapped into memory: all processes together hold it once."""
+    x, x_test = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("x", "x_test"))
+    y, y_test = (np.load(folder / f"{name}.npy") for name in ("y", "y_test"))
+    return Dataset(x, y, x_test, y_test, int(max(y.max(), y_test.max())) + 1)

@@ -33,15 +33,13 @@ _STOP_SECONDS = 20.0
 def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, str, int]]:
     """(url, admin key, process id) of a new coordinator with its data in `folder`; ended when the context is left."""
     environment, admin_key = _environment(folder, virtual_clock)
-    with socket.socket() as listening, (folder / "coordinator.log").open("wb") as log:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        command = [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--fd", str(listening.fileno())]
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--port", str(port)]
+    with (folder / "coordinator.log").open("wb") as log:
         child = subprocess.Popen(
             [*command, "--no-access-log", "--log-level", "warning"],
             env={**os.environ, **environment},
-            pass_fds=[listening.fileno()],
             stdout=log,
             stderr=log,
         )
@@ -110,6 +108,13 @@ class AsgiTransport(httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(content))
 
 
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _environment(folder: Path, virtual_clock: bool) -> tuple[Mapping[str, str], str]:
     folder.mkdir(parents=True, exist_ok=True)
     admin_key = secrets.token_hex(32)
@@ -126,13 +131,12 @@ def _environment(folder: Path, virtual_clock: bool) -> tuple[Mapping[str, str], 
 
 def _wait_until_ready(url: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            break
-        with suppress(httpx.TransportError):
-            if httpx.get(url + "/readyz", trust_env=False).status_code == 200:
-                return
-        time.sleep(0.05)
+    with httpx.Client(trust_env=False, verify=False) as http:  # plain HTTP on loopback
+        while time.monotonic() < deadline and child.poll() is None:
+            with suppress(httpx.TransportError):
+                if http.get(url + "/readyz").status_code == 200:
+                    return
+            time.sleep(0.05)
     lines = log.read_text(errors="replace").strip().splitlines()
     raise Unavailable(
         f"the coordinator did not start ({lines[-1] if lines else 'it said nothing'})",

@@ -120,11 +120,12 @@ class _Turn:
 
     def run(self) -> Done:
         """The client's turn, and how it ended."""
-        reason, retry_after = "", 0.0
+        kind, reason, retry_after = "", "", 0.0
         try:
             with httpx.Client(transport=self.network, trust_env=False) as http:
                 outcome = self._client(http).run_once()
-            kind, reason, retry_after = outcome.kind, outcome.reason, outcome.retry_after_seconds
+            kind = str(outcome.kind)
+            reason, retry_after = outcome.reason, outcome.retry_after_seconds
             self.round = self.round or outcome.round
         except PowerCut as cut:
             kind = str(cut)

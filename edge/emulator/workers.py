@@ -124,7 +124,8 @@ class Processes:
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
         try:
-            return [connection.recv() for connection in wait(self._connections)]  # type: ignore[union-attr]
+            ready = wait(self._connections)
+            return [connection.recv() for connection in self._connections if connection in ready]
         except (EOFError, OSError) as error:
             raise _gone() from error
 

@@ -1,0 +1,95 @@
+"""The judge: hears what the fleet does, evaluates every global model, and writes it all down.
+
+May import psutil, `edge.engine`, `core` and the other modules of this package.
+
+    judge = Judge(operator, engine, dataset, groups, recorder, progress, processes([]))
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from core import tensors
+from edge.emulator.admin import Operator
+from edge.emulator.datasets import Dataset
+from edge.emulator.evaluation import evaluate
+from edge.emulator.messages import Done
+from edge.emulator.progress import Progress
+from edge.emulator.record import Recorder, RoundResult
+from edge.engine import Engine
+
+
+@dataclass
+class Judge:
+    """Records what happens, and judges every global model on the balanced test set."""
+
+    operator: Operator
+    engine: Engine
+    dataset: Dataset
+    groups: tuple[tuple[int, ...], ...]  # of classes: many, medium, few
+    recorder: Recorder
+    progress: Progress
+    processes: list[psutil.Process]  # whose memory is counted
+    started_at: float = field(default_factory=time.monotonic)
+    trained_at: float = 0.0  # when enrolment was over
+    updates: int = 0
+    peak_bytes: int = 0
+    last_t: float = 0.0
+    final: RoundResult | None = None
+
+    def started(self, devices: int) -> None:
+        """See `Observer.started`."""
+        self.trained_at = time.monotonic()
+        self.progress.say(f"{devices} devices have enrolled")
+
+    def done(self, done: Done) -> None:
+        """See `Observer.done`."""
+        self.recorder.events(done.events)
+        self.updates += done.kind == "uploaded"
+
+    def committed(self, record: dict[str, Any], t: float) -> None:
+        """See `Observer.committed`."""
+        self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
+        self.peak_bytes = max(self.peak_bytes, sum(_resident(process) for process in self.processes))
+
+    def judge(self, number: int, checkpoint_sha256: str, *, updates: int, t: float) -> None:
+        """Evaluate a checkpoint and record the figures."""
+        weights = tensors.from_bytes(self.operator.blob(checkpoint_sha256), self.engine.manifest.weights)
+        accuracy, loss = evaluate(self.engine, weights, self.dataset.x_test, self.dataset.y_test, self.groups)
+        self.final = RoundResult(number, round(t, 6), checkpoint_sha256, updates, loss, accuracy)
+        self.recorder.round(self.final)
+        self.progress.round(number, accuracy=accuracy.overall, few=accuracy.few, hours=t / 3600)
+
+    def summary(self) -> dict[str, Any]:
+        """What the run came to."""
+        assert self.final is not None  # round 0 was judged
+        now = time.monotonic()
+        return {
+            "final_sha256": self.final.checkpoint_sha256,
+            "rounds": self.final.round,
+            "accuracy": dataclasses.asdict(self.final.accuracy),
+            "loss": self.final.loss,
+            "updates": self.updates,
+            "virtual_seconds": self.final.t,
+            "machine": {
+                "seconds": now - self.started_at,
+                "training_seconds": now - self.trained_at,
+                "updates_per_second": self.updates / max(now - self.trained_at, 1e-9),
+                "peak_memory_bytes": self.peak_bytes,
+            },
+        }
+
+
+def processes(process_ids: list[int]) -> list[psutil.Process]:
+    """This process and those, for measuring memory; 0 stands for one that is not ours."""
+    return [psutil.Process(), *(psutil.Process(number) for number in process_ids if number)]
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
