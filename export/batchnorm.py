@@ -76,7 +76,7 @@ def weighted(
     with torch.no_grad():
         _update(running_mean, mean.detach(), momentum, count)
         _update(running_var, variance.detach() * (count / torch.clamp(count - 1, min=1e-12)), momentum, count)
-    normal = centred * torch.rsqrt(variance + eps).reshape(per_channel)
+    normal = centred * (1 / torch.sqrt(variance + eps)).reshape(per_channel)
     if scale is not None:
         normal = normal * scale.reshape(per_channel)
     return normal if shift is None else normal + shift.reshape(per_channel)

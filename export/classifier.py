@@ -118,14 +118,15 @@ def export_recipe(
         files = _lower(definitions, runtimes, max_batch, draft, report)
         manifest = _manifest(recipe, definitions, files, None)
         reference = Reference(model, recipe, survey, manifest)
+        exact = Reference(model, recipe, survey, manifest, torch.float64)
         report("golden: recording the golden steps in eager PyTorch")
-        manifest = _manifest(recipe, definitions, files, _record(reference, manifest, draft))
+        manifest = _manifest(recipe, definitions, files, _record(reference, exact, manifest, draft))
         weights = _weights(model, survey)
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         verdicts = []
         for runtime in runtimes:
             report(f"verify: {len(verify.BATCHES)} steps, predict and relabel on {runtime}, in a fresh process")
-            steps = verify.fresh_steps(reference, manifest, weights, seed=len(verdicts))
+            steps = verify.fresh_steps(reference, exact, manifest, weights, seed=len(verdicts))
             verdict = verify.replay(draft, runtime, steps)
             verdict.check()
             verdicts.append(verdict)
@@ -169,10 +170,10 @@ def _manifest(
     )
 
 
-def _record(reference: Reference, manifest: Manifest, folder: Path) -> Golden:
+def _record(reference: Reference, exact: Reference, manifest: Manifest, folder: Path) -> Golden:
     """Write the golden outputs of eager PyTorch."""
-    recorded = golden.run(manifest, reference.train_step, reference.predict, reference.relabel)
-    body = tensors.to_bytes(recorded)
+    recorded, truth = (golden.run(manifest, r.train_step, r.predict, r.relabel) for r in (reference, exact))
+    body = tensors.to_bytes(verify.steady(manifest, recorded, truth))
     (folder / manifest.golden.path).write_bytes(body)
     return Golden(manifest.golden.path, signing.sha256(body), len(body), token_limit=manifest.golden.token_limit)
 

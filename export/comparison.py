@@ -6,6 +6,7 @@ May import torch, numpy, `core` and this package.
 import tempfile
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from core.bundle import Bundle, Golden, Manifest, Program, Seal
@@ -42,7 +43,9 @@ def training_errors(
         name: tensor.detach().numpy().copy()
         for name, tensor in (survey.parameters(model) | survey.buffers(model)).items()
     }
-    steps = verify.fresh_steps(Reference(model, recipe, survey, manifest), manifest, weights, seed)
+    reference = Reference(model, recipe, survey, manifest)
+    exact = Reference(model, recipe, survey, manifest, torch.float64)
+    steps = verify.fresh_steps(reference, exact, manifest, weights, seed)
     steps = {name: value for name, value in steps.items() if name.split(".")[0] in programs}
     with tempfile.TemporaryDirectory() as folder:
         for body, file in lowered.values():

@@ -26,17 +26,23 @@ from export.survey import Survey
 
 
 class Reference:
-    """Runs golden and verification steps eagerly. Every call takes and gives named numpy arrays."""
+    """Runs golden and verification steps eagerly. Every call takes and gives named numpy arrays.
 
-    def __init__(self, model: nn.Module, recipe: Recipe, survey: Survey, manifest: Manifest) -> None:
-        self._model = copy.deepcopy(model)
+    In float64 (`dtype`) it tells how far float32 itself is from the truth.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, survey: Survey, manifest: Manifest, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._dtype = dtype
+        self._model = copy.deepcopy(model).to(dtype)
         self._recipe = recipe
         self._survey = survey
         self._manifest = manifest
 
     def train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One step; outputs as `core.bundle.Program` lists them."""
-        given = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        given = self._tensors(inputs)
         model = self._load(given)
         self._survey.training_mode(model)
         parameters = self._survey.parameters(model)
@@ -60,7 +66,7 @@ class Reference:
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Class probabilities in evaluation mode."""
-        given = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        given = self._tensors(inputs)
         model = self._load(given)
         model.eval()
         with torch.no_grad():
@@ -76,6 +82,10 @@ class Reference:
             threshold_percent=float(inputs["threshold_percent"]),
         )
         return {"new_labels": result.labels, "flip_rate": result.flip_rate.astype(np.float32)}
+
+    def _tensors(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+        found = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in found.items()}
 
     def _load(self, given: Mapping[str, Tensor]) -> nn.Module:
         model = copy.deepcopy(self._model)
@@ -99,7 +109,9 @@ class Reference:
     def _logits(self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor) -> Tensor:
         """The model's logits for the examples at `counted`."""
         augment = {name: given[name][counted] for name in self._recipe.augmentation_randoms()}
-        xs = {raw.name: self._recipe.pipeline(raw, given[raw.name][counted], augment) for raw in self._recipe.inputs}
+        raws = self._recipe.inputs
+        xs = {raw.name: self._recipe.pipeline(raw, given[raw.name][counted], augment) for raw in raws}
+        xs = {name: x.to(self._dtype) if x.is_floating_point() else x for name, x in xs.items()}
         queue = []
         if model.training:
             for request in self._survey.randoms:

@@ -51,16 +51,20 @@ def step_errors(opened: Bundle, runs: Mapping[str, Run], steps: Mapping[str, Arr
         for name, want in expected.items():
             before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
             got = np.asarray(outputs[name])
-            error = _share_of_different(want, got) if name == "new_labels" else golden.relative_error(want, got, before)
-            found[f"{prefix}.{name}"] = error
+            allowed = float(steps.get(f"{prefix}/allow/{name}", 0.0))
+            found[f"{prefix}.{name}"] = _error(name, want, got, before, allowed)
     return found
 
 
-def _share_of_different(expected: Array, actual: Array) -> float:
-    """Labels are compared by how many differ; up to 1 in 1000 may, so 0.001 maps to the allowed 1e-4."""
-    if expected.shape != actual.shape:
-        return float("inf")
-    return float(np.mean(expected != actual)) / 10
+def _error(name: str, expected: Array, actual: Array, before: Array | float, allowed: float) -> float:
+    """`golden.relative_error` with `allowed` added to its scale; labels by how many differ: 1 in 1000 makes 1e-4."""
+    if name == "new_labels" and expected.shape == actual.shape:
+        return float(np.mean(expected != actual)) / 10
+    error = golden.relative_error(expected, actual, before)
+    if not allowed or not np.isfinite(error):
+        return error
+    scale = float(np.abs(expected - before).max(initial=0.0) + 0.01 * np.abs(expected).max(initial=0.0))
+    return error * scale / (scale + allowed)
 
 
 def _onnx(folder: Path, program: Program) -> Run:
