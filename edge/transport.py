@@ -64,7 +64,7 @@ class Sent:
 
 @dataclass
 class Transport:
-    """Requests to one coordinator. `sleep`, `uniform` (jitter) and `now` are the world; `sent` hears of each request."""
+    """Requests to one coordinator. `sleep`, `uniform` (jitter) and `now` are the world; `sent` hears of requests."""
 
     http: httpx.Client
     url: str

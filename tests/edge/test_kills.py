@@ -1,0 +1,17 @@
+"""SIGKILL at random instants: the update is bit-identical. `python -m benchmarks.device_kills` does it 200 times."""
+
+from pathlib import Path
+
+from benchmarks.device_kills import survive
+from core.bundle import Bundle
+from tests.edge.conftest import some_examples
+from tests.edge.live import coordinator
+
+
+def test_a_killed_device_uploads_the_same_bytes(tmp_path: Path, small_bundle: Bundle) -> None:
+    examples = some_examples(200)
+    with coordinator(tmp_path / "coordinator") as live:
+        found = survive(small_bundle.folder, live.admin, tmp_path, examples.x["x"], examples.y, kills=4, seed=3)
+    assert found.kills == 4
+    assert found.identical == found.rounds >= 1
+    assert found.resumed_from_a_checkpoint >= 1
