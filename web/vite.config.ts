@@ -19,16 +19,22 @@ function finish(): Plugin {
       const files = readdirSync(folder, { recursive: true, encoding: "utf-8" })
         .filter((name) => statSync(path.join(folder, name)).isFile() && !name.endsWith(".br"))
         .map((name) => name.replaceAll("\\", "/"));
-      const kept = files.filter((name) => !["sw.js"].includes(name) && !name.startsWith("demo/"));
-      writeFileSync(path.join(folder, "files.json"), JSON.stringify(kept.sort()));
-      for (const name of [...files, "files.json"].filter((each) => COMPRESSED.test(each))) {
+      let compressed = 0;
+      for (const name of files) {
         const body = readFileSync(path.join(folder, name));
-        if (body.length < 1024) continue;
-        const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
-        writeFileSync(path.join(folder, `${name}.br`), brotliCompressSync(body, { params }));
+        const small = COMPRESSED.test(name) && body.length >= 1024 ? compress(body) : body;
+        if (small !== body) writeFileSync(path.join(folder, `${name}.br`), small);
+        if (!name.startsWith("demo/")) compressed += small.length;
       }
+      const kept = files.filter((name) => name !== "sw.js" && !name.startsWith("demo/")).sort();
+      writeFileSync(path.join(folder, "files.json"), JSON.stringify({ files: kept, compressed_bytes: compressed }));
     },
   };
+}
+
+function compress(body: Buffer): Buffer {
+  const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
+  return brotliCompressSync(body, { params });
 }
 
 export default defineConfig({

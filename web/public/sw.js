@@ -21,8 +21,8 @@ self.addEventListener("fetch", (event) => {
 /** Every file of the present version is fetched; those of earlier ones go. */
 async function refresh() {
   const cache = await caches.open(CACHE);
-  const names = await (await fetch("files.json", { cache: "no-store" })).json();
-  const wanted = ["./", ...names].map((name) => new URL(name, self.registration.scope).href);
+  const { files } = await (await fetch("files.json", { cache: "no-store" })).json();
+  const wanted = ["./", ...files].map((name) => new URL(name, self.registration.scope).href);
   const have = new Set((await cache.keys()).map((request) => request.url));
   await Promise.all(wanted.filter((url) => !have.has(url) || !url.includes("/assets/")).map((url) => cache.add(url)));
   await Promise.all([...have].filter((url) => !wanted.includes(url)).map((url) => cache.delete(url)));

@@ -59,6 +59,13 @@ export type CheckInResponse = Typed<typeof checkInResponse>;
 export type UpdateReceipt = Typed<typeof updateReceipt>;
 export type Problem = Typed<typeof problem>;
 
+/** The bodies of the requests, so that the page can say how large they are before anything is sent. */
+export const enrolRequest = (token: string, publicKey: string): Uint8Array =>
+  json({ enrolment_token: token, public_key: publicKey, protocol: PROTOCOL });
+export const checkInRequest = (population: string, clientVersion: string, runtime: string): Uint8Array =>
+  json({ population, client_version: clientVersion, runtimes: [runtime], protocol: PROTOCOL });
+export const failureReport = (code: FailureCode): Uint8Array => json({ code, protocol: PROTOCOL });
+
 type Body = Uint8Array | string;
 export const parseEnrolResponse = (body: Body): EnrolResponse => versioned(read(enrolResponse, body));
 export const parseCheckInResponse = (body: Body): CheckInResponse => versioned(read(checkInResponse, body));
@@ -72,6 +79,10 @@ export function assignmentMessage(
 ): Uint8Array {
   const parts = [item.task_id, String(item.round), item.task_sha256, item.manifest_sha256, item.checkpoint_sha256];
   return new TextEncoder().encode(["fedrela/v1/assignment", ...parts, ""].join("\n"));
+}
+
+function json(message: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(message));
 }
 
 function versioned<T extends { protocol: number }>(message: T): T {

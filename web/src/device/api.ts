@@ -11,11 +11,13 @@ import {
   type CheckInResponse,
   type EnrolResponse,
   type FailureCode,
-  PROTOCOL,
   type Problem,
   TENSORS_TYPE,
   UPLOAD_TOKEN_HEADER,
   type UpdateReceipt,
+  checkInRequest,
+  enrolRequest,
+  failureReport,
   parseCheckInResponse,
   parseEnrolResponse,
   parseProblem,
@@ -60,14 +62,12 @@ export class Api {
 
   /** Exchange an enrolment token for a device token. */
   async enrol(enrolmentToken: string, publicKey: string): Promise<EnrolResponse> {
-    const request = { enrolment_token: enrolmentToken, public_key: publicKey, protocol: PROTOCOL };
-    return parseEnrolResponse(await this.json("POST", "/v1/devices", request));
+    return parseEnrolResponse(await this.post("/v1/devices", enrolRequest(enrolmentToken, publicKey)));
   }
 
   /** Offer to work. Throws InvalidInput for an answer that is not exactly one of assignment and wait. */
   async checkIn(population: string, clientVersion: string, runtime: string): Promise<CheckInResponse> {
-    const request = { population, client_version: clientVersion, runtimes: [runtime], protocol: PROTOCOL };
-    const answer = parseCheckInResponse(await this.json("POST", "/v1/check-ins", request));
+    const answer = parseCheckInResponse(await this.post("/v1/check-ins", checkInRequest(population, clientVersion, runtime)));
     if ((answer.assignment === null) === (answer.wait === null))
       throw new InvalidInput("the coordinator's answer is not exactly one of assignment and wait", "update the coordinator");
     if (answer.assignment) checkAssignment(answer.assignment);
@@ -88,17 +88,12 @@ export class Api {
 
   /** Give the slot back. */
   async failure(assignment: Assignment, code: FailureCode): Promise<void> {
-    await this.json("POST", `/v1/assignments/${assignment.assignment_id}/failure`, { code, protocol: PROTOCOL });
+    await this.post(`/v1/assignments/${assignment.assignment_id}/failure`, failureReport(code));
   }
 
   /** Tell the coordinator to forget this device. */
   async leave(): Promise<void> {
     await this.call({ method: "DELETE", path: "/v1/devices/self" });
-  }
-
-  /** A plain GET of this coordinator. */
-  async get(path: string): Promise<Uint8Array> {
-    return this.call({ method: "GET", path });
   }
 
   /** Download a blob, going on from what is kept of it. Throws IntegrityError if it never matches its name. */
@@ -151,9 +146,8 @@ export class Api {
     return collected.whole();
   }
 
-  private async json(method: string, path: string, message: unknown): Promise<Uint8Array> {
-    const body = new TextEncoder().encode(JSON.stringify(message));
-    return this.call({ method, path, body, headers: { "Content-Type": "application/json" } });
+  private async post(path: string, body: Uint8Array): Promise<Uint8Array> {
+    return this.call({ method: "POST", path, body, headers: { "Content-Type": "application/json" } });
   }
 
   private async call(call: Call): Promise<Uint8Array> {

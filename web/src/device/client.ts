@@ -14,30 +14,22 @@ import {
   VerificationFailed,
 } from "../core/errors.ts";
 import { CARRIED, inputs, weightSpecs } from "../core/manifest.ts";
-import { fromHex, generateKey, hash, hex } from "../core/signing.ts";
+import { fromHex, hash } from "../core/signing.ts";
 import { type Tensors, parse, parseAs, toBytes } from "../core/tensors.ts";
 import { type Assignment, type FailureCode, type Wait, parseAssignment } from "../core/wire.ts";
 import type { Api } from "./api.ts";
 import { type Conditions, type Rule, reasons } from "./eligibility.ts";
 import { RUNTIME_VERSION, type State } from "./engine.ts";
 import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
+import { CLIENT_VERSION } from "./version.ts";
 import { Fetcher, type Job } from "./fetch.ts";
+import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
 import { type Turn, change, generationOf, relabel, stream, train } from "./training.ts";
 
-export const CLIENT_VERSION = "0.1.0";
 const CHECKPOINT_STEPS = 20;
 const PAUSE_SECONDS = 5;
 const TURN_KEYS = ["turn/assignment", "turn/snapshot", "turn/update", "turn/residual"];
-
-export interface Identity {
-  device_id: string;
-  device_token: string;
-  coordinator_public_key: string;
-  population: string;
-  private_key: string;
-  secret: string; // 32 bytes, hexadecimal: drives the random draws, never leaves the device
-}
 
 export type Progress =
   | { kind: "checking-in" | "preparing" | "relabeling" | "uploading"; round: number; rounds: number }
@@ -70,22 +62,6 @@ class TurnFailed extends Error {
   ) {
     super(problem);
   }
-}
-
-/** Enrol with the token of a link; what the coordinator gives is kept before it is returned. */
-export async function enrol(api: Api, store: Store, token: string): Promise<Identity> {
-  const key = generateKey();
-  const answer = await api.enrol(token, key.publicKey);
-  const identity: Identity = {
-    device_id: answer.device_id,
-    device_token: answer.device_token,
-    coordinator_public_key: answer.coordinator_public_key,
-    population: answer.population,
-    private_key: key.privateKey,
-    secret: hex(crypto.getRandomValues(new Uint8Array(32))),
-  };
-  await store.putJson("identity", identity);
-  return identity;
 }
 
 export class Client {

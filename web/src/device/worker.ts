@@ -6,9 +6,10 @@ import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
 import { Api } from "./api.ts";
-import { Client, type Identity, enrol } from "./client.ts";
+import { Client } from "./client.ts";
 import { type Conditions, type Rule } from "./eligibility.ts";
 import { configure } from "./engine.ts";
+import { enrol, loadIdentity } from "./identity.ts";
 import type { Command, Fault, Report } from "./protocol.ts";
 import { Store } from "./store.ts";
 
@@ -61,7 +62,7 @@ async function run(store: Store): Promise<void> {
   if (active) return wake();
   active = true;
   try {
-    const identity = await store.getJson<Identity>("identity");
+    const identity = await loadIdentity(store);
     if (!identity) return;
     const api = new Api(base, "", () => !running);
     client = new Client(api, store, identity, {
@@ -100,7 +101,7 @@ function pause(): void {
 /** Stop, tell the coordinator, forget everything. Without a network only the second is left out. */
 async function leave(store: Store): Promise<void> {
   pause();
-  const identity = await store.getJson<Identity>("identity");
+  const identity = await loadIdentity(store);
   let toldCoordinator = false;
   if (identity) {
     const api = new Api(base, identity.device_token, () => true);

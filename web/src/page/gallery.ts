@@ -7,7 +7,7 @@ import { DEMO_SHARDS, demoFits, demoShard } from "./demo.ts";
 import { byId, make } from "./dom.ts";
 import { fromFile, pictureLayout, previewOf } from "./pictures.ts";
 
-const SHOWN = 24; // thumbnails per class
+const SHOWN = 10; // thumbnails per class
 
 export class Gallery {
   count = 0;

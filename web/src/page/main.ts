@@ -5,13 +5,14 @@
  *     enrolled, no examples    -> add examples            enrolled, examples -> training, or paused
  */
 import { FedRelaError, Refused } from "../core/errors.ts";
-import type { Identity, Progress, Totals } from "../device/client.ts";
+import type { Progress, Totals } from "../device/client.ts";
 import type { Conditions, Rule } from "../device/eligibility.ts";
+import { type Identity, loadIdentity } from "../device/identity.ts";
 import type { Command, Fault, Report } from "../device/protocol.ts";
 import { Store } from "../device/store.ts";
 import { byId, bytes, make, show } from "./dom.ts";
 import { Gallery } from "./gallery.ts";
-import { type Offer, describe, fetchOffers } from "./offer.ts";
+import { type Offer, describe, fetchOffers, pageSize } from "./offer.ts";
 import { WakeLock, watchConditions } from "./sensors.ts";
 import { droppedSentence, sentence, waitSentence } from "./words.ts";
 
@@ -45,7 +46,7 @@ class Page {
       this.conditions = conditions;
       this.sendConditions();
     });
-    const identity = await this.store.getJson<Identity>("identity");
+    const identity = await loadIdentity(this.store);
     if (identity) await this.enrolled(identity);
     else if (this.link) await this.welcome();
     else this.say("Open the link, or scan the code, that the operator gave you.");
@@ -77,7 +78,7 @@ class Page {
     this.say("Looking up what you are asked to do…");
     try {
       const offers = await fetchOffers(this.link);
-      byId("offer").replaceChildren(describe(offers));
+      byId("offer").replaceChildren(describe(offers, await pageSize()));
       this.say("");
       this.clearAlert();
       show("welcome");
@@ -93,7 +94,7 @@ class Page {
     this.link = "";
     history.replaceState(null, "", location.pathname); // the secret has done its work
     await navigator.storage?.persist?.();
-    await this.enrolled((await this.store.getJson<Identity>("identity"))!);
+    await this.enrolled((await loadIdentity(this.store))!);
   }
 
   private async enrolled(identity: Identity): Promise<void> {
@@ -103,7 +104,7 @@ class Page {
     show("training", "data", "choices", "leaving", "details");
     this.button();
     const offers = await this.offers(identity);
-    byId("consent-again").replaceChildren(describe(offers));
+    byId("consent-again").replaceChildren(describe(offers, await pageSize()));
     if (offers[0]) {
       this.gallery = new Gallery(this.store, offers[0].manifest, () => this.button(), (error) => this.fault(faultOf(error), "run"));
       await this.gallery.render();
@@ -114,7 +115,7 @@ class Page {
   }
 
   private async retryOffers(identity: Identity): Promise<void> {
-    if (!this.gallery && (await this.store.getJson("identity")) && !this.running) await this.enrolled(identity);
+    if (!this.gallery && (await loadIdentity(this.store)) && !this.running) await this.enrolled(identity);
   }
 
   /** The open tasks; without a network those of the last time. */

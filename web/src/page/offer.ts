@@ -2,14 +2,16 @@
 import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
 import { type Typed, list as listOf, object, read, text, whole } from "../core/shape.ts";
 import { type Task, parseTask } from "../core/task.ts";
-import { size } from "../core/tensors.ts";
+import { encode } from "../core/encodings.ts";
+import { derive } from "../core/streams.ts";
+import { type Tensors, float32, size } from "../core/tensors.ts";
 import { Refused, Unavailable } from "../core/errors.ts";
-import { parseProblem } from "../core/wire.ts";
+import { checkInRequest, enrolRequest, failureReport, parseProblem } from "../core/wire.ts";
+import { CLIENT_VERSION } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
 
 const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole });
 const openTasks = object({ population: text, tasks: listOf(openTask) });
-const BYTES_PER_VALUE = { float32: 4, float16: 2, int8: 1 };
 
 export interface Offer {
   name: string;
@@ -45,7 +47,7 @@ export async function fetchOffers(token: string): Promise<Offer[]> {
   }));
 }
 
-export function describe(offers: Offer[]): HTMLElement {
+export function describe(offers: Offer[], pageBytes: number): HTMLElement {
   const box = make("div");
   box.append(
     make(
@@ -55,7 +57,7 @@ export function describe(offers: Offer[]): HTMLElement {
     ),
   );
   if (!offers.length) box.append(make("p", {}, "There is no task right now. You can join all the same; the page asks again by itself."));
-  for (const offer of offers) box.append(...details(offer));
+  for (const offer of offers) box.append(...details(offer, pageBytes));
   box.append(make("h3", {}, "What never leaves this device"), list(NEVER));
   return box;
 }
@@ -67,21 +69,25 @@ const NEVER = [
   "your device's own secret, from which all its random choices come",
 ];
 
-function details(offer: Offer): Node[] {
+function details(offer: Offer, pageBytes: number): Node[] {
   const { manifest, task, checkpointBytes } = offer;
   const programs = PROGRAMS.reduce((sum, name) => sum + onnxFile(manifest, name).size_bytes, manifest.golden.size_bytes);
   return [
     make("h3", {}, `Task “${offer.name}”`),
     make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
     make("h3", {}, "What comes to this device"),
-    list([`the program, once: ${bytes(programs)}`, `the model's numbers, each round: ${bytes(checkpointBytes)}`]),
+    list([
+      `this page with its runtime, once: ${bytes(pageBytes)}`,
+      `the task's program, once: ${bytes(programs)}`,
+      `the model's numbers, each round: ${bytes(checkpointBytes)}`,
+    ]),
     make("h3", {}, "What leaves this device"),
     list([
-      `the change of the model's numbers, each round you take part in: about ${bytes(updateBytes(manifest, task))}`,
+      `the change of the model's numbers, each round you take part in: ${bytes(updateBytes(manifest, task))}`,
       "with it, how many examples you have in all (not of which class): a few digits",
-      "a question for work, with the version of this page and of its runtime: about 130 bytes each time",
-      "once, a public key made just now: about 170 bytes",
-      "if a round fails, one of five fixed words that say why: about 50 bytes",
+      `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT_VERSION, "onnx 1.30.0").length)} each time`,
+      `once, a public key made just now, and the link's secret: ${bytes(enrolRequest("x".repeat(43), "x".repeat(64)).length)}`,
+      `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",
     ]),
   ];
@@ -91,8 +97,18 @@ function classesText(manifest: Manifest): string {
   return manifest.class_names.length ? manifest.class_names.join(", ") : `${manifest.classes} classes`;
 }
 
+/** The very size: an update of zeros, encoded as the task asks. */
 function updateBytes(manifest: Manifest, task: Task): number {
   const { encoding, top_k_fraction: fraction } = task.aggregation;
-  const values = weightSpecs(manifest).reduce((sum, spec) => sum + size(spec.shape), 0);
-  return Math.ceil(values * (encoding === "top-k" ? 8 * fraction : BYTES_PER_VALUE[encoding]));
+  const zeros: Tensors = new Map(
+    weightSpecs(manifest).map((spec) => [spec.name, float32(spec.shape, new Float32Array(size(spec.shape)))]),
+  );
+  return encode(zeros, encoding, 100, derive(new Uint8Array()), fraction).body.length;
+}
+
+/** What the browser loads for this page, compressed; 0 where that can't be told. */
+export async function pageSize(): Promise<number> {
+  const response = await fetch("files.json", { credentials: "omit" }).catch(() => undefined);
+  if (!response?.ok) return 0;
+  return ((await response.json()) as { compressed_bytes: number }).compressed_bytes;
 }

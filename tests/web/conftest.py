@@ -1,0 +1,49 @@
+"""Browser tests: a coordinator process, a recording proxy, Chromium. They say what is missing where they can't run."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.joining import PAGE
+from tests.web import browser as driver
+from tests.web.browser import Browser, Recorder
+from tests.web.place import Place
+
+
+@pytest.fixture(scope="session")
+def built_page() -> Path:
+    """The page as `make web` builds it from the present sources."""
+    if reason := driver.missing():
+        pytest.skip(f"no browser test: {reason}")
+    done = subprocess.run(["npm", "run", "build"], cwd=driver.WEB, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return PAGE
+
+
+@pytest.fixture
+def place(tmp_path: Path, built_page: Path) -> Iterator[Place]:
+    """A running coordinator."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    found = Place(folder)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def recorder(place: Place) -> Iterator[Recorder]:
+    """What stands between the browser and the coordinator."""
+    found = Recorder(place.host)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def browser(recorder: Recorder) -> Iterator[Browser]:
+    """A Chromium behind the recorder."""
+    found = Browser(recorder.url)
+    yield found
+    found.quit()

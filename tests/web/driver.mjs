@@ -1,0 +1,107 @@
+/**
+ * Drives a real Chromium for the Python tests: one JSON command per line in, one JSON answer per line out.
+ *
+ *     {"do": "launch", "chromium": path, "proxy": url}     {"do": "context", "name": n, "options": {...}}
+ *     {"do": "open", "name": n, "url": u}                   {"do": "eval", "name": n, "code": "async () => ..."}
+ *     {"do": "click" | "wait", "name": n, "selector": s}    {"do": "upload", "name": n, "selector": s, "files": [...]}
+ *     {"do": "text", "name": n, "selector": s}              {"do": "crash" | "close", "name": n}
+ *     {"do": "axe", "name": n}                              {"do": "picture", "name": n, "path": p}
+ */
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+const fromWeb = createRequire(new URL("../../web/package.json", import.meta.url));
+const { chromium } = fromWeb("playwright-core");
+const axe = fromWeb.resolve("axe-core/axe.min.js");
+
+let browser;
+const contexts = new Map(); // name -> { context, page, errors }
+
+const commands = {
+  async launch({ chromium: executablePath, proxy }) {
+    browser = await chromium.launch({
+      executablePath,
+      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-component-update", "--disable-sync", "--no-first-run"],
+      ...(proxy ? { proxy: { server: proxy, bypass: "<-loopback>" } } : {}),
+    });
+    return browser.version();
+  },
+  async context({ name, options = {} }) {
+    const context = await browser.newContext({ viewport: { width: 360, height: 740 }, ...options });
+    contexts.set(name, { context, errors: [] });
+  },
+  async open({ name, url }) {
+    const held = contexts.get(name);
+    held.page = await held.context.newPage();
+    held.page.on("pageerror", (error) => held.errors.push(String(error)));
+    held.page.on("console", (message) => message.type() === "error" && held.errors.push(message.text()));
+    held.page.on("dialog", (dialog) => dialog.accept());
+    await held.page.goto(url);
+  },
+  async eval({ name, code, argument }) {
+    return contexts.get(name).page.evaluate(`(${code})(${JSON.stringify(argument ?? null)})`);
+  },
+  async click({ name, selector, timeout = 15000 }) {
+    await contexts.get(name).page.click(selector, { timeout });
+  },
+  async wait({ name, selector, timeout = 30000 }) {
+    await contexts.get(name).page.waitForSelector(selector, { timeout });
+  },
+  async waitFor({ name, code, timeout = 30000 }) {
+    await contexts.get(name).page.waitForFunction(code, undefined, { timeout, polling: 20 });
+  },
+  async upload({ name, selector, files }) {
+    await contexts.get(name).page.setInputFiles(selector, files);
+  },
+  async select({ name, selector, value }) {
+    await contexts.get(name).page.selectOption(selector, value);
+  },
+  async text({ name, selector }) {
+    return contexts.get(name).page.innerText(selector);
+  },
+  async offline({ name, offline }) {
+    await contexts.get(name).context.setOffline(offline);
+  },
+  /** The tab's process is killed, as a phone kills it. */
+  async crash({ name }) {
+    const { page } = contexts.get(name);
+    await Promise.race([page.goto("chrome://crash").catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
+    await Promise.race([page.close().catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
+  },
+  async close({ name }) {
+    await contexts.get(name).context.close();
+    contexts.delete(name);
+  },
+  async errors({ name }) {
+    return contexts.get(name).errors;
+  },
+  async axe({ name }) {
+    const { page } = contexts.get(name);
+    // Through the debugger, not through a script element: the page's policy stays as strict as it is.
+    const { readFileSync } = await import("node:fs");
+    await page.evaluate(readFileSync(axe, "utf-8"));
+    const { violations } = await page.evaluate("axe.run()");
+    return violations.map(({ id, impact, help, nodes }) => ({ id, impact, help, nodes: nodes.map((node) => node.html.slice(0, 200)) }));
+  },
+  async picture({ name, path }) {
+    await contexts.get(name).page.screenshot({ path, fullPage: true });
+  },
+  async memory({ name }) {
+    return contexts.get(name).page.evaluate("performance.measureUserAgentSpecificMemory().then(({ bytes }) => bytes)");
+  },
+  async quit() {
+    await browser?.close();
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  let answer;
+  try {
+    answer = { result: (await commands[command.do](command)) ?? null };
+  } catch (error) {
+    answer = { error: String(error?.message ?? error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  if (command.do === "quit") process.exit(0);
+}

@@ -1,0 +1,98 @@
+"""A coordinator process for browser tests: started, killed and started again on the same port and data."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from coordinator.admin_client import AdminClient
+from core import tensors
+from edge.api import CoordinatorApi, Retry
+from edge.client import DeviceClient, enrol
+from edge.examples import Examples
+from edge.store import MemoryStore
+
+KEY = "an admin key for browser tests alone"
+ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "conformance" / "vectors" / "rounds" / "bundle"
+SHARDS = ROOT / "web" / "public" / "demo"
+
+
+class Place:
+    """The coordinator and its operator."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
+        self.admin = AdminClient(self.url, KEY)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve, and wait until ready."""
+        environment = os.environ | {"FEDRELA_DATA": str(self.folder), "FEDRELA_DEV": "1", "FEDRELA_ADMIN_KEY": KEY}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--port", str(self.port), "--log-level", "warning"],
+            env=environment,
+            cwd=ROOT,
+            stdout=(self.folder.parent / "coordinator.log").open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(300):
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            assert self._process.poll() is None, (self.folder.parent / "coordinator.log").read_text()
+            time.sleep(0.1)
+        raise AssertionError("the coordinator did not start")
+
+    def kill(self) -> None:
+        """As if the power went."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(30)
+
+    def link(self, uses: int = 1, valid_seconds: float = 3600.0) -> str:
+        """An enrolment link."""
+        body = {"population": "default", "max_uses": uses, "valid_seconds": valid_seconds}
+        token = self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"]
+        return f"{self.url}/join#{token}"
+
+    def device(self, shard: int, *, secret: bytes = b"") -> DeviceClient:
+        """A Python device on a demonstration shard, enrolled."""
+        api = CoordinatorApi(httpx.Client(timeout=30), self.url, retry=Retry(attempts=12, base_seconds=0.2))
+        store = MemoryStore()
+        enrol(api, store, self.link().split("#")[1], secret=secret)
+        examples = shard_examples(shard)
+        return DeviceClient(api, store, lambda manifest: examples)
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """How a task stands."""
+        found: dict[str, Any] = self.admin.get(f"/tasks/{task_id}")
+        return found
+
+
+def shard_examples(number: int) -> Examples:
+    """What the page's demonstration shard holds."""
+    arrays = tensors.read((SHARDS / f"digits-{number}.safetensors").read_bytes())
+    return Examples({"x": arrays["x"]}, arrays["y"])
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
