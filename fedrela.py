@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from core.errors import FedRelaError
 
-OURS = ("core", "coordinator", "edge", "export")
+OURS = ("core", "coordinator", "edge", "export", "study")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ VERBS = {
     "token": Verb("Create, list and revoke enrolment tokens.", "coordinator", ("coordinator.cli",)),
     "device": Verb("Enrol and run this device; list and revoke devices.", "edge", ("edge.cli", "coordinator.cli")),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("edge.emulator.cli",)),
+    "study": Verb("Measure what re-labeling adds, against everything else.", "study", ("study.cli",)),
     "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("edge.emulator.cli",)),
 }
 

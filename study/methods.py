@@ -17,7 +17,7 @@ class Method:
     title: str
     source: str
     export: tuple[str, ...] = ()
-    model: str = ""  # builds the classifier instead of the study's: {build} stands for the study's
+    model_suffix: str = ""  # added to the name of the function that builds the model
     hyperparameters: dict[str, float] = field(default_factory=dict)
     local: dict[str, Any] = field(default_factory=dict)
     aggregation: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,86 @@
+"""References on the pooled data, trained by PyTorch itself: what a data centre that saw everything would reach.
+
+Same model, start weights, augmentation, optimizer and number of passes as the federation; the learning rate falls by
+the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts. May import torch.
+"""
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from core.tensors import Array
+from study.cells import Cell
+
+_LAST_SHARE = 0.8
+_LR_SCALE = 0.1
+_PREDICT_BATCH = 512
+
+
+def train_and_predict(
+    cell: Cell, x: Array, y: NDArray[np.int64], x_test: Array, classes: int, epoch_done: Callable[[], None]
+) -> NDArray[np.float32]:
+    """Probabilities (m, C) on x_test (m, ...) after training on x (n, ...), y (n,)."""
+    torch.manual_seed(cell.seed)
+    model = importlib.import_module("export.loading").load_model(cell.model.build)
+    augment = _Augment(cell)
+    shift = torch.zeros(classes)
+    if cell.method == "centralised-balanced":
+        shift = torch.log(torch.bincount(torch.from_numpy(y), minlength=classes).clamp(min=1).float())
+    training, epochs = cell.training, cell.training.rounds * cell.training.epochs
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(_LAST_SHARE * epochs)], _LR_SCALE)
+    draw = torch.Generator().manual_seed(cell.seed)
+    for _ in range(epochs):
+        model.train()
+        for rows in torch.randperm(len(y), generator=draw).split(training.batch_size):
+            if len(rows) == 1:
+                continue  # batch normalisation has no variance of one sample
+            pixels = augment(torch.from_numpy(x[rows.numpy()]), draw)
+            loss = cross_entropy(model(pixels) + shift, torch.from_numpy(y[rows.numpy()]))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+        epoch_done()
+    return _predict(model, augment, x_test)
+
+
+def _predict(model: nn.Module, augment: "_Augment", x: Array) -> NDArray[np.float32]:
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            torch.softmax(model(augment.plain(torch.from_numpy(x[start : start + _PREDICT_BATCH]))), 1)
+            for start in range(0, len(x), _PREDICT_BATCH)
+        ]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+class _Augment:
+    """The pipeline of the exported programs, fed by torch's generator."""
+
+    def __init__(self, cell: Cell) -> None:
+        inputs = importlib.import_module("export.inputs")
+        self._raw = inputs.parse(cell.model.input)
+        self._plain = inputs.Pipeline()
+        self._full = inputs.parse_augment(",".join(cell.model.augment), self._plain)
+
+    def __call__(self, x: Tensor, draw: torch.Generator) -> Tensor:
+        shapes = self._full.randoms(self._raw)
+        randoms = {
+            name: torch.rand([len(x) if isinstance(size, str) else size for size in shape], generator=draw)
+            for name, shape in shapes.items()
+        }
+        found: Tensor = self._full(self._raw, x, randoms)
+        return found
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Without augmentation."""
+        found: Tensor = self._plain(self._raw, x, {})
+        return found

@@ -1,0 +1,58 @@
+"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch.
+
+>>> sum(p.numel() for p in cifar_cnn().parameters())
+156074
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def digits_cnn() -> nn.Module:
+    """1x8x8 images, 10 classes: two 3x3 convolutions (16 and 32 channels), then 128 -> 128 -> 10."""
+    return _cnn(1, 8, (16, 32))
+
+
+def mnist_cnn() -> nn.Module:
+    """1x28x28 images, 10 classes."""
+    return _cnn(1, 28, (16, 32))
+
+
+def cifar_cnn() -> nn.Module:
+    """3x32x32 images, 10 classes: three 3x3 convolutions (16, 32, 64 channels), then 1024 -> 128 -> 10."""
+    return _cnn(3, 32, (16, 32, 64))
+
+
+def cifar_resnet8() -> nn.Module:
+    """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalisation."""
+    blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]
+    stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: He et al., CVPR 2016."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Module:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        channels, size = width, size // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 128), nn.ReLU(), nn.Linear(128, 10))
