@@ -3,7 +3,7 @@
 ExecuTorch's own convolution kernels are plain loops. Here every convolution, one- to three-dimensional, strided,
 padded, dilated, grouped, depthwise or transposed, gathers its windows with one strided copy and multiplies once. The
 gradient of a strided convolution's input is split into stride-1 convolutions, one per residue of the output position,
-so that no zeros are multiplied. May import torch.
+so that no zeros are multiplied. May import torch and `export.executorch_strides`.
 
 Shapes below: x (B, C, h...), weight (O, C/groups, k...), y (B, O, l...); "rows" means B * product of positions.
 
@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import gcd, prod
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from export.executorch_strides import pad, reorder, row_major, row_sums
 
 Sizes = Sequence[int]
 
@@ -74,7 +75,8 @@ def convolution_backward(
         slid, over = (x, grad) if transposed else (grad, x)
         grad_weight = _weight_gradient(slid, over, weight.shape[2:], stride, padding, dilation, groups)
     if mask[2]:
-        grad_bias = grad.sum((0, *range(2, grad.dim())))
+        rows = reorder(grad.reshape(*grad.shape[:2], prod(grad.shape[2:])), (1, 0, 2))
+        grad_bias = row_sums(rows.reshape(grad.shape[1], grad.shape[0] * prod(grad.shape[2:])))
     return grad_x, grad_weight, grad_bias
 
 
@@ -83,8 +85,8 @@ def input_gradient(
 ) -> Tensor:
     """Sum over o, i of grad[b, o, l] weight[o, c, i] where l * stride - padding + i * dilation is the position.
 
-    grad (B, O, l...) to (B, C, size...). Positions with the same residue modulo the stride meet the same kernel offsets, so each residue is a convolution of
-    stride 1 over a part of the kernel.
+    grad (B, O, l...) to (B, C, size...). Positions with the same residue modulo the stride meet the same kernel
+    offsets, so each residue is a convolution of stride 1 over a part of the kernel.
     """
     axes = [
         _residues(size[d], stride[d], padding[d], dilation[d], weight.shape[2 + d], grad.shape[2 + d])
@@ -92,7 +94,7 @@ def input_gradient(
     ]
     left = [max(0, *(-part.start for part in axis)) for axis in axes]
     right = [max(0, *(part.end - grad.shape[2 + d] for part in axis)) for d, axis in enumerate(axes)]
-    padded = _pad(grad, left, right)
+    padded = pad(grad, left, right)
     parts = [_residue(padded, weight, parts, left, groups) for parts in product(*axes)]
     if len(parts) == 1:
         return parts[0]
@@ -143,7 +145,7 @@ def _residue(padded: Tensor, weight: Tensor, parts: Sequence[_Residue], left: Si
     if prod(taps) > 1:
         kernel = torch.ops.aten.flip.default(kernel.contiguous(), list(range(2, weight.dim())))
     grouped = kernel.reshape(groups, out_channels // groups, weight.shape[1], prod(taps))
-    factor = _reorder(grouped, (0, 3, 1, 2)).reshape(groups, prod(taps) * (out_channels // groups), weight.shape[1])
+    factor = reorder(grouped, (0, 3, 1, 2)).reshape(groups, prod(taps) * (out_channels // groups), weight.shape[1])
     offset = [left[d] + part.start for d, part in enumerate(parts)]
     columns = _columns(padded, taps, counts, [1] * len(parts), [part.step for part in parts], groups, offset)
     return _to_channels(_product(columns, factor), padded.shape[0], counts)
@@ -157,7 +159,7 @@ def _interleave(parts: Sequence[Tensor], strides: Sizes, size: Sizes) -> Tensor:
     order = [rank, rank + 1]
     for d in range(rank):
         order += [rank + 2 + d, d]
-    whole = _reorder(stacked, order).reshape(
+    whole = reorder(stacked, order).reshape(
         batch, channels, *(count * stride for count, stride in zip(counts, strides, strict=True))
     )
     for d in range(rank):
@@ -170,9 +172,9 @@ def _forward(
     x: Tensor, weight: Tensor, count: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Tensor:
     kernel, out_channels = weight.shape[2:], weight.shape[0]
-    columns = _columns(_pad(x, padding, padding), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    columns = _columns(pad(x, padding, padding), kernel, count, stride, dilation, groups, [0] * len(kernel))
     grouped = weight.reshape(groups, out_channels // groups, weight.shape[1], prod(kernel))
-    factor = _reorder(grouped, (0, 3, 2, 1)).reshape(groups, prod(kernel) * weight.shape[1], out_channels // groups)
+    factor = reorder(grouped, (0, 3, 2, 1)).reshape(groups, prod(kernel) * weight.shape[1], out_channels // groups)
     return _to_channels(_product(columns, factor), x.shape[0], count)
 
 
@@ -186,11 +188,11 @@ def _weight_gradient(
         max(padding[d], (count[d] - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1 - padding[d] - x.shape[2 + d])
         for d in range(len(kernel))
     ]
-    columns = _columns(_pad(x, padding, right), kernel, count, stride, dilation, groups, [0] * len(kernel))
-    rows = _reorder(grad.reshape(grad.shape[0], out_channels, prod(count)), (1, 0, 2))
+    columns = _columns(pad(x, padding, right), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    rows = reorder(grad.reshape(grad.shape[0], out_channels, prod(count)), (1, 0, 2))
     rows = rows.reshape(groups, out_channels // groups, grad.shape[0] * prod(count))
     summed = _product(rows, columns).reshape(groups, out_channels // groups, prod(kernel), in_channels // groups)
-    return _reorder(summed, (0, 1, 3, 2)).reshape(out_channels, in_channels // groups, *kernel)
+    return reorder(summed, (0, 1, 3, 2)).reshape(out_channels, in_channels // groups, *kernel)
 
 
 def _positions(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> list[int]:
@@ -202,7 +204,7 @@ def _columns(
 ) -> Tensor:
     """Windows of x (B, C, h...) as (groups, B * prod(count), prod(kernel) * C/groups), in one strided copy."""
     batch, channels = x.shape[:2]
-    inner = _strides(x.shape)
+    inner = row_major(x.shape)
     sizes = [groups, batch, *count, *kernel, channels // groups]
     strides = [
         inner[1] * (channels // groups),
@@ -219,7 +221,7 @@ def _columns(
 def _to_channels(rows: Tensor, batch: int, count: Sizes) -> Tensor:
     """(groups, B * positions, channels of a group) to (B, channels, count...)."""
     groups, _, channels = rows.shape
-    moved = _reorder(rows.reshape(groups, batch, prod(count), channels), (1, 0, 3, 2))
+    moved = reorder(rows.reshape(groups, batch, prod(count), channels), (1, 0, 3, 2))
     return moved.reshape(batch, groups * channels, *count)
 
 
@@ -228,28 +230,3 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     if left.shape[0] == 1:
         return torch.mm(left.squeeze(0), right.squeeze(0)).unsqueeze(0)
     return torch.bmm(left, right)
-
-
-def _reorder(x: Tensor, order: Sizes) -> Tensor:
-    """A permutation as a strided copy, which ExecuTorch runs several times as fast as `permute_copy`."""
-    strides = _strides(x.shape)
-    moved = [order[i] for i in range(x.dim()) if x.shape[order[i]] != 1]
-    if moved == sorted(moved):  # only dimensions of size 1 change places
-        return x.reshape([x.shape[i] for i in order])
-    return torch.as_strided_copy(x.contiguous(), [x.shape[i] for i in order], [strides[i] for i in order], 0)
-
-
-def _strides(shape: Sizes) -> list[Any]:
-    """Row-major strides."""
-    strides = [1]
-    for size in reversed(shape[1:]):
-        strides.append(strides[-1] * size)
-    return strides[::-1]
-
-
-def _pad(x: Tensor, left: Sizes, right: Sizes) -> Tensor:
-    """Zeros around the spatial dimensions."""
-    amounts: list[int] = []
-    for low, high in zip(reversed(left), reversed(right), strict=True):
-        amounts += [low, high]
-    return torch.constant_pad_nd(x, amounts, 0.0) if any(amounts) else x

@@ -9,13 +9,14 @@ have a fast equivalent. May import torch, `export.trace` and the forms of convol
     [0.0, 1.0]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from export import executorch_convolution as conv
+from export import executorch_pooling as pool
 from export import trace
 
 aten = torch.ops.aten
@@ -28,6 +29,10 @@ KEEP: frozenset[torch._ops.OpOverload] = frozenset(
         aten.max_pool2d_with_indices_backward.default,
         aten.avg_pool2d_backward.default,
         aten.threshold_backward.default,
+        aten._adaptive_avg_pool2d.default,
+        aten._adaptive_avg_pool2d_backward.default,
+        aten.adaptive_max_pool2d.default,
+        aten.adaptive_max_pool2d_backward.default,
     }
 )
 _HUGE = 1e38
@@ -41,6 +46,14 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.convolution_backward.default: conv.convolution_backward,
         aten.threshold_backward.default: threshold_backward,
         aten.addmm.default: addmm,
+        aten.pow.Tensor_Scalar: power,
+        aten.constant_pad_nd.default: constant_pad_nd,
+        aten.max_pool2d_with_indices.default: pool.max_pool2d_with_indices,
+        aten.max_pool2d_with_indices_backward.default: pool.max_pool2d_with_indices_backward,
+        aten.avg_pool2d_backward.default: pool.avg_pool2d_backward,
+        aten._adaptive_avg_pool2d_backward.default: pool.adaptive_avg_pool2d_backward,
+        aten.adaptive_max_pool2d.default: pool.adaptive_max_pool2d,
+        aten.adaptive_max_pool2d_backward.default: pool.scatter_planes,
     }
 
 
@@ -60,3 +73,31 @@ def addmm(bias: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: 
     if alpha != 1:
         result = result * alpha
     return result + (bias if beta == 1 else bias * beta)
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """x to a whole or half exponent up to 8 as products and a root; any other stays whole (NotImplemented)."""
+    halves = exponent * 2
+    if halves != int(halves) or abs(exponent) > 8:
+        return NotImplemented
+    whole, root = divmod(abs(int(halves)), 2)
+    factors = [x] * whole + ([torch.sqrt(x)] if root else [])
+    if not factors:
+        return torch.ones_like(x)
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    return torch.reciprocal(result) if exponent < 0 else result
+
+
+def constant_pad_nd(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
+    """Negative amounts, which the kernel refuses, are cuts; without one the operator stays whole (NotImplemented)."""
+    if all(amount >= 0 for amount in amounts):
+        return NotImplemented
+    for i in range(len(amounts) // 2):
+        dim = x.dim() - 1 - i
+        first, last = max(0, -amounts[2 * i]), x.shape[dim] - max(0, -amounts[2 * i + 1])
+        if (first, last) != (0, x.shape[dim]):
+            x = aten.slice.Tensor(x, dim, first, last)
+    rest = [max(0, amount) for amount in amounts]
+    return aten.constant_pad_nd.default(x, rest, value) if any(rest) else x

@@ -1,0 +1,58 @@
+"""Strided copies: the one way of moving data that ExecuTorch's kernels do fast. May import torch.
+
+>>> import torch
+>>> reorder(torch.arange(6).reshape(2, 3), (1, 0)).tolist()
+[[0, 3], [1, 4], [2, 5]]
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Sizes = Sequence[int]
+
+
+def row_major(shape: Sizes) -> list[Any]:
+    """Strides of a contiguous tensor."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return strides[::-1]
+
+
+def reorder(x: Tensor, order: Sizes) -> Tensor:
+    """A permutation as a strided copy, several times as fast as `permute_copy`; a view where only sizes of 1 move."""
+    strides = row_major(x.shape)
+    moved = [order[i] for i in range(x.dim()) if x.shape[order[i]] != 1]
+    if moved == sorted(moved):
+        return x.reshape([x.shape[i] for i in order])
+    return torch.as_strided_copy(x.contiguous(), [x.shape[i] for i in order], [strides[i] for i in order], 0)
+
+
+def windows_apart(x: Tensor, kernel: Sizes) -> list[Tensor]:
+    """Position by position inside a window, the elements of all windows that lie side by side: each (..., L, M)."""
+    *planes, height, width = x.shape
+    outer, rows, columns = prod(planes), height // kernel[0], width // kernel[1]
+    sizes = [outer, rows, columns]
+    strides = [height * width, kernel[0] * width, kernel[1]]
+    return [
+        torch.as_strided_copy(x.contiguous(), sizes, strides, row * width + column).reshape(*planes, rows, columns)
+        for row, column in product(range(kernel[0]), range(kernel[1]))
+    ]
+
+
+def pad(x: Tensor, left: Sizes, right: Sizes) -> Tensor:
+    """Zeros around the last dimensions."""
+    amounts: list[int] = []
+    for low, high in zip(reversed(left), reversed(right), strict=True):
+        amounts += [low, high]
+    return torch.constant_pad_nd(x, amounts, 0.0) if any(amounts) else x
+
+
+def row_sums(rows: Tensor) -> Tensor:
+    """Sum of each row of (a, b) as a product with ones, several times as fast as `sum`: (a,)."""
+    return torch.mm(rows, torch.ones((rows.shape[1], 1), dtype=rows.dtype)).reshape(rows.shape[0])
