@@ -20,12 +20,39 @@ MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
+class OpenTurn:
+    """A turn that a device has not ended yet; its lease may be over."""
+
+    assignment_id: str
+    task_id: str
+    round: int
+    compute_until: float
+    expires_at: float
+
+
+@dataclass(frozen=True)
 class Device:
     """An authenticated device."""
 
     id: str
     population: str
     last_turn_at: float | None
+    open_turn: OpenTurn | None = None
+
+
+# Built once: making a statement costs more than running it, and every request of a device runs this one.
+_BY_TOKEN = (
+    sa.select(
+        *schema.devices.c["id", "population", "last_turn_at"],
+        schema.assignments.c.id.label("turn"),
+        *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
+    )
+    .outerjoin(
+        schema.assignments,
+        sa.and_(schema.assignments.c.device_id == schema.devices.c.id, schema.assignments.c.status == "open"),
+    )
+    .where(schema.devices.c.token_hash == sa.bindparam("token_hash"), schema.devices.c.revoked_at.is_(None))
+)
 
 
 @dataclass(frozen=True)
@@ -104,19 +131,22 @@ def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
     return EnrolResponse(device_id, secret, c.settings.public_key, used.population)
 
 
-def authenticate(c: Coordinator, authorization: str | None) -> Device:
-    """The device that an Authorization header names. Raises Refused(401)."""
-    token = auth.bearer(authorization)
-    table = schema.devices
-    with c.store.read() as view:
-        row = view.execute(
-            sa.select(table.c.id, table.c.population, table.c.last_turn_at).where(
-                table.c.token_hash == auth.hash_token(token), table.c.revoked_at.is_(None)
-            )
-        ).one_or_none()
+def identify(view: sa.Connection, authorization: str | None) -> Device:
+    """The device that an Authorization header names, as of `view`. Raises Refused(401)."""
+    token_hash = auth.hash_token(auth.bearer(authorization))
+    row = view.execute(_BY_TOKEN, {"token_hash": token_hash}).one_or_none()
     if row is None:
         raise auth.unauthenticated()
-    return Device(row.id, row.population, row.last_turn_at)
+    turn = None
+    if row.turn is not None:
+        turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
+    return Device(row.id, row.population, row.last_turn_at, turn)
+
+
+def authenticate(c: Coordinator, authorization: str | None) -> Device:
+    """The same in a view of its own."""
+    with c.store.read() as view:
+        return identify(view, authorization)
 
 
 def revoke_device(c: Coordinator, device_id: str, now: float) -> None:

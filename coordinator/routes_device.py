@@ -59,11 +59,16 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(strict.to_json(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
-def device_of(request: Request) -> Device:
-    """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
+def credentials(request: Request) -> str | None:
+    """The Authorization header, counted against its bearer's rate. Raises Refused (401) or TooMany (429)."""
     header = request.headers.get("authorization")
     request.app.state.device_rate.check(auth.hash_token(auth.bearer(header)), time.monotonic())
-    return devices.authenticate(coordinator_of(request), header)
+    return header
+
+
+def device_of(request: Request) -> Device:
+    """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
+    return devices.authenticate(coordinator_of(request), credentials(request))
 
 
 @router.post("/v1/devices", **openapi.route(takes=EnrolRequest, gives=EnrolResponse, status=201, problems=(403,)))
@@ -79,7 +84,7 @@ async def enrol(request: Request) -> Response:
 async def check_in(request: Request) -> Response:
     """A device offers to work; it gets an assignment, or a time to come back."""
     c, offer = coordinator_of(request), await message(request, CheckIn)
-    answer = await in_thread(lambda: service.join(c, device_of(request), offer, c.store.now()))
+    answer = await in_thread(lambda: service.join(c, credentials(request), offer, c.store.now()))
     if isinstance(answer, Wait):
         metrics.CHECK_INS.labels(answer.reason).inc()
         return json_response(CheckInResponse(wait=answer))
@@ -130,7 +135,7 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
     length = limits.declared_length(request)
     upload = await in_thread(
-        lambda: uploads.begin_upload(c, device_of(request), assignment_id, token, length, c.store.now())
+        lambda: uploads.begin_upload(c, credentials(request), assignment_id, token, length, c.store.now())
     )
     memory: limits.Memory = request.app.state.upload_memory
     memory.take(length or 0)

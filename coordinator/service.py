@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
-from coordinator import auth, blobs, offers, rounds, rows, schema, selection, uploads
+from coordinator import auth, blobs, devices, offers, rounds, rows, schema, selection, uploads
 from coordinator.context import Coordinator, parse_task
 from coordinator.devices import Device
 from coordinator.rounds import Round
@@ -25,19 +25,22 @@ from core.errors import Refused
 from core.task import Task
 from core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt, Wait
 
+_NEW_TURN = sa.insert(schema.assignments)
+_LAST_TURN = (
+    sa.update(schema.devices)
+    .where(schema.devices.c.id == sa.bindparam("device"))
+    .values(last_turn_at=sa.bindparam("now"))
+)
 
-def join(c: Coordinator, device: Device, check_in: CheckIn, now: float) -> Assignment | Wait:
+
+def join(c: Coordinator, authorization: str | None, check_in: CheckIn, now: float) -> Assignment | Wait:
     """Give the device a turn, the turn it has already, or a time to come back. Writes only if it gives a new turn."""
-    if check_in.population != device.population:
-        raise Refused(
-            f"this device belongs to the population {device.population!r}",
-            remedy="check in for that one, or enrol with another link",
-            code="wrong-population",
-            status=403,
-        )
     selection.version(check_in.client_version)
     with c.store.read() as view:
-        held = offers.open_turn(view, device.id)
+        device = devices.identify(view, authorization)
+        if check_in.population != device.population:
+            raise _wrong_population(device)
+        held = device.open_turn
         if held is not None and held.expires_at > now:
             return offers.resumed(c, view, device, held, check_in, now)
         wanted, wait = offers.offers(c, view, device, check_in, now)
@@ -50,6 +53,15 @@ def join(c: Coordinator, device: Device, check_in: CheckIn, now: float) -> Assig
     return wait
 
 
+def _wrong_population(device: Device) -> Refused:
+    return Refused(
+        f"this device belongs to the population {device.population!r}",
+        remedy="check in for that one, or enrol with another link",
+        code="wrong-population",
+        status=403,
+    )
+
+
 def _take_slot(c: Coordinator, device: Device, task_id: str, check_in: CheckIn, now: float) -> Assignment | None:
     """One transaction: look again under the lock, then take the slot. None if it is gone."""
     try:
@@ -60,7 +72,7 @@ def _take_slot(c: Coordinator, device: Device, task_id: str, check_in: CheckIn, 
             task = parse_task(row.task_json)
             record = rows.round_row(tx, task_id, row.round)
             round_, _ = rows.expire_turns(tx, task_id, rows.as_round(record), now)
-            candidate = offers.candidate_of(device, check_in, offers.had_turn(tx, task_id, row.round, device.id))
+            candidate = offers.candidate_of(device, check_in, offers.had_turn(tx, task_id, device.id))
             if selection.refusal(task, c.manifest(row.manifest_sha256), candidate, round_, now) is not None:
                 rows.save_round(tx, task_id, round_)
                 return None
@@ -76,20 +88,9 @@ def _insert_turn(
     tx: sa.Connection, assignment_id: str, task_id: str, number: int, device_id: str, task: Task, now: float
 ) -> None:
     until = now + task.round.compute_lease_seconds
-    tx.execute(
-        sa.insert(schema.assignments).values(
-            id=assignment_id,
-            task_id=task_id,
-            round=number,
-            device_id=device_id,
-            status="open",
-            assigned_at=now,
-            compute_until=until,
-            expires_at=until,
-            evaluated=False,
-        )
-    )
-    tx.execute(sa.update(schema.devices).where(schema.devices.c.id == device_id).values(last_turn_at=now))
+    turn = {"id": assignment_id, "task_id": task_id, "round": number, "device_id": device_id, "assigned_at": now}
+    tx.execute(_NEW_TURN, turn | {"status": "open", "compute_until": until, "expires_at": until, "evaluated": False})
+    tx.execute(_LAST_TURN, {"device": device_id, "now": now})
 
 
 def accept_update(c: Coordinator, upload: Upload, body: bytes, now: float) -> UpdateReceipt:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from coordinator import auth, rows, schema
+from coordinator import auth, devices, rows, schema
 from coordinator.context import Coordinator, parse_task
-from coordinator.devices import Device
 from coordinator.rows import Row
 from core import encodings
 from core.bundle import Manifest
@@ -17,6 +16,7 @@ from core.errors import Refused
 from core.task import Task
 from core.wire import UpdateReceipt
 
+_TASK = sa.select(schema.tasks).where(schema.tasks.c.id == sa.bindparam("task_id"))
 TURN_ENDED = {
     "failed": ("turn-failed", "this turn was given back"),
     "expired": ("lease-expired", "the lease of this turn is over"),
@@ -39,19 +39,15 @@ class Upload:
 
 
 def begin_upload(
-    c: Coordinator, device: Device, assignment_id: str, token: str, length: int | None, now: float
+    c: Coordinator, authorization: str | None, assignment_id: str, token: str, length: int | None, now: float
 ) -> Upload:
     """Check token, phase, lease and length before a byte of the body is read. Extends a lease that is nearly over."""
-    if not auth.same(token, auth.upload_token(c.settings.signing_key, assignment_id)):
-        raise Refused(
-            "the upload token is missing or not that of this assignment",
-            remedy="send the token of the assignment in Fedrela-Upload-Token",
-            code="bad-upload-token",
-            status=403,
-        )
     with c.store.read() as view:
+        device = devices.identify(view, authorization)
+        if not auth.same(token, auth.upload_token(c.settings.signing_key, assignment_id)):
+            raise _bad_token()
         turn = rows.current_turn(view, assignment_id, device.id)
-        row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == turn.task_id)).one()
+        row = view.execute(_TASK, {"task_id": turn.task_id}).one()
     task, manifest = parse_task(row.task_json), c.manifest(row.manifest_sha256)
     check_turn(turn, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
@@ -60,6 +56,15 @@ def begin_upload(
     if turn.status == "open" and turn.expires_at - now < seconds:
         seconds = _extend_lease(c, turn, now, seconds)
     return Upload(turn.id, turn.task_id, device.id, task, manifest, max_bytes, seconds, turn.update_sha256)
+
+
+def _bad_token() -> Refused:
+    return Refused(
+        "the upload token is missing or not that of this assignment",
+        remedy="send the token of the assignment in Fedrela-Upload-Token",
+        code="bad-upload-token",
+        status=403,
+    )
 
 
 def check_turn(turn: Row, now: float) -> None:
