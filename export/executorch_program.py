@@ -8,6 +8,7 @@ before it writes anything. May import torch, executorch, `core`, `export.trace` 
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,10 +88,12 @@ def _origin(node: torch.fx.Node) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """ExecuTorch's passes log at warning level what concerns only their authors."""
+    """ExecuTorch's passes warn and log of what concerns only their authors."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
