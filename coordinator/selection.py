@@ -18,7 +18,7 @@ from core.errors import InvalidInput
 from core.task import Task
 
 Reason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
-_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:[.+-]?[A-Za-z0-9.+-]{0,40})?")
+_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:[+-][A-Za-z0-9.+-]{1,40}|\.?[A-Za-z][A-Za-z0-9.+-]{0,40})?")
 JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
 
 

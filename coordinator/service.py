@@ -43,9 +43,12 @@ def join(c: Coordinator, authorization: str | None, check_in: CheckIn, now: floa
         held = device.open_turn
         if held is not None and held.expires_at > now:
             return offers.resumed(c, view, device, held, check_in, now)
-        wanted, wait = offers.offers(c, view, device, check_in, now)
-    if held is not None and wanted:
-        _tick_task(c, held.task_id, now)  # its lease is over, but nobody has swept it yet
+        if held is None:
+            wanted, wait = offers.offers(c, view, device, check_in, now)
+    if held is not None:  # its lease is over, but nobody has swept it yet
+        _tick_task(c, held.task_id, now)
+        with c.store.read() as view:
+            wanted, wait = offers.offers(c, view, device, check_in, now)
     for task_id in wanted:
         assignment = _take_slot(c, device, task_id, check_in, now)
         if assignment is not None:
