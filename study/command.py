@@ -1,11 +1,13 @@
 """What `fedrela study longtail` does, once asked. May import rich and this package."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import typer
+from rich.console import Console
 
-from study import config, datasets, longtail
+from study import config, datasets, longtail, publish
 from study.progress import Bar
 
 
@@ -29,3 +31,11 @@ def run(
         command = f"fedrela study longtail {Path(name).name}"
         with Bar() as bar:
             longtail.run(study, prepared, longtail.Place(path, work), bar, command)
+    if as_json:
+        typer.echo(publish.as_json(path))
+        return
+    folder = report or path.with_suffix("")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    for table in publish.publish(path, folder, study.title or study.name):
+        console.print(table.rich())
+    typer.echo(f"results: {path}\nreport:  {folder / 'report.html'}")

@@ -79,7 +79,7 @@ def train(
         tempfile.TemporaryDirectory(prefix="fedrela-study-") as folder,
         local_coordinator.in_process(Path(folder)) as (url, admin_key, transport),
     ):
-        logging.getLogger("coordinator").setLevel(logging.WARNING)
+        logging.getLogger("fedrela.coordinator").setLevel(logging.WARNING)
         http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
         operator = Operator(http, url, admin_key)
         task_id = operator.publish(opened, task)

@@ -1,0 +1,59 @@
+"""A study's report: tables on the terminal, PNG plots, and one self-contained page. May import jinja2 and rich."""
+
+import base64
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from core.errors import InvalidInput
+from study import plots, report, results, tables
+from study.tables import Table
+
+
+def publish(path: Path, folder: Path, title: str) -> list[Table]:
+    """Write plots and the page of the results in `path` to `folder`; give the tables. Raises InvalidInput."""
+    rows = list(results.read(path).values())
+    compared, references = report.compare(rows), report.references(rows)
+    if not compared:
+        raise InvalidInput(f"{path} holds no finished comparison", remedy="run `fedrela study longtail` on the study")
+    shown = [tables.differences(compared), tables.levels(compared, references), tables.movements(compared)]
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [folder / "differences.png", folder / "classes.png"]
+    plots.draw_differences(compared, pictures[0])
+    plots.draw_classes(compared, pictures[1])
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("study", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("page.html").render(
+        title=title,
+        tables=shown,
+        images=[base64.b64encode(picture.read_bytes()).decode() for picture in pictures],
+        cells=len(rows),
+        command=rows[0]["command"],
+    )
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return shown
+
+
+def as_json(path: Path) -> str:
+    """Every comparison and reference as one JSON object; a NaN is null."""
+    rows = list(results.read(path).values())
+    found = {
+        "comparisons": [dataclasses.asdict(item) for item in report.compare(rows)],
+        "references": [dataclasses.asdict(item) for item in report.references(rows)],
+    }
+    return json.dumps(_finite(found), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) or math.isinf(value) else value
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
