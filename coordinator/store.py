@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from coordinator import migrations, schema
-from core.errors import FedRelaError, InvalidInput, MissingDependency, Unavailable
+from core.errors import FedRelaError, InvalidInput, InvalidMessage, MissingDependency, Unavailable
 
 BUSY_SECONDS = 10
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
@@ -105,6 +105,8 @@ def _translated() -> Iterator[None]:
         ) from error
     except sa.exc.TimeoutError as error:
         raise Unavailable("every database connection is in use", remedy="try again in a few seconds") from error
+    except DataError as error:
+        raise InvalidMessage("a value can't be looked up", remedy="send printable text and ordinary numbers") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("the database closed the connection", remedy="try again in a few seconds") from error

@@ -59,8 +59,9 @@ def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = Inval
 
     try:
         data = json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise error(f"the body is not JSON ({fault})", remedy="send one UTF-8 JSON object") from fault
+        json.dumps(data, ensure_ascii=False).encode()  # an escaped half of a surrogate pair is no text
+    except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
+        raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
     return build(cls, data, error)
 
 
