@@ -42,6 +42,7 @@ METHODS = {
     "resampling": Method("Class-balanced sampling", "Shen et al. 2016", local={"sampling": "class-balanced"}),
     "mixup": Method("mixup", "Zhang et al. 2018", local={"synthesis": "mixup"}),
     "smote": Method("SMOTE", "Chawla et al. 2002", local={"sampling": "class-balanced", "synthesis": "smote"}),
+    "fedetf": Method("FedETF", "Li et al. 2023", ("--loss", "balanced-softmax"), model_suffix="_etf"),
     "oracle": Method(
         "Oracle: balanced softmax, global prior",
         "Ren et al. 2020, given the global class counts",

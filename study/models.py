@@ -1,11 +1,17 @@
-"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch.
+"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch and `study.heads`.
+
+With `_etf` or `_loge` added to a name the last layer is another one: see `study.heads`.
 
 >>> sum(p.numel() for p in cifar_cnn().parameters())
 156074
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+from study import heads
 
 
 def digits_cnn() -> nn.Module:
@@ -48,6 +54,13 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
         return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def __getattr__(name: str) -> Callable[[], nn.Module]:
+    stem, _, head = name.rpartition("_")
+    if head in heads.HEADS and stem in globals():
+        return lambda: heads.HEADS[head](globals()[stem]())
+    raise AttributeError(f"module {__name__} has no {name!r}")
 
 
 def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Module:
