@@ -31,11 +31,11 @@ def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX
     from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
 
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         flat = program.run_decompositions(executorch_forms.table())
         _bound(flat, max_batch)
         edge = to_edge(flat, compile_config=EdgeCompileConfig(_check_ir_validity=False))
-        _check_kernels(edge.exported_program())
+        check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
         return bytes(edge.to_executorch(config).buffer)
 
@@ -51,7 +51,7 @@ def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:
                 ranges[symbol] = program.range_constraints[symbol] = ValueRanges(lower, upper)
 
 
-def _check_kernels(program: torch.export.ExportedProgram) -> None:
+def check_kernels(program: torch.export.ExportedProgram) -> None:
     """Raise UnsupportedOperation unless the runtime has a kernel for every operator of an edge program."""
     from executorch.exir.dialects.edge._ops import EdgeOpOverload
     from executorch.runtime import Runtime
@@ -87,7 +87,7 @@ def _origin(node: torch.fx.Node) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """ExecuTorch's passes warn and log of what concerns only their authors."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
