@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: web demo test lint types clean help install
+.PHONY: test-arm64 web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -33,6 +33,9 @@ types: install  ## mypy, strict on core
 
 test: install lint types  ## linter, type checker and every test
 	$(BIN)/python -m pytest
+
+test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
+	FEDRELA_TEST_ARM64=1 $(BIN)/python -m pytest tests/arm64 -rs -s --durations=3
 
 clean:  ## remove the virtual environment and everything a run wrote
 	rm -rf $(VENV) runs build dist *.egg-info

@@ -1,0 +1,94 @@
+"""A 64-bit Arm device: the real wheels in a Debian 12 userland, emulated, against a coordinator on the host.
+
+`make test-arm64` runs this anywhere that Debian packages and wheels can be downloaded; `make test` only where that has
+been done before.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import tensors
+from core.bundle import Bundle
+from core.bundle import read as read_bundle
+from core.task import LocalTraining, Relabel, Rounds, Task
+from edge.engines import EnginePool
+from edge.examples import Examples
+from edge.store import FolderStore, MemoryStore
+from tests.arm64 import userland
+from tests.arm64.userland import Userland
+from tests.edge.live import coordinator, device
+
+WANTED = os.environ.get("FEDRELA_TEST_ARM64") == "1"
+TASK = Task(
+    "arm64",
+    rounds=1,
+    local=LocalTraining(epochs=1, batch_size=8, max_steps=12),
+    relabel=Relabel(start=1, threshold_percent=20.0, passes=1),
+    round=Rounds(goal=1, deadline_seconds=900, compute_lease_seconds=900),
+)
+
+
+@pytest.fixture(scope="module")
+def debian() -> Userland:
+    if not WANTED and not userland.available():
+        pytest.skip("LEFT OUT: arm64 needs downloads; run `make test-arm64` once")
+    try:
+        return userland.build()
+    except userland.LeftOut as reason:
+        pytest.skip(f"LEFT OUT: arm64 was not tested: {reason}")
+
+
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    from export.classifier import export_classifier
+    from export.models import small_cnn
+
+    folder = tmp_path_factory.mktemp("cnn") / "bundle"
+    export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip")
+    return read_bundle(folder)
+
+
+def run(debian: Userland, folder: Path, *words: str) -> str:
+    """`fedrela words...` on the emulated device."""
+    done = subprocess.run(
+        debian.command("-m", "fedrela", *words), cwd=folder, env=debian.environment(), capture_output=True, text=True,
+        timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_an_arm_device_enrols_relabels_trains_and_uploads(debian: Userland, cnn: Bundle, tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = np.concatenate([np.arange(1797)[digits.target == label][: 60 // (label + 1)] for label in range(10)])
+    x, y = (digits.images[rows] * 15.9).astype(np.uint8)[:, None], digits.target[rows].astype(np.int64)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    with coordinator(tmp_path / "coordinator") as live:
+        run(debian, tmp_path, "device", "enrol", f"{live.url}/join#{live.token()}", "--state", "state")
+        task_id = live.publish(cnn, TASK)
+        said = run(debian, tmp_path, "device", "run", "--once", "--json", "--data", "data.npz", "--state", "state")
+        events = [json.loads(line) for line in said.splitlines()]
+        assert [event["outcome"] for event in events if "outcome" in event] == ["uploaded"]
+        assert {"relabeled", "trained"} <= {event.get("event") for event in events}
+        live.wait(lambda: live.committed(task_id) == 1)
+
+        arm = FolderStore(tmp_path / "state")
+        identity = json.loads(arm.get("identity.json") or b"")
+        here = MemoryStore()
+        client = device(live, 1, Examples({"x": x}, y), store=here, pool=EnginePool())
+        object.__setattr__(client.identity, "secret", identity["secret"])
+        live.publish(cnn, TASK)
+        assert client.run_once().kind == "uploaded"
+    theirs, ours = tensors.read(arm.get("last/update") or b""), tensors.read(here.get("last/update") or b"")
+    assert list(theirs) == list(ours)
+    for name, array in ours.items():
+        error = np.linalg.norm(theirs[name] - array) / np.linalg.norm(array)
+        print(f"{name:20} relative difference {error:.1e}")
+        assert error <= 1e-4

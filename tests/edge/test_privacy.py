@@ -1,0 +1,127 @@
+"""What leaves a device, byte by byte: nothing depends on labels, names or paths but the numbers of the update."""
+
+import json
+import re
+from dataclasses import fields, replace
+from itertools import groupby
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import bundle as bundles
+from core import tensors, wire
+from core.bundle import Bundle
+from core.task import LocalTraining, Relabel, Rounds
+from edge.client import forget
+from edge.examples import Examples
+from edge.settings import DeviceSettings
+from edge.sources import open_source
+from tests.edge import softmax_bundle as small
+from tests.edge.faulty_proxy import faulty
+from tests.edge.live import coordinator, device, small_task
+
+NAMES = ("quokka-zebrano", "vermilion-ocelot", "ultramarine-ibex")
+TASK = small_task(
+    rounds=2,
+    local=LocalTraining(epochs=1, batch_size=16),
+    relabel=Relabel(start=1, threshold_percent=40.0),
+    round=Rounds(goal=1, retry_after_seconds=0.05),
+    local_evaluation=True,
+)
+
+
+@pytest.fixture(scope="module")
+def named_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The small bundle with class names that could not be overlooked."""
+    folder = tmp_path_factory.mktemp("named")
+    written = small.write(folder)
+    bundles.write(folder, replace(written.manifest, class_names=NAMES), written.weights)
+    return bundles.read(folder)
+
+
+def photos(folder: Path, counts: tuple[int, int, int], stem: str) -> Path:
+    """Class folders with `counts` images, the same pixels in the same storage order whatever the counts."""
+    rng = np.random.default_rng(0)
+    number = 0
+    for name, count in zip(NAMES, counts, strict=True):
+        (folder / stem / name).mkdir(parents=True)
+        for _ in range(count):
+            pixels = rng.integers(0, 256, (4, 4), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / stem / name / f"{stem}-{number:04d}.png")
+            number += 1
+    return folder / stem
+
+
+def session(named: Bundle, folder: Path, data: Path) -> list[bytes]:
+    """Every byte that a device sends from enrolment to leaving, one request each."""
+    with coordinator(folder) as live, faulty(live.url, share=0.0, seed=0) as proxy:
+        task_id = live.publish(named, TASK)
+        source = open_source(str(data))
+        client = device(live, 7, Examples({}, np.empty(0, np.int64)), http=None)
+        client.data = source
+        client.settings = DeviceSettings(holdout_fraction=0.0)
+        client.api.url = proxy.url
+        client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
+        while live.committed(task_id) < 2:
+            client.run_once()
+        bad = replace(client.identity, url=proxy.url)
+        object.__setattr__(client, "identity", bad)
+        client.store.put("identity.json", json.dumps(vars(bad)).encode())
+        forget(client.api, client.store)
+        return list(proxy.bodies)
+
+
+def test_no_label_count_name_or_path_is_sent(named_bundle: Bundle, tmp_path: Path) -> None:
+    counts = (97, 53, 31)
+    requests = session(named_bundle, tmp_path / "c", photos(tmp_path, counts, "private-holiday"))
+    sent = b"\n".join(requests)
+    for secret in (*NAMES, "private-holiday", str(tmp_path), "0001", "label", "class", "count", "relabel", "flip"):
+        assert secret.encode() not in sent.lower(), secret
+    for request in requests:
+        head, _, body = request.partition(b"\r\n\r\n")
+        text = head + body[: 8 + int.from_bytes(body[:8], "little")] if b"/update " in head else request
+        for count in counts:
+            assert not re.search(rb"(?<![\w.\-])%d(?![\w.\-])" % count, text), count
+    for kind in ("int64", "int32", "uint8", "float32", "float64"):
+        for order in (counts, counts[::-1]):
+            assert np.array(order, kind).tobytes() not in sent
+            assert (np.array(order, np.float64) / sum(counts)).astype(kind).tobytes() not in sent or kind[0] != "f"
+
+
+def test_messages_have_only_the_fields_of_the_protocol(named_bundle: Bundle, tmp_path: Path) -> None:
+    allowed = {field.name for cls in (wire.CheckIn, wire.EnrolRequest, wire.FailureReport) for field in fields(cls)}
+    kinds = set()
+    for request in session(named_bundle, tmp_path / "c", photos(tmp_path, (30, 12, 5), "p")):
+        head, _, body = request.partition(b"\r\n\r\n")
+        kinds.add(head.split()[0] + b" " + head.split()[1].split(b"/")[2])
+        if b"/update " in head:
+            assert set(tensors.read(body)) == {"w", "b"}
+            assert tensors.read_metadata(body) == {"protocol": "1", "examples": "47", "encoding": "float32"}
+        elif body:
+            assert set(json.loads(body)) <= allowed
+    assert kinds == {b"POST check-ins", b"GET blobs", b"PUT assignments", b"DELETE devices"}
+
+
+def test_other_labels_change_nothing_but_the_numbers_of_the_update(named_bundle: Bundle, tmp_path: Path) -> None:
+    """Non-interference: the same pixels under other labels and names; all else that is sent is equal, byte by byte."""
+    seen = []
+    for run, counts in enumerate(((60, 20, 10), (10, 30, 50))):
+        folder = tmp_path / str(run)
+        requests = session(named_bundle, folder / "c", photos(folder, counts, f"secret{run}"))
+        # How often a device asks before the coordinator is ready is the coordinator's affair.
+        seen.append([request for request, _ in groupby(visible(request) for request in requests)])
+    assert seen[0] == seen[1]
+
+
+def visible(request: bytes) -> tuple[bytes, bytes]:
+    """A request without what is random by nature (ids, tokens, ports) and without the update's numbers."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    random = (rb"Bearer \S+", rb"(?i)upload-token: \S+", rb"sha-256=:\S+", rb"Host: \S+", rb"/assignments/[^/]+")
+    for pattern in (*random, rb"/blobs/\S+"):
+        head = re.sub(pattern, b"*", head)
+    if b"/update " in request.split(b"\r\n")[0]:
+        return head, body[: 8 + int.from_bytes(body[:8], "little")] + b"%d bytes" % len(body)
+    return head, body
