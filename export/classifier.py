@@ -115,7 +115,7 @@ def export_recipe(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
-        files = _lower(definitions, runtimes, max_batch, draft, report)
+        files = _lower(definitions, runtimes, max_batch, draft, survey.operators, report)
         manifest = _manifest(recipe, definitions, files, None)
         reference = Reference(model, recipe, survey, manifest)
         exact = Reference(model, recipe, survey, manifest, torch.float64)
@@ -136,14 +136,19 @@ def export_recipe(
 
 
 def _lower(
-    definitions: Mapping[str, Definition], runtimes: tuple[str, ...], max_batch: int, folder: Path, report: Report
+    definitions: Mapping[str, Definition],
+    runtimes: tuple[str, ...],
+    max_batch: int,
+    folder: Path,
+    operators: Mapping[str, str],
+    report: Report,
 ) -> dict[str, list[ProgramFile]]:
     """Write every program for every runtime."""
     files: dict[str, list[ProgramFile]] = {name: [] for name in PROGRAMS}
     for runtime in runtimes:
         for name, definition in definitions.items():
             report(f"{runtime}: tracing and lowering {name}")
-            body, file = lowering.lower(definition, runtime, max_batch)
+            body, file = lowering.lower(definition, runtime, max_batch, operators)
             (folder / file.path).write_bytes(body)
             files[name].append(file)
     return files

@@ -26,7 +26,7 @@ def training_errors(
     """
     survey = Survey.of(model, recipe)
     definitions = program.build(model, recipe, survey)
-    lowered = {name: lowering.lower(definitions[name], runtime, 16) for name in programs}
+    lowered = {name: lowering.lower(definitions[name], runtime, 16, survey.operators) for name in programs}
     entries = {
         name: Program(d.inputs, d.outputs, (lowered[name][1],) if name in lowered else ())
         for name, d in definitions.items()

@@ -4,14 +4,18 @@
 ['executorch', 'onnx']
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
+import torch._dynamo.exc
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from core import signing
 from core.bundle import ProgramFile, ProgramInput
-from core.errors import InvalidInput
+from core.errors import InvalidInput, UnsupportedOperation
+from export.modules import locate
 from export.program import Definition
 from export.trace import trace
 
@@ -19,11 +23,32 @@ DEFAULT_MAX_BATCH = 64
 _BATCH, _SAMPLES = 7, 28  # open dimensions while tracing
 
 
-def lower(definition: Definition, runtime: str, max_batch: int) -> tuple[bytes, ProgramFile]:
-    """The file's bytes and its manifest entry. Raises InvalidInput, UnsupportedOperation or MissingDependency."""
+def lower(
+    definition: Definition, runtime: str, max_batch: int, operators: Mapping[str, str] | None = None
+) -> tuple[bytes, ProgramFile]:
+    """The file's bytes and its manifest entry. `operators`: which submodule calls which, to name it in an error.
+
+    Raises InvalidInput, UnsupportedOperation or MissingDependency.
+    """
     if runtime not in RUNTIMES:
         raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
-    return RUNTIMES[runtime](definition, max_batch)
+    try:
+        return RUNTIMES[runtime](definition, max_batch)
+    except UnsupportedOperation as error:
+        where = locate(error.problem, operators or {})
+        raise UnsupportedOperation(
+            f"{where}: {error.problem}" if where else error.problem, remedy=error.remedy
+        ) from error
+    except (GuardOnDataDependentSymNode, DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise UnsupportedOperation(
+            f"{definition.name} depends on values, not only on shapes ({str(error).splitlines()[0][:150]})",
+            remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
+        ) from error
+    except torch._dynamo.exc.UserError as error:
+        raise UnsupportedOperation(
+            f"{definition.name} works for one batch size only ({str(error).splitlines()[0][:150]})",
+            remedy="let the model take the batch size from x.shape[0], and keep it the first dimension",
+        ) from error
 
 
 def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:

@@ -6,6 +6,7 @@ exists in opset 18, so nothing newer would bring speed. May import torch, onnx a
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -30,21 +31,36 @@ def keep() -> frozenset[torch._ops.OpOverload]:
 
 def lower(definition: Definition, program: torch.export.ExportedProgram) -> bytes:
     """The ONNX file. The same program gives the same bytes. Raises UnsupportedOperation naming the operator."""
-    with _quiet():
-        exported = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            custom_translation_table=_translations(),
-            optimize=True,
-        )
+    try:
+        with _quiet():
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                external_data=False,
+                custom_translation_table=_translations(),
+                optimize=True,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise _unsupported(error) from error
     assert exported is not None
     model = exported.model_proto
     _rename(model, definition)
     _strip(model)
     onnx.checker.check_model(model, full_check=False)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _unsupported(error: BaseException) -> UnsupportedOperation:
+    """What the exporter's chain of errors comes down to: the operator and the first cause."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    operator = next((match[0] for link in chain if (match := re.search(r"aten\.\w+", str(link)))), "an operator")
+    cause = (str(chain[-1]).splitlines() or [type(chain[-1]).__name__])[0]
+    return UnsupportedOperation(
+        f"{operator} has no ONNX form ({cause[:200]})", remedy="use another layer there; docs/layers.md lists what works"
+    )
 
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:

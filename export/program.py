@@ -88,7 +88,7 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
                 name: g + given["proximal"] * (frozen[name] - given[f"anchor.{name}"]) for name, g in grads.items()
             }
         new_params, new_state = recipe.optimizer.update(frozen, grads, {name: given[name] for name in state}, given)
-        correct = ((logits.detach().argmax(1) == y).to(torch.float32) * weight).sum()
+        correct = ((logits.detach()[:, : recipe.classes].argmax(1) == y).to(torch.float32) * weight).sum()
         return (
             *(new_params[name] for name in shapes),
             *(fresh[name].detach() for name in buffers),

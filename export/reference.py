@@ -59,7 +59,7 @@ class Reference:
         state = _optimizer_step(self._recipe.optimizer.name, parameters, given)
         outputs = {f"new.{name}": value for name, value in (parameters | self._survey.buffers(model) | state).items()}
         outputs["loss_sum"] = (losses * weight).sum()
-        outputs["correct_sum"] = ((logits.argmax(1) == y) * weight).sum()
+        outputs["correct_sum"] = ((logits[:, : self._recipe.classes].argmax(1) == y) * weight).sum()
         outputs["weight_sum"] = weight.sum()
         order = self._manifest.train_step.outputs
         return {name: outputs[name].detach().numpy().copy() for name in order}

@@ -11,13 +11,15 @@ May import torch, `core` and this package's plain parts.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from core.errors import InvalidInput, UnsupportedOperation
-from export.modules import module_path
+from export.losses import LOSSES
+from export.modules import Observer
 from export.recipe import Recipe
 from export.rewriting import Rewriting
 
@@ -40,6 +42,7 @@ class Survey:
     changed: tuple[str, ...]
     held: tuple[str, ...]  # normalisation layers that training leaves in evaluation mode
     randoms: tuple[RandomRequest, ...]
+    operators: dict[str, str] = field(default_factory=dict)  # ATen operator -> the first submodule that calls it
 
     @staticmethod
     def of(model: nn.Module, recipe: Recipe) -> "Survey":
@@ -50,13 +53,13 @@ class Survey:
             for name, module in model.named_modules()
             if isinstance(module, nn.modules.batchnorm._NormBase) and not recipe.trains(f"{name}.weight")
         )
-        small, changed = _run(model, recipe, held, _SMALL)
-        large, _ = _run(model, recipe, held, _LARGE)
+        small, changed, operators = _run(model, recipe, held, _SMALL)
+        large, _, _ = _run(model, recipe, held, _LARGE)
         randoms = tuple(
             RandomRequest(f"dropout.{index}", _open(one, other))
             for index, (one, other) in enumerate(zip(small, large, strict=True))
         )
-        return Survey(trainable, changed, held, randoms)
+        return Survey(trainable, changed, held, randoms, operators)
 
     def training_mode(self, model: nn.Module) -> None:
         """Put `model` in training mode, but for frozen normalisation layers."""
@@ -96,8 +99,8 @@ def _training_mode(model: nn.Module, held: tuple[str, ...]) -> None:
 
 def _run(
     model: nn.Module, recipe: Recipe, held: tuple[str, ...], batch: int
-) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
-    """Shapes of the uniforms asked for, and names of the float buffers that changed."""
+) -> tuple[list[tuple[int, ...]], tuple[str, ...], dict[str, str]]:
+    """Shapes of the uniforms asked for, names of the float buffers that changed, and who calls which operator."""
     from export.program import model_arguments
 
     generator = torch.Generator().manual_seed(batch)
@@ -111,32 +114,42 @@ def _run(
 
     def uniforms(shape: tuple[int, ...]) -> Tensor:
         asked.append(tuple(shape))
-        return torch.rand(shape, generator=generator)
+        with _disable_current_modes():
+            return torch.rand(shape, generator=generator)
 
     scratch = copy.deepcopy(model)
     _training_mode(scratch, held)
     before = {name: b.clone() for name, b in scratch.named_buffers()}
     arguments, named = model_arguments(recipe.inputs, xs)
-    with torch.no_grad(), module_path(scratch) as path, Rewriting(torch.ones(batch), uniforms):
+    with torch.no_grad(), Observer(scratch) as observer, Rewriting(torch.ones(batch), uniforms):
         try:
             logits = scratch(*arguments, **named)
         except UnsupportedOperation as error:
-            raise UnsupportedOperation(f"{path()}: {error.problem}", remedy=error.remedy) from error
+            named_already = observer.path in error.problem
+            problem = error.problem if named_already else f"{observer.path}: {error.problem}"
+            raise UnsupportedOperation(problem, remedy=error.remedy) from error
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise InvalidInput(
-                f"the model can't take a batch of {batch} inputs ({path()}: {str(error).splitlines()[0]})",
+                f"the model can't take a batch of {batch} inputs ({observer.path}: {str(error).splitlines()[0]})",
                 remedy="check --input against what the model's forward takes",
             ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (batch, recipe.classes):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    _check_logits(logits, batch, recipe)
+    changed = tuple(
+        name for name, b in scratch.named_buffers() if b.is_floating_point() and not torch.equal(b, before[name])
+    )
+    return asked, changed, observer.operators
+
+
+def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
+    """(B, C) is asked for; a loss of one's own may take more columns, of which the first C are the logits."""
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    own = isinstance(found, tuple) and recipe.loss.name not in LOSSES
+    wider = own and len(found) == 2 and found[0] == batch and found[1] >= recipe.classes
+    if found != (batch, recipe.classes) and not wider:
         raise InvalidInput(
             f"the model gives {found} for a batch of {batch}",
             remedy=f"return logits of shape (batch, {recipe.classes}), or correct --classes",
         )
-    changed = tuple(
-        name for name, b in scratch.named_buffers() if b.is_floating_point() and not torch.equal(b, before[name])
-    )
-    return asked, changed
 
 
 def _open(small: tuple[int, ...], large: tuple[int, ...]) -> tuple[int | str, ...]:
