@@ -196,7 +196,7 @@ class Fleet:
         self._status = self._ask()
         if self._status.round - 1 > self._committed or self._status.status == "finished":
             self._record_commits()
-        if self._status.deadline_at is not None and self._status.deadline_at not in self._ticks:
+        if self._virtual and self._status.deadline_at is not None and self._status.deadline_at not in self._ticks:
             self._ticks.add(self._status.deadline_at)
             self._at(self._status.deadline_at - self._clock_base, _NOBODY, "tick")
         self._wake_more()

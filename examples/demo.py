@@ -1,0 +1,179 @@
+"""The whole walk in one command: `make demo`, or `python -m examples.demo`.
+
+Every step is a verb of `fedrela` that you could type yourself; the demo prints it before it runs. Twelve emulated
+devices hold scikit-learn's digits, long-tailed (50:1) and so unevenly spread (Dirichlet, alpha 0.1) that most devices
+have never seen most classes. Federated averaging trains on them with and without FedReLa's re-labeling, from the same
+start weights and the same random draws, with the same learning rates: the only difference is the re-labels.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+FOLDER = Path("runs/demo")
+SEEDS = (1, 2, 3)
+
+# What the devices of the fleet hold. `fedrela emulate` reads this file.
+FLEET = """\
+name = "digits"
+devices = 12
+seed = {seed}
+
+[data]
+dataset = "digits"          # 8x8 pixels, ten classes
+profile = "exponential"     # long-tailed: class 0 has 134 training samples, class 9 has 2
+imbalance = 50
+split = "dirichlet"
+alpha = 0.1                 # whole classes are missing on many devices
+"""
+
+# What the coordinator runs. `fedrela publish` reads this file.
+TASK = """\
+name = "{name}"
+population = "{name}"
+rounds = 50
+seed = {seed}               # of shuffles and draws: the same for both methods
+
+[local]
+epochs = 2
+batch_size = 32
+hyperparameters = {{ lr = 0.05, momentum = 0.9 }}
+
+[relabel]
+start = 0.8                     # after 80 % of the rounds, each device re-labels its own data once ...
+threshold_percent = {threshold}         # ... about this share of it at most; at 0 nothing is re-labeled: FedAvg
+lr_scale = 0.1                  # from then on the learning rate is a tenth, for both methods
+
+[round]
+goal = 12                       # updates that make a round
+"""
+
+METHODS = {"fedavg": ("FedAvg", 0.0), "fedrela": ("FedAvg + FedReLa", 5.0)}
+
+
+def main() -> int:
+    """Run every stage; the exit status is 0 only if all of them succeeded."""
+    started = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    bundle = FOLDER / "bundle"
+    try:
+        step(
+            "1. Export a small CNN's training step, prediction and re-labeling as ONNX programs, verified against PyTorch"
+        )
+        model = ("export.models:small_cnn", "--input", "uint8:1x8x8", "--classes", "10")
+        fedrela("export", *model, "--mean", "0.305", "--std", "0.376", "--out", str(bundle), quiet=True)
+        step("2. Start the coordinator")
+        with Coordinator(FOLDER / "coordinator"):
+            step("3. Publish each task, and train it with a fleet of twelve emulated devices")
+            runs = [train(bundle, method, seed) for seed in SEEDS for method in METHODS]
+        step("4. Report")
+        fedrela("report", *map(str, sorted(runs)), "--out", str(FOLDER / "report"))
+    except Failed as failure:
+        print(f"\nthe demo failed: {failure}", file=sys.stderr)
+        return 1
+    print(f"\nThe demo took {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def train(bundle: Path, method: str, seed: int) -> Path:
+    """Publish one task and let its fleet train it; the folder of the run."""
+    label, threshold = METHODS[method]
+    name = f"{method}-{seed}"
+    fleet, task, run = FOLDER / f"fleet-{seed}.toml", FOLDER / f"{name}.toml", FOLDER / name
+    fleet.write_text(FLEET.format(seed=seed), encoding="utf-8")
+    task.write_text(TASK.format(name=name, seed=seed, threshold=threshold), encoding="utf-8")
+    fedrela("publish", str(bundle), str(task))
+    fedrela("emulate", str(fleet), "--task", name, "--label", label, "--out", str(run), quiet=True)
+    return run
+
+
+class Failed(Exception):
+    """A stage did not succeed."""
+
+
+class Coordinator:
+    """`fedrela serve` in the background, for as long as the context lasts."""
+
+    def __init__(self, data: Path) -> None:
+        self._log = (FOLDER / "coordinator.log").open("wb")
+        port = free_port()
+        os.environ["FEDRELA_URL"] = f"http://127.0.0.1:{port}"  # `publish` and `emulate` read these two
+        os.environ["FEDRELA_ADMIN_KEY"] = os.urandom(32).hex()
+        self._process = start("serve", "--dev", "--port", str(port), "--data", str(data), log=self._log)
+
+    def __enter__(self) -> "Coordinator":
+        try:
+            for _ in range(600):
+                if self._process.poll() is None and answers(os.environ["FEDRELA_URL"] + "/readyz"):
+                    return self
+                time.sleep(0.1)
+            raise Failed(f"the coordinator did not start; see {FOLDER / 'coordinator.log'}")
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def fedrela(*arguments: str, quiet: bool = False) -> None:
+    """Run one verb as a person would. `quiet` hides its result, not its progress. Raises Failed."""
+    show(arguments)
+    output = subprocess.DEVNULL if quiet else None
+    done = subprocess.run([sys.executable, "-m", "fedrela", *arguments], stdout=output, check=False)
+    if done.returncode:
+        raise Failed(f"`fedrela {arguments[0]}` ended with status {done.returncode}")
+
+
+def start(*arguments: str, log: object) -> "subprocess.Popen[bytes]":
+    """Start one verb in the background."""
+    show(arguments)
+    command = [sys.executable, "-m", "fedrela", *arguments]
+    return subprocess.Popen(command, stdout=log, stderr=log)  # type: ignore[call-overload, no-any-return]
+
+
+def show(arguments: tuple[str, ...]) -> None:
+    """Print a command before it runs."""
+    print(f"$ fedrela {' '.join(f'{word!r}' if ' ' in word else word for word in arguments)}", flush=True)
+
+
+def step(text: str) -> None:
+    """Print a headline."""
+    print(f"\n{text}", flush=True)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Does the server say 200?"""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)
