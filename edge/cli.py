@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Event as StopEvent
@@ -112,8 +114,8 @@ def run(
     source, pool = open_source(data), EnginePool(tuple(runtime or ("onnx",)), threads)
     pool.offered()  # a runtime that is missing is an error now, not at the first turn
     store = FolderStore(state)
-    stop, signals = StopEvent(), _stop_on_signals()
-    with store.lock():
+    stop = StopEvent()
+    with store.lock(), _stopped_by_signals(stop) as received:
         os.nice(nice)
         api = _api("")
         api.sleep = stop.wait
@@ -122,12 +124,11 @@ def run(
             api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
             conditions=Sensors(state, metered=chosen.metered_network).read,
         )  # fmt: skip
-        signals.append(stop)
         if once:
             reporter.outcome(client.run_once())
         else:
             client.run(reporter.outcome)
-    if stop.is_set() and signals[0] == signal.SIGINT:
+    if signal.SIGINT in received:
         raise typer.Exit(130)
 
 
@@ -254,16 +255,20 @@ def _api(url: str) -> Any:
     return CoordinatorApi(httpx.Client(timeout=timeout), url)
 
 
-def _stop_on_signals() -> list[Any]:
-    """SIGINT and SIGTERM set the stop event that is appended to the list; a second one ends the program at once."""
-    wanted: list[Any] = [None]
+@contextmanager
+def _stopped_by_signals(stop: StopEvent) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM set `stop` and are listed; a second one ends the program at once."""
+    received: list[int] = []
 
     def on_signal(number: int, frame: object) -> None:
-        if wanted[0] is not None or len(wanted) == 1:
+        if received:
             sys.exit(128 + number)
-        wanted[0] = number
-        wanted[1].set()
+        received.append(number)
+        stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    return wanted
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
