@@ -1,0 +1,78 @@
+"""A federated device inside a program of one's own: progress, a stop button, and data from anywhere.
+
+    fedrela serve --dev                                     # in one terminal
+    fedrela publish BUNDLE TASK.toml                        # in another: a task to take part in
+    python -m examples.embedding "$(fedrela token create)"  # here
+
+The program keeps its own state folder and its own thread; the device trains in another and tells what it does. Needs
+the edge extra, and scikit-learn for its data: handwritten digits, of which this device holds few kinds.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from core.bundle import Manifest
+from edge.api import CoordinatorApi, join_link
+from edge.client import DeviceClient, enrol
+from edge.examples import Examples
+from edge.settings import DeviceSettings, Event
+from edge.store import FolderStore
+
+
+def my_examples(manifest: Manifest) -> Examples:
+    """Called at every turn, so data may grow. Arrays as the manifest's programs take them: here (n, 1, 8, 8) uint8."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    mine = np.flatnonzero(digits.target < 4)[:120]
+    pixels = np.floor(digits.images[mine] * 15.9375).astype(np.uint8)[:, None]
+    return Examples({manifest.x[0].name: pixels}, digits.target[mine].astype(np.int64))
+
+
+def show(event: Event) -> None:
+    """Progress for this program's own window; nothing of it is sent anywhere."""
+    if event.kind == "step":
+        print(f"\rround {event.round}: step {event.step} of {event.steps}, loss {event.loss:.3f}", end="", flush=True)
+    else:
+        print(f"\rround {event.round}: {event.kind} {event.detail}".ljust(60))
+
+
+def join(link: str, folder: Path) -> DeviceClient:
+    """The device of this program, enrolled at its first start."""
+    url, token = join_link(link)
+    api, store = CoordinatorApi(httpx.Client(timeout=30), url), FolderStore(folder)
+    if store.get("identity.json") is None:
+        enrol(api, store, token)
+    stop = threading.Event()
+    return DeviceClient(
+        api,
+        store,
+        my_examples,
+        settings=DeviceSettings(max_seconds=60.0, checkpoint_steps=50),
+        stop=stop,
+        sleep=stop.wait,  # so that a pause ends at once when the program wants to end
+        on_event=show,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Take part until Enter is pressed."""
+    if len(arguments) != 1:
+        sys.exit("usage: python -m examples.embedding LINK      (make one with `fedrela token create`)")
+    client = join(arguments[0], Path("embedded-device"))
+    worker = threading.Thread(target=client.run)
+    worker.start()
+    try:
+        input("training in the background; press Enter to stop\n")
+    except (KeyboardInterrupt, EOFError):
+        pass
+    client.stop.set()  # at the next batch boundary; the turn is kept and goes on at the next start
+    worker.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
