@@ -25,9 +25,7 @@ class Server:
 
     def __init__(self, folder: Path, *, workers: int = 1, database_url: str = "") -> None:
         self.folder, self.workers, self.database_url = folder, workers, database_url
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -93,6 +91,13 @@ class Server:
     def operator(self) -> AdminClient:
         """Its admin API."""
         return AdminClient(self.url, ADMIN_KEY)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def make_bundle(folder: Path, parameters: int) -> None:

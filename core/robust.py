@@ -71,8 +71,8 @@ def multi_krum(stack: Stack, byzantine_fraction: float) -> Vector:
     """The mean of the n - f updates that lie closest to their neighbours, f = floor(byzantine_fraction * n).
 
     Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017: an
-    update's score is the sum of squared distances to its n - f - 2 nearest others (at least one); equal scores go by row.
-    The paper's guarantee needs n >= 2 f + 3; below that the rule still leaves the f farthest out.
+    update's score is the sum of squared distances to its n - f - 2 nearest others (at least one); equal scores go by
+    row. The paper's guarantee needs n >= 2 f + 3; below that the rule still leaves the f farthest out.
     """
     chosen = krum_order(stack, byzantine_fraction)
     result = np.empty(stack.shape[1], np.float32)

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,17 +99,15 @@ def house(tmp_path: Path, bundle_folder: Path) -> Iterator[House]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL server of this session's own on a Unix socket and a free port; its URL without a database."""
     programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
     if programs is None:
         pytest.skip("PostgreSQL is not installed; to run these tests: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="fedrela-postgres-"))
     owner = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     if owner:
         shutil.chown(folder, owner)
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(program: str, *arguments: str) -> None:
         command = [str(programs / program), *arguments]
@@ -120,8 +119,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run("initdb", "-D", data, "-U", "fedrela", "--auth=trust", "--no-sync", "-E", "UTF8")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c max_connections=200"
     run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
-    yield f"postgresql://fedrela@127.0.0.1:{port}"
-    run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    try:
+        yield f"postgresql://fedrela@127.0.0.1:{port}"
+    finally:
+        run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

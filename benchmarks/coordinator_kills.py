@@ -1,0 +1,264 @@
+"""SIGKILL at random instants: the job completes, bit for bit as if nothing had happened.
+
+    python -m benchmarks.coordinator_kills --kills 200
+
+Six devices take part in every one of 20 rounds, over real HTTP, while the coordinator's process is killed again and
+again, in start-up, check-in, upload, aggregation or commit. Each device repeats a request until it is answered. At the
+end every acknowledged update must have been counted exactly once and the global model of every round must equal that of
+an undisturbed run in which updates arrive in another order.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.coordinator_fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
+from coordinator.admin_client import AdminClient
+from core import signing, tensors
+from core.task import Aggregation, Relabel, Rounds, Task
+from core.wire import UpdateMetadata
+
+RESULTS = Path(__file__).parent / "results"
+PARAMETERS = 20_000
+DEVICES = 6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of the job."""
+
+    kills: int
+    seconds: float
+    checkpoints: list[str]  # of each round
+    acknowledged: int
+    counted: int
+    repeated: int  # acknowledgements that said "I have it already"
+
+
+class Coordinator:
+    """The forking server as a child process, and the process id of the coordinator of the moment."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = os.environ | {
+            "FEDRELA_DATA": str(folder),
+            "FEDRELA_DATABASE_URL": database_url,
+            "FEDRELA_ADMIN_KEY": ADMIN_KEY,
+            "FEDRELA_SIGNING_KEY": SIGNING_KEY,
+            "FEDRELA_RATE_PER_DEVICE": "0",
+        }
+        folder.mkdir(parents=True)
+        with (folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.coordinator_forks", str(self.port)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._child = 0
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._child = int(line)
+
+    def kill(self) -> bool:
+        """SIGKILL to the coordinator, if one runs that was not killed before."""
+        child, self._child = self._child, 0
+        if child:
+            os.kill(child, signal.SIGKILL)
+        return bool(child)
+
+    def stop(self) -> None:
+        """End the forking parent and the coordinator."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def patiently(client: httpx.Client, method: str, url: str, **arguments: Any) -> httpx.Response:
+    """Repeat a request until the coordinator answers it."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            answer = client.request(method, url, **arguments)
+            if answer.status_code < 500:
+                return answer
+        except httpx.TransportError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError(f"{method} {url} was not answered for two minutes")
+
+
+def update(index: int, number: int) -> bytes:
+    """What device `index` sends in round `number`; always the same."""
+    rng = np.random.default_rng([index, number])
+    change = {"w": rng.normal(size=PARAMETERS).astype(np.float32)}
+    return tensors.to_bytes(change, UpdateMetadata(index + 1).as_strings())
+
+
+class Device(threading.Thread):
+    """Takes part until the task is finished."""
+
+    def __init__(self, url: str, index: int, token: str, pause_seconds: float) -> None:
+        super().__init__(daemon=True)
+        self.url, self.index, self.pause_seconds = url, index, pause_seconds
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.acknowledged: list[int] = []
+        self.repeated = 0
+        self.failure: BaseException | None = None
+        self._random = random.Random(index)
+
+    def run(self) -> None:
+        """Check in, upload, again and again."""
+        try:
+            with httpx.Client(timeout=10) as client:
+                while self._turn(client):
+                    pass
+        except BaseException as failure:
+            self.failure = failure
+
+    def _turn(self, client: httpx.Client) -> bool:
+        offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
+        answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
+        if answer["wait"]:
+            time.sleep(0.02)
+            return bool(answer["wait"]["reason"] != "finished")
+        assignment = answer["assignment"]
+        time.sleep(self._random.uniform(0, self.pause_seconds))
+        receipt = patiently(
+            client,
+            "PUT",
+            f"{self.url}/v1/assignments/{assignment['assignment_id']}/update",
+            content=update(self.index, assignment["round"]),
+            headers=self.headers | {"Fedrela-Upload-Token": assignment["upload_token"]},
+        )
+        if receipt.status_code != 200:
+            raise RuntimeError(f"round {assignment['round']}: {receipt.text}")
+        self.repeated += receipt.json()["duplicate"]
+        self.acknowledged.append(assignment["round"])
+        return True
+
+
+def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> Outcome:
+    """The whole job, with `kills` kills spread over it (0: undisturbed)."""
+    started = time.perf_counter()
+    make_bundle(folder / "bundle", PARAMETERS)
+    coordinator = Coordinator(folder / "data", database_url)
+    try:
+        with httpx.Client() as client:
+            patiently(client, "GET", f"{coordinator.url}/readyz")
+        with AdminClient(coordinator.url, ADMIN_KEY) as admin:
+            settings = Rounds(goal=DEVICES, minimum=DEVICES, deadline_seconds=3600, compute_lease_seconds=3600)
+            task = Task(
+                "kills",
+                rounds,
+                round=settings,
+                relabel=Relabel(enabled=False),
+                aggregation=Aggregation(server_optimizer="fedadam", server_lr=0.1),
+            )
+            task_id = admin.publish(folder / "bundle", task)
+            token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
+        pause = 0.12 * kills / rounds
+        devices = [Device(coordinator.url, i, _enrol(coordinator.url, token), pause) for i in range(DEVICES)]
+        for device in devices if kills else reversed(devices):
+            device.start()
+        done = _kill_at_random(coordinator, devices, kills, random.Random(seed))
+        for device in devices:
+            device.join(600)
+            if device.failure or device.is_alive():
+                raise RuntimeError(f"device {device.index} did not finish: {device.failure}")
+        with httpx.Client(headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
+            history = patiently(client, "GET", f"{coordinator.url}/v1/admin/tasks/{task_id}/rounds").json()
+    finally:
+        coordinator.stop()
+    return Outcome(
+        done,
+        round(time.perf_counter() - started, 1),
+        [record["checkpoint_sha256"] for record in history],
+        sum(len(set(device.acknowledged)) for device in devices),
+        sum(record["updates"] for record in history),
+        sum(device.repeated for device in devices),
+    )
+
+
+def _kill_at_random(coordinator: Coordinator, devices: list[Device], kills: int, rng: random.Random) -> int:
+    done = 0
+    while done < kills and any(device.is_alive() for device in devices):
+        time.sleep(rng.uniform(0.0, 0.2))
+        done += coordinator.kill()
+    return done
+
+
+def _enrol(url: str, token: str) -> str:
+    key = signing.public_key(signing.generate_key())
+    answer = httpx.post(f"{url}/v1/devices", json={"enrolment_token": token, "public_key": key})
+    return str(answer.json()["device_token"])
+
+
+def compare(rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> tuple[Outcome, Outcome]:
+    """An undisturbed run and a killed one. `database_url` is of the killed run."""
+    folder = Path(tempfile.mkdtemp(prefix="coordinator-kills-"))
+    try:
+        calm = run(folder / "calm", rounds, 0)
+        killed = run(folder / "killed", rounds, kills, database_url=database_url, seed=seed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return calm, killed
+
+
+def faults(calm: Outcome, killed: Outcome, rounds: int) -> list[str]:
+    """What is wrong, if anything."""
+    found = []
+    if len(killed.checkpoints) != rounds or None in killed.checkpoints:
+        found.append("the job did not complete")
+    if killed.checkpoints != calm.checkpoints:
+        found.append("the weights differ from the undisturbed run's")
+    for outcome in (calm, killed):
+        if not outcome.acknowledged == outcome.counted == rounds * DEVICES:
+            found.append(f"{outcome.acknowledged} updates were acknowledged and {outcome.counted} counted")
+    return found
+
+
+def main() -> None:
+    """Run, print, write JSON; exit status 1 if anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--database", default="", help="URL of an empty PostgreSQL database for the killed run")
+    parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_kills.json")
+    arguments = parser.parse_args()
+    calm, killed = compare(arguments.rounds, arguments.kills, database_url=arguments.database, seed=arguments.seed)
+    wrong = faults(calm, killed, arguments.rounds)
+    print(f"{'':14}{'kills':>7}{'seconds':>9}{'acknowledged':>14}{'counted':>9}{'repeated':>10}  final weights")
+    for name, outcome in (("undisturbed", calm), ("killed", killed)):
+        print(
+            f"{name:14}{outcome.kills:7}{outcome.seconds:9}{outcome.acknowledged:14}{outcome.counted:9}"
+            f"{outcome.repeated:10}  {outcome.checkpoints[-1][:16]}"
+        )
+    print("\n".join(wrong) or "bit-identical; no acknowledged update lost or counted twice")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    report = {"undisturbed": asdict(calm), "killed": asdict(killed), "faults": wrong}
+    arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+    sys.exit(1 if wrong or killed.kills < arguments.kills else 0)
+
+
+if __name__ == "__main__":
+    main()

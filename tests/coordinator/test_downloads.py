@@ -1,0 +1,89 @@
+"""Blobs over HTTP: ranges, ETags, conditional requests."""
+
+import fleet
+import pytest
+from conftest import House
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator import downloads
+from core import signing
+from core.errors import Refused
+
+BODY = bytes(range(256)) * 8
+
+
+@pytest.fixture
+def device(house: House) -> tuple[House, fleet.Device, str]:
+    """A device and the path of a stored blob."""
+    house.operator.call("PUT", f"/blobs/{signing.sha256(BODY)}", content=BODY)
+    return house, house.devices(1)[0], f"/v1/blobs/{signing.sha256(BODY)}"
+
+
+def test_everything_with_a_strong_etag(device: tuple[House, fleet.Device, str]) -> None:
+    house, reader, path = device
+    answer = house.http.get(path, headers=reader.headers)
+    assert (answer.status_code, answer.content) == (200, BODY)
+    assert answer.headers["etag"] == f'"{signing.sha256(BODY)}"'
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert "immutable" in answer.headers["cache-control"]
+    again = house.http.get(path, headers=reader.headers | {"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "expected"),
+    [
+        ("bytes=0-9", 206, BODY[:10]),
+        ("bytes=2000-", 206, BODY[2000:]),
+        ("bytes=-5", 206, BODY[-5:]),
+        ("bytes=2040-99999", 206, BODY[2040:]),
+        ("bytes=5-2", 200, BODY),
+        ("lines=1-2", 200, BODY),
+        ("bytes=0-1,4-5", 200, BODY),
+    ],
+)
+def test_ranges(device: tuple[House, fleet.Device, str], header: str, status: int, expected: bytes) -> None:
+    house, reader, path = device
+    answer = house.http.get(path, headers=reader.headers | {"Range": header})
+    assert (answer.status_code, answer.content) == (status, expected)
+    if status == 206:
+        start = (
+            BODY.index(expected)
+            if len(expected) > 256
+            else int(answer.headers["content-range"].split()[1].split("-")[0])
+        )
+        assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(BODY)}"
+
+
+def test_a_range_outside_is_416(device: tuple[House, fleet.Device, str]) -> None:
+    house, reader, path = device
+    answer = house.http.get(path, headers=reader.headers | {"Range": "bytes=2048-"})
+    assert (answer.status_code, answer.json()["code"]) == (416, "range-not-satisfiable")
+
+
+def test_a_range_of_another_version_is_ignored(device: tuple[House, fleet.Device, str]) -> None:
+    house, reader, path = device
+    stale = {"Range": "bytes=5-", "If-Range": '"another"'}
+    assert house.http.get(path, headers=reader.headers | stale).content == BODY
+
+
+def test_a_large_blob_is_streamed(device: tuple[House, fleet.Device, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "CHECKED_BYTES", 100)
+    monkeypatch.setattr(downloads, "CHUNK", 300)
+    house, reader, path = device
+    assert house.http.get(path, headers=reader.headers).content == BODY
+    part = house.http.get(path, headers=reader.headers | {"Range": "bytes=7-1006"})
+    assert part.content == BODY[7:1007]
+
+
+@given(st.integers(1, 50), st.integers(0, 60), st.integers(0, 60))
+def test_a_range_lies_inside_or_is_refused(size: int, first: int, last: int) -> None:
+    try:
+        found = downloads.byte_range(f"bytes={first}-{last}", size)
+    except Refused:
+        assert first >= size
+        return
+    assert (found is None) == (last < first)
+    if found:
+        assert 0 <= found[0] == first < found[1] <= size
