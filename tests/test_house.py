@@ -102,6 +102,12 @@ def test_imports_where_torch_is_blocked(package):
     assert finished.returncode == 0, finished.stderr
 
 
+def test_the_study_reaches_export_and_coordinator_by_name_only():
+    for path in sources("study"):
+        ours = {name.split(".")[0] for name in imports(path)} & set(PACKAGES)
+        assert ours <= {"core", "edge"}, f"{path.relative_to(ROOT)} imports {ours}"
+
+
 def test_help_imports_no_package():
     script = (
         "import sys, fedrela\n"

@@ -1,0 +1,134 @@
+"""A whole small study: killed, resumed, and judged against itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from study import report, results
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+name = "tiny"
+seeds = [1]
+references = ["centralised"]
+[training]
+rounds = 3
+epochs = 1
+[[setting]]
+name = "20:1"
+imbalance = 20
+devices = 4
+[[variant]]
+name = "FedReLa"
+start = 2
+threshold_percent = 20
+[[variant]]
+name = "τ 0"
+start = 2
+threshold_percent = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A study that was killed after its first cell, then run to its end."""
+    place = tmp_path_factory.mktemp("study")
+    (place / "tiny.toml").write_text(STUDY)
+    with (place / "first.log").open("wb") as log:
+        first = subprocess.Popen(command(place), cwd=ROOT, stdout=log, stderr=log)
+    while first.poll() is None and not (place / "tiny.jsonl").exists():
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    (place / "killed.jsonl").write_bytes((place / "tiny.jsonl").read_bytes())
+    run(place)
+    return place
+
+
+def command(place):
+    options = ["--work", place / "work", "--out", place / "tiny.jsonl"]
+    return [sys.executable, "-m", "fedrela", "study", "longtail", *map(str, [place / "tiny.toml", *options])]
+
+
+def run(place, *options):
+    finished = subprocess.run([*command(place), *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+def test_a_killed_study_goes_on_and_repeats_nothing(folder):
+    before = (folder / "killed.jsonl").read_bytes()
+    after = (folder / "tiny.jsonl").read_bytes()
+    assert before.count(b"\n") >= 1
+    assert after.startswith(before[: before.rfind(b"\n") + 1])
+    arms = [row["arm"] for row in results.read(folder / "tiny.jsonl").values()]
+    assert arms == ["trunk", "kept", "relabeled", "relabeled", "reference"]
+    again = run(folder)
+    assert "0 rounds to go" in again.stderr
+    assert (folder / "tiny.jsonl").read_bytes() == after
+
+
+def test_without_re_labels_the_two_branches_are_bit_identical(folder):
+    rows = list(results.read(folder / "tiny.jsonl").values())
+    kept, relabeled, zero = rows[1:4]
+    assert zero["moved"]["relabeled"] == 0
+    assert zero["weights_sha256"] == kept["weights_sha256"]
+    assert relabeled["moved"]["relabeled"] > 0
+    assert relabeled["weights_sha256"] != kept["weights_sha256"]
+    assert relabeled["moved"]["samples"] == sum(relabeled["class_counts"])
+
+
+def test_the_report_holds_every_cell(folder):
+    told = json.loads(run(folder, "--report-only", "--json").stdout)
+    assert [item["variant"]["name"] for item in told["comparisons"]] == ["FedReLa", "τ 0"]
+    assert told["comparisons"][1]["difference"]["overall"]["mean"] == 0
+    assert [item["name"] for item in told["references"]] == ["centralised"]
+    shown = run(folder, "--report-only")
+    assert "FedAvg" in shown.stdout
+    page = (folder / "tiny" / "report.html").read_text()
+    assert page.count("<table>") == 3
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_no_local_path_is_in_a_result(folder):
+    assert str(folder).encode() not in (folder / "tiny.jsonl").read_bytes()
+
+
+def test_pairs_are_made_by_seed_and_incomplete_ones_left_out(folder):
+    rows = list(results.read(folder / "tiny.jsonl").values())
+    other = [{**row, "seed": 2} for row in rows if row["arm"] == "trunk"]
+    third = [{**row, "seed": 3} for row in rows]
+    third[1] = {**third[1], "measured": {**third[1]["measured"], "overall": 0.0}}
+    compared = report.compare([*rows, *other, *third])
+    assert compared[0].seeds == (1, 3)
+    expected = [rows[2]["measured"]["overall"] - rows[1]["measured"]["overall"], rows[2]["measured"]["overall"]]
+    assert compared[0].difference["overall"].mean == pytest.approx(sum(expected) / 2)
+
+
+def test_a_study_that_does_not_exist_is_one_clear_line():
+    finished = subprocess.run(
+        [sys.executable, "-m", "fedrela", "study", "longtail", "nonsense"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stderr
+    assert "quick" in finished.stderr
+
+
+def test_the_study_itself_needs_no_torch():
+    names = ["study." + path.stem for path in (ROOT / "study").glob("*.py") if path.stem != "__init__"]
+    own = {"study.models", "study.heads", "study.losses", "study.centralised", "study.start"}
+    script = (
+        "import sys, importlib\n"
+        f"for name in {sorted(set(names) - own)!r}: importlib.import_module(name)\n"
+        "assert not {'torch', 'export', 'coordinator'} & set(sys.modules)\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
