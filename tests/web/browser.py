@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,7 +30,9 @@ def missing() -> str:
 
 def chromium() -> str | None:
     """The installed browser."""
-    return next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    return next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
 
 
 class Browser:
@@ -85,6 +88,10 @@ class Tab:
         """A JSON value of the page's own database; None where there is none."""
         return self.do("eval", code=READ, argument=key)
 
+    def start(self) -> None:
+        """Press the button."""
+        self.do("click", selector="#pause")
+
     def alert(self) -> str:
         """The sentence that is shown; waits for one."""
         self.do("wait", selector="#alert")
@@ -138,8 +145,8 @@ class Recorder:
                 recorder.seen.append(Seen(self.command, self.path, dict(self.headers), body))
                 recorder.answer(self, body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_CONNECT = _pass
-
+        for verb in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT"):
+            setattr(Handler, f"do_{verb}", Handler._pass)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -158,7 +165,7 @@ class Recorder:
             connection.request(handler.command, path, body or None, headers | {"Connection": "close"})
             given = connection.getresponse()
             answer = self.tamper(path, given.read())
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
         finally:
             connection.close()
@@ -170,7 +177,13 @@ class Recorder:
         handler.send_header("Content-Length", str(len(answer)))
         handler.send_header("Connection", "close")
         handler.end_headers()
-        handler.wfile.write(answer)
+        with suppress(OSError):  # the tab may be gone
+            handler.wfile.write(answer)
+
+    def reset(self) -> None:
+        """Forget what was seen; an honest network again."""
+        self.seen.clear()
+        self.down, self.tamper = False, lambda path, body: body
 
     def other_hosts(self) -> set[str]:
         """Whom else the browser asked for."""

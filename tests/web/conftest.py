@@ -22,10 +22,10 @@ def built_page() -> Path:
     return PAGE
 
 
-@pytest.fixture
-def place(tmp_path: Path, built_page: Path) -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, built_page: Path) -> Iterator[Place]:
     """A running coordinator."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("coordinator") / "data"
     folder.mkdir()
     found = Place(folder)
     found.start()
@@ -33,7 +33,7 @@ def place(tmp_path: Path, built_page: Path) -> Iterator[Place]:
     found.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recorder(place: Place) -> Iterator[Recorder]:
     """What stands between the browser and the coordinator."""
     found = Recorder(place.host)
@@ -41,7 +41,7 @@ def recorder(place: Place) -> Iterator[Recorder]:
     found.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(recorder: Recorder) -> Iterator[Browser]:
     """A Chromium behind the recorder."""
     found = Browser(recorder.url)

@@ -62,11 +62,17 @@ const commands = {
   async offline({ name, offline }) {
     await contexts.get(name).context.setOffline(offline);
   },
+  async press({ name, key }) {
+    await contexts.get(name).page.keyboard.press(key);
+  },
   /** The tab's process is killed, as a phone kills it. */
   async crash({ name }) {
     const { page } = contexts.get(name);
     await Promise.race([page.goto("chrome://crash").catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
     await Promise.race([page.close().catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
+  },
+  async shut({ name }) {
+    await contexts.get(name).page.close();
   },
   async close({ name }) {
     await contexts.get(name).context.close();

@@ -37,7 +37,16 @@ class Place:
         """Serve, and wait until ready."""
         environment = os.environ | {"FEDRELA_DATA": str(self.folder), "FEDRELA_DEV": "1", "FEDRELA_ADMIN_KEY": KEY}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--port", str(self.port), "--log-level", "warning"],
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "coordinator.app:app",
+                "--port",
+                str(self.port),
+                "--log-level",
+                "warning",
+            ],
             env=environment,
             cwd=ROOT,
             stdout=(self.folder.parent / "coordinator.log").open("ab"),
@@ -65,9 +74,9 @@ class Place:
             self._process.terminate()
             self._process.wait(30)
 
-    def link(self, uses: int = 1, valid_seconds: float = 3600.0) -> str:
-        """An enrolment link."""
-        body = {"population": "default", "max_uses": uses, "valid_seconds": valid_seconds}
+    def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
+        """An enrolment link for one device."""
+        body = {"population": population, "max_uses": 1, "valid_seconds": valid_seconds}
         token = self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"]
         return f"{self.url}/join#{token}"
 

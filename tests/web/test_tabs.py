@@ -196,9 +196,7 @@ def check_nothing_leaks(fleet: dict[str, Any], recorder: Recorder) -> None:
     """No pixel, label, class count or secret in any byte that the browser sent, and nobody else was asked."""
     assert not {url for url in recorder.other_hosts() if not CHROMIUMS_OWN.match(url)}
     sent = [seen for seen in recorder.seen if recorder.host in seen.url]
-    everything = b"\n".join(
-        seen.url.encode() + json.dumps(seen.headers).encode() + seen.body for seen in sent
-    )
+    everything = b"\n".join(seen.url.encode() + json.dumps(seen.headers).encode() + seen.body for seen in sent)
     for shard, tab in fleet["tabs"].items():
         examples = shard_examples(shard)
         rows = examples.x["x"].reshape(len(examples), -1)

@@ -26,7 +26,7 @@ import {
 import type { Store } from "./store.ts";
 
 const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
-const ATTEMPTS = 6;
+const ATTEMPTS = 4; // within a call; the worker's loop tries again for as long as the page is open
 const BASE_SECONDS = 0.5;
 const CAP_SECONDS = 30;
 const ANSWER_BYTES = 1_000_000;

@@ -13,7 +13,9 @@ import { enrol, loadIdentity } from "./identity.ts";
 import type { Command, Fault, Report } from "./protocol.ts";
 import { Store } from "./store.ts";
 
-const RETRY_SECONDS = 15;
+const RETRY_SECONDS = 5;
+// Trying again by itself would only fail again, and take a place that another device could use.
+const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed"];
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const base = new URL("../", new URL(".", import.meta.url)).href.replace(/\/join\/$/, "").replace(/\/$/, "");
 
@@ -83,7 +85,10 @@ async function turn(device: Client): Promise<number> {
   try {
     const outcome = await device.runOnce();
     tell({ kind: "outcome", outcome, totals: await device.totals() });
-    if (outcome.kind === "dropped" && outcome.code !== "round-closed") return RETRY_SECONDS / 5;
+    if (outcome.kind === "dropped") {
+      if (NEEDS_THE_OWNER.includes(outcome.code)) running = false;
+      return RETRY_SECONDS;
+    }
     return outcome.kind === "waiting" ? Math.max(outcome.seconds, 0.05) : 0;
   } catch (error) {
     if (error instanceof Refused || error instanceof StorageFull || !(error instanceof Unavailable)) running = false;

@@ -9,16 +9,16 @@ export function sentence(fault: Fault): string {
   if (fault.code === "unauthenticated")
     return "The operator has removed this device, so it takes no further part. Nothing more is sent. You can delete everything below.";
   if (fault.kind === "IntegrityError" && fault.problem.includes("signature"))
-    return "The work that arrived was not signed by the operator you joined. It was thrown away: nothing of it was run, and nothing was sent.";
+    return "The work that arrived was not signed by the operator you joined. It was thrown away: nothing of it was run, and nothing of yours was sent.";
   if (fault.kind === "IntegrityError")
-    return "A file arrived damaged or changed on its way. It was thrown away: nothing of it was run, and nothing was sent.";
+    return "A file arrived damaged or changed on its way. It was thrown away: nothing of it was run, and nothing of yours was sent.";
   if (fault.kind === "VerificationFailed")
-    return "This browser computes the model wrongly, so it must not train it. Try another browser. Nothing was sent.";
+    return "This browser computes the model wrongly, so it must not train it. Try another browser. Nothing of yours was sent.";
   if (fault.kind === "StorageFull")
     return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
   if (fault.kind === "Unavailable")
     return "The coordinator can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
-  if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing was sent.`;
+  if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
 }
 
