@@ -1,8 +1,8 @@
 """Batch normalisation in training mode over the examples that count. May import torch.
 
-Every example of weight w counts w times in the mean and the variance, so padding (w = 0) counts nowhere; with weights of
-1 this is Ioffe and Szegedy, "Batch Normalization", ICML 2015, as torch.nn computes it. Running statistics are updated in
-place with the unbiased variance, as torch does.
+Every example of weight w counts w times in the mean and the variance, so padding (w = 0) counts nowhere; with weights
+of 1 this is Ioffe and Szegedy, "Batch Normalization", ICML 2015, as torch.nn computes it. Running statistics are
+updated in place with the unbiased variance, as torch does.
 
     >>> import torch
     >>> x = torch.tensor([[1.0], [3.0], [100.0]])
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import UnsupportedOperation
+from export.normalisation import Normalisation
 
 _BATCH_NORM = F.batch_norm
 
@@ -55,31 +56,25 @@ def weighted(
     momentum: float | None,
     eps: float,
 ) -> Tensor:
-    """Normalise x (B, C, ...) per channel over the weighted batch; weight (B,). Running statistics (C,) change in place."""
+    """Normalise x (B, C, ...) per channel over the weighted batch; weight (B,). Running statistics (C,) change."""
     if momentum is None:
         raise UnsupportedOperation(
             "a BatchNorm layer with momentum=None keeps a cumulative average, which depends on a counter",
             remedy="give it a momentum, e.g. BatchNorm2d(channels, momentum=0.1)",
         )
-    axes = [0, *range(2, x.dim())]
-    per_channel = [1, -1, *[1] * (x.dim() - 2)]
     places = 1
     for size in x.shape[2:]:
         places *= size
     weight = _per_row(weight, x)
-    counted = weight.reshape([-1, *[1] * (x.dim() - 1)])
     count = weight.sum() * places
-    divisor = torch.clamp(count, min=1e-12)
-    mean = (x * counted).sum(axes) / divisor
-    centred = x - mean.reshape(per_channel)
-    variance = (centred * centred * counted).sum(axes) / divisor
+    share = weight / torch.clamp(count, min=1e-12)
+    scale = torch.ones_like(x[0].reshape(x.shape[1], -1)[:, 0]) if scale is None else scale
+    shift = torch.zeros_like(scale) if shift is None else shift
+    normal, mean, variance = Normalisation.apply(x, scale, shift, share, eps)
     with torch.no_grad():
-        _update(running_mean, mean.detach(), momentum, count)
-        _update(running_var, variance.detach() * (count / torch.clamp(count - 1, min=1e-12)), momentum, count)
-    normal = centred * (1 / torch.sqrt(variance + eps)).reshape(per_channel)
-    if scale is not None:
-        normal = normal * scale.reshape(per_channel)
-    return normal if shift is None else normal + shift.reshape(per_channel)
+        _update(running_mean, mean, momentum, count)
+        _update(running_var, variance * (count / torch.clamp(count - 1, min=1e-12)), momentum, count)
+    return normal
 
 
 def _per_row(weight: Tensor | None, x: Tensor) -> Tensor:

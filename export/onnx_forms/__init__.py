@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from export.onnx_forms import activation, convolution, group_norm, max_pool
+from export.onnx_forms import activation, batch_norm, convolution, group_norm, max_pool
 
 aten = torch.ops.aten
 
@@ -21,6 +21,7 @@ aten = torch.ops.aten
 def table() -> dict[torch._ops.OpOverload, Callable[..., Any]]:
     """ATen operator -> the function that writes it in ONNX."""
     return {
+        aten._native_batch_norm_legit_no_training.default: batch_norm.native_batch_norm_no_training,
         aten.convolution.default: convolution.convolution,
         aten.convolution_backward.default: convolution.convolution_backward,
         aten.max_pool2d_with_indices.default: max_pool.max_pool2d_with_indices,
