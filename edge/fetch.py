@@ -4,12 +4,13 @@ Nothing is loaded before it is verified: the assignment by the pinned key, every
 the manifest gives it, the runtime by the golden steps. May import `core` and the other modules of `edge`.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 from core import bundle, signing, strict, tensors
 from core.bundle import Manifest, ProgramFile
-from core.errors import IntegrityError, InvalidTask
+from core.errors import IntegrityError, InvalidBundle, InvalidTask
 from core.task import Task
 from core.tensors import Params
 from core.wire import Assignment
@@ -21,6 +22,7 @@ from edge.store import Store
 
 TASK_BYTES = 1_000_000
 MANIFEST_BYTES = 16_000_000
+MOST_GOLDEN = 1024
 HEADER_BYTES_PER_TENSOR = 1024  # of safetensors, generously
 
 
@@ -59,6 +61,7 @@ class Fetcher:
         engine = self.pool.known(manifest_sha256)
         if engine is None:
             manifest = bundle.parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+            check_sizes(manifest, self.max_bytes)
             engine = self.pool.open(manifest_sha256, manifest, self.program)
         return engine
 
@@ -105,6 +108,28 @@ class Fetcher:
             body = self.api.blob(sha256, self.blobs, limit_bytes=limit_bytes)
             self.blobs.put(f"blobs/{sha256}", body)
         return body
+
+
+def check_sizes(manifest: Manifest, max_bytes: int) -> None:
+    """Raise InvalidBundle for a manifest whose tensors or golden steps would exhaust the device before it trains."""
+    golden = manifest.golden
+    if not (1 <= golden.batch <= MOST_GOLDEN and 1 <= golden.steps <= MOST_GOLDEN):
+        raise InvalidBundle(
+            f"the manifest asks for {golden.steps} golden steps of batch {golden.batch}",
+            remedy="export the model again",
+        )
+    total = 0
+    for program in (manifest.train_step, manifest.predict, manifest.relabel):
+        for item in program.inputs:
+            sizes = [golden.batch if isinstance(d, str) else d for d in item.shape]
+            if min(sizes, default=1) < 0:
+                raise InvalidBundle(f"input {item.name!r} has a negative size", remedy="export the model again")
+            total += 8 * math.prod(sizes)
+    if total > max_bytes:
+        raise InvalidBundle(
+            f"the model's tensors take {total} bytes, this device allows {max_bytes}",
+            remedy="raise max_download_bytes in the device's settings if it has the memory",
+        )
 
 
 @lru_cache(maxsize=16)

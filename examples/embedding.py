@@ -10,6 +10,7 @@ the edge extra, and scikit-learn for its data: handwritten digits, of which this
 
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -66,10 +67,8 @@ def main(arguments: list[str]) -> None:
     client = join(arguments[0], Path("embedded-device"))
     worker = threading.Thread(target=client.run)
     worker.start()
-    try:
+    with suppress(KeyboardInterrupt, EOFError):
         input("training in the background; press Enter to stop\n")
-    except (KeyboardInterrupt, EOFError):
-        pass
     client.stop.set()  # at the next batch boundary; the turn is kept and goes on at the next start
     worker.join()
 

@@ -24,7 +24,6 @@ from pathlib import Path
 from core.bundle import Manifest
 from core.errors import InvalidData
 from edge.examples import Examples
-from edge.sources import arrays, cifar, idx, images
 
 Source = Callable[[Manifest], Examples]
 
@@ -33,6 +32,8 @@ FORMATS = "a folder or .zip of class folders, a .npz or .csv file, IDX files, CI
 
 def open_source(spec: str) -> Source:
     """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
+    from edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
+
     path = Path(spec).expanduser()
     if not path.exists():
         if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec):
