@@ -15,7 +15,18 @@ from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
-from coordinator import context, joining, logs, metrics, openapi, problems, routes_admin, routes_device
+from coordinator import (
+    context,
+    dashboard,
+    dashboard_actions,
+    joining,
+    logs,
+    metrics,
+    openapi,
+    problems,
+    routes_admin,
+    routes_device,
+)
 from coordinator.limits import Memory, RateLimit
 from coordinator.middleware import Gate
 from coordinator.routes_device import coordinator_of, in_thread
@@ -57,6 +68,8 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     app.include_router(routes_device.router)
     app.include_router(routes_admin.router)
     app.include_router(joining.router)
+    app.include_router(dashboard.router)
+    app.include_router(dashboard_actions.router)
     _add_health(app)
     problems.install(app)
     openapi.install(app)

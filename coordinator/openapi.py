@@ -69,8 +69,12 @@ def route(
     status: int = 200,
     problems: tuple[int, ...] = (),
     also: dict[int, str] | None = None,
+    or_text: str = "",
 ) -> dict[str, Any]:
-    """Keyword arguments for a route's decorator. `takes` and `gives` are a message type or a media type."""
+    """Keyword arguments for a route's decorator.
+
+    `takes` and `gives` are a message type, a media type or a schema; `or_text` is a media type that it may give too.
+    """
     extra: dict[str, Any] = {}
     if security:
         extra["security"] = SECURITY[security]
@@ -81,6 +85,8 @@ def route(
     responses: dict[int | str, dict[str, Any]] = {status: {"description": "Done"}}
     if gives is not None:
         responses[status]["content"] = _content(gives)
+        if or_text:
+            responses[status]["content"][or_text] = {"schema": {"type": "string"}}
     for code, text in (also or {}).items():
         responses[code] = {"description": text}
     for code in sorted({*COMMON, *problems}):
@@ -89,6 +95,8 @@ def route(
 
 
 def _content(what: type | str | dict[str, Any], media: str = "application/json") -> dict[str, Any]:
+    if what == wire.TENSORS_TYPE:  # what it is, and the type that every tool can send
+        return {wire.TENSORS_TYPE: BYTES, "application/octet-stream": BYTES}
     if isinstance(what, str):
         return {what: BYTES}
     if isinstance(what, dict):

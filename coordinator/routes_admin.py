@@ -87,7 +87,10 @@ async def show_task(request: Request, task_id: str) -> Response:
     return plain(await in_thread(history.task, coordinator_of(request), task_id))
 
 
-@router.get("/tasks/{task_id}/rounds", **openapi.route(security="admin", gives=LISTING, problems=(404,)))
+@router.get(
+    "/tasks/{task_id}/rounds",
+    **openapi.route(security="admin", gives=LISTING, problems=(404,), or_text="text/csv"),
+)
 async def list_rounds(
     request: Request, task_id: str, form: Literal["json", "csv"] = Query("json", alias="format")
 ) -> Response:

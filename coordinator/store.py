@@ -157,6 +157,6 @@ def _sqlite(url: str) -> sa.Engine:
         if writes:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # may fail, and then as SQLAlchemy's error
         else:
-            connection.connection.driver_connection.execute("BEGIN")  # can't; and every check-in runs this
+            connection.connection.cursor().execute("BEGIN")  # can't, and every check-in runs this
 
     return engine
