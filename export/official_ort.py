@@ -1,0 +1,227 @@
+"""onnxruntime-training's own layout: four files that its release 1.19.2 trains, on desktops, Android and more.
+
+    training_model.onnx    loss and gradients: x..., y, weight, randoms... to loss, correct_sum, probabilities
+    eval_model.onnx        the forward pass in evaluation mode, without augmentation: x..., y, weight to the same
+    optimizer_model.onnx   SGD, or AdamW with this recipe's constants; the learning rate is set from outside
+    checkpoint             the parameters, by their names in the model
+
+That package was retired with 1.19.2 and needs numpy 1 and onnx 1.16, so its part runs in an environment of its own (see
+`environment` and export/ort_training_child.py). May import torch, onnx, `core` and this package.
+
+    write(model, recipe, Path("official"), environment(build_in=Path("ort-training-env")))
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import venv
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
+from core.tensors import Array
+from export import official_forward
+from export.lowering import examples
+from export.official_forward import OUTPUTS, GoldenStep, Plan, Written
+from export.recipe import Recipe
+
+REQUIREMENTS = ("torch==2.13.0", "onnxruntime-training-cpu==1.19.2", "onnx==1.16.2", "numpy<2")
+FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
+OPSET = 15  # the newest that every gradient of 1.19.2 is registered for
+_CHILD = Path(__file__).with_name("ort_training_child.py")
+
+
+def environment(
+    *, python: Path | None = None, build_in: Path | None = None, report: Callable[[str], None] = lambda stage: None
+) -> Path:
+    """The Python that has onnxruntime-training: `python`, or the one in `build_in`, which is built if it isn't there.
+
+    Raises MissingDependency where it can't be built or lacks the package.
+    """
+    if python is None:
+        folder = build_in or Path.home() / ".cache" / "fedrela" / "ort-training-1.19.2"
+        python = folder / "bin" / "python"
+        if not (folder / "complete").is_file():
+            _build(folder, report)
+    check = "import onnx, onnxruntime.training.artifacts as a; print(a.__name__)"
+    done = _run([str(python), "-c", check])
+    if done.returncode:
+        raise MissingDependency(
+            f"{python} can't import onnxruntime.training ({_last_line(done.stderr)})",
+            remedy=f"make an environment with: pip install {' '.join(map(repr, REQUIREMENTS))}; Python 3.11 or older",
+        )
+    return python
+
+
+def write(
+    model: nn.Module,
+    recipe: Recipe,
+    folder: Path,
+    python: Path,
+    *,
+    report: Callable[[str], None] = lambda stage: None,
+) -> Written:
+    """Write the four files to `folder`, after onnxruntime-training passed the golden steps with them.
+
+    python: from `environment`. Its SGD has neither momentum nor weight decay, so the golden steps are run without.
+    Raises UnsupportedOperation where it has no gradient for an operator, VerificationFailed where a tensor differs.
+    """
+    if recipe.optimizer.name == "nesterov":
+        raise InvalidInput("onnxruntime-training has plain SGD and AdamW only", remedy="use --optimizer sgd or adamw")
+    planned = official_forward.plan(model, recipe)
+    adamw = recipe.optimizer.name == "adamw"
+    constants = recipe.hyperparameters() if adamw else {}
+    steps = official_forward.golden_steps(planned, {} if adamw else {"momentum": 0.0, "weight_decay": 0.0})
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+        workplace = Path(scratch)
+        report("ort-training: exporting the forward pass")
+        parameters = _forward(planned, workplace / "train_forward.onnx", training=True)
+        _forward(planned, workplace / "eval_forward.onnx", training=False)
+        _hand_over(planned, steps, constants, parameters, workplace)
+        report("ort-training: gradients and golden steps with onnxruntime-training")
+        errors = _made_and_checked(planned, steps, python, workplace)
+        files = tuple(Path(shutil.move(workplace / "artifacts" / name, folder / name)) for name in FILES)
+    return Written(files, planned.fed, errors)
+
+
+def _build(folder: Path, report: Callable[[str], None]) -> None:
+    report(f"ort-training: building the environment {folder} (about 1 GB, once)")
+    venv.create(folder, with_pip=True, clear=True)
+    done = _run([str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS])
+    if done.returncode:
+        raise MissingDependency(
+            f"onnxruntime-training could not be installed into {folder} ({_last_line(done.stderr)})",
+            remedy="use Python 3.11 or older with access to PyPI, or name a Python that has it: --ort-training-python",
+        )
+    (folder / "complete").touch()
+
+
+def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
+    """Write the forward pass as ONNX; the names of its parameters."""
+    fed = [item for item in planned.fed if training or item.role != "random"]
+    by_name = dict(zip([item.name for item in planned.step.inputs], examples(planned.step), strict=True))
+    axes = {item.name: {item.shape.index("B"): "B"} for item in fed if "B" in item.shape}
+    module = official_forward.loss_module(planned, training=training)
+    with _Explicit(), warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            tuple(by_name[item.name] for item in fed),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[item.name for item in fed],
+            output_names=list(OUTPUTS),
+            dynamic_axes=axes | {"probabilities": {0: "B"}},
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+        )
+    written = onnx.load(path)
+    for node in written.graph.node:
+        node.doc_string = ""
+    onnx.save(written, path)
+    return tuple(item.name for item in written.graph.initializer)
+
+
+class _Explicit(TorchFunctionMode):
+    """Group and instance normalisation as mean and variance, for whose operators 1.19.2 has gradients."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        rule = {F.group_norm: _group_norm, F.instance_norm: _instance_norm}.get(func, func)
+        return rule(*args, **(kwargs or {}))
+
+
+def _group_norm(
+    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    grouped = x.reshape(x.shape[0], num_groups, -1)
+    centred = grouped - grouped.mean(2, keepdim=True)
+    normal = (centred / torch.sqrt((centred * centred).mean(2, keepdim=True) + eps)).reshape(x.shape)
+    per_channel = [1, x.shape[1], *[1] * (x.dim() - 2)]
+    normal = normal if weight is None else normal * weight.reshape(per_channel)
+    return normal if bias is None else normal + bias.reshape(per_channel)
+
+
+def _instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not use_input_stats:
+        return F.instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return _group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def _hand_over(
+    planned: Plan, steps: list[GoldenStep], constants: Mapping[str, float], parameters: tuple[str, ...], folder: Path
+) -> None:
+    """Write what the child needs: settings.json and golden.npz."""
+    trainable = planned.survey.trainable
+    settings = {
+        "trainable": list(trainable),
+        "frozen": [name for name in parameters if name not in trainable],
+        "optimizer": planned.recipe.optimizer.name,
+        "lr": float(steps[0].given["lr"]),
+        "steps": len(steps),
+        "fed": [item.name for item in planned.fed],
+        "fed_eval": [item.name for item in planned.fed if item.role != "random"],
+        "constants": dict(constants),
+        "golden_constants": {name: float(steps[0].given[name]) for name in constants},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    arrays = {f"{n}.{item.name}": step.given[item.name] for n, step in enumerate(steps) for item in planned.fed}
+    start = {f"start.{name}": steps[0].given[name] for name in trainable}
+    np.savez(folder / "golden.npz", **arrays, **start)
+
+
+def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, folder: Path) -> dict[str, float]:
+    """Run the child and hold what it found against eager PyTorch: relative errors by golden output."""
+    done = _run([str(python), str(_CHILD), str(folder)])
+    if done.returncode:
+        missing = re.search(r"gradient builder has not been registered: *(\w+)", done.stderr)
+        reason = f"it has no gradient for {missing[1]}" if missing else _last_line(done.stderr)
+        raise (UnsupportedOperation if missing else VerificationFailed)(
+            f"onnxruntime-training can't take this model ({reason})",
+            remedy="replace that layer, or use --format bundle, which has a gradient for it",
+        )
+    found = dict(np.load(folder / "results.npz"))
+    for name, value in planned.start().items():
+        if not np.array_equal(found.pop(f"checkpoint.{name}"), value):
+            raise VerificationFailed(f"the checkpoint holds another {name} than the model", remedy="export again")
+    found.pop("probabilities")
+    outcomes: list[dict[str, Array]] = [
+        {key.removeprefix(f"{n}."): value for key, value in found.items() if key.startswith(f"{n}.")}
+        for n in range(len(steps))
+    ]
+    return official_forward.judge("ort-training", steps, outcomes, planned.manifest().golden.tolerance)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:300] if lines else "no message"

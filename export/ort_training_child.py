@@ -1,0 +1,92 @@
+"""Makes and runs onnxruntime-training's artifacts, in the separate environment that this last of its kind needs.
+
+    python ort_training_child.py FOLDER
+
+FOLDER holds train_forward.onnx, eval_forward.onnx, settings.json and golden.npz (`step.name` arrays, `start.name`
+parameters). This writes artifacts/ beside them and what the golden steps gave to results.npz. Imports only what that
+environment has: numpy, onnx and onnxruntime.training; nothing of this project.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.training import artifacts, onnxblock
+from onnxruntime.training.api import CheckpointState, Module, Optimizer
+
+FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
+
+
+def main(folder):
+    """Make the artifacts, then train with them."""
+    settings = json.loads((folder / "settings.json").read_text())
+    made = make(folder, settings)
+    np.savez(folder / "results.npz", **train(made, settings, np.load(folder / "golden.npz")))
+
+
+def make(folder, settings):
+    """The four files, in a folder; the evaluation model comes from the forward pass in evaluation mode.
+
+    An optimizer with the golden steps' constants stays in scratch/: AdamW's are fixed in its file.
+    """
+    made, scratch = folder / "artifacts", folder / "scratch"
+    jobs = (scratch, "eval_forward.onnx", "golden_constants"), (made, "train_forward.onnx", "constants")
+    for target, source, constants in jobs:
+        target.mkdir()
+        artifacts.generate_artifacts(
+            str(folder / source),
+            requires_grad=settings["trainable"],
+            frozen_params=settings["frozen"],
+            optimizer=optimizer(settings["optimizer"], settings[constants]),
+            artifact_directory=str(target),
+            loss_input_names=["loss"],
+            additional_output_names=["correct_sum", "probabilities"],
+        )
+        as_torch_does(target / FILES[2])
+    (scratch / "eval_model.onnx").replace(made / "eval_model.onnx")
+    return made
+
+
+def optimizer(name, constants):
+    """The optimizer's graph; its constants but for the learning rate."""
+    if name == "adamw":
+        betas = (constants["beta1"], constants["beta2"])
+        return onnxblock.optim.AdamW(True, betas, constants["adam_epsilon"], constants["weight_decay"])
+    return onnxblock.optim.SGD()
+
+
+def as_torch_does(path):
+    """AdamW in mode 0: decay first, and epsilon added after the bias correction. The package writes mode 1."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "adam_mode":
+                attribute.i = 0
+    onnx.save(model, path)
+
+
+def train(made, settings, golden):
+    """New parameters, loss and count of every golden step, and the probabilities that the evaluation model gives."""
+    state = CheckpointState.load_checkpoint(str(made / FILES[3]))
+    module = Module(str(made / FILES[0]), state, str(made / FILES[1]))
+    stepper = Optimizer(str(made.parent / "scratch" / FILES[2]), module)
+    stepper.set_learning_rate(settings["lr"])
+    results = {f"checkpoint.{name}": np.array(state.parameters[name].data) for name in settings["trainable"]}
+    for name in settings["trainable"]:
+        state.parameters[name].data = golden[f"start.{name}"]
+    for step in range(settings["steps"]):
+        module.train()
+        loss, correct, _ = module(*[golden[f"{step}.{name}"] for name in settings["fed"]])
+        stepper.step()
+        module.lazy_reset_grad()
+        results |= {f"{step}.new.{name}": np.array(state.parameters[name].data) for name in settings["trainable"]}
+        results |= {f"{step}.loss": np.array(loss), f"{step}.correct_sum": np.array(correct)}
+    module.eval()
+    results["probabilities"] = np.array(module(*[golden[f"0.{name}"] for name in settings["fed_eval"]])[2])
+    return results
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
