@@ -65,9 +65,9 @@ def main() -> int:
     bundle = FOLDER / "bundle"
     try:
         step(
-            "1. Export a small CNN's training step, prediction and re-labeling as ONNX programs, verified against PyTorch"
+            "1. Export a small CNN's training step, prediction and re-labeling as ONNX programs, proven against PyTorch"
         )
-        model = ("export.models:small_cnn", "--input", "uint8:1x8x8", "--classes", "10")
+        model = ("examples.digits:build", "--input", "uint8:1x8x8", "--classes", "10")
         fedrela("export", *model, "--mean", "0.305", "--std", "0.376", "--out", str(bundle), quiet=True)
         step("2. Start the coordinator")
         with Coordinator(FOLDER / "coordinator"):
