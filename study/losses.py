@@ -1,4 +1,4 @@
-"""A loss that no federation could use: balanced softmax that is told the global class counts. May import torch.
+"""Losses of the study's own: the oracle's balanced softmax, and FedLoGe's two heads. May import torch.
 
 `study.losses:known_prior_10` is the loss for 10 classes; the counts are hyperparameters, count_0 to count_9, so the
 exported program is the same for every setting.
@@ -16,6 +16,12 @@ from torch.nn.functional import cross_entropy
 def known_prior(logits: Tensor, y: Tensor, **counts: Tensor) -> Tensor:
     """Cross-entropy (B,) of logits (B, C) + log counts: Ren et al., NeurIPS 2020, with counts over all devices."""
     return cross_entropy(logits + torch.log(torch.stack(list(counts.values()))), y, reduction="none")
+
+
+def two_heads(logits: Tensor, y: Tensor) -> Tensor:
+    """logits (B, 2 C): cross-entropy (B,) of the first C plus that of the last C; see `study.heads.SparseFrame`."""
+    first, second = logits.chunk(2, dim=1)
+    return cross_entropy(first, y, reduction="none") + cross_entropy(second, y, reduction="none")
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:

@@ -43,6 +43,9 @@ METHODS = {
     "mixup": Method("mixup", "Zhang et al. 2018", local={"synthesis": "mixup"}),
     "smote": Method("SMOTE", "Chawla et al. 2002", local={"sampling": "class-balanced", "synthesis": "smote"}),
     "fedetf": Method("FedETF", "Li et al. 2023", ("--loss", "balanced-softmax"), model_suffix="_etf"),
+    "fedloge": Method(
+        "FedLoGe (generic model)", "Xiao et al. 2024", ("--loss", "study.losses:two_heads"), model_suffix="_loge"
+    ),
     "oracle": Method(
         "Oracle: balanced softmax, global prior",
         "Ren et al. 2020, given the global class counts",

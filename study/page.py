@@ -1,0 +1,177 @@
+"""`python -m study.page` writes docs/study.md from study/results/*.jsonl: every number on that page comes from there.
+
+A results file is named after the shipped study that made it; cells of that study that are not in the file are counted
+on the page as not run. May import this package.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from study import config, report, results, tables
+from study.cells import expand
+from study.comparison import spread
+from study.report import Comparison, Reference
+from study.results import Row
+from study.tables import Table
+
+ROOT = Path(__file__).parents[1]
+INTRODUCTION = """# The long-tail study
+
+Does FedReLa help, how much, against what else, and when does it not? This page is written by
+`python -m study.page` from the JSON lines in `study/results/`; no number here was typed by hand.
+
+Each comparison trains a *trunk* through the emulated fleet: real clients, exported programs, the real coordinator.
+From its checkpoint two branches go on with the same, smaller learning rate and the same random numbers; one keeps its
+labels, one re-labels in its first round. Server momentum starts at zero in both. Tests are on a balanced test set.
+*many*, *medium* and *few* are the most frequent 30 %, the middle 40 % and the rarest 30 % of the classes.
+Shares are percent, mean ± standard deviation over seeds; Δ is re-labeled minus labels kept, paired by seed, in
+percentage points with a 95 % interval of Student's t, where there are two seeds or more. Two or three seeds give wide
+intervals: an interval that holds 0 is no evidence of a difference, and none of its absence either.
+"""
+WORDS = {"overall": "overall accuracy", "many": "the many", "few": "the few", "ece": "calibration error"}
+
+
+def write(folder: Path = ROOT / "study" / "results") -> str:
+    """The whole page as Markdown."""
+    parts = [INTRODUCTION, *_ran(folder)]
+    for path in sorted(folder.glob("*.jsonl")):
+        rows = list(results.read(path).values())
+        parts += _study(path.stem, rows)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _ran(folder: Path) -> list[str]:
+    """Which cells ran, of every shipped study: also of those that did not run at all."""
+    lines = []
+    for name in config.shipped():
+        study, _ = config.load(name)
+        rows = _rows_of(study.name, folder)
+        known = next(iter(rows.values()))["data_sha256"] if rows else ""
+        keys = {(c.setting.name, c.method, c.arm, _variant(c.variant), c.seed) for c in expand(study, known)}
+        found = {_identity(row) for row in rows.values()}
+        done = len(keys & found)
+        lines.append((f"`fedrela study longtail {name}`", study.title, f"{done} of {len(keys)}"))
+    heading = ("command", "what", "cells that ran")
+    return ["## What ran, and what did not", Table("", heading, tuple(lines), left=2).markdown()]
+
+
+def _rows_of(name: str, folder: Path) -> dict[str, Row]:
+    return results.read(folder / f"{name}.jsonl")
+
+
+def _variant(variant: config.Variant | None) -> str:
+    return variant.name if variant else ""
+
+
+def _identity(row: Row) -> tuple[str, str, str, str, int]:
+    variant = row["variant"]["name"] if row["variant"] else ""
+    return row["setting"]["name"], row["method"], row["arm"], variant, row["seed"]
+
+
+def _study(name: str, rows: Sequence[Row]) -> list[str]:
+    compared, references = report.compare(rows), report.references(rows)
+    try:
+        title = config.load(name)[0].title
+    except config.InvalidStudy:
+        title = name
+    parts = [f"## {title}", _settings(rows)]
+    if not compared:
+        return [*parts, "No comparison has all of its branches yet."]
+    for item in compared:
+        if item.method == "fedavg":
+            table = tables.arms(item)
+            parts += [f"{table.title}, {item.variant['name']}:", table.markdown()]
+    parts += ["What re-labeling changed, all comparisons:", tables.differences(compared).markdown()]
+    parts += ["Where each method ends:", tables.levels(compared, references).markdown()]
+    parts += ["Which way labels moved (devices tell nobody; the study knows):", tables.movements(compared).markdown()]
+    return [*parts, *_gaps(compared, references), *_findings(compared)]
+
+
+def _settings(rows: Sequence[Row]) -> str:
+    first = rows[0]
+    training, model = first["training"], first["model"]
+    augment = f", augmentation {' + '.join(model['augment'])}" if model["augment"] else ""
+    momentum = f"momentum {training['momentum']:g}"
+    return (
+        f"{first['data']}, {model['name']}{augment}; {training['rounds']} rounds, {training['epochs']} local epochs, "
+        f"batch {training['batch_size']}, learning rate {training['lr']:g}, {momentum}; "
+        f"{first['setting']['devices']} devices; {first['test_examples']} test samples. Command: `{first['command']}`."
+    )
+
+
+def _gaps(compared: Sequence[Comparison], references: Sequence[Reference]) -> list[str]:
+    """How far plain and re-labeled federation lie below what sees more."""
+    rows = []
+    for item in compared:
+        if item.method != "fedavg":
+            continue
+        for label, overall, few in _ceilings(item, compared, references):
+            lag = [(overall, "overall"), (few, "few")]
+            kept = [f"{100 * (value - item.kept[metric].mean):+.1f}" for value, metric in lag]
+            moved = [f"{100 * (value - item.relabeled[metric].mean):+.1f}" for value, metric in lag]
+            rows.append((item.setting, item.variant["name"], label, kept[0], moved[0], kept[1], moved[1]))
+    if not rows:
+        return []
+    heading = ("setting", "variant", "ahead of FedAvg by", "overall", "with FedReLa", "few", "with FedReLa")
+    return ["The gap to what sees more, in percentage points:", Table("", heading, tuple(rows), left=3).markdown()]
+
+
+def _ceilings(
+    item: Comparison, compared: Iterable[Comparison], references: Iterable[Reference]
+) -> list[tuple[str, float, float]]:
+    found = [
+        (report.REFERENCES[one.name], one.measured["overall"].mean, one.measured["few"].mean)
+        for one in references
+        if one.study["setting"] == item.study["setting"]
+    ]
+    for one in compared:
+        if one.method == "oracle" and one.setting == item.setting and one.variant == item.variant:
+            found.append(("federated oracle with the global class counts", *_means(one)))
+    return found
+
+
+def _means(item: Comparison) -> tuple[float, float]:
+    return item.kept["overall"].mean, item.kept["few"].mean
+
+
+def _findings(compared: Sequence[Comparison]) -> list[str]:
+    """What helped and what it cost, counted."""
+    lines = []
+    for metric in ("overall", "few", "many", "ece"):
+        differences = [item.difference[metric] for item in compared]
+        up = sum(found.mean > 0 for found in differences)
+        sure_up = sum(found.low > 0 for found in differences)
+        sure_down = sum(found.high < 0 for found in differences)
+        mean = 100 * spread([found.mean for found in differences]).mean
+        lines.append(
+            f"- {WORDS[metric]}: higher with re-labels in {up} of {len(differences)} comparisons (surely, by the "
+            f"interval, in {sure_up}; surely lower in {sure_down}); mean change {mean:+.1f} points."
+        )
+    worst = min(compared, key=lambda item: item.difference["many"].mean)
+    lines.append(
+        f"- The largest price of head classes: {tables.points(worst.difference['many'])} points for the many "
+        f"({worst.title}, {worst.setting}, {worst.variant['name']})."
+    )
+    losers = [item for item in compared if item.difference["overall"].mean < 0]
+    if losers:
+        told = "; ".join(
+            f"{item.title} in {item.setting}, {item.variant['name']} ({tables.points(item.difference['overall'])})"
+            for item in losers
+        )
+        lines.append(f"- Overall accuracy fell with: {told}.")
+    return ["In short:", "\n".join(lines)]
+
+
+def main() -> None:
+    """Write docs/study.md."""
+    parser = argparse.ArgumentParser(prog="python -m study.page", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "study.md")
+    out = parser.parse_args().out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(write(), encoding="utf-8")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()
