@@ -79,11 +79,45 @@ def export_classifier(
 
     Raises InvalidInput, UnsupportedOperation or VerificationFailed; then nothing was written.
     """
-    pipeline = inputs.parse_augment(augment, inputs.Pipeline(tuple(mean), tuple(std)))
-    recipe = Recipe(
+    recipe = gather(
+        input=input,
+        classes=classes,
+        augment=augment,
+        mean=mean,
+        std=std,
+        loss=loss,
+        optimizer=optimizer,
+        settings=settings,
+        trainable=trainable,
+        proximal=proximal,
+        class_names=class_names,
+        columns=columns,
+        name=name,
+    )
+    return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, private_key, overwrite, report)
+
+
+def gather(
+    *,
+    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002: the word that users know
+    classes: int,
+    augment: str = "",
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    loss: str | losses.Loss | Callable[..., Tensor] = "cross-entropy",
+    optimizer: str = "sgd",
+    settings: Mapping[str, float] | None = None,
+    trainable: Sequence[str] = ("*",),
+    proximal: bool = False,
+    class_names: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    name: str = "model",
+) -> Recipe:
+    """The recipe that these options of `export_classifier` mean. Raises InvalidInput."""
+    return Recipe(
         inputs=inputs.parse_all(input if isinstance(input, str | RawInput) else list(input)),
         classes=classes,
-        pipeline=pipeline,
+        pipeline=inputs.parse_augment(augment, inputs.Pipeline(tuple(mean), tuple(std))),
         loss=losses.find(loss),
         optimizer=optimizers.find(optimizer),
         trainable=tuple(trainable),
@@ -93,7 +127,6 @@ def export_classifier(
         columns=tuple(columns),
         name=name,
     )
-    return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, private_key, overwrite, report)
 
 
 def export_recipe(

@@ -28,6 +28,14 @@ class Runtime(StrEnum):
     both = "both"
 
 
+class Layout(StrEnum):
+    """What `fedrela export` writes."""
+
+    bundle = "bundle"
+    executorch_training = "executorch-training"
+    ort_training = "ort-training"
+
+
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -81,6 +89,18 @@ def export_command(
         Path | None, typer.Option(help="File with an Ed25519 private key (hex) to sign the bundle with.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is already there.")] = False,
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            "--format",
+            help="bundle; executorch-training: .pte and .ptd for ExecuTorch's own TrainingModule; ort-training: the "
+            "files of onnxruntime-training 1.19.2. The last two are trained by those runtimes, not by fedrela device.",
+        ),
+    ] = Layout.bundle,
+    ort_training_python: Annotated[
+        Path | None,
+        typer.Option(help="A Python that has onnxruntime-training-cpu 1.19.2. [default: one is built in ~/.cache]"),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Turn a PyTorch classifier into training programs, proven equal to PyTorch.
@@ -88,16 +108,13 @@ def export_command(
     The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for three
     steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
-    from export.classifier import export_classifier
+    from export.classifier import export_recipe, gather
     from export.loading import load_model, numbers, pairs, words
 
     model = load_model(target)
-    exported = export_classifier(
-        model,
+    recipe = gather(
         input=input,
         classes=classes,
-        out=out,
-        runtimes=("onnx", "executorch") if runtime is Runtime.both else (runtime.value,),
         augment=augment,
         mean=numbers(mean, "--mean"),
         std=numbers(std, "--std"),
@@ -109,16 +126,54 @@ def export_command(
         class_names=words(class_names),
         columns=words(columns),
         name=name or target.rpartition(":")[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2],
-        max_batch=max_batch,
-        private_key=key.read_text().strip() if key else "",
-        overwrite=overwrite,
-        report=lambda stage: _status.print(f"[dim]•[/dim] {escape(stage)}"),
     )
+    if layout is not Layout.bundle:
+        _export_official(model, recipe, out, layout, max_batch, ort_training_python, as_json)
+        return
+    runtimes = ("onnx", "executorch") if runtime is Runtime.both else (runtime.value,)
+    private_key = key.read_text().strip() if key else ""
+    exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
     if as_json:
         typer.echo(json.dumps(_summary(exported.manifest, exported.verdicts) | {"folder": str(exported.folder)}))
         return
     _print_programs(exported.manifest)
     _print_verdicts(exported.manifest, exported.verdicts)
+
+
+def _say(stage: str) -> None:
+    _status.print(f"[dim]•[/dim] {escape(stage)}")
+
+
+def _export_official(
+    model: Any, recipe: Any, out: Path, layout: Layout, max_batch: int, python: Path | None, as_json: bool
+) -> None:
+    """Write one of the official layouts, and say what was written and how exactly it follows eager PyTorch."""
+    if layout is Layout.executorch_training:
+        from export import official_executorch
+
+        written = official_executorch.write(model, recipe, out, max_batch=max_batch, report=_say)
+    else:
+        from export import official_ort
+
+        found = official_ort.environment(python=python, report=_say)
+        written = official_ort.write(model, recipe, out, found, report=_say)
+    files = {path.name: path.stat().st_size for path in written.files}
+    inputs = [f"{item.name} {item.dtype} {list(item.shape)}" for item in written.inputs]
+    if as_json:
+        summary = {"folder": str(out), "files": files, "inputs": inputs, "largest_error": max(written.errors.values())}
+        typer.echo(json.dumps(summary))
+        return
+    table = Table(title=f"{layout.value} in {out}", title_justify="left")
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    for name, size in files.items():
+        table.add_row(name, f"{size:,}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"inputs: {', '.join(inputs)}", markup=False)
+    console.print(
+        f"largest relative error over {len(written.errors)} golden outputs: {max(written.errors.values()):.1e}"
+    )
 
 
 @app.command("verify")
