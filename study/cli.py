@@ -23,11 +23,13 @@ def longtail(
     quick: Annotated[bool, typer.Option("--quick", help="The shipped study `quick`: digits, a few minutes.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Results, JSON lines. Finished cells are never run again. [runs/study/NAME.jsonl]"),
+        typer.Option(help="Results, JSON lines. Finished cells are never run again. Default: runs/study/NAME.jsonl."),
     ] = None,
     work: Annotated[Path, typer.Option(help="Decoded data, bundles and trunks.")] = Path("runs/study"),
     data: Annotated[str, typer.Option(help="Where the dataset is, instead of the file's data.path.")] = "",
-    report: Annotated[Path | None, typer.Option(help="Folder for table, plots and page. [OUT without .jsonl]")] = None,
+    seed: Annotated[list[int], typer.Option(help="Only these seeds of the study; may be given several times.")] = [],  # noqa: B006
+    method: Annotated[list[str], typer.Option(help="Only these methods of the study.")] = [],  # noqa: B006
+    report: Annotated[Path | None, typer.Option(help="Folder for plots and page. Default: OUT without .jsonl.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
@@ -37,9 +39,10 @@ def longtail(
     Everything federated trains through the emulated fleet with exported programs. Stop it at any time, even with
     kill -9: called again, it goes on with the next unfinished cell. Then: a table, plots and one HTML page.
     """
-    from study import command
+    from study import command, config
 
     if list_:
         command.list_shipped()
         return
-    command.run("quick" if quick else study, out, work, data, report, report_only, as_json)
+    only = config.Only(tuple(seed), tuple(method))
+    command.run("quick" if quick else study, only, out, work, data, report, report_only, as_json)

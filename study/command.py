@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from study import config, datasets, longtail, publish
+from study.config import Only
 from study.progress import Bar
 
 
@@ -19,10 +20,18 @@ def list_shipped() -> None:
 
 
 def run(
-    name: str, out: Path | None, work: Path, data: str, report: Path | None, report_only: bool, as_json: bool
+    name: str,
+    only: Only,
+    out: Path | None,
+    work: Path,
+    data: str,
+    report: Path | None,
+    report_only: bool,
+    as_json: bool,
 ) -> None:
     """Run what is not finished, then report."""
     study, folder = config.load(name)
+    study = config.narrowed(study, only)
     if data:
         study = dataclasses.replace(study, data=dataclasses.replace(study.data, path=str(Path(data).resolve())))
     path = out or Path("runs/study") / f"{study.name}.jsonl"

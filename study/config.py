@@ -7,7 +7,7 @@ May import `core` and `study.methods`.
 """
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -154,6 +154,27 @@ class Study:
     def start(self, variant: Variant) -> int:
         """How many rounds a variant's branch comes after."""
         return variant.start or int(0.8 * self.training.rounds)
+
+
+@dataclass(frozen=True)
+class Only:
+    """A part of a study; empty: all of it. The cells are the same ones, so parts add up to the whole."""
+
+    seeds: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+def narrowed(study: Study, only: Only) -> Study:
+    """The study with some of its seeds and methods. Raises InvalidStudy for one that it does not have."""
+    for asked, known in ((only.seeds, study.seeds), (only.methods, study.methods)):
+        lost = [str(item) for item in asked if item not in known]
+        _require(not lost, f"the study has no {', '.join(lost)}", f"choose among {', '.join(map(str, known))}")
+    variants = tuple(
+        replace(variant, methods=tuple(m for m in variant.methods if not only.methods or m in only.methods))
+        for variant in study.variant
+        if not only.methods or not variant.methods or set(variant.methods) & set(only.methods)
+    )
+    return replace(study, seeds=only.seeds or study.seeds, methods=only.methods or study.methods, variant=variants)
 
 
 def from_toml(text: str) -> Study:

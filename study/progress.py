@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from study.results import Row
 
+_LINE_SECONDS = 60.0  # without a terminal: at least one line in this time
+
 
 class Bar:
     """Shows a study's progress on stderr; a context manager."""
@@ -20,7 +22,7 @@ class Bar:
             disable=not self._console.is_terminal, speed_estimate_period=600.0,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None)
-        self._began = time.monotonic()
+        self._began = self._spoke = time.monotonic()
         self._cells = self._finished = self._rounds = self._done = 0
 
     def __enter__(self) -> "Bar":
@@ -36,12 +38,14 @@ class Bar:
         """See `study.longtail.Progress`."""
         self._cells, self._finished, self._rounds = cells, finished, rounds
         self._bar.update(self._task, total=rounds)
-        self._console.print(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
+        self._say(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
 
     def advance(self, label: str, rounds: int) -> None:
         """See `study.longtail.Progress`."""
         self._done += rounds
         self._bar.update(self._task, description=label, advance=rounds)
+        if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
+            self._say(f"{label}: {self._done} of {self._rounds} rounds | {self._left()}")
 
     def finished(self, row: Row) -> None:
         """See `study.longtail.Progress`."""
@@ -52,10 +56,15 @@ class Bar:
             for name in ("overall", "many", "medium", "few")
             if measured[name] is not None
         )
-        self._console.print(
-            f"[{self._finished}/{self._cells}] {row['setting']['name']} | {row['method']} {row['arm']}"
-            f" {row['variant']['name'] if row['variant'] else ''} seed {row['seed']}: {shares} | {self._left()}"
-        , markup=False)  # fmt: skip
+        arm = row["arm"] if row["variant"] is None else f"{row['arm']} ({row['variant']['name']})"
+        self._say(
+            f"[{self._finished}/{self._cells}] {row['setting']['name']}, {row['method']}, seed {row['seed']}, {arm}: "
+            f"{shares} | {self._left()}"
+        )
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def _left(self) -> str:
         if not self._done:

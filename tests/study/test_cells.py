@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from study.cells import expand
-from study.config import InvalidStudy, Setting, Study, Training, Variant, from_toml, load, shipped
+from study.config import InvalidStudy, Only, Setting, Study, Training, Variant, from_toml, load, narrowed, shipped
 
 STUDY = Study("s", seeds=(1, 2), methods=("fedavg", "focal"), references=("centralised",))
 
@@ -87,3 +87,11 @@ def test_shipped_studies_load(name):
 def test_an_unknown_study_names_the_known():
     with pytest.raises(InvalidStudy, match="quick"):
         load("nonsense")
+
+
+def test_parts_of_a_study_add_up_to_the_whole():
+    mixed = dataclasses.replace(STUDY, variant=(Variant(), Variant("τ 20", threshold_percent=20, methods=("focal",))))
+    parts = [narrowed(mixed, Only((seed,), (method,))) for seed in (1, 2) for method in ("fedavg", "focal")]
+    assert {key for part in parts for key in keys(part)} == set(keys(mixed))
+    with pytest.raises(InvalidStudy, match="7"):
+        narrowed(STUDY, Only((7,)))
