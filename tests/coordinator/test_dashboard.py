@@ -6,7 +6,7 @@ import pytest
 
 from coordinator import session
 from core.errors import Refused
-from tests.coordinator.conftest import KEY
+from tests.coordinator.conftest import KEY, fleet
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def pages(house):
     devices = house.devices(2)
     for _ in range(2):
         for device in devices:
-            device.turn()
+            device.upload(device.join(), fleet.body(fleet.change(1.0)))
     answer = house.http.post("/login", data={"admin_key": KEY}, follow_redirects=False)
     assert answer.status_code == 303
     house.task_id = task_id
@@ -67,8 +67,8 @@ def test_a_form_from_another_site_is_refused(pages):
 
 def test_the_pages_print_the_numbers_of_the_api(pages):
     operator = pages.operator
-    task = operator.call("GET", f"/tasks/{pages.task_id}").json()
-    rounds = operator.call("GET", f"/tasks/{pages.task_id}/rounds").json()
+    task = operator.call("GET", f"/tasks/{pages.task_id}")
+    rounds = operator.call("GET", f"/tasks/{pages.task_id}/rounds")
     text = pages.http.get(f"/dashboard/tasks/{pages.task_id}").text
     assert f"{task['committed_rounds']} of {task['rounds']}" in text
     rows = re.findall(r"<tr><th scope=\"row\">(\d+)</th><td>(\w+)</td><td>(\d+)</td><td>(\d+)</td>", text)
@@ -93,7 +93,7 @@ def test_buttons_pause_resume_and_cancel(pages):
     task_id = pages.publish(3, name="more")
 
     def status():
-        return pages.operator.call("GET", f"/tasks/{task_id}").json()["status"]
+        return pages.operator.call("GET", f"/tasks/{task_id}")["status"]
 
     for verb, expected in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
         assert pages.http.post(f"/dashboard/tasks/{task_id}/{verb}", follow_redirects=False).status_code == 303
@@ -112,8 +112,8 @@ def test_a_link_comes_with_its_code_and_enrols(pages):
 def test_a_task_is_created_on_the_programs_of_another(pages):
     fields = {"like": pages.task_id, "weights": "newest", "toml": 'name = "again"\nrounds = 3'}
     answer = pages.http.post("/dashboard/tasks", data=fields, follow_redirects=False)
-    made = pages.operator.call("GET", f"/tasks/{answer.headers['location'].rsplit('/', 1)[1]}").json()
-    before = pages.operator.call("GET", f"/tasks/{pages.task_id}").json()
+    made = pages.operator.call("GET", f"/tasks/{answer.headers['location'].rsplit('/', 1)[1]}")
+    before = pages.operator.call("GET", f"/tasks/{pages.task_id}")
     assert made["name"] == "again"
     assert made["initial_checkpoint_sha256"] == before["checkpoint_sha256"]
     wrong = pages.http.post("/dashboard/tasks", data=fields | {"toml": "rounds = 0"})

@@ -53,6 +53,9 @@ const commands = {
   async upload({ name, selector, files }) {
     await contexts.get(name).page.setInputFiles(selector, files);
   },
+  async fill({ name, selector, value }) {
+    await contexts.get(name).page.fill(selector, value);
+  },
   async select({ name, selector, value }) {
     await contexts.get(name).page.selectOption(selector, value);
   },
