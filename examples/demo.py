@@ -41,8 +41,8 @@ rounds = 50
 seed = {seed}               # of shuffles and draws: the same for both methods
 
 [local]
-epochs = 2
-batch_size = 32
+epochs = 5                      # local training as in the paper: five epochs in batches of eight
+batch_size = 8
 hyperparameters = {{ lr = 0.05, momentum = 0.9 }}
 
 [relabel]
