@@ -100,6 +100,11 @@ def build() -> dict[str, Any]:
     cases.append(_case("Task", "text after the object", '{"name":"a","rounds":2} x', False))
     cases.append(_case("Task", "a comment", '{"name":"a", /* why */ "rounds":2}', False))
     cases.append(_case("Task", "trailing comma", '{"name":"a","rounds":2,}', False))
+    cases.append(_case("Task", "half a character", '{"name":"a","rounds":2,"population":"\\ud800"}', False))
+    cases.append(
+        _case("Manifest", "half a character", _dump({**bodies["Manifest"], "loss": "?"}).replace("?", "\\udc00"), False)
+    )
+    cases.append(_case("Task", "a number of 5000 digits", '{"name":"a","rounds":2,"seed":' + "9" * 5000 + "}", False))
     cases.append(_case("Task", "escaped text", '{"name":"\\u0061-1","rounds":2}', True))
     return {"cases": cases}
 

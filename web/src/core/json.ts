@@ -12,6 +12,8 @@ const MAX_DEPTH = 64;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 // A run of characters that stand for themselves, or one escape.
 const TEXT = /[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const HALF = /\p{Surrogate}/u;
+const MAX_DIGITS = 4000;
 const SPACE = /[ \t\n\r]*/y;
 
 /** Parse UTF-8 bytes or text. Throws InvalidInput. */
@@ -95,7 +97,9 @@ class Reader {
     this.expect('"');
     while (this.text[this.at] !== '"') if (!this.match(TEXT)) throw this.fault("a text is malformed");
     this.expect('"');
-    return JSON.parse(this.text.slice(start, this.at)) as string;
+    const text = JSON.parse(this.text.slice(start, this.at)) as string;
+    if (HALF.test(text)) throw this.fault("half a character");
+    return text;
   }
 
   private number(): bigint | number {
@@ -103,6 +107,7 @@ class Reader {
     const match = this.match(NUMBER);
     if (!match) throw this.fault("a value is malformed");
     const written = this.text.slice(start, this.at);
+    if (written.length > MAX_DIGITS) throw this.fault("a number is too long");
     return match[1] === undefined && match[2] === undefined ? BigInt(written) : Number(written);
   }
 
