@@ -108,11 +108,11 @@ class OnnxEngine:
         threshold_percent: float,
     ) -> NDArray[np.int64]:
         """See `Engine.relabel`."""
-        by_role = {
+        by_role: dict[str, Array] = {
             "probabilities": probabilities,
             "labels": labels,
             "uniforms": uniforms,
-            "threshold_percent": np.float32(threshold_percent),
+            "threshold_percent": np.array(threshold_percent, np.float32),
         }
         inputs = {item.name: by_role[item.role] for item in self.manifest.relabel.inputs}
         return np.asarray(self.run("relabel", inputs)["new_labels"])
