@@ -9,6 +9,7 @@ in-process it is looked up when asked for. May import httpx and `core`.
 
 import asyncio
 import importlib
+import logging
 import os
 import secrets
 import socket
@@ -88,6 +89,7 @@ class AsgiTransport(httpx.BaseTransport):
         self._transport = httpx.ASGITransport(self._app)
         self._lifespan = self._app.router.lifespan_context(self._app)
         asyncio.run_coroutine_threadsafe(self._lifespan.__aenter__(), self._loop).result()
+        logging.getLogger("fedrela").setLevel(logging.WARNING)  # this process's terminal belongs to the emulation
 
     def stop(self) -> None:
         """End both."""
