@@ -163,7 +163,7 @@ def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
     """The updates of a round in the order in which they are folded."""
     table = schema.assignments
     found = view.execute(
-        sa.select(table.c.id, table.c.update_sha256, table.c.round, table.c.examples)
+        sa.select(table.c.id, table.c.update_sha256, table.c.round, table.c.examples, table.c.update_digest)
         .where(table.c.task_id == task_id, table.c.counted_in == number, table.c.status == "reported")
         .order_by(table.c.update_sha256, table.c.round)
     )

@@ -12,6 +12,7 @@ May import `core` and `coordinator.object_blobs`. A name holds the hash of its c
     1
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -21,9 +22,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from core import signing
 from core.errors import IntegrityError, InvalidInput, Unavailable
 
+_PIECE = 64 * 1024
 NAME = re.compile(r"(public|private)/[a-z0-9.-]{1,150}")
 
 
@@ -82,6 +86,18 @@ def needed(blobs: Blobs, name: str) -> bytes:
         raise IntegrityError(
             f"blob {name[:40]} is missing", remedy="restore it from a backup; work goes on by itself once it is there"
         ) from error
+
+
+def quick_digest(body: bytes) -> str:
+    """A digest that finds damage at memory speed, where SHA-256 would cost several times the sum it protects.
+
+    SHA-256 over the length, the sums of the body's 64-KiB pieces as little-endian 64-bit words, and what is left over.
+    It sees any single changed word and any exchanged piece. It is no defence against somebody who may write to the
+    disk, and none is possible there: whoever may, can write to the database too.
+    """
+    whole = len(body) - len(body) % _PIECE
+    sums = np.frombuffer(body, "<u8", whole // 8).reshape(-1, _PIECE // 8).sum(axis=1, dtype=np.uint64)
+    return hashlib.sha256(len(body).to_bytes(8, "little") + sums.tobytes() + body[whole:]).hexdigest()
 
 
 class FolderBlobs:

@@ -19,6 +19,7 @@ from coordinator import rounds
 from coordinator.blobs import Blobs
 from core import encodings, robust, tensors
 from core.aggregate import mean
+from core.errors import IntegrityError
 from core.task import Task
 from core.tensors import Params, TensorSpec
 
@@ -33,6 +34,7 @@ class Counted:
     sha256: str
     base_round: int
     examples: int
+    digest: str  # blobs.quick_digest of the body
 
 
 def fold(
@@ -83,15 +85,32 @@ def _prepared(
 
 
 def _bodies(blobs: Blobs, updates: list[Counted]) -> Iterator[bytes]:
-    """The bodies in order, each checked against its hash, read ahead by one thread."""
-    names = iter([blob_store.update(counted.assignment_id, counted.sha256) for counted in updates])
+    """The bodies in order, each checked against its digest, read ahead by one thread."""
+    following = iter(updates)
     with ThreadPoolExecutor(1) as reader:
-        waiting: list[Future[bytes]] = [reader.submit(blob_store.needed, blobs, name) for name in islice(names, AHEAD)]
+        waiting: list[Future[bytes]] = [reader.submit(_body, blobs, update) for update in islice(following, AHEAD)]
         while waiting:
             body = waiting.pop(0).result()
-            waiting += [reader.submit(blob_store.needed, blobs, name) for name in islice(names, 1)]
+            waiting += [reader.submit(_body, blobs, update) for update in islice(following, 1)]
             yield body
             del body  # before the next one is taken, so that no more than AHEAD + 1 are held
+
+
+def _body(blobs: Blobs, update: Counted) -> bytes:
+    """One stored update. Its SHA-256 was checked when it was accepted."""
+    name = blob_store.update(update.assignment_id, update.sha256)
+    try:
+        body = blobs.read(name)
+    except KeyError as error:
+        raise IntegrityError(
+            f"update {name[8:32]} is missing", remedy="restore it from a backup; the round goes on by itself then"
+        ) from error
+    if blob_store.quick_digest(body) != update.digest:
+        raise IntegrityError(
+            f"update {name[8:32]} is damaged: it does not match its hash",
+            remedy="restore it from a backup; the round goes on by itself then",
+        )
+    return body
 
 
 @contextmanager

@@ -112,6 +112,7 @@ assignments = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("examples", sa.Integer),
     sa.Column("update_sha256", sa.String(64)),
+    sa.Column("update_digest", sa.String(64)),  # see blobs.quick_digest
     sa.Column("update_bytes", sa.BigInteger),
     sa.Column("evaluated", sa.Boolean, nullable=False, default=False),
     sa.Index("assignments_of_round", "task_id", "round", "status"),

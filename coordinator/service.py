@@ -106,6 +106,7 @@ def accept_update(c: Coordinator, upload: Upload, body: bytes, now: float) -> Up
         _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
         c.blobs.put(blobs.update(upload.assignment_id, sha256), body)
         counted = {"examples": metadata.examples, "update_sha256": sha256, "update_bytes": len(body)}
+        counted["update_digest"] = blobs.quick_digest(body)
     else:
         counted = {"update_sha256": sha256}  # only to be compared
     with c.store.write() as tx:
