@@ -41,6 +41,8 @@ from export.recipe import Recipe
 REQUIREMENTS = ("torch==2.13.0", "onnxruntime-training-cpu==1.19.2", "onnx==1.16.2", "numpy<2")
 FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
 OPSET = 15  # the newest that every gradient of 1.19.2 is registered for
+DEFAULT_ENVIRONMENT = Path.home() / ".cache" / "fedrela" / "ort-training-1.19.2"
+_NO_GRADIENT = r"(?:gradient builder has not been registered: *|find an implementation for )(\w+?)(?:Grad)?\b"
 _CHILD = Path(__file__).with_name("ort_training_child.py")
 
 
@@ -52,7 +54,7 @@ def environment(
     Raises MissingDependency where it can't be built or lacks the package.
     """
     if python is None:
-        folder = build_in or Path.home() / ".cache" / "fedrela" / "ort-training-1.19.2"
+        folder = build_in or DEFAULT_ENVIRONMENT
         python = folder / "bin" / "python"
         if not (folder / "complete").is_file():
             _build(folder, report)
@@ -197,7 +199,7 @@ def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, fold
     """Run the child and hold what it found against eager PyTorch: relative errors by golden output."""
     done = _run([str(python), str(_CHILD), str(folder)])
     if done.returncode:
-        missing = re.search(r"gradient builder has not been registered: *(\w+)", done.stderr)
+        missing = re.search(_NO_GRADIENT, done.stderr)
         reason = f"it has no gradient for {missing[1]}" if missing else _last_line(done.stderr)
         raise (UnsupportedOperation if missing else VerificationFailed)(
             f"onnxruntime-training can't take this model ({reason})",
@@ -224,4 +226,4 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else "no message"
+    return lines[-1].strip()[-300:] if lines else "no message"
