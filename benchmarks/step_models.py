@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.bundle import Golden, Manifest, Program
+from core.bundle import PROGRAMS, Golden, Manifest, Program
 from core.tensors import Params
 from export import lowering, models, program
 from export.inputs import parse
@@ -57,31 +57,38 @@ def lowered(name: str, runtimes: tuple[str, ...], kept: Path) -> Lowered:
     path = kept / f"{name.replace(' ', '_')}-{'-'.join(runtimes)}.pickle"
     if path.exists():
         return pickle.loads(path.read_bytes())  # our own file of an earlier run
-    result = _lower(name, runtimes)
+    net = NETS[name]
+    torch.manual_seed(0)
+    result = lower(name, net.build(), net.input, net.classes, runtimes)
     kept.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(result))
     return result
 
 
-def _lower(name: str, runtimes: tuple[str, ...]) -> Lowered:
-    net = NETS[name]
-    torch.manual_seed(0)
-    model = net.build()
-    recipe = Recipe(inputs=(parse(net.input),), classes=net.classes, name=name)
+def lower(
+    name: str,
+    model: nn.Module,
+    described: str,
+    classes: int,
+    runtimes: tuple[str, ...],
+    roles: tuple[str, ...] = PROGRAMS,
+) -> Lowered:
+    """The programs `roles` of `model`, as `fedrela export` makes them, not yet verified."""
+    recipe = Recipe(inputs=(parse(described),), classes=classes, name=name)
     survey = Survey.of(model, recipe)
     definitions = program.build(model, recipe, survey)
     programs: dict[str, dict[str, bytes]] = {runtime: {} for runtime in runtimes}
     files = {}
-    for role in definitions:
+    for role, definition in definitions.items():
         entries = []
-        for runtime in runtimes:
-            body, file = lowering.lower(definitions[role], runtime, 64, survey.operators)
+        for runtime in runtimes if role in roles else ():
+            body, file = lowering.lower(definition, runtime, 64, survey.operators)
             programs[runtime][role] = body
             entries.append(file)
         files[role] = tuple(entries)
     manifest = Manifest(
         name=name,
-        classes=net.classes,
+        classes=classes,
         golden=Golden("", "", 0),
         hyperparameters=recipe.hyperparameters(),
         **{role: Program(d.inputs, d.outputs, files[role]) for role, d in definitions.items()},
