@@ -112,6 +112,6 @@ def test_onnxruntime_training_follows_eager_pytorch(tmp_path, optimizer):
 def test_an_operator_without_a_gradient_is_named(tmp_path, layer):
     model = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Linear(6, 6), layer, nn.Flatten(), nn.Linear(36, 4))
     named = type(layer).__name__.removesuffix("2d")
+    options, python = recipe(input="float32:6x6", augment=""), official_ort.environment(python=ort_training_python())
     with pytest.raises(UnsupportedOperation, match=f"(?i)no gradient for {named}"):
-        options = recipe(input="float32:6x6", augment="")
-        official_ort.write(model, options, tmp_path, official_ort.environment(python=ort_training_python()))
+        official_ort.write(model, options, tmp_path, python)
