@@ -33,7 +33,7 @@ from coordinator.routes_device import coordinator_of, in_thread
 from coordinator.settings import Settings
 from coordinator.worker import Worker
 
-THREADS = 12  # more only wait for each other
+THREADS = 6  # more only wait for each other
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
