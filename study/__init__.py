@@ -6,6 +6,7 @@ labeled so, and are the only training that PyTorch does itself.
     config      what a study's TOML may say            cells         every run that it asks for, named by content
     methods     FedAvg, focal loss, FedLoGe, ...       datasets      images by path, as arrays
     fleet       one task of an emulated fleet          longtail      the study: trunks, then branches, resumable
+    tasks       a trunk's and a branch's task          page        docs/study.md from the results
     centralised references on the pooled data          metrics       recalls, calibration, which way labels moved
     results     JSON lines that survive a kill -9      comparison    means, spreads, paired differences
     report      tables, plots and a page               cli           `fedrela study longtail`

@@ -49,9 +49,8 @@ class Cell:
         return _digest(self._shared() | self._own())
 
     def _shared(self) -> dict[str, Any]:
-        model, setting, training = map(dataclasses.asdict, (self.model, self.setting, self.training))
-        for labels in (model, setting):
-            del labels["name"]
+        model, setting, training = (dataclasses.asdict(part) for part in (self.model, self.setting, self.training))
+        del model["name"], setting["name"]
         if self.arm != "reference":
             del training["rounds"]  # a trunk doesn't know how many rounds will follow
         method: Any = self.method

@@ -39,13 +39,13 @@ def train_and_predict(
     draw = torch.Generator().manual_seed(cell.seed)
     for _ in range(epochs):
         model.train()
-        for rows in torch.randperm(len(y), generator=draw).split(training.batch_size):
+        for rows in torch.split(torch.randperm(len(y), generator=draw), training.batch_size):
             if len(rows) == 1:
                 continue  # batch normalisation has no variance of one sample
             pixels = augment(torch.from_numpy(x[rows.numpy()]), draw)
             loss = cross_entropy(model(pixels) + shift, torch.from_numpy(y[rows.numpy()]))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         schedule.step()
         epoch_done()

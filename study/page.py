@@ -29,12 +29,47 @@ Shares are percent, mean ± standard deviation over seeds; Δ is re-labeled minu
 percentage points with a 95 % interval of Student's t, where there are two seeds or more. Two or three seeds give wide
 intervals: an interval that holds 0 is no evidence of a difference, and none of its absence either.
 """
+USE = """## On your own data
+
+```toml
+# mine.toml
+name = "mine"
+seeds = [1, 2, 3]
+methods = ["fedavg", "balanced-softmax", "smote"]
+references = ["centralised", "centralised-balanced"]
+
+[data]
+name = "my images"
+path = "images"                 # train/<class>/*.png and test/<class>/*.png, a .zip of them, IDX, CIFAR batches, .npz
+
+[model]
+build = "my_module:build"       # as for `fedrela export`
+input = "uint8:3x32x32"
+augment = ["crop", "flip"]
+
+[[setting]]
+name = "50:1, α 0.3"
+imbalance = 50
+alpha = 0.3
+```
+
+`fedrela study longtail mine.toml` shows how far it is, appends a line to `runs/study/mine.jsonl` for every finished
+cell, and ends with tables, plots and one HTML page. Stop it as you like, with kill -9 too: called again, it goes on
+with the next unfinished cell. A cell is named by a hash of all that its result depends on (the pixels included, the
+path not), so a cell that two studies share has the same name in both. `--seed` and `--method` run a part; the parts
+add up.
+
+When not to use it: where devices hold nearly balanced classes, there is nothing to move; where head classes must not
+lose any recall, look at Δ many below before anything else; where the model is still poor on all classes, its opinion
+of which samples look rare is worth little, so start later. Re-labeling moves a *decision boundary*; it makes no new
+information.
+"""
 WORDS = {"overall": "overall accuracy", "many": "the many", "few": "the few", "ece": "calibration error"}
 
 
 def write(folder: Path = ROOT / "study" / "results") -> str:
     """The whole page as Markdown."""
-    parts = [INTRODUCTION, *_ran(folder)]
+    parts = [INTRODUCTION, USE, *_ran(folder)]
     for path in sorted(folder.glob("*.jsonl")):
         rows = list(results.read(path).values())
         parts += _study(path.stem, rows)
