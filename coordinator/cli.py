@@ -203,6 +203,7 @@ def token_create(
     uses: Annotated[int, typer.Option(min=1, help="How many devices may enrol with it.")] = 1,
     hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
     population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
+    with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
     as_json: Json = False,
@@ -212,7 +213,13 @@ def token_create(
     with _admin(url, admin_key) as admin:
         token = admin.request("POST", "/tokens", json=wanted).json()
         token["link"] = f"{admin.url}/join#{token['enrolment_token']}"
-    _print(token, as_json, f"{token['link']}\n\non a device: fedrela device enrol '{token['link']}'")
+    code = ""
+    if with_code and not as_json:
+        from coordinator import qr
+
+        code = qr.as_text(token["link"])
+    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enrol '{token['link']}'"
+    _print(token, as_json, f"{code}{token['link']}\n\n{on_device}")
 
 
 @token_app.command("list")

@@ -38,9 +38,9 @@ def chromium() -> str | None:
 class Browser:
     """One Chromium; each context is a phone of its own, with its own storage."""
 
-    def __init__(self, proxy: str = "") -> None:
+    def __init__(self, proxy: str = "", *arguments: str) -> None:
         self._node = subprocess.Popen(["node", str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self.do("launch", chromium=chromium(), proxy=proxy)
+        self.version = self.do("launch", chromium=chromium(), proxy=proxy, args=arguments)
 
     def do(self, what: str, **arguments: Any) -> Any:
         """One command of driver.mjs. Raises AssertionError with the browser's words."""
@@ -129,7 +129,7 @@ class Recorder:
     seen: list[Seen] = field(default_factory=list)
     tamper: Callable[[str, bytes], bytes] = lambda path, body: body
     down: bool = False
-    received_bytes: int = 0
+    answers: list[tuple[str, int]] = field(default_factory=list)  # path and bytes of each answer
 
     def __post_init__(self) -> None:
         recorder = self
@@ -169,7 +169,7 @@ class Recorder:
             return
         finally:
             connection.close()
-        self.received_bytes += len(answer)
+        self.answers.append((path, len(answer)))
         handler.send_response(given.status)
         for key, value in given.getheaders():
             if key.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):

@@ -17,6 +17,11 @@ def built_page() -> Path:
     """The page as `make web` builds it from the present sources."""
     if reason := driver.missing():
         pytest.skip(f"no browser test: {reason}")
+    sources = [path for name in ("src", "public") for path in (driver.WEB / name).rglob("*")]
+    sources += [driver.WEB / name for name in ("index.html", "vite.config.ts", "package-lock.json")]
+    built = PAGE / "files.json"
+    if built.is_file() and built.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+        return PAGE
     done = subprocess.run(["npm", "run", "build"], cwd=driver.WEB, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return PAGE

@@ -1,7 +1,7 @@
 /**
  * Drives a real Chromium for the Python tests: one JSON command per line in, one JSON answer per line out.
  *
- *     {"do": "launch", "chromium": path, "proxy": url}     {"do": "context", "name": n, "options": {...}}
+ *     {"do": "launch", "chromium": path, "proxy": url, "args": [...]}     {"do": "context", "name": n, "options": {...}}
  *     {"do": "open", "name": n, "url": u}                   {"do": "eval", "name": n, "code": "async () => ..."}
  *     {"do": "click" | "wait", "name": n, "selector": s}    {"do": "upload", "name": n, "selector": s, "files": [...]}
  *     {"do": "text", "name": n, "selector": s}              {"do": "crash" | "close", "name": n}
@@ -18,10 +18,10 @@ let browser;
 const contexts = new Map(); // name -> { context, page, errors }
 
 const commands = {
-  async launch({ chromium: executablePath, proxy }) {
+  async launch({ chromium: executablePath, proxy, args = [] }) {
     browser = await chromium.launch({
       executablePath,
-      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-component-update", "--disable-sync", "--no-first-run"],
+      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-component-update", "--disable-sync", "--no-first-run", ...args],
       ...(proxy ? { proxy: { server: proxy, bypass: "<-loopback>" } } : {}),
     });
     return browser.version();
