@@ -86,6 +86,8 @@ async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
 
     A body that says that it is too long is refused before a byte of it is read. Raises Refused or InvalidMessage.
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refused("the body is compressed", remedy="send it as it is", code="compressed", status=415)
     declared = declared_length(request)
     if declared is not None and declared > max_bytes:
         raise _too_large(max_bytes)

@@ -52,6 +52,7 @@ DESCRIPTIONS = {
     409: "Not possible in the present state",
     411: "Content-Length is missing",
     413: "Too large",
+    415: "A compressed body",
     416: "Range outside the blob",
     429: "Too many requests",
     431: "Too many header bytes",
@@ -81,7 +82,7 @@ def route(
         problems = (401, *problems)
     if takes is not None:
         extra["requestBody"] = {"required": True, "content": _content(takes)}
-        problems = (408, 413, *problems)
+        problems = (408, 413, 415, *problems)
     responses: dict[int | str, dict[str, Any]] = {status: {"description": "Done"}}
     if gives is not None:
         responses[status]["content"] = _content(gives)
