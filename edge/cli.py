@@ -172,13 +172,13 @@ def status(state: State, as_json: AsJson = False) -> None:
 @device.command()
 def show_upload(
     state: State,
-    values: Annotated[bool, typer.Option("--values", help="Every number of the update too.")] = False,
+    values: Annotated[bool, typer.Option("--values", help="Every number too; --json always has them.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Everything this device has sent: the log of requests, and the newest message of each kind in full."""
     from edge.disclosure import describe, render
 
-    found = describe(FolderStore(state), values=values)
+    found = describe(FolderStore(state), values=values or as_json)
     typer.echo(json.dumps(found) if as_json else render(found))
 
 

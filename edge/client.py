@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from core.errors import (
     Unavailable,
     VerificationFailed,
 )
-from core.wire import CheckIn, EnrolRequest, FailureCode, FailureReport
+from core.wire import Assignment, CheckIn, EnrolRequest, FailureCode, FailureReport
 from edge import state
 from edge.api import CoordinatorApi, Sent
 from edge.eligibility import Conditions, reasons
@@ -44,6 +44,15 @@ from edge.work import DataSource, TurnFailed, Worker
 CLIENT_VERSION = "0.1.0"
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 OFFLINE_SECONDS = 300.0  # the longest pause between two attempts to reach a coordinator that is away
+
+
+def steady_clock() -> Callable[[], float]:
+    """Seconds since 1970 that never jump: a Raspberry Pi learns the time only after it has started.
+
+    Time that the device sleeps counts, as it does for the coordinator.
+    """
+    start = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return lambda: start + time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class DeviceClient:
     settings: DeviceSettings = field(default_factory=DeviceSettings)
     blobs: Store | None = None  # where programs and weights are kept, if not in `store`; may be shared by devices
     conditions: Callable[[], Conditions] = Conditions
-    now: Callable[[], float] = time.time
+    now: Callable[[], float] = field(default_factory=steady_clock)
     sleep: Callable[[float], Any] = time.sleep
     uniform: Callable[[], float] = random.random
     stop: StopEvent = field(default_factory=StopEvent)
@@ -124,25 +133,32 @@ class DeviceClient:
                 self.sleep(outcome.retry_after_seconds)
 
     def resume(self) -> state.Turn | None:
-        """The turn that was under way when this device stopped, unless its lease has run out."""
+        """The turn that was under way when this device stopped, unless its lease has run out by this device's clock."""
         turn = state.load_turn(self.store)
-        if turn is not None and self.now() > turn.upload_until():
-            self.drop(turn, TurnFailed("timed-out", "the lease ran out while the device was away"))
-            return None
-        return turn
+        return None if turn is None or self.now() > turn.upload_until() else turn
 
     def check_in(self) -> state.Turn | Outcome:
-        """Offer to work. The coordinator gives an assignment or a time to come back."""
+        """Offer to work. The coordinator gives an assignment or a time to come back.
+
+        It is the judge of leases: where it still counts on the turn that this device has, the turn goes on.
+        """
         obstacles = reasons(self.conditions(), self.settings.eligibility)
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
         answer = self.api.check_in(CheckIn(self.identity.population, CLIENT_VERSION, self.pool.offered()))
-        if answer.wait is not None:
+        held = state.load_turn(self.store)
+        if answer.assignment is not None and held is not None and is_same(held.assignment, answer.assignment):
+            turn = replace(held, assignment=answer.assignment, received_at=self.now())
+            state.save_turn(self.store, turn)
+            return turn
+        state.clear_turn(self.store)
+        if held is not None:
+            self._tell("dropped", held, "the lease ran out while the device was away")
+        if answer.assignment is None:
+            assert answer.wait is not None  # api.check_in: exactly one of the two
             pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
             return Outcome("waiting", answer.wait.reason, pause)
-        assert answer.assignment is not None  # api.check_in: exactly one of the two
         turn = state.Turn(answer.assignment, self.now())
-        state.clear_turn(self.store)
         state.save_turn(self.store, turn)
         self._tell("assigned", turn)
         return turn
@@ -242,6 +258,11 @@ def forget(api: CoordinatorApi, store: Store) -> None:
             if refusal.status not in (401, 404, 410):  # it has forgotten us already
                 raise
     store.clear()
+
+
+def is_same(held: Assignment, offered: Assignment) -> bool:
+    """Whether two assignments are one turn on the same programs and weights; leases may differ."""
+    return held.assignment_id == offered.assignment_id and held.message() == offered.message()
 
 
 def failure_code(fault: Exception) -> FailureCode:

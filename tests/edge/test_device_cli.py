@@ -1,5 +1,6 @@
 """`fedrela device` as a person types it, in processes of its own, against a real coordinator."""
 
+import io
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ from core.bundle import Bundle
 from core.errors import FedRelaError
 from core.task import LocalTraining, Relabel, Rounds
 from edge.cli import app, load_settings
+from edge.client import Outcome
 from edge.disclosure import describe
+from edge.progress import Reporter
+from edge.settings import Event
 from edge.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, small_task
@@ -183,3 +187,35 @@ def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path,
         said += fedrela("run", "--data", "data.npz", "--once", "--json")
     relabeled = [json.loads(line) for line in said.splitlines() if '"relabeled"' in line]
     assert [event["detail"] for event in relabeled] == [""]
+
+
+def test_a_terminal_has_one_live_line(tmp_path: Path) -> None:
+    out = io.StringIO()
+    reporter = Reporter(FolderStore(tmp_path), as_json=False, live=True, out=out)
+    reporter.event(Event("assigned", "t", 7))
+    for step in (1, 2):
+        reporter.event(Event("step", "t", 7, step=step, steps=9, loss=0.25))
+    reporter.outcome(Outcome("uploaded", round=7))
+    reporter.outcome(Outcome("waiting", "round-full", 3.0))
+    shown = out.getvalue().replace("\x1b[K", "").split("\r")
+    assert shown[1:] == [
+        "round 7  assigned\n",
+        "round 7  step 1/9  loss 0.2500",
+        "round 7  step 2/9  loss 0.2500",
+        "waiting 3 s: the round is full",
+    ]
+
+
+def test_a_log_has_a_line_per_event_and_no_step(tmp_path: Path) -> None:
+    out = io.StringIO()
+    reporter = Reporter(FolderStore(tmp_path), as_json=False, live=False, out=out)
+    reporter.event(Event("step", "t", 7, step=1, steps=9, loss=0.25))
+    reporter.event(Event("paused", "t", 7, detail="the CPU is throttled"))
+    for _ in range(3):
+        reporter.outcome(Outcome("waiting", "round-full", 3.0))
+    reporter.outcome(Outcome("stopped"))
+    assert out.getvalue().splitlines() == [
+        "round 7  paused: the CPU is throttled",
+        "waiting: the round is full",
+        "stopped; the turn is kept and goes on at the next start",
+    ]
