@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,34 @@ PARTS = ("enrolment", "check-in", "receipt", "task", "manifest", "checkpoint", "
 TASK = small_task(local=LocalTraining(epochs=1, batch_size=8), relabel=Relabel(start=1))
 
 
+TASK_BODY = strict.to_json(TASK)
+
+
+@cache
+def read(folder: Path, name: str) -> bytes:
+    """A file of the bundle, from memory."""
+    return (folder / name).read_bytes()
+
+
+def manifest_naming(bundle: Bundle, golden_sha256: str, golden_bytes: int) -> bytes:
+    """The manifest with another golden file."""
+    body, named = read(bundle.folder, "manifest.json"), bundle.manifest.golden
+    body = body.replace(named.sha256.encode(), golden_sha256.encode())
+    return body.replace(b'"size_bytes":%d' % named.size_bytes, b'"size_bytes":%d' % golden_bytes)
+
+
 class Hostile:
     """Answers one device; `change` rewrites the bytes of `part`, before hashing and signing if `sign`."""
 
     def __init__(self, bundle: Bundle, part: str, change: Callable[[bytes], bytes], *, sign: bool) -> None:
         self.part, self.change, self.sign = part, change, sign
         self.blobs: dict[str, bytes] = {}
-        read = lambda name: (bundle.folder / name).read_bytes()  # noqa: E731
-        programs = {name: self.add("program", read(f"{name}.onnx"), signed=False) for name in bundles.PROGRAMS}
-        golden = self.add("golden", read("golden.safetensors"))
-        manifest = replace(bundle.manifest, golden=replace(bundle.manifest.golden, sha256=golden,
-                           size_bytes=len(self.blobs[golden])))  # fmt: skip
-        self.manifest = self.add("manifest", strict.to_json(manifest))
-        self.task = self.add("task", strict.to_json(TASK))
-        self.checkpoint = self.add("checkpoint", read("weights.safetensors"))
-        assert programs
+        for name in bundles.PROGRAMS:
+            self.add("program", read(bundle.folder, f"{name}.onnx"), signed=False)
+        golden = self.add("golden", read(bundle.folder, "golden.safetensors"))
+        self.manifest = self.add("manifest", manifest_naming(bundle, golden, len(self.blobs[golden])))
+        self.task = self.add("task", TASK_BODY)
+        self.checkpoint = self.add("checkpoint", read(bundle.folder, "weights.safetensors"))
 
     def add(self, part: str, body: bytes, *, signed: bool = True) -> str:
         """Store a blob: its name fits its bytes if they were changed before signing."""
