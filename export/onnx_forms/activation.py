@@ -1,20 +1,21 @@
 """Activations and their gradients without Where, which ONNX Runtime runs three to six times slower than a product.
 
 A 0/1 mask times a gradient is the same for every finite gradient; where PyTorch writes 0 in place of an infinite or NaN
-gradient these forms write NaN, so a diverged step stays visible. May import onnxscript and `export.onnx_forms.values`.
+gradient these forms write NaN, so a diverged step stays visible. May import onnxscript and `export.onnx_forms`.
 """
 
 from onnxscript import opset18 as op
 
+from export.onnx_forms.masks import positive
+from export.onnx_forms.max_pool import through_relu
 from export.onnx_forms.values import FLOAT, Value, floats
-
-STEEP = 2.0**126  # as a slope it turns every float from 2**-126, the smallest normal one, on into at least 1
 
 
 def threshold_backward(grad: Value, x: Value, threshold: float) -> Value:
     """aten.threshold_backward: grad where x > threshold, else 0."""
     if threshold == 0:
-        return op.Mul(grad, positive(x))
+        below_pooling = through_relu(grad, x)
+        return op.Mul(grad, positive(x)) if below_pooling is None else below_pooling
     return op.Mul(grad, op.Cast(op.Not(op.LessOrEqual(x, floats(threshold))), to=FLOAT))
 
 
@@ -71,8 +72,3 @@ def silu_backward(grad: Value, x: Value) -> Value:
     s = op.Sigmoid(x)
     y = op.Mul(x, s)
     return op.Mul(grad, op.Add(op.Sub(y, op.Mul(s, y)), s))
-
-
-def positive(x: Value) -> Value:
-    """1 where x > 0, else 0, in one pass. (0, 2**-126), which no training reaches, gives a value in between."""
-    return op.HardSigmoid(x, alpha=STEEP, beta=0.0)

@@ -3,15 +3,22 @@
 Asking ONNX Runtime's MaxPool for Indices leaves its fast kernel, so where windows don't overlap the gradient finds the
 first maximum of each window by comparison instead, exactly as PyTorch does on ties: among the positions that equal
 their window's maximum, the one with the largest place code (the earliest place has the largest code). Any other
-pooling uses Indices and a scatter-add. May import numpy, onnxscript and `export.onnx_forms.values`.
+pooling uses Indices and a scatter-add.
+
+A ReLU below such a pooling changes places with it, values and gradients staying the same to the bit: the larger of two
+numbers is also the larger after ReLU, and where a window holds nothing positive, ReLU lets no gradient through,
+wherever in the window it is sent. So ReLU and its gradient work on one value per window. May import numpy, onnx_ir,
+onnxscript and `export.onnx_forms`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 from onnxscript import opset18 as op
 
+from export.onnx_forms.masks import positive
 from export.onnx_forms.values import (
     FLOAT,
     INT64,
@@ -20,10 +27,13 @@ from export.onnx_forms.values import (
     filled,
     floats,
     integers,
+    producer,
     reshape,
     spatial_sizes,
     spread,
 )
+
+POOLED = "export.onnx_forms.max_pool"  # under this name a gradient remembers its pooling
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,18 @@ class Windows:
         return tuple(max(0, (n - 1) * s + (k - 1) * d + 1 - size - p) for size, k, s, p, d, n in axes)
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """How a pooling's gradient was made; the ReLU below it may make it again in a cheaper order."""
+
+    grad: Value  # (N, C, windows...)
+    maxima: Value  # likewise, of what was pooled, before any ReLU
+    first: Value  # (N, C, covered...) 1 at each window's first maximum, else 0
+    windows: Windows
+    covered: tuple[int, ...]
+    relu: ir.Node | None
+
+
 def max_pool2d_with_indices(
     x: Value,
     kernel_size: Sequence[int],
@@ -60,6 +82,8 @@ def max_pool2d_with_indices(
     """aten.max_pool2d_with_indices. The indices are dead code unless something reads them."""
     windows = windows_of(x, kernel_size, stride, padding, dilation, ceil_mode)
     values, places = _max_pool(x, windows)
+    if windows.separate and (relu := producer(x, "Relu")) is not None:
+        values = op.Relu(_max_pool(relu.inputs[0], windows)[0])
     return values, _within_one_map(places, windows)
 
 
@@ -130,21 +154,38 @@ def _within_one_map(places: Value, windows: Windows) -> Value:
     return op.Add(op.Mul(op.Sub(row, integers([top])), integers([width])), op.Sub(column, integers([left])))
 
 
+def through_relu(grad: Value, y: Value) -> Value | None:
+    """The gradient of the ReLU that made `y`, if `grad` is the gradient of a pooling of `y` and nothing else: masked
+    before it is spread over the windows. None otherwise.
+    """
+    pooled: Pooled | None = grad.meta.get(POOLED)
+    if pooled is None or pooled.relu is None or pooled.relu is not producer(y, "Relu"):
+        return None
+    return _spread(op.Mul(pooled.grad, positive(pooled.maxima)), pooled)
+
+
 def _by_comparison(grad: Value, x: Value, windows: Windows) -> Value:
     """Gradient goes to the first maximum of every window: one multiplication by a 0/1 mask."""
+    relu = producer(x, "Relu")
+    x = x if relu is None else relu.inputs[0]
     covered = tuple(min(s, n * k) for s, n, k in zip(windows.sizes, windows.counts, windows.kernel, strict=True))
-    whole = covered == windows.sizes
-    inside = x if whole else op.Slice(x, integers([0, 0]), integers(covered), integers([2, 3]))
+    inside = x if covered == windows.sizes else op.Slice(x, integers([0, 0]), integers(covered), integers([2, 3]))
     maxima, _ = _max_pool(x, windows)
     equal = op.Cast(op.Equal(inside, _over_windows(maxima, windows, covered)), to=FLOAT)
     codes = op.Mul(equal, floats(_place_codes(windows.kernel, covered)))
     largest, _ = _max_pool(codes, windows)
     first = op.Cast(op.Equal(codes, _over_windows(largest, windows, covered)), to=FLOAT)
-    result = op.Mul(first, _over_windows(grad, windows, covered))
-    if whole:
-        return result
-    rest = [s - c for s, c in zip(windows.sizes, covered, strict=True)]
-    return op.Pad(result, integers([0, 0, 0, 0, 0, 0, *rest]), floats(0.0))
+    pooled = Pooled(grad, maxima, first, windows, covered, relu)
+    result = _spread(grad, pooled)
+    result.meta[POOLED] = pooled
+    return result
+
+
+def _spread(grad: Value, pooled: Pooled) -> Value:
+    """One gradient per window, at its window's first maximum."""
+    result = op.Mul(pooled.first, _over_windows(grad, pooled.windows, pooled.covered))
+    rest = [s - c for s, c in zip(pooled.windows.sizes, pooled.covered, strict=True)]
+    return op.Pad(result, integers([0, 0, 0, 0, 0, 0, *rest]), floats(0.0)) if any(rest) else result
 
 
 def _place_codes(kernel: Sequence[int], sizes: Sequence[int]) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Every ONNX form against eager PyTorch: drawn strides, dilation, groups, odd sizes; ties, NaN, infinity."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from onnxscript import opset18 as op
 
 from export import onnx_forms
 from export.onnx_forms import activation, convolution, group_norm, max_pool
@@ -210,6 +213,29 @@ def test_a_constant_image_has_one_maximum_per_window() -> None:
 
     result = run(backward, [np.zeros((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)])[0]
     assert result[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(poolings(), st.integers(0, 2**31))
+def test_relu_below_a_pooling_keeps_values_and_gradients(case: dict, seed: int) -> None:
+    """Whole numbers around 0: ties, windows without anything positive, zeros."""
+    z = np.random.default_rng(seed).integers(-3, 3, case["shape"]).astype(np.float32)
+    how = [case[key] for key in ("kernel", "stride", "padding", "dilation", "ceil")]
+    start = torch.from_numpy(z).requires_grad_()
+    values = aten.max_pool2d_with_indices(torch.relu(start), *how)[0]
+    grad = uniform(seed + 1, *values.shape)
+    (expected,) = torch.autograd.grad(values, start, torch.from_numpy(grad))
+
+    def both(z: Any, grad: Any) -> Any:
+        y = op.Relu(z)
+        y.shape = z.shape
+        pooled, places = max_pool.max_pool2d_with_indices(y, *how)
+        below = max_pool.max_pool2d_with_indices_backward(grad, y, *how, places)
+        return pooled, activation.threshold_backward(below, y, 0)
+
+    got_values, got = run(both, [z, grad])
+    assert np.array_equal(values.detach().numpy(), got_values)
+    close(expected, got)
 
 
 def test_separate_windows_ask_for_no_indices_and_scatter_nothing() -> None:
