@@ -47,8 +47,13 @@ const commands = {
   async wait({ name, selector, timeout = 30000 }) {
     await contexts.get(name).page.waitForSelector(selector, { timeout });
   },
+  /** Until a function gives true. Playwright's own waiting would need `eval`, which the page's policy forbids. */
   async waitFor({ name, code, timeout = 30000 }) {
-    await contexts.get(name).page.waitForFunction(code, undefined, { timeout, polling: 20 });
+    const until = Date.now() + timeout;
+    while (!(await contexts.get(name).page.evaluate(`(${code})()`))) {
+      if (Date.now() > until) throw new Error(`it never came true: ${code}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
   },
   async upload({ name, selector, files }) {
     await contexts.get(name).page.setInputFiles(selector, files);
