@@ -101,14 +101,16 @@ def levels(compared: Sequence[Comparison], references: Sequence[Reference]) -> T
     shown = ("overall", "many", "medium", "few", "worst", "macro_f1", "ece")
     for item in compared:
         for name, arm in (("", item.kept), (" + " + item.variant["name"], item.relabeled)):
-            row = (item.setting, item.title + name, *(share(arm[metric]) for metric in shown))
+            seeds = ", ".join(map(str, item.seeds))
+            row = (item.setting, item.title + name, seeds, *(share(arm[metric]) for metric in shown))
             if row not in rows:
                 rows.append(row)
     for reference in references:
-        known = (reference.study["setting"]["name"], REFERENCES[reference.name])
+        seeds = ", ".join(map(str, sorted(reference.seeds)))
+        known = (reference.study["setting"]["name"], REFERENCES[reference.name], seeds)
         rows.append((*known, *(share(reference.measured[metric]) for metric in shown)))
     rows.sort(key=lambda row: row[0])
-    return Table("Where each method ends", ("setting", "method", *shown), tuple(rows), left=2)
+    return Table("Where each method ends", ("setting", "method", "seeds", *shown), tuple(rows), left=3)
 
 
 def movements(compared: Sequence[Comparison]) -> Table:

@@ -1,8 +1,10 @@
 """docs/study.md is what its command writes from the results, and the page says what did not run."""
 
+import dataclasses
 from pathlib import Path
 
-from study import page, report, results
+from study import config, page, report, results
+from study.cells import expand
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +25,18 @@ def test_what_did_not_run_is_on_the_page(tmp_path):
     text = page.write(tmp_path)
     assert "0 of 9" in text
     assert "fedrela study longtail quick" in text
+
+
+def test_a_cell_that_two_studies_share_counts_for_both(tmp_path):
+    (tmp_path / "digits-methods.jsonl").write_bytes((ROOT / "study/results/digits-methods.jsonl").read_bytes())
+    lines = [line for line in page.write(tmp_path).splitlines() if line.startswith("| `fedrela study")]
+    ran = {line.split("`")[1].split()[-1]: int(line.split("|")[3].split()[0]) for line in lines}
+    assert ran["quick"] > 0
+    assert ran["digits-methods"] >= ran["quick"]
+    assert ran["cifar10-lt"] == 0
+
+
+def test_the_page_tells_cells_apart_as_their_names_do():
+    for name in config.shipped():
+        cells = list(expand(config.load(name)[0], "d"))
+        assert len({page._identity(dataclasses.asdict(cell)) for cell in cells}) == len(cells)
