@@ -2,7 +2,8 @@
 
     fedrela serve --dev                                     # in one terminal
     fedrela publish BUNDLE TASK.toml                        # in another: a task to take part in
-    python -m examples.embedding "$(fedrela token create)"  # here
+    fedrela token create                                    # prints a link
+    python -m examples.embedding LINK                       # here, with that link in quotes
 
 The program keeps its own state folder and its own thread; the device trains in another and tells what it does. Needs
 the edge extra, and scikit-learn for its data: handwritten digits, of which this device holds few kinds.
