@@ -2,10 +2,10 @@
 
     python -m benchmarks.coordinator_hostile
 
-Twenty devices hold scikit-learn's bundled digits (a Dirichlet split of the training half, alpha = 1) and train a softmax
-classifier with plain SGD; the coordinator is the real one, in this process, on virtual time. Hostile devices send their
-change with the sign flipped and five times as large, or twenty times as large as it is. Accuracy is on the other half
-of the digits, the mean over `--seeds` splits.
+Twenty devices hold scikit-learn's bundled digits (a Dirichlet split of the training half, alpha = 1) and train a
+softmax classifier with plain SGD; the coordinator is the real one, in this process, on virtual time. Hostile devices
+send their change with the sign flipped and five times as large, or twenty times as large as it is. Accuracy is on the
+other half of the digits, the mean over `--seeds` splits.
 """
 
 import argparse
