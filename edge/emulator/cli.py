@@ -23,7 +23,9 @@ app = typer.Typer(help="Emulate fleets of devices, and report on what they did."
 
 @app.command()
 def emulate(
-    scenario: Annotated[str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, hostile, ...")],
+    scenario: Annotated[
+        str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, hostile, flaky-network, huge.")
+    ] = "",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder that `fedrela export` wrote, to publish with the scenario's [task].")
     ] = None,
@@ -40,6 +42,9 @@ def emulate(
     ] = False,
     label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A recorded run: play it again, and fail if anything differs.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -48,10 +53,15 @@ def emulate(
     The same scenario and seed give the same weights, whatever the number of workers.
     """
     from edge.emulator import record
+    from edge.emulator import replay as replays
     from edge.emulator.emulation import emulate as run
-    from edge.emulator.scenario import load
+    from edge.emulator.scenario import load, shipped
 
-    found, folder = load(scenario)
+    if bool(scenario) == (replay is not None):
+        raise InvalidInput(
+            "there is no scenario, or both one and --replay", remedy=f"name one of {', '.join(shipped())}"
+        )
+    found, folder = (replays.recorded(replay), Path()) if replay is not None else load(scenario)
     found = _reseeded(found, seed)
     folder_of_run = record.free_folder(out or Path("runs") / found.name)
     with _coordinator(url, admin_key, in_process) as place:
@@ -67,6 +77,9 @@ def emulate(
             label=label,
             quiet=quiet,
         )
+    if replay is not None:
+        replays.check(replay, folder_of_run)
+        typer.echo(f"the same as {replay}: every event and every global model", err=True)
     if as_json:
         typer.echo(json.dumps({"run": str(folder_of_run), **summary}))
     else:

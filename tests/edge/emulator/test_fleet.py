@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, VerificationFailed
 from edge.emulator.fleet import EmulationFailed
+from edge.emulator.replay import check
 from edge.emulator.scenario import DeviceClass, Faults, Hostile, Wake, from_toml
 from tests.edge import softmax_bundle
 
@@ -91,7 +92,9 @@ def test_workers_and_transport_change_nothing(emulate):
     assert len(one.rounds) == 5
     assert sum(event["event"] == "update" for event in one.events) == 20
     for workers in (1, 2):
-        other = emulate(in_process=False, workers=workers, task={"population": f"http-{workers}"})
+        other = emulate(
+            in_process=False, workers=workers, task={"population": f"worker{workers}"}
+        )  # as long as "default"
         assert other.final_sha256 == one.final_sha256
         assert logs(other) == logs(one)
 
@@ -179,8 +182,9 @@ def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch
     runner = CliRunner()
     common = ["emulate", "small.toml", "--bundle", "bundle", "--in-process", "--quiet", "--json"]
     summaries = []
-    for label in ("one", "two"):
-        done = runner.invoke(app, [*common, "--label", label, "--out", str(tmp_path / label)], catch_exceptions=False)
+    replayed = [common[0], *common[2:], "--replay", str(tmp_path / "one")]
+    for label, command in (("one", common), ("two", replayed)):
+        done = runner.invoke(app, [*command, "--label", label, "--out", str(tmp_path / label)], catch_exceptions=False)
         assert done.exit_code == 0
         summaries.append(json.loads(done.stdout))
     assert summaries[0]["final_sha256"] == summaries[1]["final_sha256"]
@@ -188,3 +192,10 @@ def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch
     assert summaries[0]["final_sha256"] in done.stdout
     assert (tmp_path / "report" / "report.html").is_file()
     assert json.loads((tmp_path / "report" / "report.json").read_text())["fleet"]["updates"] == 40
+
+
+def test_a_replay_that_differs_names_the_line(emulate):
+    run, other = emulate(), emulate(seed=5)
+    with pytest.raises(VerificationFailed, match="line 1:"):
+        check(run.folder, other.folder)
+    check(run.folder, run.folder)
