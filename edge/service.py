@@ -12,12 +12,14 @@ from pathlib import Path
 
 
 def unit(program: str, data: str | Path, state: Path, options: Sequence[str], *, memory_max: str = "50%") -> str:
-    """The text of a user unit: low priority, half of the memory, read access only outside the state folder."""
+    """The text of a user unit: low priority, half of the memory, read access only outside the state folder.
+
+    A user's service manager can restrict file access only together with PrivateUsers.
+    """
     command = shlex.join([program, "device", "run", "--data", str(data), "--state", str(state), *options])
     return f"""\
 [Unit]
 Description=FedReLa device: federated training on data that stays here
-Documentation=file:{state}
 Wants=network-online.target
 After=network-online.target
 
@@ -33,6 +35,7 @@ TasksMax=64
 KillSignal=SIGTERM
 TimeoutStopSec=30
 NoNewPrivileges=yes
+PrivateUsers=yes
 PrivateTmp=yes
 ProtectSystem=strict
 ProtectHome=read-only
