@@ -18,6 +18,8 @@ STYLE = Style(
     plot_background="white",
     colors=("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
     font_family="system-ui, sans-serif",
+    guide_stroke_color="#ccc",
+    major_guide_stroke_color="#aaa",
 )
 SERIES: dict[str, tuple[tuple[str, Callable[[Record], float | None]], ...]] = {
     "accuracy": (("devices' hold-outs", lambda item: item["evaluation"] and 100 * item["evaluation"]["accuracy"]),),
@@ -26,8 +28,8 @@ SERIES: dict[str, tuple[tuple[str, Callable[[Record], float | None]], ...]] = {
         ("turns that failed", lambda item: sum(item["failures"].values())),
     ),
     "traffic": (
-        ("updates, MB", lambda item: item["update_bytes"] / 1e6),
-        ("weights, MB", lambda item: item["checkpoint_bytes"] / 1e6),
+        ("updates, kB", lambda item: item["update_bytes"] / 1e3),
+        ("weights, kB", lambda item: item["checkpoint_bytes"] / 1e3),
     ),
 }
 TITLES = {

@@ -97,8 +97,8 @@ const commands = {
     const { violations } = await page.evaluate("axe.run()");
     return violations.map(({ id, impact, help, nodes }) => ({ id, impact, help, nodes: nodes.map((node) => node.html.slice(0, 200)) }));
   },
-  async picture({ name, path }) {
-    await contexts.get(name).page.screenshot({ path, fullPage: true });
+  async picture({ name, path, whole = false }) {
+    await contexts.get(name).page.screenshot({ path, fullPage: whole });
   },
   async memory({ name }) {
     return contexts.get(name).page.evaluate("performance.measureUserAgentSpecificMemory().then(({ bytes }) => bytes)");

@@ -6,7 +6,6 @@ Needs Chromium and the built page (`make web`). Eight devices take part: one pho
 import argparse
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from core.task import LocalTraining, Relabel, Rounds, Task
@@ -17,7 +16,6 @@ from tests.web.test_tabs import run_python
 TASK = Task(
     "digits",
     12,
-    local_evaluation=False,
     local=LocalTraining(epochs=5, batch_size=8, hyperparameters={"lr": 0.03}),
     relabel=Relabel(start=0.8, threshold_percent=20.0, passes=2),
     round=Rounds(goal=8, retry_after_seconds=0.2),
@@ -26,7 +24,7 @@ TASK = Task(
 
 def take(folder: Path, place: Place) -> None:
     """Run a task and photograph what people see."""
-    task_id = place.admin.publish(BUNDLE, replace(TASK))
+    task_id = place.admin.publish(BUNDLE, TASK)
     browser = Browser()
     try:
         phone = Tab(browser, "phone")
