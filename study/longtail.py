@@ -83,7 +83,7 @@ def run(study: Study, prepared: Prepared, place: Place, progress: Progress, comm
     pending = {key: [cell for cell in cells if cell.key not in done] for key, cells in groups.items()}
     total = sum(len(cells) for cells in groups.values())
     left = sum(len(cells) for cells in pending.values())
-    rounds = sum(work(cells, groups[key], place) for key, cells in pending.items())
+    rounds = sum(work(cells, place) for cells in pending.values())
     progress.begin(total, total - left, rounds)
     for key, cells in pending.items():
         if cells:
@@ -103,8 +103,8 @@ def grouped(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     return groups
 
 
-def work(pending: list[Cell], group: list[Cell], place: Place) -> int:
-    """Rounds that unfinished cells of one group still take."""
+def work(pending: list[Cell], place: Place) -> int:
+    """Rounds that the unfinished cells of one trunk still take."""
     branches = [cell.training.rounds - cell.start for cell in pending if cell.variant is not None]
     references = [cell.training.rounds * cell.training.epochs for cell in pending if cell.arm == "reference"]
     return _trunk_rounds(pending, place) + sum(branches) + sum(references)

@@ -59,7 +59,7 @@ alpha = 0.3
 cell, and ends with tables, plots and one HTML page. Stop it as you like, with kill -9 too: called again, it goes on
 with the next unfinished cell. A cell is named by a hash of all that its result depends on (the pixels included, the
 path not), so a cell that two studies share has the same name in both. `--seed` and `--method` run a part; the parts
-add up.
+add up. A model is known by the name of its function: change the name when you change the model.
 
 When not to use it: where devices hold nearly balanced classes, there is nothing to move; where head classes must not
 lose any recall, look at Δ many below before anything else; where the model is still poor on all classes, its opinion
