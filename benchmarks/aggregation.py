@@ -5,8 +5,8 @@
 For each shape (updates x parameters) the updates are accepted by the coordinator's own service, as if devices had sent
 them, and then aggregated in a fresh process: read from the store, checked for damage, folded in float64, new checkpoint
 stored. The references are what numpy reaches on arrays of that size which are in memory already: the same weighted sum
-(`total64 += weight * array`), a plain float64 sum (`total64 += array`) and a plain float32 sum. Peak memory is the whole
-process's. The robust rules are measured on one shape.
+(`total64 += weight * array`), a plain float64 sum (`total64 += array`) and a plain float32 sum. Peak memory is the
+whole process's. The robust rules are measured on one shape.
 """
 
 import argparse
