@@ -153,6 +153,8 @@ class Tormentor:
             self.found.kills += 1
             self.found.phases[phase] = self.found.phases.get(phase, 0) + 1
             self.found.resumed_from_a_checkpoint += phase == "training"
+            if sys.stderr.isatty():
+                print(f"\r{self.found.kills} of {self.limit} kills", end="", file=sys.stderr, flush=True)
 
 
 def survive(
