@@ -1,7 +1,7 @@
 """The operator's dashboard at `/`: what the admin API says, as pages. Server-rendered; works on a phone and printed.
 
-Reading is here, changing in `dashboard_actions.py`. Pages show devices as random ids only. May import FastAPI, Jinja2
-and this package.
+Reading is here, changing in `dashboard_actions.py`. Pages show devices as random ids only. May import FastAPI, Jinja2,
+SQLAlchemy and this package.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from coordinator import charts, history, metrics, session
+from coordinator import charts, history, metrics, schema, session
 from coordinator.context import Coordinator
 from coordinator.routes_device import coordinator_of, in_thread
 from core.errors import Refused
@@ -24,6 +25,7 @@ from core.errors import Refused
 HERE = Path(__file__).parent
 STATIC = ("dashboard.css", "dashboard.js")
 STRAGGLERS = ("compute-lease-expired", "upload-lease-expired")
+LISTED_DEVICES = 200
 POLL_SECONDS = 1.0
 EVENT_SECONDS = 8.0  # then the browser connects again; a server that is told to stop waits no longer than this
 HEADERS = {
@@ -122,12 +124,14 @@ async def static(name: str) -> Response:
 
 def overview(c: Coordinator) -> dict[str, Any]:
     """What the first page shows."""
-    found = history.devices(c, 10_000, "")
+    enrolled = sa.select(sa.func.count()).select_from(schema.devices).where(schema.devices.c.revoked_at.is_(None))
+    with c.store.read() as view:
+        device_count = view.scalar(enrolled)
     return {
         "tasks": history.tasks(c),
         "tokens": history.tokens(c),
-        "devices": found[:200],
-        "device_count": sum(item["revoked_at"] is None for item in found),
+        "devices": history.devices(c, LISTED_DEVICES, ""),
+        "device_count": device_count,
         "refused": refused_updates(),
         "now": c.store.now(),
     }
