@@ -22,7 +22,7 @@ from math import gcd, prod
 import torch
 from torch import Tensor
 
-from export.executorch_strides import pad, reorder, row_major, row_sums
+from export.executorch_strides import channel_sums, pad, reorder, row_major
 
 Sizes = Sequence[int]
 
@@ -75,8 +75,7 @@ def convolution_backward(
         slid, over = (x, grad) if transposed else (grad, x)
         grad_weight = _weight_gradient(slid, over, weight.shape[2:], stride, padding, dilation, groups)
     if mask[2]:
-        rows = reorder(grad.reshape(*grad.shape[:2], prod(grad.shape[2:])), (1, 0, 2))
-        grad_bias = row_sums(rows.reshape(grad.shape[1], grad.shape[0] * prod(grad.shape[2:])))
+        grad_bias = channel_sums(grad)
     return grad_x, grad_weight, grad_bias
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from export import executorch_convolution as conv
 from export import executorch_pooling as pool
 from export import trace
+from export.executorch_strides import reorder
 
 aten = torch.ops.aten
 
@@ -46,6 +47,9 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.convolution_backward.default: conv.convolution_backward,
         aten.threshold_backward.default: threshold_backward,
         aten.addmm.default: addmm,
+        aten.permute.default: permute,
+        aten.transpose.int: transpose,
+        aten.t.default: lambda x: transpose(x, 0, 1) if x.dim() == 2 else x,
         aten.pow.Tensor_Scalar: power,
         aten.constant_pad_nd.default: constant_pad_nd,
         aten.max_pool2d_with_indices.default: pool.max_pool2d_with_indices,
@@ -73,6 +77,18 @@ def addmm(bias: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: 
     if alpha != 1:
         result = result * alpha
     return result + (bias if beta == 1 else bias * beta)
+
+
+def permute(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """A strided copy: `permute_copy` is many times as slow."""
+    return reorder(x, [dim % x.dim() for dim in dims])
+
+
+def transpose(x: Tensor, first: int, second: int) -> Tensor:
+    """Likewise."""
+    order = list(range(x.dim()))
+    order[first], order[second] = order[second], order[first]
+    return reorder(x, order)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import optimization_hint
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from core.errors import UnsupportedOperation
@@ -34,6 +35,7 @@ def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX
     with quiet(), torch.no_grad():
         flat = program.run_decompositions(executorch_forms.table())
         _bound(flat, max_batch)
+        _compute_once(flat.graph_module)
         edge = to_edge(flat, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
@@ -49,6 +51,44 @@ def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:
                 ranges = size.node.shape_env.var_to_range
                 lower, upper = ranges[symbol].lower, min(ranges[symbol].upper, max_batch)
                 ranges[symbol] = program.range_constraints[symbol] = ValueRanges(lower, upper)
+
+
+def _compute_once(module: torch.fx.GraphModule) -> None:
+    """Merge equal nodes, such as the windows that a pooling layer and its gradient both need.
+
+    Copies that multiply the data (a convolution's columns) are made anew: keeping them costs more memory than time.
+    """
+    known: dict[Any, torch.fx.Node] = {}
+    for node in list(module.graph.nodes):
+        drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        if node.op != "call_function" or drawn or _multiplies(node):
+            continue
+        key = (node.target, _hashable(node.args), _hashable(node.kwargs))
+        if key in known:
+            node.replace_all_uses_with(known[key])
+            module.graph.erase_node(node)
+        else:
+            known[key] = node
+    module.recompile()
+
+
+def _multiplies(node: torch.fx.Node) -> bool:
+    """Whether a strided copy has more elements than what it copies; such a copy of constants is small all the same."""
+    if node.target is not torch.ops.aten.as_strided_copy.default:
+        return False
+    source, result = (n.meta["val"] for n in (node.args[0], node))
+    return optimization_hint(result.numel()) > optimization_hint(source.numel())
+
+
+def _hashable(value: Any) -> Any:
+    """Nested lists and dicts as tuples; a symbolic size by its expression, a number together with its type."""
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _hashable(item)) for key, item in sorted(value.items()))
+    if isinstance(value, torch.fx.Node):
+        return value
+    return (type(value).__name__, str(value))
 
 
 def check_kernels(program: torch.export.ExportedProgram) -> None:
