@@ -71,8 +71,9 @@ def native_group_norm_backward(
 def _normalise(x: Value, channels: int, positions: int, group: int, eps: float) -> tuple[Value, Value, Value]:
     """xh (N, G, M), mean (N, G, 1), rstd (N, G, 1)."""
     elements = channels // group * positions
-    ones = filled(1.0, integers([elements]))
-    return op.LayerNormalization(reshape(x, -1, group, elements), ones, axis=2, epsilon=eps)
+    ones, zeros = filled(1.0, integers([elements])), filled(0.0, integers([elements]))
+    # Left out, the zeros cost nothing, but ONNX Runtime 1.17 aborts when it looks for them.
+    return op.LayerNormalization(reshape(x, -1, group, elements), ones, zeros, axis=2, epsilon=eps)
 
 
 def _forward_normalised(x: Value, mean: Value, rstd: Value, channels: int, positions: int, group: int) -> Value:
