@@ -3,14 +3,13 @@
 May import typer, uvicorn, httpx, `core` and this package; what a verb needs is imported when it runs.
 """
 
-import json
 import os
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from coordinator.tables import show, table
 from core import task as task_file
 from core.errors import InvalidInput
 
@@ -99,7 +98,7 @@ def publish(
     loaded = task_file.from_toml(_text(task))
     with _admin(url, admin_key) as admin:
         task_id = admin.publish(bundle, loaded)
-    _print({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
+    show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
 
 
 @task_app.command("create")
@@ -115,7 +114,7 @@ def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = Fa
     """Every task and where it stands."""
     with _admin(url, admin_key) as admin:
         found = admin.get("/tasks")
-    _table(
+    table(
         found, ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"), as_json
     )
 
@@ -127,19 +126,19 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
         found = admin.get(f"/tasks/{task_id}")
         rounds = admin.get(f"/tasks/{task_id}/rounds")
     if as_json:
-        return _print(found | {"history": rounds}, True, "")
+        return show(found | {"history": rounds}, True, "")
     for key, value in found.items():
         if key != "task":
             typer.echo(f"{key:26} {value}")
     typer.echo("")
-    return _table(rounds, ("round", "phase", "updates", "failures", "update_bytes", "aggregation_seconds"), False)
+    return table(rounds, ("round", "phase", "updates", "failures", "update_bytes", "aggregation_seconds"), False)
 
 
 def _task_command(verb: str, done: str) -> Any:
     def command(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
         with _admin(url, admin_key) as admin:
             admin.request("POST", f"/tasks/{task_id}/{verb}")
-        _print({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
+        show({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
 
     return command
 
@@ -171,7 +170,7 @@ def task_export(
         body = admin.download(sha256)
     signing.check_sha256(body, sha256, "the checkpoint")
     output.write_bytes(body)
-    _print({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
+    show({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
 
 
 def _checkpoint_of(rounds: list[dict[str, Any]], number: int) -> str:
@@ -195,7 +194,7 @@ def task_collect(
         found = admin.request("POST", "/collect", json=wanted).json()
     names = "".join(f"{name}\n" for name in found["names"])
     verb = "would go" if dry_run else "deleted"
-    _print(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
+    show(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
 
 
 @token_app.command("create")
@@ -219,7 +218,7 @@ def token_create(
 
         code = qr.as_text(token["link"])
     on_device = f"on a phone: open it in the browser\non a computer: fedrela device enrol '{token['link']}'"
-    _print(token, as_json, f"{code}{token['link']}\n\n{on_device}")
+    show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
 
 
 @token_app.command("list")
@@ -227,7 +226,7 @@ def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = F
     """Every enrolment token, without its secret."""
     with _admin(url, admin_key) as admin:
         found = admin.get("/tokens")
-    _table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
+    table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
 
 
 @token_app.command("revoke")
@@ -235,7 +234,7 @@ def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", 
     """No more devices by this token; those enrolled stay."""
     with _admin(url, admin_key) as admin:
         admin.request("DELETE", f"/tokens/{token_id}")
-    _print({"token_id": token_id, "revoked": True}, as_json, f"token {token_id} is revoked")
+    show({"token_id": token_id, "revoked": True}, as_json, f"token {token_id} is revoked")
 
 
 @device_app.command("list")
@@ -245,7 +244,7 @@ def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = 
     with _admin(url, admin_key) as admin:
         while page := admin.get(f"/devices?after={found[-1]['device_id'] if found else ''}"):
             found += page
-    _table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
+    table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
 
 
 @device_app.command("revoke")
@@ -253,7 +252,7 @@ def device_revoke(device_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = ""
     """The device's token is worth nothing from now on; its open turn is given back."""
     with _admin(url, admin_key) as admin:
         admin.request("DELETE", f"/devices/{device_id}")
-    _print({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")
+    show({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")
 
 
 def _admin(url: str, admin_key: str) -> Any:
@@ -272,28 +271,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} can't be read ({error})", remedy="name a TOML task file") from error
-
-
-def _print(value: Any, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(value, indent=2) if as_json else text)
-
-
-def _table(records: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """Aligned columns, or JSON. Times are shown in UTC."""
-    if as_json:
-        typer.echo(json.dumps(records, indent=2))
-        return
-    rows = [[_cell(name, record.get(name)) for name in columns] for record in records]
-    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
-    for row in [list(columns), *rows]:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name.endswith("_at"):
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(value))
-    if name == "failures":
-        return " ".join(f"{code}={count}" for code, count in value.items()) or "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
