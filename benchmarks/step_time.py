@@ -46,13 +46,16 @@ def main() -> None:
         if "onnx" in runtimes and not options.no_memory:
             memory[name] = step_memory.compare(name, programs, max(options.batches))
             print(f"  peak memory, MB: {memory[name]}", flush=True)
-    summary = _summary(rows)
-    _print(rows, summary)
-    if not options.no_write:
-        RESULTS.parent.mkdir(exist_ok=True)
-        text = {"machine": _machine(), "rows": rows, "geometric_means": summary, "peak_memory": memory}
-        RESULTS.write_text(json.dumps(text, indent=1) + "\n")
-        print(f"wrote {RESULTS}")
+        if not options.no_write:
+            _write(rows, memory)
+    _print(rows, _summary(rows))
+
+
+def _write(rows: list[dict[str, Any]], memory: dict[str, dict[str, float]]) -> None:
+    """What is known so far: a run that is stopped half-way leaves its nets behind."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    text = {"machine": _machine(), "rows": rows, "geometric_means": _summary(rows), "peak_memory": memory}
+    RESULTS.write_text(json.dumps(text, indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
