@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from core import bundle, golden, signing, tensors
-from core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, ProgramInput, Seal
-from core.errors import InvalidInput, UnsupportedOperation
+from core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
+from core.errors import InvalidInput
 from core.tensors import Params
 from export import inputs, losses, lowering, optimizers, program, verify
 from export.inputs import RawInput
@@ -50,7 +50,7 @@ class Exported:
 def export_classifier(
     model: nn.Module,
     *,
-    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002: the word that users know
+    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002
     classes: int,
     out: str | Path,
     runtimes: Sequence[str] = ("onnx",),
@@ -99,7 +99,7 @@ def export_classifier(
 
 def gather(
     *,
-    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002: the word that users know
+    input: str | RawInput | Sequence[str | RawInput],  # noqa: A002
     classes: int,
     augment: str = "",
     mean: Sequence[float] = (),

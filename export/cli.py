@@ -44,10 +44,11 @@ def export_command(
     target: Annotated[
         str, typer.Argument(help="module:function that returns the torch.nn.Module, or path/to/file.py:function.")
     ],
-    input: Annotated[  # noqa: A002: the option is called --input
+    input: Annotated[  # noqa: A002
         list[str],
         typer.Option(
-            help="dtype:shape without the batch: uint8:3x32x32 (pixels), float32:20, int64:50:1000 (50 tokens below 1000). "
+            help="dtype:shape without the batch: uint8:3x32x32 (pixels), float32:20, "
+            "int64:50:1000 (50 tokens below 1000). "
             "Several: --input image=uint8:3x8x8 --input age=float32:1."
         ),
     ],
@@ -62,7 +63,8 @@ def export_command(
     loss: Annotated[
         str,
         typer.Option(
-            help="cross-entropy, label-smoothing, focal, balanced-softmax, logit-adjustment, or module:function of your own."
+            help="cross-entropy, label-smoothing, focal, balanced-softmax, logit-adjustment, "
+            "or module:function of your own."
         ),
     ] = "cross-entropy",
     optimizer: Annotated[
@@ -71,7 +73,7 @@ def export_command(
     set_: Annotated[
         list[str],
         typer.Option("--set", help="Default of a hyperparameter, e.g. --set momentum=0.9. A task may override it."),
-    ] = [],  # noqa: B006: typer copies it
+    ] = [],  # noqa: B006
     trainable: Annotated[
         list[str],
         typer.Option(help="Train only parameters that match, e.g. 'head.*'; the rest is frozen into the programs."),
@@ -105,8 +107,8 @@ def export_command(
 ) -> None:
     """Turn a PyTorch classifier into training programs, proven equal to PyTorch.
 
-    The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for three
-    steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
+    The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for
+    three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
     from export.classifier import export_recipe, gather
     from export.loading import load_model, numbers, pairs, words

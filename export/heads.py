@@ -1,8 +1,10 @@
-"""Classifier heads of fixed geometry, put in place of any model's last linear layer. May import torch and `core.errors`.
+"""Classifier heads of fixed geometry, put in place of any model's last linear layer. May import torch and
+`core.errors`.
 
-Under neural collapse the best class vectors of balanced data form a simplex equiangular tight frame (ETF): equal lengths,
-equal angles (Papyan, Han and Donoho, PNAS 2020). Fixing them keeps head classes from pushing tail classes together.
-The frame is drawn from a seed, so every device and the coordinator have the same; it ships inside the program.
+Under neural collapse the best class vectors of balanced data form a simplex equiangular tight frame (ETF): equal
+lengths, equal angles (Papyan, Han and Donoho, PNAS 2020). Fixing them keeps head classes from pushing tail classes
+together. The frame is drawn from a seed, so every device and the coordinator have the same; it ships inside the
+program.
 
     >>> frame = simplex_frame(16, 4, seed=0)
     >>> (frame @ frame.T).round(decimals=3)
@@ -29,13 +31,13 @@ def with_fixed_etf(model: nn.Module, *, scale: float = 16.0, seed: int = 0) -> n
 
 
 def with_sparse_etf(model: nn.Module, *, sparsity: float = 0.6, seed: int = 0) -> nn.Module:
-    """A copy of `model` whose last linear layer is FedLoGe's static sparse ETF: Xiao et al., ICLR 2024. Raises InvalidInput."""
+    """A copy of `model` with FedLoGe's static sparse ETF for its last linear layer: Xiao et al., ICLR 2024."""
     copied, name, last = _last_linear(model)
     return _replace(copied, name, SparseETF(last.in_features, last.out_features, sparsity=sparsity, seed=seed))
 
 
 def simplex_frame(features: int, classes: int, seed: int) -> Tensor:
-    """(classes, features): unit rows, each two at the cosine -1 / (classes - 1). Raises InvalidInput if features < classes."""
+    """(classes, features): unit rows, each two at the cosine -1 / (classes - 1). Raises InvalidInput if it can't be."""
     if features < classes:
         raise InvalidInput(
             f"an equiangular frame of {classes} classes needs as many features, the layer has {features}",
@@ -68,7 +70,7 @@ class FixedETF(nn.Module):
 
 
 class SparseETF(nn.Module):
-    """A fixed frame with a share `sparsity` of its entries at zero, rows brought back to length 1: nothing here is trained."""
+    """A fixed frame with a share `sparsity` of zeros, its rows brought back to length 1: nothing here is trained."""
 
     frame: Tensor
 

@@ -40,8 +40,8 @@ class RawInput:
 class Pipeline:
     """What happens to uint8 pixels before the model sees them: / 255, crop, flip, then (x - mean) / std per channel.
 
-    `crop_padding` pixels of black are put around the image and a window of its own size is cut out at a random place; 0: no crop.
-    Random numbers are inputs of the program; all at 0.5 mean no shift and no flip.
+    `crop_padding` pixels of black are put around the image and a window of its own size is cut out at a random place;
+    0: no crop. Random numbers are inputs of the program; all at 0.5 mean no shift and no flip.
     """
 
     mean: tuple[float, ...] = ()

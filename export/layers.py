@@ -1,13 +1,14 @@
 """The catalogue of layers that an export supports, each a tiny classifier around it, and the table of what works.
 
-`python -m export.layers --out docs/layers.md` runs every row on every runtime against eager PyTorch and writes the table;
-the tests run the same rows. May import torch, `core.errors` and this package.
+`python -m export.layers --out docs/layers.md` runs every row on every runtime against eager PyTorch and writes the
+table; the tests run the same rows. May import torch, `core.errors` and this package.
 
     >>> [case.name for case in CASES if case.name.startswith("Linear")]
     ['Linear']
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,21 +237,28 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def table(results: dict[str, dict[str, str]]) -> str:
+Results = dict[str, dict[str, str]]
+
+
+def table(results: Results) -> str:
     """The Markdown page. `results`: row -> runtime -> what was found."""
+    titles = {"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
     lines = [
         "# Layers",
         "",
-        "Each row was trained for three steps, forward and backward, in training mode, and compared with eager PyTorch:",
-        f"every weight, buffer, optimizer state, loss and count. The number is the largest relative error; {TOLERANCE:.0e} is allowed.",
-        "Written by `python -m export.layers --out docs/layers.md`; the tests run the same rows.",
+        "Each row was trained for three steps, forward and backward, in training mode, and compared with eager",
+        "PyTorch: every weight, buffer, optimizer state, loss and count. The number is the largest relative error;",
+        f"{TOLERANCE:.0e} is allowed. The tests run the same rows; `python -m export.layers` measures them and writes",
+        "this page.",
         "",
-        "| Layer | " + " | ".join({"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}[r] for r in RUNTIMES) + " |",
+        "| Layer | " + " | ".join(titles[runtime] for runtime in RUNTIMES) + " |",
         "|---|" + "---|" * len(RUNTIMES),
     ]
-    lines += [
-        f"| {name} | " + " | ".join(found[runtime] for runtime in RUNTIMES) + " |" for name, found in results.items()
-    ]
+    for case in CASES:
+        found = results.get(case.name, {})
+        lines.append(
+            f"| {case.name} | " + " | ".join(found.get(runtime, "not measured") for runtime in RUNTIMES) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -264,23 +272,25 @@ def run(case: Case, runtime: str) -> str:
 
 
 def main() -> None:
-    """Run every row on every runtime and write the table."""
+    """Measure rows, keep the figures as JSON, and write the table from them."""
     parser = argparse.ArgumentParser(
         description="Check every layer on every runtime and write the table of what works."
     )
     parser.add_argument("--out", type=Path, default=Path("docs/layers.md"))
-    parser.add_argument("--only", default="", help="run rows whose name holds this, and print instead of writing")
-    parser.add_argument("--runtime", choices=RUNTIMES, action="append")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/layers.json"))
+    parser.add_argument("--only", default="", help="measure rows whose name holds this; the others keep their figures")
+    parser.add_argument("--runtime", choices=RUNTIMES, action="append", help="measure this runtime; default: both")
     options = parser.parse_args()
-    results = {}
+    results: Results = json.loads(options.results.read_text()) if options.results.is_file() else {}
     for case in CASES:
-        if options.only.lower() in case.name.lower():
-            results[case.name] = {
-                runtime: run(case, runtime) if runtime in (options.runtime or RUNTIMES) else "" for runtime in RUNTIMES
-            }
-            print(case.name, results[case.name], flush=True)
-    if not options.only and not options.runtime:
-        options.out.write_text(table(results))
+        if options.only.lower() not in case.name.lower():
+            continue
+        for runtime in options.runtime or RUNTIMES:
+            results.setdefault(case.name, {})[runtime] = run(case, runtime)
+            print(f"{case.name}: {runtime} {results[case.name][runtime]}", flush=True)
+            options.results.parent.mkdir(parents=True, exist_ok=True)
+            options.results.write_text(json.dumps(results, indent=1) + "\n")
+            options.out.write_text(table(results))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Losses per example, as a training program computes them. May import torch and `core.errors`.
 
 A loss maps logits (B, C) and labels (B,) int64 to (B,). What it is tuned by are inputs of the program, so a task may
-change them; a loss that needs the device's own class shares gets them as `class_prior` (C,), which never leave the device.
+change them; a loss that needs the device's own class shares gets them as `class_prior` (C,), which never leave the
+device.
 
     >>> import torch
     >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2]))
@@ -50,7 +51,7 @@ def focal(logits: Tensor, y: Tensor, focal_gamma: Tensor) -> Tensor:
 
 
 def logit_adjustment(logits: Tensor, y: Tensor, class_prior: Tensor, prior_temperature: Tensor) -> Tensor:
-    """Cross-entropy of logits + t log prior: Menon et al., ICLR 2021; t = 1 is balanced softmax (Ren et al., NeurIPS 2020)."""
+    """Cross-entropy of logits + t log prior: Menon et al., ICLR 2021; t = 1 is balanced softmax."""
     shifted = logits + prior_temperature * torch.log(torch.clamp(class_prior, min=1e-8))
     return cross_entropy(shifted, y)
 

@@ -1,4 +1,5 @@
-"""Reference classifiers: `fedrela export export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`. May import torch.
+"""Reference classifiers: `fedrela export export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`. May import
+torch.
 
 Sizes are arguments, so that tests and phones can have small ones; the defaults are those of the papers, unless a
 docstring says otherwise.
@@ -9,6 +10,7 @@ docstring says otherwise.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +133,7 @@ def mobilenet(
 ) -> nn.Module:
     """A small MobileNetV2 for 32x32 images."""
     layers: Layers = [nn.Conv2d(channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU6()]
-    for stage, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for stage, (inputs, outputs) in enumerate(pairwise(widths)):
         layers += [
             InvertedResidual(inputs, outputs, 2 if stage else 1, expansion),
             InvertedResidual(outputs, outputs, 1, expansion),
@@ -142,7 +144,7 @@ def mobilenet(
 
 
 class VisionTransformer(nn.Module):
-    """Dosovitskiy et al., "An Image Is Worth 16x16 Words", ICLR 2021, with mean pooling. x (B, channels, size, size)."""
+    """Dosovitskiy et al., "An Image Is Worth 16x16 Words", ICLR 2021, with mean pooling. x (B, channels, S, S)."""
 
     def __init__(
         self, channels: int, size: int, classes: int, patch: int, width: int, depth: int, heads: int, dropout: float

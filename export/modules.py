@@ -19,8 +19,25 @@ from torch.utils.hooks import RemovableHandle
 from core.errors import UnsupportedOperation
 
 _RANDOM = frozenset(
-    ("rand", "randn", "rand_like", "randn_like", "randint", "randint_like", "randperm", "bernoulli", "bernoulli_")
-    + ("normal", "normal_", "uniform_", "random_", "exponential_", "multinomial", "native_dropout", "rrelu_with_noise")
+    (
+        "rand",
+        "randn",
+        "rand_like",
+        "randn_like",
+        "randint",
+        "randint_like",
+        "randperm",
+        "bernoulli",
+        "bernoulli_",
+        "normal",
+        "normal_",
+        "uniform_",
+        "random_",
+        "exponential_",
+        "multinomial",
+        "native_dropout",
+        "rrelu_with_noise",
+    )
 )
 _OPERATOR = re.compile(r"aten[.:]+(\w+)")
 

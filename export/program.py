@@ -169,8 +169,8 @@ class _Supply:
     """Gives the random inputs out in the order in which the model asks."""
 
     def __init__(self, requests: tuple[RandomRequest, ...], given: Mapping[str, Tensor]) -> None:
-        self._queue = [(given[request.name], request) for request in requests]
+        self._queue = [given[request.name] for request in requests]
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
-        values, request = self._queue.pop(0)
+        values = self._queue.pop(0)
         return values if len(values.shape) == len(shape) else values.reshape(shape)

@@ -22,7 +22,7 @@ class Recipe:
 
     inputs: tuple[RawInput, ...]
     classes: int
-    pipeline: Pipeline = Pipeline()
+    pipeline: Pipeline = field(default_factory=Pipeline)
     loss: losses.Loss = losses.LOSSES["cross-entropy"]
     optimizer: optimizers.Optimizer = optimizers.OPTIMIZERS["sgd"]
     trainable: tuple[str, ...] = ("*",)  # patterns of parameter names

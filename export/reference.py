@@ -2,8 +2,8 @@
 
 It shares no mathematics with the exported graphs where torch has its own: the user's untouched model in training mode,
 torch.autograd, torch.optim and torch's batch statistics over the examples that count, which are picked out by index.
-Only supplied random numbers (augmentation, dropout) come in as they do in the graph. May import torch, numpy, `core` and
-this package's plain parts.
+Only supplied random numbers (augmentation, dropout) come in as they do in the graph. May import torch, numpy, `core`
+and this package's plain parts.
 """
 
 import copy

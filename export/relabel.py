@@ -1,8 +1,8 @@
 """FedReLa's re-labeling as a graph: the float32 twin of `core.relabel`, without a sort. May import torch.
 
-Sums over the samples of one label are matrix products with the one-hot labels; the threshold of each class is the smallest
-of its top-k z-scores. Sums are compensated (the mean is corrected by the mean of what it leaves), so that float32 differs
-from the float64 specification in at most 0.1 % of the labels.
+Sums over the samples of one label are matrix products with the one-hot labels; the threshold of each class is the
+smallest of its top-k z-scores. Sums are compensated (the mean is corrected by the mean of what it leaves), so that
+float32 differs from the float64 specification in at most 0.1 % of the labels.
 
     >>> import torch
     >>> q = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6]])
@@ -20,7 +20,7 @@ def relabel(
     probabilities: Tensor, labels: Tensor, uniforms: Tensor, threshold_percent: Tensor
 ) -> tuple[Tensor, Tensor]:
     """New labels (n,) int64 and flip rate of the chosen class (n,). Shapes as in `core.relabel.relabel`."""
-    samples, classes = probabilities.shape
+    classes = probabilities.shape[1]
     one_hot = (labels[:, None] == torch.arange(classes)[None, :]).to(torch.float32)  # (n, C)
     counts = one_hot.sum(0)
     members = torch.clamp(counts, min=1.0)[:, None]
@@ -39,7 +39,7 @@ def relabel(
 
 
 def thresholds(z: Tensor, threshold_percent: Tensor) -> Tensor:
-    """(C,): per class, the (m + 1)-th largest of z (n, C), with m = floor(threshold_percent / 100 * n), at most n - 1."""
+    """(C,): per class, the (m + 1)-th largest of z (n, C); m = floor(threshold_percent / 100 * n), at most n - 1."""
     samples = z.shape[0]
     surplus = torch.floor(threshold_percent.to(torch.float64) / 100 * samples).to(torch.int64)
     count = torch.clamp(surplus, 0, samples - 1).item()
@@ -49,7 +49,7 @@ def thresholds(z: Tensor, threshold_percent: Tensor) -> Tensor:
 
 
 def prior_weights(counts: Tensor) -> Tensor:
-    """1 for the rarest class here, 0 for the commonest, linear between; all ones if every count is equal. (C,) -> (C,)."""
+    """1 for the rarest class here, 0 for the commonest, linear between; all ones if counts are equal. (C,) -> (C,)."""
     lowest, highest = counts.amin(0), counts.amax(0)
     spread = highest - lowest
     return 1 - (counts - lowest) / torch.clamp(spread, min=1.0) * (spread > 0).to(counts.dtype)

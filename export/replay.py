@@ -1,4 +1,5 @@
-"""Run a bundle as a device would: read it, check every hash, load its programs into a runtime and compare what they give.
+"""Run a bundle as a device would: read it, check every hash, load its programs into a runtime and compare what they
+give.
 
 Started as `python -m export.replay FOLDER --runtime onnx` in a process of its own, without torch for the ONNX runtime.
 May import numpy, onnxruntime, `core`, and for ExecuTorch its Python runtime.
@@ -38,7 +39,7 @@ def golden_errors(opened: Bundle, runs: Mapping[str, Run]) -> dict[str, float]:
 
 
 def step_errors(opened: Bundle, runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str, float]:
-    """Relative error of every output of the steps written by `export.verify`: whole tensors, own state carried along."""
+    """Relative error of every output of the steps of `export.verify`: whole tensors, own state carried along."""
     found: dict[str, float] = {}
     carried: dict[str, Array] = {}
     for prefix in sorted({name.split("/")[0] for name in steps}):

@@ -50,10 +50,7 @@ def interpolate(
             align_corners,
             recompute_scale_factor,
         )
-        if axis == axes - 1:
-            x = torch.matmul(x, matrix.T)
-        else:
-            x = torch.matmul(matrix, x)
+        x = torch.matmul(x, matrix.T) if axis == axes - 1 else torch.matmul(matrix, x)
     return x
 
 

@@ -2,8 +2,8 @@
 
 While `Rewriting` is active, calls of a few torch functions (dropout, batch normalisation, resizing, attention dropout,
 recurrent layers with dropout) take another way: random numbers are asked from `randoms` instead of drawn, and
-examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch, `core.errors`
-and the layer files `export.batchnorm`, `export.dropout`, `export.resize`.
+examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch,
+`core.errors` and the layer files.
 
     >>> import torch
     >>> def half(shape): return torch.full(shape, 0.5)
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from export import batchnorm, dropout, resize
+from export import batchnorm, dropout, pooling, resize
 
 Uniforms = Callable[[tuple[Any, ...]], Tensor]
 
@@ -32,6 +32,7 @@ class Rewriting(TorchFunctionMode):
         super().__init__()
         self._rules = dropout.rules(uniforms) | {
             F.batch_norm: batchnorm.rule(weight),
+            F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
             F.interpolate: resize.interpolate,
             F.upsample: resize.interpolate,
         }

@@ -1,4 +1,5 @@
-"""What a model does in training mode, found by running it twice: random numbers it asks for, buffers it changes, its output.
+"""What a model does in training mode, found by running it twice: random numbers it asks for, buffers it changes, its
+output.
 
 May import torch, `core` and this package's plain parts.
 
@@ -46,7 +47,7 @@ class Survey:
 
     @staticmethod
     def of(model: nn.Module, recipe: Recipe) -> "Survey":
-        """Run a copy of `model` in training mode. Raises InvalidInput or UnsupportedOperation if it can't be exported."""
+        """Run a copy of `model` in training mode. Raises InvalidInput or UnsupportedOperation."""
         trainable = recipe.trainable_names(model)
         held = tuple(
             name

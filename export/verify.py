@@ -1,7 +1,8 @@
 """Proof that exported programs equal eager PyTorch, in a process that loads them as a device would.
 
-The reference makes fresh random batches of different sizes, with padding, and steps through them; the artifact must follow
-in every state tensor, loss and count, and then predict and re-label alike. May import `core`, numpy, torch and this package.
+The reference makes fresh random batches of different sizes, with padding, and steps through them; the artifact must
+follow in every state tensor, loss and count, and then predict and re-label alike. May import `core`, numpy, torch and
+this package.
 """
 
 import json
@@ -93,7 +94,7 @@ def _allowances(
     outputs: Mapping[str, Array],
     exact: Mapping[str, Array],
 ) -> Steps:
-    """For outputs where eager float32 is rounding noise: 1 % of the largest output of the same role, added to the scale."""
+    """Where eager float32 is rounding noise: 1 % of the largest output of the same role, added to the scale."""
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
         name: float(np.abs(value - given[name.removeprefix("new.")]).max(initial=0.0))
@@ -156,19 +157,20 @@ def _random(manifest: Manifest, item: ProgramInput, batch: int, generator: np.ra
     shape = tuple(batch if isinstance(size, str) else size for size in item.shape)
     if item.role in ("parameter", "buffer", "optimizer", "anchor"):
         return np.zeros(shape)
-    if item.role == "x":
-        if item.dtype == "float32":
-            return generator.standard_normal(shape)
-        return generator.integers(0, manifest.golden.token_limit if item.dtype != "uint8" else 256, shape)
-    if item.role in ("y", "labels"):
-        return generator.integers(0, manifest.classes, shape)
-    if item.role == "weight":
-        return np.where(np.arange(batch) < max(2, batch - 2), 1.0, 0.0)
-    if item.role == "hyperparameter":
-        default = (manifest.hyperparameters or {}).get(item.name, 0.0)
-        return {"weight_decay": 0.01, "momentum": 0.9, "adam_epsilon": 1e-3}.get(item.name, default)
-    if item.role == "threshold_percent":
-        return 20.0
+    if item.role == "x" and item.dtype == "float32":
+        return generator.standard_normal(shape)
+    limits = {"x": 256 if item.dtype == "uint8" else manifest.golden.token_limit}
+    limit = limits.get(item.role, manifest.classes if item.role in ("y", "labels") else 0)
+    if limit:
+        return generator.integers(0, limit, shape)
+    default = (manifest.hyperparameters or {}).get(item.name, 0.0)
+    fixed: dict[str, Array | float] = {
+        "weight": np.where(np.arange(shape[0] if shape else 1) < max(2, batch - 2), 1.0, 0.0),
+        "hyperparameter": {"weight_decay": 0.01, "momentum": 0.9, "adam_epsilon": 1e-3}.get(item.name, default),
+        "threshold_percent": 20.0,
+    }
+    if item.role in fixed:
+        return fixed[item.role]
     values = generator.random(shape, dtype=np.float32)
     if item.role in ("class_prior", "probabilities"):
         return values / values.sum(axis=-1, keepdims=True)
