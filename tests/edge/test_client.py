@@ -120,13 +120,17 @@ def test_periodic_relabeling_starts_from_the_originals(live: LiveCoordinator, sm
     task = small_task(rounds=3, relabel=Relabel(start=1, period=2, threshold_percent=40.0), round=Rounds(goal=1))
     task_id = live.publish(small_bundle, task)
     client = device(live, 3, some_examples(60))
-    generations = []
-    for number in (1, 2, 3):
-        run_until_finished([client], live, task_id, number)
-        overlay = state.load_overlay(client.store, task_id)
-        assert overlay is not None
-        generations.append(overlay.generation)
-    assert generations == [1, 1, 2]
+    generations: dict[int, int] = {}
+
+    def on_event(event: Event) -> None:
+        if event.kind == "trained":
+            overlay = state.load_overlay(client.store, task_id)
+            assert overlay is not None
+            generations[event.round] = overlay.generation
+
+    client.on_event = on_event
+    run_until_finished([client], live, task_id, 3)
+    assert generations == {1: 1, 2: 1, 3: 2}
 
 
 @pytest.mark.parametrize("encoding", ["float16", "int8", "top-k"])
