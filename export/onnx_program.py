@@ -1,7 +1,8 @@
-"""A traced program as ONNX bytes that stock onnxruntime runs: standard ai.onnx operators, nothing of the maker's machine.
+"""A traced program as ONNX bytes that stock onnxruntime runs: standard ai.onnx operators, nothing of the maker's
+machine.
 
-Opset 18 and IR 8 are what onnxruntime 1.14 and later, onnxruntime-web and onnxruntime-android read; every form used here
-exists in opset 18, so nothing newer would bring speed. May import torch, onnx and this package's onnx forms.
+Opset 18 and IR 8 are what onnxruntime 1.14 and later, onnxruntime-web and onnxruntime-android read; every form used
+here exists in opset 18, so nothing newer would bring speed. May import torch, onnx and this package's onnx forms.
 """
 
 import logging
@@ -59,7 +60,8 @@ def _unsupported(error: BaseException) -> UnsupportedOperation:
     operator = next((match[0] for link in chain if (match := re.search(r"aten\.\w+", str(link)))), "an operator")
     cause = (str(chain[-1]).splitlines() or [type(chain[-1]).__name__])[0]
     return UnsupportedOperation(
-        f"{operator} has no ONNX form ({cause[:200]})", remedy="use another layer there; docs/layers.md lists what works"
+        f"{operator} has no ONNX form ({cause[:200]})",
+        remedy="use another layer there; docs/layers.md lists what works",
     )
 
 
