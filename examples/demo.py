@@ -47,14 +47,14 @@ hyperparameters = {{ lr = 0.05, momentum = 0.9 }}
 
 [relabel]
 start = 0.8                     # after 80 % of the rounds, each device re-labels its own data once ...
-threshold_percent = {threshold}         # ... about this share of it at most; at 0 nothing is re-labeled: FedAvg
+threshold_percent = {threshold}         # ... at most about this share of it; at 0 nothing is re-labeled: FedAvg
 lr_scale = 0.1                  # from then on the learning rate is a tenth, for both methods
 
 [round]
 goal = 12                       # updates that make a round
 """
 
-METHODS = {"fedavg": ("FedAvg", 0.0), "fedrela": ("FedAvg + FedReLa", 5.0)}
+METHODS = {"fedavg": ("FedAvg", 0.0), "fedrela": ("FedAvg + FedReLa", 10.0)}
 
 
 def main() -> int:
