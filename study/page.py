@@ -138,38 +138,39 @@ def _settings(rows: Sequence[Row]) -> str:
 
 
 def _gaps(compared: Sequence[Comparison], references: Sequence[Reference]) -> list[str]:
-    """How far plain and re-labeled federation lie below what sees more."""
+    """How far plain and re-labeled FedAvg lie below what sees more, over the seeds that both have."""
     rows = []
     for item in compared:
         if item.method != "fedavg":
             continue
-        for label, overall, few in _ceilings(item, compared, references):
-            lag = [(overall, "overall"), (few, "few")]
-            kept = [f"{100 * (value - item.kept[metric].mean):+.1f}" for value, metric in lag]
-            moved = [f"{100 * (value - item.relabeled[metric].mean):+.1f}" for value, metric in lag]
-            rows.append((item.setting, item.variant["name"], label, kept[0], moved[0], kept[1], moved[1]))
+        for label, ceiling in _ceilings(item, compared, references):
+            overall, few = (report.gap(item, ceiling, metric) for metric in ("overall", "few"))
+            if overall and few:
+                lags = (overall[1], overall[2], few[1], few[2])
+                shown = (f"{100 * lag:+.1f}" for lag in lags)
+                rows.append((item.setting, item.variant["name"], label, ", ".join(map(str, overall[0])), *shown))
     if not rows:
         return []
-    heading = ("setting", "variant", "ahead of FedAvg by", "overall", "with FedReLa", "few", "with FedReLa")
-    return ["The gap to what sees more, in percentage points:", Table("", heading, tuple(rows), left=3).markdown()]
+    told = ("overall", "with FedReLa", "few", "with FedReLa")
+    heading = ("setting", "variant", "ahead of FedAvg", "seeds of both", *told)
+    return [
+        "How far ahead those are that see more, in percentage points:",
+        Table("", heading, tuple(rows), 4).markdown(),
+    ]
 
 
 def _ceilings(
     item: Comparison, compared: Iterable[Comparison], references: Iterable[Reference]
-) -> list[tuple[str, float, float]]:
+) -> list[tuple[str, dict[int, dict[str, float]]]]:
     found = [
-        (report.REFERENCES[one.name], one.measured["overall"].mean, one.measured["few"].mean)
+        (report.REFERENCES[one.name], one.by_seed)
         for one in references
         if one.study["setting"] == item.study["setting"]
     ]
     for one in compared:
         if one.method == "oracle" and one.setting == item.setting and one.variant == item.variant:
-            found.append(("federated oracle with the global class counts", *_means(one)))
+            found.append(("federated oracle with the global class counts", one.kept_by_seed))
     return found
-
-
-def _means(item: Comparison) -> tuple[float, float]:
-    return item.kept["overall"].mean, item.kept["few"].mean
 
 
 def _findings(compared: Sequence[Comparison]) -> list[str]:

@@ -46,6 +46,8 @@ class Comparison:
     moved_many_to_few: float
     bytes_up: float  # of the branch
     bytes_down: float
+    kept_by_seed: dict[int, dict[str, float]]
+    relabeled_by_seed: dict[int, dict[str, float]]
     groups: tuple[tuple[int, ...], ...]
     class_counts: tuple[int, ...]
     absent: float
@@ -69,6 +71,7 @@ class Reference:
     name: str
     seeds: tuple[int, ...]
     measured: dict[str, Spread]
+    by_seed: dict[int, dict[str, float]]
 
 
 def compare(rows: Iterable[Row]) -> list[Comparison]:
@@ -103,14 +106,25 @@ def references(rows: Iterable[Row]) -> list[Reference]:
         if row["arm"] == "reference":
             found[_name(_shared(row), row["training"]["rounds"], row["method"])].append(row)
     return [
-        Reference(_shared(group[0]), group[0]["method"], tuple(row["seed"] for row in group), _spreads(group))
+        Reference(
+            _shared(group[0]), group[0]["method"], tuple(row["seed"] for row in group), _spreads(group), _by_seed(group)
+        )
         for group in found.values()
     ]
 
 
-def gap(compared: Comparison, reference: Reference, metric: str) -> float:
-    """How far the re-labeled mean lies below a reference, as a share."""
-    return reference.measured[metric].mean - compared.relabeled[metric].mean
+def gap(
+    item: Comparison, ceiling: dict[int, dict[str, float]], metric: str
+) -> tuple[tuple[int, ...], float, float] | None:
+    """How far kept and re-labeled lie below `ceiling` (by seed), over the seeds that both have; None if none."""
+    seeds = tuple(sorted(set(item.seeds) & set(ceiling)))
+    if not seeds:
+        return None
+    top = spread([ceiling[seed][metric] for seed in seeds]).mean
+    kept, moved = (
+        spread([arm[seed][metric] for seed in seeds]).mean for arm in (item.kept_by_seed, item.relabeled_by_seed)
+    )
+    return seeds, top - kept, top - moved
 
 
 def _comparison(arms: dict[str, dict[int, Row]], variant: dict[str, Any]) -> Comparison | None:
@@ -149,6 +163,8 @@ def _made(trunk: list[Row], kept: list[Row], relabeled: list[Row]) -> Comparison
         moved_many_to_few=mean("many_to_few"),
         bytes_up=spread([row["bytes_up"] for row in relabeled]).mean,
         bytes_down=spread([row["bytes_down"] for row in relabeled]).mean,
+        kept_by_seed=_by_seed(kept),
+        relabeled_by_seed=_by_seed(relabeled),
         groups=tuple(tuple(group) for group in first["groups"]),
         class_counts=tuple(first["class_counts"]),
         absent=spread([row["classes_absent_per_device"] for row in relabeled]).mean,
@@ -172,6 +188,10 @@ def _name(*parts: Any) -> str:
 def _values(rows: list[Row], metric: str) -> list[float]:
     found = [row["measured"][metric] for row in rows]
     return [math.nan if value is None else value for value in found]
+
+
+def _by_seed(rows: list[Row]) -> dict[int, dict[str, float]]:
+    return {row["seed"]: {name: _values([row], name)[0] for name in METRICS} for row in rows}
 
 
 def _spreads(rows: list[Row]) -> dict[str, Spread]:

@@ -84,7 +84,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
             item.setting,
             item.title,
             item.variant["name"],
-            f"{len(item.seeds)}",
+            ", ".join(map(str, item.seeds)),
             share(item.kept["overall"]),
             share(item.kept["few"]),
             *(points(item.difference[name]) for name in (*SHOWN, "ece")),
@@ -92,7 +92,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
         for item in compared
     )
     heading = ("setting", "method", "variant", "seeds", "overall kept", "few kept")
-    return Table("What re-labeling changed", (*heading, *(f"Δ {name}" for name in (*SHOWN, "ece"))), rows, left=3)
+    return Table("What re-labeling changed", (*heading, *(f"Δ {name}" for name in (*SHOWN, "ece"))), rows, left=4)
 
 
 def levels(compared: Sequence[Comparison], references: Sequence[Reference]) -> Table:

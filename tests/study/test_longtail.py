@@ -110,6 +110,11 @@ def test_pairs_are_made_by_seed_and_incomplete_ones_left_out(folder):
     assert compared[0].seeds == (1, 3)
     expected = [rows[2]["measured"]["overall"] - rows[1]["measured"]["overall"], rows[2]["measured"]["overall"]]
     assert compared[0].difference["overall"].mean == pytest.approx(sum(expected) / 2)
+    ceiling = {3: {"overall": 1.0}, 4: {"overall": 0.0}}
+    seeds, kept, moved = report.gap(compared[0], ceiling, "overall")
+    assert (seeds, kept) == ((3,), 1.0)
+    assert moved == pytest.approx(1 - rows[2]["measured"]["overall"])
+    assert report.gap(compared[0], {4: {"overall": 0.0}}, "overall") is None
 
 
 def test_a_study_that_does_not_exist_is_one_clear_line():
