@@ -59,7 +59,7 @@ def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) ->
 def _digits() -> tuple[Array, ...]:
     """scikit-learn's 1 797 handwritten digits, 8x8; grey levels 0..16 become 0..255."""
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
         raise MissingDependency(
             "the digits come with scikit-learn, which is not installed", remedy="run: pip install 'fedrela[emulator]'"

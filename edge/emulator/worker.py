@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from greenlet import greenlet
+from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
 from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake

@@ -92,9 +92,7 @@ def test_workers_and_transport_change_nothing(emulate):
     assert len(one.rounds) == 5
     assert sum(event["event"] == "update" for event in one.events) == 20
     for workers in (1, 2):  # "worker1" is as long as "default": messages have the same size
-        other = emulate(
-            in_process=False, workers=workers, task={"population": f"worker{workers}"}
-        )
+        other = emulate(in_process=False, workers=workers, task={"population": f"worker{workers}"})
         assert other.final_sha256 == one.final_sha256
         assert logs(other) == logs(one)
 
