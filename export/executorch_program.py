@@ -76,7 +76,7 @@ def _multiplies(node: torch.fx.Node) -> bool:
     """Whether a strided copy has more elements than what it copies; such a copy of constants is small all the same."""
     if node.target is not torch.ops.aten.as_strided_copy.default:
         return False
-    source, result = (n.meta["val"] for n in (node.args[0], node))
+    source, result = (item.meta["val"] for item in (node.all_input_nodes[0], node))
     return optimization_hint(result.numel()) > optimization_hint(source.numel())
 
 
