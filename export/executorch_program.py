@@ -103,7 +103,7 @@ def check_kernels(program: torch.export.ExportedProgram) -> None:
         if not _kernel_names(node.target) & kernels:
             raise UnsupportedOperation(
                 f"ExecuTorch has no kernel for {node.target._op}{_origin(node)}",
-                remedy="export for ONNX only (--runtimes onnx), or use another layer (see docs/layers.md)",
+                remedy="export for ONNX only (--runtime onnx), or use another layer (see docs/layers.md)",
             )
 
 
