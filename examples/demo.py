@@ -8,6 +8,7 @@ start weights and the same random draws, with the same learning rates: the only 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -172,6 +173,7 @@ def answers(url: str) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the coordinator is ended too
     try:
         sys.exit(main())
     except KeyboardInterrupt:

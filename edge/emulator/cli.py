@@ -6,6 +6,7 @@ $ fedrela report runs/ci
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def emulate(
         )
     found, folder = (replays.recorded(replay), Path()) if replay is not None else load(scenario)
     found = _reseeded(found, seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
     folder_of_run = record.free_folder(out or Path("runs") / found.name)
     with _coordinator(url, admin_key, in_process) as place:
         if not task:
