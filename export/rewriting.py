@@ -32,6 +32,7 @@ class Rewriting(TorchFunctionMode):
         super().__init__()
         self._rules = dropout.rules(uniforms) | {
             F.batch_norm: batchnorm.rule(weight),
+            F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,
             F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
             F.interpolate: resize.interpolate,
             F.upsample: resize.interpolate,
