@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from coordinator import auth, rounds, rows, schema
 from coordinator.context import Coordinator
+from core import signing
 from core.errors import InvalidMessage, Refused
 from core.wire import EnrolRequest, EnrolResponse
 
@@ -94,41 +95,83 @@ def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: 
 
 
 def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
-    """Use up one place of an enrolment token and register the device's key."""
+    """Use up one place of an enrolment token and register the device's key.
+
+    A device whose answer was lost repeats with the same key and token: it gets a new secret, and its place counts once.
+    """
     if not _PUBLIC_KEY.fullmatch(request.public_key):
         raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
-    table = schema.tokens
-    secret, device_id = auth.new_token(), auth.new_id("d")
+    secret = auth.new_token()
     with c.store.write() as tx:
-        used = tx.execute(
-            sa.update(table)
-            .where(
-                table.c.token_hash == auth.hash_token(request.enrolment_token),
-                table.c.revoked_at.is_(None),
-                table.c.expires_at > now,
-                table.c.uses < table.c.max_uses,
-            )
-            .values(uses=table.c.uses + 1)
-            .returning(table.c.id, table.c.population)
-        ).one_or_none()
-        if used is None:
+        link = _valid_link(tx, request.enrolment_token, now)
+        known = tx.execute(sa.select(schema.devices).where(schema.devices.c.id == device_id(request.public_key)))
+        device = known.one_or_none()
+        if device is None:
+            _use_up(tx, link)
+            _register(tx, request.public_key, secret, link, now)
+        elif device.token_id == link.id and device.last_turn_at is None and device.revoked_at is None:
+            renewed = sa.update(schema.devices).where(schema.devices.c.id == device.id)
+            tx.execute(renewed.values(token_hash=auth.hash_token(secret)))
+        else:
             raise Refused(
-                "the enrolment token is wrong, used up, expired or revoked",
-                remedy="ask the operator for a new link (`fedrela token create`)",
-                code="bad-enrolment-token",
-                status=403,
+                "a device with this key has enrolled already",
+                remedy="run `fedrela device forget` on it, which makes a new key, and enrol again",
+                code="already-enrolled",
+                status=409,
             )
-        tx.execute(
-            sa.insert(schema.devices).values(
-                id=device_id,
-                token_hash=auth.hash_token(secret),
-                public_key=request.public_key,
-                population=used.population,
-                token_id=used.id,
-                enrolled_at=now,
-            )
+    return EnrolResponse(device_id(request.public_key), secret, c.settings.public_key, link.population)
+
+
+def device_id(public_key: str) -> str:
+    """The public name of the device with this key: one key, one name, in every run."""
+    return f"d-{signing.sha256(bytes.fromhex(public_key))[:24]}"
+
+
+def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
+    table = schema.tokens
+    link = tx.execute(
+        sa.select(table).where(
+            table.c.token_hash == auth.hash_token(enrolment_token),
+            table.c.revoked_at.is_(None),
+            table.c.expires_at > now,
         )
-    return EnrolResponse(device_id, secret, c.settings.public_key, used.population)
+    ).one_or_none()
+    if link is None:
+        raise _bad_link()
+    return link
+
+
+def _use_up(tx: sa.Connection, link: rows.Row) -> None:
+    table = schema.tokens
+    used = tx.execute(
+        sa.update(table)
+        .where(table.c.id == link.id, table.c.revoked_at.is_(None), table.c.uses < table.c.max_uses)
+        .values(uses=table.c.uses + 1)
+    )
+    if not used.rowcount:
+        raise _bad_link()
+
+
+def _bad_link() -> Refused:
+    return Refused(
+        "the enrolment token is wrong, used up, expired or revoked",
+        remedy="ask the operator for a new link (`fedrela token create`)",
+        code="bad-enrolment-token",
+        status=403,
+    )
+
+
+def _register(tx: sa.Connection, public_key: str, secret: str, link: rows.Row, now: float) -> None:
+    tx.execute(
+        sa.insert(schema.devices).values(
+            id=device_id(public_key),
+            token_hash=auth.hash_token(secret),
+            public_key=public_key,
+            population=link.population,
+            token_id=link.id,
+            enrolled_at=now,
+        )
+    )
 
 
 def identify(view: sa.Connection, authorization: str | None) -> Device:

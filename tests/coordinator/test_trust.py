@@ -123,6 +123,19 @@ def test_enrolment_tokens_are_limited_in_number_and_time_and_can_be_revoked(hous
     assert all("token_hash" not in item and "enrolment_token" not in item for item in listed)
 
 
+def test_an_enrolment_whose_answer_was_lost_is_repeated_and_counts_once(house: House) -> None:
+    token = house.operator.link(1)
+    body = {"enrolment_token": token, "public_key": signing.public_key(signing.generate_key())}
+    lost, repeated = (house.http.post("/v1/devices", json=body) for _ in range(2))
+    assert (lost.status_code, repeated.status_code) == (201, 201)
+    assert lost.json()["device_id"] == repeated.json()["device_id"]
+    leave = {"headers": {"Authorization": f"Bearer {lost.json()['device_token']}"}}
+    check_problem(house.http.delete("/v1/devices/self", **leave), 401, "unauthenticated")
+    leave = {"headers": {"Authorization": f"Bearer {repeated.json()['device_token']}"}}
+    assert house.http.delete("/v1/devices/self", **leave).status_code == 204
+    check_problem(house.http.post("/v1/devices", json=body), 409, "already-enrolled")
+
+
 @pytest.mark.parametrize("key", ["", "zz", "0" * 63, "G" * 64, "A" * 64])
 def test_a_malformed_public_key_uses_up_no_place(house: House, key: str) -> None:
     token = house.operator.link(1)
