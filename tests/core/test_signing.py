@@ -34,7 +34,7 @@ def test_a_generated_key_signs_and_verifies():
         (PUBLIC, b"", "zz"),
         (PUBLIC, b"", ""),
         ("", b"", SIGNATURE),
-        (signing.public_key(signing.generate_key()), b"", SIGNATURE),
+        (signing.public_key("11" * 32), b"", SIGNATURE),
     ],
 )
 def test_forgeries_are_refused(public, message, signature):
