@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from coordinator import auth, rounds, rows, schema
 from coordinator.context import Coordinator
-from core import signing
 from core.errors import InvalidMessage, Refused
 from core.wire import EnrolRequest, EnrolResponse
 
@@ -101,30 +100,24 @@ def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
     """
     if not _PUBLIC_KEY.fullmatch(request.public_key):
         raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
-    secret = auth.new_token()
+    secret, table = auth.new_token(), schema.devices
     with c.store.write() as tx:
         link = _valid_link(tx, request.enrolment_token, now)
-        known = tx.execute(sa.select(schema.devices).where(schema.devices.c.id == device_id(request.public_key)))
-        device = known.one_or_none()
-        if device is None:
-            _use_up(tx, link)
-            _register(tx, request.public_key, secret, link, now)
-        elif device.token_id == link.id and device.last_turn_at is None and device.revoked_at is None:
-            renewed = sa.update(schema.devices).where(schema.devices.c.id == device.id)
-            tx.execute(renewed.values(token_hash=auth.hash_token(secret)))
-        else:
-            raise Refused(
-                "a device with this key has enrolled already",
-                remedy="run `fedrela device forget` on it, which makes a new key, and enrol again",
-                code="already-enrolled",
-                status=409,
+        repeated = tx.scalar(
+            sa.select(table.c.id).where(
+                table.c.token_id == link.id,
+                table.c.public_key == request.public_key,
+                table.c.last_turn_at.is_(None),
+                table.c.revoked_at.is_(None),
             )
-    return EnrolResponse(device_id(request.public_key), secret, c.settings.public_key, link.population)
-
-
-def device_id(public_key: str) -> str:
-    """The public name of the device with this key: one key, one name, in every run."""
-    return f"d-{signing.sha256(bytes.fromhex(public_key))[:24]}"
+        )
+        device_id = repeated or auth.new_id("d")
+        if repeated:
+            tx.execute(sa.update(table).where(table.c.id == device_id).values(token_hash=auth.hash_token(secret)))
+        else:
+            _use_up(tx, link)
+            _register(tx, device_id, request.public_key, secret, link, now)
+    return EnrolResponse(device_id, secret, c.settings.public_key, link.population)
 
 
 def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
@@ -161,10 +154,10 @@ def _bad_link() -> Refused:
     )
 
 
-def _register(tx: sa.Connection, public_key: str, secret: str, link: rows.Row, now: float) -> None:
+def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, link: rows.Row, now: float) -> None:
     tx.execute(
         sa.insert(schema.devices).values(
-            id=device_id(public_key),
+            id=device_id,
             token_hash=auth.hash_token(secret),
             public_key=public_key,
             population=link.population,

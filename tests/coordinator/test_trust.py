@@ -133,7 +133,7 @@ def test_an_enrolment_whose_answer_was_lost_is_repeated_and_counts_once(house: H
     check_problem(house.http.delete("/v1/devices/self", **leave), 401, "unauthenticated")
     leave = {"headers": {"Authorization": f"Bearer {repeated.json()['device_token']}"}}
     assert house.http.delete("/v1/devices/self", **leave).status_code == 204
-    check_problem(house.http.post("/v1/devices", json=body), 409, "already-enrolled")
+    check_problem(house.http.post("/v1/devices", json=body), 403, "bad-enrolment-token")
 
 
 @pytest.mark.parametrize("key", ["", "zz", "0" * 63, "G" * 64, "A" * 64])
