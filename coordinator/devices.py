@@ -35,6 +35,7 @@ class Device:
     """An authenticated device."""
 
     id: str
+    public_key: str
     population: str
     last_turn_at: float | None
     open_turn: OpenTurn | None = None
@@ -43,7 +44,7 @@ class Device:
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
-        *schema.devices.c["id", "population", "last_turn_at"],
+        *schema.devices.c["id", "public_key", "population", "last_turn_at"],
         schema.assignments.c.id.label("turn"),
         *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
     )
@@ -176,7 +177,7 @@ def identify(view: sa.Connection, authorization: str | None) -> Device:
     turn = None
     if row.turn is not None:
         turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
-    return Device(row.id, row.population, row.last_turn_at, turn)
+    return Device(row.id, row.public_key, row.population, row.last_turn_at, turn)
 
 
 def authenticate(c: Coordinator, authorization: str | None) -> Device:

@@ -80,7 +80,7 @@ def had_turn(view: sa.Connection, task_id: str, device_id: str) -> bool:
 
 def candidate_of(device: Device, check_in: CheckIn, had_turn: bool = False) -> Candidate:
     """What the rules of selection look at."""
-    return Candidate(device.id, check_in.client_version, check_in.runtimes, device.last_turn_at, had_turn)
+    return Candidate(device.public_key, check_in.client_version, check_in.runtimes, device.last_turn_at, had_turn)
 
 
 def _wait(reason: selection.Reason, task: Task | None, candidate: Candidate, c: Coordinator, now: float) -> Wait:

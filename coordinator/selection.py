@@ -26,7 +26,7 @@ JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
 class Candidate:
     """What is known of a device that checks in."""
 
-    device_id: str
+    public_key: str  # what its lots are drawn from: stable where its name is random, so a repeated run is the same run
     client_version: str
     runtimes: tuple[str, ...]
     last_turn_at: float | None
@@ -50,7 +50,7 @@ def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round,
         return "version"
     if not any(_runs(manifest, runtime) for runtime in candidate.runtimes):
         return "runtime"
-    if share(candidate.device_id, task.name, round_.number, round_.attempt) >= task.eligibility.device_fraction:
+    if share(candidate.public_key, task.name, round_.number, round_.attempt) >= task.eligibility.device_fraction:
         return "not-selected"
     separation = task.eligibility.min_separation_seconds
     if candidate.last_turn_at is not None and now < candidate.last_turn_at + separation:
@@ -75,7 +75,7 @@ def retry_after_seconds(
         base = task.round.retry_after_seconds
     if task is not None and reason == "too-soon" and candidate.last_turn_at is not None:
         base = max(candidate.last_turn_at + task.eligibility.min_separation_seconds - now, 0.001)
-    return round(base * (1 + JITTER * share(candidate.device_id, repr(now))), 3)
+    return round(base * (1 + JITTER * share(candidate.public_key, repr(now))), 3)
 
 
 def _fits_version(task: Task, client_version: str) -> bool:
