@@ -82,7 +82,9 @@ def _per_class(axes: Axes, arm: Arm, report: Report) -> None:
         axes.bar(positions, heights, width, color=colour, label=name)
     axes.set_xticks(range(len(counts)), [f"{label}\n{count}" for label, count in enumerate(counts)], fontsize=8)
     _label(axes, "Accuracy per class, before and after", "class, and its number of training samples", "%")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 122)  # room for the legend above full bars
+    axes.set_yticks(range(0, 101, 20))
+    axes.legend(frameon=False, fontsize=8, ncol=3, loc="upper center")
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
