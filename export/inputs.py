@@ -124,7 +124,7 @@ def parse_all(texts: str | RawInput | list[str | RawInput] | tuple[str | RawInpu
         raise InvalidInput(
             f"the inputs are named {names}", remedy="name each: --input image=uint8:3x8x8 --input age=float32:1"
         )
-    taken = [name for name in names if name in ("y", "weight", "class_prior")]
+    taken = [name for name in names if name in ("y", "sample_weight", "class_prior")]
     if taken:
         raise InvalidInput(f"an input is named {taken[0]!r}, which the program uses itself", remedy="rename it")
     return inputs

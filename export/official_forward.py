@@ -115,16 +115,16 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
 
     def forward(*values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         given = dict(zip(names, values, strict=True))
-        randoms = given if training else given | _neutral(recipe, given["weight"])
+        randoms = given if training else given | _neutral(recipe, given["sample_weight"])
         queue = [given[request.name] for request in survey.randoms] if training else []
         xs = {raw.name: recipe.pipeline(raw, given[raw.name], randoms) for raw in recipe.inputs}
         arguments, named = model_arguments(recipe.inputs, xs)
-        with Rewriting(given["weight"], lambda shape: queue.pop(0).reshape(shape)):
+        with Rewriting(given["sample_weight"], lambda shape: queue.pop(0).reshape(shape)):
             logits = logits_of(*arguments, **named)
         prior = {"class_prior": given["class_prior"]} if recipe.loss.needs_prior else {}
         losses = recipe.loss.function(logits, given["y"], **prior)
-        loss = (losses * given["weight"]).sum() / torch.clamp(given["weight"].sum(), min=1e-12)
-        correct = ((logits.detach().argmax(1) == given["y"]).to(torch.float32) * given["weight"]).sum()
+        loss = (losses * given["sample_weight"]).sum() / torch.clamp(given["sample_weight"].sum(), min=1e-12)
+        correct = ((logits.detach().argmax(1) == given["y"]).to(torch.float32) * given["sample_weight"]).sum()
         return loss, correct, torch.softmax(logits.detach(), 1)
 
     own.forward = forward  # type: ignore[method-assign]
@@ -155,7 +155,7 @@ def judge(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], 
     for number, (step, found) in enumerate(zip(steps, actual, strict=True)):
         for name, value in found.items():
             if name == "loss":
-                name, value = "loss_sum", value * step.given["weight"].sum()
+                name, value = "loss_sum", value * step.given["sample_weight"].sum()
             before = step.given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
             errors[f"train_step.{number}.{name}"] = golden.relative_error(step.expected[name], value, before)
     for name, error in errors.items():

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from core.bundle import ProgramInput, Role
+from core.errors import InvalidInput
 from export.inputs import RawInput
 from export.recipe import Recipe
 from export.relabel import relabel
@@ -59,18 +60,24 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
         *_inputs("anchor", anchors),
         *(ProgramInput(raw.name, "x", ("B", *raw.shape), raw.dtype) for raw in recipe.inputs),
         ProgramInput("y", "y", ("B",), "int64"),
-        ProgramInput("weight", "weight", ("B",)),
+        ProgramInput("sample_weight", "weight", ("B",)),
         *_inputs("hyperparameter", dict.fromkeys(recipe.hyperparameters(), ())),
         *_inputs("random", recipe.augmentation_randoms() | survey.random_shapes()),
         *([ProgramInput("class_prior", "class_prior", (recipe.classes,))] if recipe.loss.needs_prior else []),
     )
     names = [item.name for item in inputs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInput(
+            f"the model has a parameter or buffer named {twice[0]!r}, as an input of the program is",
+            remedy="rename it, or put the model into an nn.Sequential, which prefixes every name",
+        )
 
     def function(*values: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, values, strict=True))
         params = {name: given[name].detach().requires_grad_() for name in shapes}
         fresh = {name: given[name].detach().clone() for name in buffers}
-        y, weight = given["y"], given["weight"]
+        y, weight = given["y"], given["sample_weight"]
         randoms = _Supply(survey.randoms, given)
         survey.training_mode(model)
         with Rewriting(weight, randoms):

@@ -46,8 +46,8 @@ class Reference:
         model = self._load(given)
         self._survey.training_mode(model)
         parameters = self._survey.parameters(model)
-        counted = torch.nonzero(given["weight"] > 0)[:, 0]
-        weight, y = given["weight"][counted], given["y"][counted]
+        counted = torch.nonzero(given["sample_weight"] > 0)[:, 0]
+        weight, y = given["sample_weight"][counted], given["y"][counted]
         losses, logits = self._losses(model, given, counted, y)
         objective = (losses * weight).sum() / weight.sum()
         if self._recipe.proximal:

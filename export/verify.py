@@ -23,7 +23,9 @@ from export.replay import STEPS_FILE
 
 Steps = dict[str, Array]
 TOLERANCE = 1e-4
-NOISE = TOLERANCE / 4  # relative error of eager float32 itself, beyond which an output is called rounding noise
+# Eager float32 may itself be this far off; beyond it an output is called rounding noise. A runtime that adds in another
+# order is easily ten times less exact than eager where terms cancel, so the line is a tenth of the tolerance.
+NOISE = TOLERANCE / 10
 BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
 
 

@@ -115,7 +115,7 @@ def test_padding_of_weight_zero_changes_nothing(exported):
 def _inputs(manifest, batch):
     resized = bundle.Golden("", "", 0, batch=batch)
     fed = golden.inputs(bundle.Manifest(**{**vars(manifest), "golden": resized}), "train_step", 0)
-    return fed | {"weight": np.ones(batch, np.float32)}
+    return fed | {"sample_weight": np.ones(batch, np.float32)}
 
 
 def test_a_program_that_differs_from_pytorch_is_never_written(tmp_path):
@@ -129,9 +129,19 @@ def test_a_program_that_differs_from_pytorch_is_never_written(tmp_path):
             return x * (1 + 0.1 * (Forgetful.calls % 7))
 
     model = nn.Sequential(nn.Linear(4, 5), Forgetful(), nn.Linear(5, 2))
-    with pytest.raises(VerificationFailed, match=r"train_step\.0\.new\.\S+ differs from eager PyTorch"):
+    with pytest.raises(VerificationFailed, match=r"(train_step|predict)\.0\.\S+ differs from eager PyTorch"):
         export_classifier(model, input="float32:4", classes=2, out=tmp_path / "bundle")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_parameter_by_the_name_of_an_input_is_refused(tmp_path):
+    class Clash(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2)
+            self.lr = nn.Parameter(torch.ones(()))
+
+    with pytest.raises(InvalidInput, match="'lr'"):
+        export_classifier(Clash(), input="float32:3", classes=2, out=tmp_path / "bundle")
 
 
 def test_an_operator_without_a_form_is_named_with_its_module(tmp_path):

@@ -38,7 +38,7 @@ def test_training_module_and_sgd_follow_eager_pytorch(written):
     names = {name.split(".", 2)[2] for name in written.errors}
     assert {"new.0.weight", "new.0.bias", "new.6.weight", "loss_sum", "correct_sum"} <= names
     assert max(written.errors.values()) < 1e-4
-    assert [item.name for item in written.inputs][:3] == ["x", "y", "weight"]
+    assert [item.name for item in written.inputs][:3] == ["x", "y", "sample_weight"]
 
 
 def test_other_weights_change_only_the_ptd_and_no_path_is_inside(written, tmp_path):
