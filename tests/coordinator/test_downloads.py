@@ -87,3 +87,34 @@ def test_a_range_lies_inside_or_is_refused(size: int, first: int, last: int) -> 
     assert (found is None) == (last < first)
     if found:
         assert 0 <= found[0] == first < found[1] <= size
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(1, 60))
+def test_a_suffix_is_python_s_and_the_rest_completes_it(content: bytes, length: int) -> None:
+    start, end = downloads.byte_range(f"bytes=-{length}", len(content)) or (0, 0)
+    assert content[start:end] == content[-length:]
+    before = downloads.byte_range(f"bytes=0-{start - 1}", len(content)) if start else (0, 0)
+    assert before == (0, start)
+
+
+@pytest.mark.parametrize(("header", "size"), [("bytes=-0", 10), ("bytes=0-", 0), ("bytes=-5", 0), ("bytes=10-12", 10)])
+def test_a_range_without_a_byte_is_refused(header: str, size: int) -> None:
+    with pytest.raises(Refused) as caught:
+        downloads.byte_range(header, size)
+    assert caught.value.status == 416
+
+
+@pytest.mark.parametrize(
+    "header", ["", "bytes", "bytes=-", "bytes=1", "bytes=a-b", "bytes=--1", "bytes=" + "9" * 40 + "-"]
+)
+def test_a_header_that_is_no_range_is_ignored(header: str) -> None:
+    assert downloads.byte_range(header, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "status"), [("*", 304), ('W/"{0}"', 304), ('"other", "{0}"', 304), ('"other"', 200), ("{0}", 200)]
+)
+def test_a_known_blob_does_not_travel_again(device: tuple[House, fleet.Device, str], known: str, status: int) -> None:
+    house, reader, path = device
+    tags = {"If-None-Match": known.format(signing.sha256(BODY))}
+    assert house.http.get(path, headers=reader.headers | tags).status_code == status
