@@ -1,0 +1,70 @@
+"""Shipped settings fit together, and a wrong key is refused with its whole path."""
+
+import pytest
+import torch
+
+from export import inputs
+from export.loading import load_model
+from study.config import InvalidStudy, Study, Variant, from_toml, load, shipped
+
+STUDIES = {name: load(name)[0] for name in shipped()}
+
+
+def test_shipped_studies_have_titles_of_their_own():
+    assert len({study.title for study in STUDIES.values()} - {""}) == len(STUDIES)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_model_of_a_shipped_study_takes_its_input(name):
+    model = STUDIES[name].model
+    raw, pipeline = inputs.parse(model.input), inputs.parse_augment(",".join(model.augment), inputs.Pipeline())
+    pixels = torch.zeros(2, *raw.shape, dtype=torch.uint8)
+    randoms = {
+        random: torch.full([2 if isinstance(size, str) else size for size in shape], 0.5)
+        for random, shape in pipeline.randoms(raw).items()
+    }
+    logits = load_model(model.build).eval()(pipeline(raw, pixels, randoms))
+    assert logits.shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_shipped_variant_leaves_rounds_on_both_sides(name):
+    study = STUDIES[name]
+    assert all(1 <= study.start(variant) < study.training.rounds for variant in study.variant)
+    assert len(set(study.seeds)) == len(study.seeds)
+    assert len(set(study.methods)) == len(study.methods)
+
+
+def test_a_branch_starts_after_four_fifths_unless_told():
+    study = Study("s")
+    assert study.start(Variant()) == 40
+    assert study.start(Variant(start=7)) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[data]\nfolder = 'x'", r"data\.folder"),
+        ("[model]\nlayers = 3", r"model\.layers"),
+        ("[training]\nlearning_rate = 0.1", r"training\.learning_rate"),
+        ("[[setting]]\nname = 'x'\nbeta = 1", r"setting\[0\]\.beta"),
+        ("[[variant]]\nname = 'x'\n[[variant]]\ntau = 1", r"variant\[1\]\.tau"),
+        ("[[setting]]\nalpha = 1", r"setting\[0\]\.name' is missing"),
+        ("[training]\nrounds = '50'", r"training\.rounds"),
+        ("references = ['decentralised']", "references"),
+        ("[training]\nepochs = 0", r"training\.epochs is 0"),
+        ("[[variant]]\nthreshold_percent = 101", "threshold"),
+        ("[[variant]]\n[[variant]]", "two variants have the same name"),
+        ("setting = []", "no setting"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_path(text, told):
+    with pytest.raises(InvalidStudy, match=told):
+        from_toml(f"name = 'a'\n{text}")
+
+
+def test_a_file_goes_before_a_shipped_study_and_brings_its_folder(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n', encoding="utf-8")
+    study, folder = load(str(path))
+    assert (study.name, folder) == ("mine", tmp_path)
