@@ -3,7 +3,7 @@
 import fleet
 import pytest
 from conftest import House
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator import downloads
@@ -78,6 +78,7 @@ def test_a_large_blob_is_streamed(device: tuple[House, fleet.Device, str], monke
 
 
 @given(st.integers(1, 50), st.integers(0, 60), st.integers(0, 60))
+@settings(deadline=None)
 def test_a_range_lies_inside_or_is_refused(size: int, first: int, last: int) -> None:
     try:
         found = downloads.byte_range(f"bytes={first}-{last}", size)
@@ -90,6 +91,7 @@ def test_a_range_lies_inside_or_is_refused(size: int, first: int, last: int) -> 
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 60))
+@settings(deadline=None)
 def test_a_suffix_is_python_s_and_the_rest_completes_it(content: bytes, length: int) -> None:
     start, end = downloads.byte_range(f"bytes=-{length}", len(content)) or (0, 0)
     assert content[start:end] == content[-length:]

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator import logs
@@ -30,6 +30,7 @@ def test_a_line_has_utc_time_level_event_and_the_call_s_own_fields_only() -> Non
 
 
 @given(st.text(), st.text())
+@settings(deadline=None)
 def test_no_text_can_start_a_second_line(event: str, field: str) -> None:
     text = line(event, problem=field)
     assert "\n" not in text
