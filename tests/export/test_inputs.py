@@ -52,7 +52,7 @@ def test_bad_specifications_are_refused(bad):
 
 def test_several_inputs_need_names_of_their_own():
     assert [raw.name for raw in parse_all(["image=uint8:1x4x4", "age=float32:1"])] == ["image", "age"]
-    for bad in (["float32:1", "float32:2"], ["weight=float32:1"], []):
+    for bad in (["float32:1", "float32:2"], ["sample_weight=float32:1"], []):
         with pytest.raises(InvalidInput):
             parse_all(bad)
 
