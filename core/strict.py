@@ -15,6 +15,7 @@ dotted path. Nothing is coerced but a whole number where a float is wanted. May 
 import dataclasses
 import json
 import math
+import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -62,6 +63,15 @@ def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = Inval
         json.dumps(data, ensure_ascii=False).encode()  # an escaped half of a surrogate pair is no text
     except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
         raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
+    return build(cls, data, error)
+
+
+def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> T:
+    """Parse TOML and `build`; `name` says in an error which file it is, such as "task"."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise error(f"the {name} file is not TOML ({fault})", remedy="correct that line") from fault
     return build(cls, data, error)
 
 

@@ -8,12 +8,11 @@ May import `core.errors` and `core.strict`. An unknown key or an impossible comb
 """
 
 import math
-import tomllib
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core import strict
 from core.errors import InvalidTask
-from core.strict import build
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
@@ -219,8 +218,4 @@ class Task:
 
 def from_toml(text: str) -> Task:
     """Read a task file. Raises InvalidTask naming the key at fault."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidTask(f"the task file is not TOML ({error})", remedy="correct that line") from error
-    return build(Task, data, InvalidTask)
+    return strict.from_toml(Task, text, InvalidTask, "task")

@@ -6,14 +6,13 @@ May import `core` and `study.methods`.
     50
 """
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from core import strict
 from core.errors import InvalidInput
-from core.strict import build
 from study.methods import METHODS
 
 
@@ -179,11 +178,7 @@ def narrowed(study: Study, only: Only) -> Study:
 
 def from_toml(text: str) -> Study:
     """Read a study. Raises InvalidStudy naming the key at fault."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidStudy(f"the study file is not TOML ({error})", remedy="correct that line") from error
-    return build(Study, data, InvalidStudy)
+    return strict.from_toml(Study, text, InvalidStudy, "study")
 
 
 def shipped() -> tuple[str, ...]:

@@ -6,14 +6,13 @@ May import `core`. An unknown key or an impossible combination is an error at lo
     0.1
 """
 
-import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from core import strict
 from core.errors import InvalidInput
-from core.strict import build
 from core.task import Task
 
 
@@ -193,11 +192,7 @@ class Scenario:
 
 def from_toml(text: str) -> Scenario:
     """Read a scenario. Raises InvalidScenario (or InvalidTask for its task) naming the key at fault."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidScenario(f"the scenario file is not TOML ({error})", remedy="correct that line") from error
-    return build(Scenario, data, InvalidScenario)
+    return strict.from_toml(Scenario, text, InvalidScenario, "scenario")
 
 
 def shipped() -> tuple[str, ...]:
