@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: web-where-possible test-arm64 web demo test lint types clean help install
+.PHONY: system-packages web-where-possible test-arm64 web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -29,7 +29,10 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	@touch $@
 
 web-where-possible:
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory web; else echo "no phone page: install Node.js 20 or newer"; fi
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory web; fi
+
+system-packages:
+	@tests/system_packages.sh
 
 lint: install  ## ruff
 	$(BIN)/ruff check .
@@ -38,7 +41,7 @@ lint: install  ## ruff
 types: install  ## mypy, strict on core
 	$(BIN)/mypy
 
-test: install lint types web-where-possible  ## linter, type checker and every test
+test: install system-packages lint types web-where-possible  ## linter, type checker and every test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Programs beyond Python that some tests drive: Chromium, PostgreSQL, an Arm emulator, Node.js.
+# In CI (CI set, root, Debian) what is missing is installed. Elsewhere the line to type is printed: nobody's machine is
+# changed unasked, and the tests that need a missing program are left out and say so.
+set -euo pipefail
+
+missing=()
+command -v chromium chromium-browser google-chrome > /dev/null || missing+=(chromium)
+compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || missing+=(postgresql)
+command -v qemu-aarch64-static qemu-aarch64 > /dev/null || missing+=(qemu-user-static)
+command -v npm > /dev/null || echo "no phone page: install Node.js 20 or newer"
+
+if [ ${#missing[@]} -eq 0 ]; then
+  exit 0
+fi
+if [ -n "${CI:-}" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+else
+  echo "some tests will be left out; to run them all: sudo apt-get install ${missing[*]}"
+fi
