@@ -197,6 +197,11 @@ CASES: tuple[Case, ...] = (
     Case("GroupNorm", _IMAGE, _images(nn.GroupNorm(2, 4), nn.ReLU())),
     Case("LayerNorm, RMSNorm", _SEQUENCE, _sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
     Case("InstanceNorm2d", _IMAGE, _images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
+    Case(
+        "AlphaDropout, FeatureAlphaDropout",
+        _SIGNAL,
+        _signals(nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3)),
+    ),
     Case("Dropout, Dropout2d", _IMAGE, _images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))),
     *(Case(name, _VECTOR, _vectors(layer)) for name, layer in _ACTIVATIONS),
     Case("Embedding", "int64:6:20", _tokens),
@@ -206,6 +211,11 @@ CASES: tuple[Case, ...] = (
         _sequences(Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
     ),
     Case("GRU", _SEQUENCE, _sequences(Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
+    Case(
+        "LSTM (two layers with dropout)",
+        _SEQUENCE,
+        _sequences(Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+    ),
     Case(
         "MultiheadAttention (with dropout)",
         _SEQUENCE,

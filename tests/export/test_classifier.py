@@ -190,6 +190,12 @@ def test_impossible_options_are_refused_before_anything_is_written(tmp_path, opt
     assert not any(tmp_path.iterdir())
 
 
+def test_a_model_that_eager_pytorch_cannot_train_either_is_refused(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 5), nn.Sigmoid(), nn.Dropout(0.5, inplace=True), nn.Linear(5, 2))
+    with pytest.raises(InvalidInput, match=r"in place that its gradient needs.*inplace=True"):
+        export_classifier(model, input="float32:4", classes=2, out=tmp_path / "bundle")
+
+
 def test_a_folder_in_use_is_left_alone(exported, tmp_path):
     with pytest.raises(InvalidInput, match="--overwrite"):
         export_classifier(tiny(), out=exported.folder, **OPTIONS)
