@@ -21,9 +21,10 @@ from core.errors import UnsupportedOperation
 from export.normalisation import Normalisation
 
 _BATCH_NORM = F.batch_norm
+Normalise = Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
 
 
-def rule(weight: Tensor | None) -> Callable[..., Tensor]:
+def rule(weight: Tensor | None, normalise: Normalise = Normalisation.apply) -> Callable[..., Tensor]:
     """What replaces `torch.nn.functional.batch_norm` for a batch of `weight` (B,)."""
 
     def batch_norm(
@@ -38,7 +39,7 @@ def rule(weight: Tensor | None) -> Callable[..., Tensor]:
     ) -> Tensor:
         if not training:
             return _BATCH_NORM(x, running_mean, running_var, scale, shift, False, momentum, eps)
-        return weighted(x, weight, running_mean, running_var, scale, shift, momentum, eps)
+        return weighted(x, weight, running_mean, running_var, scale, shift, momentum, eps, normalise)
 
     # torch calls the scale `weight` and the shift `bias`.
     return lambda x, mean, var, weight=None, bias=None, *rest, **named: batch_norm(
@@ -55,6 +56,7 @@ def weighted(
     shift: Tensor | None,
     momentum: float | None,
     eps: float,
+    normalise: Normalise = Normalisation.apply,
 ) -> Tensor:
     """Normalise x (B, C, ...) per channel over the weighted batch; weight (B,). Running statistics (C,) change."""
     if momentum is None:
@@ -70,7 +72,7 @@ def weighted(
     share = weight / torch.clamp(count, min=1e-12)
     scale = torch.ones_like(x[0].reshape(x.shape[1], -1)[:, 0]) if scale is None else scale
     shift = torch.zeros_like(scale) if shift is None else shift
-    normal, mean, variance = Normalisation.apply(x, scale, shift, share, eps)
+    normal, mean, variance = normalise(x, scale, shift, share, eps)
     with torch.no_grad():
         _update(running_mean, mean, momentum, count)
         _update(running_var, variance * (count / torch.clamp(count - 1, min=1e-12)), momentum, count)

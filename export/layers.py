@@ -1,27 +1,21 @@
-"""The catalogue of layers that an export supports, each a tiny classifier around it, and the table of what works.
+"""The catalogue of layers that an export supports, each a tiny classifier around it.
 
-`python -m export.layers --out docs/layers.md` runs every row on every runtime against eager PyTorch and writes the
-table; the tests run the same rows. May import torch, `core.errors` and this package.
+The tests train every row on every runtime against eager PyTorch, and docs/layers.md is written from what they measure.
+May import torch and this package.
 
     >>> [case.name for case in CASES if case.name.startswith("Linear")]
     ['Linear']
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from core.errors import FedRelaError
 from export.comparison import training_errors
 from export.inputs import parse
 from export.recipe import Recipe
-from export.replay import RUNTIMES
-from export.verify import TOLERANCE
 
 CLASSES = 3
 
@@ -197,6 +191,11 @@ CASES: tuple[Case, ...] = (
     Case("GroupNorm", _IMAGE, _images(nn.GroupNorm(2, 4), nn.ReLU())),
     Case("LayerNorm, RMSNorm", _SEQUENCE, _sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
     Case("InstanceNorm2d", _IMAGE, _images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
+    Case(
+        "AlphaDropout, FeatureAlphaDropout",
+        _SIGNAL,
+        _signals(nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3)),
+    ),
     Case("Dropout, Dropout2d", _IMAGE, _images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))),
     *(Case(name, _VECTOR, _vectors(layer)) for name, layer in _ACTIVATIONS),
     Case("Embedding", "int64:6:20", _tokens),
@@ -206,6 +205,11 @@ CASES: tuple[Case, ...] = (
         _sequences(Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
     ),
     Case("GRU", _SEQUENCE, _sequences(Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
+    Case(
+        "LSTM (two layers with dropout)",
+        _SEQUENCE,
+        _sequences(Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+    ),
     Case(
         "MultiheadAttention (with dropout)",
         _SEQUENCE,
@@ -235,63 +239,3 @@ CASES: tuple[Case, ...] = (
     Case("residual", _IMAGE, _images(Lambda(lambda x, layer: torch.relu(x + layer(x)), nn.Conv2d(4, 4, 3, padding=1)))),
     Case("squeeze and excitation", _IMAGE, _images(Lambda(_squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4)))),
 )
-
-
-Results = dict[str, dict[str, str]]
-
-
-def table(results: Results) -> str:
-    """The Markdown page. `results`: row -> runtime -> what was found."""
-    titles = {"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
-    lines = [
-        "# Layers",
-        "",
-        "Each row was trained for three steps, forward and backward, in training mode, and compared with eager",
-        "PyTorch: every weight, buffer, optimizer state, loss and count. The number is the largest relative error;",
-        f"{TOLERANCE:.0e} is allowed. The tests run the same rows; `python -m export.layers` measures them and writes",
-        "this page.",
-        "",
-        "| Layer | " + " | ".join(titles[runtime] for runtime in RUNTIMES) + " |",
-        "|---|" + "---|" * len(RUNTIMES),
-    ]
-    for case in CASES:
-        found = results.get(case.name, {})
-        lines.append(
-            f"| {case.name} | " + " | ".join(found.get(runtime, "not measured") for runtime in RUNTIMES) + " |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def run(case: Case, runtime: str) -> str:
-    """The cell of one row: the largest error, or why it can't be had."""
-    try:
-        largest = max(check(case, runtime).values())
-    except FedRelaError as error:
-        return f"no: {error.problem}"
-    return f"{largest:.0e}" if largest <= TOLERANCE else f"**wrong: {largest:.0e}**"
-
-
-def main() -> None:
-    """Measure rows, keep the figures as JSON, and write the table from them."""
-    parser = argparse.ArgumentParser(
-        description="Check every layer on every runtime and write the table of what works."
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/layers.md"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/layers.json"))
-    parser.add_argument("--only", default="", help="measure rows whose name holds this; the others keep their figures")
-    parser.add_argument("--runtime", choices=RUNTIMES, action="append", help="measure this runtime; default: both")
-    options = parser.parse_args()
-    results: Results = json.loads(options.results.read_text()) if options.results.is_file() else {}
-    for case in CASES:
-        if options.only.lower() not in case.name.lower():
-            continue
-        for runtime in options.runtime or RUNTIMES:
-            results.setdefault(case.name, {})[runtime] = run(case, runtime)
-            print(f"{case.name}: {runtime} {results[case.name][runtime]}", flush=True)
-            options.results.parent.mkdir(parents=True, exist_ok=True)
-            options.results.write_text(json.dumps(results, indent=1) + "\n")
-            options.out.write_text(table(results))
-
-
-if __name__ == "__main__":
-    main()

@@ -49,6 +49,13 @@ def lower(
             f"{definition.name} works for one batch size only ({str(error).splitlines()[0][:150]})",
             remedy="let the model take the batch size from x.shape[0], and keep it the first dimension",
         ) from error
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise InvalidInput(
+            "the model changes a tensor in place that its gradient needs, which eager PyTorch refuses as well",
+            remedy="leave inplace=True out of the layer after it",
+        ) from error
 
 
 def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:

@@ -1,8 +1,10 @@
 """ExecuTorch's own training layout: a .pte and a .ptd for its `TrainingModule` and `SGD`, in Python, Kotlin and C++.
 
-    forward.pte   method "forward": (x..., y, weight, randoms...) -> loss, correct_sum, probabilities, then what
-                  TrainingModule takes for itself: gradients and parameters. Weight-independent.
+    forward.pte   method "forward": (x..., y, weight, randoms..., running statistics...) -> loss, correct_sum,
+                  probabilities, new running statistics..., then what TrainingModule takes for itself: gradients and
+                  parameters. Weight-independent.
     weights.ptd   the parameters, by their names in the model
+    statistics.safetensors   running statistics for the first step, where the model has any
 
 ExecuTorch's recipe is followed (export, joint graph, lowering), except that the backward operators take this package's
 forms before they are lowered: its own kernels give wrong gradients below a max-pooling layer and lack several others.
@@ -14,7 +16,7 @@ package.
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from core.errors import InvalidInput, MissingDependency, VerificationFailed
 from core.tensors import Array
-from export import executorch_forms, official_forward
+from export import executorch_forms, official_forward, official_golden
 from export.executorch_program import DEFAULT_MAX_BATCH, check_kernels, quiet
 from export.lowering import examples
-from export.official_forward import GoldenStep, Plan, Written
+from export.official_forward import Plan, Written
+from export.official_golden import GoldenStep
 from export.recipe import Recipe
 
 PROGRAM, WEIGHTS = "forward.pte", "weights.ptd"
@@ -59,24 +62,26 @@ def write(
             path.write_bytes(content)
         report("executorch-training: golden steps with TrainingModule and SGD")
         errors = verify(planned, program, weights)
-        files = tuple(Path(shutil.move(path, folder / path.name)) for path in (program, weights))
+        made = (program, weights, *planned.write_statistics(Path(scratch)))
+        files = tuple(Path(shutil.move(path, folder / path.name)) for path in made)
     return Written(files, planned.fed, errors)
 
 
 def verify(planned: Plan, program: Path, weights: Path) -> dict[str, float]:
     """Run the golden steps from the two files as an app would. Raises VerificationFailed naming what differs first."""
-    steps = official_forward.golden_steps(planned, {})
-    fed = [[step.given[item.name] for item in planned.fed] for step in steps]
-    session = _Session(program, weights)
-    session.begin(planned, steps[0], fed[0])
+    steps = official_golden.golden_steps(planned, {})
+    session = _Session(planned, program, weights)
+    session.begin(steps[0])
     tolerance = planned.manifest().golden.tolerance
-    return official_forward.judge("executorch-training", steps, [session.step(values) for values in fed], tolerance)
+    return official_golden.judge("executorch-training", steps, [session.step(step.given) for step in steps], tolerance)
 
 
 class _Session:
     """The files in ExecuTorch's TrainingModule, with its SGD: what an app does, line by line."""
 
-    def __init__(self, program: Path, weights: Path) -> None:
+    def __init__(self, planned: Plan, program: Path, weights: Path) -> None:
+        self._planned = planned
+        self._statistics: dict[str, Array] = {}
         try:
             with quiet():
                 from executorch.extension.pybindings.portable_lib import _load_for_executorch
@@ -90,10 +95,11 @@ class _Session:
         self._make_optimizer = get_sgd_optimizer
         self._optimizer: Any = None
 
-    def begin(self, planned: Plan, first: GoldenStep, fed: list[Array]) -> None:
+    def begin(self, first: GoldenStep) -> None:
         """Start from the golden parameters. The module shows its own after a first pass only, and shares memory."""
-        self._forward(fed)
-        named, own, given = self._module.named_parameters(), planned.start(), first.given
+        given = first.given
+        self._forward(given)
+        named, own = self._module.named_parameters(), self._planned.start()
         if set(named) != set(own):
             raise VerificationFailed(
                 f"TrainingModule has the parameters {sorted(named)[:5]}, the model {sorted(own)[:5]}",
@@ -103,21 +109,24 @@ class _Session:
             if not np.array_equal(tensor.numpy(), own[key]):
                 raise VerificationFailed(f"{WEIGHTS} holds another {key} than the model", remedy="export again")
             tensor.copy_(torch.from_numpy(np.array(given[key])))
+        self._statistics = {name: given[name] for name in self._planned.statistics}
         momentum = float(given.get("momentum", np.float32(0)))
-        nesterov = planned.recipe.optimizer.name == "nesterov"
+        nesterov = self._planned.recipe.optimizer.name == "nesterov"
         decay = float(given["weight_decay"])
         self._optimizer = self._make_optimizer(named, float(given["lr"]), momentum, 0.0, decay, nesterov)
 
-    def step(self, fed: list[Array]) -> dict[str, Array]:
-        """One training step; the new parameters, loss and count."""
-        loss, correct, _ = self._forward(fed)
+    def step(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """One training step; the new parameters and statistics, loss and count."""
+        outputs = self._forward({**given, **self._statistics})
         self._optimizer.step(self._module.named_gradients())
+        self._statistics = {name: outputs[f"new.{name}"] for name in self._statistics}
         new = {f"new.{name}": np.array(value) for name, value in self._module.named_parameters().items()}
-        return new | {"loss": np.array(loss), "correct_sum": np.array(correct)}
+        return outputs | new
 
-    def _forward(self, fed: list[Array]) -> list[Tensor]:
-        outputs: list[Tensor] = self._module.forward_backward(METHOD, [torch.from_numpy(np.array(v)) for v in fed])
-        return outputs
+    def _forward(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        fed = [torch.from_numpy(np.array(given[item.name])) for item in self._planned.fed]
+        outputs: list[Tensor] = self._module.forward_backward(METHOD, fed)
+        return {name: np.array(value) for name, value in zip(self._planned.outputs, outputs, strict=True)}
 
 
 def _lower(planned: Plan, max_batch: int) -> tuple[bytes, bytes]:

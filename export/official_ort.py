@@ -1,9 +1,12 @@
 """onnxruntime-training's own layout: four files that its release 1.19.2 trains, on desktops, Android and more.
 
-    training_model.onnx    loss and gradients: x..., y, weight, randoms... to loss, correct_sum, probabilities
-    eval_model.onnx        the forward pass in evaluation mode, without augmentation: x..., y, weight to the same
+    training_model.onnx    loss and gradients: x..., y, weight, randoms..., running statistics... to loss, correct_sum,
+                           probabilities, new running statistics...
+    eval_model.onnx        the forward pass in evaluation mode, without augmentation: x..., y, weight, running
+                           statistics... to loss, correct_sum, probabilities
     optimizer_model.onnx   SGD, or AdamW with this recipe's constants; the learning rate is set from outside
     checkpoint             the parameters, by their names in the model
+    statistics.safetensors   running statistics for the first step, where the model has any
 
 That package was retired with 1.19.2 and needs numpy 1 and onnx 1.16, so its part runs in an environment of its own (see
 `environment` and export/ort_training_child.py). May import torch, onnx, `core` and this package.
@@ -16,8 +19,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-import venv
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -31,15 +34,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core import golden
 from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
 from core.tensors import Array
-from export import official_forward
+from export import official_forward, official_golden
 from export.lowering import examples
-from export.official_forward import OUTPUTS, GoldenStep, Plan, Written
+from export.official_forward import OUTPUTS, Plan, Written
+from export.official_golden import GoldenStep
 from export.recipe import Recipe
 
 REQUIREMENTS = ("torch==2.13.0", "onnxruntime-training-cpu==1.19.2", "onnx==1.16.2", "numpy<2")
 FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
+NEWEST_PYTHON = (3, 11)  # that the package has wheels for
 OPSET = 15  # the newest that every gradient of 1.19.2 is registered for
 DEFAULT_ENVIRONMENT = Path.home() / ".cache" / "fedrela" / "ort-training-1.19.2"
 _NO_GRADIENT = r"(?:gradient builder has not been registered: *|find an implementation for )(\w+?)(?:Grad)?\b"
@@ -86,7 +92,7 @@ def write(
     planned = official_forward.plan(model, recipe)
     adamw = recipe.optimizer.name == "adamw"
     constants = recipe.hyperparameters() if adamw else {}
-    steps = official_forward.golden_steps(planned, {} if adamw else {"momentum": 0.0, "weight_decay": 0.0})
+    steps = official_golden.golden_steps(planned, {} if adamw else {"momentum": 0.0, "weight_decay": 0.0})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
         workplace = Path(scratch)
@@ -96,25 +102,42 @@ def write(
         _hand_over(planned, steps, constants, parameters, workplace)
         report("ort-training: gradients and golden steps with onnxruntime-training")
         errors = _made_and_checked(planned, steps, python, workplace)
-        files = tuple(Path(shutil.move(workplace / "artifacts" / name, folder / name)) for name in FILES)
+        made = (*(workplace / "artifacts" / name for name in FILES), *planned.write_statistics(workplace))
+        files = tuple(Path(shutil.move(path, folder / path.name)) for path in made)
     return Written(files, planned.fed, errors)
 
 
 def _build(folder: Path, report: Callable[[str], None]) -> None:
-    report(f"ort-training: building the environment {folder} (about 1 GB, once)")
-    venv.create(folder, with_pip=True, clear=True)
-    done = _run([str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS])
+    maker = _suitable_python()
+    report(f"ort-training: building the environment {folder} (1 GB, or more where torch comes with CUDA; once)")
+    made = _run([str(maker), "-m", "venv", "--clear", str(folder)])
+    done = made if made.returncode else _run([str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS])
     if done.returncode:
         raise MissingDependency(
             f"onnxruntime-training could not be installed into {folder} ({_last_line(done.stderr)})",
-            remedy="use Python 3.11 or older with access to PyPI, or name a Python that has it: --ort-training-python",
+            remedy="try again with access to PyPI, or name a Python that has it: --ort-training-python",
         )
     (folder / "complete").touch()
 
 
+def _suitable_python() -> Path:
+    """A Python that the package has wheels for: this one, or one on the PATH. Raises MissingDependency."""
+    if sys.version_info[:2] <= NEWEST_PYTHON:
+        return Path(sys.executable)
+    names = [f"python3.{minor}" for minor in range(NEWEST_PYTHON[1], 8, -1)]
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        raise MissingDependency(
+            f"onnxruntime-training 1.19.2 needs Python 3.{NEWEST_PYTHON[1]} or older, and this is "
+            f"{sys.version_info[0]}.{sys.version_info[1]}",
+            remedy=f"install python3.{NEWEST_PYTHON[1]}, or name a Python that has the package: --ort-training-python",
+        )
+    return Path(found)
+
+
 def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
     """Write the forward pass as ONNX; the names of its parameters."""
-    fed = [item for item in planned.fed if training or item.role != "random"]
+    fed, outputs = (planned.fed, planned.outputs) if training else (planned.fed_in_evaluation, OUTPUTS)
     by_name = dict(zip([item.name for item in planned.step.inputs], examples(planned.step), strict=True))
     axes = {item.name: {item.shape.index("B"): "B"} for item in fed if "B" in item.shape}
     module = official_forward.loss_module(planned, training=training)
@@ -127,7 +150,7 @@ def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
             dynamo=False,
             opset_version=OPSET,
             input_names=[item.name for item in fed],
-            output_names=list(OUTPUTS),
+            output_names=list(outputs),
             dynamic_axes=axes | {"probabilities": {0: "B"}},
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
@@ -185,7 +208,8 @@ def _hand_over(
         "lr": float(steps[0].given["lr"]),
         "steps": len(steps),
         "fed": [item.name for item in planned.fed],
-        "fed_eval": [item.name for item in planned.fed if item.role != "random"],
+        "fed_eval": [item.name for item in planned.fed_in_evaluation],
+        "statistics": list(planned.statistics),
         "constants": dict(constants),
         "golden_constants": {name: float(steps[0].given[name]) for name in constants},
     }
@@ -209,12 +233,17 @@ def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, fold
     for name, value in planned.start().items():
         if not np.array_equal(found.pop(f"checkpoint.{name}"), value):
             raise VerificationFailed(f"the checkpoint holds another {name} than the model", remedy="export again")
-    found.pop("probabilities")
     outcomes: list[dict[str, Array]] = [
         {key.removeprefix(f"{n}."): value for key, value in found.items() if key.startswith(f"{n}.")}
         for n in range(len(steps))
     ]
-    return official_forward.judge("ort-training", steps, outcomes, planned.manifest().golden.tolerance)
+    tolerance = planned.manifest().golden.tolerance
+    errors = official_golden.judge("ort-training", steps, outcomes, tolerance)
+    trained = {name.removeprefix("new."): value for name, value in outcomes[-1].items() if name.startswith("new.")}
+    predicted = official_golden.probabilities(planned, steps[0], trained)
+    errors["probabilities"] = golden.relative_error(predicted, found["probabilities"])
+    official_golden.check("ort-training", "probabilities", errors["probabilities"], tolerance)
+    return errors
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -35,6 +35,7 @@ def make(folder, settings):
     jobs = (scratch, "eval_forward.onnx", "golden_constants"), (made, "train_forward.onnx", "constants")
     for target, source, constants in jobs:
         target.mkdir()
+        statistics = [f"new.{name}" for name in settings["statistics"]] if source == "train_forward.onnx" else []
         artifacts.generate_artifacts(
             str(folder / source),
             requires_grad=settings["trainable"],
@@ -42,7 +43,7 @@ def make(folder, settings):
             optimizer=optimizer(settings["optimizer"], settings[constants]),
             artifact_directory=str(target),
             loss_input_names=["loss"],
-            additional_output_names=["correct_sum", "probabilities"],
+            additional_output_names=["correct_sum", "probabilities", *statistics],
         )
         as_torch_does(target / FILES[2])
     (scratch / "eval_model.onnx").replace(made / "eval_model.onnx")
@@ -76,15 +77,20 @@ def train(made, settings, golden):
     results = {f"checkpoint.{name}": np.array(state.parameters[name].data) for name in settings["trainable"]}
     for name in settings["trainable"]:
         state.parameters[name].data = golden[f"start.{name}"]
+    statistics = {name: golden[f"0.{name}"] for name in settings["statistics"]}
     for step in range(settings["steps"]):
         module.train()
-        loss, correct, _ = module(*[golden[f"{step}.{name}"] for name in settings["fed"]])
+        given = {name: golden[f"{step}.{name}"] for name in settings["fed"]} | statistics
+        loss, correct, _, *new = module(*[given[name] for name in settings["fed"]])
+        statistics = {name: np.array(value) for name, value in zip(statistics, new, strict=True)}
         stepper.step()
         module.lazy_reset_grad()
         results |= {f"{step}.new.{name}": np.array(state.parameters[name].data) for name in settings["trainable"]}
+        results |= {f"{step}.new.{name}": value for name, value in statistics.items()}
         results |= {f"{step}.loss": np.array(loss), f"{step}.correct_sum": np.array(correct)}
     module.eval()
-    results["probabilities"] = np.array(module(*[golden[f"0.{name}"] for name in settings["fed_eval"]])[2])
+    given = {name: golden[f"0.{name}"] for name in settings["fed_eval"]} | statistics
+    results["probabilities"] = np.array(module(*[given[name] for name in settings["fed_eval"]])[2])
     return results
 
 

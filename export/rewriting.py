@@ -21,17 +21,23 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from export import batchnorm, dropout, pooling, resize
+from export.normalisation import Normalisation
 
 Uniforms = Callable[[tuple[Any, ...]], Tensor]
 
 
 class Rewriting(TorchFunctionMode):
-    """Active inside `with`. `weight` (B,) or None: every example counts; `uniforms` gives random numbers of a shape."""
+    """Active inside `with`. `weight` (B,) or None: every example counts; `uniforms` gives random numbers of a shape.
 
-    def __init__(self, weight: Tensor | None, uniforms: Uniforms) -> None:
+    normalise: what normalises a batch, if the usual form doesn't suit the one who differentiates.
+    """
+
+    def __init__(
+        self, weight: Tensor | None, uniforms: Uniforms, normalise: batchnorm.Normalise = Normalisation.apply
+    ) -> None:
         super().__init__()
         self._rules = dropout.rules(uniforms) | {
-            F.batch_norm: batchnorm.rule(weight),
+            F.batch_norm: batchnorm.rule(weight, normalise),
             F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,
             F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
             F.interpolate: resize.interpolate,

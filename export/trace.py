@@ -3,7 +3,8 @@
 `trace` takes a pure function (weights, batch and settings in; everything out) whose body may call
 `torch.autograd.grad`, and gives a `torch.export.ExportedProgram` without parameters, buffers or mutations: inputs in,
 outputs out, in the order given. A lowering that has a better form of its own for a backward operator names it in
-`keep`, and finds it in the graph undecomposed. May import torch and `export.decompositions`.
+`keep`, and finds it in the graph undecomposed. May import torch, `core.errors` and
+`export.decompositions`.
 
     >>> import torch
     >>> def step(w, x):
@@ -28,6 +29,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from core.errors import UnsupportedOperation
 from export import decompositions as own
 
 aten = torch.ops.aten
@@ -78,9 +80,20 @@ def trace(
         graph = make_fx(function, decomposition_table=table)(*fakes)
     graph.graph.eliminate_dead_code()
     graph.recompile()
+    _refuse_draws(graph)
     examples = tuple(tensor.detach() for tensor in example_inputs)
     with quiet(), torch.no_grad():
         return torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
+
+
+def _refuse_draws(graph: torch.fx.GraphModule) -> None:
+    """No program draws random numbers of its own: not even in a backward pass of the model's own making."""
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise UnsupportedOperation(
+                f"{node.target} draws random numbers",
+                remedy="use nn.Dropout, whose masks become inputs, or give the random numbers as a model input",
+            )
 
 
 @contextmanager

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from core import bundle, golden, signing
+from core import bundle, signing
 from core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
 from export import export_classifier, replay
 from export.cli import app
+from tests.export import feeding
 from tests.export.conftest import OPTIONS, tiny
 
 WEIGHTS_ONLY = {"weights.safetensors", "seal.json"}
@@ -84,7 +85,7 @@ def test_programs_are_standard_onnx_of_an_opset_that_old_runtimes_read(exported)
 @pytest.mark.parametrize("batch", [1, 2, 3, 33])
 def test_any_batch_size(exported, batch):
     opened = bundle.read(exported.folder)
-    given = _inputs(opened.manifest, batch)
+    given = feeding.inputs(opened.manifest, batch)
     outputs = replay.load(opened, "onnx")["train_step"](given)
     assert outputs["weight_sum"] == batch
     assert all(np.isfinite(value).all() for value in outputs.values())
@@ -92,30 +93,7 @@ def test_any_batch_size(exported, batch):
 
 def test_padding_of_weight_zero_changes_nothing(exported):
     opened = bundle.read(exported.folder)
-    step = replay.load(opened, "onnx")["train_step"]
-    given = _inputs(opened.manifest, 5)
-    padded = {}
-    generator = np.random.default_rng(5)
-    for item in opened.manifest.train_step.inputs:
-        value = given[item.name]
-        if "B" in item.shape:
-            extra = (
-                generator.integers(0, 256, (3, *value.shape[1:]))
-                if item.role == "x"
-                else generator.random((3, *value.shape[1:]))
-            )
-            extra = np.zeros(3) if item.role in ("weight", "y") else extra
-            value = np.concatenate([value, extra.astype(value.dtype)])
-        padded[item.name] = value
-    plain, filled = step(given), step(padded)
-    for name, value in plain.items():
-        assert np.abs(value - filled[name]).max() <= 1e-6 * max(1.0, np.abs(value).max()), name
-
-
-def _inputs(manifest, batch):
-    resized = bundle.Golden("", "", 0, batch=batch)
-    fed = golden.inputs(bundle.Manifest(**{**vars(manifest), "golden": resized}), "train_step", 0)
-    return fed | {"sample_weight": np.ones(batch, np.float32)}
+    feeding.check_padding(opened.manifest, replay.load(opened, "onnx")["train_step"], batch=5, surplus=3)
 
 
 def test_a_program_that_differs_from_pytorch_is_never_written(tmp_path):
@@ -188,6 +166,12 @@ def test_impossible_options_are_refused_before_anything_is_written(tmp_path, opt
     with pytest.raises(InvalidInput, match=message):
         export_classifier(tiny(), **{**OPTIONS, "out": tmp_path / "bundle"} | options)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_eager_pytorch_cannot_train_either_is_refused(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 5), nn.Sigmoid(), nn.Dropout(0.5, inplace=True), nn.Linear(5, 2))
+    with pytest.raises(InvalidInput, match=r"in place that its gradient needs.*inplace=True"):
+        export_classifier(model, input="float32:4", classes=2, out=tmp_path / "bundle")
 
 
 def test_a_folder_in_use_is_left_alone(exported, tmp_path):

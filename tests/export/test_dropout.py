@@ -127,18 +127,105 @@ def test_multi_head_attention_drops_its_weights_through_the_supply(need_weights)
     assert F.dropout is unpatched
 
 
-def test_grouped_query_attention_with_dropout_is_refused():
+def test_a_query_that_may_attend_to_nothing_gets_zeros_and_so_does_its_gradient():
+    seen = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    for mask in (seen, torch.zeros(3, 3).masked_fill(~seen, float("-inf"))):
+        gradients, results = [], []
+        for drop in (0.0, 0.2):
+            query, key, value = (normal(2, 2, 3, 4).requires_grad_() for _ in range(3))
+            with Rewriting(None, halves):
+                result = F.scaled_dot_product_attention(query, key, value, mask, drop)
+            result.square().sum().backward()
+            results.append(result.detach() * (1 - drop))
+            gradients.append([x.grad * (1 - drop) ** 2 for x in (query, key, value)])
+        assert not results[0][:, :, 1].any()
+        torch.testing.assert_close(results[1], results[0])
+        torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_grouped_query_attention_repeats_the_heads():
     query, key = normal(1, 4, 3, 2), normal(1, 2, 3, 2)
-    with Rewriting(None, halves), pytest.raises(UnsupportedOperation, match="grouped-query"):
-        F.scaled_dot_product_attention(query, key, key, dropout_p=0.1, enable_gqa=True)
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_dropout_between_recurrent_layers_is_refused_in_training_alone(kind):
-    layer, x = kind(3, 4, num_layers=2, dropout=0.5), normal(5, 2, 3)
+    expected = F.scaled_dot_product_attention(query, key, key + 1, enable_gqa=True)
     with Rewriting(None, halves):
-        with pytest.raises(UnsupportedOperation, match="between its layers"):
+        kept = F.scaled_dot_product_attention(query, key, key + 1, dropout_p=0.2, enable_gqa=True)
+    torch.testing.assert_close(kept, expected / 0.8)
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda x: F.dropout(x, 0.3, inplace=True),
+        lambda x: torch.dropout_(x, 0.3, True),
+        lambda x: torch.dropout_(x, p=0.3, train=True),
+        nn.Dropout(0.3, inplace=True),
+    ],
+)
+def test_dropout_in_place_changes_its_input(drop):
+    x, supply = normal(2, 3), Supply()
+    original = x.clone().requires_grad_()
+    with Rewriting(None, supply):
+        changed = original * 1.0
+        assert drop(changed) is changed  # and a model may go on with either
+    torch.testing.assert_close(changed, torch.where(supply.given[0] >= 0.3, original / 0.7, 0.0))
+    changed.sum().backward()
+    torch.testing.assert_close(original.grad, (supply.given[0] >= 0.3) / 0.7)
+
+
+@pytest.mark.parametrize("layer", [nn.AlphaDropout(0.3), nn.FeatureAlphaDropout(0.3)])
+def test_alpha_dropout_with_the_draws_of_torch_gives_what_torch_gives(layer):
+    torch.manual_seed(0)
+    x = normal(4, 20, 6)
+    theirs = layer(x)
+    kept = (theirs - theirs.flatten().mode().values).abs() > 1e-6  # all that falls gets one value
+    assert 0.5 < kept.float().mean() < 0.9
+    asked = kept.any(2) if isinstance(layer, nn.FeatureAlphaDropout) else kept
+    with Rewriting(None, lambda shape: asked.float().reshape(shape)):
+        ours = layer(x)
+        assert layer.eval()(x) is x
+    layer.train()
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("drop", "shape"), [(F.dropout1d, (3, 5)), (F.dropout3d, (3, 5, 2, 2))])
+def test_without_a_batch_the_first_dimension_holds_the_channels(drop, shape):
+    x, supply = torch.ones(shape), Supply()
+    with Rewriting(None, supply):
+        dropped = drop(x, 0.5)
+    assert [tuple(u.shape) for u in supply.given] == [(1, 3)]
+    assert torch.equal(dropped.flatten(1).amax(1), dropped.flatten(1).amin(1))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_dropout_between_recurrent_layers_is_that_of_layers_stacked_by_hand(kind, bidirectional):
+    torch.manual_seed(0)
+    both = {"bidirectional": bidirectional, "batch_first": True}
+    layer, x = kind(3, 4, num_layers=3, dropout=0.2, **both), normal(5, 6, 3)
+    width = 8 if bidirectional else 4
+    stacked = [kind(3 if not index else width, 4, **both) for index in range(3)]
+    for index, one in enumerate(stacked):
+        names = [(name, name.replace("_l0", f"_l{index}")) for name in one.state_dict()]
+        one.load_state_dict({name: layer.state_dict()[other] for name, other in names})
+    supply, again, states = Supply(), Supply(), []
+    with Rewriting(None, supply):
+        found, final = layer(x)
+    by_hand = x
+    for index, one in enumerate(stacked):
+        by_hand, state = one(elementwise(by_hand, 0.2, again) if index else by_hand)
+        states.append(state)
+    torch.testing.assert_close(found, by_hand)
+    assert [tuple(u.shape) for u in supply.given] == [(5, 6, width)] * 2
+    parts = zip(*states, strict=True) if kind is nn.LSTM else [states]
+    for value, each in zip(final if kind is nn.LSTM else (final,), parts, strict=True):
+        torch.testing.assert_close(value, torch.cat(each))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_dropout_inside_a_packed_sequence_is_refused_in_training_alone(kind):
+    layer, x = kind(3, 4, num_layers=2, dropout=0.5), nn.utils.rnn.pack_sequence([normal(5, 3), normal(2, 3)])
+    with Rewriting(None, halves):
+        with pytest.raises(UnsupportedOperation, match="packed sequence with dropout between its layers"):
             layer(x)
-        evaluated = layer.eval()(x)[0]
+        evaluated = layer.eval()(x)[0].data
         kind(3, 4, num_layers=2)(x)
-    torch.testing.assert_close(evaluated, layer(x)[0])
+    torch.testing.assert_close(evaluated, layer(x)[0].data)

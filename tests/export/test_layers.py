@@ -1,24 +1,26 @@
 """Every layer of the catalogue, forward and backward, on both runtimes, against eager PyTorch over three steps."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from export import layers
 from export.replay import RUNTIMES
+from export.verify import TOLERANCE
+from tests.export import layers_page
 
-ROOT = Path(__file__).parents[2]
+ROWS = [case.name for case in layers.CASES]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("case", layers.CASES, ids=lambda case: case.name)
 def test_layer(case, runtime):
     errors = layers.check(case, runtime)
-    beyond = {name: error for name, error in errors.items() if not error <= layers.TOLERANCE}
+    beyond = {name: error for name, error in errors.items() if not error <= TOLERANCE}
     assert not beyond
+    layers_page.record("layers", ROWS, case.name, runtime, max(errors.values()))
 
 
-def test_the_table_in_the_docs_is_written_from_the_measured_results():
-    results = json.loads((ROOT / "benchmarks" / "results" / "layers.json").read_text())
-    assert (ROOT / "docs" / "layers.md").read_text() == layers.table(results)
+def test_every_row_of_the_page_was_measured_by_these_tests_and_no_row_is_missing():
+    results = layers_page.read("layers")
+    assert list(results) == ROWS
+    assert all(set(found) == set(RUNTIMES) for found in results.values())
+    assert layers_page.PAGE.read_text() == layers_page.page()

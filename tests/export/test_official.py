@@ -8,19 +8,24 @@ import getpass
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from core import tensors
 from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
-from export import official_executorch, official_forward, official_ort
+from export import official_executorch, official_forward, official_golden, official_ort
 from export.classifier import gather
 
 
-def net() -> nn.Module:
+def net(norm: nn.Module | None = None) -> nn.Module:
     """With the layer that ExecuTorch's own recipe gets wrong, and one that draws random numbers."""
-    layers = [nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.GroupNorm(1, 3), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Dropout(0.2), nn.Linear(27, 4))
+    layers = [nn.Conv2d(1, 3, 3, padding=1, bias=norm is None), norm or nn.GroupNorm(1, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(27, 4))
+
+
+RUNNING = ("1.running_mean", "1.running_var")
 
 
 def recipe(**options):
@@ -39,6 +44,36 @@ def test_training_module_and_sgd_follow_eager_pytorch(written):
     assert {"new.0.weight", "new.0.bias", "new.6.weight", "loss_sum", "correct_sum"} <= names
     assert max(written.errors.values()) < 1e-4
     assert [item.name for item in written.inputs][:3] == ["x", "y", "sample_weight"]
+    assert [path.name for path in written.files] == ["forward.pte", "weights.ptd"]
+
+
+def check_statistics(done, expected_files):
+    """Running statistics are fed last, come back new and right in every step, and start as the model has them."""
+    assert tuple(item.name for item in done.inputs)[-2:] == RUNNING
+    assert {f"train_step.{step}.new.{name}" for step in range(3) for name in RUNNING} <= set(done.errors)
+    assert max(done.errors.values()) < 1e-4
+    assert [path.name for path in done.files] == [*expected_files, official_forward.STATISTICS]
+    start = tensors.read(done.files[-1].read_bytes())
+    assert {name: value.tolist() for name, value in start.items()} == {RUNNING[0]: [0] * 3, RUNNING[1]: [1] * 3}
+
+
+def test_batch_norm_is_trained_and_its_statistics_come_back(tmp_path):
+    torch.manual_seed(0)
+    done = official_executorch.write(net(nn.BatchNorm2d(3)), recipe(), tmp_path, max_batch=8)
+    check_statistics(done, (official_executorch.PROGRAM, official_executorch.WEIGHTS))
+
+
+def test_padding_counts_nowhere_in_an_official_forward_pass():
+    torch.manual_seed(0)
+    planned = official_forward.plan(net(nn.BatchNorm2d(3)), recipe())
+    module, given = official_forward.loss_module(planned), official_golden.golden_steps(planned, {})[0].given
+    padded = {name: value.copy() for name, value in given.items()}
+    padded["x"][-1] = 255 - padded["x"][-1]  # the last golden example is padding
+    first, second = ([torch.from_numpy(np.array(v[item.name])) for item in planned.fed] for v in (given, padded))
+    assert given["sample_weight"][-1] == 0
+    for name, one, other in zip(planned.outputs, module(*first), module(*second), strict=True):
+        if name != "probabilities":
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
 
 def test_other_weights_change_only_the_ptd_and_no_path_is_inside(written, tmp_path):
@@ -53,12 +88,12 @@ def test_other_weights_change_only_the_ptd_and_no_path_is_inside(written, tmp_pa
 
 def test_a_wrong_gradient_is_found(written):
     planned = official_forward.plan(net(), recipe())
-    steps = official_forward.golden_steps(planned, {})
+    steps = official_golden.golden_steps(planned, {})
     wrong = [{name: value.copy() for name, value in step.expected.items() if name != "loss_sum"} for step in steps]
-    assert max(official_forward.judge("a layout", steps, wrong, 1e-4).values()) == 0
+    assert max(official_golden.judge("a layout", steps, wrong, 1e-4).values()) == 0
     wrong[1]["new.0.weight"] += 1e-3
     with pytest.raises(VerificationFailed, match=r"train_step\.1\.new\.0\.weight differs"):
-        official_forward.judge("a layout", steps, wrong, 1e-4)
+        official_golden.judge("a layout", steps, wrong, 1e-4)
 
 
 def test_what_a_layout_cannot_hold_is_refused(tmp_path):
@@ -68,15 +103,32 @@ def test_what_a_layout_cannot_hold_is_refused(tmp_path):
         official_ort.write(net(), recipe(optimizer="nesterov"), tmp_path, Path("python"))
     with pytest.raises(InvalidInput, match="no settings of its own"):
         official_executorch.write(net(), recipe(proximal=True), tmp_path)
-    batch_norm = nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4))
-    with pytest.raises(UnsupportedOperation, match="running statistics"):
-        official_executorch.write(batch_norm, recipe(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_python_without_the_package_is_refused_and_the_remedy_installs_it(tmp_path):
     with pytest.raises(MissingDependency, match=r"onnxruntime-training-cpu==1\.19\.2"):
         official_ort.environment(python=tmp_path / "no-such-python")
+
+
+def test_an_environment_that_cannot_be_built_says_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(official_ort, "REQUIREMENTS", ("onnxruntime-training-cpu==0.0.0",))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(MissingDependency, match=r"could not be installed .*--ort-training-python"):
+        official_ort.environment(build_in=tmp_path / "environment")
+    assert not (tmp_path / "environment" / "complete").exists(), "it will be built anew next time"
+
+
+def test_a_python_that_is_too_new_looks_for_an_older_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(official_ort, "NEWEST_PYTHON", (3, 9))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDependency, match=r"needs Python 3\.9 or older.*--ort-training-python"):
+        official_ort.environment(build_in=tmp_path / "environment")
+    older = tmp_path / "python3.9"
+    older.write_text("#!/bin/sh\necho the older one ran >&2; exit 1\n")
+    older.chmod(0o755)
+    with pytest.raises(MissingDependency, match="the older one ran"):
+        official_ort.environment(build_in=tmp_path / "environment")
 
 
 def ort_training_python() -> Path | None:
@@ -86,10 +138,14 @@ def ort_training_python() -> Path | None:
     return Path(named) if named else built / "bin" / "python" if (built / "complete").is_file() else None
 
 
-@pytest.mark.skipif(
+needs_ort_training = pytest.mark.skipif(
     ort_training_python() is None,
-    reason="onnxruntime-training 1.19.2 is not here: set FEDRELA_ORT_TRAINING_PYTHON to a Python that has it",
+    reason="onnxruntime-training 1.19.2 is not here: run `fedrela export ... --format ort-training` once, which builds "
+    "an environment for it, or set FEDRELA_ORT_TRAINING_PYTHON to a Python that has it",
 )
+
+
+@needs_ort_training
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_onnxruntime_training_follows_eager_pytorch(tmp_path, optimizer):
     torch.manual_seed(0)
@@ -104,10 +160,16 @@ def test_onnxruntime_training_follows_eager_pytorch(tmp_path, optimizer):
         assert str(tmp_path).encode() not in one.read_bytes()
 
 
-@pytest.mark.skipif(
-    ort_training_python() is None,
-    reason="onnxruntime-training 1.19.2 is not here: set FEDRELA_ORT_TRAINING_PYTHON to a Python that has it",
-)
+@needs_ort_training
+def test_onnxruntime_training_trains_batch_norm_and_evaluates_with_its_statistics(tmp_path):
+    torch.manual_seed(0)
+    python = official_ort.environment(python=ort_training_python())
+    done = official_ort.write(net(nn.BatchNorm2d(3)), recipe(), tmp_path, python)
+    check_statistics(done, official_ort.FILES)
+    assert done.errors["probabilities"] < 1e-4
+
+
+@needs_ort_training
 @pytest.mark.parametrize("layer", [nn.ConvTranspose2d(1, 1, 1), nn.ELU()])
 def test_an_operator_without_a_gradient_is_named(tmp_path, layer):
     model = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Linear(6, 6), layer, nn.Flatten(), nn.Linear(36, 4))

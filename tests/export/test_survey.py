@@ -104,16 +104,29 @@ def test_the_layer_that_cant_take_its_input_is_named():
 
 
 def test_a_layer_with_hidden_random_numbers_is_named():
-    class Recurrent(nn.Module):
+    class Packed(nn.Module):
         def __init__(self):
             super().__init__()
             self.lstm = nn.LSTM(4, 3, 2, dropout=0.5, batch_first=True)
 
         def forward(self, x):
-            return self.lstm(x)[0][:, -1]
+            packed = nn.utils.rnn.pack_padded_sequence(x, [6] * len(x), batch_first=True)
+            return nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0][:, -1]
 
-    with pytest.raises(UnsupportedOperation, match="lstm"):
-        survey(Recurrent(), "float32:6x4")
+    with pytest.raises(UnsupportedOperation, match=r"lstm \(LSTM\): aten\.lstm of a packed sequence.* stack single"):
+        survey(Packed(), "float32:6x4")
+
+
+def test_dropout_between_recurrent_layers_asks_for_its_uniforms():
+    class Deep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = nn.GRU(4, 3, 3, dropout=0.5)
+
+        def forward(self, x):
+            return self.gru(x.transpose(0, 1))[0][-1]
+
+    assert survey(Deep(), "float32:6x4").random_shapes() == {"dropout.0": (6, "B", 3), "dropout.1": (6, "B", 3)}
 
 
 def test_examples_have_the_shapes_types_and_ranges_of_the_inputs():

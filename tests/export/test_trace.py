@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from core.errors import UnsupportedOperation
 from export.trace import decompositions, quiet, trace
 
 POOL_BACKWARD = torch.ops.aten.max_pool2d_with_indices_backward.default
@@ -59,6 +60,23 @@ def test_the_graph_is_pure():
     assert not signature.buffers
     assert not signature.buffers_to_mutate
     assert not signature.user_inputs_to_mutate
+
+
+def test_a_draw_in_a_backward_pass_is_refused():
+    class Noisy(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad + torch.randn_like(grad)
+
+    def noisy(w, x):
+        return torch.autograd.grad(Noisy.apply(x @ w).sum(), w)
+
+    with pytest.raises(UnsupportedOperation, match=r"aten\.randn\S* draws random numbers"):
+        trace(noisy, (torch.ones(3, 2, requires_grad=True), torch.ones(4, 3)), ((3, 2), ("B", 3)))
 
 
 def test_two_open_dimensions_move_apart():

@@ -1,0 +1,63 @@
+"""docs/layers.md, written from what the tests measure.
+
+    FEDRELA_RECORD_TABLES=1 python -m pytest -n0 tests/export/test_layers.py tests/export/test_reference_models.py
+
+keeps the figures in benchmarks/results/ and writes the page anew; without the variable the tests only judge.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from export.replay import RUNTIMES
+from export.verify import TOLERANCE
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "layers.md"
+FIGURES = {table: ROOT / "benchmarks" / "results" / f"{table}.json" for table in ("layers", "models")}
+TITLES = {"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
+
+Results = dict[str, dict[str, str]]  # row -> runtime -> cell
+
+
+def record(table: str, rows: Iterable[str], row: str, runtime: str, largest: float) -> None:
+    """Keep the largest error of a row that passed, if asked to. `rows`: all of the table, in order."""
+    if not os.environ.get("FEDRELA_RECORD_TABLES"):
+        return
+    results = read(table)
+    results.setdefault(row, {})[runtime] = f"{largest:.0e}"
+    ordered = {name: results[name] for name in rows if name in results}
+    FIGURES[table].write_text(json.dumps(ordered, indent=1) + "\n")
+    PAGE.write_text(page())
+
+
+def read(table: str) -> Results:
+    """The figures kept so far."""
+    return json.loads(FIGURES[table].read_text()) if FIGURES[table].is_file() else {}
+
+
+def page() -> str:
+    """The Markdown page."""
+    return f"""# Layers and models
+
+Each row was trained for three steps, forward and backward, in training mode, and compared with eager PyTorch: every
+weight, buffer, optimizer state, loss and count. The number is the largest relative error; {TOLERANCE:.0e} is allowed.
+The tests train the same rows, and this page is written from what they measured.
+
+## Layers
+
+{_table("Layer", read("layers"))}
+## Reference models
+
+Narrow forms of the classifiers in `export/models.py`, exported as whole bundles: training, prediction and re-labeling,
+golden steps and fresh ones, each verified in a process of its own.
+
+{_table("Model", read("models"))}"""
+
+
+def _table(heading: str, results: Results) -> str:
+    lines = [f"| {heading} | " + " | ".join(TITLES[runtime] for runtime in RUNTIMES) + " |", "|---|---|---|"]
+    for row, found in results.items():
+        lines.append(f"| {row} | " + " | ".join(found.get(runtime, "not measured") for runtime in RUNTIMES) + " |")
+    return "\n".join(lines) + "\n"
