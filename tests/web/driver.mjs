@@ -14,6 +14,7 @@ const fromWeb = createRequire(new URL("../../web/package.json", import.meta.url)
 const { chromium } = fromWeb("playwright-core");
 const axe = fromWeb.resolve("axe-core/axe.min.js");
 
+const PATIENCE_MS = 90_000; // long, as a busy machine is slow; what hangs is told by what the page shows then
 let browser;
 const contexts = new Map(); // name -> { context, page, errors }
 
@@ -44,17 +45,25 @@ const commands = {
     held.page.on("dialog", (dialog) => dialog.accept());
     await held.page.goto(url);
   },
+  /** A second page of the same phone; commands go to it from now on. */
+  async beside({ name, url }) {
+    contexts.get(name).first = contexts.get(name).page;
+    await commands.open({ name, url });
+  },
+  async shut_first({ name }) {
+    await contexts.get(name).first.close();
+  },
   async eval({ name, code, argument }) {
     return contexts.get(name).page.evaluate(`(${code})(${JSON.stringify(argument ?? null)})`);
   },
-  async click({ name, selector, timeout = 15000 }) {
+  async click({ name, selector, timeout = PATIENCE_MS }) {
     await contexts.get(name).page.click(selector, { timeout });
   },
-  async wait({ name, selector, timeout = 30000 }) {
+  async wait({ name, selector, timeout = PATIENCE_MS }) {
     await contexts.get(name).page.waitForSelector(selector, { timeout });
   },
   /** Until a function gives true. Playwright's own waiting would need `eval`, which the page's policy forbids. */
-  async waitFor({ name, code, timeout = 30000 }) {
+  async waitFor({ name, code, timeout = PATIENCE_MS }) {
     const until = Date.now() + timeout;
     while (!(await contexts.get(name).page.evaluate(`(${code})()`))) {
       if (Date.now() > until) throw new Error(`it never came true: ${code}`);
