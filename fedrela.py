@@ -39,6 +39,7 @@ VERBS = {
     "token": Verb("Create, list and revoke enrolment tokens.", "coordinator", ("coordinator.cli",)),
     "device": Verb("Enrol and run this device; list and revoke devices.", "edge", ("edge.cli", "coordinator.cli")),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("edge.emulator.cli",)),
+    "evaluate": Verb("Judge a task's models on a test set of your own.", "emulator", ("edge.emulator.evaluating",)),
     "study": Verb("Measure what re-labeling adds, against everything else.", "study", ("study.cli",)),
     "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("edge.emulator.cli",)),
 }

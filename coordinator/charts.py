@@ -16,13 +16,26 @@ Record = dict[str, Any]
 STYLE = Style(
     background="white",
     plot_background="white",
-    colors=("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    colors=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     font_family="system-ui, sans-serif",
     guide_stroke_color="#ccc",
     major_guide_stroke_color="#aaa",
 )
+
+
+def _share(figures: Record | None, name: str) -> float | None:
+    """A share in %, where it is known."""
+    return None if figures is None or figures[name] is None else 100 * float(figures[name])
+
+
 SERIES: dict[str, tuple[tuple[str, Callable[[Record], float | None]], ...]] = {
-    "accuracy": (("devices' hold-outs", lambda item: item["evaluation"] and 100 * item["evaluation"]["accuracy"]),),
+    "accuracy": (
+        ("overall", lambda item: _share(item["accuracy"], "overall")),
+        ("many", lambda item: _share(item["accuracy"], "many")),
+        ("medium", lambda item: _share(item["accuracy"], "medium")),
+        ("few", lambda item: _share(item["accuracy"], "few")),
+        ("devices' hold-outs", lambda item: _share(item["evaluation"], "accuracy")),
+    ),
     "participation": (
         ("updates counted", lambda item: item["updates"]),
         ("turns that failed", lambda item: sum(item["failures"].values())),

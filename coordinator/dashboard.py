@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from coordinator import charts, history, metrics, schema, session
+from coordinator import charts, evaluation, history, metrics, schema, session
 from coordinator.context import Coordinator
 from coordinator.routes_device import coordinator_of, in_thread
 from core.errors import Refused
@@ -94,7 +94,8 @@ async def chart(request: Request, task_id: str, kind: str) -> Response:
     if kind not in charts.SERIES:
         raise Refused("there is no such chart", remedy="open the task's page", code="unknown-chart", status=404)
     records = await in_thread(history.rounds, coordinator_of(request), task_id)
-    return Response(await in_thread(charts.rounds_chart, records, kind), media_type="image/svg+xml")
+    drawn = await in_thread(charts.rounds_chart, records, kind)
+    return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/dashboard/events", dependencies=inside)
@@ -106,7 +107,8 @@ async def events(request: Request) -> Response:
         seen, until = "", time.monotonic() + EVENT_SECONDS
         yield "retry: 500\n\n"
         while time.monotonic() < until and not await request.is_disconnected():
-            state = hashlib.sha256(json.dumps(await in_thread(history.tasks, c)).encode()).hexdigest()[:16]
+            figures = [await in_thread(history.tasks, c), await in_thread(evaluation.state, c)]
+            state = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:16]
             yield f"data: {state}\n\n" if state != seen else ": nothing new\n\n"
             seen = state
             await asyncio.sleep(POLL_SECONDS)
@@ -151,9 +153,16 @@ def task_view(c: Coordinator, task_id: str) -> dict[str, Any]:
         "stragglers": sum(failures.get(code, 0) for code in STRAGGLERS),
         "update_bytes": sum(item["update_bytes"] for item in rounds),
         "checkpoint_bytes": sum(item["checkpoint_bytes"] for item in rounds),
-        "evaluated": any(item["evaluation"] for item in rounds),
+        "evaluated": any(item["evaluation"] or item["accuracy"] for item in rounds),
+        "judged": judged(rounds),
+        "stamp": hashlib.sha256(json.dumps(rounds).encode()).hexdigest()[:16],  # so that charts are drawn anew
         "now": c.store.now(),
     }
+
+
+def judged(rounds: list[history.Record]) -> history.Record | None:
+    """The newest round that was judged on the operator's test set."""
+    return next((item for item in reversed(rounds) if item["accuracy"]), None)
 
 
 def refused_updates() -> dict[str, int]:
@@ -174,4 +183,9 @@ def size(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
-templates.filters |= {"clock": clock, "size": size}
+def percent(share: float | None) -> str:
+    """A share as the pages print it."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+templates.filters |= {"percent": percent, "clock": clock, "size": size}

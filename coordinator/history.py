@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator import rows, schema
+from coordinator import evaluation, rows, schema
 from coordinator.context import Coordinator
 
 Record = dict[str, Any]
@@ -60,6 +60,7 @@ def rounds(c: Coordinator, task_id: str) -> list[Record]:
     with c.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
         failures, turns = _turns(view, task_id)
+        judged = evaluation.accuracies(view, task_id)
     records = []
     for row in found:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
@@ -69,6 +70,7 @@ def rounds(c: Coordinator, task_id: str) -> list[Record]:
             "failures": failures.get(row.number, {}),
             "checkpoint_bytes": row.base_checkpoint_bytes * turns.get(row.number, 0),
             "evaluation": None,
+            "accuracy": judged.get(row.number),
         }
         if row.evaluation_examples:
             record["evaluation"] = {
@@ -101,7 +103,7 @@ def _turns(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str, int]]
 def as_csv(records: list[Record]) -> str:
     """The same as a table; what is nested becomes `code=count` pairs."""
     out = io.StringIO()
-    fields = [name for name in (records[0] if records else {"round": 0}) if name != "evaluation"]
+    fields = [name for name in (records[0] if records else {"round": 0}) if name not in ("evaluation", "accuracy")]
     writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in records:

@@ -22,6 +22,20 @@ class PublishResponse:
 
 
 @dataclass(frozen=True)
+class AccuracyReport:
+    """Accuracy of a round's model on the operator's own test set, shares in 0..1. No device has a part in it.
+
+    Many, medium and few are groups of classes that the operator names; None where none were named.
+    """
+
+    overall: float
+    examples: int
+    many: float | None = None
+    medium: float | None = None
+    few: float | None = None
+
+
+@dataclass(frozen=True)
 class TokenRequest:
     """An enrolment token for at most `max_uses` devices."""
 

@@ -21,7 +21,12 @@ def create_tables(connection: sa.Connection) -> None:
     connection.execute(sa.insert(schema.clock).values(id=1, now_seconds=0.0))
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables,)
+def add_accuracies(connection: sa.Connection) -> None:
+    """Version 2: what the operator's test set says of a round. A database of this release has the table already."""
+    schema.accuracies.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables, add_accuracies)
 
 
 def migrate(connection: sa.Connection, now: float) -> int:

@@ -33,6 +33,7 @@ EXAMPLES: dict[type, Any] = {
     ),
     messages.PublishRequest: messages.PublishRequest(Task("digits", 20), HASH, HASH),
     messages.PublishResponse: messages.PublishResponse("t-0123"),
+    messages.AccuracyReport: messages.AccuracyReport(0.861, 1000, many=0.964, medium=0.944, few=0.647),
     messages.TokenRequest: messages.TokenRequest(max_uses=12),
     messages.ClockRequest: messages.ClockRequest(60.0),
     messages.CollectRequest: messages.CollectRequest(),

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from coordinator import auth, blobs, collection, devices, history, limits, openapi, tasks, worker
+from coordinator import auth, blobs, collection, devices, evaluation, history, limits, openapi, tasks, worker
 from coordinator.messages import (
+    AccuracyReport,
     BlobReceipt,
     ClockRequest,
     CollectRequest,
@@ -99,6 +100,17 @@ async def list_rounds(
     if form == "csv":
         return Response(history.as_csv(records), media_type="text/csv")
     return plain(records)
+
+
+@router.put(
+    "/tasks/{task_id}/rounds/{number}/accuracy",
+    **openapi.route(security="admin", takes=AccuracyReport, status=204, problems=(404, 409)),
+)
+async def judge_round(request: Request, task_id: str, number: int) -> Response:
+    """What the operator's own test set says of a committed round's model."""
+    c, report = coordinator_of(request), await message(request, AccuracyReport)
+    await in_thread(lambda: evaluation.judge(c, task_id, number, report, c.store.now()))
+    return Response(status_code=204)
 
 
 def _command(verb: str, operation: Callable[..., None]) -> None:

@@ -1,6 +1,7 @@
 """The tables. Times are seconds of the coordinator's clock (Unix time, or virtual time). May import SQLAlchemy.
 
     tokens --< devices --< assignments >-- rounds >-- tasks
+                                           rounds --- accuracies
 
 `assignments` is the only record of a device's work, and the only number in it that comes from a device's data is
 `examples`. Counters in `rounds` are kept equal to what a count over `assignments` gives (see `rounds.py`).
@@ -94,6 +95,19 @@ rounds = sa.Table(
     sa.Column("evaluation_examples", sa.BigInteger, nullable=False, default=0),
     sa.Column("worker", sa.String(100)),  # who aggregates it now, and until when (real time)
     sa.Column("worker_until", sa.Double),
+)
+
+accuracies = sa.Table(  # of a round's result on the operator's own test set; nothing of it comes from a device
+    "accuracies",
+    metadata,
+    sa.Column("task_id", sa.String(40), sa.ForeignKey("tasks.id"), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("overall", sa.Double, nullable=False),  # shares, 0..1
+    sa.Column("many", sa.Double),
+    sa.Column("medium", sa.Double),
+    sa.Column("few", sa.Double),
+    sa.Column("examples", sa.BigInteger, nullable=False),
+    sa.Column("judged_at", sa.Double, nullable=False),
 )
 
 assignments = sa.Table(

@@ -1,4 +1,5 @@
 /** Builds the phone page into the coordinator's package: hashed names, no inline code, Brotli beside every large file. */
+import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -19,6 +20,10 @@ function finish(): Plugin {
       const files = readdirSync(folder, { recursive: true, encoding: "utf-8" })
         .filter((name) => statSync(path.join(folder, name)).isFile() && !name.endsWith(".br"))
         .map((name) => name.replaceAll("\\", "/"));
+      const stamp = createHash("sha256");
+      for (const name of files.sort()) stamp.update(name).update(readFileSync(path.join(folder, name)));
+      const worker = path.join(folder, "sw.js");
+      writeFileSync(worker, readFileSync(worker, "utf-8").replace("built in by vite.config.ts", stamp.digest("hex").slice(0, 16)));
       let compressed = 0;
       for (const name of files) {
         const body = readFileSync(path.join(folder, name));

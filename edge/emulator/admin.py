@@ -7,6 +7,7 @@ May import httpx and `core`.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 from core import signing
 from core.bundle import Bundle
 from core.errors import InvalidInput, Refused, Unavailable
+from core.partition import Accuracy
 from core.task import Task
 
 
@@ -71,6 +73,13 @@ class Operator:
     def rounds(self, task_id: str) -> list[dict[str, Any]]:
         """The committed rounds."""
         return self._items(f"/v1/admin/tasks/{task_id}/rounds", "rounds")
+
+    def report_accuracy(self, task_id: str, round_number: int, accuracy: Accuracy, examples: int) -> None:
+        """Tell the coordinator how good a round's model is on `examples` of the operator's own."""
+        shares = {name: getattr(accuracy, name) for name in ("overall", "many", "medium", "few")}
+        report = {name: None if math.isnan(share) else share for name, share in shares.items()}
+        path = f"/v1/admin/tasks/{task_id}/rounds/{round_number}/accuracy"
+        self._call("PUT", path, json=report | {"examples": examples})
 
     def blob(self, sha256: str) -> bytes:
         """A blob whose bytes match its name."""

@@ -112,9 +112,10 @@ def emulate(
             pids = [*(crew.pids() if isinstance(crew, Processes) else []), place.process_id]
             engine = open_pool("onnx", plan.manifest_sha256, plan.blobs).known(plan.manifest_sha256)
             assert engine is not None  # open_pool opened it
-            judge = Judge(operator, engine, dataset, header["class_groups"], recorder, progress, processes(pids))
+            groups, task_id = header["class_groups"], record["task_id"]
+            judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes(pids))
             judge.judge(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
-            Fleet(scenario, plan.task, record["task_id"], operator, crew, Traits(scenario), judge).run()
+            Fleet(scenario, plan.task, task_id, operator, crew, Traits(scenario), judge).run()
             summary = judge.summary()
             recorder.finish(summary)
     return summary

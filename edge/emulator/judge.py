@@ -1,8 +1,8 @@
-"""The judge: hears what the fleet does, evaluates every global model, and writes it all down.
+"""The judge: hears what the fleet does, evaluates every global model, writes it all down, and tells the coordinator.
 
 May import psutil, `edge.engine`, `core` and the other modules of this package.
 
-    judge = Judge(operator, engine, dataset, groups, recorder, progress, processes([]))
+    judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes([]))
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ class Judge:
     """Records what happens, and judges every global model on the balanced test set."""
 
     operator: Operator
+    task_id: str
     engine: Engine
     dataset: Dataset
     groups: tuple[tuple[int, ...], ...]  # of classes: many, medium, few
@@ -53,6 +54,8 @@ class Judge:
     def committed(self, record: dict[str, Any], t: float) -> None:
         """See `Observer.committed`."""
         self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
+        assert self.final is not None
+        self.operator.report_accuracy(self.task_id, record["round"], self.final.accuracy, len(self.dataset.y_test))
         self.peak_bytes = max(self.peak_bytes, sum(_resident(process) for process in self.processes))
 
     def judge(self, number: int, checkpoint_sha256: str, *, updates: int, t: float) -> None:

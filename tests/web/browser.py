@@ -147,7 +147,11 @@ class Recorder:
 
         for verb in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT"):
             setattr(Handler, f"do_{verb}", Handler._pass)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # a page opens many connections at once, and each is a new one
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -1,15 +1,20 @@
 """Browser tests: a coordinator process, a recording proxy, Chromium. They say what is missing where they can't run."""
 
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coordinator.joining import PAGE
+from core.task import Task
 from tests.web import browser as driver
-from tests.web.browser import Browser, Recorder
-from tests.web.place import Place
+from tests.web.browser import Browser, Recorder, Tab
+from tests.web.phone import TASK, Phone
+from tests.web.place import BUNDLE, Place
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +57,21 @@ def browser(recorder: Recorder) -> Iterator[Browser]:
     found = Browser(recorder.url)
     yield found
     found.quit()
+
+
+@pytest.fixture
+def new_phone(place: Place, recorder: Recorder, browser: Browser, request: pytest.FixtureRequest):
+    """Makes phones, each with a running task."""
+    made: list[Tab] = []
+
+    def make(task: Task = TASK, **options: Any) -> Phone:
+        recorder.reset()
+        population = f"p{time.time_ns()}"
+        task_id = place.admin.publish(BUNDLE, replace(task, population=population))
+        made.append(Tab(browser, population, **options))
+        return Phone(made[-1], place, recorder, population, task_id)
+
+    yield make
+    recorder.reset()
+    for tab in made:
+        tab.do("close")

@@ -14,6 +14,7 @@ const fromWeb = createRequire(new URL("../../web/package.json", import.meta.url)
 const { chromium } = fromWeb("playwright-core");
 const axe = fromWeb.resolve("axe-core/axe.min.js");
 
+const PATIENCE_MS = 90_000; // long, as a busy machine is slow; what hangs is told by what the page shows then
 let browser;
 const contexts = new Map(); // name -> { context, page, errors }
 
@@ -28,27 +29,41 @@ const commands = {
   },
   async context({ name, options = {} }) {
     const context = await browser.newContext({ viewport: { width: 360, height: 740 }, ...options });
-    contexts.set(name, { context, errors: [] });
+    contexts.set(name, { context, errors: [], failed: [] });
+  },
+  /** Code that runs in every page of the tab before the page's own: a slow phone, a browser that lacks something. */
+  async before({ name, code }) {
+    await contexts.get(name).context.addInitScript({ content: `(${code})()` });
   },
   async open({ name, url }) {
     const held = contexts.get(name);
     held.page = await held.context.newPage();
     held.page.on("pageerror", (error) => held.errors.push(String(error)));
     held.page.on("console", (message) => message.type() === "error" && held.errors.push(message.text()));
+    held.page.on("crash", () => held.errors.push("the tab crashed"));
+    held.page.on("requestfailed", (request) => held.failed.push(`${request.method()} ${request.url().split("#")[0]}: ${request.failure()?.errorText}`));
     held.page.on("dialog", (dialog) => dialog.accept());
     await held.page.goto(url);
+  },
+  /** A second page of the same phone; commands go to it from now on. */
+  async beside({ name, url }) {
+    contexts.get(name).first = contexts.get(name).page;
+    await commands.open({ name, url });
+  },
+  async shut_first({ name }) {
+    await contexts.get(name).first.close();
   },
   async eval({ name, code, argument }) {
     return contexts.get(name).page.evaluate(`(${code})(${JSON.stringify(argument ?? null)})`);
   },
-  async click({ name, selector, timeout = 15000 }) {
+  async click({ name, selector, timeout = PATIENCE_MS }) {
     await contexts.get(name).page.click(selector, { timeout });
   },
-  async wait({ name, selector, timeout = 30000 }) {
+  async wait({ name, selector, timeout = PATIENCE_MS }) {
     await contexts.get(name).page.waitForSelector(selector, { timeout });
   },
   /** Until a function gives true. Playwright's own waiting would need `eval`, which the page's policy forbids. */
-  async waitFor({ name, code, timeout = 30000 }) {
+  async waitFor({ name, code, timeout = PATIENCE_MS }) {
     const until = Date.now() + timeout;
     while (!(await contexts.get(name).page.evaluate(`(${code})()`))) {
       if (Date.now() > until) throw new Error(`it never came true: ${code}`);
@@ -108,13 +123,22 @@ const commands = {
   },
 };
 
+/** What a tab shows and what went wrong in it, for the words of a failed test. */
+async function told(name) {
+  const held = contexts.get(name);
+  if (!held?.page) return "";
+  const shown = held.page.evaluate("document.body.innerText").catch((error) => `nothing: ${error.message}`);
+  const silent = new Promise((done) => setTimeout(() => done("nothing: the page does not answer"), 3000));
+  return `${held.page.url().split("#")[0]} shows: ${await Promise.race([shown, silent])}\nerrors in it: ${[...held.errors, ...held.failed].join("; ") || "none"}`;
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   let answer;
   try {
     answer = { result: (await commands[command.do](command)) ?? null };
   } catch (error) {
-    answer = { error: String(error?.message ?? error) };
+    answer = { error: `${error?.message ?? error}\n${await told(command.name)}` };
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
   if (command.do === "quit") process.exit(0);

@@ -1,66 +1,14 @@
 """What goes wrong is said in a sentence that a layperson understands; nothing is sent, and nothing is lost."""
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.task import LocalTraining, Relabel, Rounds, Task
-from tests.web.browser import Browser, Recorder, Tab
-from tests.web.place import BUNDLE, Place
-
-TASK = Task(
-    "digits",
-    2,
-    local=LocalTraining(epochs=3, batch_size=8, hyperparameters={"lr": 0.02}),
-    relabel=Relabel(enabled=False),
-    round=Rounds(goal=1, retry_after_seconds=0.2),
-)
-
-
-@dataclass
-class Phone:
-    """A phone at a task of its own population."""
-
-    tab: Tab
-    place: Place
-    recorder: Recorder
-    population: str
-    task_id: str
-
-    def updates(self) -> int:
-        """How many updates left the browser."""
-        return sum(seen.method == "PUT" for seen in self.recorder.seen)
-
-    def finished(self) -> bool:
-        """Whether the task is done soon."""
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            if self.place.task(self.task_id)["status"] == "finished":
-                return True
-            time.sleep(0.1)
-        return False
-
-
-@pytest.fixture
-def new_phone(place: Place, recorder: Recorder, browser: Browser, request: pytest.FixtureRequest):
-    """Makes phones, each with a running task."""
-    made: list[Tab] = []
-
-    def make(task: Task = TASK, **options: Any) -> Phone:
-        recorder.reset()
-        population = f"p{time.time_ns()}"
-        task_id = place.admin.publish(BUNDLE, replace(task, population=population))
-        made.append(Tab(browser, population, **options))
-        return Phone(made[-1], place, recorder, population, task_id)
-
-    yield make
-    recorder.reset()
-    for tab in made:
-        tab.do("close")
+from core.task import LocalTraining
+from tests.web.phone import TASK, Phone
 
 
 @pytest.fixture

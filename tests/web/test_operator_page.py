@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from tests.web.browser import Tab
+from tests.web.phone import TASK
 from tests.web.place import BUNDLE, KEY
-from tests.web.test_faults import TASK
 
 
 def serious(tab):
@@ -33,7 +33,7 @@ def test_an_operator_invites_a_phone_and_watches_it_finish(place, recorder, brow
     phone.use_demo(0)
     phone.start()
     operator.do(
-        "waitFor", code="() => /finished/.test(document.querySelector('#live .state').textContent)", timeout=90000
+        "waitFor", code="() => /finished/.test(document.querySelector('#live .state').textContent)", timeout=300000
     )
     assert not serious(operator)
     assert operator.do("eval", code="() => document.scrollingElement.scrollWidth") <= 360

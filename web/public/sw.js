@@ -2,14 +2,13 @@
  * The page's files are kept, so that it opens without a network. Only this page's own files are touched: nothing of the
  * coordinator's API is ever kept or answered here. A new version takes over when the page is opened the next time.
  */
+const VERSION = "built in by vite.config.ts"; // changes with any file, so that a browser sees a new version
 const CACHE = "fedrela-page";
+const PATIENCE_SECONDS = 8; // for the network, where the file is kept
 
-self.addEventListener("install", (event) => {
-  self.skipWaiting();
-  event.waitUntil(refresh());
-});
+self.addEventListener("install", (event) => event.waitUntil(refresh()));
 
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => event.waitUntil(Promise.all([self.clients.claim(), forgetOld()])));
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
@@ -18,14 +17,26 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(hashed ? kept(request) : fresh(request));
 });
 
-/** Every file of the present version is fetched; those of earlier ones go. */
+/** The addresses of the present version's files. */
+async function wanted() {
+  const { files } = await (await fetch("files.json", { cache: "no-store" })).json();
+  return ["./", "files.json", ...files].map((name) => new URL(name, self.registration.scope).href);
+}
+
+/** Every file of the present version is kept. */
 async function refresh() {
   const cache = await caches.open(CACHE);
-  const { files } = await (await fetch("files.json", { cache: "no-store" })).json();
-  const wanted = ["./", ...files].map((name) => new URL(name, self.registration.scope).href);
   const have = new Set((await cache.keys()).map((request) => request.url));
-  await Promise.all(wanted.filter((url) => !have.has(url) || !url.includes("/assets/")).map((url) => cache.add(url)));
-  await Promise.all([...have].filter((url) => !wanted.includes(url)).map((url) => cache.delete(url)));
+  const missing = (await wanted()).filter((url) => !have.has(url) || !url.includes("/assets/"));
+  await Promise.all(missing.map((url) => cache.add(url)));
+}
+
+/** Files of earlier versions go, once no page of them is open. */
+async function forgetOld() {
+  const cache = await caches.open(CACHE);
+  const present = await wanted();
+  const old = (await cache.keys()).filter((request) => !present.includes(request.url));
+  await Promise.all(old.map((request) => cache.delete(request)));
 }
 
 /** A file whose name changes with its content. */
@@ -38,14 +49,15 @@ async function kept(request) {
   return response;
 }
 
-/** The network's answer, or without a network the kept one. */
+/** The network's answer; without one, or where it takes too long, the kept one. */
 async function fresh(request) {
+  const cache = await caches.open(CACHE);
+  const old = await cache.match(request.url.split(/[?#]/)[0]);
   try {
-    const response = await fetch(request);
-    if (response.ok) await (await caches.open(CACHE)).put(request.url, response.clone());
+    const response = await fetch(request, old ? { signal: AbortSignal.timeout(1000 * PATIENCE_SECONDS) } : {});
+    if (response.ok) await cache.put(request.url, response.clone());
     return response;
   } catch {
-    const found = await (await caches.open(CACHE)).match(request.url.split(/[?#]/)[0]);
-    return found ?? Response.error();
+    return old ?? Response.error();
   }
 }

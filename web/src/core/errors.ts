@@ -7,6 +7,7 @@
  *     ├── VerificationFailed  a program and its golden outputs disagree
  *     ├── NotEligible         the owner's or the task's conditions are not met now
  *     ├── StorageFull         the browser refuses to keep more
+ *     ├── BrowserSilent       a part of the browser that must answer (storage, the worker) doesn't
  *     ├── Refused             the coordinator refused, with a code and a status
  *     └── Unavailable         the coordinator can't be reached or isn't ready; trying again later is right
  */
@@ -35,6 +36,9 @@ export class NotEligible extends FedRelaError {
 }
 export class StorageFull extends FedRelaError {
   override readonly name = "StorageFull";
+}
+export class BrowserSilent extends FedRelaError {
+  override readonly name = "BrowserSilent";
 }
 export class Unavailable extends FedRelaError {
   override readonly name = "Unavailable";

@@ -59,11 +59,19 @@ export type CheckInResponse = Typed<typeof checkInResponse>;
 export type UpdateReceipt = Typed<typeof updateReceipt>;
 export type Problem = Typed<typeof problem>;
 
+/** Totals of the global model over a hold-out: cross-entropy in nats, correct answers, examples. Nothing per class. */
+export interface EvaluationReport {
+  loss_sum: number;
+  correct: number;
+  examples: number;
+}
+
 /** The bodies of the requests, so that the page can say how large they are before anything is sent. */
 export const enrolRequest = (token: string, publicKey: string): Uint8Array =>
   json({ enrolment_token: token, public_key: publicKey, protocol: PROTOCOL });
 export const checkInRequest = (population: string, clientVersion: string, runtime: string): Uint8Array =>
   json({ population, client_version: clientVersion, runtimes: [runtime], protocol: PROTOCOL });
+export const evaluationReport = (report: EvaluationReport): Uint8Array => json({ ...report, protocol: PROTOCOL });
 export const failureReport = (code: FailureCode): Uint8Array => json({ code, protocol: PROTOCOL });
 
 type Body = Uint8Array | string;

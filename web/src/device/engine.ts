@@ -13,6 +13,11 @@ export function configure(paths: { mjs: string; wasm: string }, threads: number)
   ort.env.logLevel = "error";
 }
 
+/** How many threads the runtime uses. */
+export function threads(): number {
+  return ort.env.wasm.numThreads ?? 1;
+}
+
 /** A training state by input name: parameters, buffers, optimizer. */
 export type State = Tensors;
 

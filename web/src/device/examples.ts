@@ -4,7 +4,7 @@
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { NotEligible } from "../core/errors.ts";
-import { type Manifest, type ProgramInput, inputs } from "../core/manifest.ts";
+import { type Manifest, PROGRAMS, type ProgramInput, inputs } from "../core/manifest.ts";
 import { hex } from "../core/signing.ts";
 import { type Tensor, type TypedArray, parse, toBytes } from "../core/tensors.ts";
 import type { Sample, Store } from "./store.ts";
@@ -23,12 +23,19 @@ export function formOf(manifest: Manifest): string {
   return `${input.dtype} ${input.shape.slice(1).join("x")}`;
 }
 
+/** Why this page can't take part in a model's training, as half a sentence; empty where it can. */
+export function unfit(manifest: Manifest): string {
+  if (PROGRAMS.some((name) => manifest[name].files.every((file) => file.runtime !== "onnx"))) return "it has no program for browsers";
+  const wanted = inputs(manifest.train_step, "x");
+  if (wanted.length !== 1) return `each of its examples has ${wanted.length} parts (${wanted.map((item) => item.name).join(", ")})`;
+  return ["uint8", "float32"].includes(wanted[0]!.dtype) ? "" : "its examples are neither pictures nor measured numbers";
+}
+
 /** The one input that a page can fill. Throws NotEligible for a model that takes several, or text. */
 export function exampleInput(manifest: Manifest): ProgramInput {
-  const found = inputs(manifest.train_step, "x");
-  if (found.length !== 1 || !["uint8", "float32"].includes(found[0]!.dtype))
-    throw new NotEligible("this page can't prepare data for this model", "take part with another kind of device");
-  return found[0]!;
+  const reason = unfit(manifest);
+  if (reason) throw new NotEligible(`this page can't prepare examples for the model: ${reason}`, "take part with another kind of device");
+  return inputs(manifest.train_step, "x")[0]!;
 }
 
 /** All samples that fit the model. Throws NotEligible where there is none, or a label is no class of the model. */
@@ -61,6 +68,12 @@ export function batch(examples: Examples, indices: ArrayLike<number>): Tensor {
     data.set(rows.subarray(start, start + width) as Float32Array, slot * width);
   }
   return { dtype: input.dtype, shape: [indices.length, ...input.shape.slice(1).map(Number)], data };
+}
+
+/** Some rows as examples of their own. */
+export function take(examples: Examples, rows: number[]): Examples {
+  const labels = Int32Array.from(rows, (row) => examples.labels[row]!);
+  return { ...examples, rows: batch(examples, rows).data, labels, keys: rows.map((row) => examples.keys[row]!) };
 }
 
 /** A hash of every value, to notice that data changed between two parts of one turn. Stays on the device. */

@@ -11,7 +11,7 @@ import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
 import { type Assignment, assignmentMessage } from "../core/wire.ts";
 import type { Api } from "./api.ts";
-import { Engine, RUNTIME_VERSION } from "./engine.ts";
+import { Engine, RUNTIME_VERSION, threads } from "./engine.ts";
 import type { Store } from "./store.ts";
 
 const TASK_BYTES = 1_000_000;
@@ -60,9 +60,9 @@ export class Fetcher {
     return engine;
   }
 
-  /** Run the golden steps, once per bundle and runtime version. */
+  /** Run the golden steps, once per bundle, runtime version and number of threads. */
   private async test(manifestSha: string, engine: Engine): Promise<void> {
-    const key = `self-tests/${manifestSha}-${RUNTIME_VERSION}-${navigator.userAgent}`;
+    const key = `self-tests/${manifestSha}-${RUNTIME_VERSION}-${threads()}-${navigator.userAgent}`;
     if (await this.store.get(key)) return;
     const { golden } = engine.manifest;
     const expected = parse(await this.blob(golden.sha256, golden.size_bytes)).tensors;

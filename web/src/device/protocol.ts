@@ -1,14 +1,20 @@
-/** What the page and its worker say to each other. */
-import type { Conditions, Rule } from "./eligibility.ts";
-import type { Outcome, Progress, Totals } from "./client.ts";
+/**
+ * What the page and its worker say to each other. The page speaks first: a worker's word that comes before the page
+ * listens would be lost, while what is said to a worker waits for it.
+ */
+import { FedRelaError, Refused } from "../core/errors.ts";
+import type { Outcome, Totals } from "./client.ts";
+import type { Conditions } from "./eligibility.ts";
+import type { Owner, Progress } from "./work.ts";
 
 export type Command =
+  | { do: "begin"; cores: number } // take the device's lock, then tell "ready" or "locked"
   | { do: "enrol"; token: string }
   | { do: "run" }
   | { do: "pause" }
   | { do: "save" } // the tab may be killed soon
   | { do: "leave" } // tell the coordinator, then forget everything
-  | { do: "conditions"; conditions: Conditions; owner: Rule };
+  | { do: "conditions"; conditions: Conditions; owner: Owner };
 
 /** A failure as a page can show it: see `page/words.ts`. */
 export interface Fault {
@@ -20,10 +26,19 @@ export interface Fault {
 
 export type Report =
   | { kind: "ready" }
-  | { kind: "locked" } // another tab has the device
+  | { kind: "locked" } // another tab has the device; "ready" follows when that one is closed
   | { kind: "enrolled" }
   | { kind: "progress"; progress: Progress }
   | { kind: "outcome"; outcome: Outcome; totals: Totals }
   | { kind: "fault"; fault: Fault; during: Command["do"] }
   | { kind: "paused" }
   | { kind: "left"; toldCoordinator: boolean };
+
+/** An error as the other side can be told of it. */
+export function faultOf(error: unknown): Fault {
+  if (error instanceof FedRelaError) {
+    const code = error instanceof Refused ? error.code : "";
+    return { kind: error.name, code, problem: error.problem, remedy: error.remedy };
+  }
+  return { kind: "Error", code: "", problem: String(error), remedy: "reload the page" };
+}

@@ -15,7 +15,10 @@
  * Samples are records of their own, so that one picture can be removed without reading the others.
  */
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
-import { StorageFull } from "../core/errors.ts";
+import { within } from "../core/deadline.ts";
+import { BrowserSilent, StorageFull } from "../core/errors.ts";
+
+const OPENING_SECONDS = 20;
 
 /** One labeled sample, in the form that a model takes; `form` names that form, see `formOf`. */
 export interface Sample {
@@ -36,14 +39,16 @@ export const DATABASE = "fedrela";
 export class Store {
   private constructor(private readonly db: IDBPDatabase<Schema>) {}
 
+  /** Throws BrowserSilent where the browser doesn't open its database. */
   static async open(): Promise<Store> {
-    const db = await openDB<Schema>(DATABASE, 1, {
+    const opening = openDB<Schema>(DATABASE, 1, {
       upgrade(created) {
         created.createObjectStore("bytes");
         created.createObjectStore("samples", { keyPath: "id", autoIncrement: true }).createIndex("form", "form");
       },
     });
-    return new Store(db);
+    const late = (): Error => new BrowserSilent("its storage for this page does not open", "close and open the browser");
+    return new Store(await within(OPENING_SECONDS, opening, late));
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {

@@ -7,12 +7,16 @@ import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
 import { Api } from "./api.ts";
 import { Client } from "./client.ts";
-import { type Conditions, type Rule } from "./eligibility.ts";
+import type { Conditions } from "./eligibility.ts";
 import { configure } from "./engine.ts";
 import { enrol, loadIdentity } from "./identity.ts";
-import type { Command, Fault, Report } from "./protocol.ts";
+import { type Command, type Report, faultOf } from "./protocol.ts";
 import { Store } from "./store.ts";
+import { Transport } from "./transport.ts";
+import type { Owner } from "./work.ts";
 
+const LOCK = "fedrela-device";
+const MOST_THREADS = 4;
 const RETRY_SECONDS = 5;
 // Trying again by itself would only fail again, and take a place that another device could use.
 const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed"];
@@ -23,39 +27,49 @@ let running = false;
 let active = false; // a loop is under way
 let client: Client | undefined;
 let conditions: Conditions = {};
-let owner: Rule = { require_mains_or_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" };
+let owner: Owner = {
+  rule: { require_mains_or_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" },
+  holdoutFraction: 0,
+  allowEvaluation: false,
+};
 let wake: () => void = () => {};
+let opened: (store: Store) => void = () => {};
+const store = new Promise<Store>((resolve) => (opened = resolve));
 
 const tell = (report: Report): void => scope.postMessage(report);
 
-void navigator.locks.request("fedrela-device", { ifAvailable: true }, async (lock) => {
-  if (!lock) {
-    tell({ kind: "locked" });
-    return;
-  }
-  const absolute = (url: string): string => new URL(url, import.meta.url).href;
-  configure({ mjs: absolute(moduleUrl), wasm: absolute(wasmUrl) }, Math.min(4, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2))));
-  const store = await Store.open();
-  scope.onmessage = (event: MessageEvent<Command>) => void handle(store, event.data);
-  tell({ kind: "ready" });
-  await new Promise(() => {}); // the lock is held for as long as the worker lives
-});
+scope.onmessage = ({ data: command }: MessageEvent<Command>) => {
+  handle(command).catch((error: unknown) => tell({ kind: "fault", fault: faultOf(error), during: command.do }));
+};
 
-async function handle(store: Store, command: Command): Promise<void> {
-  try {
-    if (command.do === "enrol") await join(store, command.token);
-    else if (command.do === "run") await run(store);
-    else if (command.do === "leave") await leave(store);
-    else if (command.do === "save") client?.saveSoon();
-    else if (command.do === "pause") pause();
-    else ({ conditions, owner } = command);
-  } catch (error) {
-    tell({ kind: "fault", fault: faultOf(error), during: command.do });
-  }
+async function handle(command: Command): Promise<void> {
+  if (command.do === "begin") return begin(command.cores);
+  if (command.do === "enrol") return join(await store, command.token);
+  if (command.do === "run") return run(await store);
+  if (command.do === "leave") return leave(await store);
+  if (command.do === "save") return client?.saveSoon();
+  if (command.do === "pause") return pause();
+  ({ conditions, owner } = command);
+}
+
+/** Hold the device's lock for as long as the worker lives; where another tab has it, wait until that is closed. */
+async function begin(cores: number): Promise<void> {
+  const absolute = (url: string): string => new URL(url, import.meta.url).href;
+  configure({ mjs: absolute(moduleUrl), wasm: absolute(wasmUrl) }, Math.min(MOST_THREADS, Math.max(1, Math.floor(cores / 2))));
+  await navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => lock && ready());
+  tell({ kind: "locked" });
+  await navigator.locks.request(LOCK, ready);
+}
+
+/** The lock is ours; it goes back when the tab is closed. */
+async function ready(): Promise<void> {
+  opened(await Store.open());
+  tell({ kind: "ready" });
+  await new Promise(() => {});
 }
 
 async function join(store: Store, token: string): Promise<void> {
-  await enrol(new Api(base), store, token);
+  await enrol(new Api(new Transport(base)), store, token);
   tell({ kind: "enrolled" });
 }
 
@@ -66,7 +80,7 @@ async function run(store: Store): Promise<void> {
   try {
     const identity = await loadIdentity(store);
     if (!identity) return;
-    const api = new Api(base, "", () => !running);
+    const api = new Api(new Transport(base, "", () => !running));
     client = new Client(api, store, identity, {
       stopped: () => !running,
       conditions: () => ({ ...conditions, minuteOfDay: new Date().getHours() * 60 + new Date().getMinutes() }),
@@ -109,7 +123,7 @@ async function leave(store: Store): Promise<void> {
   const identity = await loadIdentity(store);
   let toldCoordinator = false;
   if (identity) {
-    const api = new Api(base, identity.device_token, () => true);
+    const api = new Api(new Transport(base, identity.device_token, () => true));
     try {
       await api.leave();
       toldCoordinator = true;
@@ -132,12 +146,4 @@ async function pauseFor(seconds: number): Promise<void> {
       resolve();
     };
   });
-}
-
-function faultOf(error: unknown): Fault {
-  if (error instanceof FedRelaError) {
-    const code = error instanceof Refused ? error.code : "";
-    return { kind: error.name, code, problem: error.problem, remedy: error.remedy };
-  }
-  return { kind: "Error", code: "", problem: String(error), remedy: "reload the page" };
 }

@@ -6,12 +6,15 @@ import { encode } from "../core/encodings.ts";
 import { derive } from "../core/streams.ts";
 import { type Tensors, float32, size } from "../core/tensors.ts";
 import { Refused, Unavailable } from "../core/errors.ts";
-import { checkInRequest, enrolRequest, failureReport, parseProblem } from "../core/wire.ts";
+import { checkInRequest, enrolRequest, evaluationReport, failureReport, parseProblem } from "../core/wire.ts";
+import { unfit } from "../device/examples.ts";
 import { CLIENT_VERSION } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
 
 const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole });
 const openTasks = object({ population: text, tasks: listOf(openTask) });
+
+const ANSWER_SECONDS = 30;
 
 export interface Offer {
   name: string;
@@ -23,17 +26,19 @@ export interface Offer {
 /** Ask with an enrolment token or a device token. Throws Refused (an expired link) or Unavailable. */
 export async function fetchOffers(token: string): Promise<Offer[]> {
   let response: Response;
+  let body: Uint8Array;
   try {
     response = await fetch("../v1/tasks", {
       headers: { Authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(1000 * ANSWER_SECONDS),
       cache: "no-store",
       credentials: "omit",
       redirect: "error",
     });
+    body = new Uint8Array(await response.arrayBuffer());
   } catch (error) {
     throw new Unavailable(`the coordinator can't be reached (${String(error)})`, "try again later");
   }
-  const body = new Uint8Array(await response.arrayBuffer());
   if (!response.ok) {
     if (response.status >= 500 || response.status === 429) throw new Unavailable("the coordinator is busy", "try again later");
     const problem = parseProblem(body);
@@ -47,7 +52,7 @@ export async function fetchOffers(token: string): Promise<Offer[]> {
   }));
 }
 
-export function describe(offers: Offer[], pageBytes: number): HTMLElement {
+export function describe(offers: Offer[], pageBytes: number | undefined): HTMLElement {
   const box = make("div");
   box.append(
     make(
@@ -69,15 +74,23 @@ const NEVER = [
   "your device's own secret, from which all its random choices come",
 ];
 
-function details(offer: Offer, pageBytes: number): Node[] {
+// Of the longest totals that there are.
+const EVALUATION = `only if you allow it under “When to train”: for how many of the examples that were set aside the model was right, and by how much, each round: up to ${bytes(
+  evaluationReport({ loss_sum: 123456.7890123456, correct: 100000, examples: 100000 }).length,
+)}`;
+
+function details(offer: Offer, pageBytes: number | undefined): Node[] {
   const { manifest, task, checkpointBytes } = offer;
+  const reason = unfit(manifest);
+  if (reason)
+    return [make("h3", {}, `Task “${offer.name}”`), make("p", {}, `This page can't take part in it: ${reason}. Another kind of device can.`)];
   const programs = PROGRAMS.reduce((sum, name) => sum + onnxFile(manifest, name).size_bytes, manifest.golden.size_bytes);
   return [
     make("h3", {}, `Task “${offer.name}”`),
     make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
     make("h3", {}, "What comes to this device"),
     list([
-      `this page with its runtime, once: ${bytes(pageBytes)}`,
+      pageBytes === undefined ? "this page with its runtime, once" : `this page with its runtime, once: ${bytes(pageBytes)}`,
       `the task's program, once: ${bytes(programs)}`,
       `the model's numbers, each round: ${bytes(checkpointBytes)}`,
     ]),
@@ -87,6 +100,7 @@ function details(offer: Offer, pageBytes: number): Node[] {
       "with it, how many examples you have in all (not of which class): a few digits",
       `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT_VERSION, "onnx 1.30.0").length)} each time`,
       `once, a public key made just now, and the link's secret: ${bytes(enrolRequest("x".repeat(43), "x".repeat(64)).length)}`,
+      ...(task.local_evaluation ? [EVALUATION] : []),
       `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",
     ]),
@@ -106,9 +120,12 @@ function updateBytes(manifest: Manifest, task: Task): number {
   return encode(zeros, encoding, 100, derive(new Uint8Array()), fraction).body.length;
 }
 
-/** What the browser loads for this page, compressed; 0 where that can't be told. */
-export async function pageSize(): Promise<number> {
-  const response = await fetch("files.json", { credentials: "omit" }).catch(() => undefined);
-  if (!response?.ok) return 0;
-  return ((await response.json()) as { compressed_bytes: number }).compressed_bytes;
+/** What the browser loads for this page, compressed; undefined where that can't be told. */
+export async function pageSize(): Promise<number | undefined> {
+  try {
+    const response = await fetch("files.json", { credentials: "omit", signal: AbortSignal.timeout(1000 * ANSWER_SECONDS) });
+    return response.ok ? ((await response.json()) as { compressed_bytes: number }).compressed_bytes : undefined;
+  } catch {
+    return undefined;
+  }
 }

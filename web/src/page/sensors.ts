@@ -1,4 +1,5 @@
 /** What the browser tells of battery and network, and the screen's wake lock while training. */
+import { within } from "../core/deadline.ts";
 import type { Conditions } from "../device/eligibility.ts";
 
 interface Battery extends EventTarget {
@@ -11,12 +12,20 @@ interface Connection extends EventTarget {
 }
 const browser = navigator as Navigator & { getBattery?: () => Promise<Battery>; connection?: Connection };
 
+const ANSWER_SECONDS = 3;
+
+/** What a part of the browser says; undefined where it lacks that part, refuses, or stays silent. */
+async function asked<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
+  if (!promise) return undefined;
+  return within(ANSWER_SECONDS, promise, () => new Error("silent")).catch(() => undefined);
+}
+
 /** Tell of the conditions now and whenever they change. */
 export async function watchConditions(tell: (conditions: Conditions) => void): Promise<void> {
-  const battery = await browser.getBattery?.().catch(() => undefined);
+  const battery = await asked(browser.getBattery?.());
   const { connection } = browser;
   const look = async (): Promise<void> => {
-    const { quota, usage } = (await navigator.storage?.estimate?.()) ?? {};
+    const { quota, usage } = (await asked(navigator.storage?.estimate?.())) ?? {};
     tell({
       ...(battery ? { onMains: battery.charging, batteryPercent: 100 * battery.level } : {}),
       ...(connection ? { metered: connection.saveData === true || connection.type === "cellular" } : {}),

@@ -1,6 +1,7 @@
 /** Every failure and every wait as a sentence that a layperson understands, with what happened to their data. */
 import type { Outcome } from "../device/client.ts";
 import type { Fault } from "../device/protocol.ts";
+import type { Progress } from "../device/work.ts";
 
 /** What went wrong, for the owner of the device. */
 export function sentence(fault: Fault): string {
@@ -18,6 +19,7 @@ export function sentence(fault: Fault): string {
     return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
   if (fault.kind === "Unavailable")
     return "The coordinator can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
+  if (fault.kind === "BrowserSilent") return `This browser does not answer: ${fault.problem}. What helps: ${fault.remedy}. Nothing was lost.`;
   if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
 }
@@ -29,6 +31,19 @@ export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>):
     return "This round ended before your device was done. It takes part in the next one.";
   const kind = kinds[outcome.code] ?? (outcome.code === "not-eligible" ? "NotEligible" : "Error");
   return sentence({ kind, code: outcome.code, problem: outcome.problem, remedy: outcome.remedy });
+}
+
+/** What the device is doing. */
+export function progressSentence(progress: Progress): string {
+  if (progress.kind === "held") return progress.why.join(" ");
+  const { round } = progress;
+  if (progress.kind === "step") return `Training, round ${round} of ${progress.rounds}: step ${progress.step} of ${progress.steps}`;
+  return {
+    "checking-in": "Asking for work…",
+    preparing: `Getting ready for round ${round}…`,
+    relabeling: `Round ${round}: looking for examples that are more like a rarer class…`,
+    uploading: `Round ${round}: sending the change…`,
+  }[progress.kind];
 }
 
 /** Why the device waits. */

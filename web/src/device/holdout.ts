@@ -1,0 +1,44 @@
+/**
+ * Local evaluation: a share of the examples that is never trained on, and totals over it. Off unless the owner allows it.
+ * Which samples are held out follows from their keys and the device's secret, so the choice is stable while data grow.
+ */
+import { blake2b } from "@noble/hashes/blake2.js";
+import type { Tensors } from "../core/tensors.ts";
+import type { EvaluationReport } from "../core/wire.ts";
+import type { Engine } from "./engine.ts";
+import { type Examples, take } from "./examples.ts";
+import { type Turn, predict } from "./training.ts";
+
+export interface Split {
+  training: Examples; // at least one example
+  heldOut: Examples;
+}
+
+export function split(examples: Examples, fraction: number, secret: Uint8Array): Split {
+  const key = blake2b(secret, { dkLen: 32 });
+  const held = examples.keys.map((sample) => draw(sample, key) < fraction);
+  if (held.every(Boolean)) held[0] = false;
+  const rows = (wanted: boolean): number[] => held.flatMap((is, row) => (is === wanted ? [row] : []));
+  return { training: take(examples, rows(false)), heldOut: take(examples, rows(true)) };
+}
+
+/** Totals of the global model over the hold-out. */
+export async function evaluate(engine: Engine, turn: Turn, weights: Tensors, heldOut: Examples): Promise<EvaluationReport> {
+  const probabilities = await predict(engine, turn, weights, heldOut);
+  const { classes } = engine.manifest;
+  const report = { loss_sum: 0, correct: 0, examples: heldOut.labels.length };
+  heldOut.labels.forEach((label, row) => {
+    const line = probabilities.subarray(row * classes, (row + 1) * classes);
+    report.loss_sum -= Math.log(Math.max(line[label]!, 1e-12));
+    if (line.indexOf(Math.max(...line)) === label) report.correct += 1;
+  });
+  return report;
+}
+
+/** A number in [0, 1) of a sample's key, as 8 bytes, under the device's own key. */
+function draw(sample: number, key: Uint8Array): number {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setBigUint64(0, BigInt(sample), true);
+  const digest = blake2b(new Uint8Array(bytes.buffer), { key, dkLen: 8 });
+  return Number(new DataView(digest.buffer, digest.byteOffset, 8).getBigUint64(0, true)) / 2 ** 64;
+}

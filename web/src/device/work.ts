@@ -1,0 +1,210 @@
+/**
+ * The work of one turn: data, overlay, training with checkpoints and pauses, the finished body. Everything that is needed
+ * to go on after the tab is killed is kept, and going on gives the same bits.
+ */
+import { encode } from "../core/encodings.ts";
+import { InvalidInput } from "../core/errors.ts";
+import { CARRIED, inputs, weightSpecs } from "../core/manifest.ts";
+import { fromHex, hash } from "../core/signing.ts";
+import { type Tensors, parse, parseAs, toBytes } from "../core/tensors.ts";
+import type { Assignment, EvaluationReport, FailureCode } from "../core/wire.ts";
+import { type Conditions, type Rule, reasons } from "./eligibility.ts";
+import type { State } from "./engine.ts";
+import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
+import type { Job } from "./fetch.ts";
+import { type Split, evaluate, split } from "./holdout.ts";
+import type { Store } from "./store.ts";
+import { type Turn, change, generationOf, relabel, stream, train } from "./training.ts";
+
+const CHECKPOINT_STEPS = 20;
+export const PAUSE_SECONDS = 5;
+
+export type Progress =
+  | { kind: "checking-in" | "preparing" | "relabeling" | "uploading"; round: number; rounds: number }
+  | { kind: "step"; round: number; rounds: number; step: number; steps: number; loss: number }
+  | { kind: "held"; why: string[] };
+
+/** The owner's choices. Both they and the task's conditions must hold before a device trains. */
+export interface Owner {
+  rule: Rule;
+  holdoutFraction: number; // of the examples, never trained on
+  allowEvaluation: boolean; // may totals over the hold-out be reported where a task asks
+}
+
+/** What a device asks of the page that it lives in. */
+export interface World {
+  stopped: () => boolean;
+  conditions: () => Conditions;
+  owner: () => Owner;
+  tell: (progress: Progress) => void;
+}
+
+/** What the store holds of a turn under way. */
+export interface TurnRecord {
+  assignment: string; // its JSON
+  receivedAt: number; // seconds
+  fingerprint: string;
+}
+
+/** A turn can't be finished; `code` is what the coordinator is told. */
+export class TurnFailed extends Error {
+  constructor(
+    readonly code: FailureCode,
+    readonly problem: string,
+    readonly remedy: string,
+  ) {
+    super(problem);
+  }
+}
+
+export class Work {
+  private readonly turn: Turn;
+  private saveNow = false;
+
+  constructor(
+    private readonly job: Job,
+    private readonly record: TurnRecord,
+    secret: string,
+    private readonly store: Store,
+    private readonly world: World,
+    private readonly send: (report: EvaluationReport) => Promise<void>,
+  ) {
+    this.turn = { task: job.task, round: job.assignment.round, secret: fromHex(secret) };
+  }
+
+  /** Keep the training state at the next batch boundary: the tab may be killed soon. */
+  saveSoon(): void {
+    this.saveNow = true;
+  }
+
+  /** The finished update's body, kept before anything is sent; undefined where the owner stopped it. */
+  async update(): Promise<Uint8Array | undefined> {
+    const { training, heldOut } = this.divided(await load(this.store, this.job.engine.manifest));
+    const least = this.job.task.eligibility.min_examples;
+    if (training.labels.length < least)
+      throw new TurnFailed("not-eligible", `this task wants at least ${least} examples`, "add some more");
+    await this.reportEvaluation(heldOut);
+    if (!(await this.waitUntilAllowed())) return undefined;
+    const state = await this.train(training, await this.labels(training));
+    return state && this.encode(state, training.labels.length);
+  }
+
+  private divided(examples: Examples): Split {
+    return split(examples, this.world.owner().holdoutFraction, this.turn.secret);
+  }
+
+  /** Totals over the hold-out, once a turn, if the task asks and the owner allows. */
+  private async reportEvaluation(heldOut: Examples): Promise<void> {
+    const wanted = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
+    if (!wanted || (await this.store.get("turn/evaluated"))) return;
+    await this.send(await evaluate(this.job.engine, this.turn, this.job.weights, heldOut));
+    await this.store.put("turn/evaluated", new TextEncoder().encode("sent"));
+  }
+
+  /** The labels to train on; re-labels first where this round's generation is new to the device. */
+  private async labels(examples: Examples): Promise<Int32Array> {
+    const { job, turn, store } = this;
+    const wanted = generationOf(turn);
+    if (!wanted) return examples.labels;
+    const key = `overlays/${taskKey(job.assignment)}`;
+    const kept = await store.get(key);
+    let overlay = kept && overlayFromBytes(kept);
+    if (overlay?.generation !== wanted) {
+      this.world.tell({ kind: "relabeling", round: turn.round, rounds: turn.task.rounds });
+      overlay = overlayOf(examples, await relabel(job.engine, turn, job.weights, examples), wanted);
+      await store.put(key, overlayToBytes(overlay));
+    }
+    return laid(overlay, examples);
+  }
+
+  private async train(examples: Examples, labels: Int32Array): Promise<State | undefined> {
+    const { job, turn, record } = this;
+    let { state, done } = await this.begin(examples);
+    for await (const step of train(job.engine, turn, job.weights, examples, labels, state, done)) {
+      ({ state, number: done } = step);
+      if (!Number.isFinite(step.totals.lossSum)) throw new InvalidInput("the loss is no longer finite", "lower the learning rate");
+      const loss = step.totals.lossSum / Math.max(step.totals.weightSum, 1e-12);
+      this.world.tell({ kind: "step", round: turn.round, rounds: turn.task.rounds, step: done, steps: step.total, loss });
+      if (seconds() > trainUntil(job.assignment, record)) throw lateFailure();
+      if (done === step.total) break;
+      const held = this.obstacles();
+      const stopping = this.world.stopped();
+      if (done % CHECKPOINT_STEPS === 0 || stopping || held.length || this.saveNow) await this.keep(state, done);
+      if (stopping || (held.length && !(await this.waitUntilAllowed()))) return undefined;
+    }
+    return state;
+  }
+
+  /** A fresh state, or the kept one if it was trained on these very data; and the steps done. */
+  private async begin(examples: Examples): Promise<{ state: State; done: number }> {
+    const { job, record, store } = this;
+    const print = fingerprint(examples);
+    const fresh = { state: job.engine.start(job.weights), done: 0 };
+    if (record.fingerprint !== print) {
+      record.fingerprint = print;
+      await store.delete("turn/snapshot");
+      await store.putJson("turn/assignment", record);
+      return fresh;
+    }
+    const body = await store.get("turn/snapshot");
+    if (!body) return fresh;
+    const specs = inputs(job.engine.manifest.train_step, ...CARRIED).map(({ name, shape, dtype }) => ({ name, shape: shape.map(Number), dtype }));
+    return { state: parseAs(body, specs), done: Number(parse(body).metadata.get("steps")) };
+  }
+
+  private async keep(state: State, done: number): Promise<void> {
+    this.saveNow = false;
+    await this.store.put("turn/snapshot", toBytes(state, { steps: String(done) }));
+  }
+
+  private obstacles(): string[] {
+    const now = this.world.conditions();
+    return [...new Set([...reasons(now, this.job.task.eligibility), ...reasons(now, this.world.owner().rule)])];
+  }
+
+  /** Wait until nothing stands in the way; false where the owner stopped it. The lease is no longer than it was. */
+  private async waitUntilAllowed(): Promise<boolean> {
+    for (;;) {
+      const held = this.obstacles();
+      if (!held.length) return true;
+      this.world.tell({ kind: "held", why: held });
+      if (this.world.stopped()) return false;
+      if (seconds() > trainUntil(this.job.assignment, this.record))
+        throw new TurnFailed("not-eligible", held.join(" "), "the next round is tried");
+      await new Promise((resolve) => setTimeout(resolve, 1000 * PAUSE_SECONDS));
+    }
+  }
+
+  private async encode(state: State, examples: number): Promise<Uint8Array> {
+    const { job, turn, store } = this;
+    const { encoding, top_k_fraction: fraction } = turn.task.aggregation;
+    const kept = encoding === "top-k" ? await store.get(`residuals/${taskKey(job.assignment)}`) : undefined;
+    const residual: Tensors | undefined = kept && parseAs(kept, weightSpecs(job.engine.manifest));
+    const encoded = encode(change(state, job.weights), encoding, examples, stream(turn, "encode"), fraction, residual);
+    if (encoded.residual.size) await store.put("turn/residual", toBytes(encoded.residual));
+    await store.put("turn/update", encoded.body);
+    await store.delete("turn/snapshot");
+    return encoded.body;
+  }
+}
+
+export function seconds(): number {
+  return Date.now() / 1000;
+}
+
+export function trainUntil(assignment: Assignment, record: TurnRecord): number {
+  return record.receivedAt + assignment.compute_lease_seconds;
+}
+
+export function uploadUntil(assignment: Assignment, record: TurnRecord): number {
+  return trainUntil(assignment, record) + assignment.upload_lease_seconds;
+}
+
+export function lateFailure(): TurnFailed {
+  return new TurnFailed("timed-out", "the time for this round ran out", "the next round is tried");
+}
+
+/** A task's name in the store. */
+export function taskKey(assignment: Assignment): string {
+  return hash(new TextEncoder().encode(assignment.task_id)).slice(0, 32);
+}
