@@ -42,10 +42,10 @@ types: install  ## mypy, strict on core
 	$(BIN)/mypy
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile -rs
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
-	FEDRELA_TEST_ARM64=1 $(BIN)/python -m pytest tests/arm64 -rs -s --durations=3
+	$(BIN)/python -m pytest tests/arm64 -rs -s --durations=3
 
 clean:  ## remove the virtual environment and everything a run wrote
 	rm -rf $(VENV) runs build dist *.egg-info

@@ -26,7 +26,7 @@ import httpx
 import numpy as np
 
 from benchmarks.coordinator_fixture import Server
-from benchmarks.device_kills import token
+from benchmarks.device_victim import token
 from core.task import LocalTraining, Relabel, Rounds, Task
 from edge.api import CoordinatorApi
 from edge.client import enrol

@@ -2,16 +2,20 @@
 
     python -m benchmarks.device_kills --kills 200
 
-One device process (`fedrela device run --once`) works against a real coordinator. It is killed at a random instant and
-started anew until its round is done; the body that it uploaded is compared, byte for byte, with that of a device that
-nobody disturbed. Rounds follow each other until the wanted number of kills is reached. Prints a table and writes
-benchmarks/results/device_kills.json. May import every package.
+One device (`fedrela device run --once`) works against a real coordinator, in a new process each time. It is killed at a
+random instant and started anew until its round is done; the body that it uploaded is compared, byte for byte, with that
+of a device that nobody disturbed, and so is the model that the coordinator made of it. Rounds follow each other until
+the wanted number of kills is reached. So that the instants are spread over a whole turn, and not over its longest part,
+each is drawn within one of seven places, the one hit least so far. For the place "start" the process is a new
+interpreter; for the others it is forked from one that has imported everything, which takes milliseconds. Prints a table
+and writes benchmarks/results/device_kills.json. May import every package.
 """
 
 import argparse
+import itertools
 import json
 import random
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
@@ -19,169 +23,161 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import httpx
 import numpy as np
 
+from benchmarks.device_victim import CHECKPOINT_STEPS, Victim
 from coordinator.admin_client import AdminClient
 from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.api import CoordinatorApi
-from edge.client import enrol
-from edge.state import load_turn
-from edge.store import FolderStore
 
-SECRET = bytes(range(32))
 RESULTS = Path(__file__).parent / "results" / "device_kills.json"
+PLACES = ("start", "check-in", "download", "opening and re-labeling", "training", "checkpoint", "upload")
+BEGINS = {"download": "assigned", "opening and re-labeling": "ready"}  # with this event
 
 
 @dataclass
 class Kills:
-    """What happened. `phases`: where the device was when it was killed."""
+    """What happened. `places`: kills by the part of the turn that they fell into."""
 
     kills: int = 0
     rounds: int = 0
-    identical: int = 0
+    identical_updates: int = 0
+    identical_models: int = 0
     resumed_from_a_checkpoint: int = 0
-    phases: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACES, 0))
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Durations:
+    """How long each place takes a device that nobody disturbs, in seconds; and how many steps its turn has."""
+
+    seconds: dict[str, float]
+    steps: int
+
+
 def task() -> Task:
-    """One round of a few hundred steps, on re-labeled data."""
+    """One round of some two hundred steps, on re-labeled data."""
     return Task(
         "kills",
         rounds=1,
-        local=LocalTraining(epochs=30, batch_size=8),
+        local=LocalTraining(epochs=8, batch_size=8),
         relabel=Relabel(start=1, threshold_percent=20.0),
         round=Rounds(goal=1, compute_lease_seconds=600, deadline_seconds=600),
     )
 
 
-class Victim:
-    """A device's state folder, its data, and the command that runs it."""
-
-    def __init__(self, folder: Path, url: str, token: str, x: np.ndarray, y: np.ndarray) -> None:
-        folder.mkdir(parents=True)
-        np.savez(folder / "data.npz", x=x, y=y)
-        (folder / "settings.toml").write_text("checkpoint_steps = 7\n")
-        self.state = folder / "state"
-        enrol(CoordinatorApi(httpx.Client(), url), FolderStore(self.state), token, secret=SECRET)
-        words = [
-            "device",
-            "run",
-            "--once",
-            "--json",
-            "--data",
-            "data.npz",
-            "--settings",
-            "settings.toml",
-            "--state",
-            "state",
-        ]
-        self.command = [sys.executable, "-m", "fedrela", *words]
-        self.folder = folder
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """Run one turn in a process of its own, which prints a JSON line for every event."""
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            self.command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-        )
-
-    def finish(self) -> float:
-        """Run undisturbed until the turn is done; the seconds from its first event to its end."""
-        process = self.start()
-        assert process.stdout is not None
-        process.stdout.readline()
-        started = time.monotonic()
-        said, _ = process.communicate(timeout=300)
-        if process.returncode or b'"uploaded"' not in said:
-            raise AssertionError(f"the device did not upload: {said.decode()[-500:]}")
-        return time.monotonic() - started
-
-    def uploaded(self) -> bytes:
-        """The newest update that was sent."""
-        body = FolderStore(self.state).get("last/update")
-        assert body is not None
-        return body
-
-    def phase(self) -> str:
-        """Where the device is, by its files."""
-        store = FolderStore(self.state)
-        if load_turn(store) is None:
-            return "before or after the turn"
-        if store.get("turn/update") is not None:
-            return "upload"
-        if store.get("turn/snapshot") is not None:
-            return "training"
-        return "download, re-label, first steps"
+def measure(victim: Victim) -> Durations:
+    """Run one turn to its end and learn how long its parts take."""
+    begun = time.monotonic()
+    running = victim.start(fresh=True)
+    running.wait_for(lambda event: event.get("event") == "assigned")
+    start_seconds = time.monotonic() - begun
+    at: dict[str, float] = {}
+    steps: list[float] = [time.monotonic()]
+    while (event := running.next()) is not None:
+        at[event.get("event") or event.get("outcome") or ""] = time.monotonic()
+        steps += [time.monotonic()] * (event.get("event") == "step")
+    if "uploaded" not in at:
+        raise AssertionError("the undisturbed device did not upload")
+    begun = time.monotonic()
+    victim.start(fresh=False).finish()  # there is nothing to do any more, so this is a check-in alone
+    check_in_seconds = time.monotonic() - begun
+    gaps = [later - earlier for earlier, later in itertools.pairwise(steps[1:])]
+    saving = gaps[CHECKPOINT_STEPS - 1 :: CHECKPOINT_STEPS]
+    seconds = {
+        "start": start_seconds,
+        "check-in": check_in_seconds,
+        "download": at["ready"] - steps[0],
+        "opening and re-labeling": steps[1] - at["ready"],
+        "training": statistics.median(gaps),
+        "checkpoint": statistics.median(saving),
+        "upload": at["uploaded"] - at["trained"],
+    }
+    return Durations(seconds, len(gaps) + 1)
 
 
 @dataclass
 class Tormentor:
-    """Kills a victim until the limit is reached. `busy_seconds`: how long an undisturbed turn takes."""
+    """Kills a victim until the limit is reached."""
 
     rng: random.Random
     limit: int
-    busy_seconds: float
+    durations: Durations
     found: Kills = field(default_factory=Kills)
 
-    def run(self, victim: Victim, expected: bytes, done: Callable[[], bool]) -> None:
-        """Start and kill until the round is done; compare what was uploaded."""
+    def run(self, victim: Victim, done: Callable[[], bool]) -> None:
+        """Start and kill until the round is done."""
+        victim.forget_downloads()
         while not done():
-            process = victim.start()
-            assert process.stdout is not None
-            if self.found.kills >= self.limit:
-                process.communicate(timeout=300)
+            if self.found.kills < self.limit:
+                self.kill(victim)
             else:
-                self.kill(process, victim)
-            process.stdout.close()
+                victim.start(fresh=False).finish()
         self.found.rounds += 1
-        self.found.identical += victim.uploaded() == expected
 
-    def kill(self, process: subprocess.Popen[bytes], victim: Victim) -> None:
-        """Kill while the program starts (one in five) or at a random instant after its first event."""
-        assert process.stdout is not None
-        starting = self.rng.random() < 0.2
-        if not starting:
-            process.stdout.readline()
-        time.sleep(self.rng.uniform(0, 0.5 if starting else 1.1 * self.busy_seconds))
-        alive = process.poll() is None
-        process.kill()
-        process.wait()
-        if alive:
-            phase = victim.phase()
+    def kill(self, victim: Victim) -> None:
+        """Kill once, in the place that was hit least of those that lie ahead."""
+        done, trained, assigned = victim.progress()
+        possible = ["start", "upload"] if trained else ["start", "opening and re-labeling", *PLACES[4:]]
+        possible += [] if assigned else ["check-in", "download"]
+        least = min(self.found.places[place] for place in possible)
+        place = self.rng.choice([place for place in possible if self.found.places[place] == least])
+        before = victim.uploads()
+        running = victim.start(fresh=place == "start")
+        if place == "upload":
+            while running.alive() and victim.uploads() == before:
+                time.sleep(0.002)
+        elif place not in ("start", "check-in"):
+            running.wait_for(self.beginning(place, done))
+        time.sleep(self.rng.uniform(0, self.durations.seconds[place]))
+        if running.kill():
             self.found.kills += 1
-            self.found.phases[phase] = self.found.phases.get(phase, 0) + 1
-            self.found.resumed_from_a_checkpoint += phase == "training"
+            self.found.places[place] += 1
+            self.found.resumed_from_a_checkpoint += victim.progress()[0] > 0
             if sys.stderr.isatty():
                 print(f"\r{self.found.kills} of {self.limit} kills", end="", file=sys.stderr, flush=True)
+
+    def beginning(self, place: str, done: int) -> Callable[[dict], bool]:
+        """Which event begins a place; for training and checkpoints, that of a random step among those ahead."""
+        if place in BEGINS:
+            return lambda event: event.get("event") == BEGINS[place]
+        every = CHECKPOINT_STEPS if place == "checkpoint" else 1
+        ahead = range(every * (done // every + 1), self.durations.steps, every)
+        step = self.rng.choice(ahead) if ahead else self.durations.steps
+        return lambda event: event.get("event") == "step" and event["step"] >= step
 
 
 def survive(
     bundle: Path, admin: AdminClient, folder: Path, x: np.ndarray, y: np.ndarray, *, kills: int, seed: int
 ) -> Kills:
-    """Kill `kills` times over as many rounds as that takes."""
+    """Kill `kills` times over as many rounds as that takes; compare what was uploaded, and what became of it."""
     started = time.monotonic()
-    calm = Victim(folder / "calm", admin.url, token(admin), x, y)
-    admin.publish(bundle, task())
-    tormentor = Tormentor(random.Random(seed), kills, calm.finish())
-    victim = Victim(folder / "victim", admin.url, token(admin), x, y)
-    while tormentor.found.kills < kills:
+    calm = Victim(folder / "calm", admin, x, y)
+    expected_model = admin.publish(bundle, task())
+    tormentor = Tormentor(random.Random(seed), kills, measure(calm))
+    found = tormentor.found
+    expected, model = calm.uploaded(), _model(admin, expected_model)
+    victim = Victim(folder / "victim", admin, x, y)
+    while found.kills < kills:
         task_id = admin.publish(bundle, task())
-        tormentor.run(victim, calm.uploaded(), lambda i=task_id: _committed(admin, i))
-    tormentor.found.seconds = round(time.monotonic() - started, 1)
-    return tormentor.found
-
-
-def token(admin: AdminClient) -> str:
-    """An enrolment token."""
-    body = {"population": "default", "max_uses": 1, "valid_seconds": 3600.0}
-    return str(admin.request("POST", "/tokens", json=body).json()["enrolment_token"])
+        tormentor.run(victim, lambda i=task_id: _committed(admin, i))
+        found.identical_updates += victim.uploaded() == expected
+        found.identical_models += _model(admin, task_id) == model
+    found.seconds = round(time.monotonic() - started, 1)
+    return found
 
 
 def _committed(admin: AdminClient, task_id: str) -> bool:
     time.sleep(0.05)
     return bool(admin.get(f"/tasks/{task_id}")["committed_rounds"])
+
+
+def _model(admin: AdminClient, task_id: str) -> tuple[str, int]:
+    """The hash of the task's newest model and the number of updates in it."""
+    while not _committed(admin, task_id):
+        pass
+    record = next(one for one in admin.get(f"/tasks/{task_id}/rounds") if one["updates"])
+    return record["checkpoint_sha256"], record["updates"]
 
 
 def main() -> None:
@@ -212,7 +208,7 @@ def main() -> None:
         print(f"{key:28} {value}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(asdict(found), indent=1) + "\n")
-    sys.exit(found.identical != found.rounds)
+    sys.exit(found.identical_updates != found.rounds or found.identical_models != found.rounds)
 
 
 if __name__ == "__main__":

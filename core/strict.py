@@ -1,7 +1,8 @@
 """Plain dicts (from TOML or JSON) into frozen dataclasses, refusing whatever is not exactly right.
 
 An unknown key, a missing key, a wrong type, a non-finite number or a duplicate JSON key is an error that names the
-dotted path. Nothing is coerced but a whole number where a float is wanted. May import `core.errors`.
+dotted path. Nothing is coerced but a whole number where a float is wanted. `check` asks the same of a dataclass that
+was made in Python. May import `core.errors`.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -44,6 +45,15 @@ def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise error(f"key {_join(path, name)!r} is missing", remedy="add it")
     return cls(**values)
+
+
+def check(value: object, error: type[InvalidInput], path: str = "") -> None:
+    """Raise `error` for a field that `build` would refuse: a wrong type, or a number that is not finite.
+
+    For `__post_init__`, so that a value has been checked however it was made.
+    """
+    for name, hint in typing.get_type_hints(type(value)).items():
+        _value(hint, getattr(value, name), error, _join(path, name))
 
 
 def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = InvalidMessage) -> T:
@@ -100,7 +110,7 @@ def _value(hint: Any, value: Any, error: type[InvalidInput], path: str) -> Any:
             raise error(f"{path} is {_name(value)}", remedy="make it a table of named values")
         return {key: _value(arguments[1], item, error, _join(path, key)) for key, item in value.items()}
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return build(hint, value, error, path)
+        return value if isinstance(value, hint) else build(hint, value, error, path)
     return _scalar(hint, value, error, path)
 
 

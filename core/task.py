@@ -8,6 +8,7 @@ May import `core.errors` and `core.strict`. An unknown key or an impossible comb
 """
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,17 @@ from core.errors import InvalidTask
 def _require(condition: bool, problem: str, remedy: str) -> None:
     if not condition:
         raise InvalidTask(problem, remedy=remedy)
+
+
+def parse_hours(hours: str) -> tuple[int, int]:
+    """ "22:00-06:00" as minutes of the day, from and until. Raises InvalidTask for anything else."""
+    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", hours, re.ASCII)
+    _require(match is not None, f"eligibility.hours is {hours!r}", 'write it like "22:00-06:00"')
+    assert match is not None
+    start_hour, start_minute, end_hour, end_minute = map(int, match.groups())
+    start, end = start_hour * 60 + start_minute, end_hour * 60 + end_minute
+    _require(start != end, f"eligibility.hours is {hours!r}, which is no time at all", "leave it empty for any time")
+    return start, end
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class LocalTraining:
     synthesis: Literal["none", "mixup", "smote"] = "none"
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "local")
         _require(self.epochs >= 1, f"local.epochs is {self.epochs}", "train at least 1 epoch")
         _require(self.batch_size >= 1, f"local.batch_size is {self.batch_size}", "use a batch of at least 1")
         _require(self.max_steps >= 0, f"local.max_steps is {self.max_steps}", "use 0 for no limit")
@@ -57,6 +70,7 @@ class Relabel:
     lr_scale: float = 0.1  # the learning rate is multiplied by this from the start round on
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "relabel")
         fraction = isinstance(self.start, float) and 0 < self.start < 1
         whole = isinstance(self.start, int) and self.start >= 1
         _require(fraction or whole, f"relabel.start is {self.start}", "use a round >= 1 or a share between 0 and 1")
@@ -103,6 +117,7 @@ class Rounds:
     staleness_exponent: float = 0.5  # asynchronous: weight (1 + staleness) ** -exponent (FedBuff, arXiv 2106.06639)
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "round")
         _require(self.goal >= 1, f"round.goal is {self.goal}", "ask for at least 1 update")
         _require(
             1 <= self.minimum <= self.goal,
@@ -135,6 +150,7 @@ class Aggregation:
     top_k_fraction: float = 0.1
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "aggregation")
         _require(self.max_examples >= 1, f"aggregation.max_examples is {self.max_examples}", "use at least 1")
         _require(self.clip_norm >= 0, f"aggregation.clip_norm is {self.clip_norm}", "use 0 for no clipping")
         for name in ("trim_fraction", "byzantine_fraction"):
@@ -169,9 +185,20 @@ class Eligibility:
     min_separation_seconds: float = 0.0  # between two turns of one device
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "eligibility")
+        percent = self.require_mains_or_battery_percent
+        _require(
+            0 <= percent <= 100,
+            f"eligibility.require_mains_or_battery_percent is {percent}",
+            "use a number from 0 to 100",
+        )
+        at_least_0 = ("max_cpu_celsius", "max_load_per_core", "min_free_disk_bytes", "min_free_memory_bytes")
+        for name in (*at_least_0, "min_separation_seconds"):
+            _require(getattr(self, name) >= 0, f"eligibility.{name} is {getattr(self, name)}", "use 0 or more")
         _require(0 < self.device_fraction <= 1, f"eligibility.device_fraction is {self.device_fraction}", "use (0, 1]")
         _require(self.min_examples >= 1, f"eligibility.min_examples is {self.min_examples}", "use at least 1")
-        _require(self.min_separation_seconds >= 0, "eligibility.min_separation_seconds is negative", "use 0 or more")
+        if self.hours:
+            parse_hours(self.hours)
 
 
 @dataclass(frozen=True)
@@ -190,6 +217,7 @@ class Task:
     eligibility: Eligibility = field(default_factory=Eligibility)
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidTask)
         for key in ("name", "population"):
             text = getattr(self, key)
             clean = text.replace("-", "").replace("_", "").replace(".", "")

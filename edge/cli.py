@@ -8,20 +8,14 @@ import json
 import os
 import signal
 import sys
-import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from threading import Event as StopEvent
 from typing import Annotated, Any
 
 import typer
 
-from core import strict
 from core.errors import InvalidInput, Unavailable
-from edge import state as device_state
-from edge.settings import DeviceSettings
+from edge.settings import load as load_settings
 from edge.store import FolderStore
 
 app = typer.Typer(no_args_is_help=True)
@@ -60,7 +54,7 @@ def enrol(
     Example: fedrela device enrol 'https://fl.example.org/join#k3p...'
     """
     from edge.api import join_link
-    from edge.client import enrol as join
+    from edge.membership import enrol as join
 
     url, token = join_link(link)
     identity = join(_api(url), FolderStore(state), token)
@@ -108,6 +102,7 @@ def run(
     from edge.engines import EnginePool
     from edge.progress import Reporter
     from edge.sensors import Sensors
+    from edge.signals import stopped_by_signals
     from edge.sources import open_source
 
     chosen = load_settings(settings)
@@ -115,7 +110,7 @@ def run(
     pool.offered()  # a runtime that is missing is an error now, not at the first turn
     store = FolderStore(state)
     stop = StopEvent()
-    with store.lock(), _stopped_by_signals(stop) as received:
+    with store.lock(), stopped_by_signals(stop) as received:
         os.nice(nice)
         api = _api("")
         api.sleep = stop.wait
@@ -136,37 +131,10 @@ def run(
 def status(state: State, as_json: AsJson = False) -> None:
     """Whether this device is enrolled, what it is doing, and what its sensors say."""
     from edge.sensors import Sensors
+    from edge.status import describe, render
 
-    store = FolderStore(state)
-    identity, turn = device_state.load_identity(store), device_state.load_turn(store)
-    conditions = Sensors(state).read()
-    found: dict[str, Any] = {
-        "state": str(state),
-        "enrolled": bool(identity and identity.device_id),
-        "coordinator": identity.url if identity else None,
-        "device_id": identity.device_id if identity else None,
-        "population": identity.population if identity else None,
-        "turn": None,
-        "last": device_state.load_status(store),
-        "requests_logged": len(device_state.SentLog(store).lines()),
-        "conditions": vars(conditions),
-    }
-    if turn is not None:
-        found["turn"] = {
-            "task_id": turn.assignment.task_id,
-            "round": turn.assignment.round,
-            "trained": store.get("turn/update") is not None,
-            "lease_ends": datetime.fromtimestamp(turn.upload_until()).isoformat(timespec="seconds"),
-        }
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for key, value in found.items():
-        if isinstance(value, dict):
-            shown = [f"{name} {item}" for name, item in value.items() if item is not None]
-            typer.echo(f"{key:16} {', '.join(shown) or 'none'}")
-        else:
-            typer.echo(f"{key:16} {value}")
+    found = describe(FolderStore(state), str(state), Sensors(state).read())
+    typer.echo(json.dumps(found) if as_json else render(found))
 
 
 @device.command()
@@ -189,7 +157,7 @@ def forget(
     offline: Annotated[bool, typer.Option("--offline", help="Delete even if the coordinator can't be told.")] = False,
 ) -> None:
     """Leave: tell the coordinator to forget this device, and delete everything it keeps. Your data stay untouched."""
-    from edge.client import forget as leave
+    from edge.membership import forget as leave
 
     if not state.exists():
         raise InvalidInput(f"there is nothing at {state}", remedy="name the state folder with --state")
@@ -214,18 +182,19 @@ def install_service(
     print_only: Annotated[bool, typer.Option("--print", help="Print the unit; write nothing.")] = False,
 ) -> None:
     """Write a systemd user unit that keeps this device running, at low priority and with limits."""
-    from edge.service import unit
+    from edge.service import program, unit, unit_file
 
     load_settings(settings)
-    options = ["--settings", str(settings.resolve())] if settings else []
+    if not (state / "identity.json").is_file():
+        raise InvalidInput(f"no device is enrolled at {state}", remedy="run `fedrela device enrol <link>` first")
     located = Path(data).expanduser()
-    program = str(Path(sys.argv[0]).resolve()) if sys.argv[0].endswith("fedrela") else "fedrela"
-    text = unit(program, located.resolve() if located.exists() else data, state.resolve(), options)
+    words = ["device", "run", "--data", str(located.resolve() if located.exists() else data)]
+    words += ["--state", str(state.resolve()), *(["--settings", str(settings.resolve())] if settings else [])]
+    text = unit([*program(), *words], state.resolve())
     if print_only:
         typer.echo(text)
         return
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    path = Path(base).expanduser() / "systemd" / "user" / "fedrela-device.service"
+    path = unit_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     typer.echo(
@@ -235,17 +204,6 @@ def install_service(
     )
 
 
-def load_settings(path: Path | None) -> DeviceSettings:
-    """The settings of a TOML file; the defaults without one. Raises InvalidInput naming the key at fault."""
-    if path is None:
-        return DeviceSettings()
-    try:
-        found = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the settings {path} can't be read ({error})", remedy="correct the file") from error
-    return strict.build(DeviceSettings, found, InvalidInput)
-
-
 def _api(url: str) -> Any:
     import httpx
 
@@ -253,22 +211,3 @@ def _api(url: str) -> Any:
 
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
     return CoordinatorApi(httpx.Client(timeout=timeout), url)
-
-
-@contextmanager
-def _stopped_by_signals(stop: StopEvent) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM set `stop` and are listed; a second one ends the program at once."""
-    received: list[int] = []
-
-    def on_signal(number: int, frame: object) -> None:
-        if received:
-            sys.exit(128 + number)
-        received.append(number)
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

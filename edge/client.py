@@ -10,7 +10,6 @@ May import `core` and the other modules of `edge`.
 """
 
 import random
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
 from typing import Any, Literal
 
-from core import signing
 from core.errors import (
     FedRelaError,
     IntegrityError,
@@ -30,20 +28,24 @@ from core.errors import (
     Unavailable,
     VerificationFailed,
 )
-from core.wire import Assignment, CheckIn, EnrolRequest, FailureCode, FailureReport
+from core.wire import Assignment, CheckIn, FailureReport
 from edge import state
 from edge.api import CoordinatorApi, Sent
 from edge.eligibility import Conditions, reasons
 from edge.engines import EnginePool
+from edge.faults import failure_code, is_away
 from edge.fetch import Fetcher
+from edge.membership import enrol, forget
 from edge.settings import DeviceSettings, Event
 from edge.state import Identity, SentLog
 from edge.store import Store
 from edge.work import DataSource, TurnFailed, Worker
 
+__all__ = ["DeviceClient", "Outcome", "enrol", "forget", "steady_clock"]
+
 CLIENT_VERSION = "0.1.0"
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
-OFFLINE_SECONDS = 300.0  # the longest pause between two attempts to reach a coordinator that is away
+LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or turn after turn fails
 
 
 def steady_clock() -> Callable[[], float]:
@@ -103,8 +105,8 @@ class DeviceClient:
     def run_once(self) -> Outcome:
         """One turn: go on with the one that was interrupted, or check in; then train and upload.
 
-        Raises Unavailable where the coordinator can't be reached (the turn is kept), InvalidData for local examples
-        that can't be used, Refused where the coordinator no longer knows this device.
+        Raises Unavailable, InvalidMessage or Refused where the coordinator is away (`is_away`; the turn is kept),
+        InvalidData for local examples that can't be used, Refused where it no longer knows this device.
         """
         turn = self.resume() or self.check_in()
         if isinstance(turn, Outcome):
@@ -112,6 +114,12 @@ class DeviceClient:
         try:
             update = self.train(turn)
             return Outcome("stopped") if update is None else self.upload(turn, update)
+        except Refused as refusal:
+            if is_away(refusal) or refusal.status == 401:
+                raise
+            return self.give_up(turn, refusal.code, str(refusal))
+        except InvalidMessage:
+            raise
         except (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, TurnFailed) as fault:
             outcome = self.drop(turn, fault)
             if isinstance(fault, InvalidData):
@@ -119,18 +127,28 @@ class DeviceClient:
             return outcome
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> None:
-        """Turn after turn until `stop` is set. A coordinator that is away is asked again, ever less often."""
-        failures = 0
+        """Turn after turn until `stop` is set; ever less often while the coordinator is away or every turn fails."""
+        away = failed = 0
         while not self.stop.is_set():
             try:
-                outcome, failures = self.run_once(), 0
-            except Unavailable as fault:
-                failures += 1
-                pause = min(OFFLINE_SECONDS, 2.0 ** min(failures, 16)) * (0.5 + 0.5 * self.uniform())
-                outcome = Outcome("waiting", fault.problem, pause)
+                outcome, away = self.run_once(), 0
+            except FedRelaError as fault:
+                if not is_away(fault):
+                    raise
+                away += 1
+                outcome = Outcome("waiting", fault.problem, self._pause(away))
+            if outcome.kind == "dropped":
+                failed += 1
+                outcome = replace(outcome, retry_after_seconds=self._pause(failed))
+            elif outcome.kind == "uploaded":
+                failed = 0
             on_outcome(outcome)
-            if outcome.retry_after_seconds:
+            if outcome.retry_after_seconds and not self.stop.is_set():
                 self.sleep(outcome.retry_after_seconds)
+
+    def _pause(self, attempts: int) -> float:
+        """Seconds before the next attempt after so many that failed."""
+        return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 16)) * (0.5 + 0.5 * self.uniform())
 
     def resume(self) -> state.Turn | None:
         """The turn that was under way when this device stopped, unless its lease has run out by this device's clock."""
@@ -190,14 +208,7 @@ class DeviceClient:
         """Send the update; it may be sent any number of times and counts once."""
         if self.now() > turn.upload_until():
             raise TurnFailed("timed-out", "the lease ran out before the upload")
-        try:
-            receipt = self.api.update(turn.assignment, update)
-        except Refused as refusal:
-            if refusal.status == 401:
-                raise
-            state.clear_turn(self.store)
-            self._tell("dropped", turn, str(refusal))
-            return Outcome("dropped", refusal.code, round=turn.assignment.round)
+        receipt = self.api.update(turn.assignment, update)
         state.commit_residual(self.store, turn.assignment.task_id)
         state.clear_turn(self.store)
         self._tell("uploaded", turn)
@@ -209,7 +220,14 @@ class DeviceClient:
         state.clear_turn(self.store)
         with suppress(Refused, Unavailable, InvalidMessage):
             self.api.failure(turn.assignment, FailureReport(code))
-        self._tell("dropped", turn, str(fault))
+        # What is wrong with the data is told to whoever called, and to no event or log.
+        said = "the local examples can't be used" if isinstance(fault, InvalidData) else str(fault)
+        return self.give_up(turn, code, said)
+
+    def give_up(self, turn: state.Turn, code: str, said: str) -> Outcome:
+        """Forget a turn that is lost."""
+        state.clear_turn(self.store)
+        self._tell("dropped", turn, said)
         return Outcome("dropped", code, round=turn.assignment.round)
 
     def _record(self, sent: Sent) -> None:
@@ -219,61 +237,6 @@ class DeviceClient:
         self.on_event(Event(kind, turn.assignment.task_id, turn.assignment.round, detail=detail))
 
 
-def enrol(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"", private_key: str = "") -> Identity:
-    """Join `api.url` with an enrolment token, and pin its key. The identity is kept in `store`.
-
-    An enrolment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
-    `secret` and `private_key` are made at random unless given.
-    """
-    known = state.load_identity(store)
-    if known is not None and known.device_id:
-        raise InvalidInput(
-            f"this device has already enrolled at {known.url}", remedy="run `fedrela device forget` first"
-        )
-    key = private_key or (known.private_key if known else signing.generate_key())
-    own_secret = secret.hex() or (known.secret if known else secrets.token_hex(32))
-    state.save_identity(store, Identity(api.url, "", "", "", "", key, own_secret))
-    answer = api.enrol(EnrolRequest(token, signing.public_key(key)))
-    identity = Identity(
-        api.url,
-        answer.device_id,
-        answer.device_token,
-        answer.coordinator_public_key,
-        answer.population,
-        key,
-        own_secret,
-    )
-    state.save_identity(store, identity)
-    return identity
-
-
-def forget(api: CoordinatorApi, store: Store) -> None:
-    """Tell the coordinator to forget this device, then delete everything the device keeps. Raises Unavailable first."""
-    identity = state.load_identity(store)
-    if identity is not None and identity.device_id:
-        api.url, api.token = identity.url, identity.device_token
-        try:
-            api.leave()
-        except Refused as refusal:
-            if refusal.status not in (401, 404, 410):  # it has forgotten us already
-                raise
-    store.clear()
-
-
 def is_same(held: Assignment, offered: Assignment) -> bool:
     """Whether two assignments are one turn on the same programs and weights; leases may differ."""
     return held.assignment_id == offered.assignment_id and held.message() == offered.message()
-
-
-def failure_code(fault: Exception) -> FailureCode:
-    """What the coordinator is told of a fault: its kind, never its text."""
-    if isinstance(fault, TurnFailed):
-        return fault.code
-    if isinstance(fault, VerificationFailed):
-        return "self-test-failed"
-    if isinstance(fault, IntegrityError):
-        return "integrity-failed"
-    if isinstance(fault, MissingDependency | InvalidData):
-        return "not-eligible"
-    assert isinstance(fault, FedRelaError)
-    return "training-failed"

@@ -7,11 +7,9 @@ has no battery, a container no thermometer. May import `core`.
     ('the CPU is at 81 °C, the limit is 75 °C',)
 """
 
-import re
 from dataclasses import dataclass
 
-from core.errors import InvalidTask
-from core.task import Eligibility
+from core.task import Eligibility, parse_hours
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Conditions:
 
 
 def reasons(now: Conditions, rule: Eligibility) -> tuple[str, ...]:
-    """Why the device may not train under `rule`; empty if it may. Raises InvalidTask for malformed hours."""
+    """Why the device may not train under `rule`; empty if it may."""
     found = [
         _power(now, rule),
         "the network is metered" if rule.require_unmetered_network and now.metered else "",
@@ -42,15 +40,6 @@ def reasons(now: Conditions, rule: Eligibility) -> tuple[str, ...]:
         _outside(rule.hours, now.minute_of_day),
     ]
     return tuple(reason for reason in found if reason)
-
-
-def parse_hours(hours: str) -> tuple[int, int]:
-    """ "22:00-06:00" as minutes of the day. Raises InvalidTask for anything else."""
-    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", hours)
-    if not match:
-        raise InvalidTask(f"eligibility.hours is {hours!r}", remedy='write it like "22:00-06:00"')
-    start_hour, start_minute, end_hour, end_minute = map(int, match.groups())
-    return start_hour * 60 + start_minute, end_hour * 60 + end_minute
 
 
 def _power(now: Conditions, rule: Eligibility) -> str:

@@ -1,12 +1,14 @@
-"""The owner's choices, and the progress that a device tells its owner. May import `core.task`.
+"""The owner's choices, and the progress that a device tells its owner. May import `core`.
 
 >>> DeviceSettings(max_steps=100).checkpoint_steps
 20
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from core import strict
 from core.errors import InvalidInput
 from core.task import Eligibility
 
@@ -28,11 +30,26 @@ class DeviceSettings:
     max_download_bytes: int = 1_000_000_000  # of one file
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint_steps", "check_seconds", "pause_seconds", "max_steps", "max_seconds"):
+        strict.check(self, InvalidInput)
+        for name in ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds"):
             if getattr(self, name) < 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use 0 or more")
+        for name in ("pause_seconds", "max_download_bytes"):
+            if getattr(self, name) <= 0:
+                raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use more than 0")
         if not 0 <= self.holdout_fraction < 1:
             raise InvalidInput(f"holdout_fraction is {self.holdout_fraction}", remedy="use 0 up to below 1")
+
+
+def load(path: Path | None) -> DeviceSettings:
+    """The owner's settings from a TOML file; the defaults without one. Raises InvalidInput naming the key at fault."""
+    if path is None:
+        return DeviceSettings()
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the settings {path} can't be read ({error})", remedy="correct the file") from error
+    return strict.from_toml(DeviceSettings, text, InvalidInput, "settings")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """A Debian 12 arm64 userland with Python and this project's device requirements, run by qemu's user emulation.
 
-Nothing is installed on the host: packages are downloaded by apt into a folder and unpacked there, wheels by pip. The
-folder is kept (FEDRELA_ARM64_CACHE, else ~/.cache/fedrela/arm64), so that only the first run downloads.
+Nothing is installed on the host, and no root is needed: packages are downloaded by apt into a folder of its own and
+unpacked there, wheels by pip. The folder is kept (below FEDRELA_ARM64_CACHE, else ~/.cache/fedrela/arm64), so that only
+the first run downloads, and another is made when the requirements change.
 """
 
+import getpass
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +44,7 @@ CPU part\t: 0xd08
 CPU revision\t: 3
 """
 CPU = "cortex-a72"
+DOWNLOAD_SECONDS = 400.0  # all together; where that isn't enough, the test is left out
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -72,39 +78,58 @@ class Userland:
 
 
 def cache_folder() -> Path:
-    """Where the userland is kept."""
+    """Where the userland for these packages and requirements is kept."""
     given = os.environ.get("FEDRELA_ARM64_CACHE")
-    return Path(given) if given else Path("~/.cache/fedrela/arm64").expanduser()
+    base = Path(given) if given else Path("~/.cache/fedrela/arm64").expanduser()
+    wanted = "\n".join((SUITE, *PACKAGES, *PLATFORMS, *requirements()))
+    return base / hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
 
-def available() -> bool:
-    """Whether a run would download nothing."""
-    return (cache_folder() / "complete").is_file()
+def requirements() -> list[str]:
+    """What `pip install 'fedrela[edge]'` brings, as pyproject.toml names it."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["edge"]]
 
 
 def build() -> Userland:
-    """The userland, made on first use. Raises LeftOut where tools or downloads are missing."""
+    """The userland, made on first use. Raises LeftOut where tools or downloads are missing.
+
+    It is made beside its place and moved there when it is whole, so that nobody ever meets half of one.
+    """
     folder = cache_folder()
-    root, site = folder / "root", folder / "site"
-    if not available():
-        for tool in ("apt-get", "dpkg-deb"):
+    if not folder.is_dir():
+        for tool in ("apt-get", "dpkg", "dpkg-deb"):
             if shutil.which(tool) is None:
                 raise LeftOut(f"{tool} is not here: the userland is made from Debian's packages")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        unpack(PACKAGES, "arm64", folder / "apt-arm64", root)
-        if _installed_qemu() is None:
-            host = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
-            unpack(("qemu-user-static",), host.stdout.strip(), folder / "apt-host", folder / "qemu", dependencies=False)
-        install_wheels(site)
-        (folder / "complete").touch()
-    (root / "proc").mkdir(exist_ok=True)
-    (root / "proc/cpuinfo").write_text("\n".join(CORE.format(number=number) for number in range(4)))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as name:
+            whole = Path(name) / "userland"
+            download(whole, time.monotonic() + DOWNLOAD_SECONDS)
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another run was faster
+                    raise
     qemu = _installed_qemu() or folder / "qemu/usr/bin/qemu-aarch64-static"
-    return Userland(qemu, root, site)
+    return Userland(qemu, folder / "root", folder / "site")
 
 
-def unpack(names: Sequence[str], architecture: str, work: Path, into: Path, *, dependencies: bool = True) -> None:
+def download(folder: Path, until: float) -> None:
+    """Everything that the userland is made of; `until` on the monotonic clock."""
+    unpack(PACKAGES, "arm64", folder / "apt-arm64", folder / "root", until=until)
+    if _installed_qemu() is None:
+        host = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
+        names, work = ("qemu-user-static",), folder / "apt-host"
+        unpack(names, host.stdout.strip(), work, folder / "qemu", dependencies=False, until=until)
+    install_wheels(folder / "site", until)
+    (folder / "root/proc").mkdir(exist_ok=True)
+    cores = "\n".join(CORE.format(number=number) for number in range(4))
+    (folder / "root/proc/cpuinfo").write_text(cores)
+
+
+def unpack(
+    names: Sequence[str], architecture: str, work: Path, into: Path, *, until: float, dependencies: bool = True
+) -> None:
     """Download Debian packages, by default with what they need, and unpack them."""
     for part in ("lists/partial", "archives/partial"):
         (work / part).mkdir(parents=True)
@@ -124,26 +149,27 @@ def unpack(names: Sequence[str], architecture: str, work: Path, into: Path, *, d
         "Dir::Etc::parts": "/dev/null",
         "APT::Architecture": architecture,
         "APT::Architectures": architecture,
-        "APT::Sandbox::User": os.environ.get("USER", "root"),
+        "APT::Sandbox::User": getpass.getuser(),
         "APT::Install-Recommends": "false",
+        "Debug::NoLocking": "true",  # the host's package database is not touched
+        "Acquire::http::Timeout": 30,
     }
     apt = ["apt-get", "-qq", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
-    _download([*apt, "update"], work)
+    _download([*apt, "update"], work, until)
     wanted = ["install", "--download-only", "--yes"] if dependencies else ["download"]
-    _download([*apt, *wanted, *names], work / "archives")
+    _download([*apt, *wanted, *names], work / "archives", until)
     into.mkdir(parents=True, exist_ok=True)
     for package in sorted((work / "archives").glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", package, into], check=True)
     shutil.rmtree(work)
 
 
-def install_wheels(site: Path) -> None:
-    """The device's requirements, as pyproject.toml names them, from real aarch64 wheels."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["edge"]]
+def install_wheels(site: Path, until: float) -> None:
+    """The device's requirements, from real aarch64 wheels."""
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     target = ["--python-version", "3.11", "--only-binary=:all:", "--target", str(site)]
-    _download([sys.executable, "-m", "pip", "install", "--quiet", *platforms, *target, *wanted], site.parent)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--timeout", "30", "--retries", "2"]
+    _download([*pip, *platforms, *target, *requirements()], site.parent, until)
 
 
 def mirror() -> str:
@@ -159,8 +185,13 @@ def mirror() -> str:
     raise LeftOut("this host's apt knows no Debian mirror; set FEDRELA_DEBIAN_MIRROR")
 
 
-def _download(command: Sequence[str | Path], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=540)
+def _download(command: Sequence[str | Path], folder: Path, until: float) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=max(until - time.monotonic(), 1)
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LeftOut(f"`{command[0]}` was not done after {DOWNLOAD_SECONDS:.0f} s in all") from error
     if done.returncode:
         raise LeftOut(f"`{command[0]}` could not download: {(done.stderr or done.stdout).strip()[-300:]}")
 

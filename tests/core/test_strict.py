@@ -89,3 +89,25 @@ def test_json_round_trip_and_canonical_bytes(size, ratio):
 
 def test_canonical_json_is_sorted_and_tight():
     assert strict.to_json(Leaf(1)) == b'{"ratio":0.5,"size":1}'
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        (Tree(1), "name is an int"),
+        (Tree("a", kind="ash"), "kind is 'ash'"),
+        (Tree("a", leaves=(Leaf(1), "leaf")), r"leaves\[1\] is a str"),
+        (Tree("a", extra={"x": float("nan")}), r"extra\.x is not finite"),
+        (Tree("a", start=float("inf")), "start is not finite"),
+        (Tree("a", leaf=3), "leaf is an int"),
+    ],
+)
+def test_what_was_made_in_python_is_checked_alike(tree, says):
+    with pytest.raises(InvalidMessage, match=says):
+        strict.check(tree, InvalidMessage)
+    with pytest.raises(InvalidMessage, match=f"at.{says}"):
+        strict.check(tree, InvalidMessage, "at")
+
+
+def test_what_is_right_passes():
+    strict.check(Tree("a", (Leaf(1, 2),), "elm", {"x": 1}, 3, Leaf(1)), InvalidMessage)

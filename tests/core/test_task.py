@@ -1,12 +1,15 @@
 """Task files: defaults, the re-label calendar, and every impossible value."""
 
+import math
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core import strict
 from core.errors import InvalidTask
-from core.task import Relabel, Task, from_toml
+from core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml, parse_hours
 
 MINIMAL = 'name = "digits"\nrounds = 10\n'
 
@@ -72,6 +75,15 @@ def test_the_learning_rate_falls_from_the_start_on():
         ("[aggregation]\nserver_epsilon = 0", "server_epsilon"),
         ("[aggregation]\ntop_k_fraction = 0", "top_k_fraction"),
         ("[eligibility]\ndevice_fraction = 0", "device_fraction"),
+        ("[eligibility]\nrequire_mains_or_battery_percent = 101", "require_mains_or_battery_percent"),
+        ("[eligibility]\nmax_cpu_celsius = -1", "max_cpu_celsius"),
+        ("[eligibility]\nmin_free_disk_bytes = -1", "min_free_disk_bytes"),
+        ('[eligibility]\nhours = "22-06"', 'write it like "22:00-06:00"'),
+        ("[local]\nhyperparameters = {lr = nan}", r"local\.hyperparameters\.lr is not finite"),
+        ("[local]\nhyperparameters = {lr = inf}", r"local\.hyperparameters\.lr is not finite"),
+        ("[local]\nhyperparameters = {lr = '1'}", r"local\.hyperparameters\.lr is a str"),
+        ("[relabel]\nthreshold_percent = nan", r"relabel\.threshold_percent is not finite"),
+        ("[aggregation]\nclip_norm = inf", r"aggregation\.clip_norm is not finite"),
         ("[eligibility]\nmin_examples = 0", "min_examples"),
         ("[eligibility]\nmin_separation_seconds = -1", "min_separation_seconds"),
         ("[eligibility", "not TOML"),
@@ -81,6 +93,46 @@ def test_impossible_tasks_are_refused(extra, says):
     with pytest.raises(InvalidTask, match=says) as caught:
         from_toml(MINIMAL + extra)
     assert caught.value.remedy
+
+
+NUMBERS = [
+    (section, field.name)
+    for section in (LocalTraining, Relabel, Rounds, Aggregation, Eligibility)
+    for field in fields(section)
+    if field.type in (int, float, int | float)
+]
+
+
+@pytest.mark.parametrize(("section", "name"), NUMBERS, ids=lambda part: getattr(part, "__name__", part))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", True, None])
+def test_a_task_made_in_python_takes_no_number_that_a_file_could_not_hold(section, name, value):
+    with pytest.raises(InvalidTask, match=name):
+        section(**{name: value})
+
+
+def test_hyperparameters_made_in_python_are_finite_numbers_by_name():
+    for wrong in ({"lr": math.nan}, {"lr": "0.1"}, {1: 0.1}, [("lr", 0.1)]):
+        with pytest.raises(InvalidTask, match=r"local\.hyperparameters"):
+            LocalTraining(hyperparameters=wrong)
+
+
+def test_sections_of_another_kind_are_refused():
+    with pytest.raises(InvalidTask, match="round is a"):
+        Task("a", 1, round=Relabel())
+
+
+def test_hours_are_minutes_of_the_day():
+    assert parse_hours("22:00-06:30") == (1320, 390)
+
+
+@pytest.mark.parametrize(
+    "hours", ["22-06", "24:00-06:00", "22:00", "22:60-06:00", "22:00-06:00 ", "٢2:00-06:00", "22:00-22:00"]
+)
+def test_malformed_hours(hours):
+    with pytest.raises(InvalidTask, match=r"eligibility\.hours"):
+        parse_hours(hours)
+    with pytest.raises(InvalidTask, match=r"eligibility\.hours"):
+        Eligibility(hours=hours)
 
 
 @pytest.mark.parametrize(

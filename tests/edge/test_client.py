@@ -10,13 +10,11 @@ import pytest
 from core import relabel as reference
 from core import streams, tensors
 from core.bundle import Bundle
-from core.errors import InvalidData, InvalidInput, Refused, Unavailable
+from core.errors import InvalidData
 from core.task import Aggregation, LocalTraining, Relabel, Rounds
 from edge import state
-from edge.client import DeviceClient, enrol, forget
 from edge.examples import Examples
 from edge.settings import DeviceSettings, Event
-from edge.store import FolderStore, MemoryStore
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, device, run_until_finished, small_task
@@ -185,31 +183,6 @@ def test_too_few_examples_are_not_eligible(live: LiveCoordinator, small_bundle: 
     assert (outcome.kind, outcome.reason) == ("dropped", "not-eligible")
 
 
-def test_a_device_must_enrol_first_and_once(live: LiveCoordinator) -> None:
-    client = device(live, 1, some_examples())
-    with pytest.raises(InvalidInput, match="already enrolled"):
-        enrol(client.api, client.store, live.token())
-    with pytest.raises(InvalidInput, match="fedrela device enrol"):
-        DeviceClient(client.api, MemoryStore(), lambda manifest: some_examples())
-
-
-def test_a_wrong_token_is_refused_with_its_remedy(live: LiveCoordinator) -> None:
-    api = device(live, 1, some_examples()).api
-    api.token = ""
-    with pytest.raises(Refused, match="ask the operator for a new link"):
-        enrol(api, MemoryStore(), "not-a-token")
-
-
-def test_forget_tells_the_coordinator_and_deletes_everything(live: LiveCoordinator, tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "state")
-    client = device(live, 1, some_examples(), store=store)
-    forget(client.api, store)
-    assert not (tmp_path / "state").exists()
-    with pytest.raises(Refused) as refused:
-        client.run_once()
-    assert refused.value.status == 401
-
-
 def test_the_log_says_what_was_sent_and_holds_no_token(live: LiveCoordinator, small_bundle: Bundle) -> None:
     live.publish(small_bundle, small_task(round=Rounds(goal=1)))
     client = device(live, 1, some_examples())
@@ -232,22 +205,3 @@ def test_a_step_limit_of_the_owner_holds(live: LiveCoordinator, small_bundle: Bu
     client = device(live, 1, some_examples(), settings=DeviceSettings(max_steps=3), on_event=seen.append)
     assert client.run_once().kind == "uploaded"
     assert [event.steps for event in seen if event.kind == "step"] == [3, 3, 3]
-
-
-def test_a_coordinator_that_is_away_is_no_error_for_run(small_bundle: Bundle, tmp_path: Path) -> None:
-    with coordinator(tmp_path) as live:
-        live.publish(small_bundle, small_task(round=Rounds(goal=1)))
-        client = device(live, 1, some_examples())
-    with pytest.raises(Unavailable):
-        client.run_once()
-    waited: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        waited.append(seconds)
-        if sum(waited) > 3600:
-            client.stop.set()
-
-    client.sleep = client.api.sleep = sleep
-    client.run()
-    assert sum(waited) > 3600
-    assert max(waited) <= 300

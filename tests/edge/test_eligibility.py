@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.bundle import Bundle
-from core.errors import InvalidTask
 from core.task import Eligibility, LocalTraining, Relabel, Rounds
-from edge.eligibility import Conditions, parse_hours, reasons
+from edge.eligibility import Conditions, reasons
 from edge.sensors import Sensors
 from edge.settings import DeviceSettings, Event
 from tests.edge.conftest import some_examples
@@ -38,12 +37,6 @@ from tests.edge.live import LiveCoordinator, coordinator, device, small_task
 )
 def test_rules(conditions: Conditions, rule: Eligibility, count: int) -> None:
     assert len(reasons(conditions, rule)) == count
-
-
-@pytest.mark.parametrize("hours", ["22-06", "24:00-06:00", "22:00", "22:60-06:00", "22:00-06:00 "])
-def test_malformed_hours(hours: str) -> None:
-    with pytest.raises(InvalidTask, match='write it like "22:00-06:00"'):
-        parse_hours(hours)
 
 
 def lay_out(root: Path, files: dict[str, str]) -> Sensors:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.device_kills import survive
+from benchmarks.device_kills import PLACES, survive
 from core.bundle import Bundle
 from tests.edge.conftest import some_examples
 from tests.edge.live import coordinator
@@ -11,7 +11,9 @@ from tests.edge.live import coordinator
 def test_a_killed_device_uploads_the_same_bytes(tmp_path: Path, small_bundle: Bundle) -> None:
     examples = some_examples(200)
     with coordinator(tmp_path / "coordinator") as live:
-        found = survive(small_bundle.folder, live.admin, tmp_path, examples.x["x"], examples.y, kills=4, seed=3)
-    assert found.kills == 4
-    assert found.identical == found.rounds >= 1
+        found = survive(small_bundle.folder, live.admin, tmp_path, examples.x["x"], examples.y, kills=14, seed=3)
+    assert found.kills == 14
+    assert found.identical_updates == found.identical_models == found.rounds >= 1
     assert found.resumed_from_a_checkpoint >= 1
+    assert sum(found.places.values()) == 14
+    assert sum(found.places[place] > 0 for place in PLACES) >= 4  # the least hit place that lies ahead comes first
