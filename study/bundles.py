@@ -3,11 +3,16 @@
 May import `core`; `fedrela export` and `study.start` run as processes.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core import bundle, tensors
@@ -32,8 +37,12 @@ def exported(cell: Cell, classes: int, folder: Path) -> Bundle:
         command += ["--augment", ",".join(cell.model.augment)]
     name = hashlib.sha256(json.dumps(command).encode()).hexdigest()[:12]
     out = folder / f"{cell.method}-{name}"
-    if not (out / "seal.json").exists():
-        _run([sys.executable, "-m", "fedrela", *command, "--out", str(out), "--overwrite"])
+    with _alone(out):
+        if not (out / "seal.json").exists():
+            with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as part:
+                _run([sys.executable, "-m", "fedrela", *command, "--out", f"{part}/bundle"])
+                shutil.rmtree(out, ignore_errors=True)
+                Path(part, "bundle").rename(out)
     return bundle.read(out)
 
 
@@ -41,11 +50,11 @@ def start_weights(cell: Cell, opened: Bundle, folder: Path) -> Params:
     """The weights that every method starts from with this seed, in the bundle's order."""
     target = cell.model.build + METHODS[cell.method].model_suffix
     path = folder / f"start-{target.replace(':', '.')}-{cell.seed}.safetensors"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        _run([sys.executable, "-m", "study.start", target, str(cell.seed), str(part)])
-        part.replace(path)
+    with _alone(path):
+        if not path.exists():
+            part = path.with_suffix(f".{os.getpid()}.part")
+            _run([sys.executable, "-m", "study.start", target, str(cell.seed), str(part)])
+            part.replace(path)
     found = tensors.read(path.read_bytes())
     weights = {spec.name: found[spec.name] for spec in opened.manifest.weights}
     tensors.check(weights, opened.manifest.weights)
@@ -57,6 +66,15 @@ def with_weights(opened: Bundle, weights: Params, folder: Path) -> Bundle:
     shutil.copytree(opened.folder, folder, dirs_exist_ok=True)
     bundle.write(folder, opened.manifest, weights)
     return bundle.read(folder)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Cells that run at the same time make what they share once; the others wait. A killed process holds nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run(command: list[str]) -> None:

@@ -91,13 +91,14 @@ def _all(study: Study, data_sha256: str) -> Iterator[Cell]:
 
             for method in study.methods:
                 for variant in study.variant:
-                    if _applies(variant, method, setting.name):
+                    if study.runs(method, seed) and _applies(variant, method, setting.name):
                         start = study.start(variant)
                         yield cell(method, "trunk", None, start)
                         yield cell(method, "kept", variant, start)
                         yield cell(method, "relabeled", variant, start)
             for reference in study.references:
-                yield cell(reference, "reference", None, 0)
+                if study.runs(reference, seed):
+                    yield cell(reference, "reference", None, 0)
 
 
 def _applies(variant: Variant, method: str, setting: str) -> bool:

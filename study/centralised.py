@@ -25,6 +25,7 @@ def train_and_predict(
     cell: Cell, x: Array, y: NDArray[np.int64], x_test: Array, classes: int, epoch_done: Callable[[], None]
 ) -> NDArray[np.float32]:
     """Probabilities (m, C) on x_test (m, ...) after training on x (n, ...), y (n,)."""
+    torch.set_num_threads(1)  # sums over several threads round differently: a reference must not depend on the cores
     torch.manual_seed(cell.seed)
     model = importlib.import_module("export.loading").load_model(cell.model.build)
     augment = _Augment(cell)

@@ -28,7 +28,18 @@ def longtail(
     work: Annotated[Path, typer.Option(help="Decoded data, bundles and trunks.")] = Path("runs/study"),
     data: Annotated[str, typer.Option(help="Where the dataset is, instead of the file's data.path.")] = "",
     seed: Annotated[list[int], typer.Option(help="Only these seeds of the study; may be given several times.")] = [],  # noqa: B006
-    method: Annotated[list[str], typer.Option(help="Only these methods of the study.")] = [],  # noqa: B006
+    method: Annotated[
+        list[str], typer.Option(help="Only these methods, and no reference unless --reference names it.")
+    ] = [],  # noqa: B006
+    reference: Annotated[
+        list[str], typer.Option(help="Only these references, and no method unless --method names it.")
+    ] = [],  # noqa: B006
+    setting: Annotated[
+        list[str], typer.Option(help="Only these settings: a name, or a part of one that tells it from the others.")
+    ] = [],  # noqa: B006
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Groups of cells (a trunk and its branches) at a time, a process each.")
+    ] = 1,
     report: Annotated[Path | None, typer.Option(help="Folder for plots and page. Default: OUT without .jsonl.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
@@ -39,10 +50,10 @@ def longtail(
     Everything federated trains through the emulated fleet with exported programs. Stop it at any time, even with
     kill -9: called again, it goes on with the next unfinished cell. Then: a table, plots and one HTML page.
     """
-    from study import command, config
+    from study import command, parts
 
     if list_:
         command.list_shipped()
         return
-    only = config.Only(tuple(seed), tuple(method))
-    command.run("quick" if quick else study, only, out, work, data, report, report_only, as_json)
+    only = parts.Only(tuple(seed), tuple(method), tuple(reference), tuple(setting))
+    command.run("quick" if quick else study, only, out, work, data, jobs, report, report_only, as_json)

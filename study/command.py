@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from study import config, datasets, longtail, publish
-from study.config import Only
+from study import config, datasets, longtail, parts, publish
+from study.groups import Place
+from study.parts import Only
 from study.progress import Bar
 
 
@@ -25,13 +26,14 @@ def run(
     out: Path | None,
     work: Path,
     data: str,
+    jobs: int,
     report: Path | None,
     report_only: bool,
     as_json: bool,
 ) -> None:
     """Run what is not finished, then report."""
     study, folder = config.load(name)
-    study = config.narrowed(study, only)
+    study = parts.narrowed(study, only)
     if data:
         study = dataclasses.replace(study, data=dataclasses.replace(study.data, path=str(Path(data).resolve())))
     path = out or Path("runs/study") / f"{study.name}.jsonl"
@@ -39,7 +41,7 @@ def run(
         prepared = datasets.prepare(study.data, folder, work / "cache")
         command = f"fedrela study longtail {Path(name).name}"
         with Bar() as bar:
-            longtail.run(study, prepared, longtail.Place(path, work), bar, command)
+            longtail.run(study, prepared, Place(path, work), bar, command, jobs)
     if as_json:
         typer.echo(publish.as_json(path))
         return

@@ -6,7 +6,7 @@ May import `core` and `study.methods`.
     50
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,8 @@ class InvalidStudy(InvalidInput):
     """A study file is malformed or asks for an impossible combination."""
 
 
-def _require(condition: bool, problem: str, remedy: str) -> None:
+def require(condition: bool, problem: str, remedy: str) -> None:
+    """Raise InvalidStudy unless the condition holds."""
     if not condition:
         raise InvalidStudy(problem, remedy=remedy)
 
@@ -58,16 +59,16 @@ class Setting:
     classes_per_device: int = 0  # 0: Dirichlet; k: each device holds about k classes and lacks the others
 
     def __post_init__(self) -> None:
-        _require(self.imbalance >= 1, f"imbalance of {self.name!r} is {self.imbalance}", "use 1 or more")
-        _require(self.alpha > 0, f"alpha of {self.name!r} is {self.alpha}", "use a positive number")
-        _require(self.devices >= 1, f"devices of {self.name!r} is {self.devices}", "use at least 1")
-        _require(
+        require(self.imbalance >= 1, f"imbalance of {self.name!r} is {self.imbalance}", "use 1 or more")
+        require(self.alpha > 0, f"alpha of {self.name!r} is {self.alpha}", "use a positive number")
+        require(self.devices >= 1, f"devices of {self.name!r} is {self.devices}", "use at least 1")
+        require(
             0 <= self.cohort <= self.devices,
             f"cohort of {self.name!r} is {self.cohort} of {self.devices} devices",
             "use 0 for all, or at most the number of devices",
         )
         for key in ("largest", "classes_per_device"):
-            _require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
+            require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ class Training:
 
     def __post_init__(self) -> None:
         for key in ("rounds", "epochs", "batch_size"):
-            _require(getattr(self, key) >= 1, f"training.{key} is {getattr(self, key)}", "use at least 1")
-        _require(self.lr > 0, f"training.lr is {self.lr}", "use a positive rate")
+            require(getattr(self, key) >= 1, f"training.{key} is {getattr(self, key)}", "use at least 1")
+        require(self.lr > 0, f"training.lr is {self.lr}", "use a positive rate")
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ class Variant:
     settings: tuple[str, ...] = ()  # empty: every setting of the study
 
     def __post_init__(self) -> None:
-        _require(0 <= self.threshold_percent <= 100, f"threshold of {self.name!r} is out of range", "use 0 to 100")
-        _require(self.passes >= 1, f"passes of {self.name!r} is {self.passes}", "use at least 1")
-        _require(self.lr_scale > 0, f"lr_scale of {self.name!r} is {self.lr_scale}", "use a positive factor")
+        require(0 <= self.threshold_percent <= 100, f"threshold of {self.name!r} is out of range", "use 0 to 100")
+        require(self.passes >= 1, f"passes of {self.name!r} is {self.passes}", "use at least 1")
+        require(self.lr_scale > 0, f"lr_scale of {self.name!r} is {self.lr_scale}", "use a positive factor")
         for key in ("start", "period"):
-            _require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
+            require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
 
 
 Reference = Literal["centralised", "centralised-balanced"]
@@ -120,6 +121,7 @@ class Study:
     seeds: tuple[int, ...] = (1, 2, 3)
     methods: tuple[str, ...] = ("fedavg",)
     references: tuple[Reference, ...] = ()
+    only_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of a method or reference; others: all seeds
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
@@ -127,14 +129,19 @@ class Study:
     variant: tuple[Variant, ...] = (Variant(),)
 
     def __post_init__(self) -> None:
-        _require(bool(self.name) and self.name.replace("-", "").isalnum(), f"name is {self.name!r}", "use a-z, 0-9, -")
-        _require(bool(self.seeds), "there is no seed", "name at least one")
-        _require(bool(self.setting), "there is no setting", "leave [[setting]] out, or describe one")
+        require(bool(self.name) and self.name.replace("-", "").isalnum(), f"name is {self.name!r}", "use a-z, 0-9, -")
+        require(bool(self.seeds), "there is no seed", "name at least one")
+        require(bool(self.setting), "there is no setting", "leave [[setting]] out, or describe one")
         unknown = [name for name in self.methods if name not in METHODS]
-        _require(not unknown, f"there is no method {', '.join(unknown)}", f"choose among {', '.join(METHODS)}")
+        require(not unknown, f"there is no method {', '.join(unknown)}", f"choose among {', '.join(METHODS)}")
         for kind in ("setting", "variant"):
             names = [item.name for item in getattr(self, kind)]
-            _require(len(set(names)) == len(names), f"two {kind}s have the same name", "name each differently")
+            require(len(set(names)) == len(names), f"two {kind}s have the same name", "name each differently")
+        for name, seeds in self.only_seeds.items():
+            known = (*self.methods, *self.references)
+            require(name in known, f"only_seeds names {name}", f"name one of {', '.join(known)}")
+            lost = [str(seed) for seed in seeds if seed not in self.seeds]
+            require(not lost, f"only_seeds.{name} names {', '.join(lost)}", "name seeds that the study has")
         for variant in self.variant:
             self._check(variant)
 
@@ -142,9 +149,9 @@ class Study:
         known = {setting.name for setting in self.setting}
         lost = [name for name in variant.methods if name not in self.methods]
         lost += [name for name in variant.settings if name not in known]
-        _require(not lost, f"variant {variant.name!r} names {', '.join(lost)}", "name what the study has")
+        require(not lost, f"variant {variant.name!r} names {', '.join(lost)}", "name what the study has")
         start = self.start(variant)
-        _require(
+        require(
             1 <= start < self.training.rounds,
             f"variant {variant.name!r} starts after round {start} of {self.training.rounds}",
             "start earlier, or train for more rounds",
@@ -154,26 +161,9 @@ class Study:
         """How many rounds a variant's branch comes after."""
         return variant.start or int(0.8 * self.training.rounds)
 
-
-@dataclass(frozen=True)
-class Only:
-    """A part of a study; empty: all of it. The cells are the same ones, so parts add up to the whole."""
-
-    seeds: tuple[int, ...] = ()
-    methods: tuple[str, ...] = ()
-
-
-def narrowed(study: Study, only: Only) -> Study:
-    """The study with some of its seeds and methods. Raises InvalidStudy for one that it does not have."""
-    for asked, known in ((only.seeds, study.seeds), (only.methods, study.methods)):
-        lost = [str(item) for item in asked if item not in known]
-        _require(not lost, f"the study has no {', '.join(lost)}", f"choose among {', '.join(map(str, known))}")
-    variants = tuple(
-        replace(variant, methods=tuple(m for m in variant.methods if not only.methods or m in only.methods))
-        for variant in study.variant
-        if not only.methods or not variant.methods or set(variant.methods) & set(only.methods)
-    )
-    return replace(study, seeds=only.seeds or study.seeds, methods=only.methods or study.methods, variant=variants)
+    def runs(self, name: str, seed: int) -> bool:
+        """Whether a method or reference is run with a seed."""
+        return seed in self.only_seeds.get(name, self.seeds)
 
 
 def from_toml(text: str) -> Study:

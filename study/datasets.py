@@ -10,6 +10,7 @@ Decoded images are kept as .npz in a cache folder, named by path, size and time,
 May import numpy, `core`, `edge` and `edge.emulator`.
 """
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,13 @@ def prepare(data: Data, folder: Path, cache: Path) -> Prepared:
         loaded = _load(data, source, temporary)
         np.savez(temporary, x=loaded.x, y=loaded.y, x_test=loaded.x_test, y_test=loaded.y_test)
         temporary.replace(npz)
-    dataset = emulated.load(str(npz.resolve()), test_per_class=0, seed=0)
-    return Prepared(dataset, npz.resolve(), fingerprint(dataset))
+    found = opened(npz.resolve(), "")
+    return dataclasses.replace(found, sha256=fingerprint(found.dataset))
+
+
+def opened(npz: Path, sha256: str) -> Prepared:
+    """A prepared dataset from its file; `sha256` is what `prepare` found."""
+    return Prepared(emulated.load(str(npz), test_per_class=0, seed=0), npz, sha256)
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -3,9 +3,7 @@
 import base64
 import dataclasses
 import json
-import math
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -46,14 +44,4 @@ def as_json(path: Path) -> str:
         "comparisons": [dataclasses.asdict(item) for item in report.compare(rows)],
         "references": [dataclasses.asdict(item) for item in report.references(rows)],
     }
-    return json.dumps(_finite(found), ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return None if math.isnan(value) or math.isinf(value) else value
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    return json.dumps(results.without_nan(found), ensure_ascii=False, allow_nan=False)

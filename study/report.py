@@ -199,5 +199,6 @@ def _spreads(rows: list[Row]) -> dict[str, Spread]:
 
 
 def _per_class(rows: list[Row]) -> tuple[float, ...]:
-    table = [row["measured"]["per_class"] for row in rows]
+    """Mean recall per class; NaN for a class without a test sample."""
+    table = [[math.nan if value is None else value for value in row["measured"]["per_class"]] for row in rows]
     return tuple(sum(column) / len(column) for column in zip(*table, strict=True))

@@ -1,7 +1,8 @@
 """Results on disk: one JSON line per finished cell, flushed to the disk before the next cell starts.
 
 A kill -9 leaves at most one torn last line, which is cut off when the file is opened again: that cell runs again, all
-others never do. May import the standard library and `core.errors`.
+others never do. Studies that run at the same time may share a file: a line is written under the file's lock.
+May import the standard library and `core.errors`.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "digits.jsonl"
@@ -10,7 +11,9 @@ others never do. May import the standard library and `core.errors`.
     {'a': {'key': 'a', 'overall': 0.5}}
 """
 
+import fcntl
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -45,10 +48,22 @@ def append(path: Path, row: Row) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # gone with the file's descriptor, however this process ends
         _cut_torn_line(file)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN: what could not be measured is null, however deep it lies."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return value
 
 
 def _cut_torn_line(file: Any) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from study.cells import expand
-from study.config import InvalidStudy, Only, Setting, Study, Training, Variant, from_toml, load, narrowed, shipped
+from study.config import InvalidStudy, Setting, Study, Training, Variant, from_toml, load, shipped
 
 STUDY = Study("s", seeds=(1, 2), methods=("fedavg", "focal"), references=("centralised",))
 
@@ -70,6 +70,8 @@ def test_variants_share_the_branch_without_re_labels():
         ('name = "a"\n[[variant]]\nmethods = ["focal"]', "focal"),
         ('name = "a"\n[[setting]]\nname = "x"\nalpha = 0', "alpha"),
         ('name = "a"\n[[setting]]\nname = "x"\ndevices = 3\ncohort = 4', "cohort"),
+        ('name = "a"\nonly_seeds = { focal = [1] }', "only_seeds names focal"),
+        ('name = "a"\nonly_seeds = { fedavg = [9] }', "only_seeds.fedavg names 9"),
         ("name = ", "TOML"),
     ],
 )
@@ -89,9 +91,8 @@ def test_an_unknown_study_names_the_known():
         load("nonsense")
 
 
-def test_parts_of_a_study_add_up_to_the_whole():
-    mixed = dataclasses.replace(STUDY, variant=(Variant(), Variant("τ 20", threshold_percent=20, methods=("focal",))))
-    parts = [narrowed(mixed, Only((seed,), (method,))) for seed in (1, 2) for method in ("fedavg", "focal")]
-    assert {key for part in parts for key in keys(part)} == set(keys(mixed))
-    with pytest.raises(InvalidStudy, match="7"):
-        narrowed(STUDY, Only((7,)))
+def test_a_method_or_reference_can_run_with_some_seeds_only():
+    one = dataclasses.replace(STUDY, only_seeds={"focal": (2,), "centralised": (1,)})
+    found = {(cell.method, cell.seed) for cell in expand(one, "d")}
+    assert found == {("fedavg", 1), ("fedavg", 2), ("focal", 2), ("centralised", 1)}
+    assert set(keys(one)) < set(keys(STUDY))

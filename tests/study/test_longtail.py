@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from study import report, results
@@ -72,6 +74,34 @@ def test_a_killed_study_goes_on_and_repeats_nothing(folder):
     again = run(folder)
     assert "0 rounds to go" in again.stderr
     assert (folder / "tiny.jsonl").read_bytes() == after
+
+
+def test_in_two_processes_killed_and_resumed_the_cells_are_the_same(folder, tmp_path):
+    (tmp_path / "tiny.toml").write_text(STUDY)
+    for shared in ("bundles", "start"):
+        shutil.copytree(folder / "work" / shared, tmp_path / "work" / shared)
+    with (tmp_path / "first.log").open("wb") as log:
+        first = subprocess.Popen([*command(tmp_path), "--jobs", "2"], cwd=ROOT, stdout=log, stderr=log)
+    while first.poll() is None and not (tmp_path / "tiny.jsonl").exists():
+        time.sleep(0.05)
+    workers = [
+        child for child in psutil.Process(first.pid).children(recursive=True) if "spawn_main" in str(child.cmdline())
+    ]
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert len(workers) == 2
+    assert not psutil.wait_procs(workers, timeout=20)[1]  # nobody trains on for a study that is gone
+    before = (tmp_path / "tiny.jsonl").read_bytes()
+    assert before.count(b"\n") < 5
+    run(tmp_path, "--jobs", "2")
+    after = (tmp_path / "tiny.jsonl").read_bytes()
+    assert after.startswith(before[: before.rfind(b"\n") + 1])
+    assert after.count(b"\n") == 5
+    alone, together = (results.read(place / "tiny.jsonl") for place in (folder, tmp_path))
+    assert set(alone) == set(together)
+    for key, row in alone.items():
+        assert together[key]["measured"] == row["measured"]
+        assert together[key].get("weights_sha256") == row.get("weights_sha256")
 
 
 def test_without_re_labels_the_two_branches_are_bit_identical(folder):

@@ -51,3 +51,26 @@ def test_a_killed_writer_leaves_a_readable_file(tmp_path):
     assert list(rows) == [str(n) for n in range(len(rows))]
     results.append(path, {"key": "after"})
     assert len(results.read(path)) == len(rows) + 1
+
+
+def test_what_was_not_measured_is_null_however_deep_it_lies(tmp_path):
+    nan = float("nan")
+    row = {"key": "a", "measured": {"few": nan, "per_class": (1.0, nan), "matrix": [[nan]]}}
+    results.append(tmp_path / "r.jsonl", results.without_nan(row))
+    found = results.read(tmp_path / "r.jsonl")["a"]["measured"]
+    assert found == {"few": None, "per_class": [1.0, None], "matrix": [[None]]}
+    with pytest.raises(ValueError, match="JSON"):
+        results.append(tmp_path / "r.jsonl", row)
+    assert list(results.read(tmp_path / "r.jsonl")) == ["a"]
+
+
+def test_two_writers_at_the_same_time_lose_no_line(tmp_path):
+    path = tmp_path / "r.jsonl"
+    script = (
+        "import sys, pathlib\nfrom study import results\n"
+        "path, name = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "for n in range(60): results.append(path, {'key': name + str(n), 'pad': 'x' * 9000})\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(path), name]) for name in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert set(results.read(path)) == {f"{name}{n}" for name in "ab" for n in range(60)}
