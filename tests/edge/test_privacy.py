@@ -1,6 +1,8 @@
 """What leaves a device, byte by byte: nothing depends on labels, names or paths but the numbers of the update."""
 
+import io
 import json
+import logging
 import re
 from dataclasses import fields, replace
 from itertools import groupby
@@ -14,16 +16,22 @@ from PIL import Image
 from core import bundle as bundles
 from core import tensors, wire
 from core.bundle import Bundle
-from core.task import LocalTraining, Relabel, Rounds
+from core.errors import InvalidData
+from core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
+from edge import state
 from edge.client import forget
 from edge.examples import Examples
-from edge.settings import DeviceSettings
+from edge.progress import Reporter
+from edge.settings import DeviceSettings, Event
 from edge.sources import open_source
+from edge.store import FolderStore
 from tests.edge import softmax_bundle as small
 from tests.edge.faulty_proxy import faulty
 from tests.edge.live import coordinator, device, small_task
 
 NAMES = ("quokka-zebrano", "vermilion-ocelot", "ultramarine-ibex")
+HEADERS = {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent", b"authorization", b"content-type",
+           b"content-length", b"content-digest", b"fedrela-upload-token", b"range"}  # fmt: skip
 TASK = small_task(
     rounds=2,
     local=LocalTraining(epochs=1, batch_size=16),
@@ -55,10 +63,10 @@ def photos(folder: Path, counts: tuple[int, int, int], stem: str) -> Path:
     return folder / stem
 
 
-def session(named: Bundle, folder: Path, data: Path) -> list[bytes]:
+def session(named: Bundle, folder: Path, data: Path, task: Task = TASK) -> list[bytes]:
     """Every byte that a device sends from enrolment to leaving, one request each."""
     with coordinator(folder) as live, faulty(live.url, share=0.0, seed=0) as proxy:
-        task_id = live.publish(named, TASK)
+        task_id = live.publish(named, task)
         source = open_source(str(data))
         client = device(live, 7, Examples({}, np.empty(0, np.int64)), http=None)
         client.data = source
@@ -93,24 +101,38 @@ def test_no_label_count_name_or_path_is_sent(named_bundle: Bundle, tmp_path: Pat
 
 def test_messages_have_only_the_fields_of_the_protocol(named_bundle: Bundle, tmp_path: Path) -> None:
     allowed = {field.name for cls in (wire.CheckIn, wire.EnrolRequest, wire.FailureReport) for field in fields(cls)}
-    kinds = set()
+    kinds, headers = set(), set()
     for request in session(named_bundle, tmp_path / "c", photos(tmp_path, (30, 12, 5), "p")):
         head, _, body = request.partition(b"\r\n\r\n")
         kinds.add(head.split()[0] + b" " + head.split()[1].split(b"/")[2])
+        headers |= {line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]}
         if b"/update " in head:
             assert set(tensors.read(body)) == {"w", "b"}
             assert tensors.read_metadata(body) == {"protocol": "1", "examples": "47", "encoding": "float32"}
         elif body:
             assert set(json.loads(body)) <= allowed
     assert kinds == {b"POST check-ins", b"GET blobs", b"PUT assignments", b"DELETE devices"}
+    assert headers <= HEADERS, "a header that nobody has thought about"
 
 
-def test_other_labels_change_nothing_but_the_numbers_of_the_update(named_bundle: Bundle, tmp_path: Path) -> None:
+SMOTE = LocalTraining(epochs=1, batch_size=16, sampling="class-balanced", synthesis="smote")
+VARIANTS = {
+    "as it is": TASK,
+    "int8": replace(TASK, aggregation=Aggregation(encoding="int8"), local=SMOTE),
+    "top-k": replace(TASK, aggregation=Aggregation(encoding="top-k", top_k_fraction=0.3)),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_other_labels_change_nothing_but_the_numbers_of_the_update(
+    named_bundle: Bundle, tmp_path: Path, variant: str
+) -> None:
     """Non-interference: the same pixels under other labels and names; all else that is sent is equal, byte by byte."""
     seen = []
     for run, counts in enumerate(((60, 20, 10), (10, 30, 50))):
         folder = tmp_path / str(run)
-        requests = session(named_bundle, folder / "c", photos(folder, counts, f"secret{run}"))
+        data = photos(folder, counts, f"secret{run}")
+        requests = session(named_bundle, folder / "c", data, VARIANTS[variant])
         # How often a device asks before the coordinator is ready is the coordinator's affair.
         seen.append([request for request, _ in groupby(visible(request) for request in requests)])
     assert seen[0] == seen[1]
@@ -125,3 +147,61 @@ def visible(request: bytes) -> tuple[bytes, bytes]:
     if b"/update " in request.split(b"\r\n")[0]:
         return head, body[: 8 + int.from_bytes(body[:8], "little")] + b"%d bytes" % len(body)
     return head, body
+
+
+def poisons(folder: Path) -> list[tuple[Path, str]]:
+    """Data that can't be used, and a word that its owner is told and nobody else."""
+    torn = photos(folder, (3, 2, 1), "torn")
+    (torn / NAMES[0] / "hidden-diagnosis.png").write_bytes(b"no image")
+    strange = photos(folder, (3, 2, 1), "strange")
+    (strange / "cassowary-cobalt").mkdir()
+    (strange / "cassowary-cobalt" / "one.png").write_bytes((strange / NAMES[0] / "strange-0000.png").read_bytes())
+    np.savez(folder / "range.npz", x=np.zeros((2, 1, 4, 4), np.uint8), y=[0, 7919])
+    return [(torn, "hidden-diagnosis"), (strange, "cassowary"), (folder / "range.npz", r"outside 0\.\.2")]
+
+
+def test_what_is_wrong_with_the_data_is_told_to_their_owner_alone(named_bundle: Bundle, tmp_path: Path) -> None:
+    with coordinator(tmp_path / "c") as live, faulty(live.url, share=0.0, seed=0) as proxy:
+        told: list[Event] = []
+        for data, word in poisons(tmp_path):
+            live.publish(named_bundle, TASK)
+            client = device(live, 7, Examples({}, np.empty(0, np.int64)), on_event=told.append)
+            client.data, client.api.url = open_source(str(data)), proxy.url
+            client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
+            with pytest.raises(InvalidData, match=word):
+                client.run_once()
+        reports = [json.loads(body.partition(b"\r\n\r\n")[2]) for body in proxy.bodies if b"/failure " in body]
+    assert reports == [{"code": "not-eligible", "protocol": 1}] * 3
+    sent, events = b"\n".join(proxy.bodies).lower(), "\n".join(event.detail for event in told)
+    for secret in ("hidden", "diagnosis", "cassowary", "torn", "strange", "range.npz", *NAMES, str(tmp_path)):
+        assert secret.encode() not in sent, secret
+        assert secret not in events, secret
+    assert not re.search(rb"(?<![\w.\-])7919(?![\w.\-])", sent)  # as a word: a hash may hold its digits
+    assert "7919" not in events
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labels(
+    named_bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture, as_json: bool
+) -> None:
+    counts, out = (311, 173, 127), io.StringIO()
+    caplog.set_level(logging.INFO)
+    with coordinator(tmp_path / "c") as live:
+        task_id = live.publish(named_bundle, replace(TASK, rounds=1))
+        store = FolderStore(tmp_path / "state")
+        client = device(live, 7, Examples({}, np.empty(0, np.int64)), store=store)
+        client.data = open_source(str(photos(tmp_path, counts, "private-holiday")))
+        reporter = Reporter(store, as_json=as_json, live=False, out=out)
+        client.on_event = reporter.event
+        reporter.outcome(client.run_once())
+        overlay = state.load_overlay(store, task_id)
+    assert overlay is not None
+    assert len(overlay.keys) > 39  # more than a turn has steps, so that its number would stand out
+    kept = [store.get(key) or b"" for key in ("status.json", state.LOG_KEY, "last/check-ins")]
+    said = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in kept)])
+    assert "relabeled" in said
+    assert "uploaded" in said
+    for secret in (*NAMES, "private-holiday", ".png"):
+        assert secret not in said, secret
+    for count in (*counts, len(overlay.keys)):
+        assert not re.search(rf"(?<![\w.\-:]){count}(?![\w.\-:])", said), count
