@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coordinator_fixture import ADMIN_KEY, SIGNING_KEY, make_bundle, update_body
-from coordinator import aggregation, blobs, context, devices, service, tasks, uploads
-from coordinator.settings import Settings
+from benchmarks.coordinator_fixture import make_bundle, settings_of, update_body
+from coordinator import aggregation, auth, blobs, context, devices, service, tasks, uploads
+from coordinator.service import Caller
 from core import bundle
 from core.task import Aggregation, Relabel, Rounds, Task
 from core.wire import Assignment, CheckIn, EnrolRequest
@@ -48,12 +48,6 @@ class Line:
     models_plus_150_mb: float  # the bar: 4 models + 150 MB
 
 
-def settings_of(folder: Path) -> Settings:
-    """A coordinator's settings."""
-    url = f"sqlite:///{folder / 'c.sqlite'}"
-    return Settings(folder, url, (folder / "blobs").as_uri(), ADMIN_KEY, SIGNING_KEY)
-
-
 def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
     """Publish a task and have `updates` updates accepted for round 1; the task's id."""
     make_bundle(folder / "bundle", parameters)
@@ -74,8 +68,8 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         token = devices.create_token(c, "default", updates, 1e6, 0.0).enrolment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
-            secret = f"Bearer {devices.enrol(c, EnrolRequest(token, '0' * 64), 1.0).device_token}"
-            turn = service.join(c, secret, offer, 1.0)
+            secret = auth.hash_token(devices.enrol(c, EnrolRequest(token, f"{index:064x}"), 1.0).device_token)
+            turn = service.join(c, Caller(secret, offer), 1.0)
             assert isinstance(turn, Assignment)
             body = update_body(parameters, index)
             upload = uploads.begin_upload(c, secret, turn.assignment_id, turn.upload_token, len(body), 1.0)

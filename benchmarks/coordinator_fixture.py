@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 
 from coordinator.admin_client import AdminClient
+from coordinator.settings import Settings
 from core import bundle, signing, tensors
 from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
 from core.wire import UpdateMetadata
@@ -91,6 +92,12 @@ class Server:
     def operator(self) -> AdminClient:
         """Its admin API."""
         return AdminClient(self.url, ADMIN_KEY)
+
+
+def settings_of(folder: Path, database_url: str = "") -> Settings:
+    """The settings of a coordinator whose data are in `folder`."""
+    url = database_url or f"sqlite:///{folder / 'coordinator.sqlite'}"
+    return Settings(folder, url, (folder / "blobs").as_uri(), ADMIN_KEY, SIGNING_KEY)
 
 
 def free_port() -> int:

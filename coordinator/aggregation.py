@@ -13,10 +13,10 @@ import time
 
 import sqlalchemy as sa
 
-from coordinator import blobs, folding, metrics, rows, schema, service
+from coordinator import blobs, closing, folding, metrics, rows, schema
+from coordinator.closing import Result
 from coordinator.context import Coordinator, parse_task
 from coordinator.folding import Counted
-from coordinator.service import Result
 from core import server_opt, signing, tensors
 from core.errors import FedRelaError
 from core.tensors import Params
@@ -46,7 +46,7 @@ def _run(c: Coordinator, task_id: str, number: int) -> bool:
         return False
     try:
         result = aggregate(c, task_id, number)
-        committed = service.commit(c, task_id, number, result, c.store.now())
+        committed = closing.commit(c, task_id, number, result, c.store.now())
     except FedRelaError as error:
         log.error("round can't be aggregated", extra={"task": task_id, "round": number, "problem": str(error)})
         c.retry_at[task_id] = time.monotonic() + RETRY_SECONDS
@@ -163,7 +163,14 @@ def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
     """The updates of a round in the order in which they are folded."""
     table = schema.assignments
     found = view.execute(
-        sa.select(table.c.id, table.c.update_sha256, table.c.round, table.c.examples, table.c.update_digest)
+        sa.select(
+            table.c.id,
+            table.c.update_sha256,
+            table.c.round,
+            table.c.examples,
+            table.c.update_digest,
+            table.c.update_bytes,
+        )
         .where(table.c.task_id == task_id, table.c.counted_in == number, table.c.status == "reported")
         .order_by(table.c.update_sha256, table.c.round)
     )

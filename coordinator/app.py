@@ -26,7 +26,9 @@ from coordinator import (
     problems,
     routes_admin,
     routes_device,
+    service,
 )
+from coordinator.batching import Batches
 from coordinator.limits import Memory, RateLimit
 from coordinator.middleware import Gate
 from coordinator.routes_device import coordinator_of, in_thread
@@ -49,14 +51,18 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         app.state.upload_memory = Memory(settings.max_uploads_in_memory_bytes)
         with context.connect(settings) as coordinator:
             app.state.coordinator = coordinator
+            now = coordinator.store.now
+            app.state.joining = Batches(lambda callers: service.join_all(coordinator, callers, now()), "joining")
+            app.state.counting = Batches(lambda updates: service.count_all(coordinator, updates, now()), "counting")
             worker = None if settings.virtual_clock else Worker(coordinator)
             if worker:
                 worker.start()
             try:
                 yield
             finally:
-                if worker:
-                    await in_thread(worker.stop)
+                for thread in (app.state.joining, app.state.counting, worker):
+                    if thread:
+                        await in_thread(thread.stop)
 
     app = FastAPI(
         title="FedReLa Edge coordinator",

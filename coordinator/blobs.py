@@ -23,11 +23,13 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core import signing
 from core.errors import IntegrityError, InvalidInput, Unavailable
 
-_PIECE = 64 * 1024
+DIGEST_PIECE = 64 * 1024
+_RESTORE = "restore it from a backup; the round goes on by itself then"
 NAME = re.compile(r"(public|private)/[a-z0-9.-]{1,150}")
 
 
@@ -46,6 +48,8 @@ class Blobs(Protocol):
     A missing blob raises KeyError (the caller knows whether that is a 404 or a loss); a store that can't be reached,
     is full or read-only raises Unavailable and leaves no part of a blob under its name.
     """
+
+    strip_bytes: int  # how much to read at a time where a blob is read in parts
 
     def put(self, name: str, body: bytes) -> None: ...
 
@@ -95,13 +99,30 @@ def quick_digest(body: bytes) -> str:
     It sees any single changed word and any exchanged piece. It is no defence against somebody who may write to the
     disk, and none is possible there: whoever may, can write to the database too.
     """
-    whole = len(body) - len(body) % _PIECE
-    sums = np.frombuffer(body, "<u8", whole // 8).reshape(-1, _PIECE // 8).sum(axis=1, dtype=np.uint64)
-    return hashlib.sha256(len(body).to_bytes(8, "little") + sums.tobytes() + body[whole:]).hexdigest()
+    whole = len(body) - len(body) % DIGEST_PIECE
+    sums = np.frombuffer(body, "<u8", whole // 8).reshape(-1, DIGEST_PIECE // 8).sum(axis=1, dtype=np.uint64)
+    return digest_of(len(body), sums, body[whole:])
+
+
+def digest_of(length: int, sums: NDArray[np.uint64], rest: bytes) -> str:
+    """The digest, from what it is made of."""
+    return hashlib.sha256(length.to_bytes(8, "little") + sums.astype("<u8").tobytes() + rest).hexdigest()
+
+
+def missing(name: str) -> IntegrityError:
+    """The error of a stored update that is not there."""
+    return IntegrityError(f"update {name[8:32]} is missing", remedy=_RESTORE)
+
+
+def damaged(name: str) -> IntegrityError:
+    """The error of a stored update that is not what was accepted."""
+    return IntegrityError(f"update {name[8:32]} is damaged: it does not match its hash", remedy=_RESTORE)
 
 
 class FolderBlobs:
     """Blobs as files. A file appears under its name whole and synced, or not at all."""
+
+    strip_bytes = 512 * 1024  # stays in a processor's cache
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -128,7 +149,7 @@ class FolderBlobs:
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """`length` bytes from `start`, or up to the end."""
         try:
-            with self._path(name).open("rb") as file:
+            with self._path(name).open("rb", buffering=0) as file:
                 file.seek(start)
                 return file.read() if length is None else file.read(length)
         except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The coordinator's verbs: serve, publish, task, token, device (operator's side).
+"""The coordinator's verbs: serve, publish and task here; token and device in `cli_members.py`.
 
 May import typer, uvicorn, httpx, `core` and this package; what a verb needs is imported when it runs.
 """
@@ -9,34 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from coordinator.cli_members import device_app, token_app
+from coordinator.operator import LOCAL_URL, AdminKey, Json, Url, admin
 from coordinator.tables import show, table
 from core import task as task_file
 from core.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Run and operate a coordinator.")
 task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel and export tasks.")
-token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrolment tokens.")
-device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
 app.add_typer(task_app, name="task")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="FEDRELA_URL", help="The coordinator, such as https://fl.example.org.")
-]
-AdminKey = Annotated[
-    str,
-    typer.Option(
-        "--admin-key",
-        envvar="FEDRELA_ADMIN_KEY",
-        show_default=False,
-        help="The operator's key. Default: the one that `fedrela serve --dev` keeps in the data folder.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
-LOCAL_URL = "http://127.0.0.1:8000"
 
 
 @app.command()
@@ -96,8 +82,8 @@ def publish(
 ) -> None:
     """Verify a bundle, send it with a task to the coordinator, and open round 1."""
     loaded = task_file.from_toml(_text(task))
-    with _admin(url, admin_key) as admin:
-        task_id = admin.publish(bundle, loaded)
+    with admin(url, admin_key) as api:
+        task_id = api.publish(bundle, loaded)
     show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
 
 
@@ -112,8 +98,8 @@ def task_create(
 @task_app.command("list")
 def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """Every task and where it stands."""
-    with _admin(url, admin_key) as admin:
-        found = admin.get("/tasks")
+    with admin(url, admin_key) as api:
+        found = api.get("/tasks")
     table(
         found, ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"), as_json
     )
@@ -122,9 +108,9 @@ def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = Fa
 @task_app.command("show")
 def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """One task: settings, open round, and every round so far."""
-    with _admin(url, admin_key) as admin:
-        found = admin.get(f"/tasks/{task_id}")
-        rounds = admin.get(f"/tasks/{task_id}/rounds")
+    with admin(url, admin_key) as api:
+        found = api.get(f"/tasks/{task_id}")
+        rounds = api.get(f"/tasks/{task_id}/rounds")
     if as_json:
         return show(found | {"history": rounds}, True, "")
     for key, value in found.items():
@@ -136,8 +122,8 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
 
 def _task_command(verb: str, done: str) -> Any:
     def command(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-        with _admin(url, admin_key) as admin:
-            admin.request("POST", f"/tasks/{task_id}/{verb}")
+        with admin(url, admin_key) as api:
+            api.request("POST", f"/tasks/{task_id}/{verb}")
         show({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
 
     return command
@@ -160,14 +146,14 @@ def task_export(
     """Save a global model as safetensors: the newest, or that of a round."""
     from core import signing
 
-    with _admin(url, admin_key) as admin:
-        task = admin.get(f"/tasks/{task_id}")
+    with admin(url, admin_key) as api:
+        task = api.get(f"/tasks/{task_id}")
         sha256 = task["checkpoint_sha256"]
         if round_number == 0:
             sha256 = task["initial_checkpoint_sha256"]
         elif round_number > 0:
-            sha256 = _checkpoint_of(admin.get(f"/tasks/{task_id}/rounds"), round_number)
-        body = admin.download(sha256)
+            sha256 = _checkpoint_of(api.get(f"/tasks/{task_id}/rounds"), round_number)
+        body = api.download(sha256)
     signing.check_sha256(body, sha256, "the checkpoint")
     output.write_bytes(body)
     show({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
@@ -189,81 +175,12 @@ def task_collect(
     as_json: Json = False,
 ) -> None:
     """Delete stored blobs that no task needs any more."""
-    with _admin(url, admin_key) as admin:
+    with admin(url, admin_key) as api:
         wanted = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
-        found = admin.request("POST", "/collect", json=wanted).json()
+        found = api.request("POST", "/collect", json=wanted).json()
     names = "".join(f"{name}\n" for name in found["names"])
     verb = "would go" if dry_run else "deleted"
     show(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
-
-
-@token_app.command("create")
-def token_create(
-    uses: Annotated[int, typer.Option(min=1, help="How many devices may enrol with it.")] = 1,
-    hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
-    population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
-    with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
-    url: Url = LOCAL_URL,
-    admin_key: AdminKey = "",
-    as_json: Json = False,
-) -> None:
-    """Make an enrolment link. It is shown once; send it to the devices' owners over a safe channel."""
-    wanted = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
-    with _admin(url, admin_key) as admin:
-        token = admin.request("POST", "/tokens", json=wanted).json()
-        token["link"] = f"{admin.url}/join#{token['enrolment_token']}"
-    code = ""
-    if with_code and not as_json:
-        from coordinator import qr
-
-        code = qr.as_text(token["link"])
-    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enrol '{token['link']}'"
-    show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
-
-
-@token_app.command("list")
-def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """Every enrolment token, without its secret."""
-    with _admin(url, admin_key) as admin:
-        found = admin.get("/tokens")
-    table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
-
-
-@token_app.command("revoke")
-def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """No more devices by this token; those enrolled stay."""
-    with _admin(url, admin_key) as admin:
-        admin.request("DELETE", f"/tokens/{token_id}")
-    show({"token_id": token_id, "revoked": True}, as_json, f"token {token_id} is revoked")
-
-
-@device_app.command("list")
-def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """Every enrolled device."""
-    found: list[dict[str, Any]] = []
-    with _admin(url, admin_key) as admin:
-        while page := admin.get(f"/devices?after={found[-1]['device_id'] if found else ''}"):
-            found += page
-    table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
-
-
-@device_app.command("revoke")
-def device_revoke(device_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """The device's token is worth nothing from now on; its open turn is given back."""
-    with _admin(url, admin_key) as admin:
-        admin.request("DELETE", f"/devices/{device_id}")
-    show({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")
-
-
-def _admin(url: str, admin_key: str) -> Any:
-    from coordinator.admin_client import AdminClient
-
-    kept = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
-    if not admin_key and kept.is_file():
-        admin_key = kept.read_text().strip()
-    if not admin_key:
-        raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
-    return AdminClient(url, admin_key)
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,6 @@
 """What every operation of a coordinator works with. May import `core` and `coordinator.{settings,store,blobs,metrics}`.
 
->>> # with connect(Settings.from_environment()) as coordinator: service.tick(coordinator)
+>>> # with connect(Settings.from_environment()) as coordinator: closing.tick(coordinator)
 """
 
 import threading

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from coordinator import auth, rounds, rows, schema
+from coordinator import auth, rounds, rows, schema, selection
 from coordinator.context import Coordinator
-from core.errors import InvalidMessage, Refused
-from core.wire import EnrolRequest, EnrolResponse
+from core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused
+from core.wire import CheckIn, EnrolRequest, EnrolResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 _POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -44,7 +44,7 @@ class Device:
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
-        *schema.devices.c["id", "public_key", "population", "last_turn_at"],
+        *schema.devices.c["token_hash", "id", "public_key", "population", "last_turn_at"],
         schema.assignments.c.id.label("turn"),
         *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
     )
@@ -52,7 +52,7 @@ _BY_TOKEN = (
         schema.assignments,
         sa.and_(schema.assignments.c.device_id == schema.devices.c.id, schema.assignments.c.status == "open"),
     )
-    .where(schema.devices.c.token_hash == sa.bindparam("token_hash"), schema.devices.c.revoked_at.is_(None))
+    .where(schema.devices.c.revoked_at.is_(None))
 )
 
 
@@ -168,22 +168,45 @@ def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, l
     )
 
 
-def identify(view: sa.Connection, authorization: str | None) -> Device:
-    """The device that an Authorization header names, as of `view`. Raises Refused(401)."""
-    token_hash = auth.hash_token(auth.bearer(authorization))
-    row = view.execute(_BY_TOKEN, {"token_hash": token_hash}).one_or_none()
-    if row is None:
+def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Device]:
+    """The devices that these hashed tokens belong to, as of `view`; an unknown or revoked one is left out."""
+    found = {}
+    for row in view.execute(*rows.among(_BY_TOKEN, schema.devices.c.token_hash, token_hashes)):
+        turn = None
+        if row.turn is not None:
+            turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
+        found[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, turn)
+    return found
+
+
+def identify(view: sa.Connection, token_hash: str) -> Device:
+    """The device that a hashed token belongs to, as of `view`. Raises Refused(401)."""
+    device = identify_all(view, [token_hash]).get(token_hash)
+    if device is None:
         raise auth.unauthenticated()
-    turn = None
-    if row.turn is not None:
-        turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
-    return Device(row.id, row.public_key, row.population, row.last_turn_at, turn)
+    return device
 
 
-def authenticate(c: Coordinator, authorization: str | None) -> Device:
+def fault(device: Device, check_in: CheckIn) -> FedRelaError | None:
+    """What is wrong with a check-in of this device, if anything."""
+    try:
+        selection.version(check_in.client_version)
+    except InvalidInput as error:
+        return error
+    if check_in.population == device.population:
+        return None
+    return Refused(
+        f"this device belongs to the population {device.population!r}",
+        remedy="check in for that one, or enrol with another link",
+        code="wrong-population",
+        status=403,
+    )
+
+
+def authenticate(c: Coordinator, token_hash: str) -> Device:
     """The same in a view of its own."""
     with c.store.read() as view:
-        return identify(view, authorization)
+        return identify(view, token_hash)
 
 
 def revoke_device(c: Coordinator, device_id: str, now: float) -> None:

@@ -15,8 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from coordinator import blobs as blob_store
 from coordinator import metrics, rows
 from coordinator.blobs import Blobs
+from coordinator.problems import RangeOutside
 from core import signing
-from core.errors import IntegrityError, Refused, Unavailable
+from core.errors import IntegrityError, Unavailable
 
 CHUNK = 1024 * 1024
 CHECKED_BYTES = 16 * 1024 * 1024  # a whole blob up to this size is checked each time; the receiver checks all of them
@@ -35,9 +36,7 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
         if match[2] and int(match[2]) < start:
             return None
     if start >= size or start >= end:
-        raise Refused(
-            f"the blob has {size} bytes", remedy="ask for a range inside it", code="range-not-satisfiable", status=416
-        )
+        raise RangeOutside(size)
     return start, end
 
 

@@ -1,7 +1,8 @@
-"""Many stored updates become one change of weights. May import numpy, `core` and `coordinator.{blobs,rounds}`.
+"""Many stored updates become one change of weights. May import numpy, `core` and `coordinator.{blobs,rounds,strips}`.
 
-The mean holds one accumulator and at most `AHEAD` + 1 update bodies; the next body is read and its hash checked while
-the present one is added. A robust rule first writes the updates as rows of one temporary file and then works on blocks
+The mean of plain float32 updates reads them in strips (`strips.py`). Of other encodings, and where updates are clipped,
+it holds one accumulator and at most `AHEAD` + 1 update bodies; the next body is read and its hash checked while the
+present one is added. A robust rule first writes the updates as rows of one temporary file and then works on blocks
 of its columns, so its memory doesn't grow with the number of devices.
 """
 
@@ -15,11 +16,11 @@ from itertools import islice
 import numpy as np
 
 from coordinator import blobs as blob_store
-from coordinator import rounds
+from coordinator import rounds, strips
 from coordinator.blobs import Blobs
+from coordinator.strips import Part
 from core import encodings, robust, tensors
 from core.aggregate import mean
-from core.errors import IntegrityError
 from core.task import Task
 from core.tensors import Params, TensorSpec
 
@@ -35,6 +36,7 @@ class Counted:
     base_round: int
     examples: int
     digest: str  # blobs.quick_digest of the body
+    size_bytes: int
 
 
 def fold(
@@ -50,6 +52,11 @@ def fold(
 
     Raises IntegrityError naming an update that is missing or damaged.
     """
+    settings = task.aggregation
+    if settings.rule == "mean" and settings.encoding == "float32" and not settings.clip_norm:
+        plain = strips.mean(blobs, [_part(one, task, number) for one in updates], specs, on_progress=on_progress)
+        if plain is not None:
+            return plain
     bodies = _bodies(blobs, updates)
 
     def decoded() -> Iterator[tuple[Params, float]]:
@@ -57,31 +64,46 @@ def fold(
             on_progress()
             yield _prepared(next(bodies), counted, task, number, specs)  # no name keeps a body alive
 
-    if task.aggregation.rule == "mean":
+    if settings.rule == "mean":
         # Only shapes are looked at, so these zeros cost no memory.
         shapes = {spec.name: np.broadcast_to(np.float32(0), tuple(int(d) for d in spec.shape)) for spec in specs}
         return mean(decoded(), zero=shapes)
     with _stack(len(updates), sum(spec.size for spec in specs)) as stack:
         for row, (change, _) in zip(stack, decoded(), strict=True):
             robust.flatten(change, row)
-        return robust.unflatten(robust.aggregate(stack, task.aggregation), specs)
+        return robust.unflatten(robust.aggregate(stack, settings), specs)
+
+
+def _part(counted: Counted, task: Task, number: int) -> Part:
+    """How an update that needs no decoding counts."""
+    name = blob_store.update(counted.assignment_id, counted.sha256)
+    return Part(name, counted.digest, counted.size_bytes, _weight(counted, task), _factor(counted, task, number))
 
 
 def _prepared(
     body: bytes, counted: Counted, task: Task, number: int, specs: tuple[TensorSpec, ...]
 ) -> tuple[Params, float]:
-    """One update as it goes into the rule, and its weight.
+    """One update as it goes into the rule, and its weight."""
+    settings = task.aggregation
+    change = robust.clip(encodings.decode_again(body, specs, settings.encoding), settings.clip_norm)
+    factor = _factor(counted, task, number)
+    return tensors.scale(change, factor) if factor != 1 else change, _weight(counted, task)
+
+
+def _factor(counted: Counted, task: Task, number: int) -> float:
+    """What the update's values are multiplied by: less than 1 for one that started from an older global model.
 
     FedBuff (Nguyen et al., AISTATS 2022) divides by the buffer's size, not by the sum of staleness factors, so the
     factor scales the update and not its weight.
     """
+    if task.round.mode == "synchronous":
+        return 1.0
+    return float((1.0 + rounds.staleness(number, counted.base_round)) ** -task.round.staleness_exponent)
+
+
+def _weight(counted: Counted, task: Task) -> float:
     settings = task.aggregation
-    change = robust.clip(encodings.decode_again(body, specs, settings.encoding), settings.clip_norm)
-    if task.round.mode == "asynchronous":
-        stale = rounds.staleness(number, counted.base_round)
-        change = tensors.scale(change, (1.0 + stale) ** -task.round.staleness_exponent)
-    weight = min(counted.examples, settings.max_examples) if settings.weight_by_examples else 1
-    return change, float(weight)
+    return float(min(counted.examples, settings.max_examples) if settings.weight_by_examples else 1)
 
 
 def _bodies(blobs: Blobs, updates: list[Counted]) -> Iterator[bytes]:
@@ -102,14 +124,9 @@ def _body(blobs: Blobs, update: Counted) -> bytes:
     try:
         body = blobs.read(name)
     except KeyError as error:
-        raise IntegrityError(
-            f"update {name[8:32]} is missing", remedy="restore it from a backup; the round goes on by itself then"
-        ) from error
+        raise blob_store.missing(name) from error
     if blob_store.quick_digest(body) != update.digest:
-        raise IntegrityError(
-            f"update {name[8:32]} is damaged: it does not match its hash",
-            remedy="restore it from a backup; the round goes on by itself then",
-        )
+        raise blob_store.damaged(name)
     return body
 
 

@@ -19,6 +19,8 @@ _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 class ObjectBlobs:
     """One bucket, below one prefix."""
 
+    strip_bytes = 16 * 1024 * 1024  # a request each
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))

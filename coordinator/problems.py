@@ -37,6 +37,19 @@ class TooMany(Refused):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RangeOutside(Refused):
+    """A range that is not in a blob of `size_bytes` (RFC 9110, section 15.5.17)."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(
+            f"the blob has {size_bytes} bytes",
+            remedy="ask for a range inside it",
+            code="range-not-satisfiable",
+            status=416,
+        )
+        self.size_bytes = size_bytes
+
+
 def describe(error: FedRelaError) -> Problem:
     """The problem document of one of our errors."""
     status, code = _kind(error)
@@ -79,7 +92,10 @@ def install(app: FastAPI) -> None:
         request.scope["problem_code"] = problem.code
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request failed", extra={"path": request.url.path, "problem": str(error)})
-        return response(problem)
+        answer = response(problem)
+        if isinstance(error, RangeOutside):
+            answer.headers["Content-Range"] = f"bytes */{error.size_bytes}"
+        return answer
 
     @app.exception_handler(RequestValidationError)
     def parameters(request: Request, error: RequestValidationError) -> Response:

@@ -12,11 +12,14 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from coordinator import auth, devices, downloads, evaluation, limits, metrics, openapi, service, uploads, worker
+from coordinator.batching import Batches
 from coordinator.context import Coordinator
 from coordinator.devices import Device
+from coordinator.service import Caller, Delivered
 from core import strict, wire
 from core.errors import FedRelaError, InvalidInput
 from core.wire import (
+    Assignment,
     CheckIn,
     CheckInResponse,
     EnrolRequest,
@@ -59,11 +62,11 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(strict.to_json(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
-def credentials(request: Request) -> str | None:
-    """The Authorization header, counted against its bearer's rate. Raises Refused (401) or TooMany (429)."""
-    header = request.headers.get("authorization")
-    request.app.state.device_rate.check(auth.hash_token(auth.bearer(header)), time.monotonic())
-    return header
+def credentials(request: Request) -> str:
+    """The hash of the bearer's token, counted against its rate. Raises Refused (401) or TooMany (429)."""
+    token_hash = auth.hash_token(auth.bearer(request.headers.get("authorization")))
+    request.app.state.device_rate.check(token_hash, time.monotonic())
+    return token_hash
 
 
 def device_of(request: Request) -> Device:
@@ -83,8 +86,9 @@ async def enrol(request: Request) -> Response:
 )
 async def check_in(request: Request) -> Response:
     """A device offers to work; it gets an assignment, or a time to come back."""
-    c, offer = coordinator_of(request), await message(request, CheckIn)
-    answer = await in_thread(lambda: service.join(c, credentials(request), offer, c.store.now()))
+    offer = await message(request, CheckIn)
+    joining: Batches[Caller, Assignment | Wait] = request.app.state.joining
+    answer = await joining(Caller(credentials(request), offer))
     if isinstance(answer, Wait):
         metrics.CHECK_INS.labels(answer.reason).inc()
         return json_response(CheckInResponse(wait=answer))
@@ -142,9 +146,11 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     try:
         body = await limits.read_body(request, upload.max_bytes, upload.seconds)
         metrics.BYTES_RECEIVED.inc(len(body))
-        receipt = await in_thread(lambda: service.accept_update(c, upload, body, c.store.now()))
+        delivered = await in_thread(service.store_update, c, upload, body)
     finally:
         memory.give_back(length or 0)
+    counting: Batches[Delivered, UpdateReceipt] = request.app.state.counting
+    receipt = await counting(delivered)
     if c.settings.virtual_clock:
         await in_thread(worker.settle, c)
     return receipt

@@ -4,6 +4,7 @@ Every function runs inside its caller's transaction. `lock_task` is the one lock
 or a turn of a task holds it, so operations on one task happen one after the other, whatever the number of workers.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,11 +25,25 @@ _TURN = sa.select(_A).where(_A.c.id == sa.bindparam("turn"), _A.c.device_id == s
 _EXPIRED = sa.select(_A.c.id, _A.c.expires_at, _A.c.compute_until).where(
     _A.c.task_id == sa.bindparam("task_id"), _A.c.status == "open", _A.c.expires_at <= sa.bindparam("now")
 )
-_SAVE_ROUND = (
-    sa.update(_R)
-    .where(_R.c.task_id == sa.bindparam("of_task"), _R.c.number == sa.bindparam("of_number"))
-    .values({name: sa.bindparam(name) for name in _FIELDS if name != "number"})
+_OF_UPDATE = ("examples", "update_sha256", "update_digest", "update_bytes")
+_REPORTED = ("status", "ended_at", "failure", "counted_in", *_OF_UPDATE)
+_END_REPORTED = (
+    sa.update(_A).where(_A.c.id == sa.bindparam("turn")).values({name: sa.bindparam(name) for name in _REPORTED})
 )
+
+
+_TURNS = sa.select(_A)
+
+
+@lru_cache(maxsize=16)
+def _save_round(columns: frozenset[str]) -> sa.Update:
+    """The statement that writes a round back, with further columns."""
+    names = columns | {name for name in _FIELDS if name != "number"}
+    return (
+        sa.update(_R)
+        .where(_R.c.task_id == sa.bindparam("of_task"), _R.c.number == sa.bindparam("of_number"))
+        .values({name: sa.bindparam(name) for name in sorted(names)})
+    )
 
 
 def lock_task(tx: sa.Connection, task_id: str) -> Row:
@@ -51,9 +66,8 @@ def as_round(row: Row) -> Round:
 
 def save_round(tx: sa.Connection, task_id: str, round_: Round, **columns: Any) -> None:
     """Write a round back, with further columns."""
-    values = {name: getattr(round_, name) for name in _FIELDS if name != "number"}
-    statement = _SAVE_ROUND.values(columns) if columns else _SAVE_ROUND
-    tx.execute(statement, values | {"of_task": task_id, "of_number": round_.number})
+    values = {name: getattr(round_, name) for name in _FIELDS if name != "number"} | columns
+    tx.execute(_save_round(frozenset(columns)), values | {"of_task": task_id, "of_number": round_.number})
 
 
 def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256: str, checkpoint_bytes: int) -> None:
@@ -75,6 +89,11 @@ def end_turn(tx: sa.Connection, assignment_id: str, status: str, now: float, **c
         .where(schema.assignments.c.id == assignment_id)
         .values(status=status, ended_at=now, **columns)
     )
+
+
+def end_reported(tx: sa.Connection, ended: list[dict[str, Any]]) -> None:
+    """Close the turns of many updates: dicts of the id as `turn` and the columns that a report sets."""
+    tx.execute(_END_REPORTED, sorted(ended, key=lambda columns: str(columns["turn"])))
 
 
 def close_open_turns(tx: sa.Connection, task_id: str, now: float) -> int:
@@ -103,6 +122,28 @@ def current_turn(tx: sa.Connection, assignment_id: str, device_id: str) -> Row:
     if row is None:
         raise not_found("assignment")
     return row
+
+
+def turns(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Row]:
+    """Assignments by id."""
+    return {row.id: row for row in tx.execute(*among(_TURNS, _A.c.id, assignment_ids))}
+
+
+def among(
+    statement: sa.Select[Any], column: sa.Column[Any], values: list[str]
+) -> tuple[sa.Select[Any], dict[str, str]]:
+    """The statement for the rows whose `column` is one of `values`, and its parameters.
+
+    Built once for each power of two, the values padded to it: SQLAlchemy's own way rewrites the text at every call.
+    """
+    count = 1 << (len(values) - 1).bit_length() if values else 1
+    padded = [*values, *[values[-1] if values else ""] * (count - len(values))]
+    return _among(statement, column, count), {f"among_{index}": value for index, value in enumerate(padded)}
+
+
+@lru_cache(maxsize=64)
+def _among(statement: sa.Select[Any], column: sa.Column[Any], count: int) -> sa.Select[Any]:
+    return statement.where(sa.or_(*(column == sa.bindparam(f"among_{index}") for index in range(count))))
 
 
 def not_found(what: str) -> Refused:

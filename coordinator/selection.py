@@ -9,6 +9,7 @@ May import `core` and `coordinator.rounds`. What a device itself must judge (bat
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from coordinator import rounds
@@ -33,6 +34,7 @@ class Candidate:
     had_turn: bool = False  # in this round already
 
 
+@lru_cache(maxsize=4096)
 def version(text: str) -> tuple[int, ...]:
     """The numbers of a version, for comparing. Raises InvalidInput."""
     match = _VERSION.fullmatch(text)
@@ -50,7 +52,8 @@ def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round,
         return "version"
     if not any(_runs(manifest, runtime) for runtime in candidate.runtimes):
         return "runtime"
-    if share(candidate.public_key, task.name, round_.number, round_.attempt) >= task.eligibility.device_fraction:
+    fraction = task.eligibility.device_fraction
+    if fraction < 1 and share(candidate.public_key, task.name, round_.number, round_.attempt) >= fraction:
         return "not-selected"
     separation = task.eligibility.min_separation_seconds
     if candidate.last_turn_at is not None and now < candidate.last_turn_at + separation:

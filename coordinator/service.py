@@ -1,30 +1,32 @@
-"""Where the rules of a round meet storage. Each operation is one transaction: it happens whole or not at all.
+"""What devices do, where the rules of a round meet storage: each thing happens whole or not at all.
 
     publish ──► join ──► begin_upload ──► accept_update ──► (aggregation.py) ──► commit ──► the next round
                  │                            ▲
-                 └── report_failure           └── tick: leases and deadlines
+                 └── report_failure           └── tick: leases and deadlines (like commit, in closing.py)
 
-May import `core`, SQLAlchemy and the storage modules of this package; knows nothing of HTTP.
-`now` is in seconds of the coordinator's clock and is always passed in.
+Check-ins, and updates, that come at the same time are done in one transaction (`batching.py`), so that the disk is
+synced once for all of them. May import `core`, SQLAlchemy and the storage modules of this package; knows nothing of
+HTTP. `now` is in seconds of the coordinator's clock and is always passed in.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
-from coordinator import auth, blobs, devices, offers, rounds, rows, schema, selection, uploads
+from coordinator import auth, blobs, closing, devices, offers, rounds, rows, schema, selection, uploads
 from coordinator.context import Coordinator, parse_task
 from coordinator.devices import Device
-from coordinator.rounds import Round
-from coordinator.rows import Row
+from coordinator.offers import Asking, Offer
 from coordinator.uploads import Upload
 from core import encodings, signing
-from core.errors import Refused
+from core.errors import FedRelaError, Refused
 from core.task import Task
 from core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt, Wait
 
+T = TypeVar("T")
 _NEW_TURN = sa.insert(schema.assignments)
 _LAST_TURN = (
     sa.update(schema.devices)
@@ -33,67 +35,117 @@ _LAST_TURN = (
 )
 
 
-def join(c: Coordinator, authorization: str | None, check_in: CheckIn, now: float) -> Assignment | Wait:
+@dataclass(frozen=True)
+class Caller:
+    """A check-in, and the hash of the token that it came with."""
+
+    token_hash: str
+    check_in: CheckIn
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An update that is checked and stored but not counted yet, as columns of its turn."""
+
+    upload: Upload
+    columns: dict[str, Any]
+
+
+def join(c: Coordinator, caller: Caller, now: float) -> Assignment | Wait:
     """Give the device a turn, the turn it has already, or a time to come back. Writes only if it gives a new turn."""
-    selection.version(check_in.client_version)
+    return _only(join_all(c, [caller], now))
+
+
+def join_all(c: Coordinator, callers: list[Caller], now: float) -> list[Assignment | Wait | FedRelaError]:
+    """The same for many: one view of the database for all, and one transaction for each task that gives turns."""
+    answers: dict[int, Assignment | Wait | FedRelaError] = {}
+    asking: dict[int, Asking] = {}
+    overdue: set[str] = set()
     with c.store.read() as view:
-        device = devices.identify(view, authorization)
-        if check_in.population != device.population:
-            raise _wrong_population(device)
-        held = device.open_turn
-        if held is not None and held.expires_at > now:
-            return offers.resumed(c, view, device, held, check_in, now)
-        if held is None:
-            wanted, wait = offers.offers(c, view, device, check_in, now)
-    if held is not None:  # its lease is over, but nobody has swept it yet
-        _tick_task(c, held.task_id, now)
-        with c.store.read() as view:
-            wanted, wait = offers.offers(c, view, device, check_in, now)
-    for task_id in wanted:
-        assignment = _take_slot(c, device, task_id, check_in, now)
-        if assignment is not None:
-            return assignment
-    return wait
+        known = devices.identify_all(view, [caller.token_hash for caller in callers])
+        for index, caller in enumerate(callers):
+            device, held = known.get(caller.token_hash), None
+            if device is None or (fault := devices.fault(device, caller.check_in)) is not None:
+                answers[index] = auth.unauthenticated() if device is None else fault
+            elif (held := device.open_turn) is None:
+                if all(one.device.id != device.id for one in asking.values()):
+                    asking[index] = Asking(device, caller.check_in)
+            elif held.expires_at > now:
+                answers[index] = offers.resumed(c, view, Asking(device, caller.check_in), held, now)
+            else:
+                overdue.add(held.task_id)  # its lease is over, but nobody has swept it yet
+        offered = dict(zip(asking, offers.offers(c, view, list(asking.values()), now), strict=True))
+    answers |= _give_turns(c, asking, offered, now)
+    for task_id in sorted(overdue):
+        closing.tick_task(c, task_id, now)
+    later = [index for index in range(len(callers)) if index not in answers]  # overdue, or a device's second check-in
+    if later:
+        answers |= zip(later, join_all(c, [callers[index] for index in later], now), strict=True)
+    return [answers[index] for index in range(len(callers))]
 
 
-def _wrong_population(device: Device) -> Refused:
-    return Refused(
-        f"this device belongs to the population {device.population!r}",
-        remedy="check in for that one, or enrol with another link",
-        code="wrong-population",
-        status=403,
-    )
+def _give_turns(
+    c: Coordinator, asking: dict[int, Asking], offered: dict[int, Offer], now: float
+) -> dict[int, Assignment | Wait]:
+    """Each device takes a slot in the first of its tasks that still has one, or waits."""
+    answers: dict[int, Assignment | Wait] = {}
+    options = {index: iter(offer.task_ids) for index, offer in offered.items()}
+    while options:
+        by_task: dict[str, list[int]] = defaultdict(list)
+        for index in list(options):
+            task_id = next(options[index], None)
+            if task_id is None:
+                answers[index] = offered[index].wait
+                del options[index]
+            else:
+                by_task[task_id].append(index)
+        for task_id in sorted(by_task):
+            taken = _take_slots(c, task_id, [asking[index] for index in by_task[task_id]], now)
+            for index, assignment in zip(by_task[task_id], taken, strict=True):
+                if assignment is not None:
+                    answers[index] = assignment
+                    del options[index]
+    return answers
 
 
-def _take_slot(c: Coordinator, device: Device, task_id: str, check_in: CheckIn, now: float) -> Assignment | None:
-    """One transaction: look again under the lock, then take the slot. None if it is gone."""
+def _take_slots(c: Coordinator, task_id: str, asking: list[Asking], now: float) -> list[Assignment | None]:
+    """One transaction: look again under the lock, then take the slots. None where there is none any more."""
+    given: dict[str, str] = {}  # device -> assignment
     try:
         with c.store.write() as tx:
             row = rows.lock_task(tx, task_id)
-            if row.status != "running" or row.round > parse_task(row.task_json).rounds:
-                return None
             task = parse_task(row.task_json)
+            if row.status != "running" or row.round > task.rounds:
+                return [None] * len(asking)
             record = rows.round_row(tx, task_id, row.round)
             round_, _ = rows.expire_turns(tx, task_id, rows.as_round(record), now)
-            candidate = offers.candidate_of(device, check_in, offers.had_turn(tx, task_id, device.id))
-            if selection.refusal(task, c.manifest(row.manifest_sha256), candidate, round_, now) is not None:
-                rows.save_round(tx, task_id, round_)
-                return None
-            rows.save_round(tx, task_id, rounds.join(round_, task.round, now))
-            assignment_id = auth.new_id("a")
-            _insert_turn(tx, assignment_id, task_id, row.round, device.id, task, now)
-        return offers.assignment(c, row, record, assignment_id, task.round.compute_lease_seconds)
-    except ConstraintError:
-        return None  # the same device took a turn through another connection at this very moment
+            had_turn = offers.had_turn(tx, task_id, row.round, [one.device.id for one in asking])
+            manifest = c.manifest(row.manifest_sha256)
+            for one in asking:
+                # A device that is not found was revoked meanwhile.
+                candidate = offers.candidate_of(one, had_turn.get(one.device.id, True))
+                if selection.refusal(task, manifest, candidate, round_, now) is None:
+                    round_ = rounds.join(round_, task.round, now)
+                    given[one.device.id] = auth.new_id("a")
+            rows.save_round(tx, task_id, round_)
+            _insert_turns(tx, given, task_id, row.round, task, now)
+    except ConstraintError:  # a device took a turn through another connection at this very moment
+        if len(asking) == 1:
+            return [None]
+        return [taken for one in asking for taken in _take_slots(c, task_id, [one], now)]
+    lease, names = task.round.compute_lease_seconds, [given.get(one.device.id) for one in asking]
+    return [offers.assignment(c, row, record, name, lease) if name else None for name in names]
 
 
-def _insert_turn(
-    tx: sa.Connection, assignment_id: str, task_id: str, number: int, device_id: str, task: Task, now: float
-) -> None:
+def _insert_turns(tx: sa.Connection, given: dict[str, str], task_id: str, number: int, task: Task, now: float) -> None:
+    if not given:
+        return
     until = now + task.round.compute_lease_seconds
-    turn = {"id": assignment_id, "task_id": task_id, "round": number, "device_id": device_id, "assigned_at": now}
-    tx.execute(_NEW_TURN, turn | {"status": "open", "compute_until": until, "expires_at": until, "evaluated": False})
-    tx.execute(_LAST_TURN, {"device": device_id, "now": now})
+    turn = {"task_id": task_id, "round": number, "assigned_at": now, "status": "open", "evaluated": False}
+    turn |= {"compute_until": until, "expires_at": until}
+    ordered = sorted(given)  # so that two workers never wait for each other's devices
+    tx.execute(_NEW_TURN, [turn | {"id": given[device], "device_id": device} for device in ordered])
+    tx.execute(_LAST_TURN, [{"device": device, "now": now} for device in ordered])
 
 
 def accept_update(c: Coordinator, upload: Upload, body: bytes, now: float) -> UpdateReceipt:
@@ -101,47 +153,69 @@ def accept_update(c: Coordinator, upload: Upload, body: bytes, now: float) -> Up
 
     Raises InvalidTensors or InvalidMessage (nothing is stored), or Refused where the turn ended meanwhile.
     """
+    return _only(count_all(c, [store_update(c, upload, body)], now))
+
+
+def store_update(c: Coordinator, upload: Upload, body: bytes) -> Delivered:
+    """The first half: check the body and store it. Nothing refers to it yet."""
     sha256 = signing.sha256(body)
-    if upload.stored_sha256 is None:
-        _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
-        c.blobs.put(blobs.update(upload.assignment_id, sha256), body)
-        counted = {"examples": metadata.examples, "update_sha256": sha256, "update_bytes": len(body)}
-        counted["update_digest"] = blobs.quick_digest(body)
-    else:
-        counted = {"update_sha256": sha256}  # only to be compared
+    if upload.stored_sha256 is not None:
+        return Delivered(upload, {"update_sha256": sha256})  # only to be compared
+    _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
+    c.blobs.put(blobs.update(upload.assignment_id, sha256), body)
+    counted = {"examples": metadata.examples, "update_sha256": sha256, "update_bytes": len(body)}
+    return Delivered(upload, counted | {"update_digest": blobs.quick_digest(body)})
+
+
+def count_all(c: Coordinator, delivered: list[Delivered], now: float) -> list[UpdateReceipt | FedRelaError]:
+    """The second half, for many: one transaction per task. What it acknowledges is durable when it returns."""
+    by_task: dict[str, dict[str, int]] = defaultdict(dict)  # task -> turn -> index
+    for index, one in enumerate(delivered):
+        by_task[one.upload.task_id].setdefault(one.upload.assignment_id, index)
+    answers: dict[int, UpdateReceipt | FedRelaError] = {}
+    for task_id in sorted(by_task):
+        indices = list(by_task[task_id].values())
+        answers |= zip(indices, _count(c, task_id, [delivered[index] for index in indices], now), strict=True)
+    later = [index for index in range(len(delivered)) if index not in answers]  # the same turn's update again
+    if later:
+        answers |= zip(later, count_all(c, [delivered[index] for index in later], now), strict=True)
+    return [answers[index] for index in range(len(delivered))]
+
+
+def _count(c: Coordinator, task_id: str, delivered: list[Delivered], now: float) -> list[UpdateReceipt | FedRelaError]:
+    """One transaction: each turn that may still report ends, and the round moves on by as many."""
+    answers: list[UpdateReceipt | FedRelaError] = []
+    ended: list[dict[str, Any]] = []
     with c.store.write() as tx:
-        row = rows.lock_task(tx, upload.task_id)
-        turn = rows.current_turn(tx, upload.assignment_id, upload.device_id)
-        if turn.status == "reported":
-            return uploads.repeated(turn, sha256)
-        uploads.check_turn(turn, now)
-        round_ = _count(tx, row, upload.task, turn, counted, now)
-    if round_ is None:
-        raise uploads.too_stale(upload.task)
+        row = rows.lock_task(tx, task_id)
+        task = parse_task(row.task_json)
+        record = rows.round_row(tx, task_id, min(row.round, task.rounds))  # a finished task's last round
+        before = round_ = rows.as_round(record)
+        turns = rows.turns(tx, [one.upload.assignment_id for one in delivered])
+        for one in delivered:
+            try:
+                answer, round_, columns = uploads.counted(
+                    task, round_, turns[one.upload.assignment_id], one.columns, now
+                )
+                ended += [columns] if columns else []
+            except FedRelaError as error:
+                answer = error
+            answers.append(answer)
+        if ended:
+            rows.end_reported(tx, ended)
+            received = sum(columns["update_bytes"] or 0 for columns in ended)
+            closed = {"closed_at": now} if round_.phase != before.phase else {}
+            rows.save_round(tx, task_id, round_, update_bytes=record.update_bytes + received, **closed)
     if round_.phase == "aggregating":
         c.wake.set()
-    return UpdateReceipt(turn.round)
+    return answers
 
 
-def _count(tx: sa.Connection, row: Row, task: Task, turn: Row, counted: dict[str, Any], now: float) -> Round | None:
-    """Move one open turn to reported; or, where its start weights are too old, end it and return None."""
-    record = rows.round_row(tx, row.id, row.round)
-    before = rows.as_round(record)
-    if rounds.counts_in(before) > task.rounds:
-        raise uploads.ended("closed")
-    if task.round.mode == "asynchronous" and _is_stale(task, before, turn.round):
-        rows.end_turn(tx, turn.id, "failed", now, failure="too-stale")
-        rows.save_round(tx, row.id, rounds.release(before))
-        return None
-    after = rounds.report(before, task.round)
-    rows.end_turn(tx, turn.id, "reported", now, counted_in=rounds.counts_in(before), **counted)
-    closed = {"closed_at": now} if after.phase != before.phase else {}
-    rows.save_round(tx, row.id, after, update_bytes=record.update_bytes + counted["update_bytes"], **closed)
-    return after
-
-
-def _is_stale(task: Task, round_: Round, base_round: int) -> bool:
-    return rounds.staleness(rounds.counts_in(round_), base_round) > task.round.max_staleness
+def _only(answers: list[T | FedRelaError]) -> T:
+    (answer,) = answers
+    if isinstance(answer, FedRelaError):
+        raise answer
+    return answer
 
 
 def report_failure(c: Coordinator, device: Device, assignment_id: str, report: FailureReport, now: float) -> None:
@@ -162,83 +236,3 @@ def report_failure(c: Coordinator, device: Device, assignment_id: str, report: F
             return
         rows.end_turn(tx, turn.id, "failed", now, failure=report.code)
         rows.save_round(tx, row.id, rounds.release(rows.as_round(rows.round_row(tx, row.id, row.round))))
-
-
-def tick(c: Coordinator, now: float) -> int:
-    """End the leases and deadlines that are over; return how many tasks changed."""
-    turns, table, tasks = schema.assignments, schema.rounds, schema.tasks
-    with c.store.read() as view:
-        expired = sa.select(turns.c.task_id).where(turns.c.status == "open", turns.c.expires_at <= now)
-        overdue = (
-            sa.select(table.c.task_id)
-            .join(tasks, sa.and_(tasks.c.id == table.c.task_id, tasks.c.round == table.c.number))
-            .where(table.c.phase == "collecting", table.c.deadline_at <= now, tasks.c.status == "running")
-        )
-        due = sorted(view.scalars(expired.union(overdue)))
-    for task_id in due:
-        _tick_task(c, task_id, now)
-    return len(due)
-
-
-def _tick_task(c: Coordinator, task_id: str, now: float) -> None:
-    with c.store.write() as tx:
-        row = rows.lock_task(tx, task_id)
-        task = parse_task(row.task_json)
-        before, _ = rows.expire_turns(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
-        after = rounds.tick(before, task.round, now) if row.status == "running" else before
-        closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
-        rows.save_round(tx, task_id, after, **closed)
-        if after.phase == "failed":
-            problem = (
-                f"round {after.number} failed {after.attempt} times: {after.reported} of at least "
-                f"{task.round.minimum} devices reported before the deadline"
-            )
-            tx.execute(
-                sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem)
-            )
-    if after.phase == "aggregating":
-        c.wake.set()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What aggregating a round gave."""
-
-    checkpoint_sha256: str
-    checkpoint_bytes: int
-    server_state: str
-    seconds: float
-
-
-def commit(c: Coordinator, task_id: str, number: int, result: Result, now: float) -> bool:
-    """One transaction closes the round and opens the next. False if another worker has committed it already."""
-    with c.store.write() as tx:
-        row = rows.lock_task(tx, task_id)
-        record = rows.round_row(tx, task_id, number)
-        before = rows.as_round(record)
-        if row.round != number or before.phase != "aggregating" or row.status == "cancelled":
-            return False
-        task = parse_task(row.task_json)
-        last = number >= task.rounds
-        if last or task.round.mode == "synchronous":
-            rows.close_open_turns(tx, task_id, now)
-        committed = rounds.commit(before)
-        outcome = {"checkpoint_sha256": result.checkpoint_sha256, "aggregation_seconds": result.seconds}
-        rows.save_round(tx, task_id, committed, committed_at=now, worker=None, worker_until=None, **outcome)
-        advanced: dict[str, Any] = {"round": number + 1, "problem": "" if row.status == "running" else row.problem}
-        if last:
-            advanced |= {"status": "finished", "finished_at": now}
-        else:
-            opened = rounds.following(before, task.round, now)
-            rows.open_round(tx, task_id, opened, result.checkpoint_sha256, result.checkpoint_bytes)
-        tx.execute(
-            sa.update(schema.tasks)
-            .where(schema.tasks.c.id == task_id)
-            .values(
-                checkpoint_sha256=result.checkpoint_sha256,
-                checkpoint_bytes=result.checkpoint_bytes,
-                server_state=result.server_state,
-                **advanced,
-            )
-        )
-    return True

@@ -4,11 +4,13 @@ May import `core`, SQLAlchemy and this package's storage.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator import auth, devices, rows, schema
+from coordinator import auth, devices, rounds, rows, schema
 from coordinator.context import Coordinator, parse_task
+from coordinator.rounds import Round
 from coordinator.rows import Row
 from core import encodings
 from core.bundle import Manifest
@@ -16,7 +18,11 @@ from core.errors import Refused
 from core.task import Task
 from core.wire import UpdateReceipt
 
-_TASK = sa.select(schema.tasks).where(schema.tasks.c.id == sa.bindparam("task_id"))
+_TURN = (
+    sa.select(schema.assignments, *schema.tasks.c["task_json", "manifest_sha256"])
+    .join(schema.tasks, schema.tasks.c.id == schema.assignments.c.task_id)
+    .where(schema.assignments.c.id == sa.bindparam("turn"), schema.assignments.c.device_id == sa.bindparam("device_id"))
+)
 TURN_ENDED = {
     "failed": ("turn-failed", "this turn was given back"),
     "expired": ("lease-expired", "the lease of this turn is over"),
@@ -39,16 +45,17 @@ class Upload:
 
 
 def begin_upload(
-    c: Coordinator, authorization: str | None, assignment_id: str, token: str, length: int | None, now: float
+    c: Coordinator, token_hash: str, assignment_id: str, token: str, length: int | None, now: float
 ) -> Upload:
     """Check token, phase, lease and length before a byte of the body is read. Extends a lease that is nearly over."""
     with c.store.read() as view:
-        device = devices.identify(view, authorization)
+        device = devices.identify(view, token_hash)
         if not auth.same(token, auth.upload_token(c.settings.signing_key, assignment_id)):
             raise _bad_token()
-        turn = rows.current_turn(view, assignment_id, device.id)
-        row = view.execute(_TASK, {"task_id": turn.task_id}).one()
-    task, manifest = parse_task(row.task_json), c.manifest(row.manifest_sha256)
+        turn = view.execute(_TURN, {"turn": assignment_id, "device_id": device.id}).one_or_none()
+    if turn is None:
+        raise rows.not_found("assignment")
+    task, manifest = parse_task(turn.task_json), c.manifest(turn.manifest_sha256)
     check_turn(turn, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
     _check_length(length, max_bytes)
@@ -107,7 +114,29 @@ def _extend_lease(c: Coordinator, turn: Row, now: float, upload_seconds: float) 
     return upload_seconds if extended.rowcount else float(max(turn.expires_at - now, 0.001))
 
 
-def too_stale(task: Task) -> Refused:
+def counted(
+    task: Task, round_: Round, turn: Row, columns: dict[str, Any], now: float
+) -> tuple[UpdateReceipt | Refused, Round, dict[str, Any]]:
+    """What becomes of a stored update: the answer, the round after it, and the columns that its turn ends with.
+
+    No columns: nothing changes, as the turn has reported the same before. `now` in seconds. Raises Refused, and then
+    nothing changes either.
+    """
+    if turn.status == "reported":
+        return _repeated(turn, columns["update_sha256"]), round_, {}
+    check_turn(turn, now)
+    counts_in = rounds.counts_in(round_)
+    if counts_in > task.rounds:
+        raise ended("closed")
+    empty = dict.fromkeys(("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes"))
+    ending = {"turn": turn.id, "status": "reported", "ended_at": now} | empty
+    stale = rounds.staleness(counts_in, turn.round)
+    if task.round.mode == "asynchronous" and stale > task.round.max_staleness:
+        return _too_stale(task), rounds.release(round_), ending | {"status": "failed", "failure": "too-stale"}
+    return UpdateReceipt(turn.round), rounds.report(round_, task.round), ending | {"counted_in": counts_in} | columns
+
+
+def _too_stale(task: Task) -> Refused:
     return Refused(
         f"the global model has moved on by more than {task.round.max_staleness} rounds",
         remedy="drop this update and check in again",
@@ -116,7 +145,7 @@ def too_stale(task: Task) -> Refused:
     )
 
 
-def repeated(turn: Row, sha256: str) -> UpdateReceipt:
+def _repeated(turn: Row, sha256: str) -> UpdateReceipt:
     if turn.update_sha256 != sha256:
         raise Refused(
             "another update was accepted for this assignment",

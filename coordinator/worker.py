@@ -7,7 +7,7 @@ itself: `POST /v1/admin/clock` and the request that completes a round do the wor
 import logging
 import threading
 
-from coordinator import aggregation, service
+from coordinator import aggregation, closing
 from coordinator.context import Coordinator
 from core.errors import FedRelaError
 
@@ -47,6 +47,6 @@ class Worker:
 
 def settle(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
-    service.tick(coordinator, coordinator.store.now())
+    closing.tick(coordinator, coordinator.store.now())
     while aggregation.run_due(coordinator):
         pass

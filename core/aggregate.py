@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.errors import InvalidInput
 from core.tensors import Array, Params
 
-_BLOCK = 32_768  # elements: an accumulator's block and the product stay in the processor's cache
+_BLOCK = 16_384  # elements: an accumulator's block and the product stay in the processor's cache
 
 
 def mean(updates: Iterable[tuple[Params, float]], *, zero: Mapping[str, Array]) -> Params:
@@ -25,30 +25,40 @@ def mean(updates: Iterable[tuple[Params, float]], *, zero: Mapping[str, Array]) 
     `zero` gives names and shapes. Raises InvalidInput if there is no update or a weight is not positive.
     """
     totals = {name: np.zeros(array.shape, np.float64) for name, array in zero.items()}
-    product = np.empty(_BLOCK, np.float64)
-    total_weight = 0.0
+    weights = []
     for update, weight in updates:
+        for name, accumulator in totals.items():
+            add_weighted(accumulator.reshape(-1), update[name].reshape(-1), weight)
+        weights.append(weight)
+        del update  # before the next one is made, so that only one is held
+    divisor = total_weight(weights)
+    return {name: divided(totals.pop(name), divisor) for name in list(totals)}
+
+
+def total_weight(weights: Iterable[float]) -> float:
+    """Their sum, in the order given. Raises InvalidInput if there is none or one is not positive."""
+    total = 0.0
+    for weight in weights:
         if not weight > 0:
             raise InvalidInput(f"an update has the weight {weight}", remedy="weigh updates by a positive number")
-        for name, accumulator in totals.items():
-            _add_weighted(accumulator.reshape(-1), update[name].reshape(-1), weight, product)
-        total_weight += weight
-        del update  # before the next one is made, so that only one is held
-    if total_weight == 0:
+        total += weight
+    if total == 0:
         raise InvalidInput("there is no update to aggregate", remedy="wait for at least one device to report")
-    return {name: _divided(totals.pop(name), total_weight) for name in list(totals)}
+    return total
 
 
-def _add_weighted(
-    total: NDArray[np.float64], update: NDArray[np.float32], weight: float, product: NDArray[np.float64]
-) -> None:
-    """total += weight * update, block by block and in float64."""
+def add_weighted(total: NDArray[np.float64], update: NDArray[np.float32], weight: float) -> None:
+    """total += weight * update, both (n,), in float64 and block by block."""
+    product = np.empty(min(_BLOCK, total.size), np.float64)
     for start in range(0, total.size, _BLOCK):
-        part = update[start : start + _BLOCK]
-        scaled = np.multiply(part, weight, out=product[: part.size], dtype=np.float64)
-        total[start : start + _BLOCK] += scaled
+        block = total[start : start + _BLOCK]
+        scaled = product[: block.size]
+        np.copyto(scaled, update[start : start + _BLOCK])  # then multiplied: quicker than to do both at once
+        scaled *= weight
+        np.add(block, scaled, out=block)
 
 
-def _divided(total: NDArray[np.float64], divisor: float) -> NDArray[np.float32]:
+def divided(total: NDArray[np.float64], divisor: float) -> NDArray[np.float32]:
+    """total / divisor, rounded once; `total` is used up."""
     total /= divisor
     return total.astype(np.float32)

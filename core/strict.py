@@ -20,6 +20,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from core.errors import InvalidInput, InvalidMessage
@@ -31,8 +32,7 @@ def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "")
     """Make the dataclass `cls` from the mapping `data`; raise `error` naming the path of the first fault."""
     if not isinstance(data, Mapping):
         raise error(f"{path or 'the document'} is {_name(data)}", remedy="make it a table of named values")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints, fields = _fields(cls)  # type: ignore[arg-type]
     unknown = [key for key in data if key not in fields]
     if unknown:
         raise error(
@@ -90,6 +90,12 @@ def to_json(value: Any) -> bytes:
     return json.dumps(
         dataclasses.asdict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
+
+
+@lru_cache(maxsize=128)
+def _fields(cls: type[Any]) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Type hints and fields by name: looked up once per class, as every message of a device needs them."""
+    return typing.get_type_hints(cls), {field.name: field for field in dataclasses.fields(cls)}
 
 
 def _value(hint: Any, value: Any, error: type[InvalidInput], path: str) -> Any:

@@ -60,6 +60,7 @@ def test_a_range_outside_is_416(device: tuple[House, fleet.Device, str]) -> None
     house, reader, path = device
     answer = house.http.get(path, headers=reader.headers | {"Range": "bytes=2048-"})
     assert (answer.status_code, answer.json()["code"]) == (416, "range-not-satisfiable")
+    assert answer.headers["content-range"] == f"bytes */{len(BODY)}"  # RFC 9110, section 14.4
 
 
 def test_a_range_of_another_version_is_ignored(device: tuple[House, fleet.Device, str]) -> None:

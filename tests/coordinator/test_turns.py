@@ -26,7 +26,7 @@ def test_a_dead_device_gives_its_slot_back_when_its_lease_is_over(any_house: Hou
 
 
 def test_a_slot_of_a_dead_device_is_free_at_once_for_a_check_in_even_before_the_sweep(house: House) -> None:
-    from coordinator import service
+    from coordinator import closing
 
     house.publish(1, goal=1, compute_lease_seconds=50)
     (device,) = house.devices(1)
@@ -35,11 +35,11 @@ def test_a_slot_of_a_dead_device_is_free_at_once_for_a_check_in_even_before_the_
     house.coordinator.store.advance_clock(51)
     again = device.join()
     assert again["assignment_id"] != first["assignment_id"]
-    assert service.tick(house.coordinator, 51.0) == 0
+    assert closing.tick(house.coordinator, 51.0) == 0
 
 
 def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -> None:
-    from coordinator import service, uploads
+    from coordinator import auth, service, uploads
 
     house.publish(1, goal=1, compute_lease_seconds=50, upload_lease_seconds=10)
     (device,) = house.devices(1)
@@ -47,7 +47,7 @@ def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -
     house.clock(49)
     c = house.coordinator
     begun = uploads.begin_upload(
-        c, f"Bearer {device.token}", assignment["assignment_id"], assignment["upload_token"], len(ONE), 49.0
+        c, auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE), 49.0
     )
     house.clock(55)  # the sweep must leave it alone
     assert service.accept_update(c, begun, ONE, 55.0).round == 1
