@@ -44,7 +44,7 @@ METHODS = {
     "smote": Method("SMOTE", "Chawla et al. 2002", local={"sampling": "class-balanced", "synthesis": "smote"}),
     "fedetf": Method("FedETF", "Li et al. 2023", ("--loss", "balanced-softmax"), model_suffix="_etf"),
     "fedloge": Method(
-        "FedLoGe (generic model)", "Xiao et al. 2024", ("--loss", "study.losses:two_heads"), model_suffix="_loge"
+        "FedLoGe (generic model)", "Xiao et al. 2024", ("--loss", "study.losses:two_heads"), model_suffix="_fedloge"
     ),
     "oracle": Method(
         "Oracle: balanced softmax, global prior",

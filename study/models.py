@@ -1,6 +1,6 @@
 """The study's classifiers, each a `module:build` for `fedrela export`. May import torch and `study.heads`.
 
-With `_etf` or `_loge` added to a name the last layer is another one: see `study.heads`.
+With `_etf` or `_fedloge` added to a name the last layer is another one: see `study.heads`.
 
 >>> sum(p.numel() for p in cifar_cnn().parameters())
 156074

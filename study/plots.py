@@ -40,7 +40,7 @@ def draw_differences(compared: Sequence[Comparison], path: Path) -> None:
 
 def _limit(axes: Axes, compared: Sequence[Comparison]) -> None:
     """Two seeds give intervals far wider than any effect: show the means, cut the lines."""
-    largest = max(abs(100 * item.difference[name].mean) for item in compared for name in _GROUPS)
+    largest = np.nanmax([abs(100 * item.difference[name].mean) for item in compared for name in _GROUPS])
     axes.set_xlim(-2 * largest - 1, 2 * largest + 1)
 
 

@@ -127,6 +127,19 @@ def gap(
     return seeds, top - kept, top - moved
 
 
+def kept_by_seed(rows: Iterable[Row], item: Comparison, method: str) -> dict[int, dict[str, float]]:
+    """Where another method ends without re-labels, where all else is as in `item`; by seed, none if it did not run."""
+    same = [
+        row
+        for row in rows
+        if row["arm"] == "kept"
+        and (row["method"], row["start"]) == (method, item.start)
+        and row["variant"]["lr_scale"] == item.variant["lr_scale"]
+        and _shared(row) | {"rounds": row["training"]["rounds"]} == item.study
+    ]
+    return _by_seed(same)
+
+
 def _comparison(arms: dict[str, dict[int, Row]], variant: dict[str, Any]) -> Comparison | None:
     for name, rows in arms.items():
         if not name.startswith('["relabeled"') or _settings(variant) != json.loads(name)[2]:

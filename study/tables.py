@@ -54,10 +54,13 @@ def share(value: Spread) -> str:
 
 def points(value: Difference) -> str:
     """Percentage points with the 95 % interval, if there is more than one seed."""
-    if math.isnan(value.mean):
-        return "–"
-    text = f"{100 * value.mean:+.1f}"
-    return text if math.isnan(value.low) else f"{text} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+    text = signed(value.mean)
+    return text if math.isnan(value.low) else f"{text} [{signed(value.low)}, {signed(value.high)}]"
+
+
+def signed(value: float) -> str:
+    """Percentage points with their sign; a dash for what was not measured."""
+    return "–" if math.isnan(value) else f"{100 * value:+.1f}"
 
 
 def arms(compared: Comparison) -> Table:
