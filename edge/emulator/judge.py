@@ -36,6 +36,7 @@ class Judge:
     started_at: float = field(default_factory=time.monotonic)
     trained_at: float = 0.0  # when enrolment was over
     updates: int = 0
+    failed_rounds: int = 0  # attempts at a round that ran out of time and were begun again
     peak_bytes: int = 0
     last_t: float = 0.0
     final: RoundResult | None = None
@@ -52,6 +53,7 @@ class Judge:
 
     def committed(self, record: dict[str, Any], t: float) -> None:
         """See `Observer.committed`."""
+        self.failed_rounds += record["attempt"] - 1
         self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
         self.peak_bytes = max(self.peak_bytes, sum(_resident(process) for process in self.processes))
 
@@ -73,6 +75,7 @@ class Judge:
             "accuracy": dataclasses.asdict(self.final.accuracy),
             "loss": self.final.loss,
             "updates": self.updates,
+            "failed_rounds": self.failed_rounds,
             "virtual_seconds": self.final.t,
             "machine": {
                 "seconds": now - self.started_at,
