@@ -1,11 +1,13 @@
-"""How many virtual devices a second the emulator trains, beside a plain PyTorch loop, a vmapped one, and Flower.
+"""How many virtual devices a second the emulator trains, beside Flower, a plain PyTorch loop and a vmapped one.
 
-    python -m benchmarks.emulator                         # ours and the two loops
-    python -m benchmarks.emulator --flower ENV/bin/python  # an environment with flwr[simulation]; torch is lent to it
+    python -m benchmarks.emulator                           # makes .venv-flower the first time (some minutes)
+    python -m benchmarks.emulator --flower ENV/bin/python   # an environment that has flwr[simulation]
+    python -m benchmarks.emulator --only ours plain         # a part
 
 The work is the same for all: 1 000 devices with 12 digits each, cohorts of 100, 10 rounds, 2 local epochs in batches of
-8, and a CNN of 16 and 32 channels. Enrolment and start-up are not counted for anybody. Writes
-benchmarks/results/emulator.json. Nothing else should run on the machine meanwhile; what counts is ratios.
+8, and a CNN of 16 and 32 channels. Enrolment and start-up are not counted in devices per second for anybody; memory is
+the peak of all processes together, shared pages counted once. Writes benchmarks/results/emulator.json, also where a
+contender did not finish. Nothing else should run on the machine meanwhile.
 """
 
 import argparse
@@ -15,13 +17,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
+from benchmarks import process_tree
 
 SCENARIO = """
 name = "benchmark"
@@ -42,8 +41,14 @@ enabled = false
 [task.round]
 goal = {cohort}
 """
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "emulator.json"
 EXPORT = ("examples.digits:build", "--input", "uint8:1x8x8", "--classes", "10")
-RESULTS = Path(__file__).parent / "results" / "emulator.json"
+# torch is named exactly and first, so that pip takes its CPU build wherever one is offered.
+FLOWER_PACKAGES = (("torch==2.13.0",), ("flwr[simulation]", "scikit-learn"))
+FLOWER_SETTINGS = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+OURS = {"ours, HTTP, 2 workers": ["--workers", "2"], "ours, in one process": ["--in-process"]}
+Row = dict[str, Any]
 
 
 def main() -> None:
@@ -52,91 +57,111 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--cohort", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--only", nargs="+", choices=("ours", "plain", "vmap", "flower"), default=())
     parser.add_argument("--flower", default="", help="python of an environment that has flwr[simulation]")
+    parser.add_argument("--limit-seconds", type=float, default=140.0, help="for each contender")
     options = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    updates = options.cohort * options.rounds
-    rows = {}
-    with tempfile.TemporaryDirectory() as folder:
-        scenario = Path(folder) / "scenario.toml"
-        scenario.write_text(SCENARIO.format(**vars(options)), encoding="utf-8")
-        bundle = Path(folder) / "bundle"
-        run([sys.executable, "-m", "fedrela", "export", *EXPORT, "--out", str(bundle)])
-        for name, flags in {
-            "ours, HTTP, 2 workers": ["--workers", "2"],
-            "ours, in one process": ["--in-process"],
-        }.items():
-            rows[name] = ours(scenario, bundle, Path(folder) / name.replace(" ", "-"), flags)
+    wanted = options.only or ("flower", "ours", "plain", "vmap")
+    rows: dict[str, Row] = {}
+    sizes = [str(options.devices), str(options.cohort), str(options.rounds)]
+    if "flower" in wanted:
+        python = options.flower or str(flower_environment(ROOT / ".venv-flower"))
+        rows["Flower, Ray"] = contender([python, "benchmarks/emulator_flower.py", "ray", *sizes], options)
+    if "ours" in wanted:
+        rows |= ours(options)
     for name in ("plain", "vmap"):
-        rows[f"PyTorch, {name} loop"] = child(sys.executable, "-m", "benchmarks.emulator_loops", name, options)
-    if options.flower:
-        rows["Flower, Ray"] = child(options.flower, str(Path(__file__).with_name("emulator_flower.py")), "ray", options)
-    print(f"{'':24} devices/s   peak MB   ({updates} local trainings)")
-    for name, row in rows.items():
-        print(f"{name:24} {row['devices_per_second']:9.1f} {row['peak_bytes'] / 1e6:9.0f}")
+        if name in wanted:
+            command = [sys.executable, "-m", "benchmarks.emulator_loops", name, *sizes]
+            rows[f"PyTorch, {name} loop"] = contender(command, options)
+    bars = verdicts(rows)
+    print_table(rows, bars, options.cohort * options.rounds)
     RESULTS.parent.mkdir(exist_ok=True)
-    record = {"load_average": os.getloadavg(), "cores": os.cpu_count(), **vars(options), "results": rows}
+    size = {key: getattr(options, key) for key in ("devices", "cohort", "rounds")}
+    record = {"load_average": os.getloadavg(), "cores": os.cpu_count(), **size, "results": rows, "bars": bars}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def ours(scenario: Path, bundle: Path, out: Path, flags: list[str]) -> dict[str, float]:
-    """`fedrela emulate`, with the memory of all its processes."""
-    command = ["fedrela", "emulate", str(scenario), "--bundle", str(bundle), "--out", str(out), "--quiet", "--json"]
-    output, peak = measured([sys.executable, "-m", *command, *flags])
-    summary = json.loads(output.splitlines()[-1])
-    return {
-        "devices_per_second": summary["machine"]["updates_per_second"],
-        "peak_bytes": peak,
-        "overall_accuracy": summary["accuracy"]["overall"],
-    }
+def ours(options: argparse.Namespace) -> dict[str, Row]:
+    """`fedrela emulate` over HTTP and in one process, on a bundle that is exported first."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        scenario, bundle = Path(folder) / "scenario.toml", Path(folder) / "bundle"
+        scenario.write_text(SCENARIO.format(**vars(options)), encoding="utf-8")
+        quietly([sys.executable, "-m", "fedrela", "export", *EXPORT, "--out", str(bundle)])
+        for name, flags in OURS.items():
+            out = Path(folder) / name.replace(" ", "-")
+            command = [sys.executable, "-m", "fedrela", "emulate", str(scenario), "--bundle", str(bundle)]
+            rows[name] = contender([*command, "--out", str(out), "--quiet", "--json", *flags], options)
+    return rows
 
 
-def child(python: str, *arguments: Any) -> dict[str, float]:
-    """A competitor in a process of its own; it prints seconds as its last line."""
-    *words, options = arguments
-    sizes = [str(options.devices), str(options.cohort), str(options.rounds)]
-    output, peak = measured([python, *map(str, words), *sizes])
-    seconds = float(output.splitlines()[-1])
-    return {"devices_per_second": options.cohort * options.rounds / seconds, "peak_bytes": peak}
-
-
-def measured(command: list[str]) -> tuple[str, int]:
-    """Standard output, and the peak of the resident memory of the process and all its descendants."""
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([os.getcwd()]),
+def contender(command: list[str], options: argparse.Namespace) -> Row:
+    """One row: the last line of output says seconds, or is the summary of `fedrela emulate`."""
+    environment = {
+        "PYTHONPATH": str(ROOT),
         "LENT_SITE": sysconfig.get_path("purelib"),
+        "OMP_NUM_THREADS": "1",
+        **FLOWER_SETTINGS,
     }
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    peak = [0]
-    watcher = threading.Thread(target=watch, args=(process, lambda size: peak.__setitem__(0, max(peak[0], size))))
-    watcher.start()
-    output, _ = process.communicate()
-    watcher.join()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-    return output, peak[0]
+    print(f"running: {' '.join(command[:6])} ...", file=sys.stderr, flush=True)
+    tree = process_tree.run(command, limit_seconds=options.limit_seconds, environment=environment)
+    row: Row = {"peak_bytes": tree.peak_bytes, "cpu_seconds": round(tree.cpu_seconds, 2)}
+    if tree.problem:
+        return row | {"problem": tree.problem}
+    said = json.loads(tree.output.splitlines()[-1])
+    if isinstance(said, dict):
+        rate = said["machine"]["updates_per_second"]
+        return row | {"devices_per_second": rate, "final_sha256": said["final_sha256"]}
+    return row | {"devices_per_second": options.cohort * options.rounds / float(said)}
 
 
-def watch(process: "subprocess.Popen[str]", tell: Callable[[int], None]) -> None:
-    """Sample the tree's memory until the process has ended."""
-    while process.poll() is None:
-        total = 0
-        try:
-            root = psutil.Process(process.pid)
-            for member in [root, *root.children(recursive=True)]:
-                total += member.memory_info().rss
-        except psutil.Error:
-            pass
-        tell(total)
-        time.sleep(0.2)
+def verdicts(rows: dict[str, Row]) -> dict[str, Row]:
+    """What was to be shown: the figure, its bar, and whether it holds; only where both contenders finished."""
+    found: dict[str, Row] = {}
+
+    def compare(name: str, mine: str, other: str, key: str, factor: float, *, at_most: bool = False) -> None:
+        if key in rows.get(mine, {}) and key in rows.get(other, {}) and "problem" not in rows[mine] | rows[other]:
+            ratio = rows[mine][key] / rows[other][key]
+            found[name] = {"ratio": ratio, "bar": factor, "holds": ratio <= factor if at_most else ratio >= factor}
+
+    http, inside = OURS
+    compare("HTTP: devices/s over Flower's", http, "Flower, Ray", "devices_per_second", 3)
+    compare("HTTP: memory over Flower's", http, "Flower, Ray", "peak_bytes", 1 / 3, at_most=True)
+    compare("in one process: devices/s over the plain loop's", inside, "PyTorch, plain loop", "devices_per_second", 1)
+    compare("in one process: devices/s over the vmapped loop's", inside, "PyTorch, vmap loop", "devices_per_second", 1)
+    return found
 
 
-def run(command: list[str]) -> None:
-    """Run quietly; raise with its message if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def print_table(rows: dict[str, Row], bars: dict[str, Row], trainings: int) -> None:
+    """Rows, then bars."""
+    print(f"{'':24} devices/s   peak MB   CPU s   ({trainings} local trainings)")
+    for name, row in rows.items():
+        rate = f"{row['devices_per_second']:9.1f}" if "devices_per_second" in row else f"{'-':>9}"
+        print(f"{name:24} {rate} {row['peak_bytes'] / 1e6:9.0f} {row['cpu_seconds']:7.1f}   {row.get('problem', '')}")
+    for name, bar in bars.items():
+        print(f"{name}: {bar['ratio']:.2f} (bar {bar['bar']:.2f}: {'holds' if bar['holds'] else 'missed'})")
+
+
+def flower_environment(folder: Path) -> Path:
+    """The python of an environment with Flower and a CPU build of torch, made if it isn't there."""
+    python, made = folder / "bin" / "python", folder / ".installed"
+    if not made.exists():
+        print(f"making {folder} ...", file=sys.stderr, flush=True)
+        quietly([sys.executable, "-m", "venv", str(folder)])
+        for packages in FLOWER_PACKAGES:
+            quietly([str(python), "-m", "pip", "install", "--quiet", *packages])
+        quietly([str(python), "-c", "import torch, flwr, ray; assert torch.version.cuda is None, 'not a CPU build'"])
+        made.touch()
+    return python
+
+
+def quietly(command: list[str]) -> None:
+    """Run a command; end with its message if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
 
 
 if __name__ == "__main__":
+    os.chdir(ROOT)
     main()

@@ -60,7 +60,7 @@ class Fetcher:
         """The engine for a bundle; its programs are fetched once and kept for ever."""
         engine = self.pool.known(manifest_sha256)
         if engine is None:
-            manifest = bundle.parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+            manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
             check_sizes(manifest, self.max_bytes)
             engine = self.pool.open(manifest_sha256, manifest, self.program)
         return engine
@@ -130,6 +130,12 @@ def check_sizes(manifest: Manifest, max_bytes: int) -> None:
             f"the model's tensors take {total} bytes, this device allows {max_bytes}",
             remedy="raise max_download_bytes in the device's settings if it has the memory",
         )
+
+
+@lru_cache(maxsize=4)
+def parse_manifest(body: bytes) -> Manifest:
+    """The manifest that a coordinator sent. Raises InvalidBundle."""
+    return bundle.parse_manifest(body)
 
 
 @lru_cache(maxsize=16)

@@ -1,18 +1,18 @@
 """What a study depends on, written as TOML. An unknown key or an impossible combination is an error at load.
 
-May import `core` and `study.methods`.
+May import `core`, `edge.emulator.shelf` and `study.methods`.
 
     >>> from_toml('name = "small"').training.rounds
     50
 """
 
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from core import strict
 from core.errors import InvalidInput
+from edge.emulator.shelf import Shelf
 from study.methods import METHODS
 
 
@@ -171,18 +171,14 @@ def from_toml(text: str) -> Study:
     return strict.from_toml(Study, text, InvalidStudy, "study")
 
 
+_SHELF = Shelf("study", "study", "settings", from_toml, InvalidStudy)
+
+
 def shipped() -> tuple[str, ...]:
-    """The names of the studies that come with the package."""
-    folder = resources.files("study") / "settings"
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+    """The names of those that come with the package."""
+    return _SHELF.names()
 
 
 def load(name_or_path: str) -> tuple[Study, Path]:
-    """A study by the path of its file, or a shipped one by name; with the folder that its data path is relative to."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return from_toml(path.read_text(encoding="utf-8")), path.parent
-    if name_or_path in shipped():
-        text = (resources.files("study") / "settings" / f"{name_or_path}.toml").read_text(encoding="utf-8")
-        return from_toml(text), Path.cwd()
-    raise InvalidStudy(f"there is no study {name_or_path!r}", remedy=f"name a file, or one of {', '.join(shipped())}")
+    """A study by the path of its file, or a shipped one by name; with the folder that its paths are relative to."""
+    return _SHELF.load(name_or_path)

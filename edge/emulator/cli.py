@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,13 @@ def emulate(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Coordinator and devices in one process, without a network.")
     ] = False,
+    engine: Annotated[
+        Literal["processes", "ray"], typer.Option(help="What runs the workers: this machine, or a Ray cluster.")
+    ] = "processes",
+    ray_address: Annotated[
+        str,
+        typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster. Without it, one is started here for this run."),
+    ] = "",
     label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
     replay: Annotated[
@@ -62,6 +69,8 @@ def emulate(
         raise InvalidInput(
             "there is no scenario, or both one and --replay", remedy=f"name one of {', '.join(shipped())}"
         )
+    if engine == "ray" and in_process:
+        raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
     found, folder = (replays.recorded(replay), Path()) if replay is not None else load(scenario)
     found = _reseeded(found, seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
@@ -76,6 +85,8 @@ def emulate(
             out=folder_of_run,
             folder=folder,
             workers=0 if in_process else workers,
+            run_by=engine,
+            ray_address=ray_address,
             label=label,
             quiet=quiet,
         )
@@ -83,7 +94,7 @@ def emulate(
         replays.check(replay, folder_of_run)
         typer.echo(f"the same as {replay}: every event and every global model", err=True)
     if as_json:
-        typer.echo(json.dumps({"run": str(folder_of_run), **summary}))
+        typer.echo(json.dumps(record.finite({"run": str(folder_of_run), **summary}), allow_nan=False))
     else:
         _print_summary(summary, folder_of_run)
 

@@ -11,7 +11,7 @@ import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -26,6 +26,7 @@ from edge.emulator.datasets import Dataset
 from edge.emulator.fleet import Fleet
 from edge.emulator.judge import Judge, processes
 from edge.emulator.progress import Progress
+from edge.emulator.ray_workers import RayWorkers
 from edge.emulator.record import Recorder
 from edge.emulator.scenario import Scenario
 from edge.emulator.traits import Traits
@@ -38,6 +39,8 @@ from edge.store import MemoryStore
 # Connections are given up before the coordinator closes them (uvicorn does after 5 s), so that none is found dead.
 _HTTP = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=2.0)
 _TIMEOUT_SECONDS = 120.0
+
+RunBy = Literal["processes", "ray"]  # what runs the workers: the option --engine
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ class WorldPlan:
 
     place: Place
     scenario: Scenario
-    data: Path  # where `datasets.share` put the arrays
+    data: Path | Dataset  # where `datasets.share` put the arrays; or these themselves, for other machines
     task: Task
     manifest_sha256: str
     blobs: dict[str, bytes]  # of the bundle
 
     def __call__(self) -> World:
         """Map the data, open the programs on every runtime that a device class has."""
-        dataset = datasets.shared(self.data)
+        dataset = datasets.shared(self.data) if isinstance(self.data, Path) else self.data
         runtimes = sorted({kind.runtime for kind in self.scenario.device})
         return World(
             url=self.place.url,
@@ -85,12 +88,15 @@ def emulate(
     out: Path,
     folder: Path = Path(),
     workers: int = 2,
+    run_by: RunBy = "processes",
+    ray_address: str = "",
     label: str = "",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Train a published task with the scenario's fleet; record the run in `out`; return its summary.
 
     `folder` is what the scenario's paths are relative to; `workers` 0 keeps every device in this process.
+    `run_by` "ray" puts the workers on the cluster at `ray_address`, or on one that is started here.
     """
     dataset = load_data(scenario, folder)
     with (
@@ -106,7 +112,7 @@ def emulate(
         header = _header(label, plan, dataset)
         with (
             Recorder(out, header) as recorder,
-            Processes(workers, plan) if workers else Inline(plan) as crew,
+            _crew(plan, dataset, workers, run_by, ray_address) as crew,
             Progress(f"{label}, seed {plan.task.seed}", plan.task.rounds, quiet=quiet) as progress,
         ):
             pids = [*(crew.pids() if isinstance(crew, Processes) else []), place.process_id]
@@ -119,6 +125,14 @@ def emulate(
             summary = judge.summary()
             recorder.finish(summary)
     return summary
+
+
+def _crew(
+    plan: WorldPlan, dataset: Dataset, workers: int, run_by: RunBy, ray_address: str
+) -> Inline | Processes | RayWorkers:
+    if run_by == "ray":
+        return RayWorkers(max(workers, 1), dataclasses.replace(plan, data=dataset), address=ray_address)
+    return Processes(workers, plan) if workers else Inline(plan)
 
 
 def _check_fresh(record: dict[str, Any]) -> None:

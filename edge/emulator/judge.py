@@ -37,6 +37,7 @@ class Judge:
     started_at: float = field(default_factory=time.monotonic)
     trained_at: float = 0.0  # when enrolment was over
     updates: int = 0
+    failed_rounds: int = 0  # attempts at a round that ran out of time and were begun again
     peak_bytes: int = 0
     last_t: float = 0.0
     final: RoundResult | None = None
@@ -53,6 +54,7 @@ class Judge:
 
     def committed(self, record: dict[str, Any], t: float) -> None:
         """See `Observer.committed`."""
+        self.failed_rounds += record["attempt"] - 1
         self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
         assert self.final is not None
         self.operator.report_accuracy(self.task_id, record["round"], self.final.accuracy, len(self.dataset.y_test))
@@ -76,6 +78,7 @@ class Judge:
             "accuracy": dataclasses.asdict(self.final.accuracy),
             "loss": self.final.loss,
             "updates": self.updates,
+            "failed_rounds": self.failed_rounds,
             "virtual_seconds": self.final.t,
             "machine": {
                 "seconds": now - self.started_at,

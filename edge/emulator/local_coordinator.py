@@ -1,13 +1,12 @@
 """A coordinator for the length of one emulation: a process of its own on loopback, or an application in this process.
 
 The coordinator package is never imported by name in code that a device runs: as a process it is started with uvicorn,
-in-process it is looked up when asked for. May import httpx and `core`.
+in-process it is looked up when asked for. May import httpx, `core` and `edge.emulator.quick_http`.
 
     with started(folder) as (url, admin_key, transport_factory):
         ...
 """
 
-import asyncio
 import importlib
 import logging
 import os
@@ -15,16 +14,15 @@ import secrets
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from core.errors import MissingDependency, Unavailable
+from edge.emulator.quick_http import AsgiTransport
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -69,45 +67,11 @@ def in_process(folder: Path) -> Iterator[tuple[str, str, httpx.BaseTransport]]:
         ) from error
     application = AsgiTransport(create_app(lambda: settings))
     application.start()
+    logging.getLogger("fedrela").setLevel(logging.WARNING)  # this process's terminal belongs to the emulation
     try:
         yield "http://coordinator.invalid", admin_key, application
     finally:
         application.stop()
-
-
-class AsgiTransport(httpx.BaseTransport):
-    """Requests straight into an ASGI application, whose event loop runs in a thread of its own."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="coordinator", daemon=True)
-
-    def start(self) -> None:
-        """Start the event loop, then the application."""
-        self._thread.start()
-        self._transport = httpx.ASGITransport(self._app)
-        self._lifespan = self._app.router.lifespan_context(self._app)
-        asyncio.run_coroutine_threadsafe(self._lifespan.__aenter__(), self._loop).result()
-        logging.getLogger("fedrela").setLevel(logging.WARNING)  # this process's terminal belongs to the emulation
-
-    def stop(self) -> None:
-        """End both."""
-        asyncio.run_coroutine_threadsafe(self._lifespan.__aexit__(None, None, None), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Run the application on one request, to the end."""
-        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop).result()
-
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        body = request.read()
-        forwarded = httpx.Request(request.method, request.url, headers=request.headers, content=body)
-        response = await self._transport.handle_async_request(forwarded)
-        content = await response.aread()
-        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(content))
 
 
 def free_port() -> int:

@@ -100,9 +100,9 @@ class EmulatedNetwork(httpx.BaseTransport):
         if kind == "blob":
             return self._blob(request)
         self.gate(kind)
-        response = self.inner.handle_request(
-            httpx.Request(request.method, request.url, headers=_headers(request, body), content=body or None)
-        )
+        if body is not request.content:
+            request = httpx.Request(request.method, request.url, headers=_headers(request, body), content=body)
+        response = self.inner.handle_request(request)
         content = response.read()
         response.close()
         return response.status_code, response.headers, content

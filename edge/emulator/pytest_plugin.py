@@ -86,15 +86,24 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Fleet
 
     `scenario`: a `Scenario`, a file beside the test, or a shipped one; by default the one of the marker. `changes`
     replace fields of the scenario. `in_process=True` (the default) needs no network; otherwise the session's
-    `coordinator` fixture is used, over HTTP, with `workers` processes.
+    `coordinator` fixture is used, over HTTP, with `workers` processes, or that many workers of a local Ray cluster if
+    `engine` is "ray".
     """
 
-    def emulate(scenario: Any = None, *, bundle: Any, workers: int = 1, in_process: bool = True, **changes: Any) -> Any:
+    def emulate(
+        scenario: Any = None,
+        *,
+        bundle: Any,
+        workers: int = 1,
+        in_process: bool = True,
+        engine: Any = "processes",
+        **changes: Any,
+    ) -> Any:
         found, folder = _scenario(request, scenario)
         found = replace(found, **changes)
         out = tmp_path / f"run-{sum(1 for _ in tmp_path.iterdir())}"
         if not in_process:
-            return _run(found, folder, request.getfixturevalue("coordinator"), Path(bundle), out, workers)
+            return _run(found, folder, request.getfixturevalue("coordinator"), Path(bundle), out, workers, engine)
         from edge.emulator import local_coordinator
         from edge.emulator.emulation import Place
 
@@ -138,7 +147,9 @@ def _scenario(request: pytest.FixtureRequest, wanted: Any) -> tuple[Any, Path]:
     return load(str(beside) if beside.is_file() else str(wanted))
 
 
-def _run(scenario: Any, folder: Path, place: Any, bundle: Path, out: Path, workers: int) -> FleetRun:
+def _run(
+    scenario: Any, folder: Path, place: Any, bundle: Path, out: Path, workers: int, engine: Any = "processes"
+) -> FleetRun:
     import httpx
 
     from core import bundle as bundles
@@ -150,6 +161,6 @@ def _run(scenario: Any, folder: Path, place: Any, bundle: Path, out: Path, worke
         raise pytest.UsageError("the scenario has no [task] to publish")
     with httpx.Client(transport=transport_to(place), timeout=120, trust_env=False) as http:
         task_id = Operator(http, place.url, place.admin_key).publish(bundles.read(bundle), scenario.task)
-    summary = emulate(scenario, place, task_id, out=out, folder=folder, workers=workers, quiet=True)
+    summary = emulate(scenario, place, task_id, out=out, folder=folder, workers=workers, run_by=engine, quiet=True)
     run = record.read(out)
     return FleetRun(out, summary, run.events, run.rounds)

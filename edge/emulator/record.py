@@ -75,7 +75,7 @@ def line(value: Event | RoundResult) -> str:
     """One line of JSON, keys in the order of the fields; a field at its default is left out, a NaN is null."""
     fields = {field.name: field.default for field in dataclasses.fields(value)}
     data = {key: item for key, item in dataclasses.asdict(value).items() if item != fields[key]}
-    return json.dumps(_finite(data), separators=(",", ":"), allow_nan=False)
+    return json.dumps(finite(data), separators=(",", ":"), allow_nan=False)
 
 
 class Recorder:
@@ -108,7 +108,7 @@ class Recorder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary."""
-        (self.folder / "summary.json").write_text(json.dumps(_finite(summary), indent=1) + "\n", encoding="utf-8")
+        (self.folder / "summary.json").write_text(json.dumps(finite(summary), indent=1) + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Run:
@@ -144,12 +144,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with NaN and infinity as None, which JSON can hold."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

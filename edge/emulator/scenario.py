@@ -1,19 +1,19 @@
 """Scenario: everything an emulated fleet depends on, written as TOML.
 
-May import `core`. An unknown key or an impossible combination is an error at load.
+May import `core` and `edge.emulator.shelf`. An unknown key or an impossible combination is an error at load.
 
     >>> from_toml('name = "twelve"\\ndevices = 12').data.alpha
     0.1
 """
 
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from core import strict
 from core.errors import InvalidInput
 from core.task import Task
+from edge.emulator.shelf import Shelf
 
 
 class InvalidScenario(InvalidInput):
@@ -195,20 +195,14 @@ def from_toml(text: str) -> Scenario:
     return strict.from_toml(Scenario, text, InvalidScenario, "scenario")
 
 
+_SHELF = Shelf("scenario", "edge.emulator", "scenarios", from_toml, InvalidScenario)
+
+
 def shipped() -> tuple[str, ...]:
-    """The names of the scenarios that come with the package."""
-    folder = resources.files("edge.emulator") / "scenarios"
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+    """The names of those that come with the package."""
+    return _SHELF.names()
 
 
 def load(name_or_path: str) -> tuple[Scenario, Path]:
     """A scenario by the path of its file, or a shipped one by name; with the folder that its paths are relative to."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return from_toml(path.read_text(encoding="utf-8")), path.parent
-    if name_or_path in shipped():
-        text = (resources.files("edge.emulator") / "scenarios" / f"{name_or_path}.toml").read_text(encoding="utf-8")
-        return from_toml(text), Path.cwd()
-    raise InvalidScenario(
-        f"there is no scenario {name_or_path!r}", remedy=f"name a file, or one of {', '.join(shipped())}"
-    )
+    return _SHELF.load(name_or_path)

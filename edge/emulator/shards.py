@@ -10,6 +10,7 @@ May import numpy and `core`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,12 @@ class Shards:
     pool: NDArray[np.int64]
     class_counts: NDArray[np.int64]  # of the pool, (classes,): emulation knows it, no device or coordinator does
     dealt: tuple[NDArray[np.int64], ...]  # per device, if every sample has one owner; empty if devices draw
+
+    @cached_property
+    def members(self) -> tuple[NDArray[np.int64], ...]:
+        """The pool by class."""
+        labels = self.labels[self.pool]
+        return tuple(self.pool[labels == label] for label in range(len(self.class_counts)))
 
     def indices(self, device: int) -> NDArray[np.int64]:
         """Indices into the dataset's training part, in the order of the device's storage."""
@@ -89,7 +96,5 @@ def _draw(shards: Shards, device: int) -> NDArray[np.int64]:
         mask = np.zeros(len(shares))
         mask[held] = 1
         shares = shares * mask / (shares * mask).sum()
-    pool_labels = shards.labels[shards.pool]
-    members = [shards.pool[pool_labels == label] for label in range(len(shares))]
     drawn = rng.choice(len(shares), size=data.samples_per_device, p=shares)
-    return np.array([rng.choice(members[label]) for label in drawn], np.int64)
+    return np.array([rng.choice(shards.members[label]) for label in drawn], np.int64)

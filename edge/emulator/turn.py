@@ -7,8 +7,11 @@ May import greenlet-free parts of `edge` only: what waits and what is scheduled 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from core.bundle import Manifest
 from core.errors import FedRelaError, InvalidData, Unavailable
@@ -24,6 +27,7 @@ from edge.emulator import hostile
 from edge.emulator.datasets import Dataset
 from edge.emulator.messages import Done, Wake
 from edge.emulator.network import Clock, EmulatedNetwork
+from edge.emulator.quick_http import QuickClient
 from edge.emulator.record import Event
 from edge.emulator.scenario import Scenario
 from edge.emulator.shards import Shards
@@ -81,7 +85,7 @@ class World:
         memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
         resident = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
         key = words(derive(_SECRET, self.scenario.seed, "key", index), 8).tobytes().hex()
-        with httpx.Client(transport=_Borrowed(self.transport), trust_env=False) as http:
+        with QuickClient(_Borrowed(self.transport)) as http:
             edge_client.enrol(
                 CoordinatorApi(http, self.url), resident.store, token, secret=device.secret, private_key=key
             )
@@ -122,7 +126,7 @@ class _Turn:
         """The client's turn, and how it ended."""
         kind, reason, retry_after = "", "", 0.0
         try:
-            with httpx.Client(transport=self.network, trust_env=False) as http:
+            with QuickClient(self.network) as http:
                 outcome = self._client(http).run_once()
             kind = str(outcome.kind)
             reason, retry_after = outcome.reason, outcome.retry_after_seconds
@@ -163,9 +167,13 @@ class _Turn:
         )
 
     def _examples(self, manifest: Manifest) -> Examples:
-        rows = self.world.shards.indices(self.device.index)
+        rows = self._rows
         y = hostile.labels(self.world.dataset.y[rows], self.device.hostile, self.world.dataset.classes)
         return Examples({manifest.x[0].name: self.world.dataset.x[rows]}, y)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        return self.world.shards.indices(self.device.index)
 
     def _conditions(self) -> Conditions:
         """What the sensors of this device say now."""
@@ -188,7 +196,7 @@ class _Turn:
         self._log("assigned")
         if self.fate.drop_out:
             raise PowerCut("drop-out")
-        examples = len(self.world.shards.indices(self.device.index))
+        examples = len(self._rows)
         steps = training.step_count(self.world.task, examples)
         share = min(self.fate.crash_after_share, 1.0)
         self.busy_until = self.clock.now + max(int(steps * share), 0) * self._seconds_per_step()

@@ -11,13 +11,29 @@ So one process serves its devices in any order, and the result is the same as in
 
 from collections import deque
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from typing import Any, Protocol
 
 from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
 from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake
 from edge.emulator.turn import Hooks, World
+
+
+class Line(Protocol):
+    """A worker's end of what connects it to the fleet: of a pipe's kind (`multiprocessing.connection.Connection`)."""
+
+    def send(self, message: Any) -> None:
+        """Tell the fleet."""
+        ...
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Has the fleet said something? Waits for `timeout` seconds, for ever if it is None."""
+        ...
+
+    def recv(self) -> Any:
+        """What the fleet has said; waits for it."""
+        ...
 
 
 class Worker:
@@ -78,8 +94,8 @@ class Worker:
         self._send(done)
 
 
-def serve(connection: Connection, make_world: Callable[[], World]) -> None:
-    """The life of a worker process: do what the fleet says, and compute while it says nothing."""
+def serve(connection: Line, make_world: Callable[[], World]) -> None:
+    """The life of a worker: do what the fleet says, and compute while it says nothing."""
     try:
         worker = Worker(make_world(), connection.send, connection.poll)
         while True:

@@ -71,7 +71,7 @@ def emulate(fleet, folder):
         task = dataclasses.replace(task, round=dataclasses.replace(task.round, **(round_ or {})))
         scenario = dataclasses.replace(scenario, task=task)
         data = dataclasses.replace(scenario.data, dataset=str(folder / "small.npz"), test_per_class=20)
-        options = {key: changes.pop(key) for key in ("workers", "in_process") if key in changes}
+        options = {key: changes.pop(key) for key in ("workers", "in_process", "engine") if key in changes}
         return fleet(scenario, bundle=folder / "bundle", data=data, **options, **changes)
 
     return run
@@ -95,6 +95,15 @@ def test_workers_and_transport_change_nothing(emulate):
         other = emulate(in_process=False, workers=workers, task={"population": f"worker{workers}"})
         assert other.final_sha256 == one.final_sha256
         assert logs(other) == logs(one)
+
+
+def test_workers_on_a_ray_cluster_change_nothing(emulate):
+    ray = pytest.importorskip("ray")
+    one = emulate()
+    other = emulate(in_process=False, engine="ray", workers=2, task={"population": "cluster"})
+    assert other.final_sha256 == one.final_sha256
+    assert logs(other) == logs(one)
+    assert not ray.is_initialized()  # the cluster was started for the run, and ended with it
 
 
 def test_another_seed_is_another_run(emulate):

@@ -1,0 +1,81 @@
+"""A command with all its descendants: its output, its time limit, its peak memory and its processor time."""
+
+import os
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+import psutil
+
+SAMPLE_SECONDS = 0.25
+
+
+@dataclass
+class Tree:
+    """A command that has ended. Memory counts pages that processes share once (PSS), processor time all of them."""
+
+    output: str = ""
+    problem: str = ""  # why there is no result; "" if it ended well
+    peak_bytes: int = 0
+    cpu_seconds_by_process: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time of all processes, as far as sampling saw them."""
+        return sum(self.cpu_seconds_by_process.values())
+
+
+def run(command: list[str], *, limit_seconds: float, environment: dict[str, str]) -> Tree:
+    """Run a command to its end or its limit, then end whatever it left behind."""
+    tree = Tree()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+    members: dict[int, psutil.Process] = {}
+    watcher = threading.Thread(target=_watch, args=(process, tree, members))
+    watcher.start()
+    try:
+        tree.output, errors = process.communicate(timeout=limit_seconds)
+        if process.returncode:
+            last = (errors.strip().splitlines() or ["no message"])[-1]
+            tree.problem = f"ended with status {process.returncode}: {last[:300]}"
+    except subprocess.TimeoutExpired:
+        tree.problem = f"not finished after {limit_seconds:.0f} s"
+    finally:
+        _end(members)
+        process.kill()
+        process.communicate()
+        watcher.join()
+    return tree
+
+
+def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psutil.Process]) -> None:
+    """Sample the tree until its root has ended."""
+    while process.poll() is None:
+        total = 0
+        try:
+            root = psutil.Process(process.pid)
+            found = [root, *root.children(recursive=True)]
+        except psutil.Error:
+            found = []
+        for member in found:
+            try:
+                total += member.memory_full_info().pss
+                times = member.cpu_times()
+            except psutil.Error:
+                continue  # it has just ended
+            members[member.pid] = member
+            tree.cpu_seconds_by_process[member.pid] = times.user + times.system
+        tree.peak_bytes = max(tree.peak_bytes, total)
+        time.sleep(SAMPLE_SECONDS)
+
+
+def _end(members: dict[int, psutil.Process]) -> None:
+    """psutil knows a process by its id and start time, so nobody else's is touched."""
+    for member in members.values():
+        try:
+            if member.is_running():
+                member.kill()
+        except psutil.Error:
+            continue

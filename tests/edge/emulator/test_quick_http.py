@@ -1,0 +1,69 @@
+"""The shortened httpx: the same requests and answers, over ASGI and through the emulated device's client."""
+
+import threading
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from edge.emulator.quick_http import AsgiTransport, QuickClient
+
+app = FastAPI()
+
+
+@app.put("/echo/{name}")
+async def echo(name: str, request: Request) -> Response:
+    body = await request.body()
+    said = f"{name} {request.url.query} {request.headers['x-own']} {len(body)}"
+    return Response(body, headers={"said": said, "host-was": request.headers["host"]}, status_code=201)
+
+
+@app.get("/thread")
+def thread() -> int:
+    return threading.get_ident()
+
+
+@app.get("/broken")
+async def broken() -> None:
+    raise ZeroDivisionError
+
+
+@pytest.fixture
+def transport():
+    made = AsgiTransport(app)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_an_application_sees_method_path_query_headers_and_body(transport):
+    with (
+        QuickClient(transport) as http,
+        http.stream("PUT", "http://host:81/echo/a%20b?c=d", content=b"body", headers={"X-Own": "e"}) as response,
+    ):
+        assert response.status_code == 201
+        assert response.headers["said"] == "a b c=d e 4"
+        assert response.headers["host-was"] == "host:81"
+        assert b"".join(response.iter_raw()) == b"body"
+        assert response.request.method == "PUT"
+
+
+def test_it_is_what_httpx_gives(transport):
+    arguments = {"content": b"xyz", "headers": {"X-Own": "1"}}
+    with httpx.Client(transport=transport, trust_env=False) as http, QuickClient(transport) as quick:
+        answers = []
+        for client in (http, quick):
+            with client.stream("PUT", "http://c/echo/1", **arguments) as response:
+                answers.append((response.status_code, sorted(response.headers.items()), response.read()))
+    assert answers[0] == answers[1]
+
+
+def test_worker_threads_are_kept_between_requests(transport):
+    with httpx.Client(transport=transport, trust_env=False) as http:
+        assert len({http.get("http://c/thread").text for _ in range(5)}) == 1
+
+
+def test_what_an_application_raises_is_raised(transport):
+    with httpx.Client(transport=transport, trust_env=False) as http, pytest.raises(ZeroDivisionError):
+        http.get("http://c/broken")
