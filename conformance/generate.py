@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from conformance import encoding_cases, message_cases, signing_cases, stream_cases, tensor_cases
+from conformance import encoding_cases, holdout_cases, message_cases, signing_cases, stream_cases, tensor_cases
 from conformance.files import VECTORS, write_json
 
 DOCUMENTS: dict[str, Callable[[], Any]] = {
@@ -19,6 +19,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "signing.json": signing_cases.build,
     "messages.json": message_cases.build,
     "encodings.json": encoding_cases.build,
+    "holdout.json": holdout_cases.build,
 }
 
 

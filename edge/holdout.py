@@ -8,6 +8,7 @@ depends on their keys and the device's secret, so the choice is stable while dat
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.tensors import Params
 from core.wire import EvaluationReport
@@ -29,8 +30,12 @@ def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples,
 
 def evaluate(engine: Engine, turn: Turn, weights: Params, held_out: Examples) -> EvaluationReport:
     """Totals of the global model over the hold-out: cross-entropy in nats, correct answers, examples."""
-    probabilities = predict(engine, turn, weights, held_out)
-    chosen = probabilities[np.arange(len(held_out)), held_out.y].astype(np.float64)
+    return totals(predict(engine, turn, weights, held_out), held_out.y)
+
+
+def totals(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> EvaluationReport:
+    """The report of probabilities (n, C) and labels (n,)."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     loss = float(-np.log(np.maximum(chosen, 1e-12)).sum())
-    correct = int((probabilities.argmax(axis=1) == held_out.y).sum())
-    return EvaluationReport(loss_sum=loss, correct=correct, examples=len(held_out))
+    correct = int((probabilities.argmax(axis=1) == labels).sum())
+    return EvaluationReport(loss_sum=loss, correct=correct, examples=len(labels))

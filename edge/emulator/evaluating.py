@@ -38,6 +38,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Labeled test data, in any form that `fedrela device run` reads.")],
     many: Annotated[str, typer.Option(help="The common classes, by name or number, with commas between.")] = "",
     few: Annotated[str, typer.Option(help="The rare ones. The others are the medium ones.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Also rounds that have figures already.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the task has ended.")] = False,
     url: Annotated[str, typer.Option(envvar="FEDRELA_URL", help="The coordinator.")] = "http://127.0.0.1:8000",
     admin_key: Annotated[
@@ -52,7 +53,7 @@ def evaluate(
     with httpx.Client(timeout=60.0, trust_env=False) as http:
         operator = Operator(http, url.rstrip("/"), admin_key or _kept_key())
         typer.echo("round  overall     many   medium      few")
-        for number, accuracy in judged(operator, task, data, many, few, follow=follow):
+        for number, accuracy in judged(operator, task, data, many, few, again=again, follow=follow):
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
             typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
 
@@ -62,7 +63,7 @@ def _percent(share: float) -> str:
 
 
 def judged(
-    operator: "Operator", task: str, data: str, many: str, few: str, *, follow: bool
+    operator: "Operator", task: str, data: str, many: str, few: str, *, again: bool = False, follow: bool = False
 ) -> Iterator[tuple[int, Any]]:
     """Each (round, accuracy) as soon as its model is there. Raises InvalidData, InvalidInput and Unavailable."""
     from core import bundle, tensors
@@ -84,14 +85,16 @@ def judged(
     if len(test.x) != 1:
         raise InvalidInput("the model takes several inputs", remedy="judge it with a program of your own")
     (x,) = test.x.values()
+    done: set[int] = set()
     while True:
         ended = operator.task(task_id)["status"] in ("finished", "cancelled")
         for item in operator.rounds(task_id):
-            if item["committed_at"] is None or item["accuracy"]:
+            if item["committed_at"] is None or item["round"] in done or (item["accuracy"] and not again):
                 continue
             weights = tensors.from_bytes(operator.blob(item["checkpoint_sha256"]), manifest.weights)
             accuracy, _ = judge(engine, weights, x, test.y, groups)
             operator.report_accuracy(task_id, item["round"], accuracy, len(test))
+            done.add(item["round"])
             yield item["round"], accuracy
         if ended or not follow:
             return

@@ -15,6 +15,8 @@ from core.streams import Stream
 from core.task import Task
 from core.tensors import TensorSpec
 from core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt
+from edge import holdout
+from edge.examples import Examples
 
 KINDS = {
     "CheckInResponse": CheckInResponse,
@@ -54,6 +56,21 @@ def test_streams():
         assert got.reshape(-1).tolist() == [numerator / 2**24 for numerator in case["numerators"]]
     for case in document["permutation"]:
         assert streams.permutation(_stream(case), case["n"]).tolist() == case["permutation"]
+
+
+def test_holdout():
+    document = read_json("holdout.json")
+    for case in document["split"]:
+        keys = np.array(case["keys"], np.uint64)
+        examples = Examples({"x": np.zeros((len(keys), 1), np.float32)}, np.zeros(len(keys), np.int64), keys)
+        trained_on, held_out = holdout.split(examples, case["fraction"], bytes.fromhex(case["secret"]))
+        assert held_out.keys.tolist() == case["held"]
+        assert sorted([*trained_on.keys, *held_out.keys]) == sorted(keys)
+    for case in document["totals"]:
+        probabilities = np.array(case["probabilities"], np.float32).reshape(-1, case["classes"])
+        report = holdout.totals(probabilities, np.array(case["labels"]))
+        assert (report.correct, report.examples) == (case["correct"], case["examples"])
+        assert abs(report.loss_sum - case["loss_sum"]) <= 1e-9 * case["loss_sum"]
 
 
 def test_safetensors():

@@ -17,7 +17,7 @@ SLOW_STORAGE = """() => {
   IDBFactory.prototype.open = function (...given) {
     const request = open.apply(this, given), listen = request.addEventListener.bind(request);
     const late = (heard) => (event) => setTimeout(() => heard.call(request, event), 1500);
-    request.addEventListener = (kind, heard) => listen(kind, late(heard));
+    request.addEventListener = (kind, heard) => listen(kind, kind === "success" ? late(heard) : heard);
     return request;
   };
 }"""

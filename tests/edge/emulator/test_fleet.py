@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import httpx
 import numpy as np
 import pytest
 
@@ -206,3 +207,28 @@ def test_a_replay_that_differs_names_the_line(emulate):
     with pytest.raises(VerificationFailed, match="line 1:"):
         check(run.folder, other.folder)
     check(run.folder, run.folder)
+
+
+def test_the_coordinator_is_told_the_figures_and_the_operator_can_judge_again(emulate, coordinator, folder):
+    from typer.testing import CliRunner
+
+    from edge.emulator.admin import Operator
+    from edge.emulator.evaluating import app
+
+    run = emulate(in_process=False, task={"name": "judged", "population": "judged"})
+    with httpx.Client(trust_env=False) as http:
+        operator = Operator(http, coordinator.url, coordinator.admin_key)
+        task_id = operator.find("judged")["task_id"]
+        told = [item["accuracy"] for item in operator.rounds(task_id)]
+        assert [item["overall"] for item in told] == [item["accuracy"]["overall"] for item in run.rounds[1:]]
+        assert [item["few"] for item in told] == [item["accuracy"]["few"] for item in run.rounds[1:]]
+        command = ["evaluate", "judged", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
+        command += ["--url", coordinator.url, "--admin-key", coordinator.admin_key]
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        again = [item["accuracy"] for item in operator.rounds(task_id)]
+    printed = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [line[0] for line in printed] == ["1", "2", "3", "4"]
+    for line, item in zip(printed, again, strict=True):
+        assert line[1:4] == [f"{100 * item[name]:.1f}" for name in ("overall", "many", "medium")]
+        assert (line[4], item["few"], item["examples"]) == ("–", None, 180)
+        assert item["overall"] == pytest.approx((item["many"] + 2 * item["medium"]) / 3)

@@ -24,10 +24,13 @@ export function split(examples: Examples, fraction: number, secret: Uint8Array):
 
 /** Totals of the global model over the hold-out. */
 export async function evaluate(engine: Engine, turn: Turn, weights: Tensors, heldOut: Examples): Promise<EvaluationReport> {
-  const probabilities = await predict(engine, turn, weights, heldOut);
-  const { classes } = engine.manifest;
-  const report = { loss_sum: 0, correct: 0, examples: heldOut.labels.length };
-  heldOut.labels.forEach((label, row) => {
+  return totals(await predict(engine, turn, weights, heldOut), heldOut.labels, engine.manifest.classes);
+}
+
+/** The report of probabilities (n, C) and labels (n,). */
+export function totals(probabilities: Float32Array, labels: Int32Array, classes: number): EvaluationReport {
+  const report = { loss_sum: 0, correct: 0, examples: labels.length };
+  labels.forEach((label, row) => {
     const line = probabilities.subarray(row * classes, (row + 1) * classes);
     report.loss_sum -= Math.log(Math.max(line[label]!, 1e-12));
     if (line.indexOf(Math.max(...line)) === label) report.correct += 1;
