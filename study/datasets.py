@@ -23,7 +23,7 @@ from edge.emulator.datasets import Dataset
 from study import images
 from study.config import Data
 
-REMEDY = """point data.path to one of:
+REMEDY = """put it there, or say where it is with --data PATH or data.path in the study's file; it is one of
   CIFAR-10 or CIFAR-100: https://www.cs.toronto.edu/~kriz/cifar.html (python version), unpacked
   Fashion-MNIST: https://github.com/zalandoresearch/fashion-mnist (four .gz files), in one folder
   MNIST: the same four files, https://yann.lecun.com/exdb/mnist

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from core.errors import InvalidData
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+UNPACKED = ("cifar-10-batches-py", "cifar-100-python")  # what CIFAR's archives unpack to
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 
 
@@ -33,6 +34,9 @@ def read(source: Path) -> tuple[Part, Part | None]:
                 return _class_folders(archive.namelist(), archive.read)
         except zipfile.BadZipFile as error:
             raise InvalidData(f"{source.name} is damaged ({error})", remedy="fetch it again") from error
+    unpacked = [source / name for name in UNPACKED if (source / name).is_dir()]
+    if len(unpacked) == 1:
+        return read(unpacked[0])
     if _idx(source, "train-images") is not None:
         return _idx_part(source, "train"), _idx_part(source, "t10k")
     if (source / "data_batch_1").is_file():

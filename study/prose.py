@@ -19,7 +19,7 @@ its absence either. A single seed has no interval and proves nothing alone."""
 HELP = """The setting that FedReLa was made for: a long tail, uneven devices, an ordinary small network."""
 HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise), and
 another network."""
-METHODS = """FedReLa is a module: every method below is trained as its paper says, then branches with and without
+METHODS = """FedReLa is a module: every method below is trained after its paper, then branches with and without
 re-labels. Nothing is left out: a method that gains nothing stands here too. FedETF and FedLoGe replace the last layer
 (`study/heads.py` says how, and where it differs from the authors' code)."""
 GAPS = """What sees more than a federation may: the pooled data (trained by PyTorch itself, with as many passes), and a

@@ -16,13 +16,15 @@ def publish(path: Path, folder: Path, title: str) -> list[Table]:
     """Write plots and the page of the results in `path` to `folder`; give the tables. Raises InvalidInput."""
     rows = list(results.read(path).values())
     compared, references = report.compare(rows), report.references(rows)
-    if not compared:
+    if not compared and not references:
         raise InvalidInput(f"{path} holds no finished comparison", remedy="run `fedrela study longtail` on the study")
-    shown = [tables.differences(compared), tables.levels(compared, references), tables.movements(compared)]
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [folder / "differences.png", folder / "classes.png"]
-    plots.draw_differences(compared, pictures[0])
-    plots.draw_classes(compared, pictures[1])
+    shown, pictures = [tables.levels(compared, references)], []
+    if compared:
+        shown = [tables.differences(compared), *shown, tables.movements(compared)]
+        pictures = [folder / "differences.png", folder / "classes.png"]
+        plots.draw_differences(compared, pictures[0])
+        plots.draw_classes(compared, pictures[1])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )

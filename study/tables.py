@@ -123,6 +123,7 @@ def movements(compared: Sequence[Comparison]) -> Table:
             item.setting,
             item.title,
             item.variant["name"],
+            ", ".join(map(str, item.seeds)),
             f"{item.moved:.0f} of {item.samples:.0f}",
             f"{100 * item.moved_to_rarer / item.moved:.0f} %" if item.moved else "–",
             f"{item.moved_many_to_few:.0f}",
@@ -131,5 +132,5 @@ def movements(compared: Sequence[Comparison]) -> Table:
         )
         for item in compared
     )
-    heading = ("setting", "method", "variant", "re-labeled", "to a class rarer in all", "many → few")
-    return Table("Which way labels moved", (*heading, "classes absent per device", "MB in the branch"), rows, left=3)
+    heading = ("setting", "method", "variant", "seeds", "re-labeled", "to a class rarer in all", "many → few")
+    return Table("Which way labels moved", (*heading, "classes absent per device", "MB in the branch"), rows, left=4)

@@ -92,7 +92,7 @@ def test_tables_by_hand():
     arms = tables.arms(compared[0])
     assert [line[1] for line in arms.rows] == ["41.0", "51.0", "61.0", "+10.0"]
     assert arms.rows[2][0] == "round 10, re-labeled (8 of 100)"
-    assert tables.movements(compared).rows == (("A", "FedAvg", "FedReLa", "8 of 100", "75 %", "2", "0.5", "2.0"),)
+    assert tables.movements(compared).rows == (("A", "FedAvg", "FedReLa", "1", "8 of 100", "75 %", "2", "0.5", "2.0"),)
     ends = tables.levels(compared, references).rows
     assert [(line[1], line[3]) for line in ends] == [
         ("FedAvg", "51.0"),
@@ -103,7 +103,7 @@ def test_tables_by_hand():
 
 def test_no_label_moved_is_no_share():
     still = [item | {"moved": MOVED | {"relabeled": 0, "to_rarer": 0}} for item in rows(1)]
-    assert tables.movements(report.compare(still)).rows[0][3:5] == ("0 of 100", "–")
+    assert tables.movements(report.compare(still)).rows[0][4:6] == ("0 of 100", "–")
 
 
 def test_every_table_is_rectangular_and_a_group_without_samples_is_a_dash():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.errors import InvalidData
 from study import datasets, images
-from study.config import Data
+from study.config import Data, load, shipped
 
 RNG = np.random.default_rng(0)
 
@@ -92,11 +92,52 @@ def test_cifar_batches_hold_arrays_and_run_no_code(tmp_path, pixels):
     assert not (tmp_path / "ran").exists()
 
 
-def test_missing_data_say_where_to_get_them(tmp_path):
+def test_cifar_100_has_one_batch_and_fine_labels(tmp_path):
+    rows = RNG.integers(0, 256, (3, 3072), dtype=np.uint8)
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for name in ("train", "test"):
+        batch = {b"data": rows, b"fine_labels": [7, 99, 0], b"coarse_labels": [1, 2, 3], b"batch_label": name}
+        (folder / name).write_bytes(pickle.dumps(batch))
+    for source in (folder, tmp_path):  # the folder itself, or where the archive was unpacked
+        (x, y), test = images.read(source)
+        assert y.tolist() == [7, 99, 0]
+        assert (x.reshape(3, -1) == rows).all()
+        assert test[1].tolist() == [7, 99, 0]
+    prepared = datasets.prepare(Data("CIFAR-100", str(tmp_path)), tmp_path, tmp_path / "cache")
+    assert prepared.dataset.classes == 100
+
+
+def test_cifar_pixels_are_red_then_green_then_blue_row_by_row(tmp_path):
+    planes = np.concatenate([np.full(1024, 10), np.full(1024, 20), np.arange(1024) % 256]).astype(np.uint8)
+    for name in ("train", "test"):
+        (tmp_path / name).write_bytes(pickle.dumps({b"data": planes[None], b"fine_labels": [0]}))
+    (x, _), _ = images.read(tmp_path)
+    assert (x[0, 0] == 10).all()
+    assert (x[0, 1] == 20).all()
+    assert x[0, 2, 0].tolist() == list(range(32))
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if load(name)[0].data.path != "digits"])
+def test_missing_data_say_where_to_get_them_and_where_to_put_them(tmp_path, name):
+    study, _ = load(name)
     with pytest.raises(InvalidData) as caught:
-        datasets.prepare(Data("cifar10", "nowhere"), tmp_path, tmp_path)
-    assert "cifar" in caught.value.remedy
-    assert "data.path" in caught.value.remedy
+        datasets.prepare(study.data, tmp_path, tmp_path / "cache")
+    assert str(tmp_path / study.data.path) in caught.value.problem
+    for told in ("--data", "data.path", "cs.toronto.edu", "fashion-mnist", "class folders"):
+        assert told in caught.value.remedy
+
+
+def test_a_folder_without_images_and_a_file_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(InvalidData, match="no class folders"):
+        images.read(tmp_path)
+    (tmp_path / "a.tar.gz").write_bytes(b"")
+    with pytest.raises(InvalidData, match="no dataset"):
+        images.read(tmp_path / "a.tar.gz")
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 0, 2, 2))
+    with pytest.raises(InvalidData) as caught:
+        images.read(tmp_path)
+    assert "all four files" in caught.value.remedy
 
 
 @pytest.mark.parametrize("content", [b"not a zip", b""])

@@ -1,11 +1,20 @@
 """Shipped settings fit together, and a wrong key is refused with its whole path."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
+from core import strict
+from core.task import Task
+from edge.emulator.shards import Shards
 from export import inputs
 from export.loading import load_model
+from study import fleet
+from study.cells import expand
 from study.config import InvalidStudy, Study, Variant, from_toml, load, shipped
+from study.tasks import branch_task, trunk_task
 
 STUDIES = {name: load(name)[0] for name in shipped()}
 
@@ -68,3 +77,36 @@ def test_a_file_goes_before_a_shipped_study_and_brings_its_folder(tmp_path):
     path.write_text('name = "mine"\n', encoding="utf-8")
     study, folder = load(str(path))
     assert (study.name, folder) == ("mine", tmp_path)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_cell_of_a_shipped_study_makes_a_task_that_can_be_published(name):
+    counts = np.arange(10, 0, -1)
+    for cell in expand(STUDIES[name], "d"):
+        shards = Shards(
+            fleet.scenario(cell.setting, cell.seed), np.zeros(1, np.int64), np.zeros(1, np.int64), counts, ()
+        )
+        if cell.arm == "trunk":
+            task = trunk_task(cell, cell.start, shards)
+        elif cell.arm != "reference":
+            task = branch_task(cell, shards)
+        else:
+            continue
+        assert strict.from_json(Task, strict.to_json(task)) == task
+
+
+def test_the_study_of_sensitivity_changes_one_thing_at_a_time():
+    study = STUDIES["digits-sensitivity"]
+    plain, *others = study.variant
+    changed = set()
+    for variant in others:
+        differing = {
+            field.name
+            for field in dataclasses.fields(Variant)
+            if field.name not in ("name", "settings") and getattr(variant, field.name) != getattr(plain, field.name)
+        }
+        assert len(differing) == 1
+        changed |= differing
+    assert changed == {"threshold_percent", "start", "period", "lr_scale", "passes"}
+    assert any(setting.cohort for setting in study.setting)
+    assert len({setting.classes_per_device for setting in study.setting}) > 2
