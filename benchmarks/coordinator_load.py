@@ -21,7 +21,7 @@ import shutil
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,40 +32,14 @@ import sqlalchemy as sa
 from benchmarks import http_load, postgresql
 from benchmarks.coordinator_fixture import Server, make_bundle, settings_of, update_body
 from benchmarks.http_load import Answers, Request, at_rate, flat_out, message
+from benchmarks.load_table import CHECK_INS, UPDATES, Figures, Setting, judge, show
 from coordinator import auth, context, devices, schema
 from core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
-CHECK_INS, UPDATES, P99_MS = 500.0, 100.0, 100.0  # the bar: two rates per second, and a latency
 ENROLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
 CHECK_IN = json.dumps({"population": "default", "client_version": "0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
 Turns = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
-
-
-@dataclass
-class Figures:
-    """One line of the table. Latencies in milliseconds."""
-
-    phase: str
-    requests: int
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    errors: int
-    cpu_ms: float = 0.0  # the coordinator's processor time per request
-
-
-@dataclass
-class Setting:
-    """What was measured under, and what came out."""
-
-    database: str
-    workers: int
-    devices: int
-    rss_mb: float = 0.0
-    rss_mb_per_1000_devices: float = 0.0  # what serving them added
-    figures: list[Figures] = field(default_factory=list)
-    short_of: list[str] = field(default_factory=list)  # what the bar asks for and was not reached
 
 
 def enrolments(port: int, enrolment_token: str) -> Answers:
@@ -83,17 +57,20 @@ def nothing(port: int) -> Answers:
     return http_load.run(flat_out(port, lambda _: [message("GET /healthz")], 2000, 16))
 
 
-def check_ins(port: int, tokens: list[str], count: int, seconds: float) -> Answers:
-    """Check-ins by device after device, as fast as they are answered."""
+def _check_ins(tokens: list[str]) -> http_load.Prepare:
+    """Check-ins by device after device."""
     requests = [[message("POST /v1/check-ins", CHECK_IN, authorization=f"Bearer {token}")] for token in tokens]
-    return http_load.run(flat_out(port, lambda index: requests[index % len(requests)], count, 16, seconds))
+    return lambda index: requests[index % len(requests)]
+
+
+def check_ins(port: int, tokens: list[str], count: int, seconds: float) -> Answers:
+    """Check-ins as fast as they are answered."""
+    return http_load.run(flat_out(port, _check_ins(tokens), count, 16, seconds))
 
 
 def steady_check_ins(port: int, tokens: list[str], seconds: float) -> Answers:
     """The same at a fixed rate."""
-    requests = [[message("POST /v1/check-ins", CHECK_IN, authorization=f"Bearer {token}")] for token in tokens]
-    count = int(CHECK_INS * seconds)
-    return http_load.run(at_rate(port, lambda index: requests[index % len(requests)], count, CHECK_INS))
+    return http_load.run(at_rate(port, _check_ins(tokens), int(CHECK_INS * seconds), CHECK_INS))
 
 
 def _updates(turns: Turns, parameters: int) -> list[Request]:
@@ -203,33 +180,6 @@ def measure(setting: Setting, database_url: str, seconds: float, parameters: int
     judge(setting)
 
 
-def judge(setting: Setting) -> None:
-    """Note what the bar asks for and was not reached. A fixed rate counts as kept where 98 % of it were answered."""
-    for line in setting.figures:
-        if line.errors:
-            setting.short_of.append(f"{line.phase}: {line.errors} errors")
-        asked = CHECK_INS if "check-ins" in line.phase else UPDATES
-        at_rate = " due" in line.phase
-        if line.phase in ("check-ins", "updates") or at_rate:
-            if line.per_second < asked * (0.98 if at_rate else 1.0):
-                setting.short_of.append(f"{line.phase}: {line.per_second} a second")
-            if at_rate and "check-ins" in line.phase and line.p99_ms >= P99_MS:
-                setting.short_of.append(f"{line.phase}: p99 {line.p99_ms} ms")
-
-
-def show(setting: Setting) -> None:
-    """The table of one setting."""
-    print(f"\n{setting.database}, {setting.workers} worker(s), {setting.devices} devices")
-    print(f"{'':34}{'requests':>9}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'cpu ms':>8}")
-    for line in setting.figures:
-        print(
-            f"{line.phase:34}{line.requests:9}{line.per_second:9.1f}{line.p50_ms:9.2f}{line.p99_ms:9.2f}"
-            f"{line.errors:8}{line.cpu_ms:8.2f}"
-        )
-    print(f"resident memory {setting.rss_mb:.0f} MB; {setting.rss_mb_per_1000_devices:.1f} MB more per 1 000 devices")
-    print("bar: " + ("; ".join(setting.short_of) or "reached"), flush=True)
-
-
 def main() -> None:
     """Measure every combination, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -239,8 +189,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each phase")
     parser.add_argument("--parameters", type=int, default=100_000, help="of the model; 100 000 make updates of 400 kB")
     parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_load.json")
-    arguments = parser.parse_args()
-    settings = []
+    arguments, settings = parser.parse_args(), []
     with contextlib.ExitStack() as stack:
         new_database = stack.enter_context(postgresql.server()) if "postgresql" in arguments.database else None
         for database, workers, count in product(arguments.database, arguments.workers, arguments.devices):

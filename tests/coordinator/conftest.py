@@ -28,6 +28,7 @@ from core.task import Relabel, Rounds, Task
 KEY = "k" * 32
 SIGNING_KEY = "11" * 32
 PLAIN = Relabel(enabled=False)
+PATIENCE_SECONDS = 300.0  # how slow a machine may be before a test calls it a failure
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
@@ -179,7 +180,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Return once `condition` holds; a server that does not answer yet counts as not."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -206,6 +207,10 @@ class Server:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    def http(self, **arguments: Any) -> httpx.Client:
+        """A client that waits for as long as a slow machine needs."""
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **arguments)
 
     def start(self) -> None:
         """Start and wait until it is ready."""

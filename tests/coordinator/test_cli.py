@@ -34,7 +34,6 @@ def run(*arguments: str) -> str:
 
 
 def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
-    import httpx
 
     task_file = tmp_path / "task.toml"
     task_file.write_text('name = "tiny"\nrounds = 1\n[relabel]\nenabled = false\n[round]\ngoal = 1\n')
@@ -46,7 +45,7 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
     assert token["link"] == f"{verbs.url}/join#{token['enrolment_token']}"
     assert f"fedrela device enrol '{verbs.url}/join#" in run("token", "create")
-    with httpx.Client(base_url=verbs.url) as http:
+    with verbs.http() as http:
         device = fleet.enrol(http, token["enrolment_token"])
         assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200
     assert device.device_id in run("device", "list")

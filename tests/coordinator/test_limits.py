@@ -7,9 +7,8 @@ import socket
 import time
 
 import fleet
-import httpx
 import pytest
-from conftest import KEY, Server
+from conftest import KEY, PATIENCE_SECONDS, Server
 
 import coordinator
 from coordinator.limits import Memory, RateLimit
@@ -19,7 +18,7 @@ from core.task import Relabel, Rounds, Task
 
 def talk(port: int, request: bytes, *, then: bytes = b"", pause_seconds: float = 0.0, finish: bool = True) -> bytes:
     """Send, wait, send the rest, and read the answer until the server closes or is silent."""
-    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         time.sleep(pause_seconds)
         if then:
@@ -37,7 +36,7 @@ def talk(port: int, request: bytes, *, then: bytes = b"", pause_seconds: float =
 
 def test_a_live_server_stands_slow_broken_and_huge_requests(server: Server, bundle_folder) -> None:
     server.start()
-    with httpx.Client(base_url=server.url) as http:
+    with server.http() as http:
         operator = fleet.Operator(http, KEY)
         rounds = Rounds(goal=1, upload_lease_seconds=0.7)
         task = Task("limits", 1, round=rounds, relabel=Relabel(enabled=False))

@@ -9,7 +9,7 @@ from pathlib import Path
 import fleet
 import httpx
 import pytest
-from conftest import KEY, Server, wait_for
+from conftest import KEY, PATIENCE_SECONDS, Server, wait_for
 
 from benchmarks import coordinator_kills
 from core.task import Relabel, Rounds, Task
@@ -25,7 +25,7 @@ def test_a_round_that_was_full_when_the_coordinator_died_is_committed_at_the_nex
     server: Server, bundle_folder: Path
 ) -> None:
     server.start()
-    with httpx.Client(base_url=server.url) as http:
+    with server.http() as http:
         operator = fleet.Operator(http, KEY)
         task_id = operator.publish(
             bundle_folder, Task("crash", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False))
@@ -54,7 +54,7 @@ def test_four_workers_give_the_result_of_one(
     server.workers = 4
     server.start()
     devices, rounds = 8, 2
-    with httpx.Client(base_url=server.url) as http:
+    with server.http() as http:
         operator = fleet.Operator(http, KEY)
         settings = Rounds(goal=devices, retry_after_seconds=0.05)
         task_id = operator.publish(bundle_folder, Task("many", rounds, round=settings, relabel=Relabel(enabled=False)))
@@ -66,7 +66,7 @@ def test_four_workers_give_the_result_of_one(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(120)
+            thread.join(PATIENCE_SECONDS)
         assert failures == []
         shown = operator.task(task_id)
         assert (shown["status"], shown["committed_rounds"]) == ("finished", rounds)
@@ -81,7 +81,7 @@ def test_four_workers_give_the_result_of_one(
 def take_part(url: str, token: str, index: int, failures: list[str]) -> None:
     """One device until its task is finished; every request on a connection of its own, so that all workers get some."""
     try:
-        with httpx.Client(base_url=url, headers={"Connection": "close"}, timeout=30) as http:
+        with httpx.Client(base_url=url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as http:
             device = fleet.enrol(http, token)
             while True:
                 answer = device.check_in()

@@ -1,6 +1,7 @@
 """The database and the blob stores: the same promises on SQLite and PostgreSQL, in a folder and in S3."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from coordinator import blobs as blob_store
 from coordinator import migrations, schema
+from coordinator import store as store_module
 from coordinator.blobs import Blobs, FolderBlobs
 from coordinator.store import Store
 from core import signing
@@ -172,6 +174,45 @@ def test_writers_do_not_lose_each_others_changes(any_database: str) -> None:
     with store.read() as view:
         assert view.scalar(sa.select(schema.tokens.c.uses)) == 80
     store.close()
+
+
+def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(new_database())
+    _end_sessions(store)
+    monkeypatch.setattr(store_module, "RESTED_SECONDS", 0.0)
+    with store.read() as view:
+        assert view.scalar(sa.select(sa.literal(1))) == 1
+    _end_sessions(store)
+    with store.write() as tx:
+        assert tx.scalar(sa.select(sa.literal(1))) == 1
+    store.close()
+
+
+def test_a_connection_that_dies_in_use_is_unavailable_once(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "RESTED_SECONDS", 1e9)
+    store = Store(new_database())
+    _end_sessions(store)
+    with pytest.raises(Unavailable), store.write() as tx:
+        tx.execute(sa.select(sa.literal(1)))
+    with store.write() as tx:
+        assert tx.scalar(sa.select(sa.literal(1))) == 1
+    store.close()
+
+
+def _end_sessions(store: Store) -> None:
+    """As a restart of PostgreSQL would."""
+    import psycopg
+
+    url = store._engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x", "nonsense"])

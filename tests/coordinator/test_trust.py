@@ -172,24 +172,23 @@ def test_unknown_ids_are_404(house: House) -> None:
 
 
 def test_a_device_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path, bundle_folder: Path) -> None:
-    settings = settings_for(tmp_path / "data", requests_per_device_per_second=1.0)
+    settings = settings_for(tmp_path / "data", requests_per_device_per_second=0.01)
     with house_with(settings, bundle_folder) as house:
         one, two = house.devices(2)
         message = {"population": "default", "client_version": "1", "runtimes": []}
-        answers = [house.http.post("/v1/check-ins", json=message, headers=one.headers) for _ in range(4)]
-        assert [answer.status_code for answer in answers][:2] == [200, 200]
+        answers = [house.http.post("/v1/check-ins", json=message, headers=one.headers) for _ in range(2)]
+        assert answers[0].status_code == 200
         problem = check_problem(answers[-1], 429, "too-many-requests")
-        assert 0 < problem["retry_after_seconds"] <= 1
+        assert 0 < problem["retry_after_seconds"] <= 100
         assert int(answers[-1].headers["retry-after"]) >= 1
         assert house.http.post("/v1/check-ins", json=message, headers=two.headers).status_code == 200
 
 
 def test_an_address_that_asks_too_often_is_held_back(tmp_path: Path, bundle_folder: Path) -> None:
-    settings = settings_for(tmp_path / "data", requests_per_address_per_second=2.0)
+    settings = settings_for(tmp_path / "data", requests_per_address_per_second=0.01)
     with house_with(settings, bundle_folder) as house:
-        codes = [house.http.get("/healthz").status_code for _ in range(8)]
-        assert codes[0] == 200
-        assert codes[-1] == 429
+        codes = [house.http.get("/healthz").status_code for _ in range(2)]
+        assert codes == [200, 429]
 
 
 @pytest.mark.parametrize(

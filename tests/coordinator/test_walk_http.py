@@ -159,11 +159,26 @@ def test_history_counts_updates_failures_and_bytes(house: House) -> None:
 
 def test_metrics_count_and_name_no_device(house: House) -> None:
     house.publish(1, goal=1)
-    (device,) = house.devices(1)
-    device.upload(device.join(), fleet.body(fleet.change(1.0)))
+    device, other = house.devices(2)
+    other.fail(other.join())
+    turn = device.join()
+    assert device.upload(turn, b"no tensors").status_code == 400
+    device.upload(turn, fleet.body(fleet.change(1.0)))
+    device.check_in()
     page = house.http.get("/metrics", headers=house.operator.headers).text
-    for name in ("fedrela_check_ins_total", "fedrela_updates_accepted_total", "fedrela_aggregation_seconds_count"):
-        assert name in page
+    for sample in (
+        'fedrela_check_ins_total{answer="assignment"}',
+        'fedrela_check_ins_total{answer="finished"}',
+        "fedrela_updates_accepted_total",
+        'fedrela_updates_refused_total{code="invalid-tensors"}',
+        'fedrela_turn_failures_total{code="training-failed"}',
+        'fedrela_task_phase{phase="finished",',
+        'fedrela_request_seconds_bucket{le="0.1",route="/v1/check-ins"}',
+        "fedrela_update_bytes_total",
+        "fedrela_blob_bytes_total",
+        "fedrela_aggregation_seconds_count",
+    ):
+        assert sample in page, sample
     assert device.device_id not in page
     assert device.token not in page
     assert house.http.get("/metrics").status_code == 401

@@ -1,0 +1,103 @@
+"""The mean by strips: the same bits as the plain mean, and every kind of damage named."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coordinator import blobs as blob_store
+from coordinator import strips
+from coordinator.blobs import FolderBlobs
+from coordinator.strips import Part
+from core import aggregate, signing, tensors
+from core.errors import IntegrityError
+from core.tensors import Params, TensorSpec
+from core.wire import UpdateMetadata
+
+SPECS = (TensorSpec("w", (301, 333)), TensorSpec("b", (7,)), TensorSpec("s", ()))  # two digest pieces and a rest
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FolderBlobs:
+    """A folder of blobs that is read in strips of 40 000 bytes, which are no multiple of a digest's piece."""
+    found = FolderBlobs(tmp_path)
+    found.strip_bytes = 40_000
+    return found
+
+
+def stored(blobs: FolderBlobs, index: int, specs: tuple[TensorSpec, ...] = SPECS) -> tuple[Params, Part]:
+    """An update of pseudo-random values; the number of examples changes the length of its header."""
+    rng = np.random.default_rng(index)
+    update = {spec.name: rng.normal(size=tuple(spec.shape)).astype(np.float32) for spec in specs}
+    body = tensors.to_bytes(update, UpdateMetadata(10**index).as_strings())
+    name = blob_store.update(f"a-{index}", signing.sha256(body))
+    blobs.put(name, body)
+    factor = 1.0 if index % 2 else 0.7071
+    return update, Part(name, blob_store.quick_digest(body), len(body), weight=10.0**index, factor=factor)
+
+
+def mean(blobs: FolderBlobs, parts: list[Part], specs: tuple[TensorSpec, ...] = SPECS) -> Params | None:
+    return strips.mean(blobs, parts, specs, on_progress=lambda: None)
+
+
+def test_it_has_the_bits_of_the_plain_mean_in_the_manifest_s_order(blobs: FolderBlobs) -> None:
+    updates = [stored(blobs, index) for index in range(5)]
+    scaled = [(tensors.scale(update, part.factor), part.weight) for update, part in updates]
+    expected = aggregate.mean(scaled, zero=updates[0][0])
+    found = mean(blobs, [part for _, part in updates])
+    assert found is not None
+    assert list(found) == ["w", "b", "s"]
+    for name, array in expected.items():
+        assert found[name].shape == array.shape
+        assert found[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("strip_bytes", [8, 65_536, 10**9])
+def test_the_size_of_a_strip_changes_no_bit(blobs: FolderBlobs, strip_bytes: int) -> None:
+    specs = (TensorSpec("w", (1001,)),)
+    parts = [stored(blobs, index, specs)[1] for index in range(3)]
+    expected = mean(blobs, parts, specs)
+    blobs.strip_bytes = strip_bytes
+    found = mean(blobs, parts, specs)
+    assert expected is not None
+    assert found is not None
+    assert found["w"].tobytes() == expected["w"].tobytes()
+
+
+def test_bodies_of_different_layouts_are_left_to_the_general_way(blobs: FolderBlobs) -> None:
+    _, one = stored(blobs, 1)
+    other = bytearray(blobs.read(one.name))
+    first, second = other.index(b'"b"'), other.index(b'"s"')
+    other[first : first + 3], other[second : second + 3] = b'"s"', b'"b"'
+    blobs.put("private/a-x." + "0" * 64, bytes(other))
+    two = Part("private/a-x." + "0" * 64, blob_store.quick_digest(bytes(other)), len(other), 1.0)
+    assert mean(blobs, [one, two]) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body[:-1] + bytes([body[-1] ^ 1]),
+        lambda body: bytes([body[0] ^ 1]) + body[1:],
+        lambda body: b"\xff" * 8 + body[8:],
+        lambda body: body[:9] + b"}" + body[10:],
+        lambda body: body[:70_000] + bytes([body[70_000] ^ 0x80]) + body[70_001:],
+        lambda body: body[:-5],
+        lambda body: b"",
+        lambda body: body[:1000] + np.float32(np.nan).tobytes() + body[1004:],
+        lambda body: body.replace(b'"examples":"100"', b'"examples":"900"'),
+    ],
+)
+def test_any_damage_is_found_and_named(blobs: FolderBlobs, change: Callable[[bytes], bytes]) -> None:
+    parts = [stored(blobs, index)[1] for index in (1, 2)]
+    (blobs.root / parts[1].name).write_bytes(change(blobs.read(parts[1].name)))
+    with pytest.raises(IntegrityError, match=r"update a-2.*damaged"):
+        mean(blobs, parts)
+
+
+def test_a_missing_update_is_named(blobs: FolderBlobs) -> None:
+    parts = [stored(blobs, index)[1] for index in (1, 2)]
+    blobs.delete(parts[0].name)
+    with pytest.raises(IntegrityError, match=r"update a-1.*missing"):
+        mean(blobs, parts)
