@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ EXPORT = ("examples.digits:build", "--input", "uint8:1x8x8", "--classes", "10")
 FLOWER_PACKAGES = (("torch==2.13.0",), ("flwr[simulation]", "scikit-learn"))
 FLOWER_SETTINGS = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 OURS = {"ours, HTTP, 2 workers": ["--workers", "2"], "ours, in one process": ["--in-process"]}
+FLOWER = "Flower, Ray"
 Row = dict[str, Any]
 
 
@@ -63,36 +65,42 @@ def main() -> None:
     options = parser.parse_args()
     wanted = options.only or ("flower", "ours", "plain", "vmap")
     rows: dict[str, Row] = {}
+    for name, command in commands(wanted, options):
+        rows[name] = contender(command, options)
+        save(rows, options)  # after each: what was measured is kept, whatever happens next
+    print_table(rows, verdicts(rows), options.cohort * options.rounds)
+
+
+def commands(wanted: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """What is run, by name; what it needs is made just before."""
     sizes = [str(options.devices), str(options.cohort), str(options.rounds)]
-    if "flower" in wanted:
-        python = options.flower or str(flower_environment(ROOT / ".venv-flower"))
-        rows["Flower, Ray"] = contender([python, "benchmarks/emulator_flower.py", "ray", *sizes], options)
-    if "ours" in wanted:
-        rows |= ours(options)
     for name in ("plain", "vmap"):
         if name in wanted:
-            command = [sys.executable, "-m", "benchmarks.emulator_loops", name, *sizes]
-            rows[f"PyTorch, {name} loop"] = contender(command, options)
-    bars = verdicts(rows)
-    print_table(rows, bars, options.cohort * options.rounds)
-    RESULTS.parent.mkdir(exist_ok=True)
+            yield f"PyTorch, {name} loop", [sys.executable, "-m", "benchmarks.emulator_loops", name, *sizes]
+    if "ours" in wanted:
+        yield from ours(options)
+    if "flower" in wanted:
+        python = options.flower or str(flower_environment(ROOT / ".venv-flower"))
+        yield FLOWER, [python, "benchmarks/emulator_flower.py", "ray", *sizes]
+
+
+def save(rows: dict[str, Row], options: argparse.Namespace) -> None:
+    """Write the JSON."""
     size = {key: getattr(options, key) for key in ("devices", "cohort", "rounds")}
-    record = {"load_average": os.getloadavg(), "cores": os.cpu_count(), **size, "results": rows, "bars": bars}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    machine = {"load_average": os.getloadavg(), "cores": os.cpu_count()}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(machine | size | {"results": rows, "bars": verdicts(rows)}, indent=1) + "\n", "utf-8")
 
 
-def ours(options: argparse.Namespace) -> dict[str, Row]:
+def ours(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """`fedrela emulate` over HTTP and in one process, on a bundle that is exported first."""
-    rows = {}
     with tempfile.TemporaryDirectory() as folder:
         scenario, bundle = Path(folder) / "scenario.toml", Path(folder) / "bundle"
         scenario.write_text(SCENARIO.format(**vars(options)), encoding="utf-8")
         quietly([sys.executable, "-m", "fedrela", "export", *EXPORT, "--out", str(bundle)])
         for name, flags in OURS.items():
-            out = Path(folder) / name.replace(" ", "-")
             command = [sys.executable, "-m", "fedrela", "emulate", str(scenario), "--bundle", str(bundle)]
-            rows[name] = contender([*command, "--out", str(out), "--quiet", "--json", *flags], options)
-    return rows
+            yield name, [*command, "--out", f"{folder}/run-{len(flags)}", "--quiet", "--json", *flags]
 
 
 def contender(command: list[str], options: argparse.Namespace) -> Row:
@@ -125,8 +133,8 @@ def verdicts(rows: dict[str, Row]) -> dict[str, Row]:
             found[name] = {"ratio": ratio, "bar": factor, "holds": ratio <= factor if at_most else ratio >= factor}
 
     http, inside = OURS
-    compare("HTTP: devices/s over Flower's", http, "Flower, Ray", "devices_per_second", 3)
-    compare("HTTP: memory over Flower's", http, "Flower, Ray", "peak_bytes", 1 / 3, at_most=True)
+    compare("HTTP: devices/s over Flower's", http, FLOWER, "devices_per_second", 3)
+    compare("HTTP: memory over Flower's", http, FLOWER, "peak_bytes", 1 / 3, at_most=True)
     compare("in one process: devices/s over the plain loop's", inside, "PyTorch, plain loop", "devices_per_second", 1)
     compare("in one process: devices/s over the vmapped loop's", inside, "PyTorch, vmap loop", "devices_per_second", 1)
     return found

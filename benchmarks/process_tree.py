@@ -2,13 +2,19 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
 
 import psutil
 
 SAMPLE_SECONDS = 0.25
+IN_MEMORY = Path("/dev/shm")
+FOLDERS = "fedrela-emulation-*/**/*"  # a coordinator's data, where they are in memory: they count as such
 
 
 @dataclass
@@ -29,25 +35,31 @@ class Tree:
 def run(command: list[str], *, limit_seconds: float, environment: dict[str, str]) -> Tree:
     """Run a command to its end or its limit, then end whatever it left behind."""
     tree = Tree()
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
-    )
     members: dict[int, psutil.Process] = {}
-    watcher = threading.Thread(target=_watch, args=(process, tree, members))
-    watcher.start()
-    try:
-        tree.output, errors = process.communicate(timeout=limit_seconds)
-        if process.returncode:
-            last = (errors.strip().splitlines() or ["no message"])[-1]
-            tree.problem = f"ended with status {process.returncode}: {last[:300]}"
-    except subprocess.TimeoutExpired:
-        tree.problem = f"not finished after {limit_seconds:.0f} s"
-    finally:
-        _end(members)
-        process.kill()
-        process.communicate()
-        watcher.join()
+    # Into files, not pipes: a process that is left behind would keep a pipe open for ever.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=output, stderr=errors, text=True, env=os.environ | environment)
+        watcher = threading.Thread(target=_watch, args=(process, tree, members))
+        watcher.start()
+        try:
+            process.wait(limit_seconds)
+        except subprocess.TimeoutExpired:
+            tree.problem = f"not finished after {limit_seconds:.0f} s"
+        finally:
+            _end(members)
+            process.kill()
+            process.wait()
+            watcher.join()
+        tree.output, said = _content(output), _content(errors)
+    if process.returncode and not tree.problem:
+        last = (said.strip().splitlines() or ["no message"])[-1]
+        tree.problem = f"ended with status {process.returncode}: {last[:300]}"
     return tree
+
+
+def _content(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psutil.Process]) -> None:
@@ -67,8 +79,18 @@ def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psut
                 continue  # it has just ended
             members[member.pid] = member
             tree.cpu_seconds_by_process[member.pid] = times.user + times.system
+        total += _in_memory()
         tree.peak_bytes = max(tree.peak_bytes, total)
         time.sleep(SAMPLE_SECONDS)
+
+
+def _in_memory() -> int:
+    """Bytes of the coordinators' folders that are in memory; files may go while they are counted."""
+    total = 0
+    for file in IN_MEMORY.glob(FOLDERS):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
 
 
 def _end(members: dict[int, psutil.Process]) -> None:

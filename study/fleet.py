@@ -5,10 +5,8 @@ in this process over ASGI, which gives the same weights as over sockets.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,8 +27,8 @@ from edge.emulator.messages import Done
 from edge.emulator.scenario import DeviceClass, Scenario
 from edge.emulator.shards import Shards, deal
 from edge.emulator.traits import Traits
-from edge.emulator.turn import World
 from edge.emulator.workers import Inline
+from edge.emulator.world import World
 from edge.engine import Engine
 from edge.engines import EnginePool
 from edge.examples import Examples
@@ -76,8 +74,8 @@ def train(
 ) -> Trained:
     """Run a task to its end and keep the weights after the rounds in `keep`. Raises EmulationFailed."""
     with (
-        tempfile.TemporaryDirectory(prefix="fedrela-study-") as folder,
-        local_coordinator.in_process(Path(folder)) as (url, admin_key, transport),
+        local_coordinator.throwaway_folder() as folder,
+        local_coordinator.in_process(folder) as (url, admin_key, transport),
     ):
         logging.getLogger("fedrela.coordinator").setLevel(logging.WARNING)
         http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)

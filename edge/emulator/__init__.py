@@ -6,7 +6,7 @@ and whether its owner is hostile. There is no federated learning in this package
 
     scenario    what a TOML scenario may say           datasets, shards   who holds which examples
     traits      what kind of device each one is        network            what happens to a request on its way
-    turn        one wake-up of one device              worker             many devices in one process
+    world, turn what devices share; one wake-up        worker             many devices in one process
     fleet       the order of events in virtual time    workers            where workers live; ray_workers: on a cluster
     arrivals    who comes when                         standing           what the fleet knows of the coordinator
     quick_http  the short way to a coordinator         admin              the operator's half of the protocol

@@ -36,7 +36,9 @@ def emulate(
         typer.Option(envvar="FEDRELA_URL", help="A running coordinator. Without it, one is started for this run."),
     ] = "",
     admin_key: Annotated[str, typer.Option(envvar="FEDRELA_ADMIN_KEY", help="The coordinator's admin key.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/SCENARIO]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--record", help="Folder of the run. [default: runs/SCENARIO]")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: everything in one.")] = 2,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Coordinator and devices in one process, without a network.")
@@ -146,12 +148,12 @@ def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
             )
         yield Place(url.rstrip("/"), admin_key)
         return
-    with tempfile.TemporaryDirectory(prefix="fedrela-emulation-") as data:
+    with local_coordinator.throwaway_folder() as data:
         if in_process:
-            with local_coordinator.in_process(Path(data)) as (address, key, transport):
+            with local_coordinator.in_process(data) as (address, key, transport):
                 yield Place(address, key, transport)
         else:
-            with local_coordinator.process(Path(data)) as (address, key, process_id):
+            with local_coordinator.process(data) as (address, key, process_id):
                 yield Place(address, key, process_id=process_id)
 
 

@@ -30,8 +30,8 @@ from edge.emulator.ray_workers import RayWorkers
 from edge.emulator.record import Recorder
 from edge.emulator.scenario import Scenario
 from edge.emulator.traits import Traits
-from edge.emulator.turn import World
 from edge.emulator.workers import Inline, Processes
+from edge.emulator.world import World
 from edge.engines import EnginePool
 from edge.fetch import Fetcher
 from edge.store import MemoryStore

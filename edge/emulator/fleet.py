@@ -31,6 +31,7 @@ _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
 _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
+_MANY_USES = 100_000  # of an enrolment token, where devices leave and come back as new ones
 
 
 class EmulationFailed(FedRelaError):
@@ -235,7 +236,7 @@ class Fleet:
             return
         self._busy.discard(device)
         if isinstance(message, Gate):
-            if message.kind != "check-in":
+            if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
             self._at(message.t, device, "gate", message.kind)
         else:
@@ -248,7 +249,8 @@ class Fleet:
     # Beginning and end
 
     def _enrol(self) -> None:
-        token = self.operator.enrolment_token(self.task.population, self.scenario.devices)
+        uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
+        token = self.operator.enrolment_token(self.task.population, uses)
         self.workers.enrol(range(self.scenario.devices), token)
         enrolled = 0
         while enrolled < self.scenario.devices:

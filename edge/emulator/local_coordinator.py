@@ -11,9 +11,11 @@ import importlib
 import logging
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,8 +26,23 @@ import httpx
 from core.errors import MissingDependency, Unavailable
 from edge.emulator.quick_http import AsgiTransport
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0  # a loaded machine is no fault; a coordinator that has ended is noticed at once
 _STOP_SECONDS = 20.0
+_ROOMY_BYTES = 2_000_000_000
+FOLDER_PREFIX = "fedrela-emulation-"
+
+
+@contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """A folder for a coordinator that is thrown away after the run: in memory where there is room.
+
+    A coordinator flushes everything to its disk before it answers; on a disk that is most of an emulation's time, and
+    nothing of it outlives the run.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOMY_BYTES
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=memory if roomy else None) as folder:
+        yield Path(folder)
 
 
 @contextmanager

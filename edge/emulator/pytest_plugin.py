@@ -54,8 +54,8 @@ class FleetRun:
         assert not low, f"accuracy below what was asked for: {low} (asked for {least}); see {self.folder}"
 
     def assert_no_failures(self, *, allow: tuple[str, ...] = ()) -> None:
-        """Nothing but updates and waiting happened, except the events or codes in `allow`."""
-        fine = {"assigned", "update", "wait", *allow}
+        """Nothing but updates, waiting, joining and leaving happened, except the events or codes in `allow`."""
+        fine = {"assigned", "update", "wait", "enrol", "leave", *allow}
         bad = Counter(
             f"{event['event']} {event.get('code', '')}".strip()
             for event in self.events
@@ -71,12 +71,15 @@ class FleetRun:
 
 
 @pytest.fixture(scope="session")
-def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def coordinator() -> Iterator[Any]:
     """A real coordinator on loopback, on virtual time, for the whole session: `.url`, `.admin_key`."""
     from edge.emulator import local_coordinator
     from edge.emulator.emulation import Place
 
-    with local_coordinator.process(tmp_path_factory.mktemp("coordinator")) as (url, admin_key, process_id):
+    with (
+        local_coordinator.throwaway_folder() as data,
+        local_coordinator.process(data) as (url, admin_key, process_id),
+    ):
         yield Place(url, admin_key, process_id=process_id)
 
 
@@ -107,7 +110,10 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Fleet
         from edge.emulator import local_coordinator
         from edge.emulator.emulation import Place
 
-        with local_coordinator.in_process(out / "coordinator") as (url, admin_key, transport):
+        with (
+            local_coordinator.throwaway_folder() as data,
+            local_coordinator.in_process(data) as (url, admin_key, transport),
+        ):
             return _run(found, folder, Place(url, admin_key, transport), Path(bundle), out, 0)
 
     return emulate

@@ -15,8 +15,8 @@ from typing import Any
 
 from core.errors import MissingDependency, Unavailable
 from edge.emulator.messages import Enrol, FromWorker, ToWorker
-from edge.emulator.turn import World
 from edge.emulator.worker import serve
+from edge.emulator.world import World
 
 _LOCAL_SETTINGS = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
 _LOCAL_STORE_BYTES = 80_000_000  # of Ray's shared objects: messages are small

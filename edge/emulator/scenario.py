@@ -105,6 +105,7 @@ class Faults:
     drop_out: float = 0.0  # takes an assignment and is never heard of again in that turn
     crash: float = 0.0  # loses power in mid-training and comes back later
     crash_seconds: float = 60.0  # how long it is off
+    leave: float = 0.0  # its owner removes it after the turn; when its turn comes next, it enrols as a new device
     straggler: float = 0.0  # is slower by `straggler_factor` this turn
     straggler_factor: float = 10.0
     request_lost: float = 0.0  # never reaches the coordinator
@@ -116,8 +117,18 @@ class Faults:
     delay_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        for key in ("drop_out", "crash", "straggler", "request_lost", "response_lost", "duplicated", "truncated"):
+        for key in (
+            "drop_out",
+            "crash",
+            "leave",
+            "straggler",
+            "request_lost",
+            "response_lost",
+            "duplicated",
+            "truncated",
+        ):
             _require_share(getattr(self, key), f"faults.{key}")
+        _require_share(self.truncated, "faults.truncated")
         _require_share(self.unavailable, "faults.unavailable")
         _require_share(self.delayed, "faults.delayed")
         _require(self.straggler_factor >= 1, "faults.straggler_factor is below 1", "use 1 or more")

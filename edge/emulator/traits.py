@@ -56,6 +56,7 @@ class TurnFate:
     drop_out: bool
     crash_after_share: float  # of the steps; 1 or more: it does not crash
     slowdown: float  # times the training time
+    leave: bool  # its owner removes it afterwards
 
 
 class Traits:
@@ -89,11 +90,12 @@ class Traits:
         """What is drawn for turn number `turn` (from 0) of device `index`."""
         faults = self._scenario.faults
         stream = derive(_SECRET, self._scenario.seed, "fate", index, turn)
-        drop_out, crash, where, straggler = uniforms(stream, (4,)).tolist()
+        drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
         return TurnFate(
             drop_out=drop_out < faults.drop_out,
             crash_after_share=where if crash < faults.crash else 2.0,
             slowdown=faults.straggler_factor if straggler < faults.straggler else 1.0,
+            leave=leave < faults.leave,
         )
 
 

@@ -2,11 +2,11 @@
 
 May import greenlet-free parts of `edge` only: what waits and what is scheduled is `edge.emulator.worker`'s business.
 
-    done = World(...).turn(Wake(device=3, turn=0, t=12.0), hooks)
+    done = take(world, Wake(device=3, turn=0, t=12.0), hooks)
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import httpx
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from core.bundle import Manifest
 from core.errors import FedRelaError, InvalidData, Unavailable
-from core.streams import derive, words
-from core.task import Task
+from core.streams import Stream, derive, words
 from core.wire import Assignment
 from edge import client as edge_client
 from edge import training
@@ -24,16 +23,13 @@ from edge.api import CoordinatorApi
 from edge.client import DeviceClient
 from edge.eligibility import Conditions
 from edge.emulator import hostile
-from edge.emulator.datasets import Dataset
 from edge.emulator.messages import Done, Wake
 from edge.emulator.network import Clock, EmulatedNetwork
 from edge.emulator.quick_http import QuickClient
 from edge.emulator.record import Event
-from edge.emulator.scenario import Scenario
-from edge.emulator.shards import Shards
-from edge.emulator.storage import DeviceBlobs, DeviceStore, SharedBlobs, SharedEngines
-from edge.emulator.traits import Device, Traits, TurnFate
-from edge.engines import EnginePool
+from edge.emulator.storage import DeviceBlobs, SharedEngines
+from edge.emulator.traits import Device, TurnFate
+from edge.emulator.world import World
 from edge.examples import Examples
 from edge.settings import DeviceSettings
 from edge.settings import Event as Progress
@@ -54,46 +50,9 @@ class Hooks:
     between_steps: Callable[[], None]
 
 
-@dataclass
-class Resident:
-    """What stays of a device between its turns."""
-
-    store: DeviceStore
-    blobs: DeviceBlobs
-    bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
-    memory: hostile.Memory | None = None
-
-
-@dataclass
-class World:
-    """What all devices of one process share."""
-
-    url: str
-    scenario: Scenario
-    task: Task
-    dataset: Dataset
-    shards: Shards
-    traits: Traits
-    transport: httpx.BaseTransport
-    pools: dict[str, EnginePool]  # by runtime
-    shared: SharedBlobs = field(default_factory=SharedBlobs)
-    residents: dict[int, Resident] = field(default_factory=dict)
-
-    def enrol(self, index: int, token: str) -> None:
-        """Join the coordinator, over the real network without its emulated faults."""
-        device = self.traits.of(index)
-        memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
-        resident = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
-        key = words(derive(_SECRET, self.scenario.seed, "key", index), 8).tobytes().hex()
-        with QuickClient(_Borrowed(self.transport)) as http:
-            edge_client.enrol(
-                CoordinatorApi(http, self.url), resident.store, token, secret=device.secret, private_key=key
-            )
-        self.residents[index] = resident
-
-    def turn(self, wake: Wake, hooks: Hooks) -> Done:
-        """Run one turn to its end, whatever that is."""
-        return _Turn(self, wake, hooks).run()
+def take(world: World, wake: Wake, hooks: Hooks) -> Done:
+    """Run one turn to its end, whatever that is."""
+    return _Turn(world, wake, hooks).run()
 
 
 class _Turn:
@@ -127,7 +86,13 @@ class _Turn:
         kind, reason, retry_after = "", "", 0.0
         try:
             with QuickClient(self.network) as http:
-                outcome = self._client(http).run_once()
+                api = self._api(http)
+                if not self.resident.store.keys("identity"):
+                    self.world.join(self.device, api)
+                    self._log("enrol")
+                outcome = self._client(api).run_once()
+                if self.fate.leave:
+                    self._leave(api)
             kind = str(outcome.kind)
             reason, retry_after = outcome.reason, outcome.retry_after_seconds
             self.round = self.round or outcome.round
@@ -143,14 +108,29 @@ class _Turn:
         ended = max(self.clock.now, self.busy_until)
         return Done(self.device.index, ended, kind, reason, retry_after, tuple(self.events))
 
-    def _client(self, http: httpx.Client) -> DeviceClient:
+    def _api(self, http: httpx.Client) -> CoordinatorApi:
+        luck = _jitter(derive(_SECRET, self.world.scenario.seed, "jitter", self.device.index))
+        return CoordinatorApi(
+            http,
+            self.world.url,
+            sleep=self.clock.elapse,
+            uniform=lambda: float(next(luck, 0)) / 2**32,
+            now=self.clock.device_time,
+        )
+
+    def _leave(self, api: CoordinatorApi) -> None:
+        """The owner removes the device: the coordinator is told, and nothing stays but the data."""
+        resident = self.resident
+        try:
+            edge_client.forget(api, resident.store)
+        except Unavailable:
+            return  # nothing has been forgotten: it stays
+        resident.blobs, resident.bundles = DeviceBlobs(self.world.shared), set()
+        resident.installation += 1
+        self._log("leave")
+
+    def _client(self, api: CoordinatorApi) -> DeviceClient:
         world, clock, kind = self.world, self.clock, self.device.kind
-        luck = iter(words(derive(_SECRET, world.scenario.seed, "jitter", self.device.index), 1024).tolist())
-
-        def uniform() -> float:
-            return float(next(luck, 0)) / 2**32
-
-        api = CoordinatorApi(http, world.url, sleep=clock.elapse, uniform=uniform, now=clock.device_time)
         pool = SharedEngines(world.pools[kind.runtime], self.resident.bundles.__contains__, self.resident.bundles.add)
         return DeviceClient(
             api,
@@ -162,7 +142,7 @@ class _Turn:
             conditions=self._conditions,
             now=clock.device_time,
             sleep=clock.elapse,
-            uniform=uniform,
+            uniform=api.uniform,
             on_event=self._progress,
         )
 
@@ -215,7 +195,7 @@ class _Turn:
         return self.fate.slowdown / self.device.steps_per_second
 
     def _log(self, event: str, code: str = "") -> None:
-        over = event != "assigned"
+        over = event not in ("assigned", "enrol", "leave")
         self.events.append(
             Event(
                 t=round(self.clock.now, 6),
@@ -231,11 +211,8 @@ class _Turn:
         )
 
 
-class _Borrowed(httpx.BaseTransport):
-    """A transport that outlives the client that uses it."""
-
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner = inner
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._inner.handle_request(request)
+def _jitter(stream: Stream) -> Iterator[int]:
+    """Up to 1024 words of a stream; the first few, which do for most turns, without making the others."""
+    first = words(stream, 16)
+    yield from first.tolist()
+    yield from words(stream, 1024)[len(first) :].tolist()

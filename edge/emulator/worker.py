@@ -16,8 +16,10 @@ from typing import Any, Protocol
 from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
+from edge.emulator import turn
 from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake
-from edge.emulator.turn import Hooks, World
+from edge.emulator.turn import Hooks
+from edge.emulator.world import World
 
 
 class Line(Protocol):
@@ -90,7 +92,7 @@ class Worker:
                 self._with_work.appendleft(current)
                 self._hub.switch()
 
-        done: Done = self._world.turn(wake, Hooks(gate, computing, between_steps))
+        done: Done = turn.take(self._world, wake, Hooks(gate, computing, between_steps))
         self._send(done)
 
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from core.errors import Unavailable
 from edge.emulator.messages import Enrol, FromWorker, Stop, ToWorker
-from edge.emulator.turn import World
 from edge.emulator.worker import Worker, serve
+from edge.emulator.world import World
 
 _STOP_SECONDS = 5.0
 

@@ -134,6 +134,17 @@ def test_crashed_devices_resume_and_drop_outs_cost_a_lease(emulate):
     assert run.summary["virtual_seconds"] > 40  # somebody's lease had to run out
 
 
+def test_devices_that_leave_come_back_as_new_ones(emulate):
+    faults = Faults(leave=0.5)
+    run = emulate(faults=faults)
+    left = [event["device"] for event in run.events if event["event"] == "leave"]
+    joined = [event["device"] for event in run.events if event["event"] == "enrol"]
+    assert joined
+    assert set(joined) <= set(left)
+    assert [result["updates"] for result in run.rounds[1:]] == [5] * 4
+    assert logs(emulate(faults=faults)) == logs(run)
+
+
 def test_what_attackers_send_is_refused_or_outvoted(emulate):
     attackers = (Hostile("nan", 0.12), Hostile("garbage", 0.12), Hostile("lie-about-examples", 0.12, 1000.0))
     run = emulate(hostile=attackers, round_={"goal": 4})

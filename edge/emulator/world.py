@@ -1,0 +1,84 @@
+"""What all devices of one process share, and what stays of each between its turns.
+
+May import numpy-free parts of `edge`, `core` and the other modules of this package.
+
+    world = World(url, scenario, task, dataset, shards, traits, transport, pools)
+    world.enrol(3, token)
+"""
+
+from dataclasses import dataclass, field
+
+import httpx
+
+from core.streams import derive, words
+from core.task import Task
+from edge import client as edge_client
+from edge.api import CoordinatorApi
+from edge.emulator import hostile
+from edge.emulator.datasets import Dataset
+from edge.emulator.quick_http import QuickClient
+from edge.emulator.scenario import Scenario
+from edge.emulator.shards import Shards
+from edge.emulator.storage import DeviceBlobs, DeviceStore, SharedBlobs
+from edge.emulator.traits import Device, Traits
+from edge.engines import EnginePool
+
+_SECRET = b"fedrela emulator"
+
+
+@dataclass
+class Resident:
+    """What stays of a device between its turns."""
+
+    store: DeviceStore
+    blobs: DeviceBlobs
+    installation: int = 0  # how often its owner has removed it
+    bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
+    memory: hostile.Memory | None = None
+
+
+@dataclass
+class World:
+    """What all devices of one process share."""
+
+    url: str
+    scenario: Scenario
+    task: Task
+    dataset: Dataset
+    shards: Shards
+    traits: Traits
+    transport: httpx.BaseTransport
+    pools: dict[str, EnginePool]  # by runtime
+    shared: SharedBlobs = field(default_factory=SharedBlobs)
+    residents: dict[int, Resident] = field(default_factory=dict)
+    token: str = ""  # that devices enrol with
+
+    def enrol(self, index: int, token: str) -> None:
+        """Join the coordinator, over the real network without its emulated faults."""
+        self.token = token
+        device = self.traits.of(index)
+        memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
+        self.residents[index] = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
+        with QuickClient(_Borrowed(self.transport)) as http:
+            self.join(device, CoordinatorApi(http, self.url))
+
+    def join(self, device: Device, api: CoordinatorApi) -> None:
+        """Enrol the device by its own client, with the key and secret of this installation."""
+        resident, seed = self.residents[device.index], self.scenario.seed
+        secret, purpose = device.secret, ("key", device.index)
+        if resident.installation:
+            purpose = ("key", device.index, resident.installation)
+            again = derive(_SECRET, seed, "secret", device.index, resident.installation)
+            secret = words(again, 8).tobytes()
+        key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
+        edge_client.enrol(api, resident.store, self.token, secret=secret, private_key=key)
+
+
+class _Borrowed(httpx.BaseTransport):
+    """A transport that outlives the client that uses it."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._inner.handle_request(request)
