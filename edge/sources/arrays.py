@@ -3,6 +3,7 @@
 import csv
 import math
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as opened:
             return {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidData(
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InvalidData(  # RuntimeError: what zipfile raises for encrypted or unknown members
             f"{path} can't be read ({error})", remedy="save it again with numpy.savez, without object arrays"
         ) from error
 

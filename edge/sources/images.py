@@ -8,6 +8,7 @@ import hashlib
 import io
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,8 @@ from edge.sources import classes
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked
 MAX_PIXELS = 100_000_000
+# What reading a file or a member of a zip raises; RuntimeError: one that is encrypted or packed in an unknown way.
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 Source = Callable[[Manifest], Examples]
 
@@ -46,8 +49,11 @@ def folder(root: Path) -> Source:
         found = []
         for path in sorted(base.glob("*/*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                status = path.stat()
                 name = path.relative_to(base).as_posix()
+                try:
+                    status = path.stat()
+                except OSError as error:
+                    raise _unreadable(name, error) from error
                 found.append(Entry(name, (status.st_mtime_ns, status.st_size), path.read_bytes))
         return found
 
@@ -61,7 +67,7 @@ def zip_file(archive: Path) -> Source:
         try:
             with zipfile.ZipFile(archive) as opened:
                 members = sorted(opened.infolist(), key=lambda member: member.filename)
-        except (zipfile.BadZipFile, OSError) as error:
+        except DAMAGED as error:
             raise InvalidData(f"{archive} can't be read ({error})", remedy="copy the zip file again") from error
         paths = [PurePosixPath(member.filename) for member in members]
         trained = [path for path in paths if "train" in path.parts[:-2]]
@@ -100,7 +106,7 @@ def _source(entries: Callable[[], list[Entry]], where: str) -> Source:
             )
         for entry in listed:
             if decoded.get(entry.path, ((), None))[0] != entry.stamp:
-                pixels = decode(entry.read(), entry.path, spec, manifest.preprocessing)
+                pixels = decode(_bytes(entry), entry.path, spec, manifest.preprocessing)
                 decoded[entry.path] = (entry.stamp, pixels)
         for gone in decoded.keys() - {entry.path for entry in listed}:
             del decoded[gone]
@@ -111,6 +117,17 @@ def _source(entries: Callable[[], list[Entry]], where: str) -> Source:
         return Examples({spec.name: x}, y, keys(entry.path for entry in listed))
 
     return load
+
+
+def _bytes(entry: Entry) -> bytes:
+    try:
+        return entry.read()
+    except DAMAGED as error:
+        raise _unreadable(entry.path, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> InvalidData:
+    return InvalidData(f"the image {name} can't be read ({error})", remedy="copy it again, or remove it")
 
 
 def image_spec(manifest: Manifest) -> TensorSpec:
@@ -138,7 +155,9 @@ def decode(body: bytes, name: str, spec: TensorSpec, how: Preprocessing) -> Arra
 def fit(image: Image.Image, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
     """An image in the size and channels that the model takes, changed only as the manifest allows."""
     channels, height, width = (int(d) for d in spec.shape[1:])
-    colored = image.mode not in ("1", "L", "LA", "I", "I;16", "F")
+    if image.mode.startswith(("I", "F")):  # Pillow would cut every value above 255 off
+        raise InvalidData(f"the image {name} has more than 8 bits per pixel", remedy="convert it to 8 bits")
+    colored = image.mode not in ("1", "L", "LA")
     if channels == 1 and colored and not how.grayscale:
         raise InvalidData(
             f"the image {name} is colored and the model takes grey ones",

@@ -5,6 +5,7 @@ import io
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from core.bundle import Bundle, Manifest, Preprocessing, Program, ProgramInput
 from core.errors import InvalidData
 from edge.examples import Examples, check
-from edge.sources import cifar, idx, open_source
+from edge.sources import Source, cifar, idx, open_source
 
 
 def picture(value: int, size: tuple[int, int] = (4, 4), mode: str = "L") -> bytes:
@@ -95,6 +96,64 @@ def test_a_damaged_image_is_named(photos: Path, manifest: Manifest, body: bytes)
         open_source(str(photos))(manifest)
 
 
+def test_deep_images_are_refused_and_not_cut_off(photos: Path, manifest: Manifest) -> None:
+    for number, deep in enumerate((np.full((4, 4), 40_000, np.uint16), np.full((4, 4), 0.5, np.float32))):
+        path = photos / "bee" / f"deep{number}.tif"
+        Image.fromarray(deep).save(path)
+        with pytest.raises(InvalidData, match=rf"bee/deep{number}\.tif has more than 8 bits.*convert it to 8 bits"):
+            open_source(str(photos))(manifest)
+        path.unlink()
+
+
+def test_what_can_not_be_read_is_named(photos: Path, manifest: Manifest, tmp_path: Path) -> None:
+    (photos / "bee" / "gone.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InvalidData, match=r"bee/gone\.png can't be read"):
+        open_source(str(photos))(manifest)
+    (photos / "bee" / "gone.png").unlink()
+    (photos / "bee" / "folder.png").mkdir()
+    with pytest.raises(InvalidData, match=r"bee/folder\.png can't be read"):
+        open_source(str(photos))(manifest)
+
+
+def test_a_damaged_or_encrypted_zip_is_a_clear_error_whatever_the_damage(manifest: Manifest, tmp_path: Path) -> None:
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("cat/1.png", picture(9) * 3)
+    whole, faults = archive.read_bytes(), []
+    for place in range(len(whole)):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 0x4D]) + whole[place + 1 :])
+        try:
+            open_source(str(archive))(manifest)
+        except InvalidData as fault:
+            faults.append(fault.remedy)
+    assert len(faults) > len(whole) / 4
+    assert all(faults)
+    encrypted = bytearray(whole)
+    for record in (b"PK\3\4", b"PK\1\2"):  # the flag is the first bit of the third or fourth field
+        encrypted[whole.index(record) + (6 if record == b"PK\3\4" else 8)] |= 1
+    archive.write_bytes(encrypted)
+    with pytest.raises(InvalidData, match=r"cat/1\.png can't be read \(.*encrypted"):
+        open_source(str(archive))(manifest)
+
+
+def test_new_members_of_a_zip_are_picked_up(manifest: Manifest, tmp_path: Path) -> None:
+    archive = tmp_path / "photos.zip"
+    source = open_source_of(archive, "cat/1.png")
+    before = source(manifest)
+    with zipfile.ZipFile(archive, "a") as packed:
+        packed.writestr("ant/1.png", picture(7))
+    after = source(manifest)
+    assert (before.y.tolist(), after.y.tolist()) == ([2], [0, 2])
+    assert after.keys[1] == before.keys[0]
+
+
+def open_source_of(archive: Path, *names: str) -> Source:
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in names:
+            packed.writestr(name, picture(9))
+    return open_source(str(archive))
+
+
 def test_classes_that_the_model_lacks_are_refused(photos: Path, manifest: Manifest) -> None:
     (photos / "dog").mkdir()
     (photos / "dog" / "1.png").write_bytes(picture(1))
@@ -131,6 +190,23 @@ def test_npz(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "d.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
     with pytest.raises(InvalidData, match="can't be read"):
         open_source(str(tmp_path / "d.npz"))(manifest)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_npz_is_a_clear_error_whatever_the_damage(
+    tmp_path: Path, manifest: Manifest, save: Callable[..., None]
+) -> None:
+    save(tmp_path / "a.npz", x=np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4), y=[2, 0])
+    whole, source = (tmp_path / "a.npz").read_bytes(), open_source(str(tmp_path / "a.npz"))
+    faults = []
+    for place in range(len(whole)):
+        (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x4D]) + whole[place + 1 :])
+        try:
+            source(manifest)
+        except InvalidData as fault:
+            faults.append(fault.remedy)
+    assert len(faults) > len(whole) / 4
+    assert all(faults)
 
 
 def test_csv(tmp_path: Path, manifest: Manifest) -> None:
