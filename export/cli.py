@@ -4,7 +4,6 @@ $ fedrela export my_module:build --input uint8:3x32x32 --classes 10 --out bundle
 """
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from core.bundle import PROGRAMS
+from export import display
 
 app = typer.Typer(add_completion=False, help="Turn PyTorch classifiers into verified training programs.")
 _status = Console(stderr=True, highlight=False)
@@ -136,10 +134,10 @@ def export_command(
     private_key = key.read_text().strip() if key else ""
     exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
     if as_json:
-        typer.echo(json.dumps(_summary(exported.manifest, exported.verdicts) | {"folder": str(exported.folder)}))
+        typer.echo(json.dumps(display.summary(exported.manifest, exported.verdicts) | {"folder": str(exported.folder)}))
         return
-    _print_programs(exported.manifest)
-    _print_verdicts(exported.manifest, exported.verdicts)
+    display.print_programs(exported.manifest)
+    display.print_verdicts(exported.manifest, exported.verdicts)
 
 
 def _say(stage: str) -> None:
@@ -165,17 +163,7 @@ def _export_official(
         summary = {"folder": str(out), "files": files, "inputs": inputs, "largest_error": max(written.errors.values())}
         typer.echo(json.dumps(summary))
         return
-    table = Table(title=f"{layout.value} in {out}", title_justify="left")
-    table.add_column("file")
-    table.add_column("bytes", justify="right")
-    for name, size in files.items():
-        table.add_row(name, f"{size:,}")
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"inputs: {', '.join(inputs)}", markup=False)
-    console.print(
-        f"largest relative error over {len(written.errors)} golden outputs: {max(written.errors.values()):.1e}"
-    )
+    display.print_files(f"{layout.value} in {out}", files, inputs, written.errors)
 
 
 @app.command("verify")
@@ -197,9 +185,9 @@ def verify_command(
         _status.print(f"[dim]•[/dim] golden steps on {runtime}")
         verdicts.append(verify.replay(folder, runtime))
     if as_json:
-        typer.echo(json.dumps(_summary(opened.manifest, verdicts)))
+        typer.echo(json.dumps(display.summary(opened.manifest, verdicts)))
     else:
-        _print_verdicts(opened.manifest, verdicts)
+        display.print_verdicts(opened.manifest, verdicts)
     for verdict in verdicts:
         try:
             verdict.check(opened.manifest.golden.tolerance)
@@ -220,80 +208,4 @@ def inspect_command(
     if as_json:
         typer.echo(json.dumps(described))
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    console.print(
-        f"[bold]{escape(described['name'])}[/bold]: {described['classes']} classes, loss {described['loss']}, "
-        f"optimizer {described['optimizer']}, {described['weights']:,} weights in {described['tensors']} tensors"
-    )
-    console.print(f"signature: {described['signature']}")
-    for program in described["programs"]:
-        table = Table(title=program["name"], title_justify="left", title_style="bold")
-        for heading in ("input", "role", "dtype", "shape"):
-            table.add_column(heading)
-        for item in program["inputs"]:
-            table.add_row(escape(item["name"]), item["role"], item["dtype"], item["shape"])
-        console.print(table)
-        console.print(f"  gives {', '.join(program['outputs'])}", markup=False, soft_wrap=True)
-        for file in program["files"]:
-            console.print(
-                f"  {file['path']}  {file['size_bytes']:,} bytes  sha256 {file['sha256']}  {file['runtime']} "
-                f">= {file['min_runtime_version']}",
-                markup=False,
-                soft_wrap=True,
-            )
-            operators = ", ".join(f"{name} x{count}" for name, count in file["operators"].items())
-            if operators:
-                console.print(f"  {operators}", markup=False, soft_wrap=True)
-
-
-def _print_programs(manifest: Any) -> None:
-    table = Table(title="programs", title_justify="left")
-    for heading in ("program", "runtime", "file", "bytes", "batch", "sha256"):
-        table.add_column(heading, justify="right" if heading == "bytes" else "left")
-    for name in PROGRAMS:
-        for file in getattr(manifest, name).files:
-            batch = f"1..{file.max_batch}" if file.max_batch else "any"
-            table.add_row(name, file.runtime, file.path, f"{file.size_bytes:,}", batch, file.sha256[:16])
-    Console(highlight=False).print(table)
-
-
-def _print_verdicts(manifest: Any, verdicts: Any) -> None:
-    table = Table(title="largest relative error against eager PyTorch", title_justify="left")
-    for heading in ("runtime", "tensors", "golden steps", "fresh steps"):
-        table.add_column(heading)
-    for verdict in verdicts:
-        golden, steps = _by_group(manifest, verdict.golden), _by_group(manifest, verdict.steps)
-        for group, error in golden.items():
-            fresh = f"{steps[group]:.1e}" if group in steps else ""
-            table.add_row(verdict.runtime, group, f"{error:.1e}", fresh)
-    Console(highlight=False).print(table)
-
-
-def _by_group(manifest: Any, errors: dict[str, float]) -> dict[str, float]:
-    """Largest error per kind of output."""
-    roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
-    groups: dict[str, float] = {}
-    for name, error in errors.items():
-        program, _, output = name.split(".", 2)
-        group = roles.get(output, output) if program == "train_step" else f"{program}: {output}"
-        groups[group] = max(groups.get(group, 0.0), error)
-    return groups
-
-
-def _summary(manifest: Any, verdicts: Any) -> dict[str, Any]:
-    return {
-        "programs": {
-            name: [
-                {"runtime": f.runtime, "path": f.path, "bytes": f.size_bytes, "sha256": f.sha256}
-                for f in getattr(manifest, name).files
-            ]
-            for name in PROGRAMS
-        },
-        "largest_relative_error": {
-            verdict.runtime: {
-                "golden": _by_group(manifest, verdict.golden),
-                "fresh": _by_group(manifest, verdict.steps),
-            }
-            for verdict in verdicts
-        },
-    }
+    display.print_contents(described)
