@@ -1,8 +1,9 @@
 """ONNX programs on onnxruntime's CPU provider: the default engine.
 
 One session per program, made when the program is first needed and shared by every state. A training state stays inside
-the runtime: two sets of buffers are bound once, and each step reads one and writes the other, so that nothing but the
-batch is handed over per step. May import numpy, onnxruntime, `core` and `edge.engine`.
+the runtime: its buffers are bound once, so that nothing but the batch is handed over per step. A step writes new values
+over the old ones where the program's graph makes that safe (`core.onnx_in_place`); any other tensor has two buffers,
+of which each step reads one and writes the other. May import numpy, onnxruntime, `core` and `edge.engine`.
 
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
@@ -17,6 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from core import onnx_in_place
 from core.bundle import Manifest, Program
 from core.errors import InvalidBundle, InvalidTask
 from core.onnx_constants import with_constants
@@ -24,6 +26,7 @@ from core.tensors import Array, Params
 from edge.engine import Batch, StepTotals
 
 CARRIED = ("parameter", "buffer", "optimizer")
+CHANGING = ("x", "y", "weight", "random", "class_prior")
 TOTALS = ("loss_sum", "correct_sum", "weight_sum")
 
 
@@ -34,7 +37,10 @@ def version() -> str:
 
 @dataclass
 class OnnxState:
-    """Two sets of buffers and the binding that reads each; `current` is the one that holds the newest values."""
+    """Two sets of buffers and the binding that reads each; `current` is the one that holds the newest values.
+
+    A tensor that is updated in place is the same array in both.
+    """
 
     buffers: tuple[dict[str, Array], dict[str, Array]]
     bindings: tuple[Any, Any]
@@ -54,6 +60,7 @@ class OnnxEngine:
         self._programs = dict(programs)
         self._threads = threads
         self._sessions: dict[str, Any] = {}
+        self._in_place: frozenset[str] | None = None
         self._lock = Lock()
         self._predictors = local()
 
@@ -137,19 +144,29 @@ class OnnxEngine:
 
     def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
         """Bind two sets of buffers to each other: the first holds `carried`, zeros for what it doesn't name."""
-        step = self.manifest.train_step
+        step, session = self.manifest.train_step, self._session("train_step")
         first = {item.name: _initial(item, carried) for item in step.role(*CARRIED)}
-        second = {name: np.empty_like(array) for name, array in first.items()}
+        in_place = self._updatable()
+        second = {name: array if name in in_place else np.empty_like(array) for name, array in first.items()}
         totals = {name: np.zeros((), np.float32) for name in TOTALS}
         anchors = {
             item.name: _in_place(weights[item.name.removeprefix("anchor.")].copy()) for item in step.role("anchor")
         }
-        session = self._session("train_step")
         bindings = (
             _bind(session, first, second, totals, anchors),
             _bind(session, second, first, totals, anchors),
         )
         return OnnxState((first, second), bindings, totals, anchors)
+
+    def _updatable(self) -> frozenset[str]:
+        """The carried tensors whose new values may be written over the old ones."""
+        with self._lock:
+            if self._in_place is None:
+                step = self.manifest.train_step
+                graph = onnx_in_place.nodes(self._programs["train_step"])
+                carried = {item.name: "new." + item.name for item in step.role(*CARRIED)}
+                self._in_place = onnx_in_place.updatable(graph, carried, {item.name for item in step.role(*CHANGING)})
+            return self._in_place
 
     def _fed(self, batch: Batch) -> dict[str, Array]:
         """The inputs that change with every step, by name, as the manifest's roles say."""
@@ -187,6 +204,8 @@ def _open(body: bytes, program: str, threads: int, *, constant_weights: bool = F
     # The highest level re-lays tensors for convolutions with constant weights; where weights are inputs it costs 4-9 %.
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if constant_weights else levels.ORT_ENABLE_EXTENDED
+    # A memory pattern is a second plan of the whole step, made after the first run, whose memory stays: twice the peak.
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads sleep: less heat
     try:
         return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -78,12 +78,14 @@ def test_another_dtype_is_refused() -> None:
 GRAPH_END = len(program()) - 2 - len(helper.make_opsetid("", 18).SerializeToString())
 
 
+@settings(deadline=None)
 @given(st.integers(0, GRAPH_END - 1))
 def test_a_file_cut_short_in_its_graph_is_refused(length: int) -> None:
     with pytest.raises(InvalidBundle):
         with_constants(program()[:length], WEIGHTS)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_raises_nothing_else(noise: bytes) -> None:
     with pytest.raises(InvalidBundle):

@@ -48,6 +48,39 @@ def test_steps_equal_numpy_with_batches_of_any_size(engine: OnnxEngine) -> None:
         np.testing.assert_allclose(array, expected[name], rtol=2e-5, atol=1e-6)
 
 
+def test_state_is_held_once_and_two_states_share_none_of_it(engine: OnnxEngine) -> None:
+    one, other = engine.start(small.start_weights()), engine.start(small.start_weights())
+    for name, array in one.buffers[0].items():
+        assert np.shares_memory(array, one.buffers[1][name])
+        assert not np.shares_memory(array, other.buffers[0][name])
+    engine.train_step(one, batch(4, 0))
+    for name, array in engine.weights(other).items():
+        np.testing.assert_array_equal(array, small.start_weights()[name])
+
+
+def test_state_that_is_read_after_its_new_value_is_written_is_held_twice(small_bundle: Bundle) -> None:
+    """Here the new bias reads the old weight, and nothing keeps a runtime from writing the new weight first."""
+    late = small._TRAIN.replace(
+        "new__b = Sub (b, move_b)",
+        "read = ReduceSum <keepdims = 0> (w, first)\n late = Mul (read, noughts)\n kept = Add (b, late)\n"
+        "new__b = Sub (kept, move_b)",
+    ).replace("off_on = Constant", "noughts = Constant <value_float = 0.0> ()\n off_on = Constant", 1)
+    assert late.count("late") == 2
+    engine = OnnxEngine(small_bundle.manifest, {"train_step": small.program(late)})
+    state, usual = (
+        engine.start(small.start_weights()),
+        OnnxEngine(small_bundle.manifest, {"train_step": small.program(small._TRAIN)}),
+    )
+    apart = {name for name, array in state.buffers[0].items() if not np.shares_memory(array, state.buffers[1][name])}
+    assert apart == {"w"}
+    expected = usual.start(small.start_weights())
+    for number in range(3):
+        engine.train_step(state, batch(4, number))
+        usual.train_step(expected, batch(4, number))
+    for name, array in usual.snapshot(expected).items():
+        np.testing.assert_array_equal(engine.snapshot(state)[name], array)
+
+
 def test_starting_copies_the_weights(engine: OnnxEngine) -> None:
     weights = small.start_weights()
     before = {name: array.copy() for name, array in weights.items()}
