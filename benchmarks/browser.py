@@ -44,6 +44,7 @@ WATCH = """() => {
     if (match) window.steps.push([Number(match[1]), Number(match[2]), performance.now()]);
   }).observe(document.querySelector("#doing"), { childList: true, characterData: true, subtree: true });
 }"""
+ONE_THREAD = "() => Object.defineProperty(Navigator.prototype, 'hardwareConcurrency', { get: () => 1 })"
 FILL = """({ form, width, labels, seed }) => new Promise((resolve) => {
   const opening = indexedDB.open("fedrela");
   opening.onsuccess = () => {
@@ -104,6 +105,7 @@ def measure(name: str, folder: Path) -> Line:
     try:
         task_id = place.admin.publish(made.folder, task)
         tab = Tab(browser, "bench")
+        tab.do("before", code=ONE_THREAD)
         tab.join(place.link())
         labels = [index % 10 for index in range(SAMPLES)]
         form, width = f"uint8 {text}", int(np.prod(shape))

@@ -1,5 +1,6 @@
 """Browser tests: a coordinator process, a recording proxy, Chromium. They say what is missing where they can't run."""
 
+import fcntl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ def built_page() -> Path:
     """The page as `make web` builds it from the present sources."""
     if reason := driver.missing():
         pytest.skip(f"no browser test: {reason}")
+    with (driver.WEB / "node_modules" / ".building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a page half built by another worker of the test run would lack files
+        return _built()
+
+
+def _built() -> Path:
     sources = [path for name in ("src", "public") for path in (driver.WEB / name).rglob("*")]
     sources += [driver.WEB / name for name in ("index.html", "vite.config.ts", "package-lock.json")]
     built = PAGE / "files.json"

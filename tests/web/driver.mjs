@@ -39,7 +39,7 @@ const commands = {
     const held = contexts.get(name);
     held.page = await held.context.newPage();
     held.page.on("pageerror", (error) => held.errors.push(String(error)));
-    held.page.on("console", (message) => message.type() === "error" && held.errors.push(message.text()));
+    held.page.on("console", (message) => message.type() === "error" && held.errors.push(`${message.text()} ${message.location().url.split("#")[0]}`));
     held.page.on("crash", () => held.errors.push("the tab crashed"));
     held.page.on("requestfailed", (request) => held.failed.push(`${request.method()} ${request.url().split("#")[0]}: ${request.failure()?.errorText}`));
     held.page.on("dialog", (dialog) => dialog.accept());

@@ -14,7 +14,7 @@ for (const { secret, fraction, keys, held } of document.split)
     const examples = { input, rows: Float32Array.from(keys), width: 1, labels: Int32Array.from(keys, () => 0), keys };
     const { training, heldOut } = split(examples, fraction, fromHex(secret));
     assert.deepEqual(heldOut.keys, held);
-    assert.deepEqual(Array.from(heldOut.rows), Array.from(Float32Array.from(held)));
+    assert.deepEqual(Array.from(heldOut.rows as Float32Array), Array.from(Float32Array.from(held)));
     assert.deepEqual([...training.keys, ...heldOut.keys].sort(), [...keys].sort());
   });
 
