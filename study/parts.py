@@ -6,6 +6,7 @@
 ('focal',)
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -58,11 +59,12 @@ def narrowed(study: Study, only: Only) -> Study:
     return part
 
 
-def _chosen(known: tuple[T, ...], asked: tuple[T, ...]) -> tuple[T, ...]:
+def _chosen(known: tuple[T, ...], asked: Collection[object]) -> tuple[T, ...]:
+    """Those of `known` that were asked for, in the study's order; all of them if none was."""
     lost = [str(item) for item in asked if item not in known]
     told = ", ".join(map(str, known)) or "nothing: it has none"
     require(not lost, f"the study has no {', '.join(lost)}", f"choose among {told}")
-    return asked or known
+    return tuple(item for item in known if not asked or item in asked)
 
 
 def _setting(study: Study, text: str) -> Setting:
