@@ -11,13 +11,25 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from coordinator import auth, devices, downloads, evaluation, limits, metrics, openapi, service, uploads, worker
+from coordinator import (
+    auth,
+    devices,
+    downloads,
+    evaluation,
+    limits,
+    metrics,
+    openapi,
+    problems,
+    service,
+    uploads,
+    worker,
+)
 from coordinator.batching import Batches
 from coordinator.context import Coordinator
 from coordinator.devices import Device
 from coordinator.service import Caller, Delivered
 from core import strict, wire
-from core.errors import FedRelaError, InvalidInput
+from core.errors import FedRelaError
 from core.wire import (
     Assignment,
     CheckIn,
@@ -127,8 +139,7 @@ async def put_update(request: Request, assignment_id: str) -> Response:
     try:
         receipt = await _receive_update(request, assignment_id)
     except FedRelaError as error:
-        code = getattr(error, "code", "invalid" if isinstance(error, InvalidInput) else "unavailable")
-        metrics.UPDATES_REFUSED.labels(code).inc()
+        metrics.UPDATES_REFUSED.labels(problems.describe(error).code).inc()
         raise
     (metrics.UPDATES_REPEATED if receipt.duplicate else metrics.UPDATES_ACCEPTED).inc()
     return json_response(receipt)

@@ -64,10 +64,14 @@ def join_all(c: Coordinator, callers: list[Caller], now: float) -> list[Assignme
     with c.store.read() as view:
         known = devices.identify_all(view, [caller.token_hash for caller in callers])
         for index, caller in enumerate(callers):
-            device, held = known.get(caller.token_hash), None
-            if device is None or (fault := devices.fault(device, caller.check_in)) is not None:
-                answers[index] = auth.unauthenticated() if device is None else fault
-            elif (held := device.open_turn) is None:
+            device = known.get(caller.token_hash)
+            if device is None:
+                answers[index] = auth.unauthenticated()
+                continue
+            held = device.open_turn
+            if (fault := devices.fault(device, caller.check_in)) is not None:
+                answers[index] = fault
+            elif held is None:
                 if all(one.device.id != device.id for one in asking.values()):
                     asking[index] = Asking(device, caller.check_in)
             elif held.expires_at > now:

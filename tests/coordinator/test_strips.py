@@ -11,7 +11,7 @@ from coordinator import strips
 from coordinator.blobs import FolderBlobs
 from coordinator.strips import Part
 from core import aggregate, signing, tensors
-from core.errors import IntegrityError
+from core.errors import IntegrityError, Unavailable
 from core.tensors import Params, TensorSpec
 from core.wire import UpdateMetadata
 
@@ -51,6 +51,35 @@ def test_it_has_the_bits_of_the_plain_mean_in_the_manifest_s_order(blobs: Folder
     for name, array in expected.items():
         assert found[name].shape == array.shape
         assert found[name].tobytes() == array.tobytes()
+
+
+def test_an_object_store_gives_the_same_bits(blobs: FolderBlobs, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    parts = [stored(blobs, index)[1] for index in range(3)]
+    base, _, query = s3_url.partition("?")
+    remote = blob_store.connect(f"{base}/strips?{query}")
+    for part in parts:
+        remote.put(part.name, blobs.read(part.name))
+    expected = mean(blobs, parts)
+    found = strips.mean(remote, parts, SPECS, on_progress=lambda: None)
+    assert expected is not None
+    assert found is not None
+    assert [array.tobytes() for array in found.values()] == [array.tobytes() for array in expected.values()]
+    remote.put(parts[1].name, blobs.read(parts[1].name)[:-9])
+    with pytest.raises((IntegrityError, Unavailable)):
+        strips.mean(remote, parts, SPECS, on_progress=lambda: None)
+    remote.delete(parts[0].name)
+    with pytest.raises(IntegrityError, match="missing"):
+        strips.mean(remote, parts, SPECS, on_progress=lambda: None)
+
+
+def test_a_body_that_ends_with_a_whole_piece_has_no_rest(blobs: FolderBlobs) -> None:
+    header_bytes = len(blobs.read(stored(blobs, 1, (TensorSpec("w", (30_000,)),))[1].name)) - 120_000
+    specs = (TensorSpec("w", ((2 * blob_store.DIGEST_PIECE - header_bytes) // 4,)),)
+    parts = [stored(blobs, 1, specs)[1]]
+    assert parts[0].size_bytes == 2 * blob_store.DIGEST_PIECE
+    assert mean(blobs, parts, specs) is not None
 
 
 @pytest.mark.parametrize("strip_bytes", [8, 65_536, 10**9])
