@@ -30,6 +30,7 @@ _START_SECONDS = 180.0  # a loaded machine is no fault; a coordinator that has e
 _STOP_SECONDS = 20.0
 _ROOMY_BYTES = 2_000_000_000
 FOLDER_PREFIX = "fedrela-emulation-"
+MEMORY = Path("/dev/shm")  # Linux's file system in memory
 
 
 @contextmanager
@@ -39,9 +40,8 @@ def throwaway_folder() -> Iterator[Path]:
     A coordinator flushes everything to its disk before it answers; on a disk that is most of an emulation's time, and
     nothing of it outlives the run.
     """
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOMY_BYTES
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=memory if roomy else None) as folder:
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= _ROOMY_BYTES
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=MEMORY if roomy else None) as folder:
         yield Path(folder)
 
 

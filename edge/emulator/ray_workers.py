@@ -143,7 +143,7 @@ class RayWorkers:
                     num_cpus=self.count, object_store_memory=_LOCAL_STORE_BYTES, _node_ip_address="127.0.0.1",
                     **_LOCAL_SETTINGS,
                 )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises plain Exception too, where a node takes too long to start
             raise Unavailable(
                 f"the Ray cluster can't be reached or started ({str(error)[:200]})",
                 remedy="start it with `ray start --head`, or leave --ray-address out",
