@@ -1,11 +1,12 @@
 """Shared by the edge tests: the hand-written bundle, an engine on it, and small data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.bundle import Bundle
+from core.bundle import Bundle, Manifest, Preprocessing, Program, ProgramInput
 from edge.engines import EnginePool
 from edge.examples import Examples
 from edge.onnx_engine import OnnxEngine
@@ -38,3 +39,17 @@ def some_examples(count: int = 23, *, seed: int = 0) -> Examples:
     x = rng.integers(0, 120, (count, 1, softmax_bundle.SIDE, softmax_bundle.SIDE), dtype=np.uint8)
     x[np.arange(count), 0, y, :] += 80
     return Examples({"x": x}, y)
+
+
+@pytest.fixture
+def manifest(small_bundle: Bundle) -> Manifest:
+    """The small bundle's manifest, with names for its classes."""
+    return replace(small_bundle.manifest, class_names=("ant", "bee", "cat"))
+
+
+def with_x(manifest: Manifest, shape: tuple[int | str, ...], dtype: str, **how: object) -> Manifest:
+    """The manifest of a model with another input."""
+    x = ProgramInput("x", "x", shape, dtype)
+    step = manifest.train_step
+    inputs = tuple(x if item.role == "x" else item for item in step.inputs)
+    return replace(manifest, train_step=Program(inputs, step.outputs, step.files), preprocessing=Preprocessing(**how))

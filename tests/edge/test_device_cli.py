@@ -122,19 +122,23 @@ def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None
     assert not (home / "state").exists()
 
 
-def test_sigterm_ends_a_run_cleanly_and_keeps_the_turn(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
+def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_turn(
+    live: LiveCoordinator, home: Path, small_bundle: Bundle
+) -> None:
     local = LocalTraining(epochs=100_000, batch_size=5)
     task_id = live.publish(
         small_bundle, small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
     )
     fedrela("enrol", f"{live.url}/join#{live.token()}")
     command = [sys.executable, "-m", "fedrela", "device", "run", "--json", "--data", "data.npz", "--state", "state"]
+    command += ["--nice", "3"]
     for wanted, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         process = subprocess.Popen(command, cwd=home, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
             if '"step"' in line:
                 break
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.nice(0) + 3, 19)
         process.send_signal(wanted)
         rest = process.communicate(timeout=30)[0]
         assert process.returncode == code

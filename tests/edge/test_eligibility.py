@@ -81,6 +81,45 @@ def test_a_raspberry_pi(tmp_path: Path) -> None:
     assert sensors.default_interface() == "wlan0"
 
 
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("script", "throttled"),
+    [
+        ("echo throttled=0x0", False),
+        ("echo throttled=0x50000", False),  # has been, since it started, and is not now
+        ("echo throttled=0x50005", True),
+        ("echo throttled=0x8", True),
+        ("echo VCHI initialization failed", None),
+        ("echo throttled=0x5; exit 1", None),
+    ],
+)
+def test_a_raspberry_pi_is_asked_by_vcgencmd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, throttled: bool | None
+) -> None:
+    program(tmp_path, "vcgencmd", f'[ "$1" = get_throttled ] || exit 2\n{script}')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert Sensors(tmp_path, system=tmp_path).throttled() is throttled
+
+
+@pytest.mark.parametrize(
+    ("said", "interface", "metered"),
+    [("yes", "wlan0", True), ("no (guessed)", "usb0", False), ("unknown", "wwan0", True), ("unknown", "eth0", False)],
+)
+def test_the_network_is_metered_as_network_manager_says_or_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, interface: str, metered: bool
+) -> None:
+    route = f"Iface\tDestination\tGateway\n{interface}\t00000000\t0102A8C0"
+    sensors = lay_out(tmp_path, {"proc/net/route": route})
+    program(tmp_path, "nmcli", f'[ "$5" = {interface} ] && echo "{said}"')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert sensors.read().metered is metered
+    assert Sensors(tmp_path, system=tmp_path, metered=not metered).read().metered is not metered  # the owner's word
+
+
 def test_a_device_without_sensors_reads_none(tmp_path: Path) -> None:
     read = Sensors(tmp_path, system=tmp_path, metered=None).read()
     assert (read.on_mains, read.battery_percent, read.metered, read.cpu_celsius) == (None, None, None, None)

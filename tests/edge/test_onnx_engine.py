@@ -184,6 +184,13 @@ def test_one_engine_is_opened_however_many_ask(small_bundle: Bundle) -> None:
     assert sorted(reads) == ["predict.onnx", "relabel.onnx", "train_step.onnx"]
 
 
+def test_the_runtime_has_as_many_threads_as_were_asked_for(small_bundle: Bundle) -> None:
+    pool = EnginePool(threads=2)
+    opened = pool.open("a" * 64, small_bundle.manifest, lambda file: (small_bundle.folder / file.path).read_bytes())
+    assert isinstance(opened, OnnxEngine)
+    assert opened._session("train_step").get_session_options().intra_op_num_threads == 2
+
+
 def test_a_runtime_that_is_not_there_or_too_old_is_named(small_bundle: Bundle) -> None:
     with pytest.raises(MissingDependency, match="no executorch programs"):
         choose(small_bundle.manifest, ("executorch",))

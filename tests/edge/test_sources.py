@@ -5,7 +5,6 @@ import io
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,28 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.bundle import Bundle, Manifest, Preprocessing, Program, ProgramInput
+from core.bundle import Manifest, Preprocessing
 from core.errors import InvalidData
 from edge.examples import Examples, check
 from edge.sources import Source, cifar, idx, open_source
+from tests.edge.conftest import with_x
 
 
 def picture(value: int, size: tuple[int, int] = (4, 4), mode: str = "L") -> bytes:
     body = io.BytesIO()
     Image.new(mode, size, value if mode == "L" else (value, 0, 0)).save(body, "PNG")
     return body.getvalue()
-
-
-@pytest.fixture
-def manifest(small_bundle: Bundle) -> Manifest:
-    return replace(small_bundle.manifest, class_names=("ant", "bee", "cat"))
-
-
-def with_x(manifest: Manifest, shape: tuple[int | str, ...], dtype: str, **how: object) -> Manifest:
-    x = ProgramInput("x", "x", shape, dtype)
-    step = manifest.train_step
-    inputs = tuple(x if item.role == "x" else item for item in step.inputs)
-    return replace(manifest, train_step=Program(inputs, step.outputs, step.files), preprocessing=Preprocessing(**how))
 
 
 @pytest.fixture
@@ -173,64 +161,6 @@ def test_an_empty_or_missing_folder_says_what_to_do(tmp_path: Path, manifest: Ma
     (tmp_path / "data.bin").write_bytes(b"")
     with pytest.raises(InvalidData, match="no known format"):
         open_source(str(tmp_path / "data.bin"))
-
-
-def test_npz(tmp_path: Path, manifest: Manifest) -> None:
-    x = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
-    np.savez(tmp_path / "a.npz", x=x, y=[2, 0])
-    examples = open_source(str(tmp_path / "a.npz"))(manifest)
-    check(examples, manifest)
-    assert examples.y.tolist() == [2, 0]
-    np.savez(tmp_path / "b.npz", x=x)
-    with pytest.raises(InvalidData, match="holds no labels"):
-        open_source(str(tmp_path / "b.npz"))(manifest)
-    np.savez(tmp_path / "c.npz", x=np.array([object()]), y=[1])
-    with pytest.raises(InvalidData, match="without object arrays"):
-        open_source(str(tmp_path / "c.npz"))(manifest)
-    (tmp_path / "d.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
-    with pytest.raises(InvalidData, match="can't be read"):
-        open_source(str(tmp_path / "d.npz"))(manifest)
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_a_damaged_npz_is_a_clear_error_whatever_the_damage(
-    tmp_path: Path, manifest: Manifest, save: Callable[..., None]
-) -> None:
-    save(tmp_path / "a.npz", x=np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4), y=[2, 0])
-    whole, source = (tmp_path / "a.npz").read_bytes(), open_source(str(tmp_path / "a.npz"))
-    faults = []
-    for place in range(len(whole)):
-        (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x4D]) + whole[place + 1 :])
-        try:
-            source(manifest)
-        except InvalidData as fault:
-            faults.append(fault.remedy)
-    assert len(faults) > len(whole) / 4
-    assert all(faults)
-
-
-def test_csv(tmp_path: Path, manifest: Manifest) -> None:
-    table = with_x(manifest, ("B", 2), "float32", kind="tabular", columns=("age", "height"))
-    path = tmp_path / "t.csv"
-    path.write_text("height,label,age\n1.5,bee,3\n1.6,0,4\n")
-    examples = open_source(str(path))(table)
-    check(examples, table)
-    assert examples.x["x"].tolist() == [[3, 1.5], [4, np.float32(1.6)]]
-    assert examples.y.tolist() == [1, 0]
-    for text, message in (
-        ("height,label,age\n1.5,bee,\n", "row 2 of .* holds '' in the column 'age'"),
-        ("height,label,age\n1.5,bee,3\n1,bee,nan\n", "row 3"),
-        ("height,label,age\n1.5,bee\n", "row 2 of .* has 2 cells"),
-        ("height,label\n1.5,bee\n", "the model takes age, height"),
-        ("height,age\n1.5,3\n", "no column 'label'"),
-        ("height,label,age\n1.5,dog,3\n", "no class 'dog'"),
-        ("", "is empty"),
-    ):
-        path.write_text(text)
-        with pytest.raises(InvalidData, match=message):
-            open_source(str(path))(table)
-    with pytest.raises(InvalidData, match="doesn't take tables"):
-        open_source(str(path))(manifest)
 
 
 def test_idx(tmp_path: Path, manifest: Manifest) -> None:
