@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: system-packages web-where-possible test-arm64 web demo test lint types clean help install
+.PHONY: system-packages tables web-where-possible test-arm64 web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -43,6 +43,9 @@ types: install  ## mypy, strict on core
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test
 	$(BIN)/python -m pytest -n auto --dist loadfile -rs
+
+tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
+	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/test_layers.py tests/export/test_reference_models.py
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest tests/arm64 -rs -s --durations=3

@@ -210,13 +210,14 @@ def _hand_over(
         "fed": [item.name for item in planned.fed],
         "fed_eval": [item.name for item in planned.fed_in_evaluation],
         "statistics": list(planned.statistics),
+        "undetermined": [name for name in trainable if f"new.{name}" not in steps[0].expected],
         "constants": dict(constants),
         "golden_constants": {name: float(steps[0].given[name]) for name in constants},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     arrays = {f"{n}.{item.name}": step.given[item.name] for n, step in enumerate(steps) for item in planned.fed}
-    start = {f"start.{name}": steps[0].given[name] for name in trainable}
-    np.savez(folder / "golden.npz", **arrays, **start)
+    parameters_given = {f"{n}.{name}": step.given[name] for n, step in enumerate(steps) for name in trainable}
+    np.savez(folder / "golden.npz", **arrays, **parameters_given)
 
 
 def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, folder: Path) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
     python ort_training_child.py FOLDER
 
-FOLDER holds train_forward.onnx, eval_forward.onnx, settings.json and golden.npz (`step.name` arrays, `start.name`
-parameters). This writes artifacts/ beside them and what the golden steps gave to results.npz. Imports only what that
-environment has: numpy, onnx and onnxruntime.training; nothing of this project.
+FOLDER holds train_forward.onnx, eval_forward.onnx, settings.json and golden.npz (`step.name` arrays: inputs and the
+parameters before that step). This writes artifacts/ beside them and what the golden steps gave to results.npz. Imports
+only what that environment has: numpy, onnx and onnxruntime.training; nothing of this project.
 """
 
 import json
@@ -75,11 +75,12 @@ def train(made, settings, golden):
     stepper = Optimizer(str(made.parent / "scratch" / FILES[2]), module)
     stepper.set_learning_rate(settings["lr"])
     results = {f"checkpoint.{name}": np.array(state.parameters[name].data) for name in settings["trainable"]}
-    for name in settings["trainable"]:
-        state.parameters[name].data = golden[f"start.{name}"]
     statistics = {name: golden[f"0.{name}"] for name in settings["statistics"]}
     for step in range(settings["steps"]):
         module.train()
+        # A step of AdamW on rounding noise is any step: such parameters are given, lest they lead the others astray.
+        for name in settings["undetermined"] if step else settings["trainable"]:
+            state.parameters[name].data = golden[f"{step}.{name}"]
         given = {name: golden[f"{step}.{name}"] for name in settings["fed"]} | statistics
         loss, correct, _, *new = module(*[given[name] for name in settings["fed"]])
         statistics = {name: np.array(value) for name, value in zip(statistics, new, strict=True)}

@@ -1,33 +1,33 @@
 """docs/layers.md, written from what the tests measure.
 
-    FEDRELA_RECORD_TABLES=1 python -m pytest -n0 tests/export/test_layers.py tests/export/test_reference_models.py
-
-keeps the figures in benchmarks/results/ and writes the page anew; without the variable the tests only judge.
+`make tables` keeps the figures in benchmarks/results/ and writes the page anew; otherwise the tests only judge.
 """
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
+from export.layers import CASES
 from export.replay import RUNTIMES
 from export.verify import TOLERANCE
+from tests.export.reference_models import MODELS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "layers.md"
 FIGURES = {table: ROOT / "benchmarks" / "results" / f"{table}.json" for table in ("layers", "models")}
+ROWS = {"layers": tuple(case.name for case in CASES), "models": tuple(MODELS)}
 TITLES = {"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
 
 Results = dict[str, dict[str, str]]  # row -> runtime -> cell
 
 
-def record(table: str, rows: Iterable[str], row: str, runtime: str, largest: float) -> None:
-    """Keep the largest error of a row that passed, if asked to. `rows`: all of the table, in order."""
+def record(table: str, row: str, runtime: str, largest: float) -> None:
+    """Keep the largest error of a row that passed, if asked to."""
     if not os.environ.get("FEDRELA_RECORD_TABLES"):
         return
     results = read(table)
     results.setdefault(row, {})[runtime] = f"{largest:.0e}"
-    ordered = {name: results[name] for name in rows if name in results}
+    ordered = {name: results[name] for name in ROWS[table] if name in results}
     FIGURES[table].write_text(json.dumps(ordered, indent=1) + "\n")
     PAGE.write_text(page())
 
@@ -47,17 +47,19 @@ The tests train the same rows, and this page is written from what they measured.
 
 ## Layers
 
-{_table("Layer", read("layers"))}
+{_table("Layer", "layers")}
 ## Reference models
 
 Narrow forms of the classifiers in `export/models.py`, exported as whole bundles: training, prediction and re-labeling,
 golden steps and fresh ones, each verified in a process of its own.
 
-{_table("Model", read("models"))}"""
+{_table("Model", "models")}"""
 
 
-def _table(heading: str, results: Results) -> str:
+def _table(heading: str, table: str) -> str:
+    results = read(table)
     lines = [f"| {heading} | " + " | ".join(TITLES[runtime] for runtime in RUNTIMES) + " |", "|---|---|---|"]
-    for row, found in results.items():
+    for row in ROWS[table]:
+        found = results.get(row, {})
         lines.append(f"| {row} | " + " | ".join(found.get(runtime, "not measured") for runtime in RUNTIMES) + " |")
     return "\n".join(lines) + "\n"
