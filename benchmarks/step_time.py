@@ -24,7 +24,6 @@ import numpy as np
 
 from benchmarks import step_files, step_report, step_turns
 from core.errors import MissingDependency
-from export import official_ort
 
 CONTENDERS = ("onnx", "executorch", "executorch-recipe", "ort-training")
 NETS = ("small CNN", "plain CNN", "ResNet-8", "ResNet-18", "MobileNetV2", "MLP")
@@ -88,6 +87,8 @@ def _options() -> argparse.Namespace:
 
 def _ort_python(asked: str | None, reasons: dict[str, str]) -> Path | None:
     """The Python with onnxruntime-training; None, with the reason printed and noted, where there is none."""
+    from export import official_ort  # imports torch, which nothing else here needs
+
     reason = "--ort-training build makes the environment that it needs"
     try:
         if asked not in (None, "build"):
