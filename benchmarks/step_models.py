@@ -1,10 +1,8 @@
-"""The networks whose steps are timed, and their programs, lowered once and kept. May import export, core, torch."""
+"""The networks whose steps are timed, and their programs. May import export, core, torch."""
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -45,24 +43,17 @@ class Lowered:
     weights: Params
     programs: dict[str, dict[str, bytes]]  # runtime -> program name -> file
 
-    def model(self, net: Net) -> nn.Module:
-        """The eager model with the same weights."""
-        model = net.build()
-        model.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()}, strict=False)
-        return model
 
-
-def lowered(name: str, runtimes: tuple[str, ...], kept: Path) -> Lowered:
-    """The programs of net `name`; lowering takes minutes for the large ones, so files are kept in the folder `kept`."""
-    path = kept / f"{name.replace(' ', '_')}-{'-'.join(runtimes)}.pickle"
-    if path.exists():
-        return pickle.loads(path.read_bytes())  # our own file of an earlier run
-    net = NETS[name]
+def build(name: str) -> nn.Module:
+    """Net `name` with the weights that every contender starts from."""
     torch.manual_seed(0)
-    result = lower(name, net.build(), net.input, net.classes, runtimes)
-    kept.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(result))
-    return result
+    return NETS[name].build()
+
+
+def recipe_of(name: str) -> Recipe:
+    """What `fedrela export` would be told of net `name`."""
+    net = NETS[name]
+    return Recipe(inputs=(parse(net.input),), classes=net.classes, name=name)
 
 
 def lower(

@@ -1,181 +1,180 @@
-"""How long one training step takes on every contender, as a ratio to eager PyTorch in the same run.
+"""How long one training step takes on every contender, and in how much memory, as ratios to eager PyTorch.
 
-    python -m benchmarks.step_time                        everything: six nets, batch 8 and 32, one thread and two
-    python -m benchmarks.step_time --nets "ResNet-8" --batches 32 --threads 1 --contenders onnx
+    python -m benchmarks.step_time                        everything, then --docs: at most 12 minutes on two idle cores
+    python -m benchmarks.step_time --quick                two small nets, batch 8, one thread; nothing is written
+    python -m benchmarks.step_time --nets ResNet-8 --batches 32 --threads 1 --contenders onnx --out part.json
+    python -m benchmarks.step_time --docs                 only write the tables of docs/speed.md from the last results
 
-Contenders take turns, step by step, so that a busy machine slows all alike; the figure is the median. One thread is
-measured in processor time, which other processes hardly disturb; more threads by the clock. Every contender's step
-is compared with eager PyTorch's before it is timed. Results go to benchmarks/results/step_time.json. Lowering the nets
-takes minutes; the programs are kept in --kept.
+Every contender has a process of its own; they take turns. One thread is measured in processor time, which other
+processes hardly disturb; more threads by the clock. Our programs' first update is compared with eager PyTorch's before
+anything is timed. onnxruntime-training 1.19.2 needs an environment of its own: --ort-training names its Python, or
+"build" makes one (about 1 GB); without, it is left out unless one was built before.
 """
 
 import argparse
-import json
-import math
 import os
 import platform
-import statistics
-import time
+import tempfile
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks import step_contenders, step_memory
-from benchmarks.step_contenders import Action, Work
-from benchmarks.step_models import NETS, Lowered, lowered
+from benchmarks import step_files, step_report, step_turns
+from core.errors import MissingDependency
 
-RESULTS = Path(__file__).parent / "results" / "step_time.json"
-CONTENDERS = ("onnx", "executorch", "executorch-recipe")
-WARM, FEWEST, SECONDS = 2, 7, 5.0  # steps before timing; timed steps at least; seconds per setting
+CONTENDERS = ("onnx", "executorch", "executorch-recipe", "ort-training")
+NETS = ("small CNN", "plain CNN", "ResNet-8", "ResNet-18", "MobileNetV2", "MLP")
+QUICK = {"nets": ["small CNN", "ResNet-8"], "batches": [8], "threads": [1], "seconds": 0.3}
+TOLERANCE = 1e-3  # of our updates, relative
 
 
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print a table, write JSON and the documentation's tables."""
     options = _options()
-    runtimes = tuple(runtime for runtime in ("onnx", "executorch") if runtime in options.contenders)
+    if options.docs:
+        step_report.write_docs()
+        return
+    reasons: dict[str, str] = {}
+    python = _ort_python(options.ort_training, reasons) if "ort-training" in options.contenders else None
+    contenders = ["eager", *(name for name in options.contenders if python or name != "ort-training")]
+    kept = step_files.prepare(options.kept, options.nets, contenders, options.batches, python)
     rows: list[dict[str, Any]] = []
-    memory = {}
     for name in options.nets:
-        programs = lowered(name, runtimes, options.kept)
+        folders = {contender: kept / name / contender for contender in contenders}
+        for contender in contenders:
+            if (reason := step_files.reason(folders[contender])) is not None:
+                _leave_out(name, contender, reason, folders, reasons)
+        differences = _differences(name, folders, options.batches[0], python, reasons)
         for threads in options.threads:
             for batch in options.batches:
-                rows += _measure(name, programs, options.contenders, threads, batch)
-        if "onnx" in runtimes and not options.no_memory:
-            memory[name] = step_memory.compare(name, programs, max(options.batches))
-            print(f"  peak memory, MB: {memory[name]}", flush=True)
-        if not options.no_write:
-            _write(rows, memory)
-    _print(rows, _summary(rows))
-
-
-def _write(rows: list[dict[str, Any]], memory: dict[str, dict[str, float]]) -> None:
-    """What is known so far: a run that is stopped half-way leaves its nets behind."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    text = {"machine": _machine(), "rows": rows, "geometric_means": _summary(rows), "peak_memory": memory}
-    RESULTS.write_text(json.dumps(text, indent=1) + "\n")
+                rows += _measure(name, folders, threads, batch, python, options.seconds)
+        for row in rows:
+            if row["net"] == name and row["contender"] in differences:
+                row["update_error"] = differences[row["contender"]]
+        if options.out:
+            step_report.write(options.out, _machine(), rows, reasons)
+    step_report.show(rows, reasons)
+    if options.out == step_report.RESULTS:
+        step_report.write_docs()
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=f"unless told otherwise: {QUICK}")
+    parser.add_argument("--docs", action="store_true", help="measure nothing, write the tables of docs/speed.md")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--batches", nargs="+", type=int, default=[8, 32])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--seconds", type=float, default=0.8, help="per contender and setting, about")
+    parser.add_argument("--ort-training", help="the Python of an environment with onnxruntime-training, or build")
     parser.add_argument("--kept", type=Path, default=Path("runs/step_time"), help="folder for lowered programs")
-    parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
-    parser.add_argument("--no-write", action="store_true", help="leave the result file alone")
-    return parser.parse_args()
-
-
-def _measure(name: str, programs: Lowered, contenders: list[str], threads: int, batch: int) -> list[dict[str, Any]]:
-    """One row per contender that works, for steps and, where it has one, predictions."""
-    torch.set_num_threads(threads)
-    given = step_contenders.work(programs, batch)
-    steps: dict[str, Action] = {}
-    predictions: dict[str, Action] = {}
-    steps["eager"], predictions["eager"] = step_contenders.eager(name, programs, given)
-    for runtime in ("onnx", "executorch"):
-        if runtime in contenders:
-            _check(name, runtime, programs, given, threads)
-            steps[runtime], predictions[runtime] = step_contenders.exported(runtime, programs, given, threads)
-    if "executorch-recipe" in contenders:
-        recipe = step_contenders.executorch_recipe(name, programs, given)
-        steps |= {"executorch-recipe": recipe} if recipe else {}
-    rows = []
-    for what, actions in (("step", steps), ("predict", predictions)):
-        taken = _interleaved(actions, processor=threads == 1)
-        for contender, milliseconds in taken.items():
-            row = {"net": name, "what": what, "contender": contender, "threads": threads, "batch": batch}
-            row |= {"milliseconds": milliseconds, "ratio": milliseconds / taken["eager"]}
-            rows.append(row)
-            print(f"  {_line(row)}", flush=True)
-    return rows
-
-
-def _check(name: str, runtime: str, programs: Lowered, given: Work, threads: int) -> None:
-    """One step's loss and new weights against eager PyTorch's; raises SystemExit where they differ."""
-    if given.randoms:
-        return  # eager PyTorch draws its own dropout masks; export verifies these programs with supplied ones
-    engine = step_contenders.engine(runtime, programs, threads)
-    state = engine.start(programs.weights)
-    (x,) = (item.name for item in programs.manifest.train_step.role("x"))
-    batch = step_contenders.Batch({x: given.x}, given.y, given.weight, step_contenders.SETTINGS, given.randoms)
-    engine.train_step(state, batch)
-    ours = engine.weights(state)
-    model = programs.model(NETS[name]).train()
-    optimizer = torch.optim.SGD(model.parameters(), **step_contenders.SETTINGS)
-    loss = torch.nn.functional.cross_entropy(model(torch.from_numpy(given.x)), torch.from_numpy(given.y))
-    loss.backward()
-    optimizer.step()
-    change = theirs = 0.0
-    for key, value in model.state_dict().items():
-        if key in ours:
-            want = value.numpy() - programs.weights[key]
-            change += float(np.square(want - (ours[key] - programs.weights[key])).sum())
-            theirs += float(np.square(want).sum())
-    error = math.sqrt(change / theirs)
-    if not error < 1e-3:
-        raise SystemExit(f"{runtime} disagrees with eager PyTorch on {name}: relative error of the update {error:.2g}")
-
-
-def _interleaved(actions: dict[str, Action], *, processor: bool) -> dict[str, float]:
-    """Median milliseconds of each action; one round runs every action once."""
-    clock = time.process_time if processor else time.perf_counter
-    taken: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(WARM):
-        for action in actions.values():
-            action()
-    begin = time.perf_counter()
-    rounds = 0
-    while rounds < FEWEST or (rounds < 60 and time.perf_counter() - begin < SECONDS):
-        for name, action in actions.items():
-            start = clock()
-            action()
-            taken[name].append(clock() - start)
-        rounds += 1
-    return {name: 1000 * statistics.median(values) for name, values in taken.items()}
-
-
-def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Geometric mean and largest ratio over the convolutional nets, per contender and setting."""
-    settings = sorted(
-        {(r["what"], r["contender"], r["threads"], r["batch"]) for r in rows if r["contender"] != "eager"}
+    parser.add_argument(
+        "--out", type=Path, help=f"result file; {step_report.RESULTS.name} where everything is measured"
     )
-    result = []
-    for setting in settings:
-        ratios = [
-            r["ratio"]
-            for r in rows
-            if (r["what"], r["contender"], r["threads"], r["batch"]) == setting and NETS[r["net"]].convolutional
-        ]
-        if ratios:
-            mean = math.exp(statistics.fmean(map(math.log, ratios)))
-            keys = dict(zip(("what", "contender", "threads", "batch"), setting, strict=True))
-            result.append(keys | {"geometric_mean": mean, "largest": max(ratios), "nets": len(ratios)})
-    return result
+    options = parser.parse_args()
+    if options.quick:
+        vars(options).update({key: v for key, v in QUICK.items() if getattr(options, key) == parser.get_default(key)})
+    whole = all(
+        getattr(options, key) == parser.get_default(key) for key in ("nets", "batches", "threads", "contenders")
+    )
+    options.out = options.out or (step_report.RESULTS if whole else None)
+    return options
 
 
-def _print(rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> None:
-    print("\nnet           what     contender          threads batch       ms  ratio")
-    for row in rows:
-        print(_line(row))
-    print("\ngeometric mean over convolutional nets (largest)")
-    for row in summary:
-        where = f"{row['what']:8s} {row['contender']:18s} {row['threads']:7d} {row['batch']:5d}"
-        print(f"{'':13s} {where} {row['geometric_mean']:8.2f}  ({row['largest']:.2f}, {row['nets']} nets)")
+def _ort_python(asked: str | None, reasons: dict[str, str]) -> Path | None:
+    """The Python with onnxruntime-training; None, with the reason printed and noted, where there is none."""
+    from export import official_ort  # imports torch, which nothing else here needs
+
+    reason = "--ort-training build makes the environment that it needs"
+    try:
+        if asked not in (None, "build"):
+            return official_ort.environment(python=Path(asked))
+        if asked == "build" or (official_ort.DEFAULT_ENVIRONMENT / "complete").is_file():
+            return official_ort.environment(report=print)
+    except MissingDependency as error:
+        reason = str(error)
+    print(f"  ort-training is left out: {reason}", flush=True)
+    reasons["every net, ort-training"] = reason
+    return None
 
 
-def _line(row: dict[str, Any]) -> str:
-    where = f"{row['net']:13s} {row['what']:8s} {row['contender']:18s} {row['threads']:7d} {row['batch']:5d}"
-    return f"{where} {row['milliseconds']:8.2f} {row['ratio']:6.2f}"
+def _leave_out(name: str, contender: str, reason: str, folders: dict[str, Path], reasons: dict[str, str]) -> None:
+    """A contender that can't take a net: said, and remembered."""
+    print(f"  {contender} can't take {name}: {reason}", flush=True)
+    reasons[f"{name}, {contender}"] = reason
+    del folders[contender]
+
+
+def _differences(
+    name: str, folders: dict[str, Path], batch: int, python: Path | None, reasons: dict[str, str]
+) -> dict[str, float | None]:
+    """How far each contender's first update is from eager PyTorch's, relative; None where dropout draws masks.
+
+    Raises SystemExit where one of our own differs. Contenders whose process dies are left out of `folders`.
+    """
+    updated: dict[str, dict[str, np.ndarray]] = {}
+    for contender in list(folders):
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "weights.npz"
+            try:
+                with step_turns.child(contender, folders[contender], batch, 1, python) as opened:
+                    opened.answer()
+                    opened.ask("step 1")
+                    opened.ask(f"weights {path}")
+                updated[contender] = dict(np.load(path))
+            except RuntimeError as error:
+                _leave_out(name, contender, str(error), folders, reasons)
+    if set(np.load(folders["eager"] / f"batch-{batch}.npz").files) - {"x", "y", "sample_weight"}:
+        return {}  # eager PyTorch draws its own masks; export verifies such programs with supplied ones
+    before = dict(np.load(folders["eager"] / "start.npz"))
+    want = {key: value - before[key] for key, value in updated.pop("eager").items()}
+    size = sum(float(np.square(change).sum()) for change in want.values())
+    errors: dict[str, float | None] = {}
+    for contender, weights in updated.items():
+        off = sum(float(np.square(weights[key] - before[key] - change).sum()) for key, change in want.items())
+        errors[contender] = error = float(np.sqrt(off / size))
+        if contender in ("onnx", "executorch") and not error < TOLERANCE:
+            raise SystemExit(f"{contender} disagrees with eager PyTorch on {name}: relative error {error:.2g}")
+    return errors
+
+
+def _measure(
+    name: str, folders: dict[str, Path], threads: int, batch: int, python: Path | None, seconds: float
+) -> list[dict[str, Any]]:
+    """One row per contender, for steps and, where it has one, predictions."""
+    rows = []
+    with ExitStack() as stack:
+        children = {
+            contender: stack.enter_context(step_turns.child(contender, folder, batch, threads, python))
+            for contender, folder in folders.items()
+        }
+        for contender, opened in list(children.items()):
+            try:
+                opened.answer()
+            except RuntimeError as error:
+                print(f"  {contender} can't take {name} at batch {batch}: {error}", flush=True)
+                del children[contender]
+        for what in ("step", "predict"):
+            taken = step_turns.milliseconds(children, what, processor=threads == 1, seconds=seconds)
+            for contender, milliseconds in taken.items():
+                row = {"net": name, "what": what, "contender": contender, "threads": threads, "batch": batch}
+                row |= {"milliseconds": milliseconds, "ratio": milliseconds / taken["eager"]}
+                if what == "step":
+                    row["peak_mb"] = children[contender].ask("peak")
+                rows.append(row)
+                print(f"  {step_report.line(row)}", flush=True)
+    return rows
 
 
 def _machine() -> dict[str, Any]:
     packages = {name: metadata.version(name) for name in ("torch", "onnxruntime", "executorch")}
-    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), **packages}
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    processor = names[0].partition(":")[2].strip() if names else platform.machine()
+    return {"processor": processor, "cores": os.cpu_count(), "load": os.getloadavg()[1], **packages}
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def table() -> dict[torch._ops.OpOverload, Callable[..., Any]]:
         aten.hardsigmoid_backward.default: activation.hardsigmoid_backward,
         aten.hardswish.default: activation.hardswish,
         aten.hardswish_backward.default: activation.hardswish_backward,
+        aten.hardtanh.default: activation.hardtanh,
         aten.hardtanh_backward.default: activation.hardtanh_backward,
         aten.leaky_relu.default: activation.leaky_relu,
         aten.leaky_relu_backward.default: activation.leaky_relu_backward,

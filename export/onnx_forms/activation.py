@@ -1,9 +1,12 @@
 """Activations and their gradients without Where, which ONNX Runtime runs three to six times slower than a product.
 
 A 0/1 mask times a gradient is the same for every finite gradient; where PyTorch writes 0 in place of an infinite or NaN
-gradient these forms write NaN, so a diverged step stays visible. May import onnxscript and `export.onnx_forms`.
+gradient these forms write NaN, so a diverged step stays visible. May import numpy, onnx_ir, onnxscript and
+`export.onnx_forms`.
 """
 
+import numpy as np
+import onnx_ir as ir
 from onnxscript import opset18 as op
 
 from export.onnx_forms.masks import positive
@@ -19,10 +22,34 @@ def threshold_backward(grad: Value, x: Value, threshold: float) -> Value:
     return op.Mul(grad, op.Cast(op.Not(op.LessOrEqual(x, floats(threshold))), to=FLOAT))
 
 
+def hardtanh(x: Value, min_val: float = -1.0, max_val: float = 1.0) -> Value:
+    """aten.hardtanh."""
+    return op.Clip(x, floats(min_val), floats(max_val))
+
+
 def hardtanh_backward(grad: Value, x: Value, min_val: float, max_val: float) -> Value:
     """aten.hardtanh_backward: grad where min_val < x < max_val, else 0 (ReLU6 is one of these)."""
+    x = _clipped(x, min_val, max_val)
     inside = op.And(op.Greater(x, floats(min_val)), op.Less(x, floats(max_val)))
     return op.Mul(grad, op.Cast(inside, to=FLOAT))
+
+
+def _clipped(x: Value, low: float, high: float) -> Value:
+    """What the forward pass made of `x` with these bounds, which lies between them where x does; else `x` itself.
+
+    The next layer's gradient needs it anyway, so that `x` need not be kept for this one.
+    """
+    if isinstance(x, ir.Value):
+        for node in x.consumers():
+            if node.op_type == "Clip" and [_number(bound) for bound in node.inputs[1:]] == [low, high]:
+                return node.outputs[0]
+    return x
+
+
+def _number(value: Value) -> float | None:
+    """What a constant holds; None for any other value."""
+    tensor = ir.convenience.get_const_tensor(value) if value is not None else None
+    return float(np.asarray(tensor.numpy())) if tensor is not None and tensor.size == 1 else None
 
 
 def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:

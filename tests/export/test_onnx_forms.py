@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -319,6 +320,32 @@ def test_a_gradient_that_is_not_finite_stays_visible(name: str) -> None:
     grad = np.array([[np.nan], [np.inf], [1.0]], np.float32)
     result = run(form, [grad, np.ones((3, 1), np.float32)], *options)[0]
     assert np.isfinite(result).ravel().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 6.0), (-1.0, 2.0)])
+def test_a_clip_s_gradient_reads_the_result_so_that_the_input_need_not_be_kept(bounds: tuple[float, float]) -> None:
+    x = np.concatenate([CORNERS, [np.nan, np.inf, -np.inf, *bounds], uniform(1, 400) * 4]).astype(np.float32)[:, None]
+    grad = uniform(2, *x.shape)
+
+    def both(grad: Any, x: Any) -> tuple[Any, Any]:
+        result = activation.hardtanh(x, *bounds)
+        return result, activation.hardtanh_backward(grad, x, *bounds)
+
+    clipped, got = run(both, [grad, x])
+    assert np.array_equal(aten.hardtanh(torch.from_numpy(x), *bounds).numpy(), clipped, equal_nan=True)
+    close(aten.hardtanh_backward(*torches(grad, x), *bounds), got)
+    graph = onnx.load_from_string(build(both, [grad, x])[0]).graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    assert [makers[node.input[0]] for node in graph.node if node.op_type in ("Greater", "Less")] == ["Clip", "Clip"]
+
+
+def test_a_clip_to_other_bounds_is_not_taken_for_it() -> None:
+    x, grad = uniform(1, 400, 1) * 4, uniform(2, 400, 1)
+
+    def both(grad: Any, x: Any) -> tuple[Any, Any]:
+        return activation.hardtanh(x, 0.0, 1.0), activation.hardtanh_backward(grad, x, 0.0, 6.0)
+
+    close(aten.hardtanh_backward(*torches(grad, x), 0.0, 6.0), run(both, [grad, x])[1])
 
 
 @pytest.mark.parametrize("name", ["elu", "hardswish", "leaky_relu", "silu"])
