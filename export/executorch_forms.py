@@ -10,6 +10,7 @@ have a fast equivalent. May import torch, `export.trace` and the forms of convol
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -51,6 +52,8 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.transpose.int: transpose,
         aten.t.default: lambda x: transpose(x, 0, 1) if x.dim() == 2 else x,
         aten.pow.Tensor_Scalar: power,
+        aten.sum.dim_IntList: total,
+        aten.mean.dim: mean,
         aten.constant_pad_nd.default: constant_pad_nd,
         aten.max_pool2d_with_indices.default: pool.max_pool2d_with_indices,
         aten.max_pool2d_with_indices_backward.default: pool.max_pool2d_with_indices_backward,
@@ -104,6 +107,39 @@ def power(x: Tensor, exponent: float) -> Tensor:
     for factor in factors[1:]:
         result = result * factor
     return torch.reciprocal(result) if exponent < 0 else result
+
+
+def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """The sum over trailing dimensions of known size as a product with ones, several times as fast as `sum`.
+
+    What is left of `dims`, the batch say, stays a sum; any other sum stays whole (NotImplemented).
+    """
+    given = sorted(d % max(1, x.dim()) for d in dims or ())
+    trailing = _trailing(x, given)
+    if x.dtype != torch.float32 or dtype not in (None, x.dtype) or not trailing:
+        return NotImplemented
+    outer, inner = x.shape[: x.dim() - trailing], prod(x.shape[x.dim() - trailing :])
+    summed = torch.mm(x.reshape(prod(outer), inner), torch.ones((inner, 1), dtype=x.dtype))
+    result = summed.reshape([*outer, *[1] * (trailing if keepdim else 0)])
+    rest = given[:-trailing]
+    return result.sum(rest, keepdim=keepdim) if rest else result
+
+
+def mean(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Likewise; stays whole (NotImplemented) where a dimension is open or not among the last."""
+    given = sorted(d % max(1, x.dim()) for d in dims or ())
+    if _trailing(x, given) != len(given):
+        return NotImplemented
+    summed = total(x, given, keepdim, dtype=dtype)
+    return summed if summed is NotImplemented else summed / prod(x.shape[d] for d in given)
+
+
+def _trailing(x: Tensor, dims: Sequence[int]) -> int:
+    """How many of the last dimensions are among `dims` and of a known size above 0."""
+    count = 0
+    while x.dim() - 1 - count in dims and isinstance(size := x.shape[x.dim() - 1 - count], int) and size:
+        count += 1
+    return count
 
 
 def constant_pad_nd(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:

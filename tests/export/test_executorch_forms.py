@@ -1,0 +1,38 @@
+"""Sums as products with ones: the same as torch's over any dimensions, and left alone where they don't fit."""
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from export import executorch_forms as forms
+
+DIMS = [list(dims) for count in (1, 2, 3, 4) for dims in combinations(range(4), count)]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("dims", DIMS)
+def test_sums_and_means_are_torch_s(dims: list[int], keep: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 5, 7)
+    trailing = 3 in dims
+    for form, expected in ((forms.total, x.sum(dims, keepdim=keep)), (forms.mean, x.mean(dims, keepdim=keep))):
+        found = form(x, [dims[0] - 4, *dims[1:]], keep)
+        if found is NotImplemented:
+            assert not trailing or form is forms.mean
+            continue
+        assert trailing
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_not_finite_stays_in_its_row() -> None:
+    x = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [float("inf"), 1.0], [float("inf"), float("-inf")]])
+    torch.testing.assert_close(forms.total(x, [1]), x.sum(1), equal_nan=True)
+    torch.testing.assert_close(forms.mean(x, [-1], True), x.mean(1, keepdim=True), equal_nan=True)
+
+
+def test_other_dtypes_and_empty_rows_stay_whole() -> None:
+    assert forms.total(torch.ones(2, 3, dtype=torch.int64), [1]) is NotImplemented
+    assert forms.total(torch.ones(2, 3), [1], dtype=torch.float64) is NotImplemented
+    assert forms.total(torch.ones(2, 0), [1]) is NotImplemented
+    assert forms.total(torch.ones(2, 3), []) is NotImplemented
