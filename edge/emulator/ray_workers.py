@@ -8,6 +8,7 @@ of `Processes`.
 """
 
 import importlib
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -139,6 +140,10 @@ class RayWorkers:
             if address:
                 self._ray.init(address=address, log_to_driver=False)
             else:
+                # Ray takes a node's outward address, and listens on all of them, unless it is told that there is no
+                # cluster; its own name for the setting speaks of the systems where that is the default.
+                os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+                importlib.import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False
                 self._ray.init(
                     num_cpus=self.count, object_store_memory=_LOCAL_STORE_BYTES, _node_ip_address="127.0.0.1",
                     **_LOCAL_SETTINGS,
