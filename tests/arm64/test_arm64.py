@@ -28,7 +28,7 @@ TASK = Task(
     rounds=1,
     local=LocalTraining(epochs=1, batch_size=8, max_steps=12),
     relabel=Relabel(start=1, threshold_percent=20.0, passes=1),
-    round=Rounds(goal=1, deadline_seconds=900, compute_lease_seconds=900),
+    round=Rounds(goal=1, deadline_seconds=2000, compute_lease_seconds=2000),
 )
 
 
@@ -56,7 +56,7 @@ def run(debian: Userland, folder: Path, *words: str) -> str:
     """`fedrela words...` on the emulated device."""
     done = subprocess.run(
         debian.command("-m", "fedrela", *words), cwd=folder, env=debian.environment(), capture_output=True, text=True,
-        timeout=500, check=False,
+        timeout=1000, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
