@@ -21,6 +21,7 @@ from edge.emulator.world import World
 
 _LOCAL_SETTINGS = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
 _LOCAL_STORE_BYTES = 80_000_000  # of Ray's shared objects: messages are small
+_LOCAL_STARTS = 3  # Ray gives a node 30 seconds to start, and no way to give more; a busy machine may need a second go
 
 
 def import_ray() -> Any:
@@ -140,16 +141,24 @@ class RayWorkers:
             if address:
                 self._ray.init(address=address, log_to_driver=False)
             else:
-                # Ray takes a node's outward address, and listens on all of them, unless it is told that there is no
-                # cluster; its own name for the setting speaks of the systems where that is the default.
-                os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-                importlib.import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False
-                self._ray.init(
-                    num_cpus=self.count, object_store_memory=_LOCAL_STORE_BYTES, _node_ip_address="127.0.0.1",
-                    **_LOCAL_SETTINGS,
-                )  # fmt: skip
+                self._start_here(_LOCAL_STARTS)
         except Exception as error:  # Ray raises plain Exception too, where a node takes too long to start
             raise Unavailable(
                 f"the Ray cluster can't be reached or started ({str(error)[:200]})",
                 remedy="start it with `ray start --head`, or leave --ray-address out",
             ) from error
+
+    def _start_here(self, starts: int) -> None:
+        # Ray takes a node's outward address, and listens on all of them, unless it is told that there is no
+        # cluster; its own name for the setting speaks of the systems where that is the default.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        importlib.import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False
+        settings = _LOCAL_SETTINGS | {"num_cpus": self.count, "object_store_memory": _LOCAL_STORE_BYTES}
+        for left in reversed(range(starts)):
+            try:
+                self._ray.init(_node_ip_address="127.0.0.1", **settings)
+                return
+            except Exception as error:
+                self._ray.shutdown()
+                if not left or "timed out" not in str(error):
+                    raise
