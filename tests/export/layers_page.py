@@ -21,9 +21,14 @@ TITLES = {"onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
 Results = dict[str, dict[str, str]]  # row -> runtime -> cell
 
 
+def recording() -> bool:
+    """Whether this run writes the page."""
+    return bool(os.environ.get("FEDRELA_RECORD_TABLES"))
+
+
 def record(table: str, row: str, runtime: str, largest: float) -> None:
     """Keep the largest error of a row that passed, if asked to."""
-    if not os.environ.get("FEDRELA_RECORD_TABLES"):
+    if not recording():
         return
     results = read(table)
     results.setdefault(row, {})[runtime] = f"{largest:.0e}"
