@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -225,7 +226,7 @@ def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, fold
     done = _run([str(python), str(_CHILD), str(folder)])
     if done.returncode:
         missing = re.search(_NO_GRADIENT, done.stderr)
-        reason = f"it has no gradient for {missing[1]}" if missing else _last_line(done.stderr)
+        reason = f"it has no gradient for {missing[1]}" if missing else _reason(done)
         raise (UnsupportedOperation if missing else VerificationFailed)(
             f"onnxruntime-training can't take this model ({reason})",
             remedy="replace that layer, or use --format bundle, which has a gradient for it",
@@ -252,6 +253,11 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a child ended; a runtime that crashes says nothing of it itself."""
+    return f"it crashed: {signal.strsignal(-done.returncode)}" if done.returncode < 0 else _last_line(done.stderr)
 
 
 def _last_line(text: str) -> str:

@@ -6,6 +6,7 @@ The second needs an environment of its own (about 1 GB). The test finds it by FE
 
 import getpass
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from export.classifier import gather
 
 def net(norm: nn.Module | None = None) -> nn.Module:
     """With the layer that ExecuTorch's own recipe gets wrong, and one that draws random numbers."""
-    layers = [nn.Conv2d(1, 3, 3, padding=1, bias=norm is None), norm or nn.GroupNorm(1, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    convolution = nn.Conv2d(1, 3, 3, padding=1, bias=norm is None)
+    layers = [convolution, norm, nn.ReLU(), nn.MaxPool2d(2)] if norm else [convolution, nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [] if norm else [nn.GroupNorm(1, 3)]  # straight after a convolution it crashes onnxruntime-training
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(27, 4))
 
 
@@ -143,6 +146,11 @@ needs_ort_training = pytest.mark.skipif(
     reason="onnxruntime-training 1.19.2 is not here: run `fedrela export ... --format ort-training` once, which builds "
     "an environment for it, or set FEDRELA_ORT_TRAINING_PYTHON to a Python that has it",
 )
+
+
+def test_a_runtime_that_crashes_is_said_to():
+    crashed = official_ort._run([sys.executable, "-c", "import os; os.kill(os.getpid(), 11)"])
+    assert official_ort._reason(crashed) == "it crashed: Segmentation fault"
 
 
 @needs_ort_training
