@@ -98,8 +98,8 @@ def _allowances(
 ) -> Steps:
     """Where eager float32 is rounding noise, what is added to the scale.
 
-    It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime to
-    be as far from float64 as about ten times what eager is.
+    It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime
+    to be about ten times as far from float64 as eager is.
     """
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
