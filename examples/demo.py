@@ -17,6 +17,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from edge.emulator.local_coordinator import throwaway_folder
+
 FOLDER = Path("runs/demo")
 SEEDS = (1, 2, 3)
 
@@ -72,7 +74,7 @@ def main() -> int:
         model = ("examples.digits:build", "--input", "uint8:1x8x8", "--classes", "10")
         fedrela("export", *model, "--mean", "0.305", "--std", "0.376", "--out", str(bundle), quiet=True)
         step("2. Start the coordinator")
-        with Coordinator(FOLDER / "coordinator"):
+        with throwaway_folder() as data, Coordinator(data):  # nothing of it is wanted once the runs are recorded
             step("3. Publish each task, and train it with a fleet of twelve emulated devices")
             runs = [train(bundle, method, seed) for seed in SEEDS for method in METHODS]
         step("4. Report")
