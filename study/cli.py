@@ -40,6 +40,9 @@ def longtail(
     jobs: Annotated[
         int, typer.Option(min=1, help="Groups of cells (a trunk and its branches) at a time, a process each.")
     ] = 1,
+    reference_device: Annotated[
+        str, typer.Option(help="Where PyTorch trains the references: cpu, cuda, cuda:1.")
+    ] = "cpu",
     report: Annotated[Path | None, typer.Option(help="Folder for plots and page. Default: OUT without .jsonl.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
@@ -56,4 +59,6 @@ def longtail(
         command.list_shipped()
         return
     only = parts.Only(tuple(seed), tuple(method), tuple(reference), tuple(setting))
-    command.run("quick" if quick else study, only, out, work, data, jobs, report, report_only, as_json)
+    command.run(
+        "quick" if quick else study, only, out, work, data, jobs, reference_device, report, report_only, as_json
+    )

@@ -27,6 +27,7 @@ def run(
     work: Path,
     data: str,
     jobs: int,
+    reference_device: str,
     report: Path | None,
     report_only: bool,
     as_json: bool,
@@ -41,7 +42,7 @@ def run(
         prepared = datasets.prepare(study.data, folder, work / "cache")
         command = f"fedrela study longtail {Path(name).name}"
         with Bar() as bar:
-            longtail.run(study, prepared, Place(path, work), bar, command, jobs)
+            longtail.run(study, prepared, Place(path, work, reference_device), bar, command, jobs)
     if as_json:
         typer.echo(publish.as_json(path))
         return

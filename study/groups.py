@@ -45,10 +45,14 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study keeps things: results are for keeping, the work folder can be deleted at the price of trunks."""
+    """Where a study keeps things, and where references are trained.
+
+    Results are for keeping; the work folder can be deleted at the price of trunks.
+    """
 
     results: Path
     work: Path
+    reference_device: str = "cpu"
 
     def checkpoint(self, cell: Cell, start: int) -> Path:
         """The trunk's weights after `start` rounds."""
@@ -207,15 +211,23 @@ def _absent(shards: Shards, devices: int) -> float:
 def _reference(setup: Setup) -> None:
     from study import centralised  # the only part that needs torch
 
+    trained_on = centralised.named(setup.place.reference_device)
     cell = setup.cell
     began = time.monotonic()
     dataset, pool = setup.prepared.dataset, setup.shards.pool
     label = f"{cell.setting.name}, {cell.method} (PyTorch, pooled data), seed {cell.seed}"
     probabilities = centralised.train_and_predict(
-        cell, dataset.x[pool], dataset.y[pool], dataset.x_test, dataset.classes, _epoch(setup.watch, label)
+        cell,
+        dataset.x[pool],
+        dataset.y[pool],
+        dataset.x_test,
+        dataset.classes,
+        _epoch(setup.watch, label),
+        setup.place.reference_device,
     )
     row = describe(setup, cell, probabilities)
     row["seconds"] = round(time.monotonic() - began, 1)
+    row["trained_on"] = trained_on
     setup.watch.finished(row)
 
 

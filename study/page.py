@@ -14,7 +14,7 @@ from study.sections import DEFAULT, Found, of
 
 ROOT = Path(__file__).parents[1]
 HEADLINE = "cifar10-lt"
-HARD = ("cifar10-lt-hard", "cifar10-lt-resnet8", "digits-settings")
+HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-settings")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"
 PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once

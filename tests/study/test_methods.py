@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core import strict
+from core.errors import InvalidData
 from core.partition import step_profile
 from core.task import Aggregation, Task
 from edge.emulator.shards import Shards
@@ -15,7 +16,7 @@ from export import losses
 from export.loading import load_model
 from study import fleet
 from study.cells import expand
-from study.centralised import train_and_predict
+from study.centralised import named, train_and_predict
 from study.config import Model, Setting, Study, Training
 from study.methods import METHODS
 from study.tasks import branch_task, trunk_task
@@ -94,3 +95,11 @@ def test_a_lone_last_sample_does_not_break_batch_normalisation(tmp_path):
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
     found = train_and_predict(cell, x, np.array([0, 0, 1, 1, 1]), x, 2, lambda: None)
     assert all(math.isfinite(value) for value in found.ravel())
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_pytorch_lacks_is_refused_with_the_remedy(device):
+    with pytest.raises(InvalidData, match=f"can't use the device '{device}'") as refused:
+        named(device)
+    assert "--reference-device cpu" in str(refused.value)
+    assert named("cpu") == "cpu"
