@@ -7,7 +7,7 @@ in this process over ASGI, which gives the same weights as over sockets.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
@@ -17,12 +17,13 @@ from core import tensors
 from core.bundle import Bundle
 from core.task import Task
 from core.tensors import Params
+from core.wire import FailureCode
 from edge import training
 from edge.emulator import local_coordinator
 from edge.emulator import scenario as scenarios
 from edge.emulator.admin import Operator
 from edge.emulator.datasets import Dataset
-from edge.emulator.fleet import Fleet
+from edge.emulator.fleet import EmulationFailed, Fleet
 from edge.emulator.messages import Done
 from edge.emulator.scenario import DeviceClass, Scenario
 from edge.emulator.shards import Shards, deal
@@ -110,7 +111,10 @@ class _Watch:
         """Enrolled."""
 
     def done(self, done: Done) -> None:
-        """Count bytes and updates."""
+        """Count bytes and updates. Raises EmulationFailed: nothing ails a study's devices, so a failure is a defect."""
+        if done.kind == "error" or done.reason in get_args(FailureCode):
+            problem = f"device {done.device} could not take its turn: {done.reason}"
+            raise EmulationFailed(problem, remedy=f"see what `fedrela verify {self.opened.folder}` says")
         self.bytes_up += sum(event.bytes_up for event in done.events)
         self.bytes_down += sum(event.bytes_down for event in done.events)
         self.updates += done.kind == "uploaded"
