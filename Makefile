@@ -42,7 +42,7 @@ types: install  ## mypy, strict on core
 	$(BIN)/mypy
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test
-	$(BIN)/python -m pytest -n auto --dist loadfile -rs
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
 
 tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
 	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/test_layers.py tests/export/test_reference_models.py

@@ -211,24 +211,30 @@ def authenticate(c: Coordinator, token_hash: str) -> Device:
 
 def revoke_device(c: Coordinator, device_id: str, now: float) -> None:
     """From now on the device is nobody; an open turn gives its slot back. Revoking twice is no fault."""
-    table = schema.assignments
+    while not _revoked_at_once(c, device_id, now):
+        pass  # it took a turn just now, so another task's lock is needed
+
+
+def _revoked_at_once(c: Coordinator, device_id: str, now: float) -> bool:
+    """One transaction that revokes the device and ends its turn; False, and nothing done, if it took one meanwhile."""
+    table, turns = schema.devices, schema.assignments
+    open_turn = sa.select(turns.c.id, turns.c.task_id).where(turns.c.device_id == device_id, turns.c.status == "open")
     with c.store.read() as view:
-        held = view.scalar(sa.select(table.c.task_id).where(table.c.device_id == device_id, table.c.status == "open"))
+        held = view.execute(open_turn).one_or_none()
     with c.store.write() as tx:
-        task = rows.lock_task(tx, held) if held is not None else None
-        known = tx.execute(
-            sa.update(schema.devices)
-            .where(schema.devices.c.id == device_id)
-            .values(revoked_at=sa.func.coalesce(schema.devices.c.revoked_at, now))
-        )
-        if known.rowcount == 0:
+        task = rows.lock_task(tx, held.task_id) if held is not None else None
+        lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
+        if tx.execute(lock).one_or_none() is None:
             raise rows.not_found("device")
-        turn = tx.execute(
-            sa.select(table.c.id, table.c.task_id).where(table.c.device_id == device_id, table.c.status == "open")
-        ).one_or_none()
-        if turn is not None and task is not None and turn.task_id == task.id:
+        turn = tx.execute(open_turn).one_or_none()  # its last: whoever gives turns locks the device too
+        if turn is not None and (task is None or turn.task_id != task.id):
+            return False
+        since = sa.func.coalesce(table.c.revoked_at, now)
+        tx.execute(sa.update(table).where(table.c.id == device_id).values(revoked_at=since))
+        if turn is not None and task is not None:
             rows.end_turn(tx, turn.id, "failed", now, failure="revoked")
             rows.save_round(tx, task.id, rounds.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
+    return True
 
 
 def revoke_token(c: Coordinator, token_id: str, now: float) -> None:

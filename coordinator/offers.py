@@ -37,6 +37,8 @@ _HAD_TURN = sa.select(
         _A.c.status != "expired",
     ),
 ).where(_D.c.revoked_at.is_(None))
+# In the order that `service` writes them in, so that two workers never wait for each other's devices.
+_HAD_TURN_LOCKED = _HAD_TURN.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,14 @@ def _usefulness(wait: Wait) -> tuple[bool, float]:
     return wait.reason == "paused", wait.retry_after_seconds
 
 
-def had_turn(view: sa.Connection, task_id: str, number: int, device_ids: list[str]) -> dict[str, bool]:
-    """Whether each device has had its turn in a round; one that is revoked is left out."""
-    statement, wanted = rows.among(_HAD_TURN, _D.c.id, device_ids)
+def had_turn(
+    view: sa.Connection, task_id: str, number: int, device_ids: list[str], *, lock: bool = False
+) -> dict[str, bool]:
+    """Whether each device has had its turn in a round; one that is revoked is left out.
+
+    lock: none of them can be revoked until the transaction ends.
+    """
+    statement, wanted = rows.among(_HAD_TURN_LOCKED if lock else _HAD_TURN, _D.c.id, device_ids)
     return {row[0]: bool(row[1]) for row in view.execute(statement, wanted | {"task_id": task_id, "round": number})}
 
 

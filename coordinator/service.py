@@ -123,7 +123,7 @@ def _take_slots(c: Coordinator, task_id: str, asking: list[Asking], now: float) 
                 return [None] * len(asking)
             record = rows.round_row(tx, task_id, row.round)
             round_, _ = rows.expire_turns(tx, task_id, rows.as_round(record), now)
-            had_turn = offers.had_turn(tx, task_id, row.round, [one.device.id for one in asking])
+            had_turn = offers.had_turn(tx, task_id, row.round, [one.device.id for one in asking], lock=True)
             manifest = c.manifest(row.manifest_sha256)
             for one in asking:
                 # A device that is not found was revoked meanwhile.

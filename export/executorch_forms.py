@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._decomp import get_decompositions
 
 from export import executorch_convolution as conv
 from export import executorch_pooling as pool
@@ -44,6 +45,7 @@ def table() -> dict[Any, Callable[..., Any]]:
     """Operator -> form, for `ExportedProgram.run_decompositions`: everything of `trace`, ours where ours is better."""
     return {
         **trace.decompositions(),
+        **get_decompositions([aten.linalg_vector_norm.default]),
         aten.convolution.default: conv.convolution,
         aten.convolution_backward.default: conv.convolution_backward,
         aten.threshold_backward.default: threshold_backward,

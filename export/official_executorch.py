@@ -28,14 +28,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from core.errors import InvalidInput, MissingDependency, VerificationFailed
 from core.tensors import Array
 from export import executorch_forms, official_forward, official_golden
-from export.executorch_program import DEFAULT_MAX_BATCH, check_kernels, quiet
+from export.executorch_program import DEFAULT_MAX_BATCH, METHOD, check_kernels, quiet, to_edge
 from export.lowering import examples
 from export.official_forward import Plan, Written
 from export.official_golden import GoldenStep
 from export.recipe import Recipe
 
 PROGRAM, WEIGHTS = "forward.pte", "weights.ptd"
-METHOD = "forward"
 
 
 def write(
@@ -131,7 +130,7 @@ class _Session:
 
 def _lower(planned: Plan, max_batch: int) -> tuple[bytes, bytes]:
     """The bytes of the .pte and of the .ptd."""
-    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge
+    from executorch.exir import ExecutorchBackendConfig
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
     from torch.export.experimental import _export_forward_backward
 
@@ -145,7 +144,7 @@ def _lower(planned: Plan, max_batch: int) -> tuple[bytes, bytes]:
         joint = _export_forward_backward(exported, joint_loss_index=0)
         flat = joint.run_decompositions(executorch_forms.table())
         _copy_before_views(flat)
-        edge = to_edge(flat, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        edge = to_edge(flat)
         check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(
             external_mutable_weights=True, sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass()

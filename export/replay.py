@@ -92,21 +92,20 @@ def _onnx(folder: Path, program: Program) -> Run:
 def _executorch(folder: Path, program: Program) -> Run:
     try:
         import torch
-        from executorch.runtime import Runtime
+        from executorch.extension.pybindings import _portable_lib  # alone: its wrapper imports the whole compiler
     except ImportError as error:
         raise MissingDependency("executorch is not installed", remedy="pip install 'fedrela[export]'") from error
     file = program.file("executorch")
     if file is None:
         raise InvalidBundle("the bundle has no ExecuTorch programs", remedy="export it with --runtime executorch")
-    held = Runtime.get().load_program((folder / file.path).read_bytes())
+    held = _portable_lib._load_program_from_buffer(body := (folder / file.path).read_bytes())
     method = held.load_method("forward")
-    if method is None:
-        raise InvalidBundle(f"{file.path} has no method 'forward'", remedy="export it again")
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
-        assert held  # a method is valid only as long as its program
+        assert body  # a method is valid only as long as its program, and a program as long as its bytes
+        assert held
         feed = [torch.from_numpy(np.array(inputs[item.name], dtype=item.dtype)) for item in program.inputs]
-        results = [np.array(value) for value in method.execute(feed)]
+        results = [value.numpy() for value in method(feed)]
         return dict(zip(program.outputs, results, strict=True))
 
     return run

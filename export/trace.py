@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.fx.config
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -83,7 +84,9 @@ def trace(
     _refuse_draws(graph)
     examples = tuple(tensor.detach() for tensor in example_inputs)
     with quiet(), torch.no_grad():
-        return torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
+        exported = torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
+    forget_origins(exported)
+    return exported
 
 
 def _refuse_draws(graph: torch.fx.GraphModule) -> None:
@@ -98,10 +101,24 @@ def _refuse_draws(graph: torch.fx.GraphModule) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out torch's warnings of its own deprecations and of hardware that isn't used."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Leave out torch's warnings of its own deprecations and of hardware that isn't used.
+
+    Also the Python stack of every node: it would be taken out again, and costs time at each of some ten tracings.
+    """
+    before = torch.fx.config.do_not_emit_stack_traces
+    torch.fx.config.do_not_emit_stack_traces = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.fx.config.do_not_emit_stack_traces = before
+
+
+def forget_origins(program: torch.export.ExportedProgram) -> None:
+    """Drop what each node was made from: every further pass would copy that history and add to it."""
+    for node in program.graph.nodes:
+        node.meta.pop("from_node", None)
 
 
 def decompositions(keep: frozenset[torch._ops.OpOverload] = frozenset()) -> dict[Any, Callable[..., Any]]:

@@ -1,6 +1,7 @@
 """Scenario: everything an emulated fleet depends on, written as TOML.
 
-May import `core` and `edge.emulator.shelf`. An unknown key or an impossible combination is an error at load.
+May import `core` and `edge.emulator.shelf`. An unknown key or an impossible combination is an error at load,
+and so is a wrong type or a number that is not finite, in a scenario made in Python as well.
 
     >>> from_toml('name = "twelve"\\ndevices = 12').data.alpha
     0.1
@@ -61,6 +62,7 @@ class Data:
     samples_per_device: int = 0
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "data")
         _require(self.imbalance >= 1, f"data.imbalance is {self.imbalance}", "use 1 (balanced) or more")
         _require(self.alpha > 0, f"data.alpha is {self.alpha}", "use a positive number")
         _require(self.test_per_class >= 1, f"data.test_per_class is {self.test_per_class}", "hold out at least 1")
@@ -89,6 +91,7 @@ class DeviceClass:
     battery_percent: float = 80.0  # while not on its charger
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "device")
         _require(self.share > 0, f"device.share of {self.name!r} is {self.share}", "use a positive share")
         for key in ("steps_per_second", "download_mbit_per_second", "upload_mbit_per_second"):
             _require(getattr(self, key) > 0, f"device.{key} of {self.name!r} is not positive", "use a positive rate")
@@ -117,6 +120,7 @@ class Faults:
     delay_seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "faults")
         for key in (
             "drop_out",
             "crash",
@@ -154,6 +158,7 @@ class Hostile:
     factor: float = 10.0  # scale and sign-flip: times this; lie-about-examples: times this many
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "hostile")
         _require_share(self.share, f"hostile.share of {self.attack!r}")
         _require(self.factor > 0, f"hostile.factor of {self.attack!r} is {self.factor}", "use a positive factor")
 
@@ -167,6 +172,7 @@ class Wake:
     poll_seconds: float = 600.0  # poll: a device whose turn is over comes again after about this long
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "wake")
         _require(self.spread_seconds >= 0, f"wake.spread_seconds is {self.spread_seconds}", "use 0 or more")
         _require(self.poll_seconds > 0, f"wake.poll_seconds is {self.poll_seconds}", "use a positive time")
 
@@ -191,6 +197,7 @@ class Scenario:
     hostile: tuple[Hostile, ...] = ()
 
     def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario)
         _require(bool(self.name), "name is empty", "name the scenario")
         _require(self.devices >= 1, f"devices is {self.devices}", "emulate at least 1 device")
         _require(self.seed >= 0, f"seed is {self.seed}", "use 0 or more")

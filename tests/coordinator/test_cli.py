@@ -12,9 +12,13 @@ from conftest import KEY, Server
 from typer.testing import CliRunner
 
 from coordinator.cli import app
+from core.errors import Unavailable
+from core.wire import CheckIn
+from edge.api import CoordinatorApi, Retry
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).parents[2]
+CHECK_IN = CheckIn("default", "1", ())
 
 
 @pytest.fixture
@@ -146,11 +150,28 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "fedrela.py"), "serve", "--dev", "--port", str(port), "--data", str(tmp_path)]
     command += ["--ssl-certfile", str(tmp_path / "fullchain.pem"), "--ssl-keyfile", str(tmp_path / "privkey.pem")]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "FEDRELA_ADMIN_KEY": KEY}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         trust = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
         with httpx.Client(verify=trust) as http:
             wait_for(lambda: http.get(f"https://localhost:{port}/healthz").json() == {"status": "ok"})
+            http.base_url = f"https://localhost:{port}"
+            link = f"https://localhost:{port}/join#{fleet.Operator(http, KEY).link(1)}"
+        command = [
+            sys.executable,
+            str(ROOT / "fedrela.py"),
+            "device",
+            "enrol",
+            link,
+            "--state",
+            str(tmp_path / "device"),
+        ]
+        trusting = environment | {"SSL_CERT_FILE": str(tmp_path / "fullchain.pem")}
+        enrolled = subprocess.run(command, capture_output=True, text=True, check=False, env=trusting)
+        assert f"enrolled at https://localhost:{port}" in enrolled.stdout, enrolled.stderr
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            CoordinatorApi(httpx.Client(), f"https://localhost:{port}", retry=Retry(attempts=1)).check_in(CHECK_IN)
         assert "secrets and data are in" in (tmp_path / "log").read_text()
     finally:
         process.terminate()

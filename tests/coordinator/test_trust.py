@@ -1,14 +1,17 @@
 """Who may do what: tokens, keys, other people's turns, revocation, limits, logs."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fleet
 import pytest
 from conftest import KEY, House, house_with, settings_for
 from test_bad_input import check_problem
 
+from coordinator import devices, offers
 from coordinator.settings import Settings
 from core import signing
 from core.errors import InvalidInput
@@ -156,6 +159,28 @@ def test_revocation_works_at_once_and_frees_the_slot(house: House, by_owner: boo
         house.operator.call("DELETE", f"/devices/{one.device_id}")
     check_problem(one.upload(turn, ONE), 401, "unauthenticated")
     assert house.operator.rounds(task_id)[0]["failures"] == {"revoked": 1}
+    assert two.upload(two.join(), ONE).status_code == 200
+
+
+def test_a_turn_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house: House) -> None:
+    """The turn is being given, in a transaction not yet committed, while the revocation looks and decides."""
+    task_id = any_house.publish(1, goal=1)
+    one, two = any_house.devices(2)
+    decide, revocations = offers.had_turn, []
+
+    def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
+        decided = decide(view, *arguments, **options)
+        if view.get_execution_options().get("writes") and not revocations:  # in the transaction that gives turns
+            revocations.append(pool.submit(devices.revoke_device, any_house.coordinator, one.device_id, 0.0))
+            wait(revocations, timeout=1)  # it finishes, or it waits for a lock
+        return decided
+
+    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offers, "had_turn", interrupted)
+        turn = one.join()
+    assert revocations[0].result() is None
+    check_problem(one.upload(turn, ONE), 401, "unauthenticated")
+    assert any_house.operator.rounds(task_id)[0]["failures"] == {"revoked": 1}
     assert two.upload(two.join(), ONE).status_code == 200
 
 

@@ -1,5 +1,8 @@
 """The ExecuTorch engine on a real bundle: golden steps, states that don't mix, batch limits, and what it refuses."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -141,6 +144,15 @@ def test_damaged_program_is_refused(opened):
     damaged = ExecutorchEngine(opened.manifest, dict.fromkeys(PROGRAMS, b"not a program"))
     with pytest.raises(InvalidBundle, match="can't load program predict"):
         damaged.predict(opened.weights, batch(damaged, 2).x, batch(damaged, 2).randoms)
+
+
+def test_a_device_opens_the_runtime_without_its_compiler():
+    script = (
+        "import sys\nfrom edge import executorch_engine\nexecutorch_engine._import_runtime(1)\n"
+        "assert 'torch' in sys.modules and 'executorch.exir' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_version_is_that_of_the_package():

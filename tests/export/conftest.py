@@ -24,6 +24,6 @@ def tiny(seed=0):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def exported(made_once):
     """`tiny` as a bundle."""
-    return export_classifier(tiny(), out=tmp_path_factory.mktemp("exported") / "bundle", **OPTIONS)
+    return made_once("tiny", lambda folder: export_classifier(tiny(), out=folder, **OPTIONS))

@@ -60,3 +60,14 @@ def test_an_operator_without_a_kernel_is_named_before_anything_is_written():
 
     with pytest.raises(UnsupportedOperation, match=r"no kernel for aten\.linalg_qr"):
         lower(trace(function, (torch.rand(3, 2),), ((3, 2),)))
+
+
+def test_operators_without_a_form_of_ours_are_taken_apart():
+    from executorch.runtime import Runtime
+
+    def lengths(x):
+        return (torch.linalg.vector_norm(x, dim=1),)
+
+    body = lower(trace(lengths, (torch.ones(4, 3),), (("B", 3),), keep=forms.KEEP), max_batch=4)
+    x = torch.rand(2, 3)
+    assert torch.allclose(Runtime.get().load_program(body).load_method("forward").execute([x])[0], lengths(x)[0])

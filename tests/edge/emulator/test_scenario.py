@@ -1,9 +1,24 @@
 """Scenarios: what is accepted, what is refused and why."""
 
+import math
+from functools import partial
+
 import pytest
 
 from core.errors import InvalidTask
-from edge.emulator.scenario import InvalidScenario, from_toml, load, parse_hours, shipped
+from edge.emulator.scenario import (
+    Data,
+    DeviceClass,
+    Faults,
+    Hostile,
+    InvalidScenario,
+    Scenario,
+    Wake,
+    from_toml,
+    load,
+    parse_hours,
+    shipped,
+)
 
 
 def test_the_shipped_scenarios_load_and_say_what_they_are():
@@ -35,6 +50,29 @@ def test_the_shipped_scenarios_load_and_say_what_they_are():
 def test_a_faulty_scenario_is_refused_with_the_name_of_the_fault(text, names):
     with pytest.raises(InvalidScenario, match=names):
         from_toml(text)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, -math.inf])
+@pytest.mark.parametrize(
+    ("kind", "key", "path"),
+    [
+        (Data, "alpha", "data.alpha"),
+        (DeviceClass, "steps_per_second", "device.steps_per_second"),
+        (Faults, "delay_seconds", "faults.delay_seconds"),
+        (partial(Hostile, "scale", 0.1), "factor", "hostile.factor"),
+        (Wake, "poll_seconds", "wake.poll_seconds"),
+        (partial(Scenario, "a", 3), "max_hours", "max_hours"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused_in_python_too(kind, key, path, value):
+    with pytest.raises(InvalidScenario, match=f"{path} is not finite") as refused:
+        kind(**{key: value})
+    assert refused.value.remedy == "use a finite number"
+
+
+def test_a_wrong_type_is_refused_in_python_too():
+    with pytest.raises(InvalidScenario, match="devices is a str"):
+        Scenario("a", "3")
 
 
 def test_a_faulty_task_in_a_scenario_is_refused():
