@@ -31,6 +31,7 @@ _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
 _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
+_HELD_BYTES = 64_000_000  # of finished updates that wait for others, about
 _MANY_USES = 100_000  # of an enrolment token, where devices leave and come back as new ones
 
 
@@ -70,7 +71,8 @@ class Fleet:
     _heap: list[tuple[float, int, int, str, Any]] = field(default_factory=list)
     _serial: int = 0
     _unanswered: set[int] = field(default_factory=set)
-    _busy: set[int] = field(default_factory=set)
+    _busy: dict[int, float] = field(default_factory=dict)  # device -> not heard of before this time
+    _held: dict[int, int] = field(default_factory=dict)  # device at a gate -> bytes of its request
     _active: dict[int, str] = field(default_factory=dict)  # "coming" to check in, "working" or "returning"
     _ticks: set[float] = field(default_factory=set)
 
@@ -153,15 +155,26 @@ class Fleet:
 
     def _grant(self, kind: str) -> None:
         """Let requests through, and look afterwards what has become of the round."""
-        granted = self._take("gate", kind, self._standing.room(kind))
+        most = self._standing.room(kind)
+        if kind == "update" and most > 1 and self._clock.virtual:
+            self._gather(self._heap[0][0])
+        granted = self._take("gate", kind, most)
         self._clock.move(granted[0][0])
         for _, device in granted:
+            self._held.pop(device, None)
             self._unanswered.add(device)
             self.workers.send(device, Grant(device))
         answers = self._hear_from(device for _, device in granted)
         surprising = [self._standing.count(kind, answers.get(device)) for _, device in granted]
         if any(surprising):
             self._at(granted[-1][0], _NOBODY, "settle")
+
+    def _gather(self, t: float) -> None:
+        """Let devices compute that may send while the coordinator's clock shows the same time: they go together."""
+        while sum(self._held.values()) < _HELD_BYTES and any(
+            self._clock.same_step(until, t) for until in self._busy.values()
+        ):
+            self._listen()
 
     def _end_turn(self, done: Done) -> None:
         self._active.pop(done.device, None)
@@ -230,14 +243,15 @@ class Fleet:
         device = message.device
         self._unanswered.discard(device)
         if isinstance(message, Busy):
-            self._busy.add(device)
+            self._busy[device] = message.until
             self._active[device] = "working"
             self._at(message.until, device, "busy")
             return
-        self._busy.discard(device)
+        self._busy.pop(device, None)
         if isinstance(message, Gate):
             if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
+            self._held[device] = message.size_bytes
             self._at(message.t, device, "gate", message.kind)
         else:
             self._at(message.t, device, "done", message)

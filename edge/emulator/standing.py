@@ -120,7 +120,8 @@ class Standing:
         if self.lossy or self.asynchronous or self.task.eligibility.device_fraction < 1:
             return 1
         if kind == "update":
-            return min(max(self.task.round.goal - self.status.reported, 1), _TOGETHER)
+            # The one that completes the round goes alone: what comes after it finds another round.
+            return min(max(self.task.round.goal - self.status.reported - 1, 1), _TOGETHER)
         if kind == "check-in":
             return min(self.free() or _TOGETHER, _TOGETHER)
         return 1

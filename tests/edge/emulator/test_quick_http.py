@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from edge.emulator.quick_http import AsgiTransport, QuickClient
+from edge.emulator.asgi import AsgiTransport
+from edge.emulator.quick_http import QuickClient
 
 app = FastAPI()
 
