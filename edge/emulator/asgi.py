@@ -7,7 +7,7 @@ transport.start()
 import asyncio
 import queue
 import threading
-from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,7 +22,9 @@ class AsgiTransport(httpx.BaseTransport):
         self._app = app
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
-        self._ended: queue.SimpleQueue[tuple[Future[httpx.Response], Answered]] = queue.SimpleQueue()
+        self._begun: list[tuple[httpx.Request, Answered]] = []  # not yet handed to the application
+        self._tasks: set[asyncio.Task[httpx.Response]] = set()  # kept alive: an event loop doesn't
+        self._ended: queue.SimpleQueue[tuple[httpx.Response | BaseException, Answered]] = queue.SimpleQueue()
         # `run_until_complete`, not `run_forever`: anyio keeps its worker threads for as long as the loop's main task.
         self._thread = threading.Thread(
             target=self._loop.run_until_complete, args=[self._over.wait()], name="coordinator", daemon=True
@@ -43,27 +45,38 @@ class AsgiTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Run the application on one request, to the end. Raises what the application raises."""
-        return self._run(request).result()
+        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop).result()
 
     def begin(self, request: httpx.Request, answered: Answered) -> None:
         """See `Route.begin`."""
-        self._run(request).add_done_callback(lambda future: self._ended.put((future, answered)))
+        self._begun.append((request, answered))
 
     def collect(self, *, wait: bool) -> None:
-        """See `Route.collect`."""
+        """See `Route.collect`. What was begun reaches the application together, so that it can be done together."""
+        if self._begun:
+            self._loop.call_soon_threadsafe(self._run, self._begun)
+            self._begun = []
         try:
             while True:
-                future, answered = self._ended.get(block=wait)
+                found, answered = self._ended.get(block=wait)
                 wait = False
-                answered(future.exception() or future.result())
+                answered(found)
         except queue.Empty:
             return
 
-    def _run(self, request: httpx.Request) -> "Future[httpx.Response]":
-        body = request.read()
-        return asyncio.run_coroutine_threadsafe(self._answer(_scope(request), body), self._loop)
+    def _run(self, begun: list[tuple[httpx.Request, Answered]]) -> None:
+        """On the event loop: start them all."""
+        for request, answered in begun:
+            task = self._loop.create_task(self._answer(request))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._end, answered))
 
-    async def _answer(self, scope: dict[str, Any], body: bytes) -> httpx.Response:
+    def _end(self, answered: Answered, task: "asyncio.Task[httpx.Response]") -> None:
+        self._tasks.discard(task)
+        self._ended.put((task.exception() or task.result(), answered))
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
         said: list[dict[str, Any]] = []
         ended = False
 
@@ -77,7 +90,7 @@ class AsgiTransport(httpx.BaseTransport):
         async def send(message: dict[str, Any]) -> None:
             said.append(message)
 
-        await self._app(scope, receive, send)
+        await self._app(_scope(request), receive, send)
         start, *parts = said
         return answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in parts))
 
