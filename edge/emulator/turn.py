@@ -132,7 +132,8 @@ class _Turn:
 
     def _client(self, api: CoordinatorApi) -> DeviceClient:
         world, clock, kind = self.world, self.clock, self.device.kind
-        pool = SharedEngines(world.pools[kind.runtime], self.resident.bundles.__contains__, self.resident.bundles.add)
+        bundles = self.resident.bundles
+        pool = SharedEngines(world.pools[kind.runtime], bundles.__contains__, bundles.add, world.parsed)
         return DeviceClient(
             api,
             self.resident.store,

@@ -12,6 +12,7 @@ import httpx
 
 from core.streams import derive, words
 from core.task import Task
+from core.tensors import Params
 from edge import client as edge_client
 from edge.api import CoordinatorApi
 from edge.emulator import hostile
@@ -51,6 +52,7 @@ class World:
     pools: dict[str, EnginePool]  # by runtime
     shared: SharedBlobs = field(default_factory=SharedBlobs)
     residents: dict[int, Resident] = field(default_factory=dict)
+    parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     token: str = ""  # that devices enrol with
 
     def enrol(self, index: int, token: str) -> None:
