@@ -52,7 +52,7 @@ def check(value: object, error: type[InvalidInput], path: str = "") -> None:
 
     For `__post_init__`, so that a value has been checked however it was made.
     """
-    for name, hint in _fields(type(value))[0].items():
+    for name, hint in _fields(type(value))[0].items():  # type: ignore[arg-type]  # a class is hashable
         _value(hint, getattr(value, name), error, _join(path, name))
 
 
@@ -70,7 +70,8 @@ def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = Inval
 
     try:
         data = json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
-        if not body.isascii() or ("\\u" if isinstance(body, str) else b"\\u") in body:
+        escaped = "\\u" in body if isinstance(body, str) else b"\\u" in body
+        if escaped or not body.isascii():
             json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
         raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
@@ -93,7 +94,7 @@ def to_json(value: Any) -> bytes:
 
 def _by_name(value: Any) -> dict[str, Any]:
     """A dataclass as a dict. `dataclasses.asdict` would copy whatever is in it, for every message anew."""
-    return {name: getattr(value, name) for name in _fields(type(value))[1]}
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 _CANONICAL = json.JSONEncoder(
