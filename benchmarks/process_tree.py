@@ -87,9 +87,10 @@ def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psut
 def _in_memory() -> int:
     """Bytes of the coordinators' folders that are in memory; files may go while they are counted."""
     total = 0
-    for file in IN_MEMORY.glob(FOLDERS):
-        with suppress(FileNotFoundError):
-            total += file.stat().st_size
+    with suppress(FileNotFoundError):  # a whole folder
+        for file in IN_MEMORY.glob(FOLDERS):
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size
     return total
 
 

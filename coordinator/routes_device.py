@@ -162,7 +162,8 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
         memory.give_back(length or 0)
     counting: Batches[Delivered, UpdateReceipt] = request.app.state.counting
     receipt = await counting(delivered)
-    if c.settings.virtual_clock:
+    if c.settings.virtual_clock and c.wake.is_set():  # this update, or one beside it, has completed a round
+        c.wake.clear()
         await in_thread(worker.settle, c)
     return receipt
 

@@ -52,7 +52,7 @@ def check(value: object, error: type[InvalidInput], path: str = "") -> None:
 
     For `__post_init__`, so that a value has been checked however it was made.
     """
-    for name, hint in typing.get_type_hints(type(value)).items():
+    for name, hint in _fields(type(value))[0].items():  # type: ignore[arg-type]  # a class is hashable
         _value(hint, getattr(value, name), error, _join(path, name))
 
 
@@ -70,7 +70,9 @@ def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = Inval
 
     try:
         data = json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
-        json.dumps(data, ensure_ascii=False).encode()  # an escaped half of a surrogate pair is no text
+        escaped = "\\u" in body if isinstance(body, str) else b"\\u" in body
+        if escaped or not body.isascii():
+            json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
         raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
     return build(cls, data, error)
@@ -87,9 +89,17 @@ def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> 
 
 def to_json(value: Any) -> bytes:
     """The canonical JSON of a dataclass: sorted keys, no spaces, UTF-8. Equal values give equal bytes."""
-    return json.dumps(
-        dataclasses.asdict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _CANONICAL.encode(value).encode()
+
+
+def _by_name(value: Any) -> dict[str, Any]:
+    """A dataclass as a dict. `dataclasses.asdict` would copy whatever is in it, for every message anew."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_by_name
+)
 
 
 @lru_cache(maxsize=128)

@@ -16,6 +16,7 @@ from threading import Lock
 from core import golden, tensors
 from core.bundle import PROGRAMS, Manifest, ProgramFile
 from core.errors import InvalidInput, MissingDependency, VerificationFailed
+from core.tensors import Params, TensorSpec
 from edge.engine import Engine
 
 # runtime -> module and class. Each module has `version() -> str`, raising MissingDependency where it isn't installed.
@@ -51,6 +52,10 @@ class EnginePool:
             if manifest_sha256 not in self._engines:
                 self._engines[manifest_sha256] = self._make(manifest, read)
             return self._engines[manifest_sha256]
+
+    def weights(self, sha256: str, body: bytes, specs: tuple[TensorSpec, ...]) -> Params:
+        """The weights in a checkpoint's verified bytes. Raises InvalidTensors."""
+        return tensors.from_bytes(body, specs)
 
     def _make(self, manifest: Manifest, read: Read) -> Engine:
         name = choose(manifest, self.runtimes)

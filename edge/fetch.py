@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from core import bundle, signing, strict, tensors
+from core import bundle, signing, strict
 from core.bundle import Manifest, ProgramFile
 from core.errors import IntegrityError, InvalidBundle, InvalidTask
 from core.task import Task
@@ -53,7 +53,8 @@ class Fetcher:
         task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
         engine = self.engine(assignment.manifest_sha256)
         self.test(assignment.manifest_sha256, engine)
-        weights = tensors.from_bytes(self.checkpoint(assignment, engine.manifest), engine.manifest.weights)
+        body = self.checkpoint(assignment, engine.manifest)
+        weights = self.pool.weights(assignment.checkpoint_sha256, body, engine.manifest.weights)
         return Job(assignment, task, engine, weights)
 
     def engine(self, manifest_sha256: str) -> Engine:

@@ -1,16 +1,13 @@
 """ONNX programs on onnxruntime's CPU provider: the default engine.
 
-One session per program, made when the program is first needed and shared by every state. A training state stays inside
-the runtime: its buffers are bound once, so that nothing but the batch is handed over per step. A step writes new values
-over the old ones where the program's graph makes that safe (`core.onnx_in_place`); any other tensor has two buffers,
-of which each step reads one and writes the other. May import numpy, onnxruntime, `core` and `edge.engine`.
+One session per program, made when the program is first needed and shared by every state. May import numpy,
+onnxruntime, `core`, `edge.engine` and `edge.onnx_state`.
 
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Lock, local
 from typing import Any
 
@@ -24,29 +21,15 @@ from core.errors import InvalidBundle, InvalidTask
 from core.onnx_constants import with_constants
 from core.tensors import Array, Params
 from edge.engine import Batch, StepTotals
+from edge.onnx_state import TOTALS, OnnxState, bind, in_place
 
 CARRIED = ("parameter", "buffer", "optimizer")
 CHANGING = ("x", "y", "weight", "random", "class_prior")
-TOTALS = ("loss_sum", "correct_sum", "weight_sum")
 
 
 def version() -> str:
     """The installed onnxruntime's version."""
     return str(onnxruntime.__version__)
-
-
-@dataclass
-class OnnxState:
-    """Two sets of buffers and the binding that reads each; `current` is the one that holds the newest values.
-
-    A tensor that is updated in place is the same array in both.
-    """
-
-    buffers: tuple[dict[str, Array], dict[str, Array]]
-    bindings: tuple[Any, Any]
-    totals: dict[str, Array]  # () float32 each, overwritten by every step
-    anchors: dict[str, Any]  # kept alive: the runtime reads them in place
-    current: int = 0
 
 
 class OnnxEngine:
@@ -74,30 +57,27 @@ class OnnxEngine:
 
     def train_step(self, state: OnnxState, batch: Batch) -> StepTotals:
         """See `Engine.train_step`."""
-        binding = state.bindings[state.current]
-        for name, array in self._fed(batch).items():
-            binding.bind_ortvalue_input(name, _in_place(array))
         session = self._session("train_step")
+        state.feed(self._fed(batch), self._rates(batch))
         with _clear_faults("train_step"):
-            session.run_with_iobinding(binding)
-        state.current = 1 - state.current
+            session.run_with_iobinding(state.binding)
+        state.step_done()
         return StepTotals(*(float(state.totals[name]) for name in TOTALS))
 
     def weights(self, state: OnnxState) -> Params:
         """See `Engine.weights`."""
-        newest = state.buffers[state.current]
-        return {spec.name: newest[spec.name].copy() for spec in self.manifest.weights}
+        return {spec.name: state.newest[spec.name].copy() for spec in self.manifest.weights}
 
     def snapshot(self, state: OnnxState) -> dict[str, Array]:
         """See `Engine.snapshot`."""
-        return {name: array.copy() for name, array in state.buffers[state.current].items()}
+        return {name: array.copy() for name, array in state.newest.items()}
 
     def predict(self, weights: Params, x: Mapping[str, Array], randoms: Mapping[str, Array]) -> NDArray[np.float32]:
         """See `Engine.predict`."""
         session = self._prediction_session(weights)
         binding = session.io_binding()
         fed = {
-            item.name: _in_place((x if item.role == "x" else randoms)[item.name])
+            item.name: in_place((x if item.role == "x" else randoms)[item.name])
             for item in self.manifest.predict.role("x", "random")
         }
         for name, value in fed.items():
@@ -143,20 +123,11 @@ class OnnxEngine:
             return self._sessions[program]
 
     def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
-        """Bind two sets of buffers to each other: the first holds `carried`, zeros for what it doesn't name."""
-        step, session = self.manifest.train_step, self._session("train_step")
+        """A state that holds `carried`, and zeros for what it doesn't name."""
+        step = self.manifest.train_step
         first = {item.name: _initial(item, carried) for item in step.role(*CARRIED)}
-        in_place = self._updatable()
-        second = {name: array if name in in_place else np.empty_like(array) for name, array in first.items()}
-        totals = {name: np.zeros((), np.float32) for name in TOTALS}
-        anchors = {
-            item.name: _in_place(weights[item.name.removeprefix("anchor.")].copy()) for item in step.role("anchor")
-        }
-        bindings = (
-            _bind(session, first, second, totals, anchors),
-            _bind(session, second, first, totals, anchors),
-        )
-        return OnnxState((first, second), bindings, totals, anchors)
+        anchors = {item.name: weights[item.name.removeprefix("anchor.")].copy() for item in step.role("anchor")}
+        return bind(self._session("train_step"), first, self._updatable(), anchors)
 
     def _updatable(self) -> frozenset[str]:
         """The carried tensors whose new values may be written over the old ones."""
@@ -171,16 +142,17 @@ class OnnxEngine:
     def _fed(self, batch: Batch) -> dict[str, Array]:
         """The inputs that change with every step, by name, as the manifest's roles say."""
         fed: dict[str, Array] = {}
-        for item in self.manifest.train_step.role("x", "y", "weight", "hyperparameter", "random", "class_prior"):
+        for item in self.manifest.train_step.role("x", "y", "weight", "random", "class_prior"):
             if item.role == "x":
                 fed[item.name] = batch.x[item.name]
             elif item.role == "random":
                 fed[item.name] = batch.randoms[item.name]
-            elif item.role == "hyperparameter":
-                fed[item.name] = np.array(_required(batch, item.name), np.float32)
             else:
                 fed[item.name] = np.asarray({"y": batch.y, "weight": batch.weight}.get(item.role, batch.class_prior))
         return fed
+
+    def _rates(self, batch: Batch) -> dict[str, float]:
+        return {item.name: _required(batch, item.name) for item in self.manifest.train_step.role("hyperparameter")}
 
     def _prediction_session(self, weights: Params) -> Any:
         """A session that holds `weights` as constants, so that the runtime can fold and lay them out ahead.
@@ -226,27 +198,6 @@ def _clear_faults(program: str) -> Iterator[None]:
             f"program {program} failed on onnxruntime {version()} ({str(error)[:200]})",
             remedy="check that the data have the shapes of the manifest; else export the model again",
         ) from error
-
-
-def _bind(
-    session: Any, read: dict[str, Array], written: dict[str, Array], totals: dict[str, Array], anchors: dict[str, Any]
-) -> Any:
-    """A binding that reads one set of buffers and writes the other."""
-    binding = session.io_binding()
-    for name, array in read.items():
-        binding.bind_ortvalue_input(name, _in_place(array))
-    for name, value in anchors.items():
-        binding.bind_ortvalue_input(name, value)
-    for name, array in written.items():
-        binding.bind_ortvalue_output("new." + name, _in_place(array))
-    for name, array in totals.items():
-        binding.bind_ortvalue_output(name, _in_place(array))
-    return binding
-
-
-def _in_place(array: Array) -> Any:
-    """The runtime's view of an array's own memory; the array is kept alive by it."""
-    return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"))
 
 
 def _initial(item: Any, carried: Mapping[str, Array]) -> Array:

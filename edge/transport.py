@@ -91,7 +91,7 @@ class Transport:
         """Run `attempt` until it succeeds or the attempts are used up."""
         for number in range(self.retry.attempts):
             last = number + 1 == self.retry.attempts or self.stopped()
-            pause = self.retry.wait_seconds(number, self.uniform())
+            asked = 0.0
             try:
                 return attempt()
             except TryAgain as fault:
@@ -100,14 +100,14 @@ class Transport:
                         f"the coordinator at {self.url} can't be reached ({fault})",
                         remedy="nothing is lost, and the device tries again later; check the address and the network",
                     ) from fault
-                pause = max(fault.after_seconds, pause)
+                asked = fault.after_seconds
             except InvalidMessage:
                 if last:
                     raise
             except Refused as refusal:
                 if last or refusal.status not in DAMAGED:
                     raise
-            self.sleep(pause)
+            self.sleep(max(asked, self.retry.wait_seconds(number, self.uniform())))
         raise AssertionError("a retry policy has at least one attempt")
 
     @contextmanager

@@ -22,6 +22,7 @@ from core.task import Task
 from edge.api import CoordinatorApi
 from edge.emulator import datasets, shards
 from edge.emulator.admin import Operator
+from edge.emulator.asgi import AsgiTransport
 from edge.emulator.datasets import Dataset
 from edge.emulator.fleet import Fleet
 from edge.emulator.judge import Judge, processes
@@ -29,6 +30,7 @@ from edge.emulator.progress import Progress
 from edge.emulator.ray_workers import RayWorkers
 from edge.emulator.record import Recorder
 from edge.emulator.scenario import Scenario
+from edge.emulator.sockets import SocketRoute
 from edge.emulator.traits import Traits
 from edge.emulator.workers import Inline, Processes
 from edge.emulator.world import World
@@ -49,7 +51,7 @@ class Place:
 
     url: str
     admin_key: str
-    transport: httpx.BaseTransport | None = None
+    transport: AsgiTransport | None = None
     process_id: int = 0  # of a coordinator that was started for this run; 0: not ours
 
 
@@ -75,7 +77,7 @@ class WorldPlan:
             dataset=dataset,
             shards=shards.deal(self.scenario, dataset),
             traits=Traits(self.scenario),
-            transport=transport_to(self.place),
+            route=self.place.transport or SocketRoute(self.place.url),
             pools={runtime: open_pool(runtime, self.manifest_sha256, self.blobs) for runtime in runtimes},
         )
 
@@ -194,6 +196,6 @@ def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
 
 
 def transport_to(place: Place) -> httpx.BaseTransport:
-    """The way to a coordinator."""
+    """The operator's way to a coordinator."""
     secure = place.url.startswith("https")  # certificates are loaded only where they are needed: that takes a while
     return place.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)

@@ -1,6 +1,6 @@
 """The fleet: wakes devices, and lets their requests reach the coordinator in the order of virtual time.
 
-A discrete-event simulation. What is to happen stands in a heap by (virtual time, device). A device that computes has
+A discrete-event simulation. What is to happen stands in an `Agenda`, by virtual time. A device that computes has
 promised not to be heard before some time, so all that comes earlier may go on meanwhile, in any number of processes;
 what comes later waits. The coordinator's answers therefore depend on the scenario alone, not on the machine.
 
@@ -10,18 +10,18 @@ for all of them, updates while the round wants all of them. May import `core` an
     Fleet(scenario, task, task_id, operator, workers, traits, observer).run()
 """
 
-import heapq
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from core.errors import FedRelaError, Unavailable
 from core.task import Task
 from edge.emulator.admin import Operator
+from edge.emulator.agenda import Agenda
 from edge.emulator.arrivals import Arrivals
 from edge.emulator.messages import Broken, Busy, Done, Enrolled, FromWorker, Gate, Grant, Wake
+from edge.emulator.observer import Observer
 from edge.emulator.scenario import Scenario
 from edge.emulator.standing import CoordinatorClock, Standing
 from edge.emulator.traits import Traits
@@ -31,27 +31,12 @@ _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
 _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
+_HELD_BYTES = 64_000_000  # of finished updates that wait for others, about
 _MANY_USES = 100_000  # of an enrolment token, where devices leave and come back as new ones
 
 
 class EmulationFailed(FedRelaError):
     """The coordinator or the scenario brought the run to an end before the task was finished."""
-
-
-class Observer(Protocol):
-    """Whoever records and shows what happens."""
-
-    def started(self, devices: int) -> None:
-        """So many devices have enrolled."""
-        ...
-
-    def done(self, done: Done) -> None:
-        """A device's turn is over."""
-        ...
-
-    def committed(self, record: dict[str, Any], t: float) -> None:
-        """The coordinator committed a round; `record` as its admin API gives it."""
-        ...
 
 
 @dataclass
@@ -67,10 +52,9 @@ class Fleet:
     observer: Observer
     now: float = 0.0
     turns: Counter[int] = field(default_factory=Counter)  # per device, so far
-    _heap: list[tuple[float, int, int, str, Any]] = field(default_factory=list)
-    _serial: int = 0
+    _agenda: Agenda = field(default_factory=Agenda)
     _unanswered: set[int] = field(default_factory=set)
-    _busy: set[int] = field(default_factory=set)
+    _held: dict[int, int] = field(default_factory=dict)  # device at a gate -> bytes of its request
     _active: dict[int, str] = field(default_factory=dict)  # "coming" to check in, "working" or "returning"
     _ticks: set[float] = field(default_factory=set)
 
@@ -85,8 +69,8 @@ class Fleet:
                 self._wake(device, t, "coming")
         self._wake_more()
         while self._standing.status.status == "running":
-            if not self._heap:
-                self._at(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
+            if not self._agenda:
+                self._agenda.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
             self._advance()
             if self.now > self.scenario.max_hours * 3600:
                 raise EmulationFailed(
@@ -106,20 +90,20 @@ class Fleet:
 
     def _advance(self) -> None:
         """Take the earliest event, and what may go with it."""
-        t, device, _, kind, payload = self._heap[0]
+        t, device, _, kind, payload = self._agenda.first()
         if kind == "busy":
-            heapq.heappop(self._heap)
-            while device in self._busy:
+            self._agenda.pop()
+            while device in self._agenda.busy:
                 self._listen()
             return
         if kind == "wake":
-            self._start_turns(self._take("wake", None, _TOGETHER))
+            self._start_turns(self._agenda.wakes(self._clock.together, _TOGETHER))
             return
         self.now = t
         if kind == "gate":
             self._grant(payload)
             return
-        heapq.heappop(self._heap)
+        self._agenda.pop()
         if kind == "done":
             self._end_turn(payload)
         elif kind == "tick":
@@ -130,20 +114,6 @@ class Fleet:
         else:
             self._settle()
 
-    def _take(self, kind: str, payload: Any, most: int) -> list[tuple[float, int]]:
-        """The earliest events, as long as they are of this kind and show the coordinator the same time."""
-        taken: list[tuple[float, int]] = []
-        first = self._heap[0][0]
-        while self._heap and len(taken) < most:
-            t, device, _, next_kind, next_payload = self._heap[0]
-            if next_kind != kind or (payload is not None and next_payload != payload):
-                break
-            if kind == "gate" and not self._clock.same_step(t, first):
-                break
-            heapq.heappop(self._heap)
-            taken.append((t, device))
-        return taken
-
     def _start_turns(self, woken: list[tuple[float, int]]) -> None:
         for t, device in woken:
             self._unanswered.add(device)
@@ -153,22 +123,32 @@ class Fleet:
 
     def _grant(self, kind: str) -> None:
         """Let requests through, and look afterwards what has become of the round."""
-        granted = self._take("gate", kind, self._standing.room(kind))
+        if self._standing.room(kind) > 1:
+            self._gather(self.now)
+        granted = self._agenda.gates(self._clock.same_step, self._standing.room)
         self._clock.move(granted[0][0])
-        for _, device in granted:
+        for _, device, _ in granted:
+            self._held.pop(device, None)
             self._unanswered.add(device)
             self.workers.send(device, Grant(device))
-        answers = self._hear_from(device for _, device in granted)
-        surprising = [self._standing.count(kind, answers.get(device)) for _, device in granted]
+        answers = self._hear_from(device for _, device, _ in granted)
+        surprising = [self._standing.count(kind, answers.get(device)) for _, device, kind in granted]
         if any(surprising):
-            self._at(granted[-1][0], _NOBODY, "settle")
+            self._agenda.add(granted[-1][0], _NOBODY, "settle")
+
+    def _gather(self, t: float) -> None:
+        """Let devices compute that may send while the coordinator's clock shows the same time: they go together."""
+        while sum(self._held.values()) < _HELD_BYTES and any(
+            self._clock.together(until, t) for until in self._agenda.busy.values()
+        ):
+            self._listen()
 
     def _end_turn(self, done: Done) -> None:
         self._active.pop(done.device, None)
         self.observer.done(done)
         lease = self.task.round.compute_lease_seconds + self.task.round.upload_lease_seconds
         if done.kind in ("drop-out", "crash"):
-            self._at(done.t + lease, _NOBODY, "tick")
+            self._agenda.add(done.t + lease, _NOBODY, "tick")
         if done.kind == "crash":
             self._wake(done.device, done.t + self.scenario.faults.crash_seconds, "returning")
         elif done.kind == "unreachable":
@@ -185,7 +165,7 @@ class Fleet:
             self.observer.committed(record, self.now)
         if self._clock.virtual and status.deadline_at is not None and status.deadline_at not in self._ticks:
             self._ticks.add(status.deadline_at)
-            self._at(status.deadline_at - self._clock.base, _NOBODY, "tick")
+            self._agenda.add(status.deadline_at - self._clock.base, _NOBODY, "tick")
         self._wake_more()
 
     def _wake_more(self) -> None:
@@ -200,11 +180,11 @@ class Fleet:
             self._wake(device, t, "coming")
         if wanted > 0 and not woken and not self._active:
             self._arrivals.start_over()
-            self._at(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
+            self._agenda.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
 
     def _wake(self, device: int, t: float, state: str) -> None:
         self._active[device] = state
-        self._at(t, device, "wake")
+        self._agenda.add(t, device, "wake")
 
     # Hearing from the workers
 
@@ -230,21 +210,18 @@ class Fleet:
         device = message.device
         self._unanswered.discard(device)
         if isinstance(message, Busy):
-            self._busy.add(device)
+            self._agenda.busy[device] = message.until
             self._active[device] = "working"
-            self._at(message.until, device, "busy")
+            self._agenda.add(message.until, device, "busy")
             return
-        self._busy.discard(device)
+        self._agenda.busy.pop(device, None)
         if isinstance(message, Gate):
             if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
-            self._at(message.t, device, "gate", message.kind)
+            self._held[device] = message.size_bytes
+            self._agenda.add(message.t, device, "gate", message.kind)
         else:
-            self._at(message.t, device, "done", message)
-
-    def _at(self, t: float, device: int, kind: str, payload: Any = None) -> None:
-        self._serial += 1
-        heapq.heappush(self._heap, (t, device, self._serial, kind, payload))
+            self._agenda.add(message.t, device, "done", message)
 
     # Beginning and end
 
@@ -263,6 +240,6 @@ class Fleet:
 
     def _log_rest(self) -> None:
         """The turns that the last round counted, but whose end had not been reached."""
-        for _, _, _, kind, payload in sorted(self._heap, key=lambda entry: entry[:3]):
+        for _, _, _, kind, payload in self._agenda.rest():
             if kind == "done" and payload.kind == "uploaded":
                 self.observer.done(payload)

@@ -1,7 +1,7 @@
 """A coordinator for the length of one emulation: a process of its own on loopback, or an application in this process.
 
 The coordinator package is never imported by name in code that a device runs: as a process it is started with uvicorn,
-in-process it is looked up when asked for. May import httpx, `core` and `edge.emulator.quick_http`.
+in-process it is looked up when asked for. May import httpx, `core` and `edge.emulator.asgi`.
 
     with started(folder) as (url, admin_key, transport_factory):
         ...
@@ -24,7 +24,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import MissingDependency, Unavailable
-from edge.emulator.quick_http import AsgiTransport
+from edge.emulator.asgi import AsgiTransport
 
 _START_SECONDS = 180.0  # a loaded machine is no fault; a coordinator that has ended is noticed at once
 _STOP_SECONDS = 20.0
@@ -72,7 +72,7 @@ def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, 
 
 
 @contextmanager
-def in_process(folder: Path) -> Iterator[tuple[str, str, httpx.BaseTransport]]:
+def in_process(folder: Path) -> Iterator[tuple[str, str, AsgiTransport]]:
     """(url, admin key, transport) of a coordinator that lives in this process and is spoken to without a network."""
     environment, admin_key = _environment(folder, virtual_clock=True)
     try:

@@ -48,6 +48,7 @@ class Gate:
     device: int
     t: float
     kind: str
+    size_bytes: int = 0  # of its body, which the worker holds meanwhile
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What happens to a device's requests on their way: time passes, things get lost, and hostile devices lie.
 
-`EmulatedNetwork` is the httpx transport that a device's own client is given; behind it is the real one. Requests whose
+`EmulatedNetwork` is the httpx transport that a device's own client is given; behind it is the real way. Requests whose
 order the coordinator can notice wait at a *gate* until it is their turn in virtual time; downloads of immutable blobs
 don't need to. May import httpx, numpy and `core`.
 
-    network = EmulatedNetwork(device, inner=httpx.HTTPTransport(), clock=Clock(0.0), gate=hub.wait, ...)
+    network = EmulatedNetwork(device, send=transport.handle_request, clock=Clock(0.0), gate=hub.wait, ...)
     client = httpx.Client(transport=network)
 """
 
@@ -54,8 +54,8 @@ class EmulatedNetwork(httpx.BaseTransport):
     seed: int
     faults: Faults
     clock: Clock
-    inner: httpx.BaseTransport
-    gate: Callable[[str], None]  # told what kind of request waits; returns when it may go
+    send: Callable[[httpx.Request], httpx.Response]  # the real way; gives the whole answer
+    gate: Callable[[str, int], None]  # told what kind of request waits, and its bytes; returns when it may go
     assigned: Callable[[Assignment], None]  # told of the assignment that a check-in brought
     shared: SharedBlobs | None = None  # a cache near the devices, as a content delivery network would be
     attack: hostile.Memory | None = None  # what a hostile device remembers
@@ -99,22 +99,19 @@ class EmulatedNetwork(httpx.BaseTransport):
         """The real request, in its turn; blobs may come from the cache near the device."""
         if kind == "blob":
             return self._blob(request)
-        self.gate(kind)
+        self.gate(kind, len(body))
         if body is not request.content:
             request = httpx.Request(request.method, request.url, headers=_headers(request, body), content=body)
-        response = self.inner.handle_request(request)
-        content = response.read()
-        response.close()
-        return response.status_code, response.headers, content
+        response = self.send(request)
+        return response.status_code, response.headers, response.read()
 
     def _blob(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
         """A whole blob once per process, or the part of it that was asked for."""
         sha256 = request.url.path.rsplit("/", 1)[-1]
         body = self.shared.get(sha256) if self.shared is not None else None
         if body is None or "range" in request.headers:
-            response = self.inner.handle_request(request)
+            response = self.send(request)
             body = response.read()
-            response.close()
             if self.shared is None or response.status_code != 200:
                 return response.status_code, response.headers, body
             self.shared.put(sha256, body)

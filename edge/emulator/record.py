@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,18 @@ class Run:
 
 def line(value: Event | RoundResult) -> str:
     """One line of JSON, keys in the order of the fields; a field at its default is left out, a NaN is null."""
-    fields = {field.name: field.default for field in dataclasses.fields(value)}
-    data = {key: item for key, item in dataclasses.asdict(value).items() if item != fields[key]}
+    items = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+    data = {
+        name: dataclasses.asdict(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else item
+        for name, item, default in items
+        if item != default
+    }
     return json.dumps(finite(data), separators=(",", ":"), allow_nan=False)
+
+
+@cache
+def _defaults(cls: type[Event | RoundResult]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in dataclasses.fields(cls))
 
 
 class Recorder:

@@ -97,4 +97,5 @@ def _draw(shards: Shards, device: int) -> NDArray[np.int64]:
         mask[held] = 1
         shares = shares * mask / (shares * mask).sum()
     drawn = rng.choice(len(shares), size=data.samples_per_device, p=shares)
-    return np.array([rng.choice(shards.members[label]) for label in drawn], np.int64)
+    members = [shards.members[label] for label in drawn]
+    return np.array([own[rng.integers(0, len(own))] for own in members], np.int64)

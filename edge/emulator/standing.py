@@ -36,6 +36,10 @@ class CoordinatorClock:
         """Does the coordinator see the same time at both?"""
         return not self.virtual or _step(t) == _step(other)
 
+    def together(self, t: float, other: float) -> bool:
+        """The same, where the scenario alone says so: on a real clock it never does."""
+        return self.virtual and _step(t) == _step(other)
+
     def move(self, t: float) -> None:
         """Show the coordinator the scenario's time `t`; never backwards."""
         wanted = self.base + _step(t)
@@ -81,11 +85,13 @@ class Standing:
     def count(self, kind: str, answer: FromWorker | None) -> bool:
         """Take note of what became of a request of this kind; True if only the coordinator knows what follows."""
         status = self.status
-        if self.asynchronous or self.lossy or status.phase != "collecting" or status.deadline_at is None:
+        if self.asynchronous or self.lossy or status.phase != "collecting":
             return True
         if kind == "check-in" and isinstance(answer, Busy):
             self.status = replace(status, open=status.open + 1)
-            return False
+            return status.deadline_at is None  # the round begins with its first device
+        if status.deadline_at is None:
+            return True
         if kind == "update" and isinstance(answer, Done) and answer.kind == "uploaded":
             self.status = replace(status, open=max(status.open - 1, 0), reported=status.reported + 1)
             return self.status.reported >= self.task.round.goal
@@ -120,7 +126,8 @@ class Standing:
         if self.lossy or self.asynchronous or self.task.eligibility.device_fraction < 1:
             return 1
         if kind == "update":
-            return min(max(self.task.round.goal - self.status.reported, 1), _TOGETHER)
+            # The one that completes the round goes alone: what comes after it finds another round.
+            return min(max(self.task.round.goal - self.status.reported - 1, 1), _TOGETHER)
         if kind == "check-in":
             return min(self.free() or _TOGETHER, _TOGETHER)
         return 1

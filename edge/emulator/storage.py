@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.bundle import Manifest
+from core.tensors import Params, TensorSpec
 from edge.engine import Engine
 from edge.engines import EnginePool, Read
 from edge.store import MemoryStore
+
+_PARSED_CHECKPOINTS = 2  # kept as arrays; devices of one round have the same
 
 
 @dataclass
@@ -85,14 +88,22 @@ class DeviceStore(MemoryStore):
 class SharedEngines(EnginePool):
     """One device's view of the process's engines: it opens a bundle only when it has itself downloaded the programs.
 
-    The engine that it then gets is the one that every device of the process shares.
+    The engine that it then gets is the one that every device of the process shares; so are a checkpoint's weights,
+    which nobody writes to, so that an engine sees that they are the same.
     """
 
-    def __init__(self, shared: EnginePool, opened: Callable[[str], bool], downloaded: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        shared: EnginePool,
+        opened: Callable[[str], bool],
+        downloaded: Callable[[str], None],
+        parsed: dict[str, Params],
+    ) -> None:
         super().__init__(shared.runtimes, shared.threads, shared.tested)
         self._shared_pool = shared
         self._opened = opened
         self._downloaded = downloaded
+        self._parsed = parsed
 
     def offered(self) -> tuple[str, ...]:
         """See `EnginePool.offered`."""
@@ -111,3 +122,11 @@ class SharedEngines(EnginePool):
             read(file)
         self._downloaded(manifest_sha256)
         return engine
+
+    def weights(self, sha256: str, body: bytes, specs: tuple[TensorSpec, ...]) -> Params:
+        """See `EnginePool.weights`; the same bytes are parsed once for all devices."""
+        if sha256 not in self._parsed:
+            self._parsed[sha256] = super().weights(sha256, body, specs)
+            for older in list(self._parsed)[:-_PARSED_CHECKPOINTS]:
+                del self._parsed[older]
+        return self._parsed[sha256]

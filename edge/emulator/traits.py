@@ -60,7 +60,7 @@ class TurnFate:
 
 
 class Traits:
-    """The fleet's devices, made one at a time when asked for; keeps one array of class numbers."""
+    """The fleet's devices, each made when it is asked for first."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -68,9 +68,15 @@ class Traits:
         self._kind = _assign(scenario, "class", shares / shares.sum())
         hostile = np.array([1 - sum(item.share for item in scenario.hostile), *(h.share for h in scenario.hostile)])
         self._hostile = _assign(scenario, "hostile", hostile)
+        self._known: dict[int, Device] = {}
 
     def of(self, index: int) -> Device:
         """Device `index`, from 0."""
+        if index not in self._known:
+            self._known[index] = self._make(index)
+        return self._known[index]
+
+    def _make(self, index: int) -> Device:
         scenario = self._scenario
         kind = scenario.device[self._kind[index]]
         speed, skew, offset = uniforms(derive(_SECRET, scenario.seed, "device", index), (3,)).tolist()
@@ -89,6 +95,8 @@ class Traits:
     def fate(self, index: int, turn: int) -> TurnFate:
         """What is drawn for turn number `turn` (from 0) of device `index`."""
         faults = self._scenario.faults
+        if not (faults.drop_out or faults.crash or faults.straggler or faults.leave):
+            return TurnFate(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
         stream = derive(_SECRET, self._scenario.seed, "fate", index, turn)
         drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
         return TurnFate(

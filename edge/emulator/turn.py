@@ -45,7 +45,8 @@ class PowerCut(BaseException):
 class Hooks:
     """How a turn speaks to the scheduler. Each call may take long: other devices go on meanwhile."""
 
-    gate: Callable[[float, str], None]  # may this kind of request go, at this virtual time?
+    gate: Callable[[float, str, int], None]  # may this kind of request, of so many bytes, go at this virtual time?
+    send: Callable[[httpx.Request], httpx.Response]  # the way to the coordinator
     computing: Callable[[float], None]  # nothing will be heard before this virtual time
     between_steps: Callable[[], None]
 
@@ -74,7 +75,7 @@ class _Turn:
             seed=world.scenario.seed,
             faults=world.scenario.faults,
             clock=self.clock,
-            inner=world.transport,
+            send=hooks.send,
             gate=self._gate,
             assigned=self._assigned,
             shared=world.shared,
@@ -131,7 +132,8 @@ class _Turn:
 
     def _client(self, api: CoordinatorApi) -> DeviceClient:
         world, clock, kind = self.world, self.clock, self.device.kind
-        pool = SharedEngines(world.pools[kind.runtime], self.resident.bundles.__contains__, self.resident.bundles.add)
+        bundles = self.resident.bundles
+        pool = SharedEngines(world.pools[kind.runtime], bundles.__contains__, bundles.add, world.parsed)
         return DeviceClient(
             api,
             self.resident.store,
@@ -167,9 +169,9 @@ class _Turn:
             minute_of_day=int((hour + self.device.utc_offset_hours) * 60) % 1440,
         )
 
-    def _gate(self, kind: str) -> None:
+    def _gate(self, kind: str, size_bytes: int) -> None:
         self.clock.now = max(self.clock.now, self.busy_until)  # a promise to be silent is kept
-        self.hooks.gate(self.clock.now, kind)
+        self.hooks.gate(self.clock.now, kind, size_bytes)
 
     def _assigned(self, assignment: Assignment) -> None:
         self.round = assignment.round

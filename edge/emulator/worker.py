@@ -1,18 +1,20 @@
 """Many devices in one process: each turn is a coroutine (a greenlet) that gives way where it must wait.
 
-A turn gives way in three places: where a request waits for its place in virtual time, where it has been given work
-(so that other devices can check in before it computes), and between training steps if the fleet has said something.
-So one process serves its devices in any order, and the result is the same as in any other order. May import greenlet.
+A turn gives way in four places: where a request waits for its place in virtual time, while it is under way, where the
+device has been given work (so that others can check in before it computes), and between training steps if the fleet has
+said something. So one process serves its devices in any order, and the result is the same as in any other order.
+May import greenlet.
 
     worker = Worker(world, send)
     worker.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
-    while worker.compute(): pass                      # trains whoever has work
+    while worker.advance(): pass                     # takes the answers that come, and trains whoever has work
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import httpx
 from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
@@ -49,10 +51,15 @@ class Worker:
         self._interrupted = interrupted
         self._hub = greenlet.getcurrent()
         self._waiting: dict[int, greenlet] = {}  # at a gate
+        self._under_way = 0  # requests
+        self._answered: deque[tuple[greenlet, httpx.Response | BaseException]] = deque()
         self._with_work: deque[greenlet] = deque()
 
     def handle(self, message: ToWorker) -> None:
-        """React to the fleet; returns when the device concerned waits, has work, or has ended its turn."""
+        """React to the fleet; returns when the device concerned waits, has work, or has ended its turn.
+
+        A device waits for its place in virtual time, or for an answer.
+        """
         if isinstance(message, Wake):
             greenlet(self._turn, self._hub).switch(message)
         elif isinstance(message, Grant):
@@ -62,24 +69,29 @@ class Worker:
                 self._world.enrol(device, message.token)
             self._send(Enrolled(len(message.devices)))
 
-    def compute(self) -> bool:
-        """Let the first device that has work compute until it waits; False if none has."""
-        if not self._with_work:
-            return False
-        self._with_work.popleft().switch()
-        return True
+    def advance(self) -> bool:
+        """Take the answers that have come; if there is none, let a device compute; else wait. False: all is done."""
+        if self._under_way:
+            self._world.route.collect(wait=not self._with_work)
+        if self._answered:
+            while self._answered:
+                device, answer = self._answered.popleft()
+                device.switch(answer)
+        elif self._with_work:
+            self._with_work.popleft().switch()
+        return self.busy
 
     @property
-    def has_work(self) -> bool:
-        """Has a device something to compute?"""
-        return bool(self._with_work)
+    def busy(self) -> bool:
+        """Has a device something to compute, or a request under way?"""
+        return bool(self._with_work or self._under_way)
 
     def _turn(self, wake: Wake) -> None:
         current = greenlet.getcurrent()
 
-        def gate(t: float, kind: str) -> None:
+        def gate(t: float, kind: str, size_bytes: int) -> None:
             self._waiting[wake.device] = current
-            self._send(Gate(wake.device, t, kind))
+            self._send(Gate(wake.device, t, kind, size_bytes))
             self._hub.switch()
 
         def computing(until: float) -> None:
@@ -92,22 +104,34 @@ class Worker:
                 self._with_work.appendleft(current)
                 self._hub.switch()
 
-        done: Done = turn.take(self._world, wake, Hooks(gate, computing, between_steps))
+        def send(request: httpx.Request) -> httpx.Response:
+            self._under_way += 1
+            self._world.route.begin(request, answered)
+            answer: httpx.Response | BaseException = self._hub.switch()
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+        def answered(answer: httpx.Response | BaseException) -> None:
+            self._under_way -= 1
+            self._answered.append((current, answer))
+
+        done: Done = turn.take(self._world, wake, Hooks(gate, send, computing, between_steps))
         self._send(done)
 
 
 def serve(connection: Line, make_world: Callable[[], World]) -> None:
-    """The life of a worker: do what the fleet says, and compute while it says nothing."""
+    """The life of a worker: do what the fleet says; while it says nothing, take answers and compute."""
     try:
         worker = Worker(make_world(), connection.send, connection.poll)
         while True:
-            if connection.poll(0 if worker.has_work else None):
+            if connection.poll(0 if worker.busy else None):
                 message = connection.recv()
                 if isinstance(message, Stop):
                     return
                 worker.handle(message)
             else:
-                worker.compute()
+                worker.advance()
     except FedRelaError as error:
         connection.send(Broken(error.problem, error.remedy))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):

@@ -64,8 +64,8 @@ class Inline:
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
-        while not self._said and self._worker.compute():
-            pass
+        while not self._said and self._worker.busy:
+            self._worker.advance()
         said = list(self._said)
         self._said.clear()
         return said

@@ -2,7 +2,7 @@
 
 May import numpy-free parts of `edge`, `core` and the other modules of this package.
 
-    world = World(url, scenario, task, dataset, shards, traits, transport, pools)
+    world = World(url, scenario, task, dataset, shards, traits, route, pools)
     world.enrol(3, token)
 """
 
@@ -12,11 +12,12 @@ import httpx
 
 from core.streams import derive, words
 from core.task import Task
+from core.tensors import Params
 from edge import client as edge_client
 from edge.api import CoordinatorApi
 from edge.emulator import hostile
 from edge.emulator.datasets import Dataset
-from edge.emulator.quick_http import QuickClient
+from edge.emulator.quick_http import QuickClient, Route
 from edge.emulator.scenario import Scenario
 from edge.emulator.shards import Shards
 from edge.emulator.storage import DeviceBlobs, DeviceStore, SharedBlobs
@@ -47,10 +48,11 @@ class World:
     dataset: Dataset
     shards: Shards
     traits: Traits
-    transport: httpx.BaseTransport
+    route: Route
     pools: dict[str, EnginePool]  # by runtime
     shared: SharedBlobs = field(default_factory=SharedBlobs)
     residents: dict[int, Resident] = field(default_factory=dict)
+    parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     token: str = ""  # that devices enrol with
 
     def enrol(self, index: int, token: str) -> None:
@@ -59,7 +61,7 @@ class World:
         device = self.traits.of(index)
         memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
         self.residents[index] = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
-        with QuickClient(_Borrowed(self.transport)) as http:
+        with QuickClient(_Borrowed(self.route)) as http:
             self.join(device, CoordinatorApi(http, self.url))
 
     def join(self, device: Device, api: CoordinatorApi) -> None:
@@ -75,9 +77,9 @@ class World:
 
 
 class _Borrowed(httpx.BaseTransport):
-    """A transport that outlives the client that uses it."""
+    """A route as a transport, which outlives the client that uses it."""
 
-    def __init__(self, inner: httpx.BaseTransport) -> None:
+    def __init__(self, inner: Route) -> None:
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -81,6 +81,17 @@ def test_state_that_is_read_after_its_new_value_is_written_is_held_twice(small_b
         np.testing.assert_array_equal(engine.snapshot(state)[name], array)
 
 
+def test_a_rate_that_changes_takes_effect_at_once(engine: OnnxEngine) -> None:
+    state = engine.start(small.start_weights())
+    for number, rate in enumerate((0.0, 0.5, 0.0, 0.0)):
+        fed = batch(4, number)
+        rates = dict.fromkeys(fed.hyperparameters, 0.0) | {"lr": rate}
+        before = engine.weights(state)
+        engine.train_step(state, Batch(fed.x, fed.y, fed.weight, rates, fed.randoms))
+        moved = any((array != before[name]).any() for name, array in engine.weights(state).items())
+        assert moved == (rate > 0)
+
+
 def test_starting_copies_the_weights(engine: OnnxEngine) -> None:
     weights = small.start_weights()
     before = {name: array.copy() for name, array in weights.items()}

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from contextlib import suppress
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from core.errors import InvalidInput, VerificationFailed
 from edge.emulator.fleet import EmulationFailed
+from edge.emulator.ray_workers import RayWorkers
 from edge.emulator.replay import check
 from edge.emulator.scenario import DeviceClass, Faults, Hostile, Wake, from_toml
 from tests.edge import softmax_bundle
@@ -98,13 +101,29 @@ def test_workers_and_transport_change_nothing(emulate):
         assert logs(other) == logs(one)
 
 
-def test_workers_on_a_ray_cluster_change_nothing(emulate):
+def listening():
+    """Where the programs that this process has started listen."""
+    for program in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            yield from (found.laddr.ip for found in program.net_connections("tcp") if found.status == "LISTEN")
+
+
+def test_workers_on_a_ray_cluster_change_nothing_and_listen_only_here(emulate, monkeypatch):
     ray = pytest.importorskip("ray")
+    addresses, leave = set(), RayWorkers.__exit__
+
+    def look(workers, *error):
+        addresses.update(listening())
+        leave(workers, *error)
+
+    monkeypatch.setattr(RayWorkers, "__exit__", look)
     one = emulate()
     other = emulate(in_process=False, engine="ray", workers=2, task={"population": "cluster"})
     assert other.final_sha256 == one.final_sha256
     assert logs(other) == logs(one)
     assert not ray.is_initialized()  # the cluster was started for the run, and ended with it
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def test_another_seed_is_another_run(emulate):

@@ -34,7 +34,8 @@ def network(faults="", server=None, **options):
     gates = []
     made = EmulatedNetwork(
         device=Traits(scenario).of(0), turn=0, seed=0, faults=scenario.faults, clock=Clock(100.0),
-        inner=server or Server(), gate=gates.append, assigned=lambda assignment: None, **options,
+        send=(server or Server()).handle_request, gate=lambda kind, size_bytes: gates.append(kind),
+        assigned=lambda assignment: None, **options,
     )  # fmt: skip
     return made, gates
 

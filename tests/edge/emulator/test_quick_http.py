@@ -1,5 +1,6 @@
 """The shortened httpx: the same requests and answers, over ASGI and through the emulated device's client."""
 
+import asyncio
 import threading
 
 import httpx
@@ -7,9 +8,11 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from edge.emulator.quick_http import AsgiTransport, QuickClient
+from edge.emulator.asgi import AsgiTransport
+from edge.emulator.quick_http import QuickClient
 
 app = FastAPI()
+three = asyncio.Barrier(3)
 
 
 @app.put("/echo/{name}")
@@ -22,6 +25,11 @@ async def echo(name: str, request: Request) -> Response:
 @app.get("/thread")
 def thread() -> int:
     return threading.get_ident()
+
+
+@app.get("/together")
+async def together() -> None:
+    await asyncio.wait_for(three.wait(), 20)
 
 
 @app.get("/broken")
@@ -67,3 +75,18 @@ def test_worker_threads_are_kept_between_requests(transport):
 def test_what_an_application_raises_is_raised(transport):
     with httpx.Client(transport=transport, trust_env=False) as http, pytest.raises(ZeroDivisionError):
         http.get("http://c/broken")
+    answers = []
+    transport.begin(httpx.Request("GET", "http://c/broken"), answers.append)
+    transport.collect(wait=True)
+    assert isinstance(answers[0], ZeroDivisionError)
+
+
+def test_requests_are_under_way_together(transport):
+    answers = []
+    for _ in range(3):
+        transport.begin(httpx.Request("GET", "http://c/together"), answers.append)
+    while len(answers) < 3:
+        transport.collect(wait=True)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    transport.collect(wait=False)  # nothing has come since
+    assert len(answers) == 3
