@@ -26,6 +26,7 @@ export interface Candidate {
 class Interrupted extends Error {}
 
 export class Acceleration {
+  private name: Promise<string | undefined> | undefined; // asked for once
   private inUse = ""; // the key of the choice that the engine's graphics processor was opened for
 
   constructor(
@@ -36,7 +37,7 @@ export class Acceleration {
 
   /** Let the engine train on the better processor from now on. Never throws for want of a graphics processor. */
   async settle(engine: Engine, candidate: Candidate): Promise<void> {
-    const name = await gpuName();
+    const name = await (this.name ??= gpuName());
     if (!name) return this.tell({ processor: "wasm", why: "none", setbacks: 0 });
     const key = `processors/${candidate.sha}-${candidate.batch}-${RUNTIME_VERSION}-${threads()}-${name}-${navigator.userAgent}`;
     if (engine.accelerated && this.inUse === key) return;

@@ -146,6 +146,7 @@ export class Page {
   private async run(): Promise<void> {
     this.running = true;
     alert("");
+    say("");
     this.send({ do: "run" });
     this.button();
     doing("Asking for work…");
@@ -192,8 +193,8 @@ export class Page {
     alert("");
     say(
       toldCoordinator
-        ? "Everything was deleted from this browser, and the coordinator has forgotten this device. Thank you."
-        : "Everything was deleted from this browser. The coordinator could not be told; it will notice that this device is gone.",
+        ? "Everything was deleted from this browser, and the operator's server has forgotten this device. Thank you."
+        : "Everything was deleted from this browser. The operator's server could not be told; it will notice that this device is gone.",
     );
   }
 

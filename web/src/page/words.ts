@@ -19,7 +19,7 @@ export function sentence(fault: Fault): string {
   if (fault.kind === "StorageFull")
     return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
   if (fault.kind === "Unavailable")
-    return "The coordinator can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
+    return "The operator's server can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
   if (fault.kind === "BrowserSilent") return `This browser does not answer: ${fault.problem}. What helps: ${fault.remedy}. Nothing was lost.`;
   if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
