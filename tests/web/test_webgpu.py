@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from conformance.round_cases import programs, run
@@ -91,6 +92,19 @@ def check_update(phone: Phone, steps: int) -> None:
     sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
     for name, want in update.items():
         assert golden.relative_error(want, sent[name]) <= 1e-4, name
+
+
+def test_its_runtime_is_served_compressed_or_not_at_all(place, built_page):
+    listed = json.loads((built_page / "files.json").read_text())
+    (name,) = [name for name in listed["on_demand"] if name.endswith(".wasm")]
+    assert name not in listed["files"]
+    assert not (built_page / name).exists()
+    url = f"{place.url}/join/{name}"
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip, br"}) as answer:
+        assert (answer.status_code, answer.headers["content-encoding"]) == (200, "br")
+        assert answer.headers["content-type"] == "application/wasm"
+        assert int(answer.headers["content-length"]) < listed["gpu_bytes"] < 4_000_000
+    assert httpx.get(url, headers={"Accept-Encoding": "identity"}).status_code == 404
 
 
 def test_a_browser_without_a_graphics_processor_is_asked_for_nothing_more(new_phone):
