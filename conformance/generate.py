@@ -1,7 +1,7 @@
 """`python -m conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
 
-The round vectors need the export extra and take a minute; `--fast` leaves them as they are. May import core, edge and
-export.
+The bundles and the rounds need the export extra and take a minute; `--fast` leaves them as they are. May import core,
+edge and export.
 
     $ python -m conformance.generate --fast
 """
@@ -24,17 +24,17 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
 
 
 def main() -> None:
-    """Write every document and, unless told otherwise, the whole rounds."""
+    """Write every document and, unless told otherwise, the bundles and the whole rounds."""
     parser = argparse.ArgumentParser(prog="python -m conformance.generate", description=__doc__)
-    parser.add_argument("--fast", action="store_true", help="leave the whole rounds as they are")
+    parser.add_argument("--fast", action="store_true", help="leave the bundles and the whole rounds as they are")
     fast = parser.parse_args().fast
     for name, build in DOCUMENTS.items():
         write_json(VECTORS / name, build())
         print(f"wrote {VECTORS / name}")
     if not fast:
-        from conformance import round_cases
+        from conformance import golden_cases, round_cases
 
-        for path in round_cases.write(VECTORS / "rounds"):
+        for path in golden_cases.write(VECTORS / "golden") + round_cases.write(VECTORS / "rounds"):
             print(f"wrote {path}")
 
 

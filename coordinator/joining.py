@@ -83,18 +83,21 @@ def _file(path: str, accepts: str) -> Response:
         )
     name = PurePosixPath(path)
     found = PAGE / name
-    if name.is_absolute() or ".." in name.parts or found.suffix == ".br" or not found.is_file():
+    small = found.with_name(found.name + ".br")
+    takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
+    # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
+    there = found.is_file() or takes_small
+    if name.is_absolute() or ".." in name.parts or found.suffix == ".br" or not there:
         raise Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
     headers = dict(HEADERS)
     # Built files have a hash in their name; the others are asked for again each time.
     headers["Cache-Control"] = "public, max-age=31536000, immutable" if name.parts[0] == "assets" else "no-cache"
     media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
-    small = found.with_name(found.name + ".br")
     if small.is_file():
         headers["Vary"] = "Accept-Encoding"
-        if "br" in [item.split(";")[0].strip() for item in accepts.split(",")]:
-            headers["Content-Encoding"] = "br"
-            found = small
+    if takes_small:
+        headers["Content-Encoding"] = "br"
+        found = small
     return FileResponse(found, headers=headers, media_type=media)
 
 

@@ -106,16 +106,20 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def self_test(engine: Engine, expected: bytes) -> None:
-    """Run the golden steps. Raises VerificationFailed where this runtime doesn't give the recorded outputs."""
+    """Run the golden steps. Raises VerificationFailed where this runtime doesn't give the recorded outputs.
+
+    An output that isn't recorded is one that float32 doesn't determine, so nobody is asked for it.
+    """
     programs = [partial(engine.run, program) for program in PROGRAMS]
     recorded = tensors.read(expected)
     try:
         found = golden.run(engine.manifest, *programs)
-        differing = set(recorded) ^ set(found)
-        if not differing:
+        silent = set(PROGRAMS) - {name.split(".", 1)[0] for name in recorded}
+        unknown = set(recorded) - set(found)
+        if not silent and not unknown:
             golden.check(engine.manifest, recorded, found)
             return
-        problem = f"output {min(differing)[:80]} was recorded or computed, but not both"
+        problem = f"output {min(unknown)[:80]} was not computed" if unknown else f"nothing of {min(silent)} is recorded"
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         problem = f"the manifest doesn't describe them ({type(error).__name__}: {str(error)[:80]})"
     raise VerificationFailed(

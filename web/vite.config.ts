@@ -1,10 +1,13 @@
 /** Builds the phone page into the coordinator's package: hashed names, no inline code, Brotli beside every large file. */
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { type Plugin, defineConfig } from "vite";
 
+// Fetched only where a graphics processor can be tried. Its runtime is there compressed alone, as it is large and whatever
+// has WebGPU takes Brotli.
+const ON_DEMAND = /^assets\/(gpu-worker|ort-wasm-simd-threaded\.jspi)/;
 const COMPRESSED = /\.(html|js|mjs|css|wasm|svg|json|webmanifest)$/;
 
 /** The service worker must know every file of the page, to work again after being offline. */
@@ -24,15 +27,17 @@ function finish(): Plugin {
       for (const name of files.sort()) stamp.update(name).update(readFileSync(path.join(folder, name)));
       const worker = path.join(folder, "sw.js");
       writeFileSync(worker, readFileSync(worker, "utf-8").replace("built in by vite.config.ts", stamp.digest("hex").slice(0, 16)));
-      let compressed = 0;
+      const sizes = { compressed_bytes: 0, gpu_bytes: 0 };
       for (const name of files) {
         const body = readFileSync(path.join(folder, name));
         const small = COMPRESSED.test(name) && body.length >= 1024 ? compress(body) : body;
         if (small !== body) writeFileSync(path.join(folder, `${name}.br`), small);
-        if (!name.startsWith("demo/")) compressed += small.length;
+        if (ON_DEMAND.test(name) && name.endsWith(".wasm")) rmSync(path.join(folder, name));
+        if (!name.startsWith("demo/")) sizes[ON_DEMAND.test(name) ? "gpu_bytes" : "compressed_bytes"] += small.length;
       }
       const kept = files.filter((name) => name !== "sw.js" && !name.startsWith("demo/")).sort();
-      writeFileSync(path.join(folder, "files.json"), JSON.stringify({ files: kept, compressed_bytes: compressed }));
+      const [on_demand, always] = [kept.filter((name) => ON_DEMAND.test(name)), kept.filter((name) => !ON_DEMAND.test(name))];
+      writeFileSync(path.join(folder, "files.json"), JSON.stringify({ files: always, on_demand, ...sizes }));
     },
   };
 }

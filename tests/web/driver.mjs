@@ -94,6 +94,12 @@ const commands = {
     await Promise.race([page.goto("chrome://crash").catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
     await Promise.race([page.close().catch(() => {}), new Promise((done) => setTimeout(done, 2000))]);
   },
+  /** The browser's graphics process ends, as after a fault of a driver; the browser starts another one. */
+  async crash_gpu() {
+    const session = await browser.newBrowserCDPSession();
+    await session.send("Browser.crashGpuProcess");
+    await session.detach();
+  },
   async shut({ name }) {
     await contexts.get(name).page.close();
   },

@@ -142,8 +142,12 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
     title = "document.querySelector('#classes li:nth-child(4) h3').textContent"
     tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=paths)
     tab.do("waitFor", code=f"() => {title} === 'Class 3: 3'")
-    tab.do("click", selector="#classes li:nth-child(4) .picture")
+    assert tab.do("text", selector="#status") == "Added 3 examples."
+    tab.do("eval", code="() => document.querySelector('#classes li:nth-child(4) .picture:last-of-type').focus()")
+    tab.do("press", key="Enter")
     tab.do("waitFor", code=f"() => {title} === 'Class 3: 2'")
+    tab.do("waitFor", code="() => document.activeElement.matches('li:nth-child(4) .picture:last-of-type')")
+    assert tab.do("text", selector="#status") == "Removed one example of Class 3."
     assert not [seen.url for seen in phone.recorder.seen[sent:] if "/v1/" in seen.url]
     (tmp_path / "note.txt").write_text("no picture")
     tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=[str(tmp_path / "note.txt")])

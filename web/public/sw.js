@@ -17,25 +17,27 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(hashed ? kept(request) : fresh(request));
 });
 
-/** The addresses of the present version's files. */
+/** The addresses of the present version's files: those that every browser needs, and those that few ask for. */
 async function wanted() {
-  const { files } = await (await fetch("files.json", { cache: "no-store" })).json();
-  return ["./", "files.json", ...files].map((name) => new URL(name, self.registration.scope).href);
+  const { files, on_demand } = await (await fetch("files.json", { cache: "no-store" })).json();
+  const addresses = (names) => names.map((name) => new URL(name, self.registration.scope).href);
+  return { always: addresses(["./", "files.json", ...files]), onDemand: addresses(on_demand) };
 }
 
-/** Every file of the present version is kept. */
+/** Every file of the present version is kept; one that few ask for, from when it is asked for. */
 async function refresh() {
   const cache = await caches.open(CACHE);
   const have = new Set((await cache.keys()).map((request) => request.url));
-  const missing = (await wanted()).filter((url) => !have.has(url) || !url.includes("/assets/"));
+  const missing = (await wanted()).always.filter((url) => !have.has(url) || !url.includes("/assets/"));
   await Promise.all(missing.map((url) => cache.add(url)));
 }
 
 /** Files of earlier versions go, once no page of them is open. */
 async function forgetOld() {
   const cache = await caches.open(CACHE);
-  const present = await wanted();
-  const old = (await cache.keys()).filter((request) => !present.includes(request.url));
+  const { always, onDemand } = await wanted();
+  const present = new Set([...always, ...onDemand]);
+  const old = (await cache.keys()).filter((request) => !present.has(request.url));
   await Promise.all(old.map((request) => cache.delete(request)));
 }
 

@@ -4,6 +4,7 @@
  */
 import { FedRelaError, IntegrityError, NotEligible, Refused, StorageFull, Unavailable, VerificationFailed } from "../core/errors.ts";
 import { type Assignment, type FailureCode, type Wait, assignmentMessage, parseAssignment } from "../core/wire.ts";
+import { Acceleration } from "./acceleration.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
 import { RUNTIME_VERSION } from "./engine.ts";
@@ -43,7 +44,8 @@ export class Client {
     private readonly world: World,
   ) {
     api.transport.token = identity.device_token;
-    this.fetcher = new Fetcher(api, store, identity.coordinator_public_key);
+    const acceleration = new Acceleration(store, world.stopped, world.chosen);
+    this.fetcher = new Fetcher(api, store, identity.coordinator_public_key, acceleration);
   }
 
   /** Keep the training state at the next batch boundary: the tab may be killed soon. */
@@ -69,6 +71,11 @@ export class Client {
       this.work = undefined;
       await this.addTotals({});
     }
+  }
+
+  /** Release the runtime's memory; no turn may be under way. */
+  async close(): Promise<void> {
+    await this.fetcher.close();
   }
 
   async totals(): Promise<Totals> {

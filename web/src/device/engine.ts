@@ -1,8 +1,12 @@
-/** The three programs of a bundle on onnxruntime-web (WebAssembly, SIMD, threads where the page is isolated). */
+/**
+ * The three programs of a bundle on onnxruntime-web (WebAssembly, SIMD, threads where the page is isolated). Training steps
+ * may run on the graphics processor; re-labels come from WebAssembly alone, so that ties fall as on every other device.
+ */
 import * as ort from "onnxruntime-web";
 import { InvalidInput, NotEligible } from "../core/errors.ts";
 import { type Manifest, PROGRAMS, type ProgramName, inputs, onnxFile } from "../core/manifest.ts";
-import { type Tensor, type Tensors, type TypedArray, float32 } from "../core/tensors.ts";
+import { type Tensor, type Tensors, type TypedArray, float32, floats } from "../core/tensors.ts";
+import { type Gpu, GpuFailed } from "./gpu.ts";
 
 export const RUNTIME_VERSION = ort.env.versions.web ?? ort.env.versions.common;
 
@@ -28,6 +32,9 @@ export interface StepTotals {
 }
 
 export class Engine {
+  private gpu: Gpu | undefined;
+  private lost: () => Promise<void> = async () => {};
+
   private constructor(
     readonly manifest: Manifest,
     private readonly sessions: Map<ProgramName, ort.InferenceSession>,
@@ -58,13 +65,49 @@ export class Engine {
     return state;
   }
 
-  /** One step: the new state, and the totals of the batch. `fed` is everything but the state. */
+  /** Train on a graphics processor from now on, until it fails and `lost` is told; on WebAssembly again without one. */
+  accelerate(gpu: Gpu | undefined, lost: () => Promise<void> = async () => {}): void {
+    this.gpu?.close();
+    [this.gpu, this.lost] = [gpu, lost];
+  }
+
+  get accelerated(): boolean {
+    return this.gpu !== undefined;
+  }
+
+  /**
+   * One step: the new state, and the totals of the batch. `fed` is everything but the state. A step that the graphics
+   * processor fails at is done again here, from the same state, so nothing is lost.
+   */
   async trainStep(state: State, fed: Tensors): Promise<{ state: State; totals: StepTotals }> {
-    const outputs = await this.run("train_step", new Map([...fed, ...state]));
+    const given = new Map([...fed, ...state]);
+    const outputs = (await this.onGpu(given)) ?? (await this.run("train_step", given));
     const next = new Map([...state.keys()].map((name) => [name, outputs.get(`new.${name}`)!]));
     const scalar = (name: string): number => Number(outputs.get(name)!.data[0]);
     const totals = { lossSum: scalar("loss_sum"), correctSum: scalar("correct_sum"), weightSum: scalar("weight_sum") };
     return { state: next, totals };
+  }
+
+  /** The step on the graphics processor; undefined where there is none, or none any more. */
+  private async onGpu(given: Tensors): Promise<Tensors | undefined> {
+    if (!this.gpu) return undefined;
+    try {
+      const outputs = await this.gpu.run(given);
+      if (this.plausible(given, outputs)) return outputs;
+    } catch (error) {
+      if (!(error instanceof GpuFailed)) throw error;
+    }
+    const { lost } = this;
+    this.accelerate(undefined);
+    await lost();
+    return undefined;
+  }
+
+  /** A graphics processor short of memory gives zeros and no error: the batch's weight and a finite loss tell. */
+  private plausible(given: Tensors, outputs: Tensors): boolean {
+    const fed = floats(given, inputs(this.manifest.train_step, "weight")[0]!.name).reduce((sum, weight) => sum + weight, 0);
+    const [seen, loss] = [floats(outputs, "weight_sum")[0]!, floats(outputs, "loss_sum")[0]!];
+    return Number.isFinite(loss) && Math.abs(seen - fed) <= 1e-3 * fed;
   }
 
   /** One program on raw inputs, outputs by name. */
@@ -80,6 +123,7 @@ export class Engine {
   }
 
   async close(): Promise<void> {
+    this.accelerate(undefined);
     for (const session of this.sessions.values()) await session.release();
   }
 }

@@ -10,6 +10,7 @@ import { checkHash, hash, verify } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
 import { type Assignment, assignmentMessage } from "../core/wire.ts";
+import type { Acceleration } from "./acceleration.ts";
 import type { Api } from "./api.ts";
 import { Engine, RUNTIME_VERSION, threads } from "./engine.ts";
 import type { Store } from "./store.ts";
@@ -33,12 +34,20 @@ export class Fetcher {
     private readonly api: Api,
     private readonly store: Store,
     private readonly pinnedKey: string,
+    private readonly acceleration: Acceleration,
   ) {}
+
+  /** Release the runtime's memory. */
+  async close(): Promise<void> {
+    await this.opened?.engine.close();
+    this.opened = undefined;
+  }
 
   async job(assignment: Assignment): Promise<Job> {
     verify(this.pinnedKey, assignmentMessage(assignment), assignment.signature);
     const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
     const engine = await this.engine(assignment.manifest_sha256);
+    await this.accelerate(engine, assignment, task);
     const weights = parseAs(await this.checkpoint(assignment, engine.manifest), weightSpecs(engine.manifest));
     return { assignment, task, engine, weights };
   }
@@ -46,8 +55,7 @@ export class Fetcher {
   /** The engine of a bundle, open and self-tested; its programs are fetched once and kept. */
   private async engine(manifestSha: string): Promise<Engine> {
     if (this.opened?.manifestSha === manifestSha) return this.opened.engine;
-    await this.opened?.engine.close();
-    this.opened = undefined;
+    await this.close();
     const manifest = parseManifest(await this.blob(manifestSha, MANIFEST_BYTES));
     const programs = new Map();
     for (const name of PROGRAMS) {
@@ -64,10 +72,23 @@ export class Fetcher {
   private async test(manifestSha: string, engine: Engine): Promise<void> {
     const key = `self-tests/${manifestSha}-${RUNTIME_VERSION}-${threads()}-${navigator.userAgent}`;
     if (await this.store.get(key)) return;
-    const { golden } = engine.manifest;
-    const expected = parse(await this.blob(golden.sha256, golden.size_bytes)).tensors;
-    await verifyGolden(engine.manifest, expected, (program, fed) => engine.run(program, fed));
+    await verifyGolden(engine.manifest, await this.golden(engine.manifest), (program, fed) => engine.run(program, fed));
     await this.store.put(key, new TextEncoder().encode("passed"));
+  }
+
+  private async golden({ golden }: Manifest): Promise<Tensors> {
+    return parse(await this.blob(golden.sha256, golden.size_bytes)).tensors;
+  }
+
+  private async accelerate(engine: Engine, assignment: Assignment, task: Task): Promise<void> {
+    const file = onnxFile(engine.manifest, "train_step");
+    await this.acceleration.settle(engine, {
+      sha: assignment.manifest_sha256,
+      program: await this.blob(file.sha256, file.size_bytes),
+      batch: task.local.batch_size,
+      expected: () => this.golden(engine.manifest),
+      leaseSeconds: assignment.compute_lease_seconds,
+    });
   }
 
   /** The global weights' bytes: downloaded each round, and only those of the newest round kept. */

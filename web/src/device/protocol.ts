@@ -5,6 +5,7 @@
 import { FedRelaError, Refused } from "../core/errors.ts";
 import type { Outcome, Totals } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
+import type { Choice } from "./processor.ts";
 import type { Owner, Progress } from "./work.ts";
 
 export type Command =
@@ -29,6 +30,7 @@ export type Report =
   | { kind: "locked" } // another tab has the device; "ready" follows when that one is closed
   | { kind: "enrolled" }
   | { kind: "progress"; progress: Progress }
+  | { kind: "processor"; choice: Choice; threads: number } // what trains, from now on
   | { kind: "outcome"; outcome: Outcome; totals: Totals }
   | { kind: "fault"; fault: Fault; during: Command["do"] }
   | { kind: "paused" }

@@ -10,6 +10,7 @@
  *     residuals/<task>       what a top-k encoding has dropped so far
  *     turn/...               the turn under way: assignment, snapshot, finished update, its residual
  *     self-tests/<...>       golden steps that passed, by program and runtime version
+ *     processors/<...>       what trains faster and right: the processor or the graphics processor, see processor.ts
  *     totals                 rounds taken part in, bytes sent and received
  *
  * Samples are records of their own, so that one picture can be removed without reading the others.

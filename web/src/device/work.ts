@@ -13,6 +13,7 @@ import type { State } from "./engine.ts";
 import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
 import type { Job } from "./fetch.ts";
 import { type Split, evaluate, split } from "./holdout.ts";
+import type { Choice } from "./processor.ts";
 import type { Store } from "./store.ts";
 import { type Turn, change, generationOf, relabel, stream, train } from "./training.ts";
 
@@ -37,6 +38,7 @@ export interface World {
   conditions: () => Conditions;
   owner: () => Owner;
   tell: (progress: Progress) => void;
+  chosen: (choice: Choice) => void; // the processor that trains
 }
 
 /** What the store holds of a turn under way. */

@@ -8,7 +8,7 @@ import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.
 import { Api } from "./api.ts";
 import { Client } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
-import { configure } from "./engine.ts";
+import { configure, threads } from "./engine.ts";
 import { enrol, loadIdentity } from "./identity.ts";
 import { type Command, type Report, faultOf } from "./protocol.ts";
 import { Store } from "./store.ts";
@@ -86,8 +86,11 @@ async function run(store: Store): Promise<void> {
       conditions: () => ({ ...conditions, minuteOfDay: new Date().getHours() * 60 + new Date().getMinutes() }),
       owner: () => owner,
       tell: (progress) => tell({ kind: "progress", progress }),
+      chosen: (choice) => tell({ kind: "processor", choice, threads: threads() }),
     });
-    while (running) await pauseFor(await turn(client));
+    const device = client; // leaving forgets it while a turn is under way
+    while (running) await pauseFor(await turn(device));
+    await device.close();
     tell({ kind: "paused" });
   } finally {
     active = false;

@@ -6,6 +6,7 @@ import type { Sample, Store } from "../device/store.ts";
 import { DEMO_SHARDS, demoFits, demoShard } from "./demo.ts";
 import { byId, make } from "./dom.ts";
 import { fromFile, pictureLayout, previewOf } from "./pictures.ts";
+import { say } from "./view.ts";
 
 const SHOWN = 10; // thumbnails per class
 
@@ -19,8 +20,8 @@ export class Gallery {
     private readonly failed: (error: FedRelaError) => void,
   ) {}
 
-  /** Draw the classes with what is kept. */
-  async render(): Promise<void> {
+  /** Draw the classes with what is kept, and put the focus on the first of some selectors that is there. */
+  async render(...focus: string[]): Promise<void> {
     const samples = await this.store.samples(formOf(this.manifest));
     this.count = samples.length;
     const picturesFit = pictureLayout(this.manifest) !== undefined;
@@ -33,6 +34,8 @@ export class Gallery {
     byId("classes").replaceChildren(...(await Promise.all(entries)));
     byId("demo").replaceChildren(...(demoFits(this.manifest) ? this.demoControls() : []));
     this.changed();
+    const found = focus.map((selector) => document.querySelector<HTMLElement>(selector)).find(Boolean);
+    found?.focus({ preventScroll: true });
   }
 
   private name(label: number): string {
@@ -43,14 +46,14 @@ export class Gallery {
     const title = make("h3", {}, `${this.name(label)}: ${samples.length}`);
     const item = make("li", {}, title);
     const pictures = make("div", { className: "pictures" });
-    for (const sample of samples.slice(0, SHOWN)) pictures.append(await this.thumbnail(sample));
+    for (const [place, sample] of samples.slice(0, SHOWN).entries()) pictures.append(await this.thumbnail(sample, place));
     if (samples.length > SHOWN) pictures.append(make("span", {}, `and ${samples.length - SHOWN} more`));
     if (samples.length) item.append(pictures);
     if (pictureLayout(this.manifest)) item.append(this.adder(label, "Add pictures", false), this.adder(label, "Take a photo", true));
     return item;
   }
 
-  private async thumbnail(sample: Sample): Promise<HTMLButtonElement> {
+  private async thumbnail(sample: Sample, place: number): Promise<HTMLButtonElement> {
     const blob = sample.preview ?? (await previewOf(sample, this.manifest));
     const image = make("img", { alt: "", width: 48, height: 48 });
     if (blob) {
@@ -61,7 +64,9 @@ export class Gallery {
     button.setAttribute("aria-label", `Remove this example of ${this.name(sample.label)}`);
     button.onclick = async () => {
       await this.store.removeSample(sample.id!);
-      await this.render();
+      const own = entryOf(sample.label);
+      await this.render(`${own} .picture:nth-child(${place + 1})`, `${own} .picture:last-of-type`, `${own} input`);
+      say(`Removed one example of ${this.name(sample.label)}.`);
     };
     return button;
   }
@@ -70,25 +75,33 @@ export class Gallery {
     const input = make("input", { type: "file", accept: "image/*", multiple: !camera });
     if (camera) input.setAttribute("capture", "environment");
     input.setAttribute("aria-label", `${text}: ${this.name(label)}`);
-    input.onchange = () => void this.add(() => Promise.all([...(input.files ?? [])].map((file) => fromFile(file, label, this.manifest))));
+    const load = (): Promise<Sample[]> => Promise.all([...(input.files ?? [])].map((file) => fromFile(file, label, this.manifest)));
+    input.onchange = () => void this.add(load, `${entryOf(label)} input${camera ? "[capture]" : ":not([capture])"}`);
     return make("label", { className: "file" }, text, input);
   }
 
   private demoControls(): (Node | string)[] {
     const select = make("select", { id: "demo-shard" });
-    for (let number = 0; number < DEMO_SHARDS; number++) select.append(make("option", { value: String(number) }, `shard ${number + 1} of ${DEMO_SHARDS}`));
+    for (let number = 0; number < DEMO_SHARDS; number++) select.append(make("option", { value: String(number) }, `set ${number + 1} of ${DEMO_SHARDS}`));
     const button = make("button", { type: "button", id: "demo-add" }, "Use demo digits");
-    button.onclick = () => void this.add(() => demoShard(Number(select.value), this.manifest));
+    button.onclick = () => void this.add(() => demoShard(Number(select.value), this.manifest), "#demo-add");
     return [make("label", { htmlFor: "demo-shard" }, "No pictures at hand? Take ready-made handwritten digits: "), select, " ", button];
   }
 
-  private async add(load: () => Promise<Sample[]>): Promise<void> {
+  /** Keep what `load` gives; the focus stays on the control that asked for it. */
+  private async add(load: () => Promise<Sample[]>, control: string): Promise<void> {
     try {
-      await this.store.addSamples(await load());
+      const samples = await load();
+      await this.store.addSamples(samples);
+      say(samples.length === 1 ? "Added one example." : `Added ${samples.length} examples.`);
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
       this.failed(error);
     }
-    await this.render();
+    await this.render(control);
   }
+}
+
+function entryOf(label: number): string {
+  return `#classes > li:nth-child(${label + 1})`;
 }

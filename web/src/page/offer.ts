@@ -52,7 +52,13 @@ export async function fetchOffers(token: string): Promise<Offer[]> {
   }));
 }
 
-export function describe(offers: Offer[], pageBytes: number | undefined): HTMLElement {
+/** What the browser loads for this page, compressed; the second only where a graphics processor can be tried. */
+interface PageSizes {
+  compressed_bytes: number;
+  gpu_bytes: number;
+}
+
+export function describe(offers: Offer[], page: PageSizes | undefined): HTMLElement {
   const box = make("div");
   box.append(
     make(
@@ -62,7 +68,7 @@ export function describe(offers: Offer[], pageBytes: number | undefined): HTMLEl
     ),
   );
   if (!offers.length) box.append(make("p", {}, "There is no task right now. You can join all the same; the page asks again by itself."));
-  for (const offer of offers) box.append(...details(offer, pageBytes));
+  for (const offer of offers) box.append(...details(offer, page));
   box.append(make("h3", {}, "What never leaves this device"), list(NEVER));
   return box;
 }
@@ -79,7 +85,7 @@ const EVALUATION = `only if you allow it under “When to train”: for how many
   evaluationReport({ loss_sum: 123456.7890123456, correct: 100000, examples: 100000 }).length,
 )}`;
 
-function details(offer: Offer, pageBytes: number | undefined): Node[] {
+function details(offer: Offer, page: PageSizes | undefined): Node[] {
   const { manifest, task, checkpointBytes } = offer;
   const reason = unfit(manifest);
   if (reason)
@@ -90,7 +96,8 @@ function details(offer: Offer, pageBytes: number | undefined): Node[] {
     make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
     make("h3", {}, "What comes to this device"),
     list([
-      pageBytes === undefined ? "this page with its runtime, once" : `this page with its runtime, once: ${bytes(pageBytes)}`,
+      page ? `this page with its runtime, once: ${bytes(page.compressed_bytes)}` : "this page with its runtime, once",
+      ...(page && "gpu" in navigator ? [`to try this device's graphics processor, if it has one, once: ${bytes(page.gpu_bytes)}`] : []),
       `the task's program, once: ${bytes(programs)}`,
       `the model's numbers, each round: ${bytes(checkpointBytes)}`,
     ]),
@@ -120,11 +127,11 @@ function updateBytes(manifest: Manifest, task: Task): number {
   return encode(zeros, encoding, 100, derive(new Uint8Array()), fraction).body.length;
 }
 
-/** What the browser loads for this page, compressed; undefined where that can't be told. */
-export async function pageSize(): Promise<number | undefined> {
+/** As the page was built; undefined where that can't be told. */
+export async function pageSizes(): Promise<PageSizes | undefined> {
   try {
     const response = await fetch("files.json", { credentials: "omit", signal: AbortSignal.timeout(1000 * ANSWER_SECONDS) });
-    return response.ok ? ((await response.json()) as { compressed_bytes: number }).compressed_bytes : undefined;
+    return response.ok ? ((await response.json()) as PageSizes) : undefined;
   } catch {
     return undefined;
   }

@@ -14,10 +14,10 @@ import type { Progress } from "../device/work.ts";
 import { Choices } from "./choices.ts";
 import { byId, show } from "./dom.ts";
 import { Gallery } from "./gallery.ts";
-import { type Offer, describe, fetchOffers, pageSize } from "./offer.ts";
+import { type Offer, describe, fetchOffers, pageSizes } from "./offer.ts";
 import { WakeLock, watchConditions } from "./sensors.ts";
 import { alert, doing, figures, say, trainButton } from "./view.ts";
-import { droppedSentence, progressSentence, sentence, waitSentence } from "./words.ts";
+import { droppedSentence, processorSentence, progressSentence, sentence, waitSentence } from "./words.ts";
 
 const RETRY_OFFER_SECONDS = 10;
 
@@ -55,6 +55,7 @@ export class Page {
     else if (report.kind === "progress") this.progress(report.progress);
     else if (report.kind === "fault") this.fault(report.fault, report.during);
     else if (report.kind === "paused") this.stopped();
+    else if (report.kind === "processor") byId("processor").textContent = processorSentence(report.choice, report.threads);
     else if (report.kind === "left") this.gone(report.toldCoordinator);
     else await this.ended(report.outcome, report.totals);
   }
@@ -73,7 +74,7 @@ export class Page {
     say("Looking up what you are asked to do…");
     try {
       const offers = await fetchOffers(this.link);
-      byId("offer").replaceChildren(describe(offers, await pageSize()));
+      byId("offer").replaceChildren(describe(offers, await pageSizes()));
       const possible = !offers.length || offers.some((offer) => !unfit(offer.manifest));
       byId("join").hidden = !possible;
       say(possible ? "" : "This page can't take part here, so there is nothing to join. Nothing was sent from this device.");
@@ -100,7 +101,7 @@ export class Page {
     show("training", "data", "choices", "leaving", "details");
     this.button();
     const offers = await this.offers(identity);
-    byId("consent-again").replaceChildren(describe(offers, await pageSize()));
+    byId("consent-again").replaceChildren(describe(offers, await pageSizes()));
     byId("share-totals-choice").hidden = !offers.some((offer) => offer.task.local_evaluation);
     const possible = offers.find((offer) => !unfit(offer.manifest));
     if (possible) {
@@ -145,6 +146,7 @@ export class Page {
   private async run(): Promise<void> {
     this.running = true;
     alert("");
+    say("");
     this.send({ do: "run" });
     this.button();
     doing("Asking for work…");
@@ -191,8 +193,8 @@ export class Page {
     alert("");
     say(
       toldCoordinator
-        ? "Everything was deleted from this browser, and the coordinator has forgotten this device. Thank you."
-        : "Everything was deleted from this browser. The coordinator could not be told; it will notice that this device is gone.",
+        ? "Everything was deleted from this browser, and the operator's server has forgotten this device. Thank you."
+        : "Everything was deleted from this browser. The operator's server could not be told; it will notice that this device is gone.",
     );
   }
 

@@ -7,10 +7,13 @@ export function say(text: string): void {
   byId("status").textContent = text;
 }
 
-/** What went wrong, read out at once by screen readers; empty: nothing. */
+/** What went wrong, read out at once by screen readers and brought into view; empty: nothing. */
 export function alert(text: string): void {
-  byId("alert").hidden = !text;
-  byId("alert").textContent = text;
+  const box = byId("alert");
+  const isNew = text !== box.textContent;
+  box.hidden = !text;
+  box.textContent = text;
+  if (text && isNew) box.scrollIntoView({ block: "nearest" });
 }
 
 /** What the training is doing, and how much of it is done; null where that can't be told. */

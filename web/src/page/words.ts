@@ -1,6 +1,7 @@
 /** Every failure and every wait as a sentence that a layperson understands, with what happened to their data. */
 import type { Outcome } from "../device/client.ts";
 import type { Fault } from "../device/protocol.ts";
+import type { Choice } from "../device/processor.ts";
 import type { Progress } from "../device/work.ts";
 
 /** What went wrong, for the owner of the device. */
@@ -18,7 +19,7 @@ export function sentence(fault: Fault): string {
   if (fault.kind === "StorageFull")
     return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
   if (fault.kind === "Unavailable")
-    return "The coordinator can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
+    return "The operator's server can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
   if (fault.kind === "BrowserSilent") return `This browser does not answer: ${fault.problem}. What helps: ${fault.remedy}. Nothing was lost.`;
   if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
@@ -44,6 +45,27 @@ export function progressSentence(progress: Progress): string {
     relabeling: `Round ${round}: looking for examples that are more like a rarer class…`,
     uploading: `Round ${round}: sending the change…`,
   }[progress.kind];
+}
+
+/** What does the arithmetic, and why. */
+export function processorSentence(choice: Choice, threads: number): string {
+  const times = choice.webgpuMs === undefined ? "" : ` (${milliseconds(choice.webgpuMs)} a step, the processor ${milliseconds(choice.wasmMs!)})`;
+  if (choice.processor === "webgpu") return `Training runs on the graphics processor, by WebGPU${times}.`;
+  const why = {
+    none: "This browser offers no graphics processor for it.",
+    slower: `The graphics processor was tried and is slower${times}.`,
+    wrong: "The graphics processor was tried and computes this model wrongly.",
+    failed: "The graphics processor was tried and does not work.",
+    lost: "The graphics processor stopped, and the processor went on from the same step.",
+    unfinished: "The graphics processor was tried, and this page was closed each time.",
+    later: "The graphics processor is tried in a later round.",
+    faster: "",
+  }[choice.why];
+  return `Training runs on the processor, by WebAssembly with ${threads === 1 ? "one thread" : `${threads} threads`}. ${why}`;
+}
+
+function milliseconds(time: number): string {
+  return `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
 }
 
 /** Why the device waits. */

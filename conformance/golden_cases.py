@@ -1,0 +1,22 @@
+"""A bundle whose golden steps a client can get wrong: AdamW, batch statistics, dropout, an output that isn't recorded.
+
+The gradient of a bias before a BatchNorm is nothing but rounding, so the golden file leaves out what follows from it.
+May import export.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from export import export_classifier
+from export.models import tabular_mlp
+
+
+def write(folder: Path) -> list[Path]:
+    """Export the bundle; the paths written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    torch.manual_seed(0)
+    model = tabular_mlp(columns=6, classes=3, hidden=8)
+    export_classifier(model, input="float32:6", classes=3, out=folder, optimizer="adamw", name="conformance-table")
+    return sorted(folder.iterdir())
