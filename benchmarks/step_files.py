@@ -7,6 +7,7 @@ made by several processes at once. A contender that can't take a net leaves give
 executorch, where they are needed.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -16,11 +17,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import torch
+
 ROOT = Path(__file__).parent.parent
 GIVES_UP = "gives_up.txt"
+ROUNDING = "rounding.json"  # of eager PyTorch, by batch size
 _COSTLY = ("ResNet-18", "MobileNetV2")  # lowered first, so that none of them is the last one running
 
 
@@ -99,6 +105,24 @@ def _write_eager(folder: Path, name: str, batches: list[int]) -> None:
     model = step_models.build(name)
     torch.save(model, folder / "model.pt")
     np.savez(folder / "start.npz", **{key: tensor.detach().numpy() for key, tensor in model.named_parameters()})
+    (folder / ROUNDING).write_text(
+        json.dumps({size: _rounding(model, folder / f"batch-{size}.npz") for size in batches})
+    )
+
+
+def _rounding(model: "torch.nn.Module", batch: Path) -> float:
+    """How far eager float32's own gradient is from float64's, relative: no float32 runtime can be asked for less."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    given = np.load(batch)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        twin = copy.deepcopy(model).to(dtype).train()
+        torch.manual_seed(0)
+        cross_entropy(twin(torch.from_numpy(given["x"]).to(dtype)), torch.from_numpy(given["y"])).backward()
+        found.append(torch.cat([weight.grad.double().flatten() for weight in twin.parameters()]))
+    return float((found[0] - found[1]).norm() / found[1].norm())
 
 
 def _write_ours(runtime: str, folder: Path, name: str, batches: list[int]) -> None:

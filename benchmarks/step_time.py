@@ -12,6 +12,7 @@ anything is timed. onnxruntime-training 1.19.2 needs an environment of its own: 
 """
 
 import argparse
+import json
 import os
 import platform
 import tempfile
@@ -28,7 +29,7 @@ from core.errors import MissingDependency
 CONTENDERS = ("onnx", "executorch", "executorch-recipe", "ort-training")
 NETS = ("small CNN", "plain CNN", "ResNet-8", "ResNet-18", "MobileNetV2", "MLP")
 QUICK = {"nets": ["small CNN", "ResNet-8"], "batches": [8], "threads": [1], "seconds": 0.3}
-TOLERANCE = 1e-3  # of our updates, relative
+TOLERANCE = 1e-3  # of our updates, relative; or three times eager float32's own distance from float64, if more
 
 
 def main() -> None:
@@ -133,12 +134,16 @@ def _differences(
     before = dict(np.load(folders["eager"] / "start.npz"))
     want = {key: value - before[key] for key, value in updated.pop("eager").items()}
     size = sum(float(np.square(change).sum()) for change in want.values())
+    rounding = json.loads((folders["eager"] / step_files.ROUNDING).read_text())[str(batch)]
+    allowed = max(TOLERANCE, 3 * rounding)
     errors: dict[str, float | None] = {}
     for contender, weights in updated.items():
         off = sum(float(np.square(weights[key] - before[key] - change).sum()) for key, change in want.items())
         errors[contender] = error = float(np.sqrt(off / size))
-        if contender in ("onnx", "executorch") and not error < TOLERANCE:
-            raise SystemExit(f"{contender} disagrees with eager PyTorch on {name}: relative error {error:.2g}")
+        if contender in ("onnx", "executorch") and not error < allowed:
+            raise SystemExit(
+                f"{contender} disagrees with eager PyTorch on {name}: relative error {error:.2g}, allowed {allowed:.2g}"
+            )
     return errors
 
 
