@@ -3,7 +3,7 @@
 ExecuTorch's own convolution kernels are plain loops. Here every convolution, one- to three-dimensional, strided,
 padded, dilated, grouped, depthwise or transposed, gathers its windows with one strided copy and multiplies once. The
 gradient of a strided convolution's input is split into stride-1 convolutions, one per residue of the output position,
-so that no zeros are multiplied. May import torch and `export.executorch_strides`.
+so that no zeros are multiplied. May import torch, `export.executorch_strides` and `export.executorch_windows`.
 
 Shapes below: x (B, C, h...), weight (O, C/groups, k...), y (B, O, l...); "rows" means B * product of positions.
 
@@ -22,7 +22,8 @@ from math import gcd, prod
 import torch
 from torch import Tensor
 
-from export.executorch_strides import channel_sums, pad, reorder, row_major
+from export.executorch_strides import channel_sums, pad, reorder
+from export.executorch_windows import gather
 
 Sizes = Sequence[int]
 
@@ -143,11 +144,10 @@ def _residue(padded: Tensor, weight: Tensor, parts: Sequence[_Residue], left: Si
     taps = [part.taps for part in parts]
     if prod(taps) > 1:
         kernel = torch.ops.aten.flip.default(kernel.contiguous(), list(range(2, weight.dim())))
-    grouped = kernel.reshape(groups, out_channels // groups, weight.shape[1], prod(taps))
-    factor = reorder(grouped, (0, 3, 1, 2)).reshape(groups, prod(taps) * (out_channels // groups), weight.shape[1])
+    grouped = reorder(kernel.reshape(groups, out_channels // groups, weight.shape[1], prod(taps)), (0, 2, 1, 3))
     offset = [left[d] + part.start for d, part in enumerate(parts)]
-    columns = _columns(padded, taps, counts, [1] * len(parts), [part.step for part in parts], groups, offset)
-    return _to_channels(_product(columns, factor), padded.shape[0], counts)
+    windows = gather(padded, taps, counts, [1] * len(parts), [part.step for part in parts], groups, offset)
+    return windows.times(grouped)
 
 
 def _interleave(parts: Sequence[Tensor], strides: Sizes, size: Sizes) -> Tensor:
@@ -171,10 +171,8 @@ def _forward(
     x: Tensor, weight: Tensor, count: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Tensor:
     kernel, out_channels = weight.shape[2:], weight.shape[0]
-    columns = _columns(pad(x, padding, padding), kernel, count, stride, dilation, groups, [0] * len(kernel))
-    grouped = weight.reshape(groups, out_channels // groups, weight.shape[1], prod(kernel))
-    factor = reorder(grouped, (0, 3, 2, 1)).reshape(groups, prod(kernel) * weight.shape[1], out_channels // groups)
-    return _to_channels(_product(columns, factor), x.shape[0], count)
+    windows = gather(pad(x, padding, padding), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    return windows.times(weight.reshape(groups, out_channels // groups, weight.shape[1], prod(kernel)))
 
 
 def _weight_gradient(
@@ -187,45 +185,9 @@ def _weight_gradient(
         max(padding[d], (count[d] - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1 - padding[d] - x.shape[2 + d])
         for d in range(len(kernel))
     ]
-    columns = _columns(pad(x, padding, right), kernel, count, stride, dilation, groups, [0] * len(kernel))
-    rows = reorder(grad.reshape(grad.shape[0], out_channels, prod(count)), (1, 0, 2))
-    rows = rows.reshape(groups, out_channels // groups, grad.shape[0] * prod(count))
-    summed = _product(rows, columns).reshape(groups, out_channels // groups, prod(kernel), in_channels // groups)
-    return reorder(summed, (0, 1, 3, 2)).reshape(out_channels, in_channels // groups, *kernel)
+    windows = gather(pad(x, padding, right), kernel, count, stride, dilation, groups, [0] * len(kernel))
+    return windows.correlated(grad).reshape(out_channels, in_channels // groups, *kernel)
 
 
 def _positions(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> list[int]:
     return [(size[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in range(len(kernel))]
-
-
-def _columns(
-    x: Tensor, kernel: Sizes, count: Sizes, stride: Sizes, dilation: Sizes, groups: int, offset: Sizes
-) -> Tensor:
-    """Windows of x (B, C, h...) as (groups, B * prod(count), prod(kernel) * C/groups), in one strided copy."""
-    batch, channels = x.shape[:2]
-    inner = row_major(x.shape)
-    sizes = [groups, batch, *count, *kernel, channels // groups]
-    strides = [
-        inner[1] * (channels // groups),
-        inner[0],
-        *(inner[2 + d] * stride[d] for d in range(len(count))),
-        *(inner[2 + d] * dilation[d] for d in range(len(count))),
-        inner[1],
-    ]
-    start = sum(inner[2 + d] * offset[d] for d in range(len(count)))
-    copied = torch.as_strided_copy(x.contiguous(), sizes, strides, start)
-    return copied.reshape(groups, batch * prod(count), prod(kernel) * (channels // groups))
-
-
-def _to_channels(rows: Tensor, batch: int, count: Sizes) -> Tensor:
-    """(groups, B * positions, channels of a group) to (B, channels, count...)."""
-    groups, _, channels = rows.shape
-    moved = reorder(rows.reshape(groups, batch, prod(count), channels), (1, 0, 3, 2))
-    return moved.reshape(batch, groups * channels, *count)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """(g, a, b) @ (g, b, c), as one plain product when g is 1."""
-    if left.shape[0] == 1:
-        return torch.mm(left.squeeze(0), right.squeeze(0)).unsqueeze(0)
-    return torch.bmm(left, right)

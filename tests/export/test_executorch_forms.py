@@ -1,4 +1,4 @@
-"""Sums as products with ones: the same as torch's over any dimensions, and left alone where they don't fit."""
+"""Forms are the same as torch's operators, to the last edge case, and left alone where they don't fit."""
 
 from itertools import combinations
 
@@ -36,3 +36,25 @@ def test_other_dtypes_and_empty_rows_stay_whole() -> None:
     assert forms.total(torch.ones(2, 3), [1], dtype=torch.float64) is NotImplemented
     assert forms.total(torch.ones(2, 0), [1]) is NotImplemented
     assert forms.total(torch.ones(2, 3), []) is NotImplemented
+
+
+EDGES = torch.tensor([float("inf"), -float("inf"), 0.0, -0.0, 6.0, 3.0, -1.0, 1e-45, -1e-45, 5.9999995, 6.0000005])
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 6.0), (-1.0, 1.0), (0.0, 0.0)])
+def test_the_gradients_of_clipping_are_torch_s_at_every_edge(bounds: tuple[float, float]) -> None:
+    grad = torch.arange(1.0, 1 + len(EDGES))
+    expected = torch.ops.aten.hardtanh_backward.default(grad, EDGES, *bounds)
+    torch.testing.assert_close(forms.hardtanh_backward(grad, EDGES, *bounds), expected, rtol=0, atol=0)
+    expected = torch.ops.aten.threshold_backward.default(grad, EDGES, 0)
+    torch.testing.assert_close(forms.threshold_backward(grad, EDGES, 0), expected, rtol=0, atol=0)
+
+
+def test_a_clamp_with_two_bounds_is_torch_s_and_any_other_stays_whole() -> None:
+    x = torch.cat([EDGES, torch.tensor([float("nan")])])
+    torch.testing.assert_close(forms.clamp(x, -1, 3), torch.clamp(x, -1, 3), rtol=0, atol=0, equal_nan=True)
+    assert forms.clamp(x, low=0.0) is NotImplemented
+    assert forms.clamp(x, high=0.0) is NotImplemented
+    assert forms.clamp(x, 1.0, 0.0) is NotImplemented
+    assert forms.clamp(torch.tensor([1]), 0, 1) is NotImplemented
+    assert forms.positive(torch.tensor([float("nan")])).isnan().all()
