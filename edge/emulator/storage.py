@@ -9,10 +9,10 @@ May import `edge` and `core`.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core.bundle import Manifest
+from core.bundle import PROGRAMS, Manifest
 from core.tensors import Params, TensorSpec
 from edge.engine import Engine
-from edge.engines import EnginePool, Read
+from edge.engines import EnginePool, Read, choose
 from edge.store import MemoryStore
 
 _PARSED_CHECKPOINTS = 2  # kept as arrays; devices of one round have the same
@@ -114,12 +114,15 @@ class SharedEngines(EnginePool):
         return self._shared_pool.known(manifest_sha256) if self._opened(manifest_sha256) else None
 
     def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
-        """See `EnginePool.open`; every program file of the runtime is read, as a real device would."""
-        engine = self._shared_pool.open(manifest_sha256, manifest, read)
-        for program in (manifest.train_step, manifest.predict, manifest.relabel):
-            file = program.file(engine.name)
-            assert file is not None  # the engine was opened on it
-            read(file)
+        """See `EnginePool.open`; every program file of the runtime is read, as a real device would.
+
+        It is read before the shared pool is asked: while a download is under way other devices have their turn, and one
+        of them would wait for the pool for ever.
+        """
+        runtime = choose(manifest, self._shared_pool.runtimes)
+        files = [getattr(manifest, program).file(runtime) for program in PROGRAMS]
+        bodies = {file.sha256: read(file) for file in files}
+        engine = self._shared_pool.open(manifest_sha256, manifest, lambda file: bodies[file.sha256])
         self._downloaded(manifest_sha256)
         return engine
 
