@@ -4,7 +4,6 @@ May import numpy, httpx, `core`, `edge` and `edge.emulator`; the coordinator is 
 in this process over ASGI, which gives the same weights as over sockets.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -78,7 +77,6 @@ def train(
         local_coordinator.throwaway_folder() as folder,
         local_coordinator.in_process(folder) as (url, admin_key, transport),
     ):
-        logging.getLogger("fedrela.coordinator").setLevel(logging.WARNING)
         http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
         operator = Operator(http, url, admin_key)
         task_id = operator.publish(opened, task)
