@@ -84,10 +84,13 @@ def in_process(folder: Path) -> Iterator[tuple[str, str, AsgiTransport]]:
         ) from error
     application = AsgiTransport(create_app(lambda: settings))
     application.start()
-    logging.getLogger("fedrela").setLevel(logging.WARNING)  # this process's terminal belongs to the emulation
+    logger = logging.getLogger("fedrela")
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # meanwhile this process's terminal belongs to the emulation
     try:
         yield "http://coordinator.invalid", admin_key, application
     finally:
+        logger.setLevel(level)
         application.stop()
 
 

@@ -244,9 +244,10 @@ def test_development_secrets_are_made_once_and_readable_by_their_owner_only(tmp_
     assert first.admin_key != first.signing_key
 
 
-def test_logs_hold_no_token(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("fedrela").propagate = True
+def test_logs_hold_no_token(house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("fedrela"), "propagate", True)
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="fedrela")
     token = house.operator.link(1)
     device = fleet.enrol(house.http, token)
     house.publish(1, goal=1)
