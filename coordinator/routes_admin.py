@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
 from coordinator import auth, blobs, collection, devices, evaluation, history, limits, openapi, tasks, worker
@@ -106,7 +106,7 @@ async def list_rounds(
     "/tasks/{task_id}/rounds/{number}/accuracy",
     **openapi.route(security="admin", takes=AccuracyReport, status=204, problems=(404, 409)),
 )
-async def judge_round(request: Request, task_id: str, number: int) -> Response:
+async def judge_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
     """What the operator's own test set says of a committed round's model."""
     c, report = coordinator_of(request), await message(request, AccuracyReport)
     await in_thread(lambda: evaluation.judge(c, task_id, number, report, c.store.now()))

@@ -57,6 +57,13 @@ def test_an_open_round_and_an_unknown_task_have_no_model_to_judge(house: House, 
     assert judge(house, "t-unknown", 1).status_code == 404
 
 
+def test_numbers_that_no_database_holds_are_refused(house: House, task_id: str) -> None:
+    for number in (-1, 2**31, 2735927877231969304576):
+        assert judge(house, task_id, number).status_code == 400
+    assert judge(house, task_id, 1, examples=10**30).status_code == 400
+    assert house.operator.call("GET", f"/tasks/{task_id}/rounds")[0]["accuracy"] is None
+
+
 def test_no_device_can_report_accuracy_by_class(house: House, task_id: str) -> None:
     (device,) = house.devices(1)
     path = f"/v1/admin/tasks/{task_id}/rounds/1/accuracy"
