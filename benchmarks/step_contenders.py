@@ -102,9 +102,7 @@ def _executorch_recipe(contender: str, folder: Path, given: dict[str, Array], th
 
     portable_lib._unsafe_reset_threadpool(threads)
     x, y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
-    body = (folder / f"forward-{len(y)}.pte").read_bytes()
-    program = portable_lib._load_for_executorch_from_buffer(body)
-    training = TrainingModule(program)
+    training = TrainingModule(portable_lib._load_for_executorch(str(folder / f"forward-{len(y)}.pte")))
     optimizers: list[Any] = []
 
     def step() -> None:
