@@ -39,7 +39,7 @@ def lower(definition: Definition, program: torch.export.ExportedProgram) -> byte
                 dynamo=True,
                 opset_version=OPSET,
                 external_data=False,
-                custom_translation_table=_translations(),
+                custom_translation_table=_translations(definition),
                 optimize=True,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -66,8 +66,8 @@ def _unsupported(error: BaseException) -> UnsupportedOperation:
     )
 
 
-def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    return dict(onnx_forms.table())
+def _translations(definition: Definition) -> dict[Callable[..., Any], Callable[..., Any]]:
+    return dict(onnx_forms.table(constant_weights=definition.name == "predict"))
 
 
 def _rename(model: onnx.ModelProto, definition: Definition) -> None:

@@ -18,11 +18,12 @@ from export.onnx_forms import activation, batch_norm, convolution, group_norm, m
 aten = torch.ops.aten
 
 
-def table() -> dict[torch._ops.OpOverload, Callable[..., Any]]:
-    """ATen operator -> the function that writes it in ONNX."""
+def table(*, constant_weights: bool = False) -> dict[torch._ops.OpOverload, Callable[..., Any]]:
+    """ATen operator -> the function that writes it in ONNX. `constant_weights`: as a prediction's session has them."""
+    convolve = convolution.convolution_by_constants if constant_weights else convolution.convolution
     return {
         aten._native_batch_norm_legit_no_training.default: batch_norm.native_batch_norm_no_training,
-        aten.convolution.default: convolution.convolution,
+        aten.convolution.default: convolve,
         aten.convolution_backward.default: convolution.convolution_backward,
         aten.max_pool2d_with_indices.default: max_pool.max_pool2d_with_indices,
         aten.max_pool2d_with_indices_backward.default: max_pool.max_pool2d_with_indices_backward,

@@ -26,7 +26,7 @@ from export.onnx_forms.values import (
 )
 from export.onnx_forms.weight_gradient import weight_gradient
 
-WIDE = 128  # from so many channels on, the input gradient is faster as a convolution
+WIDE = 64  # from so many channels on, the input gradient is faster as a convolution
 NARROW = range(16, 33)  # channels for which ...
 LARGE = 256  # ... and positions from which a stride-1 convolution is faster as a transposed one
 
@@ -42,13 +42,30 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    """aten.convolution."""
+    """aten.convolution where the weight is an input."""
+    g = geometry(weight, stride, padding, dilation, groups)
+    narrow = channels_of(x) in NARROW and channels_of(weight) in NARROW and weight.shape[0] <= channels_of(x)
+    large = np.prod(spatial_sizes(x)) >= LARGE
+    if narrow and large and g.groups == 1 and g.reversible and not g.pointwise and not transposed:
+        return _conv_transpose(x, _mirrored(weight, g), bias, g.mirrored, [0] * len(g.kernel))
+    return convolution_by_constants(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+
+
+def convolution_by_constants(
+    x: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Value:
+    """aten.convolution where the weight is a constant of the session: the runtime has direct kernels for that."""
     g = geometry(weight, stride, padding, dilation, groups)
     if transposed:
         return _conv_transpose(x, weight, bias, g, spread(output_padding, len(g.kernel)))
-    narrow = channels_of(x) in NARROW and channels_of(weight) in NARROW and weight.shape[0] <= channels_of(x)
-    if narrow and g.reversible and not g.pointwise and np.prod(spatial_sizes(x)) >= LARGE:
-        return _conv_transpose(x, _mirrored(weight, g), bias, g.mirrored, [0] * len(g.kernel))
     return _conv(x, weight, bias, g)
 
 
@@ -119,8 +136,9 @@ def _conv_transpose(x: Value, weight: Value, bias: Value | None, g: Geometry, su
 
 def _input_gradient(grad: Value, x: Value, weight: Value, g: Geometry) -> Value:
     """The transposed convolution; positions of x that the stride never reached get zero."""
-    wide = min(channels_of(x), channels_of(grad)) >= WIDE
-    if g.reversible and (g.pointwise or wide):
+    wide = g.groups == 1 and min(channels_of(x), channels_of(grad)) >= WIDE
+    depthwise = 1 < g.groups == channels_of(x)  # of the two, only a convolution spreads them over threads
+    if g.reversible and (g.pointwise or wide or depthwise):
         return _conv(grad, _mirrored(weight, g), None, g.mirrored)
     sizes, lengths = spatial_sizes(x), spatial_sizes(grad)
     axes = zip(sizes, lengths, g.kernel, g.stride, g.padding, g.dilation, strict=True)
@@ -140,11 +158,14 @@ def _transposed_input_gradient(grad: Value, x: Value, weight: Value, g: Geometry
 
 
 def _mirrored(weight: Value, g: Geometry) -> Value:
-    """(O, C, K...) as (C, O, K reversed): the kernel of the opposite operator. A product with a reversed unit matrix
-    turns the taps round several times faster than Slice or Gather do.
+    """(O, C/groups, K...) as (C, O/groups, K reversed): the kernel of the opposite operator. A product with a reversed
+    unit matrix turns the taps round several times faster than Slice or Gather do.
     """
     taps = int(np.prod(g.kernel))
-    outputs, inputs = int(weight.shape[0]), channels_of(weight)
-    flat = reshape(weight, outputs * inputs, taps)
-    turned = op.MatMul(flat, floats(np.eye(taps)[::-1])) if taps > 1 else flat
-    return reshape(op.Transpose(reshape(turned, outputs, inputs, taps), perm=[1, 0, 2]), inputs, outputs, *g.kernel)
+    outputs, inputs = int(weight.shape[0]) // g.groups, channels_of(weight)
+    turned = weight
+    if taps > 1:
+        turned = op.MatMul(reshape(weight, g.groups * outputs * inputs, taps), floats(np.eye(taps)[::-1]))
+    if min(outputs, inputs) > 1:
+        turned = op.Transpose(reshape(turned, g.groups, outputs, inputs, taps), perm=[0, 2, 1, 3])
+    return reshape(turned, g.groups * inputs, outputs, *g.kernel)

@@ -33,7 +33,7 @@ class Geometry:
     @property
     def reversible(self) -> bool:
         """The opposite operator (Conv for ConvTranspose) can do the same with the kernel mirrored."""
-        return self.groups == 1 and self.unit_stride and min(self.mirrored.padding) >= 0
+        return self.unit_stride and min(self.mirrored.padding) >= 0
 
     @property
     def mirrored(self) -> "Geometry":

@@ -1,5 +1,6 @@
 """Every ONNX form against eager PyTorch: drawn strides, dilation, groups, odd sizes; ties, NaN, infinity."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,8 @@ def check_convolution(case: dict) -> None:
     how = [case[key] for key in ("stride", "padding", "dilation", "transposed", "surplus", "groups")]
     expected = aten.convolution(*torches(x, weight, bias), *how)
     parts = [x, weight, bias] if bias is not None else [x, weight]
-    form = convolution.convolution if bias is not None else _without_bias
-    _fixed(form, parts, how, expected.numpy(), weight_at=1)
+    for form in (convolution.convolution, convolution.convolution_by_constants):
+        _fixed(form if bias is not None else _without_bias(form), parts, how, expected.numpy(), weight_at=1)
     grad = uniform(4, *expected.shape)
     wanted = aten.convolution_backward(*torches(grad, x, weight), [second], *how, [True] * 3)
     actual = run_backward(grad, x, weight, [second], *how)
@@ -83,8 +84,8 @@ def check_convolution(case: dict) -> None:
         close(want, got)
 
 
-def _without_bias(x: object, weight: object, *how: object) -> object:
-    return convolution.convolution(x, weight, None, *how)
+def _without_bias(form: Callable[..., object]) -> Callable[..., object]:
+    return lambda x, weight, *how: form(x, weight, None, *how)
 
 
 def _fixed(form: object, parts: list, how: list, expected: np.ndarray, weight_at: int) -> None:
@@ -352,6 +353,21 @@ def test_a_clip_to_other_bounds_is_not_taken_for_it() -> None:
 def test_activations(name: str) -> None:
     x = np.concatenate([CORNERS[:9], uniform(1, 4000) * 4]).reshape(-1, 1)
     close(getattr(aten, name)(*torches(x)), run(getattr(activation, name), [x])[0])
+
+
+@pytest.mark.parametrize(("constant_weights", "operator"), [(False, "ConvTranspose"), (True, "Conv")])
+def test_constant_weights_leave_convolutions_to_the_runtime_s_direct_kernels(
+    constant_weights: bool, operator: str
+) -> None:
+    form = onnx_forms.table(constant_weights=constant_weights)[aten.convolution.default]
+
+    def narrow(x: object, weight: object) -> object:
+        _make_static(weight, w)
+        return form(x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+
+    w = uniform(1, 16, 16, 3, 3)
+    _, operators = build(narrow, [uniform(0, 2, 16, 32, 32), w])
+    assert {"Conv", "ConvTranspose"} & set(operators) == {operator}
 
 
 def test_every_entry_of_the_table_is_a_function_of_the_operator_s_arguments() -> None:
