@@ -76,12 +76,12 @@ class OnnxEngine:
         """See `Engine.predict`."""
         session = self._prediction_session(weights)
         binding = session.io_binding()
-        fed = {
-            item.name: in_place((x if item.role == "x" else randoms)[item.name])
+        fed = {  # held until the run is over
+            item.name: np.asarray((x if item.role == "x" else randoms)[item.name], order="C")
             for item in self.manifest.predict.role("x", "random")
         }
-        for name, value in fed.items():
-            binding.bind_ortvalue_input(name, value)
+        for name, array in fed.items():
+            binding.bind_ortvalue_input(name, in_place(array))
         binding.bind_output("probabilities")
         with _clear_faults("predict"):
             session.run_with_iobinding(binding)

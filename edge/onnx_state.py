@@ -31,9 +31,10 @@ class OnnxState:
     buffers: tuple[dict[str, Array], dict[str, Array]]
     bindings: tuple[Any, Any]
     totals: dict[str, Array]  # () float32 each, overwritten by every step
-    anchors: dict[str, Any]  # kept alive: the runtime reads them in place
+    anchors: dict[str, Array]
     current: int = 0
-    _rates: tuple[dict[str, float], dict[str, float]] = field(default_factory=lambda: ({}, {}))  # bound now
+    _rates: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}))  # bound now
+    _batch: dict[str, Array] = field(default_factory=dict)  # bound now
 
     @property
     def binding(self) -> Any:
@@ -48,12 +49,13 @@ class OnnxState:
     def feed(self, batch: Mapping[str, Array], rates: Mapping[str, float]) -> None:
         """Bind what changes with every step, and those rates () that have changed since this binding's last step."""
         binding, bound = self.binding, self._rates[self.current]
-        for name, array in batch.items():
+        self._batch = {name: np.asarray(array, order="C") for name, array in batch.items()}
+        for name, array in self._batch.items():
             binding.bind_ortvalue_input(name, in_place(array))
         for name, rate in rates.items():
-            if bound.get(name) != rate:
-                binding.bind_ortvalue_input(name, in_place(np.array(rate, np.float32)))
-                bound[name] = rate
+            if name not in bound or bound[name] != np.float32(rate):
+                bound[name] = np.array(rate, np.float32)
+                binding.bind_ortvalue_input(name, in_place(bound[name]))
 
     def step_done(self) -> None:
         """What was written is now the newest."""
@@ -66,18 +68,22 @@ def bind(session: Any, first: dict[str, Array], updatable: frozenset[str], ancho
     totals = {name: np.zeros((), np.float32) for name in TOTALS}
     views = {name: in_place(array) for name, array in first.items()}
     others = {name: views[name] if name in updatable else in_place(array) for name, array in second.items()}
-    fixed = {name: in_place(array) for name, array in anchors.items()}
+    kept = {name: np.asarray(array, order="C") for name, array in anchors.items()}
+    fixed = {name: in_place(array) for name, array in kept.items()}
     written = {name: in_place(array) for name, array in totals.items()}
     there = _binding(session, views, others, fixed, written)
     if updatable.issuperset(first):
-        rates: dict[str, float] = {}
-        return OnnxState((first, second), (there, there), totals, fixed, _rates=(rates, rates))
-    return OnnxState((first, second), (there, _binding(session, others, views, fixed, written)), totals, fixed)
+        rates: dict[str, Array] = {}
+        return OnnxState((first, second), (there, there), totals, kept, _rates=(rates, rates))
+    return OnnxState((first, second), (there, _binding(session, others, views, fixed, written)), totals, kept)
 
 
 def in_place(array: Array) -> Any:
-    """The runtime's view of an array's own memory; the array is kept alive by it."""
-    return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"))
+    """The runtime's view of a C-ordered array's own memory. Whoever asks keeps the array: the views of older
+    versions of onnxruntime (1.22 is one) do not, and a step would read what has come to lie there since.
+    """
+    assert array.flags.c_contiguous, "the view would be one of a copy"
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _binding(

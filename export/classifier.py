@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core import bundle, golden, signing, tensors
+from core import bundle
 from core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
 from core.errors import InvalidInput
 from core.tensors import Params
-from export import inputs, losses, lowering, optimizers, program, verify
+from export import inputs, losses, lowering, optimizers, program, recording, verify
 from export.inputs import RawInput
 from export.program import Definition
 from export.recipe import Recipe
@@ -153,7 +153,7 @@ def export_recipe(
         reference = Reference(model, recipe, survey, manifest)
         exact = Reference(model, recipe, survey, manifest, torch.float64)
         report("golden: recording the golden steps in eager PyTorch")
-        manifest = _manifest(recipe, definitions, files, _record(reference, exact, manifest, draft))
+        manifest = _manifest(recipe, definitions, files, recording.record(reference, exact, manifest, draft))
         weights = _weights(model, survey)
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         verdicts = []
@@ -206,14 +206,6 @@ def _manifest(
         preprocessing=recipe.preprocessing(),
         **programs,
     )
-
-
-def _record(reference: Reference, exact: Reference, manifest: Manifest, folder: Path) -> Golden:
-    """Write the golden outputs of eager PyTorch."""
-    recorded, truth = (golden.run(manifest, r.train_step, r.predict, r.relabel) for r in (reference, exact))
-    body = tensors.to_bytes(verify.steady(manifest, recorded, truth))
-    (folder / manifest.golden.path).write_bytes(body)
-    return Golden(manifest.golden.path, signing.sha256(body), len(body), token_limit=manifest.golden.token_limit)
 
 
 def _weights(model: nn.Module, survey: Survey) -> Params:

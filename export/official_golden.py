@@ -17,7 +17,7 @@ from core.tensors import Array
 from export.inputs import NEUTRAL_UNIFORM
 from export.official_forward import Plan
 from export.reference import Reference
-from export.verify import NOISE
+from export.steadiness import NOISE
 
 
 @dataclass(frozen=True)
