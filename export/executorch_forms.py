@@ -57,6 +57,9 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.permute.default: permute,
         aten.transpose.int: transpose,
         aten.t.default: lambda x: transpose(x, 0, 1) if x.dim() == 2 else x,
+        aten.squeeze.dim: squeeze,
+        aten.squeeze.dims: squeeze,
+        aten.unsqueeze.default: unsqueeze,
         aten.pow.Tensor_Scalar: power,
         aten.sum.dim_IntList: total,
         aten.mean.dim: mean,
@@ -115,6 +118,20 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
     order = list(range(x.dim()))
     order[first], order[second] = order[second], order[first]
     return reorder(x, order)
+
+
+def squeeze(x: Tensor, dims: int | Sequence[int]) -> Tensor:
+    """A reshape, which costs nothing: the kernel copies."""
+    given = [dims] if isinstance(dims, int) else dims
+    gone = {d % max(1, x.dim()) for d in given}
+    return x.reshape([size for d, size in enumerate(x.shape) if d not in gone or size != 1])
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """Likewise."""
+    shape = list(x.shape)
+    shape.insert(dim % (x.dim() + 1), 1)
+    return x.reshape(shape)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

@@ -30,7 +30,27 @@ def reorder(x: Tensor, order: Sizes) -> Tensor:
     moved = [order[i] for i in range(x.dim()) if x.shape[order[i]] != 1]
     if moved == sorted(moved):
         return x.reshape([x.shape[i] for i in order])
-    return torch.as_strided_copy(x.contiguous(), [x.shape[i] for i in order], [strides[i] for i in order], 0)
+    sizes = [x.shape[i] for i in order]
+    return strided(x, sizes, [strides[i] for i in order], 0, sizes)
+
+
+def strided(x: Tensor, sizes: Sizes, strides: Sizes, start: int, shape: Sizes) -> Tensor:
+    """`as_strided_copy` with as few and as long dimensions as say the same, in another shape of as many elements.
+
+    The kernel goes dimension by dimension and copies the innermost as a whole.
+    """
+    joined: list[list[Any]] = []
+    for size, stride in zip(sizes, strides, strict=True):
+        if isinstance(size, int) and size == 1:
+            continue
+        known = joined and all(isinstance(number, int) for number in (size, stride, joined[-1][1]))
+        if known and joined[-1][1] == stride * size:
+            joined[-1] = [joined[-1][0] * size, stride]
+        else:
+            joined.append([size, stride])
+    joined = joined or [[1, 1]]
+    copied = torch.as_strided_copy(x.contiguous(), [size for size, _ in joined], [step for _, step in joined], start)
+    return copied.reshape(list(shape))
 
 
 def windows_apart(x: Tensor, kernel: Sizes) -> list[Tensor]:
