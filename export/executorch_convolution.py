@@ -3,7 +3,8 @@
 ExecuTorch's own convolution kernels are plain loops. Here every convolution, one- to three-dimensional, strided,
 padded, dilated, grouped, depthwise or transposed, gathers its windows with one strided copy and multiplies once. The
 gradient of a strided convolution's input is split into stride-1 convolutions, one per residue of the output position,
-so that no zeros are multiplied. May import torch, `export.executorch_strides` and `export.executorch_windows`.
+so that no zeros are multiplied. May import torch and the files of
+strides, windows and depthwise convolution beside it.
 
 Shapes below: x (B, C, h...), weight (O, C/groups, k...), y (B, O, l...); "rows" means B * product of positions.
 
@@ -22,6 +23,7 @@ from math import gcd, prod
 import torch
 from torch import Tensor
 
+from export import executorch_depthwise as depthwise
 from export import executorch_windows as windows
 from export.executorch_strides import channel_sums, pad, reorder
 
@@ -74,7 +76,7 @@ def convolution_backward(
             grad_x = input_gradient(grad, weight, x.shape[2:], stride, padding, dilation, groups)
     if mask[1]:
         slid, over = (x, grad) if transposed else (grad, x)
-        grad_weight = _weight_gradient(slid, over, weight.shape[2:], stride, padding, dilation, groups)
+        grad_weight = _weight_gradient(slid, over, weight, stride, padding, dilation, groups)
     if mask[2]:
         grad_bias = channel_sums(grad)
     return grad_x, grad_weight, grad_bias
@@ -88,6 +90,8 @@ def input_gradient(
     grad (B, O, l...) to (B, C, size...). Positions with the same residue modulo the stride meet the same kernel
     offsets, so each residue is a convolution of stride 1 over a part of the kernel.
     """
+    if depthwise.suits(weight, groups, size[-1], grad.shape[-1]):
+        return depthwise.input_gradient(grad, weight, size, stride, padding, dilation)
     axes = [
         _residues(size[d], stride[d], padding[d], dilation[d], weight.shape[2 + d], grad.shape[2 + d])
         for d in range(len(size))
@@ -180,6 +184,8 @@ def _interleave(parts: Sequence[Tensor], strides: Sizes, size: Sizes) -> Tensor:
 def _forward(
     x: Tensor, weight: Tensor, count: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Tensor:
+    if depthwise.suits(weight, groups, x.shape[-1], count[-1]):
+        return depthwise.forward(x, weight, count, stride, padding, dilation)
     kernel, out_channels = weight.shape[2:], weight.shape[0]
     grouped = weight.reshape(groups, out_channels // groups, weight.shape[1], prod(kernel))
     padded = pad(x, padding, padding)
@@ -187,9 +193,12 @@ def _forward(
 
 
 def _weight_gradient(
-    grad: Tensor, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+    grad: Tensor, x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Tensor:
     """(O, C/groups, k...) of grad (B, O, l...) sliding over x (B, C, h...)."""
+    kernel = weight.shape[2:]
+    if depthwise.suits(weight, groups, x.shape[-1], grad.shape[-1]):
+        return depthwise.weight_gradient(grad, x, kernel, stride, padding, dilation)
     out_channels, in_channels = grad.shape[1], x.shape[1]
     count = grad.shape[2:]
     right = [
