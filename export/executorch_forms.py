@@ -10,6 +10,7 @@ have a fast equivalent. May import torch, `export.trace` and the forms of convol
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch._decomp import get_decompositions
 from export import executorch_convolution as conv
 from export import executorch_pooling as pool
 from export import trace
-from export.executorch_strides import reorder
+from export.executorch_strides import column, reorder
 
 aten = torch.ops.aten
 
@@ -46,17 +47,23 @@ _HUGE = 1e38
 def table() -> dict[Any, Callable[..., Any]]:
     """Operator -> form, for `ExportedProgram.run_decompositions`: everything of `trace`, ours where ours is better."""
     return {
-        **trace.decompositions(frozenset({aten.hardtanh.default})),
+        **trace.decompositions(frozenset({aten.hardtanh.default, aten.linear.default})),
         **get_decompositions([aten.linalg_vector_norm.default]),
         aten.convolution.default: conv.convolution,
         aten.convolution_backward.default: conv.convolution_backward,
         aten.threshold_backward.default: threshold_backward,
         aten.hardtanh_backward.default: hardtanh_backward,
         aten.clamp.default: clamp,
+        aten.add.Tensor: partial(broadcast, aten.add.Tensor),
+        aten.sub.Tensor: partial(broadcast, aten.sub.Tensor),
+        aten.mul.Tensor: partial(broadcast, aten.mul.Tensor),
         aten.addmm.default: addmm,
         aten.permute.default: permute,
         aten.transpose.int: transpose,
         aten.t.default: lambda x: transpose(x, 0, 1) if x.dim() == 2 else x,
+        aten.squeeze.dim: squeeze,
+        aten.squeeze.dims: squeeze,
+        aten.unsqueeze.default: unsqueeze,
         aten.pow.Tensor_Scalar: power,
         aten.sum.dim_IntList: total,
         aten.mean.dim: mean,
@@ -78,14 +85,19 @@ def threshold_backward(grad: Tensor, y: Tensor, threshold: float) -> Tensor:
 
 
 def hardtanh_backward(grad: Tensor, x: Tensor, low: float, high: float) -> Tensor:
-    """grad where low < x < high, else 0; likewise. Differences of floats have the right sign, however small."""
+    """grad where low < x < high, else 0; likewise, from the result, which the next layer keeps anyway.
+
+    Differences of floats have the right sign, however small; so has their product where the bounds are far apart.
+    """
+    if 1 <= high - low < _HUGE:
+        y = aten.hardtanh.default(x, low, high)
+        return grad * positive((y - low if low else y) * (high - y))
     return grad * (positive(x - low) * positive(high - x))
 
 
 def positive(x: Tensor) -> Tensor:
     """1 where x > 0, else 0. Two factors of 1e38, so that the smallest subnormal number still becomes 1."""
-    bounded = aten.hardtanh.default(x * _HUGE, 0.0, _HUGE)
-    result: Tensor = aten.hardtanh.default(bounded * _HUGE, 0.0, 1.0)
+    result: Tensor = aten.hardtanh.default(x * _HUGE * _HUGE, 0.0, 1.0)
     return result
 
 
@@ -95,6 +107,24 @@ def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Ten
         return NotImplemented
     result: Tensor = aten.hardtanh.default(x, float(low), float(high))
     return result
+
+
+def broadcast(operator: Any, left: Any, right: Any, *, alpha: float = 1) -> Tensor:
+    """One number for each row, map or volume, as a matrix and a column: five times as fast as in any other shape.
+
+    Every other pair of operands stays whole (NotImplemented).
+    """
+    tensors = isinstance(left, Tensor) and isinstance(right, Tensor)
+    if not tensors or alpha != 1 or {left.dtype, right.dtype} != {torch.float32}:
+        return NotImplemented
+    small, whole = column(right, left), left
+    if small is None:
+        small, whole = column(left, right), right
+    if small is None:
+        return NotImplemented
+    matrix = whole.reshape(small.shape[0], -1)
+    result: Tensor = operator(matrix, small) if whole is left else operator(small, matrix)
+    return result.reshape(whole.shape)
 
 
 def addmm(bias: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
@@ -115,6 +145,20 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
     order = list(range(x.dim()))
     order[first], order[second] = order[second], order[first]
     return reorder(x, order)
+
+
+def squeeze(x: Tensor, dims: int | Sequence[int]) -> Tensor:
+    """A reshape, which costs nothing: the kernel copies."""
+    given = [dims] if isinstance(dims, int) else dims
+    gone = {d % max(1, x.dim()) for d in given}
+    return x.reshape([size for d, size in enumerate(x.shape) if d not in gone or size != 1])
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """Likewise."""
+    shape = list(x.shape)
+    shape.insert(dim % (x.dim() + 1), 1)
+    return x.reshape(shape)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

@@ -18,6 +18,7 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from core.errors import UnsupportedOperation
 from export import executorch_forms, trace
+from export.executorch_copies import without_copies
 
 MIN_RUNTIME_VERSION = "1.4.0"
 DEFAULT_MAX_BATCH = 64
@@ -34,6 +35,7 @@ def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX
 
     with quiet(), torch.no_grad():
         flat = program.run_decompositions(executorch_forms.table())
+        without_copies(flat)
         _bound(flat, max_batch)
         _compute_once(flat.graph_module)
         edge = to_edge(flat)

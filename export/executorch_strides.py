@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Sizes = Sequence[int]
+_SHARED = 4  # elements that share one number: with fewer, repeating it costs more than it saves
 
 
 def row_major(shape: Sizes) -> list[Any]:
@@ -30,7 +31,56 @@ def reorder(x: Tensor, order: Sizes) -> Tensor:
     moved = [order[i] for i in range(x.dim()) if x.shape[order[i]] != 1]
     if moved == sorted(moved):
         return x.reshape([x.shape[i] for i in order])
-    return torch.as_strided_copy(x.contiguous(), [x.shape[i] for i in order], [strides[i] for i in order], 0)
+    sizes = [x.shape[i] for i in order]
+    return strided(x, sizes, [strides[i] for i in order], 0, sizes)
+
+
+def strided(x: Tensor, sizes: Sizes, strides: Sizes, start: int, shape: Sizes) -> Tensor:
+    """`as_strided_copy` with as few and as long dimensions as say the same, in another shape of as many elements.
+
+    The kernel goes dimension by dimension and copies the innermost as a whole.
+    """
+    joined: list[list[Any]] = []
+    for size, stride in zip(sizes, strides, strict=True):
+        if isinstance(size, int) and size == 1:
+            continue
+        known = joined and all(isinstance(number, int) for number in (size, stride, joined[-1][1]))
+        if known and joined[-1][1] == stride * size:
+            joined[-1] = [joined[-1][0] * size, stride]
+        else:
+            joined.append([size, stride])
+    joined = joined or [[1, 1]]
+    copied = torch.as_strided_copy(x.contiguous(), [size for size, _ in joined], [step for _, step in joined], start)
+    return copied.reshape(list(shape))
+
+
+def column(small: Tensor, whole: Tensor) -> Tensor | None:
+    """`small`, which has one number for all of the last dimensions of `whole`, as (rows, 1), repeated where it must be.
+
+    None where it isn't so, where few numbers share one, and where `whole` is such a matrix already.
+    """
+    if small.dim() > whole.dim():
+        return None
+    sizes = [1] * (whole.dim() - small.dim()) + list(small.shape)
+    shared = 0
+    while shared < whole.dim() and _is(sizes[-1 - shared], 1):
+        shared += 1
+    outer, inner = list(whole.shape[: whole.dim() - shared]), whole.shape[whole.dim() - shared :]
+    leading = sizes[: whole.dim() - shared]
+    fits = all(_is(size, 1) or str(size) == str(other) for size, other in zip(leading, outer, strict=True))
+    if not outer or not fits or not all(isinstance(size, int) for size in inner) or prod(inner) < _SHARED:
+        return None
+    if any(str(size) != str(other) for size, other in zip(leading, outer, strict=True)):
+        strides = [0 if _is(size, 1) else stride for size, stride in zip(leading, row_major(leading), strict=True)]
+        small = strided(small, outer, strides, 0, outer)
+    elif whole.dim() == 2:
+        return None
+    return small.reshape(prod(outer), 1)
+
+
+def _is(size: Any, number: int) -> bool:
+    """Never asks about an open size."""
+    return isinstance(size, int) and size == number
 
 
 def windows_apart(x: Tensor, kernel: Sizes) -> list[Tensor]:

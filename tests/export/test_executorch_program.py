@@ -34,6 +34,51 @@ def test_relu_gradient_is_exact_for_any_y_that_relu_gives():
     assert torch.equal(forms.threshold_backward(grad, y, 0), aten.threshold_backward(grad, y, 0))
 
 
+def test_relu6_gradient_is_exact_up_to_its_bounds():
+    below = torch.nextafter(torch.tensor(6.0), torch.tensor(0.0)).item()
+    x = torch.tensor([-1.0, 0.0, 1e-45, 1e-38, 3.0, below, 6.0, 7.0, 3e38, float("inf"), -float("inf")])
+    grad = torch.arange(1.0, 12.0)
+    assert torch.equal(forms.hardtanh_backward(grad, x, 0.0, 6.0), aten.hardtanh_backward(grad, x, 0.0, 6.0))
+
+
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 0.5), (0.0, float("inf")), (-1e30, 1e30)])
+def test_gradient_of_any_bounds(bounds):
+    x = torch.tensor([-2e30, -1e30, -2.0, -1.0, 0.0, 1e-45, 0.5, 0.75, 1.0, 2.0, 1e30])
+    grad = torch.ones_like(x)
+    assert torch.equal(forms.hardtanh_backward(grad, x, *bounds), aten.hardtanh_backward(grad, x, *bounds))
+
+
+@pytest.mark.parametrize("operator", [aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor])
+@pytest.mark.parametrize(
+    ("shape", "other", "fast"),
+    [
+        ((2, 3, 4, 4), (1, 3, 1, 1), True),
+        ((2, 3, 4, 4), (2, 3, 1, 1), True),
+        ((2, 3, 4, 4), (3, 1, 1), True),
+        ((2, 3, 8), (2, 1, 1), True),
+        ((2, 5), (2, 1), False),  # is a matrix and a column
+        ((2, 5), (5,), False),
+        ((2, 5), (), False),
+        ((2, 3, 2), (2, 3, 1), False),  # few numbers share one
+        ((2, 1, 4, 4), (1, 3, 1, 1), False),  # both are repeated
+        ((2, 3, 1, 1), (2, 3, 1, 1), False),
+    ],
+)
+def test_numbers_for_whole_maps_become_a_column(operator, shape, other, fast):
+    whole, small = torch.rand(shape), torch.rand(other)
+    for operands in [(whole, small), (small, whole)]:
+        found = forms.broadcast(operator, *operands)
+        assert (found is not NotImplemented) is fast
+        assert not fast or torch.equal(found, operator(*operands))
+
+
+def test_broadcasting_leaves_other_dtypes_and_numbers_whole():
+    integers = torch.ones(2, 3, 4, 4, dtype=torch.int64)
+    assert forms.broadcast(aten.add.Tensor, integers, integers[:, :, :1, :1]) is NotImplemented
+    assert forms.broadcast(aten.mul.Tensor, torch.ones(2, 3, 4, 4), 2.0) is NotImplemented
+    assert forms.broadcast(aten.mul.Tensor, 2.0, torch.ones(2, 3, 4, 4)) is NotImplemented
+
+
 def test_the_bytes_come_from_the_graph_alone_and_run_for_any_batch_up_to_the_bound():
     from executorch.runtime import Runtime
 
