@@ -49,7 +49,7 @@ class OnnxState:
         """Bind what changes with every step, and those rates () that have changed since this binding's last step."""
         binding, bound = self.binding, self._rates[self.current]
         for name, array in batch.items():
-            binding.bind_ortvalue_input(name, in_place(array))
+            binding.bind_cpu_input(name, np.asarray(array, order="C"))
         for name, rate in rates.items():
             if bound.get(name) != rate:
                 binding.bind_ortvalue_input(name, in_place(np.array(rate, np.float32)))
