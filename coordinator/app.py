@@ -9,9 +9,9 @@ May import FastAPI and this package. The routes are in `routes_device.py` and `r
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import sqlalchemy as sa
-from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
@@ -27,15 +27,16 @@ from coordinator import (
     routes_admin,
     routes_device,
     service,
+    threads,
+    uploads,
 )
 from coordinator.batching import Batches
 from coordinator.limits import Memory, RateLimit
 from coordinator.middleware import Gate
-from coordinator.routes_device import coordinator_of, in_thread
+from coordinator.routes_device import coordinator_of
 from coordinator.settings import Settings
+from coordinator.threads import in_thread
 from coordinator.worker import Worker
-
-THREADS = 6  # more only wait for each other
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
@@ -45,22 +46,24 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings = make_settings()
         logs.install()
-        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        threads.allow(settings.threads)
         app.state.device_rate = RateLimit(settings.requests_per_device_per_second)
         app.state.address_rate = RateLimit(settings.requests_per_address_per_second)
         app.state.upload_memory = Memory(settings.max_uploads_in_memory_bytes)
         with context.connect(settings) as coordinator:
             app.state.coordinator = coordinator
             now = coordinator.store.now
-            app.state.joining = Batches(lambda callers: service.join_all(coordinator, callers, now()), "joining")
-            app.state.counting = Batches(lambda updates: service.count_all(coordinator, updates, now()), "counting")
+            batches = partial(Batches, threaded=settings.threads > 0)
+            app.state.joining = batches("joining", lambda callers: service.join_all(coordinator, callers, now()))
+            app.state.beginning = batches("beginning", lambda said: uploads.begin_all(coordinator, said, now()))
+            app.state.counting = batches("counting", lambda updates: service.count_all(coordinator, updates, now()))
             worker = None if settings.virtual_clock else Worker(coordinator)
             if worker:
                 worker.start()
             try:
                 yield
             finally:
-                for thread in (app.state.joining, app.state.counting, worker):
+                for thread in (app.state.joining, app.state.beginning, app.state.counting, worker):
                     if thread:
                         await in_thread(thread.stop)
 

@@ -4,7 +4,7 @@ May import the standard library and `core`. Alone, a call waits for nobody; the 
 batches, so work per call falls as load rises (DeWitt et al., "Implementation techniques for main memory database
 systems", SIGMOD 1984: group commit).
 
-    >>> doubled = Batches(lambda numbers: [2 * number for number in numbers], "doubled")
+    >>> doubled = Batches("doubled", lambda numbers: [2 * number for number in numbers])
     >>> async def both() -> list[int]:
     ...     return await asyncio.gather(doubled(1), doubled(2))
     >>> asyncio.run(both())
@@ -34,30 +34,43 @@ class _Call(Generic[T, R]):
 
 
 class Batches(Generic[T, R]):
-    """Owns a thread that does `work` on everything that waits. `work` gives an answer or an error per argument."""
+    """Owns a thread that does `work` on everything that waits. `work` gives an answer or an error per argument.
 
-    def __init__(self, work: Callable[[list[T]], list[R | FedRelaError]], name: str) -> None:
+    Without a thread the event loop does it, once it has taken up every request that is there.
+    """
+
+    def __init__(self, name: str, work: Callable[[list[T]], list[R | FedRelaError]], *, threaded: bool = True) -> None:
         self._work = work
         self._waiting: queue.SimpleQueue[_Call[T, R] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True) if threaded else None
+        if self._thread:
+            self._thread.start()
 
     async def __call__(self, argument: T) -> R:
         """The answer for one argument. Raises the error that `work` gave for it, or raised for its whole batch."""
         loop = asyncio.get_running_loop()
         call: _Call[T, R] = _Call(argument, loop, loop.create_future())
+        if self._thread is None and self._waiting.empty():
+            loop.call_soon(self._run_here)
         self._waiting.put(call)
         return await call.answer
 
     def stop(self) -> None:
         """Finish what waits, and end."""
-        self._waiting.put(None)
-        self._thread.join()
+        if self._thread:
+            self._waiting.put(None)
+            self._thread.join()
 
     def _run(self) -> None:
         while batch := self._next():
             answers = self._answers([call.argument for call in batch])
             batch[0].loop.call_soon_threadsafe(_deliver, batch, answers)
+
+    def _run_here(self) -> None:
+        """Everything that waits, on the event loop."""
+        while not self._waiting.empty():
+            batch = self._next()
+            _deliver(batch, self._answers([call.argument for call in batch]))
 
     def _next(self) -> list[_Call[T, R]]:
         """Everything that waits now, at least one call; empty at the end."""

@@ -19,7 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from coordinator import charts, evaluation, history, metrics, schema, session
 from coordinator.context import Coordinator
-from coordinator.routes_device import coordinator_of, in_thread
+from coordinator.routes_device import coordinator_of
+from coordinator.threads import in_thread
 from core.errors import Refused
 
 HERE = Path(__file__).parent

@@ -12,7 +12,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from coordinator import auth, devices, history, limits, qr, session, tasks
 from coordinator.dashboard import inside, page
-from coordinator.routes_device import coordinator_of, in_thread
+from coordinator.routes_device import coordinator_of
+from coordinator.threads import in_thread
 from core import task as task_file
 from core.errors import FedRelaError, InvalidMessage
 

@@ -15,7 +15,8 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from coordinator import auth, blobs, openapi, schema
 from coordinator.context import Coordinator
-from coordinator.routes_device import coordinator_of, in_thread, json_response
+from coordinator.routes_device import coordinator_of, json_response
+from coordinator.threads import in_thread
 from core.errors import MissingDependency, Refused
 
 PAGE = Path(__file__).parent / "static" / "join"

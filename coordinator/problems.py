@@ -87,7 +87,7 @@ def install(app: FastAPI) -> None:
     """Answer every failure of `app` with a problem document."""
 
     @app.exception_handler(FedRelaError)
-    def ours(request: Request, error: FedRelaError) -> Response:
+    async def ours(request: Request, error: FedRelaError) -> Response:
         problem = describe(error)
         request.scope["problem_code"] = problem.code
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -98,7 +98,7 @@ def install(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(RequestValidationError)
-    def parameters(request: Request, error: RequestValidationError) -> Response:
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first.get("loc", ()))
         detail = f"{where}: {first.get('msg', 'is not valid')}"
@@ -107,7 +107,7 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    def routing(request: Request, error: HTTPException) -> Response:
+    async def routing(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         problem = Problem(
             status.phrase, status, status.phrase.lower().replace(" ", "-"), status.phrase, "see /docs for the routes"
@@ -117,7 +117,7 @@ def install(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> Response:
+    async def unexpected(request: Request, error: Exception) -> Response:
         return response(
             Problem(
                 "Internal Server Error",

@@ -20,7 +20,8 @@ from coordinator.messages import (
     PublishResponse,
     TokenRequest,
 )
-from coordinator.routes_device import coordinator_of, in_thread, json_response, message
+from coordinator.routes_device import coordinator_of, json_response, message
+from coordinator.threads import in_thread
 from core import signing, wire
 from core.errors import Refused
 

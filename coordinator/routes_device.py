@@ -4,12 +4,10 @@ May import FastAPI, `core` and this package. Work is done in a thread, so that a
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from coordinator import (
     auth,
@@ -21,13 +19,14 @@ from coordinator import (
     openapi,
     problems,
     service,
-    uploads,
     worker,
 )
 from coordinator.batching import Batches
 from coordinator.context import Coordinator
 from coordinator.devices import Device
 from coordinator.service import Caller, Delivered
+from coordinator.threads import in_thread
+from coordinator.uploads import Announced, Upload
 from core import strict, wire
 from core.errors import FedRelaError
 from core.wire import (
@@ -43,7 +42,6 @@ from core.wire import (
     check_protocol,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 router = APIRouter(tags=["devices"])
 
@@ -62,11 +60,6 @@ async def message(request: Request, cls: type[T]) -> T:
     if protocol is not None:
         check_protocol(protocol)
     return value
-
-
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run an operation off the event loop."""
-    return await run_in_threadpool(function, *args, **kwargs)
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -149,9 +142,8 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     c = coordinator_of(request)
     token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
     length = limits.declared_length(request)
-    upload = await in_thread(
-        lambda: uploads.begin_upload(c, credentials(request), assignment_id, token, length, c.store.now())
-    )
+    beginning: Batches[Announced, Upload] = request.app.state.beginning
+    upload = await beginning(Announced(credentials(request), assignment_id, token, length))
     memory: limits.Memory = request.app.state.upload_memory
     memory.take(length or 0)
     try:

@@ -38,6 +38,7 @@ class Settings:
     max_blob_bytes: int = 1024 * 1024 * 1024
     max_uploads_in_memory_bytes: int = 512 * 1024 * 1024
     keep_checkpoints: int = 0  # of each task, the newest; 0: all
+    threads: int = 6  # that do the work of requests; more only wait for each other; 0: the event loop does it
 
     def __post_init__(self) -> None:
         if len(self.admin_key) < MINIMAL_ADMIN_KEY:
@@ -78,6 +79,7 @@ class Settings:
             max_blob_bytes=int(_number(env, "FEDRELA_MAX_BLOB_BYTES", 1024 * 1024 * 1024)),
             max_uploads_in_memory_bytes=int(_number(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024)),
             keep_checkpoints=int(_number(env, "FEDRELA_KEEP_CHECKPOINTS", 0)),
+            threads=int(_number(env, "FEDRELA_THREADS", 6)),
         )
 
     @property

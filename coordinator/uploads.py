@@ -10,24 +10,33 @@ import sqlalchemy as sa
 
 from coordinator import auth, devices, rounds, rows, schema
 from coordinator.context import Coordinator, parse_task
+from coordinator.devices import Device
 from coordinator.rounds import Round
 from coordinator.rows import Row
 from core import encodings
 from core.bundle import Manifest
-from core.errors import Refused
+from core.errors import FedRelaError, Refused
 from core.task import Task
 from core.wire import UpdateReceipt
 
-_TURN = (
-    sa.select(schema.assignments, *schema.tasks.c["task_json", "manifest_sha256"])
-    .join(schema.tasks, schema.tasks.c.id == schema.assignments.c.task_id)
-    .where(schema.assignments.c.id == sa.bindparam("turn"), schema.assignments.c.device_id == sa.bindparam("device_id"))
+_TURNS = sa.select(schema.assignments, *schema.tasks.c["task_json", "manifest_sha256"]).join(
+    schema.tasks, schema.tasks.c.id == schema.assignments.c.task_id
 )
 TURN_ENDED = {
     "failed": ("turn-failed", "this turn was given back"),
     "expired": ("lease-expired", "the lease of this turn is over"),
     "closed": ("round-closed", "the round was closed without this turn"),
 }
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An update whose body has not been read yet: the hash of the device's token, and what its headers say."""
+
+    token_hash: str
+    assignment_id: str
+    upload_token: str
+    length: int | None
 
 
 @dataclass(frozen=True)
@@ -48,17 +57,38 @@ def begin_upload(
     c: Coordinator, token_hash: str, assignment_id: str, token: str, length: int | None, now: float
 ) -> Upload:
     """Check token, phase, lease and length before a byte of the body is read. Extends a lease that is nearly over."""
+    (answer,) = begin_all(c, [Announced(token_hash, assignment_id, token, length)], now)
+    if isinstance(answer, FedRelaError):
+        raise answer
+    return answer
+
+
+def begin_all(c: Coordinator, announced: list[Announced], now: float) -> list[Upload | FedRelaError]:
+    """The same for many, on one view of the database."""
     with c.store.read() as view:
-        device = devices.identify(view, token_hash)
-        if not auth.same(token, auth.upload_token(c.settings.signing_key, assignment_id)):
-            raise _bad_token()
-        turn = view.execute(_TURN, {"turn": assignment_id, "device_id": device.id}).one_or_none()
-    if turn is None:
+        known = devices.identify_all(view, [one.token_hash for one in announced])
+        wanted = rows.among(_TURNS, schema.assignments.c.id, [one.assignment_id for one in announced])
+        turns = {turn.id: turn for turn in view.execute(*wanted)}
+    answers: list[Upload | FedRelaError] = []
+    for one in announced:
+        try:
+            answers.append(_begin(c, one, known.get(one.token_hash), turns.get(one.assignment_id), now))
+        except FedRelaError as error:
+            answers.append(error)
+    return answers
+
+
+def _begin(c: Coordinator, announced: Announced, device: Device | None, turn: Row | None, now: float) -> Upload:
+    if device is None:
+        raise auth.unauthenticated()
+    if not auth.same(announced.upload_token, auth.upload_token(c.settings.signing_key, announced.assignment_id)):
+        raise _bad_token()
+    if turn is None or turn.device_id != device.id:
         raise rows.not_found("assignment")
     task, manifest = parse_task(turn.task_json), c.manifest(turn.manifest_sha256)
     check_turn(turn, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
-    _check_length(length, max_bytes)
+    _check_length(announced.length, max_bytes)
     seconds = task.round.upload_lease_seconds
     if turn.status == "open" and turn.expires_at - now < seconds:
         seconds = _extend_lease(c, turn, now, seconds)

@@ -41,7 +41,7 @@ def encode(
     `stream` feeds int8's stochastic rounding: one uniform per element, tensors in order. Raises InvalidTensors where a
     value is not finite or doesn't fit float16.
     """
-    tensors.check(change, tensors.specs_of(change))
+    tensors.check_finite(change)
     if metadata.encoding == "top-k":
         encoded, dropped = _top_k(tensors.add(change, residual) if residual else change, top_k_fraction)
         return tensors.to_bytes(encoded, metadata.as_strings()), dropped
@@ -50,7 +50,7 @@ def encode(
     elif metadata.encoding == "float16":
         with np.errstate(over="ignore"):
             encoded = {name: array.astype(np.float16) for name, array in change.items()}
-        tensors.check(encoded, tensors.specs_of(encoded))
+        tensors.check_finite(encoded)
     else:
         encoded = dict(change)
     return tensors.to_bytes(encoded, metadata.as_strings()), {}
@@ -70,7 +70,8 @@ def decode(body: bytes, specs: tuple[TensorSpec, ...], encoding: str) -> tuple[P
         change = _from_int8(arrays, specs)
     else:
         tensors.check(arrays, tuple(TensorSpec(spec.name, spec.shape, encoding) for spec in specs))
-        change = {spec.name: arrays[spec.name].astype(np.float32) for spec in specs}
+        change = {spec.name: arrays[spec.name].astype(np.float32, copy=False) for spec in specs}
+        return change, metadata  # what is finite in half precision is so in single
     tensors.check(change, specs)
     return change, metadata
 

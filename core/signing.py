@@ -7,6 +7,7 @@ Keys and signatures travel as lower-case hexadecimal: 32 bytes a key, 64 bytes a
 """
 
 import hashlib
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -37,7 +38,7 @@ def sign(private_key: str, message: bytes) -> str:
 def verify(public: str, message: bytes, signature: str) -> None:
     """Raise IntegrityError unless `signature` over `message` was made by the owner of `public`."""
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
+        _verified(public, message, signature)
     except (InvalidSignature, ValueError) as error:
         raise IntegrityError(
             "a signature does not match the pinned key", remedy="do not use these bytes; enrol again if the key changed"
@@ -50,6 +51,12 @@ def check_sha256(body: bytes, expected: str, name: str) -> None:
         raise IntegrityError(
             f"{name} does not match its hash {expected[:12]}", remedy="fetch it again; the bytes were damaged or forged"
         )
+
+
+@lru_cache(maxsize=64)
+def _verified(public: str, message: bytes, signature: str) -> None:
+    """Only what is valid is remembered: many devices of one process are given the same."""
+    Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
 
 
 def _private(private_key: str) -> Ed25519PrivateKey:

@@ -12,6 +12,7 @@ that library. May import numpy, safetensors and `core.errors`.
 """
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class TensorSpec:
     @property
     def size(self) -> int:
         """Number of elements; every dimension must be a number."""
-        return int(np.prod([int(dimension) for dimension in self.shape], dtype=np.int64))
+        return math.prod(int(dimension) for dimension in self.shape)
 
 
 def zeros(specs: Iterable[TensorSpec]) -> Params:
@@ -155,12 +156,18 @@ def check(tensors: Mapping[str, Array], specs: Iterable[TensorSpec]) -> None:
         )
     for name, spec in expected.items():
         array = tensors[name]
-        if array.dtype.name != spec.dtype:
+        if array.dtype != spec.dtype:  # numpy knows dtypes by their names
             raise InvalidTensors(f"tensor {name!r} is {array.dtype.name}", remedy=f"send it as {spec.dtype}")
         if array.shape != tuple(spec.shape):
             raise InvalidTensors(
                 f"tensor {name!r} has shape {array.shape}", remedy=f"send it with shape {tuple(spec.shape)}"
             )
+    check_finite(tensors)
+
+
+def check_finite(tensors: Mapping[str, Array]) -> None:
+    """Raise InvalidTensors where a value is not finite."""
+    for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InvalidTensors(
                 f"tensor {name!r} holds a value that is not finite",

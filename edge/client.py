@@ -93,10 +93,11 @@ class DeviceClient:
         if identity is None or not identity.device_id:
             raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enrol <link>")
         self.identity: Identity = identity
-        self._log = SentLog(self.store, self.settings.keep_sent_bodies)
         self.api.url, self.api.token = identity.url, identity.device_token
         self.api.stopped = self.stop.is_set
-        self.api.sent = self._record
+        if self.settings.keep_sent_log:
+            self._log = SentLog(self.store, self.settings.keep_sent_bodies)
+            self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
         self._fetcher = Fetcher(
             self.api, self.store, blobs, self.pool, identity.coordinator_public_key, self.settings.max_download_bytes

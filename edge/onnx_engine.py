@@ -46,6 +46,8 @@ class OnnxEngine:
         self._in_place: frozenset[str] | None = None
         self._lock = Lock()
         self._predictors = local()
+        self._changing = manifest.train_step.role(*CHANGING)
+        self._rate_names = tuple(item.name for item in manifest.train_step.role("hyperparameter"))
 
     def start(self, weights: Params) -> OnnxState:
         """See `Engine.start`."""
@@ -142,7 +144,7 @@ class OnnxEngine:
     def _fed(self, batch: Batch) -> dict[str, Array]:
         """The inputs that change with every step, by name, as the manifest's roles say."""
         fed: dict[str, Array] = {}
-        for item in self.manifest.train_step.role("x", "y", "weight", "random", "class_prior"):
+        for item in self._changing:
             if item.role == "x":
                 fed[item.name] = batch.x[item.name]
             elif item.role == "random":
@@ -152,7 +154,7 @@ class OnnxEngine:
         return fed
 
     def _rates(self, batch: Batch) -> dict[str, float]:
-        return {item.name: _required(batch, item.name) for item in self.manifest.train_step.role("hyperparameter")}
+        return {name: _required(batch, name) for name in self._rate_names}
 
     def _prediction_session(self, weights: Params) -> Any:
         """A session that holds `weights` as constants, so that the runtime can fold and lay them out ahead.

@@ -51,7 +51,7 @@ class OnnxState:
         binding, bound = self.binding, self._rates[self.current]
         self._batch = {name: np.asarray(array, order="C") for name, array in batch.items()}
         for name, array in self._batch.items():
-            binding.bind_ortvalue_input(name, in_place(array))
+            binding.bind_cpu_input(name, array)
         for name, rate in rates.items():
             if name not in bound or bound[name] != np.float32(rate):
                 bound[name] = np.array(rate, np.float32)

@@ -26,7 +26,8 @@ class DeviceSettings:
     holdout_fraction: float = 0.0  # of the examples, never trained on
     allow_evaluation: bool = False  # may totals over the hold-out be reported where a task asks
     metered_network: bool | None = None  # what the owner knows of the network; None: find out
-    keep_sent_bodies: bool = True  # for `fedrela device show-upload`
+    keep_sent_log: bool = True  # what left this device, and when
+    keep_sent_bodies: bool = True  # with it, for `fedrela device show-upload`
     max_download_bytes: int = 1_000_000_000  # of one file
 
     def __post_init__(self) -> None:

@@ -13,9 +13,9 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -62,11 +62,21 @@ class Sent:
     body: bytes
 
 
+class Http(Protocol):
+    """What is needed of an `httpx.Client`."""
+
+    def stream(
+        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str]
+    ) -> AbstractContextManager[httpx.Response]:
+        """See `httpx.Client.stream`."""
+        ...
+
+
 @dataclass
 class Transport:
     """Requests to one coordinator. `sleep`, `uniform` (jitter) and `now` are the world; `sent` hears of requests."""
 
-    http: httpx.Client
+    http: Http
     url: str
     token: str = ""
     retry: Retry = field(default_factory=Retry)

@@ -1,51 +1,45 @@
 """Requests straight into an ASGI application (https://asgi.readthedocs.io) in this process. May import httpx.
 
-transport = AsgiTransport(app)
-transport.start()
+The application's event loop runs in the thread that asks, while it waits for its answers: nothing is handed over.
+
+    transport = AsgiTransport(app)
+    transport.start()
 """
 
 import asyncio
-import queue
 import threading
-from functools import partial
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import httpx
 
 from edge.emulator.quick_http import Answered, answer
 
+T = TypeVar("T")
+
 
 class AsgiTransport(httpx.BaseTransport):
-    """A `Route` to an application, whose event loop runs in a thread."""
+    """A `Route` to an application. Any thread may ask; one at a time."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._loop = asyncio.new_event_loop()
-        self._over = asyncio.Event()
+        self._running = threading.Lock()
         self._begun: list[tuple[httpx.Request, Answered]] = []  # not yet handed to the application
-        self._tasks: set[asyncio.Task[httpx.Response]] = set()  # kept alive: an event loop doesn't
-        self._ended: queue.SimpleQueue[tuple[httpx.Response | BaseException, Answered]] = queue.SimpleQueue()
-        # `run_until_complete`, not `run_forever`: anyio keeps its worker threads for as long as the loop's main task.
-        self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=[self._over.wait()], name="coordinator", daemon=True
-        )
 
     def start(self) -> None:
-        """Start the event loop, then the application."""
-        self._thread.start()
+        """Start the application."""
         self._lifespan = self._app.router.lifespan_context(self._app)
-        asyncio.run_coroutine_threadsafe(self._lifespan.__aenter__(), self._loop).result()
+        self._run(self._lifespan.__aenter__())
 
     def stop(self) -> None:
-        """End both."""
-        asyncio.run_coroutine_threadsafe(self._lifespan.__aexit__(None, None, None), self._loop).result()
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
+        """End it."""
+        self._run(self._lifespan.__aexit__(None, None, None))
         self._loop.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Run the application on one request, to the end. Raises what the application raises."""
-        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop).result()
+        return self._run(self._answer(request))
 
     def begin(self, request: httpx.Request, answered: Answered) -> None:
         """See `Route.begin`."""
@@ -53,27 +47,18 @@ class AsgiTransport(httpx.BaseTransport):
 
     def collect(self, *, wait: bool) -> None:
         """See `Route.collect`. What was begun reaches the application together, so that it can be done together."""
-        if self._begun:
-            self._loop.call_soon_threadsafe(self._run, self._begun)
-            self._begun = []
-        try:
-            while True:
-                found, answered = self._ended.get(block=wait)
-                wait = False
-                answered(found)
-        except queue.Empty:
-            return
+        begun, self._begun = self._begun, []
+        if begun:
+            found = self._run(self._answers([request for request, _ in begun]))
+            for (_, answered), one in zip(begun, found, strict=True):
+                answered(one)
 
-    def _run(self, begun: list[tuple[httpx.Request, Answered]]) -> None:
-        """On the event loop: start them all."""
-        for request, answered in begun:
-            task = self._loop.create_task(self._answer(request))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._end, answered))
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        with self._running:
+            return self._loop.run_until_complete(work)
 
-    def _end(self, answered: Answered, task: "asyncio.Task[httpx.Response]") -> None:
-        self._tasks.discard(task)
-        self._ended.put((task.exception() or task.result(), answered))
+    async def _answers(self, requests: list[httpx.Request]) -> list[httpx.Response | BaseException]:
+        return await asyncio.gather(*map(self._answer, requests), return_exceptions=True)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = request.read()

@@ -25,6 +25,7 @@ from edge.emulator.admin import Operator
 from edge.emulator.asgi import AsgiTransport
 from edge.emulator.datasets import Dataset
 from edge.emulator.fleet import Fleet
+from edge.emulator.garbage import set_aside
 from edge.emulator.judge import Judge, processes
 from edge.emulator.progress import Progress
 from edge.emulator.ray_workers import RayWorkers
@@ -123,7 +124,8 @@ def emulate(
             groups, task_id = header["class_groups"], record["task_id"]
             judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes(pids))
             judge.judge(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
-            Fleet(scenario, plan.task, task_id, operator, crew, Traits(scenario), judge).run()
+            with set_aside():
+                Fleet(scenario, plan.task, task_id, operator, crew, Traits(scenario), judge).run()
             summary = judge.summary()
             recorder.finish(summary)
     return summary

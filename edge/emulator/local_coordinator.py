@@ -74,7 +74,7 @@ def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, 
 @contextmanager
 def in_process(folder: Path) -> Iterator[tuple[str, str, AsgiTransport]]:
     """(url, admin key, transport) of a coordinator that lives in this process and is spoken to without a network."""
-    environment, admin_key = _environment(folder, virtual_clock=True)
+    environment, admin_key = _environment(folder, virtual_clock=True, threads="0")
     try:
         create_app = importlib.import_module("coordinator.app").create_app
         settings = importlib.import_module("coordinator.settings").Settings.from_environment(environment)
@@ -101,7 +101,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(folder: Path, virtual_clock: bool) -> tuple[Mapping[str, str], str]:
+def _environment(folder: Path, virtual_clock: bool, threads: str = "") -> tuple[Mapping[str, str], str]:
     folder.mkdir(parents=True, exist_ok=True)
     admin_key = secrets.token_hex(32)
     return {
@@ -111,6 +111,7 @@ def _environment(folder: Path, virtual_clock: bool) -> tuple[Mapping[str, str], 
         "FEDRELA_VIRTUAL_CLOCK": "1" if virtual_clock else "0",
         "FEDRELA_DATABASE_URL": "",
         "FEDRELA_BLOBS_URL": "",
+        "FEDRELA_THREADS": threads,
         "FEDRELA_SIGNING_KEY": "",
     }, admin_key
 

@@ -10,7 +10,7 @@ don't need to. May import httpx, numpy and `core`.
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
@@ -70,8 +70,9 @@ class EmulatedNetwork(httpx.BaseTransport):
         kind = kind_of(request.method, request.url.path)
         body = request.read()
         if kind == "update":
-            body = self.attack.tamper(body) if self.attack is not None else body
-            self.update_sha256 = signing.sha256(body)
+            if self.attack is not None:
+                body = self.attack.tamper(body)
+            self.update_sha256 = _sha256(request, body)
         if kind == "check-in" and self.device.kind.client_version:
             body = _with_version(body, self.device.kind.client_version)
         self._travel(len(body), up=True)
@@ -95,7 +96,7 @@ class EmulatedNetwork(httpx.BaseTransport):
             self._note_assignment(content)
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content), request=request)
 
-    def _send(self, request: httpx.Request, kind: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:
+    def _send(self, request: httpx.Request, kind: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """The real request, in its turn; blobs may come from the cache near the device."""
         if kind == "blob":
             return self._blob(request)
@@ -105,7 +106,7 @@ class EmulatedNetwork(httpx.BaseTransport):
         response = self.send(request)
         return response.status_code, response.headers, response.read()
 
-    def _blob(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
+    def _blob(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes]:
         """A whole blob once per process, or the part of it that was asked for."""
         sha256 = request.url.path.rsplit("/", 1)[-1]
         body = self.shared.get(sha256) if self.shared is not None else None
@@ -115,7 +116,7 @@ class EmulatedNetwork(httpx.BaseTransport):
             if self.shared is None or response.status_code != 200:
                 return response.status_code, response.headers, body
             self.shared.put(sha256, body)
-        return 200, httpx.Headers({"content-length": str(len(body))}), body
+        return 200, {"content-length": str(len(body))}, body
 
     def _travel(self, size: int, *, up: bool) -> None:
         """Time and bytes of one message."""
@@ -154,6 +155,14 @@ class _Broken(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         yield self._half
         raise httpx.RemoteProtocolError("emulated: the answer broke off")
+
+
+def _sha256(request: httpx.Request, body: bytes) -> str:
+    """The hash of the body that is sent; an honest device's request says it already."""
+    said = request.headers.get("content-digest", "")
+    if body is request.content and said.startswith("sha-256=:"):
+        return base64.b64decode(said.removeprefix("sha-256=:").removesuffix(":")).hex()
+    return signing.sha256(body)
 
 
 def _headers(request: httpx.Request, body: bytes) -> list[tuple[bytes, bytes]]:

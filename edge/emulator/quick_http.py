@@ -8,6 +8,7 @@ what is behind a client can have many requests under way at once: a `Route`. May
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
@@ -34,17 +35,27 @@ class Route(Protocol):
         ...
 
 
-class QuickClient(httpx.Client):
-    """Hands each request of `stream` to the transport as it is; everything else is httpx's."""
+class Way(Protocol):
+    """What is behind a client: a `Route`, or an `httpx.BaseTransport`."""
 
-    def __init__(self, transport: httpx.BaseTransport) -> None:
-        super().__init__(transport=transport, trust_env=False)
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """See `httpx.BaseTransport`."""
+        ...
+
+
+@dataclass(frozen=True)
+class QuickClient:
+    """Hands each request to the way to a coordinator as it is: `edge.transport.Http`."""
+
+    way: Way
 
     @contextmanager
-    def stream(self, method: str, url: Any, **arguments: Any) -> Iterator[httpx.Response]:
-        """See `httpx.Client.stream`; takes `content` and `headers` only."""
-        request = httpx.Request(method, _parsed(url), content=arguments["content"], headers=arguments["headers"])
-        response = self._transport.handle_request(request)
+    def stream(
+        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str]
+    ) -> Iterator[httpx.Response]:
+        """See `httpx.Client.stream`."""
+        request = httpx.Request(method, _parsed(url), content=content, headers=headers)
+        response = self.way.handle_request(request)
         response.request = request
         try:
             yield response

@@ -76,15 +76,6 @@ class DeviceBlobs(MemoryStore):
         return sorted([*(key for key in self._has if key.startswith(prefix)), *super().keys(prefix)])
 
 
-class DeviceStore(MemoryStore):
-    """A device's private facts; without the log of what it sent, which the run's event log replaces."""
-
-    def append(self, key: str, body: bytes) -> None:
-        """See `Store.append`; lines of the log are dropped."""
-        if not key.startswith("log/"):
-            super().append(key, body)
-
-
 class SharedEngines(EnginePool):
     """One device's view of the process's engines: it opens a bundle only when it has itself downloaded the programs.
 

@@ -35,6 +35,7 @@ from edge.settings import DeviceSettings
 from edge.settings import Event as Progress
 
 _SECRET = b"fedrela emulator"
+_SETTINGS = DeviceSettings(keep_sent_log=False)  # the run's event log replaces it
 
 
 class PowerCut(BaseException):
@@ -86,14 +87,13 @@ class _Turn:
         """The client's turn, and how it ended."""
         kind, reason, retry_after = "", "", 0.0
         try:
-            with QuickClient(self.network) as http:
-                api = self._api(http)
-                if not self.resident.store.keys("identity"):
-                    self.world.join(self.device, api)
-                    self._log("enrol")
-                outcome = self._client(api).run_once()
-                if self.fate.leave:
-                    self._leave(api)
+            api = self._api(QuickClient(self.network))
+            if self.resident.store.get("identity.json") is None:
+                self.world.join(self.device, api)
+                self._log("enrol")
+            outcome = self._client(api).run_once()
+            if self.fate.leave:
+                self._leave(api)
             kind = str(outcome.kind)
             reason, retry_after = outcome.reason, outcome.retry_after_seconds
             self.round = self.round or outcome.round
@@ -109,7 +109,7 @@ class _Turn:
         ended = max(self.clock.now, self.busy_until)
         return Done(self.device.index, ended, kind, reason, retry_after, tuple(self.events))
 
-    def _api(self, http: httpx.Client) -> CoordinatorApi:
+    def _api(self, http: QuickClient) -> CoordinatorApi:
         luck = _jitter(derive(_SECRET, self.world.scenario.seed, "jitter", self.device.index))
         return CoordinatorApi(
             http,
@@ -139,7 +139,7 @@ class _Turn:
             self.resident.store,
             data=self._examples,
             pool=pool,
-            settings=DeviceSettings(keep_sent_bodies=False),
+            settings=_SETTINGS,
             blobs=self.resident.blobs,
             conditions=self._conditions,
             now=clock.device_time,

@@ -19,6 +19,7 @@ from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
 from edge.emulator import turn
+from edge.emulator.garbage import set_aside
 from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake
 from edge.emulator.turn import Hooks
 from edge.emulator.world import World
@@ -124,14 +125,8 @@ def serve(connection: Line, make_world: Callable[[], World]) -> None:
     """The life of a worker: do what the fleet says; while it says nothing, take answers and compute."""
     try:
         worker = Worker(make_world(), connection.send, connection.poll)
-        while True:
-            if connection.poll(0 if worker.busy else None):
-                message = connection.recv()
-                if isinstance(message, Stop):
-                    return
-                worker.handle(message)
-            else:
-                worker.advance()
+        with set_aside():
+            _work(worker, connection)
     except FedRelaError as error:
         connection.send(Broken(error.problem, error.remedy))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
@@ -139,3 +134,14 @@ def serve(connection: Line, make_world: Callable[[], World]) -> None:
     except Exception as error:
         connection.send(Broken(f"a worker process failed: {type(error).__name__}: {error}", "report this as a defect"))
         raise
+
+
+def _work(worker: Worker, connection: Line) -> None:
+    while True:
+        if connection.poll(0 if worker.busy else None):
+            message = connection.recv()
+            if isinstance(message, Stop):
+                return
+            worker.handle(message)
+        else:
+            worker.advance()

@@ -11,7 +11,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.errors import Unavailable
 from edge.emulator.messages import Enrol, FromWorker, Stop, ToWorker
@@ -81,11 +81,18 @@ class Processes:
         self._processes = []
         for _ in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, make_world), daemon=True)
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)
+        # Not an argument of the process: whoever starts one that dies at once would wait for ever for it to read that.
+        try:
+            for number in range(count):
+                self._tell(number, make_world)
+        except Unavailable:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> "Processes":
         return self
@@ -110,10 +117,7 @@ class Processes:
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""
-        try:
-            self._connections[device % self.count].send(message)
-        except OSError as error:
-            raise _gone() from error
+        self._tell(device % self.count, message)
 
     def enrol(self, devices: range, token: str) -> None:
         """See `Workers.enrol`."""
@@ -128,6 +132,22 @@ class Processes:
             return [connection.recv() for connection in self._connections if connection in ready]
         except (EOFError, OSError) as error:
             raise _gone() from error
+
+    def _tell(self, number: int, message: Any) -> None:
+        try:
+            self._connections[number].send(message)
+        except OSError as error:
+            raise _gone() from error
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker process: it is told first what its world is made of."""
+
+    def world() -> World:
+        make_world: Callable[[], World] = connection.recv()
+        return make_world()
+
+    serve(connection, world)
 
 
 def _gone() -> Unavailable:

@@ -8,8 +8,6 @@ May import numpy-free parts of `edge`, `core` and the other modules of this pack
 
 from dataclasses import dataclass, field
 
-import httpx
-
 from core.streams import derive, words
 from core.task import Task
 from core.tensors import Params
@@ -20,9 +18,10 @@ from edge.emulator.datasets import Dataset
 from edge.emulator.quick_http import QuickClient, Route
 from edge.emulator.scenario import Scenario
 from edge.emulator.shards import Shards
-from edge.emulator.storage import DeviceBlobs, DeviceStore, SharedBlobs
+from edge.emulator.storage import DeviceBlobs, SharedBlobs
 from edge.emulator.traits import Device, Traits
 from edge.engines import EnginePool
+from edge.store import MemoryStore
 
 _SECRET = b"fedrela emulator"
 
@@ -31,7 +30,7 @@ _SECRET = b"fedrela emulator"
 class Resident:
     """What stays of a device between its turns."""
 
-    store: DeviceStore
+    store: MemoryStore
     blobs: DeviceBlobs
     installation: int = 0  # how often its owner has removed it
     bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
@@ -60,9 +59,8 @@ class World:
         self.token = token
         device = self.traits.of(index)
         memory = hostile.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
-        self.residents[index] = Resident(DeviceStore(), DeviceBlobs(self.shared), memory=memory)
-        with QuickClient(_Borrowed(self.route)) as http:
-            self.join(device, CoordinatorApi(http, self.url))
+        self.residents[index] = Resident(MemoryStore(), DeviceBlobs(self.shared), memory=memory)
+        self.join(device, CoordinatorApi(QuickClient(self.route), self.url))
 
     def join(self, device: Device, api: CoordinatorApi) -> None:
         """Enrol the device by its own client, with the key and secret of this installation."""
@@ -74,13 +72,3 @@ class World:
             secret = words(again, 8).tobytes()
         key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
         edge_client.enrol(api, resident.store, self.token, secret=secret, private_key=key)
-
-
-class _Borrowed(httpx.BaseTransport):
-    """A route as a transport, which outlives the client that uses it."""
-
-    def __init__(self, inner: Route) -> None:
-        self._inner = inner
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._inner.handle_request(request)

@@ -10,7 +10,9 @@ from coordinator.batching import LARGEST, Batches
 from core.errors import FedRelaError, InvalidMessage, Unavailable
 
 
-def all_at_once(work: Callable[[list[int]], list[int | FedRelaError]], numbers: range) -> list[int | BaseException]:
+def all_at_once(
+    work: Callable[[list[int]], list[int | FedRelaError]], numbers: range, *, threaded: bool = True
+) -> list[int | BaseException]:
     """The answers of calls that all wait before the first batch begins."""
     may_begin = threading.Event()
 
@@ -24,20 +26,21 @@ def all_at_once(work: Callable[[list[int]], list[int | FedRelaError]], numbers: 
         may_begin.set()
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    batches: Batches[int, int] = Batches(held, "test")
+    batches: Batches[int, int] = Batches("test", held, threaded=threaded)
     answers = asyncio.run(ask())
     batches.stop()
     return answers
 
 
-def test_what_waits_is_done_in_few_batches_of_bounded_size() -> None:
+@pytest.mark.parametrize("threaded", [True, False])
+def test_what_waits_is_done_in_few_batches_of_bounded_size(threaded: bool) -> None:
     sizes: list[int] = []
 
     def work(numbers: list[int]) -> list[int | FedRelaError]:
         sizes.append(len(numbers))
         return [number * number for number in numbers]
 
-    assert all_at_once(work, range(200)) == [number * number for number in range(200)]
+    assert all_at_once(work, range(200), threaded=threaded) == [number * number for number in range(200)]
     assert max(sizes) <= LARGEST
     assert len(sizes) <= 5  # the first may have begun with one call
 
@@ -51,13 +54,14 @@ def test_a_refusal_is_one_call_s_own() -> None:
     assert all(isinstance(answer, InvalidMessage) for answer in answers[1::2])
 
 
-def test_a_call_that_breaks_its_batch_breaks_only_itself() -> None:
+@pytest.mark.parametrize("threaded", [True, False])
+def test_a_call_that_breaks_its_batch_breaks_only_itself(threaded: bool) -> None:
     def work(numbers: list[int]) -> list[int | FedRelaError]:
         if 3 in numbers:
             raise ZeroDivisionError
         return list(numbers)
 
-    answers = all_at_once(work, range(6))
+    answers = all_at_once(work, range(6), threaded=threaded)
     assert [answer for answer in answers if isinstance(answer, int)] == [0, 1, 2, 4, 5]
     assert isinstance(answers[3], ZeroDivisionError)
 
@@ -81,7 +85,7 @@ def test_stopping_answers_what_still_waits() -> None:
         await asyncio.to_thread(batches.stop)
         return await asyncio.gather(*asked)
 
-    batches: Batches[int, int] = Batches(list, "test")
+    batches: Batches[int, int] = Batches("test", list)
     assert asyncio.run(ask()) == list(range(10))
 
 
@@ -93,6 +97,6 @@ def test_a_caller_that_went_away_disturbs_nobody(cancelled: int) -> None:
         asked[cancelled].cancel()
         return await asked[1 - cancelled]
 
-    batches: Batches[int, int] = Batches(list, "test")
+    batches: Batches[int, int] = Batches("test", list)
     assert asyncio.run(ask()) == 1 - cancelled
     batches.stop()

@@ -16,6 +16,7 @@ NUMBERS = {
     "FEDRELA_MAX_BLOB_BYTES": "max_blob_bytes",
     "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES": "max_uploads_in_memory_bytes",
     "FEDRELA_KEEP_CHECKPOINTS": "keep_checkpoints",
+    "FEDRELA_THREADS": "threads",
 }
 
 

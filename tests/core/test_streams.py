@@ -78,3 +78,11 @@ def test_permutation_is_a_permutation_by_ascending_key(n, label):
     assert sorted(order.tolist()) == list(range(n))
     keys = [int(low) + (int(high) << 32) for low, high in streams.words(stream, 2 * n).reshape(n, 2)]
     assert order.tolist() == sorted(range(n), key=lambda i: (keys[i], i))
+
+
+def test_a_few_words_are_the_first_of_many():
+    for secret in (b"a", b"b", b"c"):
+        stream = streams.derive(secret, "few", 7)
+        many = streams.words(stream, 1000)
+        for count in (0, 1, 3, 4, 5, 47, 48, 49):
+            assert (streams.words(stream, count) == many[:count]).all()

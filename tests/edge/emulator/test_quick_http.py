@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ async def echo(name: str, request: Request) -> Response:
 
 
 @app.get("/thread")
-def thread() -> int:
+async def thread() -> int:
     return threading.get_ident()
 
 
@@ -46,10 +47,8 @@ def transport():
 
 
 def test_an_application_sees_method_path_query_headers_and_body(transport):
-    with (
-        QuickClient(transport) as http,
-        http.stream("PUT", "http://host:81/echo/a%20b?c=d", content=b"body", headers={"X-Own": "e"}) as response,
-    ):
+    http, url = QuickClient(transport), "http://host:81/echo/a%20b?c=d"
+    with http.stream("PUT", url, content=b"body", headers={"X-Own": "e"}) as response:
         assert response.status_code == 201
         assert response.headers["said"] == "a b c=d e 4"
         assert response.headers["host-was"] == "host:81"
@@ -59,17 +58,22 @@ def test_an_application_sees_method_path_query_headers_and_body(transport):
 
 def test_it_is_what_httpx_gives(transport):
     arguments = {"content": b"xyz", "headers": {"X-Own": "1"}}
-    with httpx.Client(transport=transport, trust_env=False) as http, QuickClient(transport) as quick:
+    with httpx.Client(transport=transport, trust_env=False) as http:
         answers = []
-        for client in (http, quick):
+        for client in (http, QuickClient(transport)):
             with client.stream("PUT", "http://c/echo/1", **arguments) as response:
                 answers.append((response.status_code, sorted(response.headers.items()), response.read()))
     assert answers[0] == answers[1]
 
 
-def test_worker_threads_are_kept_between_requests(transport):
-    with httpx.Client(transport=transport, trust_env=False) as http:
-        assert len({http.get("http://c/thread").text for _ in range(5)}) == 1
+def test_an_application_runs_in_the_thread_that_asks(transport):
+    def ask():
+        with httpx.Client(transport=transport, trust_env=False) as http:
+            return http.get("http://c/thread").json() == threading.get_ident()
+
+    with ThreadPoolExecutor(3) as threads:
+        assert ask()
+        assert all(asked.result() for asked in [threads.submit(ask) for _ in range(20)])
 
 
 def test_what_an_application_raises_is_raised(transport):
