@@ -44,7 +44,7 @@ def test_the_oldest_runtime_trains_as_today_s(name: str, oldest: Path, tmp_path:
 
 
 def test_the_oldest_runtime_passes_the_self_test_of_a_deep_net(oldest: Path, tmp_path: Path) -> None:
-    # Depthwise, BatchNorm, ReLU6. What it makes of data that nobody chose is decided by rounding, at some kink or other.
+    # Depthwise, BatchNorm, ReLU6. What it makes of data that nobody chose, rounding decides at some kink.
     export("MobileNetV2 (small)", tmp_path)
     assert str(run(oldest, tmp_path)["version"]) == MIN_RUNTIME_VERSION
 
