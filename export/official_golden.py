@@ -14,10 +14,10 @@ import torch
 from core import golden
 from core.errors import VerificationFailed
 from core.tensors import Array
+from export import steadiness
 from export.inputs import NEUTRAL_UNIFORM
 from export.official_forward import Plan
 from export.reference import Reference
-from export.steadiness import DRAWS, NOISE, touchy
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenSte
     What eager float32 itself gets wrong (the gradient of a bias before a BatchNorm is rounding noise) isn't expected.
     """
     tried = []
-    for seed in range(DRAWS):
+    for seed in range(steadiness.DRAWS):
         tried.append(_seeded_steps(planned, settings, seed))
         if not tried[-1][0]:
             break
@@ -55,10 +55,11 @@ def _seeded_steps(planned: Plan, settings: Mapping[str, float], seed: int) -> tu
     for number in range(manifest.golden.steps):
         given = golden.inputs(manifest, "train_step", number) | carried | fixed
         outputs, truth = reference.train_step(given), exact.train_step(given)
-        noise |= {name for name in outputs if _error(name, truth[name], outputs[name], given) > NOISE}
-        jumps |= touchy(manifest, exact.train_step, given, truth)
+        noise |= {name for name in outputs if _error(name, truth[name], outputs[name], given) > steadiness.NOISE}
+        jumps |= steadiness.jumps(manifest, reference.train_step, given, outputs).keys()
         steps.append(GoldenStep(given, outputs))
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
+    jumps -= noise
     determined = [name for name in steps[0].expected if name not in noise | jumps]
     return jumps, [GoldenStep(step.given, {name: step.expected[name] for name in determined}) for step in steps]
 

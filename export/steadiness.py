@@ -2,10 +2,10 @@
 
 Where an activation lies within rounding of a kink (ReLU6 at 6, a tie in a pooling), two right implementations may take
 different sides, and all gradients before it differ. Such data prove nothing, so the exporter draws others: it moves
-every parameter by about a float32's rounding, once up and once down, and looks whether the exact gradients follow
-smoothly. May import numpy, `core` and nothing else.
+every parameter by some roundings of float32, once up and once down, and looks whether all outputs follow smoothly. May
+import numpy, `core` and nothing else.
 
-    touchy(manifest, exact.train_step, given, exact.train_step(given))      # set(): these data will do
+    jumps(manifest, reference.train_step, given, reference.train_step(given))      # set(): these data will do
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,42 +26,58 @@ DRAWS = 4  # before the best of them has to do
 Step = Callable[[dict[str, Array]], dict[str, Array]]
 
 
-def touchy(manifest: Manifest, exact: Step, given: Mapping[str, Array], truth: Mapping[str, Array]) -> set[str]:
-    """The outputs of one training step that jump. `exact` computes in float64, and gave `truth` for `given`."""
-    before = {f"new.{name}": value for name, value in given.items()}
-    found: set[str] = set()
+def jumps(manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, float]:
+    """The outputs of one training step that jump, and how far. `step` gave `outputs` for `given`.
+
+    Where it computes in float32, what is rounding noise anyway (see `noise`) jumps as well.
+    """
+    found: dict[str, float] = {}
     for sign in (1.0, -1.0):
-        moved = nudged(manifest, exact, sign)(dict(given))
-        for name in _followed(truth):
-            if not golden.relative_error(truth[name], moved[name], before.get(name, 0.0)) <= JUMP:
-                found.add(name)
+        moved = nudged(manifest, step, sign)(dict(given))
+        for name in _followed(outputs):
+            if not _error(given, name, outputs, moved) <= JUMP:
+                far = float(np.abs(moved[name] - outputs[name]).max(initial=0.0))
+                found[name] = max(far, found.get(name, 0.0))
     return found
 
 
-def nudged(manifest: Manifest, exact: Step, sign: float) -> Step:
-    """`exact` from parameters that are moved by a rounding; what it returns is moved back."""
+def golden_jumps(manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step]) -> set[str]:
+    """The golden outputs that jump. `runs`: train_step, predict and relabel, which gave `recorded`."""
+    train_step, predict, relabel = runs
+    found: set[str] = set()
+    for sign in (1.0, -1.0):
+        errors = golden.errors(
+            manifest, recorded, golden.run(manifest, nudged(manifest, train_step, sign), predict, relabel)
+        )
+        found |= {name for name in _followed(recorded) if not errors[name] <= JUMP}
+    return found
+
+
+def noise(given: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array]) -> set[str]:
+    """The outputs of one step in float32 that are rounding noise, by those in float64."""
+    return {name for name in outputs if not _error(given, name, exact, outputs) <= NOISE}
+
+
+def nudged(manifest: Manifest, run: Step, sign: float) -> Step:
+    """`run` from parameters that are moved by roundings; what it returns is moved back."""
 
     def step(given: dict[str, Array]) -> dict[str, Array]:
         generator = np.random.default_rng(0)
-        moves = {
-            item.name: sign * ROUNDING * generator.standard_normal(given[item.name].shape) * given[item.name]
-            for item in manifest.train_step.role("parameter")
-        }
-        outputs = exact(given | {name: given[name] + move for name, move in moves.items()})
-        return outputs | {f"new.{name}": outputs[f"new.{name}"] - move for name, move in moves.items()}
+        moved: dict[str, Array] = {}
+        for item in manifest.train_step.role("parameter"):
+            value = given[item.name]
+            moves = sign * ROUNDING * generator.standard_normal(value.shape, dtype=np.float32)
+            moved[item.name] = (value * (1 + moves)).astype(value.dtype)
+        outputs = run(given | moved)
+        back = {f"new.{name}": outputs[f"new.{name}"] - (value - given[name]) for name, value in moved.items()}
+        return outputs | back
 
     return step
 
 
-def golden_jumps(manifest: Manifest, truth: Mapping[str, Array], runs: tuple[Step, Step, Step]) -> set[str]:
-    """The golden outputs that jump. `runs`: train_step, predict and relabel in float64, which gave `truth`."""
-    train_step, predict, relabel = runs
-    found: set[str] = set()
-    for sign in (1.0, -1.0):
-        moved = golden.run(manifest, nudged(manifest, train_step, sign), predict, relabel)
-        errors = golden.errors(manifest, truth, moved)
-        found |= {name for name in _followed(truth) if not errors[name] <= JUMP}
-    return found
+def _error(given: Mapping[str, Array], name: str, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
+    """Of state, the error of its change."""
+    return golden.relative_error(expected[name], actual[name], given.get(name.removeprefix("new."), 0.0))
 
 
 def _followed(names: Iterable[str]) -> list[str]:

@@ -63,10 +63,9 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
     recorded: Steps = {}
     carried: dict[str, Array] = dict(start)
     for step, batch in enumerate(BATCHES):
-        given, truth = _steady_draw(exact, manifest, batch, anchors | carried, generator)
-        outputs = reference.train_step(given)
+        given, outputs, jumps = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
         recorded |= _recorded(f"train_step.{step}", given, outputs)
-        recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, truth)
+        recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, exact.train_step(given), jumps)
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
     given = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
     given = {item.name: given[item.name] for item in manifest.predict.inputs}
@@ -76,20 +75,27 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
 
 
 def _steady_draw(
-    exact: Reference, manifest: Manifest, batch: int, fixed: Mapping[str, Array], generator: np.random.Generator
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """A step's inputs, and its outputs in float64: the first draw that float32 decides, else the best."""
-    draws = []
+    reference: Reference,
+    exact: Reference,
+    manifest: Manifest,
+    batch: int,
+    fixed: Mapping[str, Array],
+    generator: np.random.Generator,
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, float]]:
+    """A step's inputs, eager PyTorch's outputs, and how far some jump: the first draw without jumps, else the best."""
+    draws, noise = [], None
     for _ in range(steadiness.DRAWS):
         fed = _random_inputs(manifest, manifest.train_step, batch, generator) | fixed
         given = {item.name: fed[item.name] for item in manifest.train_step.inputs}
-        truth = exact.train_step(given)
-        jumps = len(steadiness.touchy(manifest, exact.train_step, given, truth))
-        draws.append((jumps, given, truth))
-        if not jumps:
+        outputs = reference.train_step(given)
+        jumps = steadiness.jumps(manifest, reference.train_step, given, outputs)
+        if jumps and noise is None:
+            noise = steadiness.noise(given, exact.train_step(given), outputs)
+        draws.append((len(jumps.keys() - (noise or set())), given, outputs, jumps))
+        if not draws[-1][0]:
             break
-    _, given, truth = min(draws, key=lambda draw: draw[0])
-    return given, truth
+    _, given, outputs, jumps = min(draws, key=lambda draw: draw[0])
+    return given, outputs, jumps
 
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
@@ -103,11 +109,12 @@ def _allowances(
     given: Mapping[str, Array],
     outputs: Mapping[str, Array],
     exact: Mapping[str, Array],
+    jumps: Mapping[str, float],
 ) -> Steps:
-    """Where eager float32 is rounding noise, what is added to the scale.
+    """Where eager float32 is rounding noise, or rounding decides the side of a kink, what is added to the scale.
 
     It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime
-    to be about ten times as far from float64 as eager is.
+    to be about ten times as far from float64 as eager is, or from eager as roundings took it.
     """
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
@@ -118,9 +125,9 @@ def _allowances(
     found: Steps = {}
     for name in changes:
         before = given[name.removeprefix("new.")]
-        if golden.relative_error(exact[name], outputs[name], before) > steadiness.NOISE:
+        if name in jumps or golden.relative_error(exact[name], outputs[name], before) > steadiness.NOISE:
             largest = max(change for other, change in changes.items() if roles[other] == roles[name])
-            own = float(np.abs(exact[name] - outputs[name]).max(initial=0.0))
+            own = max(jumps.get(name, 0.0), float(np.abs(exact[name] - outputs[name]).max(initial=0.0)))
             found[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, own / steadiness.NOISE), np.float32)
     return found
 
