@@ -93,10 +93,18 @@ class Tab:
         self.do("click", selector="#pause")
 
     def alert(self) -> str:
-        """The sentence that is shown; waits for one."""
-        self.do("wait", selector="#alert")
-        return str(self.do("text", selector="#alert"))
+        """The sentence that is shown; waits for one, which a page that tries again takes away for a moment."""
+        return str(self.do("eval", code=SENTENCE))
 
+
+SENTENCE = """async () => {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const sentence = document.querySelector("#alert")?.innerText;
+    if (sentence) return sentence;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return "";
+}"""
 
 READ = """(key) => new Promise((resolve, reject) => {
   const opening = indexedDB.open("fedrela");
