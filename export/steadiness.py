@@ -46,10 +46,9 @@ def golden_jumps(manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[
     """The golden outputs that jump. `runs`: train_step, predict and relabel, which gave `recorded`."""
     train_step, predict, relabel = runs
     found: set[str] = set()
-    for sign in (1.0, -1.0):
-        errors = golden.errors(
-            manifest, recorded, golden.run(manifest, nudged(manifest, train_step, sign), predict, relabel)
-        )
+    for sign, direction in NUDGES:
+        moved = golden.run(manifest, nudged(manifest, train_step, sign, direction), predict, relabel)
+        errors = golden.errors(manifest, recorded, moved)
         found |= {name for name in _followed(recorded) if not errors[name] <= JUMP}
     return found
 
