@@ -7,6 +7,7 @@ and this package.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -33,12 +34,7 @@ def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenSte
 
     What eager float32 itself gets wrong (the gradient of a bias before a BatchNorm is rounding noise) isn't expected.
     """
-    tried = []
-    for seed in range(steadiness.DRAWS):
-        tried.append(_seeded_steps(planned, settings, seed))
-        if not tried[-1][0]:
-            break
-    _, steps = min(tried, key=lambda one: len(one[0]))
+    _, steps = steadiness.steadiest(partial(_seeded_steps, planned, settings))
     return steps
 
 
@@ -55,7 +51,7 @@ def _seeded_steps(planned: Plan, settings: Mapping[str, float], seed: int) -> tu
     for number in range(manifest.golden.steps):
         given = golden.inputs(manifest, "train_step", number) | carried | fixed
         outputs, truth = reference.train_step(given), exact.train_step(given)
-        noise |= {name for name in outputs if _error(name, truth[name], outputs[name], given) > steadiness.NOISE}
+        noise |= steadiness.noise(given, truth, outputs)
         jumps |= steadiness.jumps(manifest, reference.train_step, given, outputs).keys()
         steps.append(GoldenStep(given, outputs))
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
@@ -83,7 +79,7 @@ def judge(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], 
             if name == "loss":
                 name, value = "loss_sum", value * step.given["sample_weight"].sum()
             if name in step.expected:
-                errors[f"train_step.{number}.{name}"] = _error(name, step.expected[name], value, step.given)
+                errors[f"train_step.{number}.{name}"] = steadiness.error(step.given, name, step.expected[name], value)
     for name, error in errors.items():
         check(layout, name, error, tolerance)
     return errors
@@ -96,8 +92,3 @@ def check(layout: str, name: str, error: float, tolerance: float) -> None:
             f"{layout}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
             remedy="nothing was written; report the model, or use --format bundle",
         )
-
-
-def _error(name: str, expected: Array, actual: Array, given: Mapping[str, Array]) -> float:
-    before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
-    return golden.relative_error(np.asarray(expected), np.asarray(actual), before)

@@ -5,10 +5,11 @@ different sides, and all gradients before it differ. Such data prove nothing, so
 every parameter by some roundings of float32, in a few directions and their opposites, and looks whether all outputs
 follow smoothly. May import numpy, `core` and nothing else.
 
-    jumps(manifest, reference.train_step, given, reference.train_step(given))      # set(): these data will do
+    jumps(manifest, reference.train_step, given, reference.train_step(given))      # {}: these data will do
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,7 +25,21 @@ JUMP = 1e-4  # relative change of an output beyond which it did not follow smoot
 NUDGES = ((1.0, 0), (-1.0, 0), (1.0, 1), (-1.0, 1))  # sign and direction: one direction may miss a unit at its kink
 DRAWS = 4  # before the best of them has to do
 
+T = TypeVar("T")
 Step = Callable[[dict[str, Array]], dict[str, Array]]
+
+
+def steadiest(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
+    """What jumps, and the data: of the first draw in which nothing does, else of the one in which the fewest do.
+
+    `draw` is asked for numbers 0, 1, ...
+    """
+    drawn: list[tuple[Collection[str], T]] = []
+    for number in range(DRAWS):
+        drawn.append(draw(number))
+        if not drawn[-1][0]:
+            break
+    return min(drawn, key=lambda one: len(one[0]))
 
 
 def jumps(manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, float]:
@@ -36,7 +51,7 @@ def jumps(manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: M
     for sign, direction in NUDGES:
         moved = nudged(manifest, step, sign, direction)(dict(given))
         for name in _followed(outputs):
-            if not _error(given, name, outputs, moved) <= JUMP:
+            if not error(given, name, outputs[name], moved[name]) <= JUMP:
                 far = float(np.abs(moved[name] - outputs[name]).max(initial=0.0))
                 found[name] = max(far, found.get(name, 0.0))
     return found
@@ -55,7 +70,7 @@ def golden_jumps(manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[
 
 def noise(given: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array]) -> set[str]:
     """The outputs of one step in float32 that are rounding noise, by those in float64."""
-    return {name for name in outputs if not _error(given, name, exact, outputs) <= NOISE}
+    return {name for name in outputs if not error(given, name, exact[name], outputs[name]) <= NOISE}
 
 
 def nudged(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:
@@ -75,9 +90,10 @@ def nudged(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:
     return step
 
 
-def _error(given: Mapping[str, Array], name: str, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
-    """Of state, the error of its change."""
-    return golden.relative_error(expected[name], actual[name], given.get(name.removeprefix("new."), 0.0))
+def error(given: Mapping[str, Array], name: str, expected: Array, actual: Array) -> float:
+    """The relative error of one output of a training step on `given`; of state, that of its change."""
+    before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
+    return golden.relative_error(np.asarray(expected), np.asarray(actual), before)
 
 
 def _followed(names: Iterable[str]) -> list[str]:
