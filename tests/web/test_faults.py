@@ -138,6 +138,7 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
         path = tmp_path / f"holiday-{number}.png"
         Image.fromarray(rng.integers(0, 255, (60, 100, 3), dtype=np.uint8)).save(path)
         paths.append(str(path))
+    tab.do("wait", selector="#classes li:nth-child(4)")  # the page has asked for the task, whose classes these are
     sent = len(phone.recorder.seen)
     title = "document.querySelector('#classes li:nth-child(4) h3').textContent"
     tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=paths)
