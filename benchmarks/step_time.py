@@ -88,14 +88,14 @@ def _options() -> argparse.Namespace:
 
 def _ort_python(asked: str | None, reasons: dict[str, str]) -> Path | None:
     """The Python with onnxruntime-training; None, with the reason printed and noted, where there is none."""
-    from export import official_ort  # imports torch, which nothing else here needs
+    from export import ort_environment  # imports torch, which nothing else here needs
 
     reason = "--ort-training build makes the environment that it needs"
     try:
         if asked not in (None, "build"):
-            return official_ort.environment(python=Path(asked))
-        if asked == "build" or (official_ort.DEFAULT_ENVIRONMENT / "complete").is_file():
-            return official_ort.environment(report=print)
+            return ort_environment.environment(python=Path(asked))
+        if asked == "build" or (ort_environment.DEFAULT_ENVIRONMENT / "complete").is_file():
+            return ort_environment.environment(report=print)
     except MissingDependency as error:
         reason = str(error)
     print(f"  ort-training is left out: {reason}", flush=True)

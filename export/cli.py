@@ -153,9 +153,9 @@ def _export_official(
 
         written = official_executorch.write(model, recipe, out, max_batch=max_batch, report=_say)
     else:
-        from export import official_ort
+        from export import official_ort, ort_environment
 
-        found = official_ort.environment(python=python, report=_say)
+        found = ort_environment.environment(python=python, report=_say)
         written = official_ort.write(model, recipe, out, found, report=_say)
     files = {path.name: path.stat().st_size for path in written.files}
     inputs = [f"{item.name} {item.dtype} {list(item.shape)}" for item in written.inputs]

@@ -51,4 +51,4 @@ def training_errors(
         for body, file in lowered.values():
             (Path(folder) / file.path).write_bytes(body)
         opened = Bundle(Path(folder), manifest, weights, Seal("", ""))
-        return replay.step_errors(opened, replay.load(opened, runtime, programs), steps)
+        return replay.step_errors(replay.load(opened, runtime, programs), steps)

@@ -8,8 +8,8 @@
     checkpoint             the parameters, by their names in the model
     statistics.safetensors   running statistics for the first step, where the model has any
 
-That package was retired with 1.19.2 and needs numpy 1 and onnx 1.16, so its part runs in an environment of its own (see
-`environment` and export/ort_training_child.py). May import torch, onnx, `core` and this package.
+Its part runs in an environment of its own (export/ort_environment.py, export/ort_training_child.py). May import torch,
+onnx, `core` and this package.
 
     write(model, recipe, Path("official"), environment(build_in=Path("ort-training-env")))
 """
@@ -18,9 +18,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -36,43 +33,19 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from core import golden
-from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
+from core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
 from core.tensors import Array
 from export import official_forward, official_golden
 from export.lowering import examples
 from export.official_forward import OUTPUTS, Plan, Written
 from export.official_golden import GoldenStep
+from export.ort_environment import reason, run
 from export.recipe import Recipe
 
-REQUIREMENTS = ("torch==2.13.0", "onnxruntime-training-cpu==1.19.2", "onnx==1.16.2", "numpy<2")
 FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
-NEWEST_PYTHON = (3, 11)  # that the package has wheels for
 OPSET = 15  # the newest that every gradient of 1.19.2 is registered for
-DEFAULT_ENVIRONMENT = Path.home() / ".cache" / "fedrela" / "ort-training-1.19.2"
 _NO_GRADIENT = r"(?:gradient builder has not been registered: *|find an implementation for )(\w+?)(?:Grad)?\b"
 _CHILD = Path(__file__).with_name("ort_training_child.py")
-
-
-def environment(
-    *, python: Path | None = None, build_in: Path | None = None, report: Callable[[str], None] = lambda stage: None
-) -> Path:
-    """The Python that has onnxruntime-training: `python`, or the one in `build_in`, which is built if it isn't there.
-
-    Raises MissingDependency where it can't be built or lacks the package.
-    """
-    if python is None:
-        folder = build_in or DEFAULT_ENVIRONMENT
-        python = folder / "bin" / "python"
-        if not (folder / "complete").is_file():
-            _build(folder, report)
-    check = "import onnx, onnxruntime.training.artifacts as a; print(a.__name__)"
-    done = _run([str(python), "-c", check])
-    if done.returncode:
-        raise MissingDependency(
-            f"{python} can't import onnxruntime.training ({_last_line(done.stderr)})",
-            remedy=f"make an environment with: pip install {' '.join(map(repr, REQUIREMENTS))}; Python 3.11 or older",
-        )
-    return python
 
 
 def write(
@@ -85,7 +58,8 @@ def write(
 ) -> Written:
     """Write the four files to `folder`, after onnxruntime-training passed the golden steps with them.
 
-    python: from `environment`. Its SGD has neither momentum nor weight decay, so the golden steps are run without.
+    python: from `ort_environment.environment`. Its SGD has neither momentum nor weight decay, so the golden steps are
+    run without.
     Raises UnsupportedOperation where it has no gradient for an operator, VerificationFailed where a tensor differs.
     """
     if recipe.optimizer.name == "nesterov":
@@ -106,34 +80,6 @@ def write(
         made = (*(workplace / "artifacts" / name for name in FILES), *planned.write_statistics(workplace))
         files = tuple(Path(shutil.move(path, folder / path.name)) for path in made)
     return Written(files, planned.fed, errors)
-
-
-def _build(folder: Path, report: Callable[[str], None]) -> None:
-    maker = _suitable_python()
-    report(f"ort-training: building the environment {folder} (1 GB, or more where torch comes with CUDA; once)")
-    made = _run([str(maker), "-m", "venv", "--clear", str(folder)])
-    done = made if made.returncode else _run([str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS])
-    if done.returncode:
-        raise MissingDependency(
-            f"onnxruntime-training could not be installed into {folder} ({_last_line(done.stderr)})",
-            remedy="try again with access to PyPI, or name a Python that has it: --ort-training-python",
-        )
-    (folder / "complete").touch()
-
-
-def _suitable_python() -> Path:
-    """A Python that the package has wheels for: this one, or one on the PATH. Raises MissingDependency."""
-    if sys.version_info[:2] <= NEWEST_PYTHON:
-        return Path(sys.executable)
-    names = [f"python3.{minor}" for minor in range(NEWEST_PYTHON[1], 8, -1)]
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        raise MissingDependency(
-            f"onnxruntime-training 1.19.2 needs Python 3.{NEWEST_PYTHON[1]} or older, and this is "
-            f"{sys.version_info[0]}.{sys.version_info[1]}",
-            remedy=f"install python3.{NEWEST_PYTHON[1]}, or name a Python that has the package: --ort-training-python",
-        )
-    return Path(found)
 
 
 def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
@@ -223,12 +169,12 @@ def _hand_over(
 
 def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, folder: Path) -> dict[str, float]:
     """Run the child and hold what it found against eager PyTorch: relative errors by golden output."""
-    done = _run([str(python), str(_CHILD), str(folder)])
+    done = run([str(python), str(_CHILD), str(folder)])
     if done.returncode:
         missing = re.search(_NO_GRADIENT, done.stderr)
-        reason = f"it has no gradient for {missing[1]}" if missing else _reason(done)
+        why = f"it has no gradient for {missing[1]}" if missing else reason(done)
         raise (UnsupportedOperation if missing else VerificationFailed)(
-            f"onnxruntime-training can't take this model ({reason})",
+            f"onnxruntime-training can't take this model ({why})",
             remedy="replace that layer, or use --format bundle, which has a gradient for it",
         )
     found = dict(np.load(folder / "results.npz"))
@@ -246,20 +192,3 @@ def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, fold
     errors["probabilities"] = golden.relative_error(predicted, found["probabilities"])
     official_golden.check("ort-training", "probabilities", errors["probabilities"], tolerance)
     return errors
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", str(error))
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a child ended; a runtime that crashes says nothing of it itself."""
-    return f"it crashed: {signal.strsignal(-done.returncode)}" if done.returncode < 0 else _last_line(done.stderr)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip()[-300:] if lines else "no message"

@@ -10,7 +10,7 @@ the one that is made last in the file first. Two things follow for a file:
   layer's input, which reads it too. The update is made to wait: it is reshaped to the shape it has, by a shape that is
   worked out from the other gradient's batch size times 0.
 
-May import numpy, onnx, `core` and `export.program`.
+May import numpy, onnx, `core`, `export.onnx_shapes` and `export.program`.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,12 @@ import onnx
 from onnx import helper, numpy_helper
 
 from core.onnx_in_place import ELEMENTWISE, Node, late_readers
+from export.onnx_shapes import Shapes, shapes
 from export.program import Definition
 
 CARRIED = ("parameter", "buffer", "optimizer")
 CHANGING = ("x", "y", "weight", "random", "class_prior")
-_BATCHES = (7, 11)  # a size that differs between the two is one that no runtime can work out ahead
 SMALLEST = 1 << 14  # elements
-Shapes = dict[str, tuple[int | None, ...]]
 
 
 def prepare(model: onnx.ModelProto, definition: Definition, *, smallest: int = SMALLEST) -> None:
@@ -41,12 +40,12 @@ def prepare(model: onnx.ModelProto, definition: Definition, *, smallest: int = S
     large = {item.name for item in definition.inputs if np.prod([s for s in item.shape if s != "B"]) >= smallest}
     _state_first(model.graph, fresh)
     late = late_readers(_plain(model.graph.node), carried, fresh)
-    shapes = _shapes(model) if any(late.values()) else {}
+    known = shapes(model) if any(late.values()) else {}
     waits: dict[str, list[onnx.NodeProto]] = {}
     for index, (name, readers) in enumerate(late.items()):
-        read = _last_values(model.graph.node, readers, shapes)
+        read = _last_values(model.graph.node, readers, known)
         if name in large and readers and read is not None:
-            waits[carried[name]] = _wait(model.graph, carried[name], name, read, shapes, f"wait{index}")
+            waits[carried[name]] = _wait(model.graph, carried[name], name, read, known, f"wait{index}")
     kept = list(model.graph.node)
     del model.graph.node[:]
     for node in kept:
@@ -74,40 +73,14 @@ def _state_first(graph: onnx.GraphProto, fresh: set[str]) -> None:
     graph.node.extend(ordered)
 
 
-def _shapes(model: onnx.ModelProto) -> Shapes:
-    """Shapes of the values whose sizes can be worked out; None for a size that depends on the batch."""
-    known = [_sizes(model, batch) for batch in _BATCHES]
-    return {
-        name: tuple(one if one == other else None for one, other in zip(sizes, known[1][name], strict=True))
-        for name, sizes in known[0].items()
-        if name in known[1]
-    }
-
-
-def _sizes(model: onnx.ModelProto, batch: int) -> dict[str, tuple[int, ...]]:
-    """Shapes for batches of one size."""
-    fixed = onnx.ModelProto.FromString(model.SerializeToString())
-    for value in fixed.graph.input:
-        for size in value.type.tensor_type.shape.dim:
-            if not size.HasField("dim_value"):
-                size.dim_value = batch
-    graph = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph
-    known = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.value_info, *graph.input, *graph.output):
-        sizes = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(size.HasField("dim_value") for size in sizes):
-            known[value.name] = tuple(size.dim_value for size in sizes)
-    return known
-
-
-def _last_values(nodes: Sequence[onnx.NodeProto], readers: Sequence[int], shapes: Shapes) -> list[str] | None:
+def _last_values(nodes: Sequence[onnx.NodeProto], readers: Sequence[int], known: Shapes) -> list[str] | None:
     """Of each reader that no other reader needs, a value whose first size is the batch's; None if one has none."""
     found = []
     for index in readers:
         outputs = set(nodes[index].output)
         if any(outputs.intersection(nodes[other].input) for other in readers):
             continue  # the other one waits for it
-        opened = [name for name in nodes[index].output if shapes.get(name, ())[:1] == (None,)]
+        opened = [name for name in nodes[index].output if known.get(name, ())[:1] == (None,)]
         if not opened:
             return None
         found.append(opened[0])
@@ -115,18 +88,18 @@ def _last_values(nodes: Sequence[onnx.NodeProto], readers: Sequence[int], shapes
 
 
 def _wait(
-    graph: onnx.GraphProto, new: str, name: str, read: Sequence[str], shapes: Shapes, prefix: str
+    graph: onnx.GraphProto, new: str, name: str, read: Sequence[str], known: Shapes, prefix: str
 ) -> list[onnx.NodeProto]:
     """Nodes to insert before the writer of `new`, which reads its other operand through them from now on."""
     place, writer = next((place, node) for place, node in enumerate(graph.node) if new in node.output)
     made_later = {output for node in graph.node[place:] for output in node.output}
-    others = [value for value in writer.input if value != name and None not in shapes.get(value, (None,))]
+    others = [value for value in writer.input if value != name and None not in known.get(value, (None,))]
     if writer.op_type not in ELEMENTWISE or not others or made_later.intersection(read):
         return []
     other = others[-1]
     zero, sizes = f"{prefix}.zero", f"{prefix}.sizes"
     graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), zero))
-    graph.initializer.append(numpy_helper.from_array(np.array(shapes[other], np.int64), sizes))
+    graph.initializer.append(numpy_helper.from_array(np.array(known[other], np.int64), sizes))
     steps = []
     total = ""
     for index, value in enumerate(read):

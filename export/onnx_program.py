@@ -16,7 +16,7 @@ import onnx
 import torch
 
 from core.errors import UnsupportedOperation
-from export import onnx_forms, onnx_order
+from export import onnx_forms, onnx_order, onnx_recompute
 from export.program import Definition
 from export.trace import quiet
 
@@ -47,6 +47,7 @@ def lower(definition: Definition, program: torch.export.ExportedProgram) -> byte
     assert exported is not None
     model = exported.model_proto
     _rename(model, definition)
+    onnx_recompute.recompute(model, definition)
     onnx_order.prepare(model, definition)
     _strip(model)
     onnx.checker.check_model(model, full_check=False)

@@ -16,7 +16,7 @@ from torch import nn
 
 from core import tensors
 from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
-from export import official_executorch, official_forward, official_golden, official_ort
+from export import official_executorch, official_forward, official_golden, official_ort, ort_environment
 from export.classifier import gather
 
 
@@ -111,33 +111,33 @@ def test_what_a_layout_cannot_hold_is_refused(tmp_path):
 
 def test_a_python_without_the_package_is_refused_and_the_remedy_installs_it(tmp_path):
     with pytest.raises(MissingDependency, match=r"onnxruntime-training-cpu==1\.19\.2"):
-        official_ort.environment(python=tmp_path / "no-such-python")
+        ort_environment.environment(python=tmp_path / "no-such-python")
 
 
 def test_an_environment_that_cannot_be_built_says_how_to_get_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(official_ort, "REQUIREMENTS", ("onnxruntime-training-cpu==0.0.0",))
+    monkeypatch.setattr(ort_environment, "REQUIREMENTS", ("onnxruntime-training-cpu==0.0.0",))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(MissingDependency, match=r"could not be installed .*--ort-training-python"):
-        official_ort.environment(build_in=tmp_path / "environment")
+        ort_environment.environment(build_in=tmp_path / "environment")
     assert not (tmp_path / "environment" / "complete").exists(), "it will be built anew next time"
 
 
 def test_a_python_that_is_too_new_looks_for_an_older_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(official_ort, "NEWEST_PYTHON", (3, 9))
+    monkeypatch.setattr(ort_environment, "NEWEST_PYTHON", (3, 9))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match=r"needs Python 3\.9 or older.*--ort-training-python"):
-        official_ort.environment(build_in=tmp_path / "environment")
+        ort_environment.environment(build_in=tmp_path / "environment")
     older = tmp_path / "python3.9"
     older.write_text("#!/bin/sh\necho the older one ran >&2; exit 1\n")
     older.chmod(0o755)
     with pytest.raises(MissingDependency, match="the older one ran"):
-        official_ort.environment(build_in=tmp_path / "environment")
+        ort_environment.environment(build_in=tmp_path / "environment")
 
 
 def ort_training_python() -> Path | None:
     """The environment, if it is here already; a test doesn't install 1 GB."""
     named = os.environ.get("FEDRELA_ORT_TRAINING_PYTHON")
-    built = official_ort.DEFAULT_ENVIRONMENT
+    built = ort_environment.DEFAULT_ENVIRONMENT
     return Path(named) if named else built / "bin" / "python" if (built / "complete").is_file() else None
 
 
@@ -149,15 +149,15 @@ needs_ort_training = pytest.mark.skipif(
 
 
 def test_a_runtime_that_crashes_is_said_to():
-    crashed = official_ort._run([sys.executable, "-c", "import os; os.kill(os.getpid(), 11)"])
-    assert official_ort._reason(crashed) == "it crashed: Segmentation fault"
+    crashed = ort_environment.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 11)"])
+    assert ort_environment.reason(crashed) == "it crashed: Segmentation fault"
 
 
 @needs_ort_training
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_onnxruntime_training_follows_eager_pytorch(tmp_path, optimizer):
     torch.manual_seed(0)
-    python = official_ort.environment(python=ort_training_python())
+    python = ort_environment.environment(python=ort_training_python())
     first = official_ort.write(net(), recipe(optimizer=optimizer), tmp_path / "first", python)
     assert max(first.errors.values()) < 1e-4
     assert [path.name for path in first.files] == list(official_ort.FILES)
@@ -171,7 +171,7 @@ def test_onnxruntime_training_follows_eager_pytorch(tmp_path, optimizer):
 @needs_ort_training
 def test_onnxruntime_training_trains_batch_norm_and_evaluates_with_its_statistics(tmp_path):
     torch.manual_seed(0)
-    python = official_ort.environment(python=ort_training_python())
+    python = ort_environment.environment(python=ort_training_python())
     done = official_ort.write(net(nn.BatchNorm2d(3)), recipe(), tmp_path, python)
     check_statistics(done, official_ort.FILES)
     assert done.errors["probabilities"] < 1e-4
@@ -182,6 +182,6 @@ def test_onnxruntime_training_trains_batch_norm_and_evaluates_with_its_statistic
 def test_an_operator_without_a_gradient_is_named(tmp_path, layer):
     model = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Linear(6, 6), layer, nn.Flatten(), nn.Linear(36, 4))
     named = type(layer).__name__.removesuffix("2d")
-    options, python = recipe(input="float32:6x6", augment=""), official_ort.environment(python=ort_training_python())
+    options, python = recipe(input="float32:6x6", augment=""), ort_environment.environment(python=ort_training_python())
     with pytest.raises(UnsupportedOperation, match=f"(?i)no gradient for {named}"):
         official_ort.write(model, options, tmp_path, python)
