@@ -21,13 +21,15 @@ golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left
     threshold_percent   20
 
 Outputs are recorded as `<program>.<step>.<output>`, flattened and, where larger than 512 elements, only the elements
-floor(i * size / 512) for i in 0..511.
+floor(i * size / 512) for i in 0..511. `slack.<recorded name>`, a scalar, is how much further than the tolerance an
+output may be off: rounding decides there on which side of a kink (of a ReLU, say) some unit lies, and so some of a
+gradient.
 
     >>> sample(np.arange(2048, dtype=np.float32))[:3]
     array([0., 4., 8.], dtype=float32)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +43,17 @@ SAMPLE = 512
 HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}
 THRESHOLD_PERCENT = 20.0
 CARRIED = ("parameter", "buffer", "optimizer")
+SLACK = "slack."
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
 
 
-def inputs(manifest: Manifest, program: str, step: int) -> dict[str, Array]:
-    """The inputs of one golden step, by name. For steps after the first, the carried state is to be replaced."""
+def inputs(manifest: Manifest, program: str, step: int, *, without: Collection[str] = ()) -> dict[str, Array]:
+    """The inputs of one golden step, by name, but those of some roles. After the first step the carried state is to be
+    replaced.
+    """
     definition: Program = getattr(manifest, program)
-    return {item.name: _make(manifest, program, step, item) for item in definition.inputs}
+    return {item.name: _make(manifest, program, step, item) for item in definition.inputs if item.role not in without}
 
 
 def sample(array: Array) -> Array:
@@ -64,7 +69,7 @@ def run(manifest: Manifest, train_step: Run, predict: Run, relabel: Run) -> dict
     recorded: dict[str, Array] = {}
     carried: dict[str, Array] = {}
     for step in range(manifest.golden.steps):
-        outputs = train_step(inputs(manifest, "train_step", step) | carried)
+        outputs = train_step(inputs(manifest, "train_step", step, without=CARRIED if carried else ()) | carried)
         carried = {item.name: outputs["new." + item.name] for item in manifest.train_step.role(*CARRIED)}
         recorded |= {f"train_step.{step}.{name}": sample(value) for name, value in outputs.items()}
     for program, call in (("predict", predict), ("relabel", relabel)):
@@ -74,17 +79,35 @@ def run(manifest: Manifest, train_step: Run, predict: Run, relabel: Run) -> dict
 
 
 def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
-    """Relative error of each recorded output: state by its change, so that a wrong gradient can't hide in a weight."""
+    """Relative error of each recorded output, beyond its slack.
+
+    Infinite where `actual` holds a NaN or has another shape.
+    """
     result = {}
+    for name, scale in scales(manifest, expected).items():
+        slack = float(expected.get(SLACK + name, np.float32(0)))
+        result[name] = max(_off(expected[name], actual[name]) - slack, 0.0) / scale
+    return result
+
+
+def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float]:
+    """What the error of each recorded output is relative to: of state its change, so that a wrong gradient can't hide
+    in a weight.
+    """
+    first = inputs(manifest, "train_step", 0)
+    found = {}
     for name, want in expected.items():
+        if name.startswith(SLACK):
+            continue
         program, step, output = name.split(".", 2)
         before: Array | float = 0.0
         if output.startswith("new."):
-            previous = f"{program}.{int(step) - 1}.{output}"
-            start = inputs(manifest, program, 0).get(output.removeprefix("new.")) if step == "0" else expected[previous]
+            start = (
+                first[output.removeprefix("new.")] if step == "0" else expected[f"{program}.{int(step) - 1}.{output}"]
+            )
             before = sample(np.asarray(start))
-        result[name] = relative_error(want, actual[name], before)
-    return result
+        found[name] = _scale(want, before)
+    return found
 
 
 def relative_error(expected: Array, actual: Array, before: Array | float = 0.0) -> float:
@@ -92,13 +115,19 @@ def relative_error(expected: Array, actual: Array, before: Array | float = 0.0) 
 
     Infinite where `actual` holds a NaN or has another shape.
     """
+    return _off(expected, actual) / _scale(expected, before)
+
+
+def _off(expected: Array, actual: Array) -> float:
     if expected.shape != actual.shape:
         return float("inf")
     want, got = expected.astype(np.float64), actual.astype(np.float64)
-    if not np.isfinite(got).all():
-        return float("inf")
-    scale = np.abs(want - before).max(initial=0.0) + 0.01 * np.abs(want).max(initial=0.0)
-    return float(np.abs(got - want).max(initial=0.0) / max(float(scale), 1e-12))
+    return float(np.abs(got - want).max(initial=0.0)) if np.isfinite(got).all() else float("inf")
+
+
+def _scale(expected: Array, before: Array | float) -> float:
+    want = expected.astype(np.float64)
+    return max(float(np.abs(want - before).max(initial=0.0) + 0.01 * np.abs(want).max(initial=0.0)), 1e-12)
 
 
 def check(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:

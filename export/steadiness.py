@@ -21,56 +21,74 @@ from core.tensors import Array
 # in another order is easily ten times less exact than eager where terms cancel: a tenth of what a runtime is allowed.
 NOISE = 1e-5
 ROUNDING = 3e-6  # relative: what roundings of float32 (6e-8) come to in long sums and over the steps that went before
+NOTHING_BUT_NOISE = 0.1  # off by more than this, relative, it says nothing at all; a unit beyond its kink makes less
 JUMP = 1e-4  # relative change of an output beyond which it did not follow smoothly
 NUDGES = ((1.0, 0), (-1.0, 0), (1.0, 1), (-1.0, 1))  # sign and direction: one direction may miss a unit at its kink
+MORE_NUDGES = tuple((sign, direction) for direction in range(2, 6) for sign in (1.0, -1.0))
 DRAWS = 4  # before the best of them has to do
+MANY = 16  # outputs jump: the network has so many units that some are at their kink in every draw
+TIMES = 3.0  # as far as it was seen to jump, a runtime with other roundings may be off
 
 T = TypeVar("T")
 Step = Callable[[dict[str, Array]], dict[str, Array]]
+Nudges = Iterable[tuple[float, int]]
 
 
 def steadiest(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
     """What jumps, and the data: of the first draw in which nothing does, else of the one in which the fewest do.
 
-    `draw` is asked for numbers 0, 1, ...
+    `draw` is asked for numbers 0, 1, ...; after one in which many jump no other is tried.
     """
     drawn: list[tuple[Collection[str], T]] = []
     for number in range(DRAWS):
         drawn.append(draw(number))
-        if not drawn[-1][0]:
+        if not 0 < len(drawn[-1][0]) <= MANY:
             break
     return min(drawn, key=lambda one: len(one[0]))
 
 
-def jumps(manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, float]:
+def jumps(
+    manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: Mapping[str, Array], nudges: Nudges = NUDGES
+) -> dict[str, float]:
     """The outputs of one training step that jump, and how far. `step` gave `outputs` for `given`.
 
     Where it computes in float32, what is rounding noise anyway (see `noise`) jumps as well.
     """
     found: dict[str, float] = {}
-    for sign, direction in NUDGES:
+    for sign, direction in nudges:
         moved = nudged(manifest, step, sign, direction)(dict(given))
         for name in _followed(outputs):
             if not error(given, name, outputs[name], moved[name]) <= JUMP:
-                far = float(np.abs(moved[name] - outputs[name]).max(initial=0.0))
-                found[name] = max(far, found.get(name, 0.0))
+                found = farther(found, {name: float(np.abs(moved[name] - outputs[name]).max(initial=0.0))})
     return found
 
 
-def golden_jumps(manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step]) -> set[str]:
-    """The golden outputs that jump. `runs`: train_step, predict and relabel, which gave `recorded`."""
+def golden_jumps(
+    manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step], nudges: Nudges = NUDGES
+) -> dict[str, float]:
+    """The golden outputs that jump, and how far, relative.
+
+    runs: train_step, predict and relabel, which gave `recorded`.
+    """
     train_step, predict, relabel = runs
-    found: set[str] = set()
-    for sign, direction in NUDGES:
+    found: dict[str, float] = {}
+    for sign, direction in nudges:
         moved = golden.run(manifest, nudged(manifest, train_step, sign, direction), predict, relabel)
         errors = golden.errors(manifest, recorded, moved)
-        found |= {name for name in _followed(recorded) if not errors[name] <= JUMP}
+        found = farther(found, {name: errors[name] for name in _followed(recorded) if not errors[name] <= JUMP})
     return found
 
 
-def noise(given: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array]) -> set[str]:
-    """The outputs of one step in float32 that are rounding noise, by those in float64."""
-    return {name for name in outputs if not error(given, name, exact[name], outputs[name]) <= NOISE}
+def farther(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """What jumps in either, as far as it does in either."""
+    return {name: max(one.get(name, 0.0), other.get(name, 0.0)) for name in {**one, **other}}
+
+
+def noise(
+    given: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array], beyond: float = NOISE
+) -> set[str]:
+    """The outputs of one step in float32 that are rounding noise: off from those in float64 by more than `beyond`."""
+    return {name for name in outputs if not error(given, name, exact[name], outputs[name]) <= beyond}
 
 
 def nudged(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:

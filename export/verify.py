@@ -24,7 +24,6 @@ from export.replay import ANEW, STEPS_FILE
 
 Steps = dict[str, Array]
 TOLERANCE = 1e-4
-NOTHING_BUT_NOISE = 0.1  # eager float32's relative error where the true change is next to nothing, and not a kink
 BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
 
 
@@ -64,12 +63,11 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
     recorded: Steps = {}
     carried: dict[str, Array] = dict(start)
     for step, batch in enumerate(BATCHES):
-        given, outputs, jumps = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
+        given, outputs, jumps, kinks = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
         truth = exact.train_step(given)
         recorded |= _recorded(f"train_step.{step}", given, outputs)
         recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, truth, jumps)
-        if any(steadiness.error(given, name, truth[name], outputs[name]) < NOTHING_BUT_NOISE for name in jumps):
-            recorded[f"train_step.{step}/{ANEW}"] = np.ones((), np.float32)
+        recorded |= {f"train_step.{step}/{ANEW}": np.ones((), np.float32)} if kinks else {}
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
     given = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
     given = {item.name: given[item.name] for item in manifest.predict.inputs}
@@ -85,8 +83,11 @@ def _steady_draw(
     batch: int,
     fixed: Mapping[str, Array],
     generator: np.random.Generator,
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, float]]:
-    """A step's inputs, eager PyTorch's outputs, and how far some jump: the first draw without jumps, else the best."""
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, float], bool]:
+    """A step's inputs, eager PyTorch's outputs, how far some jump, and whether at a kink: the best draw.
+
+    If at a kink, then at several, and the first few nudges have missed some.
+    """
     noise: set[str] = set()
 
     def draw(number: int) -> tuple[Collection[str], tuple[dict[str, Array], dict[str, Array], dict[str, float]]]:
@@ -95,10 +96,14 @@ def _steady_draw(
         outputs = reference.train_step(given)
         jumps = steadiness.jumps(manifest, reference.train_step, given, outputs)
         if jumps and number == 0:  # what is noise lies in the net, not in the draw
-            noise.update(steadiness.noise(given, exact.train_step(given), outputs))
+            noise.update(steadiness.noise(given, exact.train_step(given), outputs, steadiness.NOTHING_BUT_NOISE))
         return jumps.keys() - noise, (given, outputs, jumps)
 
-    return steadiness.steadiest(draw)[1]
+    kinks, (given, outputs, jumps) = steadiness.steadiest(draw)
+    if kinks:
+        more = steadiness.jumps(manifest, reference.train_step, given, outputs, steadiness.MORE_NUDGES)
+        jumps = steadiness.farther(jumps, more)
+    return given, outputs, jumps, bool(kinks)
 
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
@@ -117,7 +122,7 @@ def _allowances(
     """Where eager float32 is rounding noise, or rounding decides the side of a kink, what is added to the scale.
 
     It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime
-    to be about ten times as far from float64 as eager is, or from eager as roundings took it.
+    to be about ten times as far from float64 as eager is, or three times as far from eager as roundings took it.
     """
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
@@ -130,8 +135,9 @@ def _allowances(
         before = given[name.removeprefix("new.")]
         if name in jumps or golden.relative_error(exact[name], outputs[name], before) > steadiness.NOISE:
             largest = max(change for other, change in changes.items() if roles[other] == roles[name])
-            own = max(jumps.get(name, 0.0), float(np.abs(exact[name] - outputs[name]).max(initial=0.0)))
-            found[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, own / steadiness.NOISE), np.float32)
+            rounding = float(np.abs(exact[name] - outputs[name]).max(initial=0.0)) / steadiness.NOISE
+            jump = steadiness.TIMES * jumps.get(name, 0.0) / TOLERANCE
+            found[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, jump), np.float32)
     return found
 
 

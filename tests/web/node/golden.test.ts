@@ -41,3 +41,17 @@ test("a golden file that says nothing of a program fails", async () => {
   const rest = new Map([...recorded()].filter(([key]) => !key.startsWith("relabel.")));
   await assert.rejects(verifyGolden(manifest, rest, (program, fed) => engine.run(program, fed)), VerificationFailed);
 });
+
+test("slack is taken off the error of its output alone", async () => {
+  const key = "train_step.0.loss_sum";
+  const shifted = (slack: number) => {
+    const expected = recorded();
+    const loss = floats(expected, key)[0]!;
+    expected.set(key, { ...expected.get(key)!, data: Float32Array.of(loss + 0.5) });
+    return slack ? expected.set(`slack.${key}`, { dtype: "float32", shape: [], data: Float32Array.of(slack) }) : expected;
+  };
+  const run = (program: ProgramName, fed: Parameters<Engine["run"]>[1]) => engine.run(program, fed);
+  await assert.rejects(verifyGolden(manifest, shifted(0), run), VerificationFailed);
+  await assert.rejects(verifyGolden(manifest, shifted(0.4), run), VerificationFailed);
+  await verifyGolden(manifest, shifted(0.5), run);
+});

@@ -57,8 +57,8 @@ export function goldenInputs(manifest: Manifest, program: ProgramName, step: num
   );
 }
 
-/** max |actual - expected| / (max |expected - before| + 0.01 max |expected|). */
-export function relativeError(expected: ArrayLike<number>, actual: ArrayLike<number>, before?: ArrayLike<number>): number {
+/** max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). */
+export function relativeError(expected: ArrayLike<number>, actual: ArrayLike<number>, before?: ArrayLike<number>, slack = 0): number {
   if (expected.length !== actual.length) return Infinity;
   let off = 0;
   let moved = 0;
@@ -70,7 +70,7 @@ export function relativeError(expected: ArrayLike<number>, actual: ArrayLike<num
     moved = Math.max(moved, Math.abs(want - (before?.[index] ?? 0)));
     largest = Math.max(largest, Math.abs(want));
   }
-  return off / Math.max(moved + 0.01 * largest, 1e-12);
+  return Math.max(off - slack, 0) / Math.max(moved + 0.01 * largest, 1e-12);
 }
 
 function compare(manifest: Manifest, expected: Tensors, program: ProgramName, step: number, fed: Tensors, outputs: Tensors): void {
@@ -80,7 +80,8 @@ function compare(manifest: Manifest, expected: Tensors, program: ProgramName, st
     const name = key.slice(prefix.length);
     const got = outputs.get(name);
     const start = name.startsWith("new.") ? fed.get(name.slice(4)) : undefined;
-    const error = got ? relativeError(numbers(want.data), sample(got), start && sample(start)) : Infinity;
+    const slack = Number(expected.get(`slack.${key}`)?.data[0] ?? 0);
+    const error = got ? relativeError(numbers(want.data), sample(got), start && sample(start), slack) : Infinity;
     if (!(error <= manifest.golden.tolerance))
       throw new VerificationFailed(
         `golden output ${key} is off by ${error.toPrecision(2)} (allowed: ${manifest.golden.tolerance})`,
