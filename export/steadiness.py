@@ -2,8 +2,8 @@
 
 Where an activation lies within rounding of a kink (ReLU6 at 6, a tie in a pooling), two right implementations may take
 different sides, and all gradients before it differ. Such data prove nothing, so the exporter draws others: it moves
-every parameter by some roundings of float32, in a few directions and their opposites, and looks whether all outputs
-follow smoothly. May import numpy, `core` and nothing else.
+every parameter by some roundings of float32, in a few directions and their opposites, and looks whether both changes of
+an output cancel, as they do where it follows smoothly. May import numpy, `core` and nothing else.
 
     jumps(manifest, reference.train_step, given, reference.train_step(given))      # {}: these data will do
 """
@@ -20,51 +20,55 @@ from core.tensors import Array
 # Eager float32 may itself be this far off, relative; beyond it an output is called rounding noise. A runtime that adds
 # in another order is easily ten times less exact than eager where terms cancel: a tenth of what a runtime is allowed.
 NOISE = 1e-5
-ROUNDING = 3e-6  # relative: what roundings of float32 (6e-8) come to in long sums and over the steps that went before
+ROUNDING = 1e-5  # relative: what roundings of float32 (6e-8) come to in long sums and over the steps that went before
 NOTHING_BUT_NOISE = 0.1  # off by more than this, relative, it says nothing at all; a unit beyond its kink makes less
 JUMP = 1e-4  # relative change of an output beyond which it did not follow smoothly
-NUDGES = ((1.0, 0), (-1.0, 0), (1.0, 1), (-1.0, 1))  # sign and direction: one direction may miss a unit at its kink
-MORE_NUDGES = tuple((sign, direction) for direction in range(2, 6) for sign in (1.0, -1.0))
+NUDGES = (0, 1)  # seeds of directions: one direction may miss a unit at its kink
+MORE_NUDGES = (2, 3, 4, 5)
 DRAWS = 4  # before the best of them has to do
-MANY = 16  # outputs jump: the network has so many units that some are at their kink in every draw
+FEW = 4  # outputs jump: perhaps none does in another draw; if more do, some will in every draw
 TIMES = 3.0  # as far as it was seen to jump, a runtime with other roundings may be off
 
 T = TypeVar("T")
 Step = Callable[[dict[str, Array]], dict[str, Array]]
-Nudges = Iterable[tuple[float, int]]
 
 
 def steadiest(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
     """What jumps, and the data: of the first draw in which nothing does, else of the one in which the fewest do.
 
-    `draw` is asked for numbers 0, 1, ...; after one in which many jump no other is tried.
+    `draw` is asked for numbers 0, 1, ...; after one in which more than a few jump no other is tried.
     """
     drawn: list[tuple[Collection[str], T]] = []
     for number in range(DRAWS):
         drawn.append(draw(number))
-        if not 0 < len(drawn[-1][0]) <= MANY:
+        if not 0 < len(drawn[-1][0]) <= FEW:
             break
     return min(drawn, key=lambda one: len(one[0]))
 
 
 def jumps(
-    manifest: Manifest, step: Step, given: Mapping[str, Array], outputs: Mapping[str, Array], nudges: Nudges = NUDGES
+    manifest: Manifest,
+    step: Step,
+    given: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    nudges: Iterable[int] = NUDGES,
 ) -> dict[str, float]:
     """The outputs of one training step that jump, and how far. `step` gave `outputs` for `given`.
 
     Where it computes in float32, what is rounding noise anyway (see `noise`) jumps as well.
     """
     found: dict[str, float] = {}
-    for sign, direction in nudges:
-        moved = nudged(manifest, step, sign, direction)(dict(given))
+    for direction in nudges:
+        there, back = (nudged(manifest, step, sign, direction)(dict(given)) for sign in (1.0, -1.0))
         for name in _followed(outputs):
-            if not error(given, name, outputs[name], moved[name]) <= JUMP:
-                found = farther(found, {name: float(np.abs(moved[name] - outputs[name]).max(initial=0.0))})
+            bent = there[name] + back[name] - outputs[name]  # as it was, had it followed smoothly
+            if not error(given, name, outputs[name], bent) <= JUMP:
+                found = farther(found, {name: float(np.abs(bent - outputs[name]).max(initial=0.0))})
     return found
 
 
 def golden_jumps(
-    manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step], nudges: Nudges = NUDGES
+    manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step], nudges: Iterable[int] = NUDGES
 ) -> dict[str, float]:
     """The golden outputs that jump, and how far, relative.
 
@@ -72,9 +76,14 @@ def golden_jumps(
     """
     train_step, predict, relabel = runs
     found: dict[str, float] = {}
-    for sign, direction in nudges:
-        moved = golden.run(manifest, nudged(manifest, train_step, sign, direction), predict, relabel)
-        errors = golden.errors(manifest, recorded, moved)
+    for direction in nudges:
+        there, back = (
+            golden.run(manifest, nudged(manifest, train_step, sign, direction), predict, relabel)
+            for sign in (1.0, -1.0)
+        )
+        errors = golden.errors(
+            manifest, recorded, {name: there[name] + back[name] - recorded[name] for name in recorded}
+        )
         found = farther(found, {name: errors[name] for name in _followed(recorded) if not errors[name] <= JUMP})
     return found
 

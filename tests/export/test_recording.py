@@ -40,7 +40,7 @@ def test_what_rounding_decides_is_recorded_with_slack_for_either_side_and_no_mor
     assert golden.SLACK + "train_step.0.new.b" not in expected
     golden.check(manifest, expected, golden.run(manifest, the_other_side, predict, relabel_program))
     for wrong in (lambda given: train(given, slope=-1.0), lambda given: train(given, slope=2.0)):
-        with pytest.raises(VerificationFailed, match=r"new\.w is off"):
+        with pytest.raises(VerificationFailed, match=r"train_step\.\d\.new"):
             golden.check(manifest, expected, golden.run(manifest, wrong, predict, relabel_program))
 
 
