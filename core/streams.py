@@ -25,7 +25,6 @@ under that key and gives four words in order. Source: Salmon, Moraes, Dror, Shaw
     [3, 1, 0, 4, 2]
 """
 
-import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def derive(secret: bytes, *labels: str | int) -> Stream:
     for label in labels:
         text = str(label).encode()
         message += struct.pack("<I", len(text)) + text
-    key_0, key_1, nonce_0, nonce_1 = struct.unpack_from("<4I", hmac.digest(secret, message, hashlib.sha256))
+    key_0, key_1, nonce_0, nonce_1 = struct.unpack_from("<4I", hmac.digest(secret, message, "sha256"))
     return Stream((key_0, key_1), (nonce_0, nonce_1))
 
 
