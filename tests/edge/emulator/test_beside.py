@@ -27,14 +27,26 @@ def test_what_is_begun_runs_in_one_other_thread_in_order_and_ends_in_this_one():
             )
         assert beside.under_way == 20
         while beside.under_way:
-            before = len(ended)
-            beside.collect(wait=True)
-            assert len(ended) > before
+            beside.collect(wait=False)
         beside.collect(wait=True)  # nothing is under way: nothing to wait for
     assert [number for number, _ in ran] == [number for number, _, _ in ended] == list(range(20))
     (there,) = {thread for _, thread in ran}
     assert there != threading.get_ident()
     assert {(error, thread) for _, error, thread in ended} == {(None, threading.get_ident())}
+
+
+def test_who_waits_does_what_nobody_has_taken_up():
+    ran, ended, taken, go = [], [], threading.Event(), threading.Event()
+    with Beside() as beside:
+        beside.begin(lambda: taken.set() or go.wait(), lambda error: ended.append("first"))
+        assert taken.wait(10)
+        beside.begin(lambda: ran.append(threading.get_ident()), lambda error: ended.append("second"))
+        beside.collect(wait=True)
+        assert ended == ["second"]
+        assert ran == [threading.get_ident()]
+        go.set()
+        beside.collect(wait=True)
+    assert ended == ["second", "first"]
 
 
 def test_the_thread_and_its_haste_end_with_the_context():
@@ -68,7 +80,8 @@ def through(beside, run):
     """Run beside, and wait for it."""
     found = []
     beside.begin(run, found.append)
-    beside.collect(wait=True)
+    while not found:
+        beside.collect(wait=False)
     (error,) = found
     if error is not None:
         raise error
