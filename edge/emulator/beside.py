@@ -43,6 +43,9 @@ class Beside:
         return self
 
     def __exit__(self, *_: object) -> None:
+        while not self._begun.empty():  # what nobody waits for any more
+            with suppress(Empty):
+                self._begun.get_nowait()
         self._begun.put(None)
         self._thread.join()
         sys.setswitchinterval(self._interval)

@@ -58,6 +58,16 @@ def test_the_thread_and_its_haste_end_with_the_context():
     assert "fedrela-beside" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_what_nobody_has_taken_up_is_dropped_at_the_end():
+    ran, taken, go = [], threading.Event(), threading.Event()
+    with Beside() as beside:
+        beside.begin(lambda: taken.set() or go.wait(), lambda error: None)
+        assert taken.wait(10)
+        beside.begin(lambda: ran.append(1), lambda error: None)
+        threading.Timer(0.05, go.set).start()
+    assert not ran
+
+
 def test_steps_and_predictions_beside_are_those_of_this_thread(engine):
     weights, x, noise = small.start_weights(), batch(5, 1).x, batch(5, 1).randoms
     state = engine.start(weights)
