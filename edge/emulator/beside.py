@@ -56,10 +56,7 @@ class Beside:
         self._begun.put((work, ended))
 
     def collect(self, *, wait: bool) -> None:
-        """Say what has ended since; with `wait`, at least one of those under way has. Who waits lends a hand."""
-        if wait and self.under_way and self._over.empty():
-            with suppress(Empty):
-                self._do(self._begun.get_nowait())
+        """Say what has ended since; with `wait`, at least one of those under way has."""
         while self.under_way and (wait or not self._over.empty()):
             ended, error = self._over.get()
             self.under_way -= 1
@@ -67,18 +64,11 @@ class Beside:
             ended(error)
 
     def _run(self) -> None:
-        while self._do(self._begun.get()):
-            pass
-
-    def _do(self, begun: tuple[Callable[[], Any], Ended] | None) -> bool:
-        """Do what was begun; False at the end."""
-        if begun is None:
-            return False
-        work, ended = begun
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as raised:  # whoever waits for it is to raise it
-            error = raised
-        self._over.put((ended, error))
-        return True
+        while begun := self._begun.get():
+            work, ended = begun
+            error: BaseException | None = None
+            try:
+                work()
+            except BaseException as raised:  # whoever waits for it is to raise it
+                error = raised
+            self._over.put((ended, error))

@@ -35,20 +35,6 @@ def test_what_is_begun_runs_in_one_other_thread_in_order_and_ends_in_this_one():
     assert {(error, thread) for _, error, thread in ended} == {(None, threading.get_ident())}
 
 
-def test_who_waits_does_what_nobody_has_taken_up():
-    ran, ended, taken, go = [], [], threading.Event(), threading.Event()
-    with Beside() as beside:
-        beside.begin(lambda: taken.set() or go.wait(), lambda error: ended.append("first"))
-        assert taken.wait(10)
-        beside.begin(lambda: ran.append(threading.get_ident()), lambda error: ended.append("second"))
-        beside.collect(wait=True)
-        assert ended == ["second"]
-        assert ran == [threading.get_ident()]
-        go.set()
-        beside.collect(wait=True)
-    assert ended == ["second", "first"]
-
-
 def test_the_thread_and_its_haste_end_with_the_context():
     usual = sys.getswitchinterval()
     with Beside():
