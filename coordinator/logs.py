@@ -7,7 +7,7 @@ import json
 import logging
 import time
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_FORMATTED = {"message", "asctime", "taskName"}  # what formatters leave in a record
 
 
 class JsonLines(logging.Formatter):
@@ -17,7 +17,10 @@ class JsonLines(logging.Formatter):
         """One line."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         line = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
-        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
+        own = (
+            vars(logging.makeLogRecord({})).keys() | _FORMATTED
+        )  # asked anew: other packages add fields to every record
+        line |= {key: value for key, value in vars(record).items() if key not in own}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

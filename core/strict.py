@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from core.errors import InvalidInput, InvalidMessage
 
 T = TypeVar("T")
+_PLAIN = (str, int, bool)  # values of these types are right whatever they are
 
 
 def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "") -> T:
@@ -41,7 +42,9 @@ def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in data:
-            values[name] = _value(hints[name], data[name], error, _join(path, name))
+            value, hint = data[name], hints[name]
+            plain = type(value) is hint and hint in _PLAIN
+            values[name] = value if plain else _value(hint, value, error, _join(path, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise error(f"key {_join(path, name)!r} is missing", remedy="add it")
     return cls(**values)
@@ -59,23 +62,31 @@ def check(value: object, error: type[InvalidInput], path: str = "") -> None:
 def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = InvalidMessage) -> T:
     """Parse JSON and `build`. Duplicate keys and NaN or Infinity are refused."""
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            raise error("a JSON object holds the same key twice", remedy="send each key once")
-        return dict(pairs)
-
-    def refuse(literal: str) -> float:
-        raise error(f"the JSON holds {literal}", remedy="send finite numbers only")
-
     try:
-        data = json.loads(body, object_pairs_hook=unique, parse_constant=refuse)
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
+        data = _decoder(error).decode(text)  # type: ignore[arg-type]  # a class is hashable
         escaped = "\\u" in body if isinstance(body, str) else b"\\u" in body
         if escaped or not body.isascii():
             json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
         raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
     return build(cls, data, error)
+
+
+@lru_cache(maxsize=32)
+def _decoder(error: type[InvalidInput]) -> json.JSONDecoder:
+    """A decoder that raises `error` for a duplicate key, NaN and Infinity: made once, as every message needs it."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise error("a JSON object holds the same key twice", remedy="send each key once")
+        return found
+
+    def refuse(literal: str) -> float:
+        raise error(f"the JSON holds {literal}", remedy="send finite numbers only")
+
+    return json.JSONDecoder(object_pairs_hook=unique, parse_constant=refuse)
 
 
 def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> T:

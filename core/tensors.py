@@ -16,6 +16,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,18 +87,30 @@ def specs_of(params: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
 
 def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """Serialise as safetensors. The same tensors and metadata give the same bytes."""
-    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    body = safetensors.numpy.save(contiguous)
-    return _with_metadata(body, metadata) if metadata else body
+    contiguous = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in tensors.items()}
+    specs = tuple((name, array.dtype, array.shape) for name, array in contiguous.items())
+    head, names = _head(specs, tuple(sorted((metadata or {}).items())))
+    return b"".join([head, *(contiguous[name].data for name in names)])
 
 
-def _with_metadata(body: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Put `__metadata__` first in the header, keys sorted: the library writes them in an order that changes by run."""
+@lru_cache(maxsize=64)
+def _head(
+    specs: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...], metadata: tuple[tuple[str, str], ...]
+) -> tuple[bytes, tuple[str, ...]]:
+    """What stands before the tensors' bytes, and the order of these: both as the library has it.
+
+    `__metadata__` is put first, keys sorted: the library writes them in an order that changes by run. Devices write
+    the same tensors again and again, so this is remembered.
+    """
+    body = safetensors.numpy.save({name: np.zeros(shape, dtype) for name, dtype, shape in specs})
     (header_bytes,) = struct.unpack_from("<Q", body)
     entries = json.loads(body[8 : 8 + header_bytes])
-    header = json.dumps({"__metadata__": dict(sorted(metadata.items())), **entries}, separators=(",", ":")).encode()
+    names = tuple(sorted(entries, key=lambda name: tuple(entries[name]["data_offsets"])))
+    if not metadata:
+        return body[: 8 + header_bytes], names
+    header = json.dumps({"__metadata__": dict(metadata), **entries}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header + body[8 + header_bytes :]
+    return struct.pack("<Q", len(header)) + header, names
 
 
 def read(body: bytes) -> dict[str, Array]:

@@ -46,6 +46,10 @@ class EnginePool:
         """The engine of a bundle that is already open."""
         return self._engines.get(manifest_sha256)
 
+    def opened(self) -> tuple[Engine, ...]:
+        """Every engine that is open."""
+        return tuple(self._engines.values())
+
     def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
         """The engine for a bundle; `read` gives a program file's verified bytes. One is opened, whoever asks first."""
         with self._lock:

@@ -6,10 +6,11 @@ onnxruntime, `core`, `edge.engine` and `edge.onnx_state`.
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock, local
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -24,6 +25,7 @@ from edge.engine import Batch, StepTotals
 from edge.onnx_state import TOTALS, OnnxState, bind, in_place
 
 CARRIED = ("parameter", "buffer", "optimizer")
+RunNative: TypeAlias = Callable[[Callable[[], None]], None]
 CHANGING = ("x", "y", "weight", "random", "class_prior")
 
 
@@ -46,6 +48,8 @@ class OnnxEngine:
         self._in_place: frozenset[str] | None = None
         self._lock = Lock()
         self._predictors = local()
+        # How to call what runs outside Python: here; or in another thread, by whoever has something to do meanwhile.
+        self.run_native: RunNative = _here
         self._changing = manifest.train_step.role(*CHANGING)
         self._rate_names = tuple(item.name for item in manifest.train_step.role("hyperparameter"))
 
@@ -62,13 +66,18 @@ class OnnxEngine:
         session = self._session("train_step")
         state.feed(self._fed(batch), self._rates(batch))
         with _clear_faults("train_step"):
-            session.run_with_iobinding(state.binding)
+            self.run_native(partial(session.run_with_iobinding, state.binding))
         state.step_done()
         return StepTotals(*(float(state.totals[name]) for name in TOTALS))
 
     def weights(self, state: OnnxState) -> Params:
         """See `Engine.weights`."""
         return {spec.name: state.newest[spec.name].copy() for spec in self.manifest.weights}
+
+    @property
+    def state_bytes(self) -> int:
+        """What one training state holds, about."""
+        return sum(4 * item.spec.size for item in self.manifest.train_step.role(*CARRIED))
 
     def snapshot(self, state: OnnxState) -> dict[str, Array]:
         """See `Engine.snapshot`."""
@@ -86,7 +95,7 @@ class OnnxEngine:
             binding.bind_ortvalue_input(name, in_place(array))
         binding.bind_output("probabilities")
         with _clear_faults("predict"):
-            session.run_with_iobinding(binding)
+            self.run_native(partial(session.run_with_iobinding, binding))
         return np.asarray(binding.copy_outputs_to_cpu()[0])
 
     def relabel(
@@ -168,6 +177,10 @@ class OnnxEngine:
             session = _open(body, "predict", self._threads, constant_weights=True)
             self._predictors.last = (weights, session)
         return session
+
+
+def _here(run: Callable[[], None]) -> None:
+    run()
 
 
 def _open(body: bytes, program: str, threads: int, *, constant_weights: bool = False) -> Any:

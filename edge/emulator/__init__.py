@@ -8,7 +8,8 @@ and whether its owner is hostile. There is no federated learning in this package
     traits      what kind of device each one is        network            what happens to a request on its way
     world, turn what devices share; one wake-up        worker             many devices in one process
     fleet       the order of events in virtual time    workers            where workers live; ray_workers: on a cluster
-    arrivals    who comes when                         standing           what the fleet knows of the coordinator
+    beside      training steps on a second core        arrivals           who comes when
+    standing    what the fleet knows of the coordinator
     quick_http  the short way to a coordinator         asgi, sockets      in this process; over HTTP, many at once
     admin       the operator's half of the protocol
     evaluation  accuracy of every global model         record             what a run leaves on disk

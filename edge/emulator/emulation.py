@@ -20,7 +20,7 @@ from core.bundle import Manifest
 from core.errors import InvalidInput, InvalidTask
 from core.task import Task
 from edge.api import CoordinatorApi
-from edge.emulator import datasets, shards
+from edge.emulator import beside, datasets, shards
 from edge.emulator.admin import Operator
 from edge.emulator.asgi import AsgiTransport
 from edge.emulator.datasets import Dataset
@@ -136,7 +136,7 @@ def _crew(
 ) -> Inline | Processes | RayWorkers:
     if run_by == "ray":
         return RayWorkers(max(workers, 1), dataclasses.replace(plan, data=dataset), address=ray_address)
-    return Processes(workers, plan) if workers else Inline(plan)
+    return Processes(workers, plan) if workers else Inline(plan, beside=beside.worthwhile())
 
 
 def _check_fresh(record: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.bundle import Manifest
 from core.errors import FedRelaError, InvalidData, Unavailable
-from core.streams import Stream, derive, words
+from core.streams import derive, words
 from core.wire import Assignment
 from edge import client as edge_client
 from edge import training
@@ -110,7 +110,7 @@ class _Turn:
         return Done(self.device.index, ended, kind, reason, retry_after, tuple(self.events))
 
     def _api(self, http: QuickClient) -> CoordinatorApi:
-        luck = _jitter(derive(_SECRET, self.world.scenario.seed, "jitter", self.device.index))
+        luck = _jitter(self.world.scenario.seed, self.device.index)
         return CoordinatorApi(
             http,
             self.world.url,
@@ -213,8 +213,9 @@ class _Turn:
         )
 
 
-def _jitter(stream: Stream) -> Iterator[int]:
-    """Up to 1024 words of a stream; the first few, which do for most turns, without making the others."""
+def _jitter(seed: int, device: int) -> Iterator[int]:
+    """Up to 1024 words of a device's stream; most turns need none of them, few need more than the first."""
+    stream = derive(_SECRET, seed, "jitter", device)
     first = words(stream, 16)
     yield from first.tolist()
     yield from words(stream, 1024)[len(first) :].tolist()

@@ -1,9 +1,9 @@
 """Many devices in one process: each turn is a coroutine (a greenlet) that gives way where it must wait.
 
-A turn gives way in four places: where a request waits for its place in virtual time, while it is under way, where the
-device has been given work (so that others can check in before it computes), and between training steps if the fleet has
-said something. So one process serves its devices in any order, and the result is the same as in any other order.
-May import greenlet.
+A turn gives way in five places: where a request waits for its place in virtual time, while it is under way, where the
+device has been given work (so that others can check in before it computes), between training steps if the fleet has
+said something, and while the runtime computes beside, if it does. So one process serves its devices in any order, and
+the result is the same as in any other order. May import greenlet.
 
     worker = Worker(world, send)
     worker.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
@@ -19,6 +19,7 @@ from greenlet import greenlet  # type: ignore[import-untyped]
 
 from core.errors import FedRelaError
 from edge.emulator import turn
+from edge.emulator.beside import Beside
 from edge.emulator.garbage import set_aside
 from edge.emulator.messages import Broken, Busy, Done, Enrol, Enrolled, FromWorker, Gate, Grant, Stop, ToWorker, Wake
 from edge.emulator.turn import Hooks
@@ -45,15 +46,21 @@ class Worker:
     """Owns the turns of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
 
     def __init__(
-        self, world: World, send: Callable[[FromWorker], None], interrupted: Callable[[], bool] = lambda: False
+        self,
+        world: World,
+        send: Callable[[FromWorker], None],
+        interrupted: Callable[[], bool] = lambda: False,
+        beside: Beside | None = None,
     ) -> None:
         self._world = world
         self._send = send
         self._interrupted = interrupted
+        self._beside = beside
+        self._abreast = world.leave_python_by(self._apart) if beside else 1  # devices that may compute at once
         self._hub = greenlet.getcurrent()
         self._waiting: dict[int, greenlet] = {}  # at a gate
         self._under_way = 0  # requests
-        self._answered: deque[tuple[greenlet, httpx.Response | BaseException]] = deque()
+        self._answered: deque[tuple[greenlet, httpx.Response | BaseException | None]] = deque()
         self._with_work: deque[greenlet] = deque()
 
     def handle(self, message: ToWorker) -> None:
@@ -72,20 +79,39 @@ class Worker:
 
     def advance(self) -> bool:
         """Take the answers that have come; if there is none, let a device compute; else wait. False: all is done."""
+        may_compute = bool(self._with_work) and self._computing < self._abreast
         if self._under_way:
-            self._world.route.collect(wait=not self._with_work)
+            self._world.route.collect(wait=not may_compute and not self._computing)
+        if self._beside:
+            self._beside.collect(wait=not may_compute and not self._answered)
         if self._answered:
             while self._answered:
                 device, answer = self._answered.popleft()
                 device.switch(answer)
-        elif self._with_work:
+        elif may_compute:
             self._with_work.popleft().switch()
         return self.busy
 
     @property
     def busy(self) -> bool:
         """Has a device something to compute, or a request under way?"""
-        return bool(self._with_work or self._under_way)
+        return bool(self._with_work or self._under_way or self._computing)
+
+    @property
+    def _computing(self) -> int:
+        """Devices whose step runs beside."""
+        return self._beside.under_way if self._beside else 0
+
+    def _apart(self, run: Callable[[], None]) -> None:
+        """Run what leaves Python beside this thread; the device gives way meanwhile."""
+        device = greenlet.getcurrent()
+        if self._beside is None or device is self._hub:
+            run()
+            return
+        self._beside.begin(run, lambda error: self._answered.append((device, error)))
+        error: BaseException | None = self._hub.switch()
+        if error is not None:
+            raise error
 
     def _turn(self, wake: Wake) -> None:
         current = greenlet.getcurrent()

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from core.errors import Unavailable
+from edge.emulator.beside import Beside
 from edge.emulator.messages import Enrol, FromWorker, Stop, ToWorker
 from edge.emulator.worker import Worker, serve
 from edge.emulator.world import World
@@ -40,19 +41,23 @@ class Workers(Protocol):
 
 
 class Inline:
-    """All devices in this process and thread; they compute when the fleet waits."""
+    """All devices in this process and thread; they compute when the fleet waits. `beside`: steps in a second thread."""
 
     count = 1
 
-    def __init__(self, make_world: Callable[[], World]) -> None:
+    def __init__(self, make_world: Callable[[], World], *, beside: bool = False) -> None:
         self._said: deque[FromWorker] = deque()
-        self._worker = Worker(make_world(), self._said.append)
+        self._beside = Beside() if beside else None
+        self._worker = Worker(make_world(), self._said.append, beside=self._beside)
 
     def __enter__(self) -> "Inline":
+        if self._beside:
+            self._beside.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self._beside:
+            self._beside.__exit__()
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""

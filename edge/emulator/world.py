@@ -21,9 +21,12 @@ from edge.emulator.shards import Shards
 from edge.emulator.storage import DeviceBlobs, SharedBlobs
 from edge.emulator.traits import Device, Traits
 from edge.engines import EnginePool
+from edge.onnx_engine import OnnxEngine, RunNative
 from edge.store import MemoryStore
 
 _SECRET = b"fedrela emulator"
+_ABREAST = 8  # devices
+_STATES_BYTES = 64_000_000  # of their training states, about
 
 
 @dataclass
@@ -53,6 +56,19 @@ class World:
     residents: dict[int, Resident] = field(default_factory=dict)
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     token: str = ""  # that devices enrol with
+
+    def leave_python_by(self, apart: RunNative) -> int:
+        """Let every engine that can call its runtime by `apart` do so; how many devices may then compute at once.
+
+        Two keep the runtime going; with more, as far as memory allows, this thread hardly ever waits for it.
+        """
+        most = _ABREAST
+        for pool in self.pools.values():
+            for engine in pool.opened():
+                if isinstance(engine, OnnxEngine):
+                    engine.run_native = apart
+                    most = min(most, max(2, _STATES_BYTES // engine.state_bytes))
+        return most
 
     def enrol(self, index: int, token: str) -> None:
         """Join the coordinator, over the real network without its emulated faults."""

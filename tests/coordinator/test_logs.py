@@ -64,3 +64,18 @@ def test_installing_twice_writes_each_line_once(
     logging.getLogger("fedrela.coordinator").info("once", extra={"round": 1})
     (only,) = capsys.readouterr().err.splitlines()
     assert json.loads(only)["event"] == "once"
+
+
+def test_fields_that_another_package_gives_every_record_are_left_out() -> None:
+    usual = logging.getLogRecordFactory()
+
+    def factory(*arguments: Any, **named: Any) -> logging.LogRecord:
+        record = usual(*arguments, **named)
+        vars(record)["_ray_timestamp_ns"] = 1  # as Ray does
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        assert json.loads(line("x", round=4)).keys() == {"time", "level", "event", "round"}
+    finally:
+        logging.setLogRecordFactory(usual)

@@ -84,5 +84,5 @@ def test_a_few_words_are_the_first_of_many():
     for secret in (b"a", b"b", b"c"):
         stream = streams.derive(secret, "few", 7)
         many = streams.words(stream, 1000)
-        for count in (0, 1, 3, 4, 5, 47, 48, 49):
+        for count in (0, 1, 3, 4, 5, 47, 48, 49, 255, 256, 257):
             assert (streams.words(stream, count) == many[:count]).all()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from core.errors import InvalidInput, VerificationFailed
+from edge.emulator.beside import Beside
 from edge.emulator.fleet import EmulationFailed
 from edge.emulator.ray_workers import RayWorkers
 from edge.emulator.replay import check
@@ -99,6 +100,26 @@ def test_workers_and_transport_change_nothing(emulate):
         other = emulate(in_process=False, workers=workers, task={"population": f"worker{workers}"})
         assert other.final_sha256 == one.final_sha256
         assert logs(other) == logs(one)
+
+
+@pytest.mark.parametrize(("states_bytes", "most"), [(64_000_000, 8), (1, 2)])
+def test_training_beside_changes_nothing_and_few_devices_train_at_once(emulate, monkeypatch, states_bytes, most):
+    monkeypatch.setattr("edge.emulator.world._STATES_BYTES", states_bytes)
+    monkeypatch.setattr("edge.emulator.beside.worthwhile", lambda: False)
+    one = emulate(in_process=True)
+    under_way, begin = [], Beside.begin
+
+    def counted(beside, work, ended):
+        begin(beside, work, ended)
+        under_way.append(beside.under_way)
+
+    monkeypatch.setattr(Beside, "begin", counted)
+    monkeypatch.setattr("edge.emulator.beside.worthwhile", lambda: True)
+    other = emulate(in_process=True)
+    assert other.final_sha256 == one.final_sha256
+    assert logs(other) == logs(one)
+    assert len(under_way) > 20  # at least a step of each of 20 updates
+    assert max(under_way) <= most
 
 
 def listening():
