@@ -7,6 +7,7 @@ Devices and the coordinator need nothing else to know about a model. May import 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -138,7 +139,7 @@ class Manifest:
                 f"{len(self.class_names)} class names for {self.classes} classes", remedy="name every class once"
             )
 
-    @property
+    @cached_property
     def weights(self) -> tuple[TensorSpec, ...]:
         """The tensors that travel: parameters and buffers, in train_step's order."""
         return tuple(item.spec for item in self.train_step.role("parameter", "buffer"))

@@ -106,7 +106,7 @@ class Worker:
             obstacles = () if stopping else self.obstacles(turn)
             if due or stopping or obstacles:
                 self.seconds += self.now() - started
-                self.keep(engine_state, done)
+                self.keep(engine_state, done, examples)
                 if stopping or (obstacles and not self.wait_until_eligible(turn, obstacles)):
                     return None
                 started = self.now()
@@ -117,11 +117,8 @@ class Worker:
         """A fresh state, or the kept one if it was trained on these very data; and the steps done."""
         engine, record = self.job.engine, self.turn_record
         snapshot = None
-        if record.fingerprint == examples.fingerprint:
+        if record.fingerprint and record.fingerprint == examples.fingerprint:
             snapshot = state.load_snapshot(self.store, self.carried_specs())
-        elif self.settings.checkpoint_steps:
-            self.store.delete("turn/snapshot")
-            state.save_turn(self.store, replace(record, fingerprint=examples.fingerprint))
         if snapshot is None:
             return engine.start(self.job.weights), 0
         self.seconds = snapshot.seconds
@@ -141,8 +138,12 @@ class Worker:
         if self.now() > self.turn_record.train_until():
             raise TurnFailed("timed-out", "the lease ran out while training")
 
-    def keep(self, engine_state: Any, done: int) -> None:
-        """Keep the training state, so that a restart goes on from here."""
+    def keep(self, engine_state: Any, done: int, examples: Examples) -> None:
+        """Keep the training state, so that a restart on the same data goes on from here."""
+        if self.turn_record.fingerprint != examples.fingerprint:
+            self.store.delete("turn/snapshot")  # of other data
+            self.turn_record = replace(self.turn_record, fingerprint=examples.fingerprint)
+            state.save_turn(self.store, self.turn_record)
         snapshot = state.Snapshot(done, self.seconds, self.job.engine.snapshot(engine_state))
         state.save_snapshot(self.store, snapshot)
 

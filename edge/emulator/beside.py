@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 Ended: TypeAlias = Callable[[BaseException | None], None]
 
 # Python lets a thread that comes back from outside it wait for so long, and the next step with it; usually it is 5 ms.
-_SWITCH_SECONDS = 0.001
+_SWITCH_SECONDS = 0.0001
 
 
 def worthwhile() -> bool:

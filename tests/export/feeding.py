@@ -1,5 +1,7 @@
 """Inputs of a bundle's training step for any batch, and what padding must not change."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from core import bundle, golden
@@ -8,7 +10,7 @@ from core import bundle, golden
 def inputs(manifest, batch):
     """Golden inputs of `batch` examples that all count."""
     resized = bundle.Golden("", "", 0, batch=batch)
-    fed = golden.inputs(bundle.Manifest(**{**vars(manifest), "golden": resized}), "train_step", 0)
+    fed = golden.inputs(replace(manifest, golden=resized), "train_step", 0)
     return fed | {"sample_weight": np.ones(batch, np.float32)}
 
 
