@@ -6,9 +6,10 @@ onnxruntime, `core`, `edge.engine` and `edge.onnx_state`.
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock, local
 from typing import Any, TypeAlias
 
@@ -27,6 +28,7 @@ from edge.onnx_state import TOTALS, OnnxState, bind, in_place
 CARRIED = ("parameter", "buffer", "optimizer")
 RunNative: TypeAlias = Callable[[Callable[[], None]], None]
 CHANGING = ("x", "y", "weight", "random", "class_prior")
+_SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
 
 
 def version() -> str:
@@ -48,6 +50,8 @@ class OnnxEngine:
         self._in_place: frozenset[str] | None = None
         self._lock = Lock()
         self._predictors = local()
+        self._spare: list[OnnxState] = []  # of states that are gone; to make the bindings of a new one takes longer
+        self._anchors = frozenset(item.name for item in manifest.train_step.role("anchor"))
         # How to call what runs outside Python: here; or in another thread, by whoever has something to do meanwhile.
         self.run_native: RunNative = _here
         self._changing = manifest.train_step.role(*CHANGING)
@@ -74,7 +78,7 @@ class OnnxEngine:
         """See `Engine.weights`."""
         return {spec.name: state.newest[spec.name].copy() for spec in self.manifest.weights}
 
-    @property
+    @cached_property
     def state_bytes(self) -> int:
         """What one training state holds, about."""
         return sum(4 * item.spec.size for item in self.manifest.train_step.role(*CARRIED))
@@ -134,11 +138,19 @@ class OnnxEngine:
             return self._sessions[program]
 
     def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
-        """A state that holds `carried`, and zeros for what it doesn't name."""
-        step = self.manifest.train_step
-        first = {item.name: _initial(item, carried) for item in step.role(*CARRIED)}
-        anchors = {item.name: weights[item.name.removeprefix("anchor.")].copy() for item in step.role("anchor")}
-        return bind(self._session("train_step"), first, self._updatable(), anchors)
+        """A state that holds `carried`, else zeros; perhaps in the memory of one that is gone."""
+        anchors = {f"anchor.{name}": value for name, value in weights.items() if f"anchor.{name}" in self._anchors}
+        try:
+            state = self._spare.pop()
+        except IndexError:
+            first = {item.name: _initial(item, carried) for item in self.manifest.train_step.role(*CARRIED)}
+            copies = {name: value.copy() for name, value in anchors.items()}
+            state = bind(self._session("train_step"), first, self._updatable(), copies)
+        else:
+            state.write(carried, anchors)
+        if self.state_bytes <= _SMALL_BYTES:
+            weakref.finalize(state, self._spare.append, state.again()).atexit = False
+        return state
 
     def _updatable(self) -> frozenset[str]:
         """The carried tensors whose new values may be written over the old ones."""

@@ -33,7 +33,7 @@ class OnnxState:
     totals: dict[str, Array]  # () float32 each, overwritten by every step
     anchors: dict[str, Array]
     current: int = 0
-    _rates: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}))  # bound now
+    rates: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}))  # bound now
     _batch: dict[str, Array] = field(default_factory=dict)  # bound now
 
     @property
@@ -48,7 +48,7 @@ class OnnxState:
 
     def feed(self, batch: Mapping[str, Array], rates: Mapping[str, float]) -> None:
         """Bind what changes with every step, and those rates () that have changed since this binding's last step."""
-        binding, bound = self.binding, self._rates[self.current]
+        binding, bound = self.binding, self.rates[self.current]
         self._batch = {name: np.asarray(array, order="C") for name, array in batch.items()}
         for name, array in self._batch.items():
             binding.bind_cpu_input(name, array)
@@ -56,6 +56,17 @@ class OnnxState:
             if name not in bound or bound[name] != np.float32(rate):
                 bound[name] = np.array(rate, np.float32)
                 binding.bind_ortvalue_input(name, in_place(bound[name]))
+
+    def again(self) -> "OnnxState":
+        """A state in the same memory, for when this one is gone; it begins with `write`."""
+        return OnnxState(self.buffers, self.bindings, self.totals, self.anchors, rates=self.rates)
+
+    def write(self, first: Mapping[str, Array], anchors: Mapping[str, Array]) -> None:
+        """Begin with `first`, zeros where it names nothing, and with these anchors."""
+        for name, array in self.newest.items():
+            array[...] = first.get(name, 0)
+        for name, array in anchors.items():
+            self.anchors[name][...] = array
 
     def step_done(self) -> None:
         """What was written is now the newest."""
@@ -74,7 +85,7 @@ def bind(session: Any, first: dict[str, Array], updatable: frozenset[str], ancho
     there = _binding(session, views, others, fixed, written)
     if updatable.issuperset(first):
         rates: dict[str, Array] = {}
-        return OnnxState((first, second), (there, there), totals, kept, _rates=(rates, rates))
+        return OnnxState((first, second), (there, there), totals, kept, rates=(rates, rates))
     return OnnxState((first, second), (there, _binding(session, others, views, fixed, written)), totals, kept)
 
 

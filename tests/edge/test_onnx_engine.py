@@ -1,6 +1,7 @@
 """The ONNX engine against softmax regression written in numpy."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from core.errors import InvalidBundle, InvalidTask, MissingDependency, Verificat
 from edge.engine import Batch
 from edge.engines import EnginePool, choose, self_test, version_key
 from edge.onnx_engine import OnnxEngine
+from edge.onnx_state import OnnxState
 from tests.edge import softmax_bundle as small
 
 RATES = {"lr": 0.4, "momentum": 0.9}
@@ -79,6 +81,27 @@ def test_state_that_is_read_after_its_new_value_is_written_is_held_twice(small_b
         usual.train_step(expected, batch(4, number))
     for name, array in usual.snapshot(expected).items():
         np.testing.assert_array_equal(engine.snapshot(state)[name], array)
+
+
+def test_a_state_in_the_memory_of_one_that_is_gone_is_like_a_new_one(engine: OnnxEngine) -> None:
+    weights = small.start_weights()
+
+    def trained(state: OnnxState, rate: float = 0.05) -> dict[str, np.ndarray]:
+        given = batch(5, 1)
+        engine.train_step(state, replace(given, hyperparameters=dict.fromkeys(given.hyperparameters, rate)))
+        return engine.snapshot(state)
+
+    first, living = engine.start(weights), engine.start(weights)
+    memory, wanted = {array.ctypes.data for array in first.newest.values()}, trained(first)
+    trained(first, 0.5)
+    del first
+    second = engine.start(weights)
+    assert {array.ctypes.data for array in second.newest.values()} == memory
+    for name, array in trained(second).items():
+        np.testing.assert_array_equal(array, wanted[name])
+    third = engine.start(weights)
+    states = [{array.ctypes.data for array in state.newest.values()} for state in (living, second, third)]
+    assert not states[0] & states[1] | states[0] & states[2] | states[1] & states[2]
 
 
 def test_a_rate_that_changes_takes_effect_at_once(engine: OnnxEngine) -> None:
