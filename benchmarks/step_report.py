@@ -1,4 +1,4 @@
-"""What `benchmarks.step_time` found, as a table on screen, as JSON, and as the tables of docs/speed.md."""
+"""What `benchmarks.step_time` found: a table on screen, JSON, and the tables of README.md and docs/speed.md."""
 
 import json
 import math
@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "step_time.json"
 RELABEL = ROOT / "benchmarks" / "results" / "relabel_time.json"
 DOCS = ROOT / "docs" / "speed.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- tables of benchmarks.step_time: begin -->", "<!-- tables of benchmarks.step_time: end -->"
 WRONG = 0.1  # an update's relative error that no rounding explains, nor the weight decay that one contender lacks
 DENSE = "MLP"  # the one net without convolutions: in no mean
@@ -67,18 +68,30 @@ def write(path: Path, machine: Row, rows: list[Row], reasons: dict[str, str]) ->
 
 
 def write_docs() -> None:
-    """Replace what stands between the two markers of docs/speed.md by tables of the last results."""
-    before, _, rest = DOCS.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """Replace what stands between the two markers of README.md and of docs/speed.md by tables of the last results."""
     found = json.loads(RESULTS.read_text())
-    DOCS.write_text(f"{before}{BEGIN}\n\n{_tables(found)}\n{END}{after}")
-    print(f"wrote the tables of {DOCS.relative_to(ROOT)}")
+    for path, tables in ((DOCS, _tables(found)), (README, _means(found))):
+        before, _, rest = path.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        path.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{after}")
+        print(f"wrote the tables of {path.relative_to(ROOT)}")
+
+
+def _settings(found: dict[str, Any]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Threads and batch sizes that were measured, and how a table names them."""
+    settings = sorted({(row["threads"], row["batch"]) for row in found["rows"]})
+    return settings, [f"{threads} thread{'s' if threads > 1 else ''}, batch {batch}" for threads, batch in settings]
+
+
+def _means(found: dict[str, Any]) -> str:
+    settings, heads = _settings(found)
+    title = "Time as a ratio to eager PyTorch, geometric mean over the convolutional nets, and the largest:\n"
+    return title + _table(["what", "with", *heads], _mean_cells(found["geometric_means"], settings))
 
 
 def _tables(found: dict[str, Any]) -> str:
     rows, machine = found["rows"], found["machine"]
-    settings = sorted({(row["threads"], row["batch"]) for row in rows})
-    heads = [f"{threads} thread{'s' if threads > 1 else ''}, batch {batch}" for threads, batch in settings]
+    settings, heads = _settings(found)
     steps = [row for row in rows if row["what"] == "step"]
     packages = ", ".join(f"{name} {machine[name]}" for name in ("torch", "onnxruntime", "executorch"))
     parts = [
