@@ -86,7 +86,7 @@ def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[st
     result = {}
     for name, scale in scales(manifest, expected).items():
         slack = float(expected.get(SLACK + name, np.float32(0)))
-        result[name] = max(_off(expected[name], actual[name]) - slack, 0.0) / scale
+        result[name] = _off(expected[name], actual[name], slack) / scale
     return result
 
 
@@ -110,19 +110,20 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
     return found
 
 
-def relative_error(expected: Array, actual: Array, before: Array | float = 0.0) -> float:
-    """max |actual - expected| / (max |expected - before| + 0.01 max |expected|).
+def relative_error(expected: Array, actual: Array, before: Array | float = 0.0, slack: float = 0.0) -> float:
+    """max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|).
 
     Infinite where `actual` holds a NaN or has another shape.
     """
-    return _off(expected, actual) / _scale(expected, before)
+    return _off(expected, actual, slack) / _scale(expected, before)
 
 
-def _off(expected: Array, actual: Array) -> float:
+def _off(expected: Array, actual: Array, slack: float) -> float:
     if expected.shape != actual.shape:
         return float("inf")
     want, got = expected.astype(np.float64), actual.astype(np.float64)
-    return float(np.abs(got - want).max(initial=0.0)) if np.isfinite(got).all() else float("inf")
+    off = float(np.abs(got - want).max(initial=0.0)) if np.isfinite(got).all() else float("inf")
+    return max(off - slack, 0.0)
 
 
 def _scale(expected: Array, before: Array | float) -> float:

@@ -5,59 +5,105 @@ and this package.
     judge("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from core import golden
+from core.bundle import Manifest
 from core.errors import VerificationFailed
 from core.tensors import Array
 from export import steadiness
 from export.inputs import NEUTRAL_UNIFORM
 from export.official_forward import Plan
 from export.reference import Reference
+from export.steadiness import Step, nudged
+
+Truth = Mapping[str, Array]  # a step's outputs in float64
+Far = Mapping[str, float]  # how far outputs jump
 
 
 @dataclass(frozen=True)
 class GoldenStep:
-    """Inputs of one golden step by name, and what eager PyTorch made of them, as far as float32 determines it."""
+    """Inputs of one golden step by name, and what eager PyTorch made of them, as far as float32 determines it.
+
+    slack: how much further than the tolerance an output may be off, as `core.golden` has it.
+    """
 
     given: dict[str, Array]
     expected: dict[str, Array]
+    slack: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """The golden steps of one seed, each from the state that the last one left; `settings` replace hyperparameters."""
+
+    manifest: Manifest
+    settings: Mapping[str, Array]
+
+    def run(self, step: Step) -> list[GoldenStep]:
+        """All steps."""
+        taken: list[GoldenStep] = []
+        carried: dict[str, Array] = {}
+        for number in range(self.manifest.golden.steps):
+            given = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.settings}
+            taken.append(GoldenStep(given, step(given)))
+            new = {name: value for name, value in taken[-1].expected.items() if name.startswith("new.")}
+            carried = {name.removeprefix("new."): value for name, value in new.items()}
+        return taken
+
+    def jumps(self, step: Step, taken: list[GoldenStep], nudges: Iterable[int]) -> list[Far]:
+        """Of each step, the outputs that jump, and how far."""
+        found: list[Far] = [{} for _ in taken]
+        for direction in nudges:
+            there, back = (self.run(nudged(self.manifest, step, sign, direction)) for sign in (1.0, -1.0))
+            for number, (one, up, down) in enumerate(zip(taken, there, back, strict=True)):
+                bent = steadiness.bends(one.given, one.expected, up.expected, down.expected)
+                found[number] = steadiness.farther(found[number], bent)
+        return found
 
 
 def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenStep]:
     """The golden steps in eager PyTorch, with `settings` in place of some default hyperparameters.
 
-    What eager float32 itself gets wrong (the gradient of a bias before a BatchNorm is rounding noise) isn't expected.
+    What is nothing but rounding (the gradient of a bias before a BatchNorm) isn't expected. Where rounding decides some
+    of an output, it gets slack, as in `export.recording`.
     """
-    _, steps = steadiness.steadiest(partial(_seeded_steps, planned, settings))
-    return steps
+    manifest = planned.manifest()
+    step = Reference(planned.model, planned.recipe, planned.survey, manifest).train_step
+    exact = Reference(planned.model, planned.recipe, planned.survey, manifest, torch.float64).train_step
+    fixed = {name: np.asarray(value, np.float32) for name, value in settings.items()}
+
+    def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
+        course = _Course(replace(manifest, golden=replace(manifest.golden, seed=seed)), fixed)
+        taken = course.run(step)
+        truth, jumps = [exact(one.given) for one in taken], course.jumps(step, taken, steadiness.NUDGES)
+        return {name for found in jumps for name in found} - _nothing(taken, truth), (course, taken, truth, jumps)
+
+    kinks, (course, taken, truth, jumps) = steadiness.steadiest(draw)
+    if kinks:
+        more = course.jumps(step, taken, steadiness.MORE_NUDGES)
+        jumps = [steadiness.farther(one, other) for one, other in zip(jumps, more, strict=True)]
+    left_out = _nothing(taken, truth)
+    return [_determined(*one, left_out) for one in zip(taken, truth, jumps, strict=True)]
 
 
-def _seeded_steps(planned: Plan, settings: Mapping[str, float], seed: int) -> tuple[set[str], list[GoldenStep]]:
-    """The steps of one seed, and the outputs in them that rounding decides, which aren't expected either."""
-    manifest = replace(planned.manifest(), golden=replace(planned.manifest().golden, seed=seed))
-    reference = Reference(planned.model, planned.recipe, planned.survey, manifest)
-    exact = Reference(planned.model, planned.recipe, planned.survey, manifest, torch.float64)
-    fixed = {name: np.float32(value) for name, value in settings.items()}
-    steps: list[GoldenStep] = []
-    carried: dict[str, Array] = {}
-    noise: set[str] = set()
-    jumps: set[str] = set()
-    for number in range(manifest.golden.steps):
-        given = golden.inputs(manifest, "train_step", number) | carried | fixed
-        outputs, truth = reference.train_step(given), exact.train_step(given)
-        noise |= steadiness.noise(given, truth, outputs)
-        jumps |= steadiness.jumps(manifest, reference.train_step, given, outputs).keys()
-        steps.append(GoldenStep(given, outputs))
-        carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
-    jumps -= noise
-    determined = [name for name in steps[0].expected if name not in noise | jumps]
-    return jumps, [GoldenStep(step.given, {name: step.expected[name] for name in determined}) for step in steps]
+def _nothing(taken: list[GoldenStep], truth: list[Truth]) -> set[str]:
+    """What is nothing but rounding at some step: not expected of any, for it goes on into the next."""
+    beyond = steadiness.NOTHING_BUT_NOISE
+    noise = [steadiness.noise(one.given, exact, one.expected, beyond) for one, exact in zip(taken, truth, strict=True)]
+    return set().union(*noise)
+
+
+def _determined(step: GoldenStep, truth: Truth, jumps: Far, left_out: Collection[str]) -> GoldenStep:
+    """`step` without what is nothing but rounding, and with slack for what rounding decides some of."""
+    noise = steadiness.noise(step.given, truth, step.expected)
+    rounding = {name: float(np.abs(truth[name] - step.expected[name]).max(initial=0.0)) for name in noise}
+    slack = {name: steadiness.TIMES * far for name, far in steadiness.farther(jumps, rounding).items()}
+    return replace(step, expected={n: v for n, v in step.expected.items() if n not in left_out}, slack=slack)
 
 
 def probabilities(planned: Plan, first: GoldenStep, state: Mapping[str, Array]) -> Array:
@@ -79,7 +125,9 @@ def judge(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], 
             if name == "loss":
                 name, value = "loss_sum", value * step.given["sample_weight"].sum()
             if name in step.expected:
-                errors[f"train_step.{number}.{name}"] = steadiness.error(step.given, name, step.expected[name], value)
+                errors[f"train_step.{number}.{name}"] = steadiness.error(
+                    step.given, name, step.expected[name], value, step.slack.get(name, 0.0)
+                )
     for name, error in errors.items():
         check(layout, name, error, tolerance)
     return errors
