@@ -13,7 +13,8 @@ from typing import IO
 import psutil
 
 SAMPLE_SECONDS = 0.25
-IN_MEMORY = Path("/dev/shm")  # where a coordinator may have its data: they count as memory
+IN_MEMORY = Path("/dev/shm")
+FOLDERS = "fedrela-emulation-*"  # a coordinator's data, where they are in memory: they count as such
 
 
 @dataclass
@@ -63,7 +64,7 @@ def _content(file: IO[str]) -> str:
 
 def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psutil.Process]) -> None:
     """Sample the tree until its root has ended; cheaply, for it shares the cores with what it measures."""
-    before = _in_memory()
+    before = shutil.disk_usage(IN_MEMORY).used if IN_MEMORY.is_dir() else 0
     while process.poll() is None:
         total = 0
         try:
@@ -85,8 +86,8 @@ def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psut
 
 
 def _in_memory() -> int:
-    """Bytes of all files that are in memory."""
-    return shutil.disk_usage(IN_MEMORY).used if IN_MEMORY.is_dir() else 0
+    """Bytes of all files that are in memory, if a coordinator has some; what others map there, PSS counts already."""
+    return shutil.disk_usage(IN_MEMORY).used if any(IN_MEMORY.glob(FOLDERS)) else 0
 
 
 def _end(members: dict[int, psutil.Process]) -> None:

@@ -17,9 +17,8 @@ class JsonLines(logging.Formatter):
         """One line."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         line = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
-        own = (
-            vars(logging.makeLogRecord({})).keys() | _FORMATTED
-        )  # asked anew: other packages add fields to every record
+        # Asked anew for every line: other packages add fields to all records, whenever they are imported.
+        own = vars(logging.makeLogRecord({})).keys() | _FORMATTED
         line |= {key: value for key, value in vars(record).items() if key not in own}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -25,8 +25,8 @@ from core.tensors import Array, Params
 from edge.engine import Batch, StepTotals
 from edge.onnx_state import TOTALS, OnnxState, bind, in_place
 
-CARRIED = ("parameter", "buffer", "optimizer")
 RunNative: TypeAlias = Callable[[Callable[[], None]], None]
+CARRIED = ("parameter", "buffer", "optimizer")
 CHANGING = ("x", "y", "weight", "random", "class_prior")
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
 
@@ -51,7 +51,7 @@ class OnnxEngine:
         self._lock = Lock()
         self._predictors = local()
         self._spare: list[OnnxState] = []  # of states that are gone; to make the bindings of a new one takes longer
-        self._anchors = frozenset(item.name for item in manifest.train_step.role("anchor"))
+        self._anchors = tuple(item.name for item in manifest.train_step.role("anchor"))
         # How to call what runs outside Python: here; or in another thread, by whoever has something to do meanwhile.
         self.run_native: RunNative = _here
         self._changing = manifest.train_step.role(*CHANGING)
@@ -139,7 +139,7 @@ class OnnxEngine:
 
     def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
         """A state that holds `carried`, else zeros; perhaps in the memory of one that is gone."""
-        anchors = {f"anchor.{name}": value for name, value in weights.items() if f"anchor.{name}" in self._anchors}
+        anchors = {name: weights[name.removeprefix("anchor.")] for name in self._anchors}
         try:
             state = self._spare.pop()
         except IndexError:

@@ -8,6 +8,7 @@ May import onnx, `export.onnx_shapes` and `export.program`.
     recompute(model, definition)
 """
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -77,10 +78,7 @@ def _example_size(name: str, sizes: Shapes) -> int:
 
 def _again(norm: onnx.NodeProto, activation: onnx.NodeProto, late: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Both nodes once more, and `late` readers of the activation read that."""
-    first, second = (
-        onnx.NodeProto.FromString(norm.SerializeToString()),
-        onnx.NodeProto.FromString(activation.SerializeToString()),
-    )
+    first, second = copy.deepcopy(norm), copy.deepcopy(activation)
     for attribute in list(first.attribute):
         if attribute.name == "momentum":
             first.attribute.remove(attribute)

@@ -23,6 +23,8 @@ from export.reference import Reference
 from export.replay import ANEW, STEPS_FILE
 
 Steps = dict[str, Array]
+# A step's inputs, eager PyTorch's outputs, those in float64, and how far some jump.
+Drawn = tuple[dict[str, Array], dict[str, Array], dict[str, Array], dict[str, float]]
 TOLERANCE = 1e-4
 BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
 
@@ -63,8 +65,8 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
     recorded: Steps = {}
     carried: dict[str, Array] = dict(start)
     for step, batch in enumerate(BATCHES):
-        given, outputs, jumps, kinks = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
-        truth = exact.train_step(given)
+        kinks, drawn = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
+        given, outputs, truth, jumps = drawn
         recorded |= _recorded(f"train_step.{step}", given, outputs)
         recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, truth, jumps)
         recorded |= {f"train_step.{step}/{ANEW}": np.ones((), np.float32)} if kinks else {}
@@ -83,27 +85,27 @@ def _steady_draw(
     batch: int,
     fixed: Mapping[str, Array],
     generator: np.random.Generator,
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, float], bool]:
-    """A step's inputs, eager PyTorch's outputs, how far some jump, and whether at a kink: the best draw.
+) -> tuple[bool, Drawn]:
+    """The best draw of a step, and whether something lies at a kink even there.
 
-    If at a kink, then at several, and the first few nudges have missed some.
+    If so, several do, and the first few nudges have missed some.
     """
     noise: set[str] = set()
 
-    def draw(number: int) -> tuple[Collection[str], tuple[dict[str, Array], dict[str, Array], dict[str, float]]]:
+    def draw(number: int) -> tuple[Collection[str], Drawn]:
         fed = _random_inputs(manifest, manifest.train_step, batch, generator) | fixed
         given = {item.name: fed[item.name] for item in manifest.train_step.inputs}
-        outputs = reference.train_step(given)
+        outputs, truth = reference.train_step(given), exact.train_step(given)
         jumps = steadiness.jumps(manifest, reference.train_step, given, outputs)
-        if jumps and number == 0:  # what is noise lies in the net, not in the draw
-            noise.update(steadiness.noise(given, exact.train_step(given), outputs, steadiness.NOTHING_BUT_NOISE))
-        return jumps.keys() - noise, (given, outputs, jumps)
+        if number == 0:  # what is noise lies in the net, not in the draw
+            noise.update(steadiness.noise(given, truth, outputs, steadiness.NOTHING_BUT_NOISE))
+        return jumps.keys() - noise, (given, outputs, truth, jumps)
 
-    kinks, (given, outputs, jumps) = steadiness.steadiest(draw)
+    kinks, (given, outputs, truth, jumps) = steadiness.steadiest(draw)
     if kinks:
         more = steadiness.jumps(manifest, reference.train_step, given, outputs, steadiness.MORE_NUDGES)
         jumps = steadiness.farther(jumps, more)
-    return given, outputs, jumps, bool(kinks)
+    return bool(kinks), (given, outputs, truth, jumps)
 
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
