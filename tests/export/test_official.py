@@ -16,8 +16,9 @@ from torch import nn
 
 from core import tensors
 from core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
-from export import official_executorch, official_forward, official_golden, official_ort, ort_environment
+from export import official_executorch, official_forward, official_golden, official_ort, ort_environment, steadiness
 from export.classifier import gather
+from export.models import resnet8
 
 
 def net(norm: nn.Module | None = None) -> nn.Module:
@@ -97,6 +98,19 @@ def test_a_wrong_gradient_is_found(written):
     wrong[1]["new.0.weight"] += 1e-3
     with pytest.raises(VerificationFailed, match=r"train_step\.1\.new\.0\.weight differs"):
         official_golden.judge("a layout", steps, wrong, 1e-4)
+
+
+def test_a_network_with_units_at_their_kinks_is_compared_whole_and_a_reversed_gradient_is_found():
+    torch.manual_seed(0)
+    planned = official_forward.plan(resnet8(), recipe(input="uint8:3x32x32", classes=10))
+    steps = official_golden.golden_steps(planned, {})
+    assert any(step.slack for step in steps)
+    for step in steps:
+        assert step.expected.keys() == set(planned.manifest().train_step.outputs)
+        for name in planned.survey.trainable:
+            new, old = step.expected[f"new.{name}"], step.given[name]
+            slack = step.slack.get(f"new.{name}", 0.0)
+            assert steadiness.error(step.given, f"new.{name}", new, 2 * old - new, slack) > 1e-2
 
 
 def test_what_a_layout_cannot_hold_is_refused(tmp_path):
