@@ -132,7 +132,7 @@ def _scale(expected: Array, before: Array | float) -> float:
 
 
 def check(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
-    """The errors; raises VerificationFailed naming the first output beyond the manifest's tolerance."""
+    """The errors; raises VerificationFailed naming the first output, as `expected` has them, beyond the tolerance."""
     found = errors(manifest, expected, actual)
     for name, error in found.items():
         if not error <= manifest.golden.tolerance:

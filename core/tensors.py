@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -114,7 +115,9 @@ def _head(
 
 
 def read(body: bytes) -> dict[str, Array]:
-    """Parse safetensors bytes into arrays, without checking them against anything.
+    """Parse safetensors bytes into arrays, sorted by name, without checking them against anything.
+
+    The library lists them in an order that changes by run.
 
     Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype we never use.
     """
@@ -125,7 +128,7 @@ def read(body: bytes) -> dict[str, Array]:
             f"the bytes are not a well-formed safetensors file ({error})", remedy="send the file again, whole"
         ) from error
     arrays: dict[str, Array] = {}
-    for name, entry in entries:
+    for name, entry in sorted(entries, key=itemgetter(0)):
         dtype = _DTYPES.get(str(entry["dtype"]))
         if dtype is None:
             raise InvalidTensors(

@@ -22,6 +22,11 @@ def test_round_trip_in_the_order_of_the_specs():
     assert all(np.array_equal(back[name], GOOD[name]) for name in GOOD)
 
 
+def test_what_is_read_is_sorted_by_name_in_every_run():
+    names = [f"{number:02}" for number in range(64)]  # the library's own order would be another, all but surely
+    assert list(tensors.read(tensors.to_bytes(dict.fromkeys(reversed(names), GOOD["b"])))) == names
+
+
 def test_metadata_round_trip_and_equal_bytes_whatever_its_order():
     one = tensors.to_bytes(GOOD, {"x": "1", "y": "2"})
     two = tensors.to_bytes(GOOD, {"y": "2", "x": "1"})
