@@ -15,9 +15,10 @@ from core.task import LocalTraining, Relabel, Rounds, Task
 from edge.emulator.admin import Operator
 from edge.emulator.evaluating import judged
 from tests.web.browser import Browser, Tab, missing
-from tests.web.place import BUNDLE, KEY, Place
+from tests.web.place import KEY, ROOT, Place
 from tests.web.test_tabs import run_python
 
+BUNDLE = ROOT / "conformance" / "vectors" / "rounds" / "bundle"
 TASK = Task(
     "digits",
     12,
@@ -29,7 +30,7 @@ TASK = Task(
 
 def take(folder: Path, place: Place) -> None:
     """Run a task and photograph what people see."""
-    task_id = place.admin.publish(BUNDLE, TASK)
+    task_id = place.publish(TASK)
     browser = Browser()
     try:
         phone = Tab(browser, "phone")
@@ -78,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         data.mkdir()
-        place = Place(data)
+        place = Place(data, BUNDLE)
         place.start()
         try:
             take(folder.resolve(), place)

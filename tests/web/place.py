@@ -11,7 +11,10 @@ from typing import Any
 import httpx
 
 from coordinator.admin_client import AdminClient
+from core import bundle as bundles
 from core import tensors
+from core.bundle import Bundle
+from core.task import Task
 from edge.api import CoordinatorApi, Retry
 from edge.client import DeviceClient, enrol
 from edge.examples import Examples
@@ -19,15 +22,14 @@ from edge.store import MemoryStore
 
 KEY = "an admin key for browser tests alone"
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "conformance" / "vectors" / "rounds" / "bundle"
 SHARDS = ROOT / "web" / "public" / "demo"
 
 
 class Place:
     """The coordinator and its operator."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        self.folder, self.bundle, self.port = folder, bundle, free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.admin = AdminClient(self.url, KEY)
@@ -87,6 +89,14 @@ class Place:
         enrol(api, store, self.link().split("#")[1], secret=secret)
         examples = shard_examples(shard)
         return DeviceClient(api, store, lambda manifest: examples)
+
+    def publish(self, task: Task) -> str:
+        """The id of a task on the bundle."""
+        return str(self.admin.publish(self.bundle, task))
+
+    def opened(self) -> Bundle:
+        """The bundle."""
+        return bundles.read(self.bundle)
 
     def task(self, task_id: str) -> dict[str, Any]:
         """How a task stands."""

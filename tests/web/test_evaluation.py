@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from conformance.round_cases import programs
-from core import bundle, encodings, golden, tensors
+from core import encodings, tensors
 from core.task import Relabel
 from edge import holdout, training
 from edge.examples import Examples
 from edge.onnx_engine import OnnxEngine
 from edge.training import Turn
 from tests.web.phone import TASK
-from tests.web.place import BUNDLE, shard_examples
+from tests.web.place import shard_examples
+from tests.web.same_update import check_same_update
 
 SHARD = 2
 ASKING = replace(TASK, rounds=1, local_evaluation=True, relabel=Relabel(start=1, threshold_percent=20.0, passes=2))
@@ -49,7 +50,7 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
     keys = np.arange(1, len(whole) + 1, dtype=np.uint64)  # a browser's database counts from 1
     secret = bytes.fromhex(phone.tab.stored("identity")["secret"])
     trained_on, held_out = holdout.split(Examples(whole.x, whole.y, keys), 0.2 if allowed else 0.0, secret)
-    opened = bundle.read(BUNDLE)
+    opened = phone.place.opened()
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
     task = replace(ASKING, population=phone.population)
     record = phone.place.task(phone.task_id)
@@ -76,5 +77,4 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
     (body,) = {seen.body for seen in phone.recorder.seen if seen.method == "PUT"}
     sent, metadata = encodings.decode(body, opened.manifest.weights, "float32")
     assert metadata.examples == len(trained_on)
-    for name, want in training.change(engine, state, weights).items():
-        assert golden.relative_error(weights[name] + want, weights[name] + sent[name]) <= 1e-5, name
+    check_same_update(weights, training.change(engine, state, weights), sent)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.web.browser import Tab
 from tests.web.phone import TASK
-from tests.web.place import BUNDLE, KEY
+from tests.web.place import KEY
 
 
 def serious(tab):
@@ -14,7 +14,7 @@ def serious(tab):
 
 
 def test_an_operator_invites_a_phone_and_watches_it_finish(place, recorder, browser):
-    task_id = place.admin.publish(BUNDLE, replace(TASK, population="phones"))
+    task_id = place.publish(replace(TASK, population="phones"))
     operator = Tab(browser, "operator")
     operator.do("open", url=place.url + "/")
     assert not serious(operator)

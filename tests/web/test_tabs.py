@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from conformance.round_cases import programs, run
-from core import bundle, encodings, golden, tensors
+from core import encodings, tensors
 from core.task import LocalTraining, Relabel, Rounds, Task
 from edge.client import DeviceClient
 from edge.engines import EnginePool
 from edge.onnx_engine import OnnxEngine
 from edge.training import Turn
 from tests.web.browser import Browser, Recorder, Seen, Tab
-from tests.web.place import BUNDLE, Place, shard_examples
+from tests.web.place import Place, shard_examples
+from tests.web.same_update import check_same_update
 
 TAB_SHARDS = (2, 5, 6)
 PYTHON_SHARDS = (0, 1, 3, 4, 7)
@@ -85,7 +86,7 @@ def committed(place: Place, task_id: str) -> int:
 @pytest.fixture
 def fleet(place: Place, recorder: Recorder, browser: Browser, tmp_path: Path) -> dict[str, Any]:
     """The run: what it left behind."""
-    task_id = place.admin.publish(BUNDLE, TASK)
+    task_id = place.publish(TASK)
     tabs = {shard: Tab(browser, f"tab-{shard}") for shard in TAB_SHARDS}
     picture = tmp_path / "holiday-at-the-lake.png"
     for shard, tab in tabs.items():
@@ -151,7 +152,7 @@ def check_resumed(fleet: dict[str, Any]) -> None:
 
 def check_single_updates(fleet: dict[str, Any], place: Place, recorder: Recorder) -> None:
     """Every update of every tab is the one that the Python ONNX device makes; so are the overlays."""
-    opened = bundle.read(BUNDLE)
+    opened = place.opened()
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
     starts = [place.admin.get(f"/tasks/{fleet['task_id']}")["initial_checkpoint_sha256"]]
     starts += [item["checkpoint_sha256"] for item in place.admin.get(f"/tasks/{fleet['task_id']}/rounds")]
@@ -169,10 +170,7 @@ def check_single_updates(fleet: dict[str, Any], place: Place, recorder: Recorder
             else:  # re-labeled once: the overlay stays
                 update = train_on(engine, turn, weights, examples, overlay_labels)
             sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
-            for name, want in update.items():
-                start = weights[name]
-                assert golden.relative_error(start + want, start + sent[name]) <= 1e-5, (shard, number, name)
-                assert golden.relative_error(want, sent[name]) <= 1e-4, (shard, number, name)
+            check_same_update(weights, update, sent)
         assert overlay_of(tab, examples.y).tolist() == overlay_labels.tolist()
 
 
@@ -237,14 +235,14 @@ def check_python_only_run(fleet: dict[str, Any], place: Place, tmp_path: Path) -
     """The same eight devices once more, all in Python: the same global model within 1e-4."""
     folder = tmp_path / "again" / "data"
     folder.mkdir(parents=True)
-    again = Place(folder)
+    again = Place(folder, place.bundle)
     again.start()
     try:
-        task_id = again.admin.publish(BUNDLE, TASK)
+        task_id = again.publish(TASK)
         for thread in run_python(again, fleet["secrets"]):
             thread.join(PATIENCE_SECONDS)
         assert again.task(task_id)["status"] == "finished"
-        specs = bundle.read(BUNDLE).manifest.weights
+        specs = place.opened().manifest.weights
         models = [
             tensors.from_bytes(where.admin.download(where.task(name)["checkpoint_sha256"]), specs)
             for where, name in ((place, fleet["task_id"]), (again, task_id))

@@ -14,13 +14,14 @@ import httpx
 import pytest
 
 from conformance.round_cases import programs, run
-from core import bundle, encodings, golden, tensors
+from core import encodings, tensors
 from core.task import LocalTraining
 from edge.onnx_engine import OnnxEngine
 from edge.training import Turn
 from tests.web.browser import Browser, Recorder, Tab
 from tests.web.phone import TASK, Phone
-from tests.web.place import BUNDLE, Place, shard_examples
+from tests.web.place import Place, shard_examples
+from tests.web.same_update import check_same_update
 
 SHARD = 3
 RUNTIME = "ort-wasm-simd-threaded.jspi"
@@ -48,7 +49,7 @@ def accelerated(place: Place, recorder: Recorder) -> Iterator[Phone]:
     browser = Browser(recorder.url, "--enable-unsafe-webgpu")
     recorder.reset()
     population = f"p{time.time_ns()}"
-    task_id = place.admin.publish(BUNDLE, replace(TASK, population=population))
+    task_id = place.publish(replace(TASK, population=population))
     yield Phone(Tab(browser, population), place, recorder, population, task_id)
     recorder.reset()
     browser.quit()
@@ -68,7 +69,7 @@ def next_task(phone: Phone, steps: int) -> None:
     """Another task on the same program."""
     local = LocalTraining(epochs=1000, batch_size=8, max_steps=steps, hyperparameters={"lr": 0.02})
     task = replace(TASK, rounds=1, population=phone.population, local=local)
-    phone.task_id = phone.place.admin.publish(BUNDLE, task)
+    phone.task_id = phone.place.publish(task)
     phone.recorder.reset()
 
 
@@ -80,7 +81,7 @@ def reopen(phone: Phone) -> None:
 
 def check_update(phone: Phone, steps: int) -> None:
     """The one update that was sent is the one that the Python device makes."""
-    opened = bundle.read(BUNDLE)
+    opened = phone.place.opened()
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
     start = phone.place.admin.get(f"/tasks/{phone.task_id}")["initial_checkpoint_sha256"]
     weights = tensors.from_bytes(phone.place.admin.download(start), opened.manifest.weights)
@@ -90,8 +91,7 @@ def check_update(phone: Phone, steps: int) -> None:
     _, update = run(engine, Turn(task, 1, secret), weights, shard_examples(SHARD))
     (body,) = {seen.body for seen in phone.recorder.seen if seen.method == "PUT"}
     sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
-    for name, want in update.items():
-        assert golden.relative_error(want, sent[name]) <= 1e-4, name
+    check_same_update(weights, update, sent)
 
 
 def test_its_runtime_is_served_compressed_or_not_at_all(place, built_page):

@@ -1,0 +1,20 @@
+"""Whether a page made the update that a Python device makes on the same data, order and random numbers."""
+
+import numpy as np
+
+from core import golden
+from core.tensors import Params
+
+
+def check_same_update(weights: Params, want: Params, sent: Params) -> None:
+    """`want`: the Python device's change of `weights`; `sent`: the page's. Both in float32, many steps long.
+
+    The weights after it agree to 1e-5. The change agrees to 3e-5, in the measure of an export's verification: a
+    tensor that hardly moves is told apart from where it was no better than its weights are rounded.
+    """
+    assert sent.keys() == want.keys()
+    for name, change in want.items():
+        start = weights[name]
+        here, there = np.asarray(start + change), np.asarray(start + sent[name])
+        assert golden.relative_error(here, there) <= 1e-5, name
+        assert golden.relative_error(here, there, start) <= 3e-5, name
