@@ -1,11 +1,14 @@
 """The verb `evaluate`: figures of every round from the operator's own test set, and none from anywhere else."""
 
+from pathlib import Path
+
 import pytest
 
 from core import bundle
 from core.errors import InvalidInput
 from edge.emulator import evaluating
-from tests.web.place import BUNDLE
+
+BUNDLE = Path(__file__).parents[3] / "conformance" / "vectors" / "rounds" / "bundle"
 
 
 @pytest.fixture(scope="module")
