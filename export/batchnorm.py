@@ -67,7 +67,7 @@ def weighted(
     places = 1
     for size in x.shape[2:]:
         places *= size
-    weight = _per_row(weight, x)
+    weight = per_row(weight, x)
     count = weight.sum() * places
     share = weight / torch.clamp(count, min=1e-12)
     scale = torch.ones_like(x[0].reshape(x.shape[1], -1)[:, 0]) if scale is None else scale
@@ -79,7 +79,7 @@ def weighted(
     return normal
 
 
-def _per_row(weight: Tensor | None, x: Tensor) -> Tensor:
+def per_row(weight: Tensor | None, x: Tensor) -> Tensor:
     """One weight for each of x's rows; a model may have merged other dimensions into the batch, after it."""
     rows = x.shape[0]
     if weight is None:

@@ -1,7 +1,7 @@
 """What each ATen operator becomes for ExecuTorch: forms that its kernels have, compute rightly, and run fast.
 
 ExecuTorch has no kernel for many backward operators, a wrong one for max-pooling's, and plain loops behind others that
-have a fast equivalent. May import torch, `export.trace` and the forms of convolution and pooling.
+have a fast equivalent. May import torch, `export.trace` and the forms of convolution, pooling and GroupNorm.
 
     >>> import torch
     >>> grad, y = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 2.0])
@@ -19,9 +19,10 @@ from torch import Tensor
 from torch._decomp import get_decompositions
 
 from export import executorch_convolution as conv
+from export import executorch_group_norm as group
 from export import executorch_pooling as pool
 from export import trace
-from export.executorch_strides import column, reorder
+from export.executorch_strides import column, reorder, row_sums
 
 aten = torch.ops.aten
 
@@ -33,6 +34,8 @@ KEEP: frozenset[torch._ops.OpOverload] = frozenset(
         aten.max_pool2d_with_indices_backward.default,
         aten.avg_pool2d_backward.default,
         aten.threshold_backward.default,
+        aten.native_group_norm.default,
+        aten.native_group_norm_backward.default,
         aten.hardtanh.default,
         aten.hardtanh_backward.default,
         aten._adaptive_avg_pool2d.default,
@@ -51,6 +54,8 @@ def table() -> dict[Any, Callable[..., Any]]:
         **get_decompositions([aten.linalg_vector_norm.default]),
         aten.convolution.default: conv.convolution,
         aten.convolution_backward.default: conv.convolution_backward,
+        aten.native_group_norm.default: group.native_group_norm,
+        aten.native_group_norm_backward.default: group.native_group_norm_backward,
         aten.threshold_backward.default: threshold_backward,
         aten.hardtanh_backward.default: hardtanh_backward,
         aten.clamp.default: clamp,
@@ -186,8 +191,7 @@ def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype
     if x.dtype != torch.float32 or dtype not in (None, x.dtype) or not trailing:
         return NotImplemented
     outer, inner = x.shape[: x.dim() - trailing], prod(x.shape[x.dim() - trailing :])
-    summed = torch.mm(x.reshape(prod(outer), inner), torch.ones((inner, 1), dtype=x.dtype))
-    result = summed.reshape([*outer, *[1] * (trailing if keepdim else 0)])
+    result = row_sums(x.reshape(prod(outer), inner)).reshape([*outer, *[1] * (trailing if keepdim else 0)])
     rest = given[:-trailing]
     return result.sum(rest, keepdim=keepdim) if rest else result
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 Sizes = Sequence[int]
 _SHARED = 4  # elements that share one number: with fewer, repeating it costs more than it saves
+_LONG_ROW, _MOST_PARTS = 512, 32  # a row this long is added up in as many parts as divide it, up to so many
 
 
 def row_major(shape: Sizes) -> list[Any]:
@@ -104,7 +105,20 @@ def pad(x: Tensor, left: Sizes, right: Sizes) -> Tensor:
 
 
 def channel_sums(x: Tensor) -> Tensor:
-    """Sum of x (B, C, ...) per channel, (C,): a product with ones is several times as fast as `sum`."""
+    """Sum of x (B, C, ...) per channel, (C,)."""
     batch, channels, *places = x.shape
-    ones = torch.ones((prod(places), 1), dtype=x.dtype)
-    return torch.mm(x.reshape(batch * channels, prod(places)), ones).reshape(batch, channels).sum(0)
+    return row_sums(x.reshape(batch * channels, prod(places))).reshape(batch, channels).sum(0)
+
+
+def row_sums(x: Tensor) -> Tensor:
+    """Sum of each row of x (rows, K), (rows, 1): a product with ones is several times as fast as `sum`.
+
+    The product adds one number after another. Long rows are added up in parts first, which costs nothing and rounds a
+    half to a quarter as much.
+    """
+    rows, length = x.shape
+    parts = max(part for part in range(1, _MOST_PARTS + 1) if length % part == 0)
+    if length < _LONG_ROW or parts == 1:
+        return torch.mm(x, torch.ones((length, 1), dtype=x.dtype))
+    first = torch.mm(x.reshape(rows * parts, length // parts), torch.ones((length // parts, 1), dtype=x.dtype))
+    return torch.mm(first.reshape(rows, parts), torch.ones((parts, 1), dtype=x.dtype))

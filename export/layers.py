@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from export.comparison import training_errors
 from export.inputs import parse
@@ -191,6 +192,12 @@ CASES: tuple[Case, ...] = (
     Case("GroupNorm", _IMAGE, _images(nn.GroupNorm(2, 4), nn.ReLU())),
     Case("LayerNorm, RMSNorm", _SEQUENCE, _sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
     Case("InstanceNorm2d", _IMAGE, _images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
+    Case(
+        "InstanceNorm2d (running statistics, larger images)",
+        "float32:2x28x28",
+        _images(nn.InstanceNorm2d(4, affine=True, track_running_stats=True), nn.GELU()),
+    ),
+    Case("weight_norm", _SIGNAL, _signals(weight_norm(nn.Conv1d(4, 4, 3)), nn.ReLU())),
     Case(
         "AlphaDropout, FeatureAlphaDropout",
         _SIGNAL,

@@ -110,11 +110,10 @@ def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
 
 
 class _Explicit(TorchFunctionMode):
-    """Group and instance normalisation as mean and variance, for whose operators 1.19.2 has gradients."""
+    """Group normalisation as mean and variance, for whose operators 1.19.2 has gradients."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule = {F.group_norm: _group_norm, F.instance_norm: _instance_norm}.get(func, func)
-        return rule(*args, **(kwargs or {}))
+        return (_group_norm if func is F.group_norm else func)(*args, **(kwargs or {}))
 
 
 def _group_norm(
@@ -126,21 +125,6 @@ def _group_norm(
     per_channel = [1, x.shape[1], *[1] * (x.dim() - 2)]
     normal = normal if weight is None else normal * weight.reshape(per_channel)
     return normal if bias is None else normal + bias.reshape(per_channel)
-
-
-def _instance_norm(
-    x: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if not use_input_stats:
-        return F.instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
-    return _group_norm(x, x.shape[1], weight, bias, eps)
 
 
 def _hand_over(

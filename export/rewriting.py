@@ -1,8 +1,8 @@
 """Layers of a user's model in the forms that a training program needs, without changing the model.
 
-While `Rewriting` is active, calls of a few torch functions (dropout, batch normalisation, resizing, attention dropout,
-recurrent layers with dropout) take another way: random numbers are asked from `randoms` instead of drawn, and
-examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch,
+While `Rewriting` is active, calls of a few torch functions (dropout, also of attention and recurrent layers, batch,
+instance and weight normalisation, resizing) take another way: random numbers are asked from `randoms` instead of drawn,
+and examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch,
 `core.errors` and the layer files.
 
     >>> import torch
@@ -16,11 +16,12 @@ examples of weight 0 don't count in batch statistics. Every other function runs 
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from export import batchnorm, dropout, pooling, resize
+from export import batchnorm, dropout, instancenorm, pooling, resize, weightnorm
 from export.normalisation import Normalisation
 
 Uniforms = Callable[[tuple[Any, ...]], Tensor]
@@ -38,6 +39,8 @@ class Rewriting(TorchFunctionMode):
         super().__init__()
         self._rules = dropout.rules(uniforms) | {
             F.batch_norm: batchnorm.rule(weight, normalise),
+            F.instance_norm: instancenorm.rule(weight),
+            torch._weight_norm: weightnorm.weight_norm,
             F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,
             F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
             F.interpolate: resize.interpolate,

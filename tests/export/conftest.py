@@ -9,6 +9,12 @@ from export import export_classifier
 OPTIONS = {"input": "uint8:2x6x5", "classes": 3, "augment": "crop=1,flip", "name": "tiny"}
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """The same weights whichever tests ran before."""
+    torch.manual_seed(0)
+
+
 def tiny(seed=0):
     """A model with a convolution, BatchNorm and dropout."""
     torch.manual_seed(seed)
