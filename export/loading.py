@@ -13,13 +13,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from core.errors import InvalidInput
 
 
 def load_model(target: str) -> nn.Module:
-    """The model that `module:function` (or `file.py:function`) returns. Raises InvalidInput."""
+    """The model that `module:function` (or `file.py:function`) returns. Raises InvalidInput.
+
+    Weights that it draws are the same in every process, so that the same command makes the same bundle; a function that
+    seeds torch itself has its own.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _load_model(target)
+
+
+def _load_model(target: str) -> nn.Module:
     module_name, _, attribute = target.rpartition(":")
     if not module_name or not attribute:
         raise InvalidInput(f"{target!r} names no function", remedy="write module:function, e.g. my_module:build")

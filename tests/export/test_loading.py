@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -87,3 +88,15 @@ def test_what_is_no_number_is_refused_by_its_option():
     for bad in ("lr", "lr=", "lr=fast", "lr=1=2"):
         with pytest.raises(InvalidInput, match="--set"):
             pairs([bad])
+
+
+def test_a_models_random_weights_are_the_same_every_time_and_nothing_else_is_seeded():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    one = load_model("export.models:small_cnn").state_dict()
+    torch.rand(3)
+    two = load_model("export.models:small_cnn").state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    torch.random.set_rng_state(before)
+    load_model("export.models:small_cnn")
+    assert torch.equal(torch.random.get_rng_state(), before)
