@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 VECTORS = Path(__file__).parent / "vectors"
+ROUNDS_BUNDLE = VECTORS / "rounds" / "bundle"
 
 
 def write_json(path: Path, document: Any) -> None:

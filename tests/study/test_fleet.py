@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.files import ROUNDS_BUNDLE
 from core import bundle, signing, tensors
 from core.task import Rounds, Task
 from edge.emulator.datasets import Dataset
@@ -14,7 +15,6 @@ from edge.emulator.fleet import EmulationFailed
 from study import fleet
 from study.config import Setting
 
-BUNDLE = Path(__file__).parents[2] / "conformance" / "vectors" / "rounds" / "bundle"
 TWO = fleet.scenario(Setting("a", imbalance=1, devices=2, alpha=100.0), 1)
 
 
@@ -27,7 +27,7 @@ def digits_like() -> Dataset:
 
 def with_other_golden_steps(folder: Path) -> bundle.Bundle:
     """The bundle, but its golden file says that the first output is twice what it is."""
-    shutil.copytree(BUNDLE, folder)
+    shutil.copytree(ROUNDS_BUNDLE, folder)
     opened = bundle.read(folder)
     golden = opened.manifest.golden
     recorded = tensors.read((folder / golden.path).read_bytes())

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 
 from conformance.demo_shards import write_test_set
+from conformance.files import ROUNDS_BUNDLE
 from core.task import LocalTraining, Relabel, Rounds, Task
 from edge.emulator.admin import Operator
 from edge.emulator.evaluating import judged
 from tests.web.browser import Browser, Tab, missing
-from tests.web.place import KEY, ROOT, Place
+from tests.web.place import KEY, Place
 from tests.web.test_tabs import run_python
 
-BUNDLE = ROOT / "conformance" / "vectors" / "rounds" / "bundle"
 TASK = Task(
     "digits",
     12,
@@ -79,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         data.mkdir()
-        place = Place(data, BUNDLE)
+        place = Place(data, ROUNDS_BUNDLE)
         place.start()
         try:
             take(folder.resolve(), place)

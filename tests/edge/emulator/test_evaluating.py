@@ -1,19 +1,16 @@
 """The verb `evaluate`: figures of every round from the operator's own test set, and none from anywhere else."""
 
-from pathlib import Path
-
 import pytest
 
+from conformance.files import ROUNDS_BUNDLE
 from core import bundle
 from core.errors import InvalidInput
 from edge.emulator import evaluating
 
-BUNDLE = Path(__file__).parents[3] / "conformance" / "vectors" / "rounds" / "bundle"
-
 
 @pytest.fixture(scope="module")
 def manifest():
-    return bundle.read(BUNDLE).manifest
+    return bundle.read(ROUNDS_BUNDLE).manifest
 
 
 def test_groups_are_named_by_class_and_the_others_are_medium(manifest):

@@ -1,17 +1,14 @@
 """What the devices of one process share."""
 
-from pathlib import Path
-
+from conformance.files import ROUNDS_BUNDLE
 from core import bundle
 from core.bundle import PROGRAMS
 from edge.emulator.storage import SharedEngines
 from edge.engines import EnginePool
 
-BUNDLE = Path(__file__).parents[3] / "conformance" / "vectors" / "rounds" / "bundle"
-
 
 def test_a_device_downloads_all_programs_before_it_asks_the_shared_pool():
-    opened, shared = bundle.read(BUNDLE), EnginePool()
+    opened, shared = bundle.read(ROUNDS_BUNDLE), EnginePool()
     read: list[str] = []
     marked: list[str] = []
 
@@ -20,7 +17,7 @@ def test_a_device_downloads_all_programs_before_it_asks_the_shared_pool():
         assert shared._lock.acquire(blocking=False)
         shared._lock.release()
         read.append(file.path)
-        return (BUNDLE / file.path).read_bytes()
+        return (ROUNDS_BUNDLE / file.path).read_bytes()
 
     for _ in range(2):  # the second device too, though the engine is there
         mine = SharedEngines(shared, lambda sha256: False, marked.append, {})
