@@ -1,6 +1,8 @@
 """A proxy that loses, repeats, cuts, delays and refuses a share of the requests between devices and a coordinator.
 
-Plain sockets: one request per connection, faults drawn from a seeded generator.
+Plain sockets: one request per connection. Of every ten requests the same number meets a fault, at seeded places, and
+every kind of fault comes once before any comes again: how many there are doesn't depend on chance, nor on how fast the
+machine is.
 """
 
 import random
@@ -22,6 +24,7 @@ FAULTS = (
     "delay",
     "refuse",  # 503
 )
+BLOCK = 10  # requests, of which `share` meet a fault
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -31,9 +34,9 @@ class FaultyProxy:
     def __init__(self, target: str, share: float, seed: int) -> None:
         parts = urlsplit(target)
         self.target = (parts.hostname or "", parts.port or 80)
-        self.share, self.faults, self.requests = share, Counter[str](), 0
+        self.faults, self.requests = Counter[str](), 0
         self.bodies: list[bytes] = []  # everything that devices sent, as it came over the wire
-        self._rng, self._lock = random.Random(seed), threading.Lock()
+        self._schedule, self._lock = _schedule(share, seed), threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
@@ -55,7 +58,7 @@ class FaultyProxy:
     def _draw(self) -> str:
         with self._lock:
             self.requests += 1
-            fault = self._rng.choice(FAULTS) if self._rng.random() < self.share else ""
+            fault = next(self._schedule)
             self.faults[fault] += bool(fault)
             return fault
 
@@ -92,6 +95,17 @@ class FaultyProxy:
             while chunk := upstream.recv(65536):
                 answer += chunk
             return answer
+
+
+def _schedule(share: float, seed: int) -> Iterator[str]:
+    """For ever, what befalls one request after the other: a fault's name, or nothing."""
+    rng, deck = random.Random(seed), list[str]()
+    while True:
+        places = set(rng.sample(range(BLOCK), round(BLOCK * share)))
+        for place in range(BLOCK):
+            if place in places and not deck:
+                deck = rng.sample(FAULTS, len(FAULTS))
+            yield deck.pop() if place in places else ""
 
 
 def _cut(fault: str, answer: bytes) -> int:
