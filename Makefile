@@ -45,7 +45,7 @@ test: install system-packages lint types web-where-possible  ## linter, type che
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
 
 tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
-	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/test_layers.py tests/export/test_reference_models.py
+	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/layers/test_catalog.py tests/export/verification/test_reference_models.py
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest tests/arm64 -rs -s --durations=3

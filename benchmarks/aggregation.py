@@ -21,12 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coordinator_fixture import make_bundle, settings_of, update_body
-from coordinator import aggregation, auth, blobs, context, devices, service, tasks, uploads
-from coordinator.service import Caller
-from core import bundle
-from core.task import Aggregation, Relabel, Rounds, Task
-from core.wire import Assignment, CheckIn, EnrolRequest
+from benchmarks.serving.fixture import make_bundle, settings_of, update_body
+from fedrela.coordinator import context
+from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.aggregation import global_model
+from fedrela.coordinator.rounds import service, tasks, uploads
+from fedrela.coordinator.rounds.service import Caller
+from fedrela.coordinator.storage import blobs
+from fedrela.core import bundle
+from fedrela.core.task import Aggregation, Relabel, Rounds, Task
+from fedrela.core.wire import Assignment, CheckIn, EnrolRequest
 
 RESULTS = Path(__file__).parent / "results"
 IN_MEMORY = 24  # arrays that the reference cycles through: more than a cache holds
@@ -81,7 +85,7 @@ def aggregate(folder: Path, task_id: str) -> tuple[float, float]:
     """Seconds and peak resident megabytes of the aggregation."""
     with context.connect(settings_of(folder)) as c:
         started = time.perf_counter()
-        aggregation.aggregate(c, task_id, 1)
+        global_model.aggregate(c, task_id, 1)
         seconds = time.perf_counter() - started
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
@@ -138,7 +142,7 @@ def main() -> None:
     parser.add_argument("--shape", nargs="+", default=["1000x1000000", "100x11000000"])
     parser.add_argument("--robust", default="100x1000000", help="shape for the robust rules; empty: none")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=RESULTS / "aggregation.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "global_model.json")
     arguments = parser.parse_args()
     jobs = [(shape, "mean") for shape in arguments.shape]
     jobs += [(arguments.robust, rule) for rule in ("median", "trimmed-mean", "multi-krum") if arguments.robust]

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from conformance.round_cases import programs
-from core import bundle, tensors
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge import training
-from edge.examples import Examples
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
-from export import export_classifier
-from export.models import small_cnn
+from fedrela.conformance.round_cases import programs
+from fedrela.core import bundle, tensors
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training import local_round
+from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.local_round import Turn
+from fedrela.export import export_classifier
+from fedrela.export.models import small_cnn
 from tests.web.browser import Browser, Recorder, Tab, missing
 from tests.web.place import Place
 
@@ -162,7 +162,7 @@ def replay(folder: Path, task: Task, examples: Examples) -> float:
     for number in range(1, task.rounds + 1):
         times = []
         state = engine.start(weights)
-        for _ in training.train(engine, Turn(task, number, b"bench"), examples, examples.y, state):
+        for _ in local_round.train(engine, Turn(task, number, b"bench"), examples, examples.y, state):
             times.append(time.perf_counter())
         means.append(1e3 * (times[-1] - times[0]) / (len(times) - 1))
     return min(means)

@@ -21,13 +21,13 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from benchmarks.coordinator_fixture import ADMIN_KEY, SIGNING_KEY, make_bundle
-from coordinator.admin_client import AdminClient
-from coordinator.app import create_app
-from coordinator.settings import Settings
-from core import signing, tensors
-from core.task import Aggregation, Relabel, Rounds, Task
-from core.wire import UpdateMetadata
+from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, make_bundle
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.coordinator.app import create_app
+from fedrela.coordinator.settings import Settings
+from fedrela.core import signing, tensors
+from fedrela.core.task import Aggregation, Relabel, Rounds, Task
+from fedrela.core.wire import UpdateMetadata
 
 RESULTS = Path(__file__).parent / "results"
 DEVICES, HOSTILE, ROUNDS = 20, 4, 15

@@ -26,11 +26,11 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.coordinator_fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
-from coordinator.admin_client import AdminClient
-from core import signing, tensors
-from core.task import Aggregation, Relabel, Rounds, Task
-from core.wire import UpdateMetadata
+from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core import signing, tensors
+from fedrela.core.task import Aggregation, Relabel, Rounds, Task
+from fedrela.core.wire import UpdateMetadata
 
 RESULTS = Path(__file__).parent / "results"
 PARAMETERS = 20_000
@@ -65,7 +65,7 @@ class Coordinator:
         folder.mkdir(parents=True)
         with (folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.coordinator_forks", str(self.port)],
+                [sys.executable, "-m", "benchmarks.serving.forks", str(self.port)],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -3,7 +3,7 @@
     python -m benchmarks.coordinator_load                                       # all of it, at most 10 minutes
     python -m benchmarks.coordinator_load --devices 1000 --workers 1 --database sqlite
 
-For each setting a coordinator is started as an operator would (`uvicorn coordinator.app:app`). Its devices are
+For each setting a coordinator is started as an operator would (`uvicorn fedrela.coordinator.app:app`). Its devices are
 registered beforehand, a few hundred of them by the HTTP route. They check in as fast as they are answered, then at a
 fixed rate; send updates of 400 kB as fast as that goes; and at last do both at once at fixed rates, from two processes.
 The load shares this machine's processors, so a line also gives the coordinator's own processor time per request, and
@@ -29,12 +29,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from benchmarks import http_load, postgresql
-from benchmarks.coordinator_fixture import Server, make_bundle, settings_of, update_body
-from benchmarks.http_load import Answers, Request, at_rate, flat_out, message
-from benchmarks.load_table import CHECK_INS, UPDATES, Figures, Setting, judge, show
-from coordinator import auth, context, devices, schema
-from core.task import Relabel, Rounds, Task
+from benchmarks.serving import http_load, postgresql
+from benchmarks.serving.fixture import Server, make_bundle, settings_of, update_body
+from benchmarks.serving.http_load import Answers, Request, at_rate, flat_out, message
+from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, judge, show
+from fedrela.coordinator import context
+from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.storage import schema
+from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 ENROLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.coordinator_fixture import ADMIN_KEY, Server, make_bundle
-from core import signing
-from core.task import Relabel, Rounds, Task
+from benchmarks.serving.fixture import ADMIN_KEY, Server, make_bundle
+from fedrela.core import signing
+from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"

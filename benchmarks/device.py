@@ -25,12 +25,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.coordinator_fixture import Server
-from benchmarks.device_victim import token
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.api import CoordinatorApi
-from edge.client import enrol
-from edge.store import FolderStore
+from benchmarks.processes.device_victim import token
+from benchmarks.serving.fixture import Server
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.client import enrol
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.storage.store import FolderStore
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "device.json"
@@ -42,7 +42,7 @@ import json, sys, time
 import numpy as np
 import torch
 from safetensors.numpy import load_file
-from export.models import small_cnn
+from fedrela.export.models import small_cnn
 
 torch.set_num_threads(1)
 model = small_cnn()
@@ -150,8 +150,8 @@ def compare(folder: Path, server: Server, runs: int) -> list[Cost]:
     """Export, publish, and run both programs in turn."""
     from sklearn.datasets import load_digits
 
-    from export.classifier import export_classifier
-    from export.models import small_cnn
+    from fedrela.export.classifier import export_classifier
+    from fedrela.export.models import small_cnn
 
     digits = load_digits()
     np.savez(folder / "data.npz", x=(digits.images * 15.9).astype(np.uint8)[:, None], y=digits.target)

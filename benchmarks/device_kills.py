@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.device_victim import CHECKPOINT_STEPS, Victim
-from coordinator.admin_client import AdminClient
-from core.task import LocalTraining, Relabel, Rounds, Task
+from benchmarks.processes.device_victim import CHECKPOINT_STEPS, Victim
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results" / "device_kills.json"
 PLACES = ("start", "check-in", "download", "opening and re-labeling", "training", "checkpoint", "upload")
@@ -188,9 +188,9 @@ def main() -> None:
     arguments = parser.parse_args()
     from sklearn.datasets import load_digits
 
-    from benchmarks.coordinator_fixture import Server
-    from export.classifier import export_classifier
-    from export.models import small_cnn
+    from benchmarks.serving.fixture import Server
+    from fedrela.export.classifier import export_classifier
+    from fedrela.export.models import small_cnn
 
     digits = load_digits()
     x, y = (digits.images[:200] * 15.9).astype(np.uint8)[:, None], digits.target[:200]

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import process_tree
+from benchmarks.processes import process_tree
 
 SCENARIO = """
 name = "benchmark"
@@ -76,12 +76,12 @@ def commands(wanted: Sequence[str], options: argparse.Namespace) -> Iterator[tup
     sizes = [str(options.devices), str(options.cohort), str(options.rounds)]
     for name in ("plain", "vmap"):
         if name in wanted:
-            yield f"PyTorch, {name} loop", [sys.executable, "-m", "benchmarks.emulator_loops", name, *sizes]
+            yield f"PyTorch, {name} loop", [sys.executable, "-m", "benchmarks.fleets.loops", name, *sizes]
     if "ours" in wanted:
         yield from ours(options)
     if "flower" in wanted:
         python = options.flower or str(flower_environment(ROOT / ".venv-flower"))
-        yield FLOWER, [python, "benchmarks/emulator_flower.py", "ray", *sizes]
+        yield FLOWER, [python, "benchmarks/fleets/flower.py", "ray", *sizes]
 
 
 def save(rows: dict[str, Row], options: argparse.Namespace) -> None:

@@ -3,7 +3,8 @@
     python -m benchmarks.relabel_time                n = 50 000 samples, 100 classes, one thread
 
 Times the exported `relabel` program on the device's engine against one prediction pass of the small CNN over as many
-1x28x28 samples in slices of 256, and checks the labels against `core.relabel`. Processor time, the best of three.
+1x28x28 samples in slices of 256, and checks the labels against `fedrela.core.relabel`. Processor time, the best of
+three.
 """
 
 import argparse
@@ -16,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.step_models import lower
-from core import relabel as specification
-from edge.onnx_engine import OnnxEngine
-from export import models
+from benchmarks.step.models import lower
+from fedrela.core import relabel as specification
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.export import models
 
 RESULTS = Path(__file__).parent / "results" / "relabel_time.json"
 SLICE = 256
@@ -52,7 +53,7 @@ def main() -> None:
     want = specification.relabel(probabilities, labels, uniforms, threshold_percent=5.0).labels
     different = float((got != want).mean())
     if different > 0.001:
-        raise SystemExit(f"{different:.2%} of the labels differ from core.relabel (allowed: 0.1 %)")
+        raise SystemExit(f"{different:.2%} of the labels differ from fedrela.core.relabel (allowed: 0.1 %)")
     result = {
         "samples": n,
         "classes": classes,

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from benchmarks import process_tree
+from benchmarks.processes import process_tree
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scenarios.json"
@@ -66,7 +66,7 @@ def emulate(scenario: str, out: Path, workers: int) -> Row:
 
 def without(name: str, key: str) -> str:
     """The shipped scenario's text without a table."""
-    text = (resources.files("edge.emulator") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("fedrela.emulator") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
     heads = (f"[{key}]", f"[[{key}]]")
     kept, skipping = [], False
     for line in text.splitlines():

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import step_files, step_report, step_turns
-from core.errors import MissingDependency
+from benchmarks.step import alternation, files
+from benchmarks.step import report as step_report
+from fedrela.core.errors import MissingDependency
 
 CONTENDERS = ("onnx", "executorch", "executorch-recipe", "ort-training")
 NETS = ("small CNN", "plain CNN", "ResNet-8", "ResNet-18", "MobileNetV2", "MLP")
@@ -41,12 +42,12 @@ def main() -> None:
     reasons: dict[str, str] = {}
     python = _ort_python(options.ort_training, reasons) if "ort-training" in options.contenders else None
     contenders = ["eager", *(name for name in options.contenders if python or name != "ort-training")]
-    kept = step_files.prepare(options.kept, options.nets, contenders, options.batches, python)
+    kept = files.prepare(options.kept, options.nets, contenders, options.batches, python)
     rows: list[dict[str, Any]] = []
     for name in options.nets:
         folders = {contender: kept / name / contender for contender in contenders}
         for contender in contenders:
-            if (reason := step_files.reason(folders[contender])) is not None:
+            if (reason := files.reason(folders[contender])) is not None:
                 _leave_out(name, contender, reason, folders, reasons)
         differences = _differences(name, folders, options.batches[0], python, reasons)
         for threads in options.threads:
@@ -88,7 +89,7 @@ def _options() -> argparse.Namespace:
 
 def _ort_python(asked: str | None, reasons: dict[str, str]) -> Path | None:
     """The Python with onnxruntime-training; None, with the reason printed and noted, where there is none."""
-    from export import ort_environment  # imports torch, which nothing else here needs
+    from fedrela.export.official import ort_environment  # imports torch, which nothing else here needs
 
     reason = "--ort-training build makes the environment that it needs"
     try:
@@ -122,7 +123,7 @@ def _differences(
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "weights.npz"
             try:
-                with step_turns.child(contender, folders[contender], batch, 1, python) as opened:
+                with alternation.child(contender, folders[contender], batch, 1, python) as opened:
                     opened.answer()
                     opened.ask("step 1")
                     opened.ask(f"weights {path}")
@@ -134,7 +135,7 @@ def _differences(
     before = dict(np.load(folders["eager"] / "start.npz"))
     want = {key: value - before[key] for key, value in updated.pop("eager").items()}
     size = sum(float(np.square(change).sum()) for change in want.values())
-    rounding = json.loads((folders["eager"] / step_files.ROUNDING).read_text())[str(batch)]
+    rounding = json.loads((folders["eager"] / files.ROUNDING).read_text())[str(batch)]
     allowed = max(TOLERANCE, 3 * rounding)
     errors: dict[str, float | None] = {}
     for contender, weights in updated.items():
@@ -154,7 +155,7 @@ def _measure(
     rows = []
     with ExitStack() as stack:
         children = {
-            contender: stack.enter_context(step_turns.child(contender, folder, batch, threads, python))
+            contender: stack.enter_context(alternation.child(contender, folder, batch, threads, python))
             for contender, folder in folders.items()
         }
         for contender, opened in list(children.items()):
@@ -164,7 +165,7 @@ def _measure(
                 print(f"  {contender} can't take {name} at batch {batch}: {error}", flush=True)
                 del children[contender]
         for what in ("step", "predict"):
-            taken = step_turns.milliseconds(children, what, processor=threads == 1, seconds=seconds)
+            taken = alternation.milliseconds(children, what, processor=threads == 1, seconds=seconds)
             for contender, milliseconds in taken.items():
                 row = {"net": name, "what": what, "contender": contender, "threads": threads, "batch": batch}
                 row |= {"milliseconds": milliseconds, "ratio": milliseconds / taken["eager"]}

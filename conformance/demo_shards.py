@@ -1,9 +1,10 @@
-"""`python -m conformance.demo_shards` writes the phone page's demonstration data: eight long-tailed shards of digits.
+"""`python -m fedrela.conformance.demo_shards` writes the phone page's demonstration data: eight long-tailed shards of
+digits.
 
 scikit-learn's handwritten digits (UCI, CC BY 4.0), 8x8 and 20:1 long-tailed, split by Dirichlet(0.3): what eight very
 different devices might hold. Needs the emulator extra. May import core.
 
-    $ python -m conformance.demo_shards
+    $ python -m fedrela.conformance.demo_shards
 """
 
 from pathlib import Path
@@ -11,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core import partition, tensors
+from fedrela.core import partition, tensors
 
-FOLDER = Path(__file__).parents[1] / "web" / "public" / "demo"
+FOLDER = Path(__file__).resolve().parents[1] / "web" / "public" / "demo"
 SHARDS = 8
 SEED = 8
 

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from core import encodings, streams, tensors
-from core.encodings import UpdateMetadata
-from core.tensors import Params
+from fedrela.core import encodings, streams, tensors
+from fedrela.core.encodings import UpdateMetadata
+from fedrela.core.tensors import Params
 
 ENCODINGS = ("float32", "float16", "int8", "top-k")
 

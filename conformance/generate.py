@@ -1,17 +1,17 @@
-"""`python -m conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
+"""`python -m fedrela.conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
 
 The bundles and the rounds need the export extra and take a minute; `--fast` leaves them as they are. May import core,
 edge and export.
 
-    $ python -m conformance.generate --fast
+    $ python -m fedrela.conformance.generate --fast
 """
 
 import argparse
 from collections.abc import Callable
 from typing import Any
 
-from conformance import encoding_cases, holdout_cases, message_cases, signing_cases, stream_cases, tensor_cases
-from conformance.files import VECTORS, write_json
+from fedrela.conformance import encoding_cases, holdout_cases, message_cases, signing_cases, stream_cases, tensor_cases
+from fedrela.conformance.files import VECTORS, write_json
 
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "streams.json": stream_cases.build,
@@ -25,14 +25,14 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
 
 def main() -> None:
     """Write every document and, unless told otherwise, the bundles and the whole rounds."""
-    parser = argparse.ArgumentParser(prog="python -m conformance.generate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m fedrela.conformance.generate", description=__doc__)
     parser.add_argument("--fast", action="store_true", help="leave the bundles and the whole rounds as they are")
     fast = parser.parse_args().fast
     for name, build in DOCUMENTS.items():
         write_json(VECTORS / name, build())
         print(f"wrote {VECTORS / name}")
     if not fast:
-        from conformance import golden_cases, round_cases
+        from fedrela.conformance import golden_cases, round_cases
 
         for path in golden_cases.write(VECTORS / "golden") + round_cases.write(VECTORS / "rounds"):
             print(f"wrote {path}")

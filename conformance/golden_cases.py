@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from export import export_classifier
-from export.models import tabular_mlp
+from fedrela.export import export_classifier
+from fedrela.export.models import tabular_mlp
 
 
 def write(folder: Path) -> list[Path]:

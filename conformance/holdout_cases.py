@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from core import streams
-from edge import holdout
-from edge.examples import Examples
+from fedrela.core import streams
+from fedrela.edge.training import holdout
+from fedrela.edge.training.examples import Examples
 
 SECRET = bytes(range(32))
 KEYS = (*range(40), 2**32, 2**53 - 1)

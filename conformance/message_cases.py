@@ -10,10 +10,10 @@ on the device.
 import json
 from typing import Any
 
-from core import signing, strict
-from core.bundle import Golden, Manifest, Preprocessing, Program, ProgramFile, ProgramInput
-from core.task import Task
-from core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt, Wait
+from fedrela.core import signing, strict
+from fedrela.core.bundle import Golden, Manifest, Preprocessing, Program, ProgramFile, ProgramInput
+from fedrela.core.task import Task
+from fedrela.core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt, Wait
 
 _HASH = signing.sha256(b"")
 FIRST_KEY = {  # that each kind's faults are tried on; required, but for CheckInResponse's

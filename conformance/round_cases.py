@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from conformance.demo_shards import FOLDER as SHARDS
-from conformance.files import write_json
-from core import bundle, strict, tensors
-from core.bundle import Bundle
-from core.task import Aggregation, LocalTraining, Relabel, Task
-from core.tensors import Array, Params
-from edge import training
-from edge.examples import Examples
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
-from export import export_classifier
-from export.models import small_cnn
+from fedrela.conformance.demo_shards import FOLDER as SHARDS
+from fedrela.conformance.files import write_json
+from fedrela.core import bundle, strict, tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Task
+from fedrela.core.tensors import Array, Params
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training import local_round
+from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.local_round import Turn
+from fedrela.export import export_classifier
+from fedrela.export.models import small_cnn
 
 SECRET = bytes(range(32))
 SHARD = 5
@@ -92,13 +92,13 @@ def shard(number: int) -> Examples:
     return Examples({"x": arrays["x"]}, arrays["y"])
 
 
-def run(engine: OnnxEngine, turn: Turn, weights: Params, examples: Examples) -> tuple[training.Labels, Params]:
+def run(engine: OnnxEngine, turn: Turn, weights: Params, examples: Examples) -> tuple[local_round.Labels, Params]:
     """The labels that are trained on, and the update of one turn."""
-    labels = training.relabel(engine, turn, weights, examples) if turn.generation else examples.y
+    labels = local_round.relabel(engine, turn, weights, examples) if turn.generation else examples.y
     state = engine.start(weights)
-    for _ in training.train(engine, turn, examples, labels, state):
+    for _ in local_round.train(engine, turn, examples, labels, state):
         pass
-    return labels, training.change(engine, state, weights)
+    return labels, local_round.change(engine, state, weights)
 
 
 def _warm(engine: OnnxEngine, opened: Bundle) -> Params:

@@ -6,9 +6,9 @@
 
 from typing import Any
 
-from core import signing
-from core.bundle import Seal
-from core.wire import Assignment
+from fedrela.core import signing
+from fedrela.core.bundle import Seal
+from fedrela.core.wire import Assignment
 
 # RFC 8032, section 7.1, tests 1 to 3: secret key, public key, message, signature.
 RFC_8032 = (

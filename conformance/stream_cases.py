@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core import streams
-from core.streams import Stream
+from fedrela.core import streams
+from fedrela.core.streams import Stream
 
 # Random123's published known answers for philox4x32 with ten rounds (file kat_vectors): counter, key, output.
 KNOWN_ANSWERS = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core import tensors
+from fedrela.core import tensors
 
 SPECS = [{"name": "w", "shape": [2, 2], "dtype": "float32"}, {"name": "b", "shape": [3], "dtype": "float32"}]
 FITTING = {"w": np.float32([[1, 2], [3, 4]]), "b": np.float32([0.5, -0.5, 0])}

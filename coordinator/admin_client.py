@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from core import bundle, strict
-from core.errors import InvalidInput, Refused, Unavailable
-from core.task import Task
+from fedrela.core import bundle, strict
+from fedrela.core.errors import InvalidInput, Refused, Unavailable
+from fedrela.core.task import Task
 
 TIMEOUT_SECONDS = 60.0
 

@@ -1,7 +1,7 @@
-"""The HTTP application: `uvicorn coordinator.app:app`. The store is opened when serving begins, not at import.
+"""The HTTP application: `uvicorn fedrela.coordinator.app:app`. The store is opened when serving begins, not at import.
 
-May import FastAPI and this package. The routes are in `routes_device.py` and `routes_admin.py`; what they do is in
-`service.py`, `tasks.py` and `devices.py`.
+May import FastAPI and this package. The routes are in `api/device_routes.py` and `api/admin_routes.py`; what they do is
+in `rounds/service.py`, `rounds/tasks.py` and `access/devices.py`.
 
     >>> app.title
     'FedReLa Edge coordinator'
@@ -15,28 +15,18 @@ import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
-from coordinator import (
-    context,
-    dashboard,
-    dashboard_actions,
-    joining,
-    logs,
-    metrics,
-    openapi,
-    problems,
-    routes_admin,
-    routes_device,
-    service,
-    threads,
-    uploads,
-)
-from coordinator.batching import Batches
-from coordinator.limits import Memory, RateLimit
-from coordinator.middleware import Gate
-from coordinator.routes_device import coordinator_of
-from coordinator.settings import Settings
-from coordinator.threads import in_thread
-from coordinator.worker import Worker
+from fedrela.coordinator import context
+from fedrela.coordinator.api import admin_routes, device_routes, openapi, problems, threads
+from fedrela.coordinator.api.device_routes import coordinator_of
+from fedrela.coordinator.api.limits import Memory, RateLimit
+from fedrela.coordinator.api.middleware import Gate
+from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.monitoring import logs, metrics
+from fedrela.coordinator.pages import dashboard, dashboard_actions, join_page
+from fedrela.coordinator.rounds import service, uploads
+from fedrela.coordinator.rounds.batching import Batches
+from fedrela.coordinator.rounds.housekeeping import Worker
+from fedrela.coordinator.settings import Settings
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
@@ -74,9 +64,9 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.include_router(routes_device.router)
-    app.include_router(routes_admin.router)
-    app.include_router(joining.router)
+    app.include_router(device_routes.router)
+    app.include_router(admin_routes.router)
+    app.include_router(join_page.router)
     app.include_router(dashboard.router)
     app.include_router(dashboard_actions.router)
     _add_health(app)
@@ -90,7 +80,7 @@ def _add_health(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"], **openapi.route(gives={"type": "object"}))
     async def alive() -> Response:
         """The process answers."""
-        return routes_admin.plain({"status": "ok"})
+        return admin_routes.plain({"status": "ok"})
 
     @app.get("/readyz", tags=["health"], **openapi.route(gives={"type": "object"}))
     async def ready(request: Request) -> Response:
@@ -104,12 +94,12 @@ def _add_health(app: FastAPI) -> None:
                 c.blobs.size("public/" + "0" * 64)
 
         await in_thread(probe)
-        return routes_admin.plain({"status": "ready"})
+        return admin_routes.plain({"status": "ready"})
 
     @app.get(
         "/metrics",
         tags=["health"],
-        dependencies=[Depends(routes_admin.require_admin)],
+        dependencies=[Depends(admin_routes.require_admin)],
         **openapi.route(security="admin", gives="text/plain"),
     )
     async def prometheus(request: Request) -> Response:

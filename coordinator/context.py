@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from coordinator import blobs as blob_store
-from coordinator.blobs import Blobs
-from coordinator.settings import Settings
-from coordinator.store import Store
-from core import bundle, strict
-from core.bundle import Manifest
-from core.errors import InvalidTask
-from core.task import Task
+from fedrela.coordinator.settings import Settings
+from fedrela.coordinator.storage import blobs as blob_store
+from fedrela.coordinator.storage.blobs import Blobs
+from fedrela.coordinator.storage.store import Store
+from fedrela.core import bundle, strict
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidTask
+from fedrela.core.task import Task
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core import signing
-from core.errors import InvalidInput
+from fedrela.core import signing
+from fedrela.core.errors import InvalidInput
 
 MINIMAL_ADMIN_KEY = 24
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -1,6 +1,6 @@
 """Many updates into one, streaming: the mean holds one accumulator, whatever the number of updates.
 
-Rules that withstand hostile updates are in `core.robust`. May import numpy and `core`.
+Rules that withstand hostile updates are in `fedrela.core.robust`. May import numpy and `core`.
 
     >>> one, two = {"w": np.float32([1.0])}, {"w": np.float32([4.0])}
     >>> mean([(one, 2), (two, 1)], zero={"w": np.float32([0.0])})["w"]
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidInput
-from core.tensors import Array, Params
+from fedrela.core.errors import InvalidInput
+from fedrela.core.tensors import Array, Params
 
 _BLOCK = 16_384  # elements: an accumulator's block and the product stay in the processor's cache
 

@@ -1,9 +1,9 @@
 """The artifact folder: exported programs, their manifest, start weights, golden outputs and a seal.
 
     bundle/
-      manifest.json         what every program takes and gives, hashes and sizes (see core.manifest)
+      manifest.json         what every program takes and gives, hashes and sizes (see fedrela.core.manifest)
       train_step.onnx ...   one file per program and runtime
-      golden.safetensors    expected outputs of the golden steps (see core.golden)
+      golden.safetensors    expected outputs of the golden steps (see fedrela.core.golden)
       weights.safetensors   checkpoint 0: parameters and buffers
       seal.json             sha256 of manifest.json and of weights.safetensors, and optionally a publisher's signature
 
@@ -13,16 +13,16 @@ So other weights change weights.safetensors and the seal, and nothing else. May 
     >>> read(pathlib.Path(tempfile.mkdtemp()))
     Traceback (most recent call last):
     ...
-    core.errors.InvalidBundle: ... has no seal.json; point to a folder that `fedrela export` wrote
+    fedrela.core.errors.InvalidBundle: ... has no seal.json; point to a folder that `fedrela export` wrote
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import signing, strict, tensors
-from core.errors import IntegrityError, InvalidBundle
-from core.manifest import (
+from fedrela.core import signing, strict, tensors
+from fedrela.core.errors import IntegrityError, InvalidBundle
+from fedrela.core.manifest import (
     PROGRAMS,
     SCHEMA_VERSION,
     Golden,
@@ -34,7 +34,7 @@ from core.manifest import (
     Role,
     parse_manifest,
 )
-from core.tensors import Params
+from fedrela.core.tensors import Params
 
 __all__ = [
     "PROGRAMS",

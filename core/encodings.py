@@ -17,11 +17,11 @@ feedback, Seide et al. 2014, Stich et al. 2018). May import numpy and `core`.
 
 import numpy as np
 
-from core import streams, tensors
-from core.errors import InvalidTensors
-from core.streams import Stream, derive
-from core.tensors import Array, Params, TensorSpec
-from core.wire import UpdateMetadata, read_update_metadata
+from fedrela.core import streams, tensors
+from fedrela.core.errors import InvalidTensors
+from fedrela.core.streams import Stream, derive
+from fedrela.core.tensors import Array, Params, TensorSpec
+from fedrela.core.wire import UpdateMetadata, read_update_metadata
 
 __all__ = ["UpdateMetadata", "decode", "decode_again", "derive", "encode", "max_body_bytes"]
 

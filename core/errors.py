@@ -19,7 +19,7 @@ May import the standard library only.
     >>> raise InvalidData("label 12 is outside 0..9", remedy="check the class order of the data folder")
     Traceback (most recent call last):
     ...
-    core.errors.InvalidData: label 12 is outside 0..9; check the class order of the data folder
+    fedrela.core.errors.InvalidData: label 12 is outside 0..9; check the class order of the data folder
 """
 
 
@@ -78,7 +78,7 @@ class MissingDependency(FedRelaError):
 class Refused(FedRelaError):
     """The coordinator refused a request.
 
-    `status` is the HTTP status, `code` the stable machine-readable reason (see `core.wire`).
+    `status` is the HTTP status, `code` the stable machine-readable reason (see `fedrela.core.wire`).
     """
 
     def __init__(self, problem: str, *, remedy: str, code: str, status: int) -> None:

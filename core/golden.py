@@ -34,10 +34,10 @@ from collections.abc import Callable, Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from core import streams
-from core.bundle import Manifest, Program, ProgramInput
-from core.errors import VerificationFailed
-from core.tensors import Array
+from fedrela.core import streams
+from fedrela.core.bundle import Manifest, Program, ProgramInput
+from fedrela.core.errors import VerificationFailed
+from fedrela.core.tensors import Array
 
 SAMPLE = 512
 HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from core import strict
-from core.errors import InvalidBundle
-from core.tensors import TensorSpec
+from fedrela.core import strict
+from fedrela.core.errors import InvalidBundle
+from fedrela.core.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
 PROGRAMS = ("train_step", "predict", "relabel")
@@ -97,7 +97,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Golden:
-    """How the golden steps' inputs are made (see core.golden) and where their outputs are."""
+    """How the golden steps' inputs are made (see fedrela.core.golden) and where their outputs are."""
 
     path: str
     sha256: str

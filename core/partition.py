@@ -1,6 +1,6 @@
 """Long-tailed class profiles, Dirichlet splits over devices, and accuracy by class frequency.
 
-May import numpy and `core.errors`. Randomness comes in as a `numpy.random.Generator`.
+May import numpy and `fedrela.core.errors`. Randomness comes in as a `numpy.random.Generator`.
 
     >>> exponential_profile(classes=4, largest=100, imbalance=100).tolist()
     [100, 21, 4, 1]
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 Counts = NDArray[np.int64]
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidInput
-from core.task import Aggregation
-from core.tensors import Params, TensorSpec, l2_norm, scale
+from fedrela.core.errors import InvalidInput
+from fedrela.core.task import Aggregation
+from fedrela.core.tensors import Params, TensorSpec, l2_norm, scale
 
 BLOCK_BYTES = 8 * 1024 * 1024
 
@@ -32,7 +32,7 @@ def aggregate(stack: Stack, settings: Aggregation) -> Vector:
         return trimmed_mean(stack, settings.trim_fraction)
     if settings.rule == "multi-krum":
         return multi_krum(stack, settings.byzantine_fraction)
-    raise InvalidInput(f"{settings.rule!r} is no robust rule", remedy="use core.aggregate for the mean")
+    raise InvalidInput(f"{settings.rule!r} is no robust rule", remedy="use fedrela.core.aggregate for the mean")
 
 
 def clip(update: Params, limit: float) -> Params:

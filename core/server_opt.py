@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.task import Aggregation
-from core.tensors import Params
+from fedrela.core.task import Aggregation
+from fedrela.core.tensors import Params
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Content hashes and Ed25519 signatures (RFC 8032). May import cryptography and `core.errors`.
+"""Content hashes and Ed25519 signatures (RFC 8032). May import cryptography and `fedrela.core.errors`.
 
 Keys and signatures travel as lower-case hexadecimal: 32 bytes a key, 64 bytes a signature.
 
@@ -12,7 +12,7 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from core.errors import IntegrityError
+from fedrela.core.errors import IntegrityError
 
 
 def sha256(body: bytes) -> str:

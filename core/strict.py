@@ -2,7 +2,7 @@
 
 An unknown key, a missing key, a wrong type, a non-finite number or a duplicate JSON key is an error that names the
 dotted path. Nothing is coerced but a whole number where a float is wanted. `check` asks the same of a dataclass that
-was made in Python. May import `core.errors`.
+was made in Python. May import `fedrela.core.errors`.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from core.errors import InvalidInput, InvalidMessage
+from fedrela.core.errors import InvalidInput, InvalidMessage
 
 T = TypeVar("T")
 _PLAIN = (str, int, bool)  # values of these types are right whatever they are

@@ -1,6 +1,7 @@
 r"""Task: everything a round depends on. Written as TOML by an operator, sent as JSON to devices.
 
-May import `core.errors` and `core.strict`. An unknown key or an impossible combination is an error at load.
+May import `fedrela.core.errors` and `fedrela.core.strict`. An unknown key or an impossible combination is an error at
+load.
 
     >>> task = from_toml('name = "digits"\nrounds = 20\n[relabel]\nstart = 0.8')
     >>> task.relabel.start_round(task.rounds)
@@ -12,8 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core import strict
-from core.errors import InvalidTask
+from fedrela.core import strict
+from fedrela.core.errors import InvalidTask
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:

@@ -2,7 +2,7 @@
 
 `Params` maps tensor names to arrays in manifest order. The functions here are the only place that loops over the
 tensors of a model. Bytes are safetensors (https://github.com/huggingface/safetensors#format), read and written by
-that library. May import numpy, safetensors and `core.errors`.
+that library. May import numpy, safetensors and `fedrela.core.errors`.
 
     >>> import numpy as np
     >>> specs = (TensorSpec("w", (2,)),)
@@ -25,7 +25,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from core.errors import InvalidTensors
+from fedrela.core.errors import InvalidTensors
 
 Array: TypeAlias = NDArray[Any]
 Params: TypeAlias = dict[str, NDArray[np.float32]]

@@ -1,4 +1,4 @@
-"""The HTTP messages between devices and the coordinator: frozen dataclasses, JSON by `core.strict`.
+"""The HTTP messages between devices and the coordinator: frozen dataclasses, JSON by `fedrela.core.strict`.
 
 Tensors never travel in JSON: weights and updates are safetensors bodies, programs and manifests are blobs named by
 their SHA-256. No message has a field for a label, a class, a class count, a re-label count, a file name or a sample.
@@ -24,7 +24,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from core.errors import InvalidMessage
+from fedrela.core.errors import InvalidMessage
 
 PROTOCOL = 1
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"

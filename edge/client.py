@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
 from typing import Any, Literal
 
-from core.errors import (
+from fedrela.core.errors import (
     FedRelaError,
     IntegrityError,
     InvalidData,
@@ -28,18 +28,18 @@ from core.errors import (
     Unavailable,
     VerificationFailed,
 )
-from core.wire import Assignment, CheckIn, FailureReport
-from edge import state
-from edge.api import CoordinatorApi, Sent
-from edge.eligibility import Conditions, reasons
-from edge.engines import EnginePool
-from edge.faults import failure_code, is_away
-from edge.fetch import Fetcher
-from edge.membership import enrol, forget
-from edge.settings import DeviceSettings, Event
-from edge.state import Identity, SentLog
-from edge.store import Store
-from edge.work import DataSource, TurnFailed, Worker
+from fedrela.core.wire import Assignment, CheckIn, FailureReport
+from fedrela.edge.conditions.eligibility import Conditions, reasons
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network.api import CoordinatorApi, Sent
+from fedrela.edge.network.fetch import Fetcher
+from fedrela.edge.owner.membership import enrol, forget
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage import state
+from fedrela.edge.storage.state import Identity, SentLog
+from fedrela.edge.storage.store import Store
+from fedrela.edge.training.faults import failure_code, is_away
+from fedrela.edge.training.work import DataSource, TurnFailed, Worker
 
 __all__ = ["DeviceClient", "Outcome", "enrol", "forget", "steady_clock"]
 

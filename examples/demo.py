@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from edge.emulator.local_coordinator import throwaway_folder
+from fedrela.emulator.connections.local_coordinator import throwaway_folder
 
 FOLDER = Path("runs/demo")
 SEEDS = (1, 2, 3)

@@ -17,12 +17,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from core.bundle import Manifest
-from edge.api import CoordinatorApi, join_link
-from edge.client import DeviceClient, enrol
-from edge.examples import Examples
-from edge.settings import DeviceSettings, Event
-from edge.store import FolderStore
+from fedrela.core.bundle import Manifest
+from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.network.api import CoordinatorApi, join_link
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage.store import FolderStore
+from fedrela.edge.training.examples import Examples
 
 
 def my_examples(manifest: Manifest) -> Examples:

@@ -18,16 +18,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core import bundle
-from core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
-from core.errors import InvalidInput
-from core.tensors import Params
-from export import inputs, losses, lowering, optimizers, program, recording, verify
-from export.inputs import RawInput
-from export.program import Definition
-from export.recipe import Recipe
-from export.reference import Reference
-from export.survey import Survey
+from fedrela.core import bundle
+from fedrela.core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
+from fedrela.core.errors import InvalidInput
+from fedrela.core.tensors import Params
+from fedrela.export import inputs, losses, lowering, optimizers, program
+from fedrela.export.inputs import RawInput
+from fedrela.export.program import Definition
+from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.survey import Survey
+from fedrela.export.verification import equality, recording
+from fedrela.export.verification.reference import Reference
 
 Report = Callable[[str], None]
 
@@ -39,7 +40,7 @@ class Exported:
     folder: Path
     manifest: Manifest
     seal: Seal
-    verdicts: tuple[verify.Verdict, ...]
+    verdicts: tuple[equality.Verdict, ...]
 
     @property
     def largest_error(self) -> float:
@@ -156,12 +157,12 @@ def export_recipe(
         manifest = _manifest(recipe, definitions, files, recording.record(reference, exact, manifest, draft))
         weights = _weights(model, survey)
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
-        report(f"verify: drawing {len(verify.BATCHES)} steps, predict and relabel in eager PyTorch")
-        steps = verify.fresh_steps(reference, exact, manifest, weights, seed=0)
+        report(f"verify: drawing {len(equality.BATCHES)} steps, predict and relabel in eager PyTorch")
+        steps = equality.fresh_steps(reference, exact, manifest, weights, seed=0)
         verdicts = []
         for runtime in runtimes:
             report(f"verify: running them on {runtime}, in a fresh process")
-            verdict = verify.replay(draft, runtime, steps)
+            verdict = equality.replay(draft, runtime, steps)
             verdict.check()
             verdicts.append(verdict)
         _publish(draft, out)

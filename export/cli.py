@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from export import display
+from fedrela.export import display
 
 app = typer.Typer(add_completion=False, help="Turn PyTorch classifiers into verified training programs.")
 _status = Console(stderr=True, highlight=False)
@@ -108,8 +108,8 @@ def export_command(
     The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for
     three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
-    from export.classifier import export_recipe, gather
-    from export.loading import load_model, numbers, pairs, words
+    from fedrela.export.classifier import export_recipe, gather
+    from fedrela.export.loading import load_model, numbers, pairs, words
 
     model = load_model(target)
     recipe = gather(
@@ -149,14 +149,14 @@ def _export_official(
 ) -> None:
     """Write one of the official layouts, and say what was written and how exactly it follows eager PyTorch."""
     if layout is Layout.executorch_training:
-        from export import official_executorch
+        from fedrela.export.official import executorch_layout
 
-        written = official_executorch.write(model, recipe, out, max_batch=max_batch, report=_say)
+        written = executorch_layout.write(model, recipe, out, max_batch=max_batch, report=_say)
     else:
-        from export import official_ort, ort_environment
+        from fedrela.export.official import onnxruntime_layout, ort_environment
 
         found = ort_environment.environment(python=python, report=_say)
-        written = official_ort.write(model, recipe, out, found, report=_say)
+        written = onnxruntime_layout.write(model, recipe, out, found, report=_say)
     files = {path.name: path.stat().st_size for path in written.files}
     inputs = [f"{item.name} {item.dtype} {list(item.shape)}" for item in written.inputs]
     if as_json:
@@ -175,15 +175,15 @@ def verify_command(
     as_json: JSON = False,
 ) -> None:
     """Check a bundle's hashes and signature, and re-run its golden steps on the installed runtimes."""
-    from core import bundle
-    from core.errors import VerificationFailed
-    from export import replay, verify
+    from fedrela.core import bundle
+    from fedrela.core.errors import VerificationFailed
+    from fedrela.export.verification import equality, replay
 
     opened = bundle.read(folder, trusted_key=trusted_key)
     verdicts = []
     for runtime in replay.available(opened):
         _status.print(f"[dim]•[/dim] golden steps on {runtime}")
-        verdicts.append(verify.replay(folder, runtime))
+        verdicts.append(equality.replay(folder, runtime))
     if as_json:
         typer.echo(json.dumps(display.summary(opened.manifest, verdicts)))
     else:
@@ -201,8 +201,8 @@ def inspect_command(
     as_json: JSON = False,
 ) -> None:
     """Show what a bundle holds: inputs and outputs, operators, sizes, hashes, signature."""
-    from core import bundle
-    from export.contents import describe
+    from fedrela.core import bundle
+    from fedrela.export.contents import describe
 
     described = describe(bundle.read(folder))
     if as_json:

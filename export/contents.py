@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from core.bundle import PROGRAMS, Bundle, ProgramFile
+from fedrela.core.bundle import PROGRAMS, Bundle, ProgramFile
 
 
 def describe(opened: Bundle) -> dict[str, Any]:

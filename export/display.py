@@ -1,4 +1,6 @@
-"""What the verbs of `export.cli` show: tables for people, one object for programs. May import rich and `core`."""
+"""What the verbs of `fedrela.export.cli` show: tables for people, one object for programs. May import rich and
+`core`.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core.bundle import PROGRAMS
+from fedrela.core.bundle import PROGRAMS
 
 
 def print_contents(described: Mapping[str, Any]) -> None:
-    """What a bundle holds, from `export.contents.describe`."""
+    """What a bundle holds, from `fedrela.export.contents.describe`."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     console.print(
         f"[bold]{escape(described['name'])}[/bold]: {described['classes']} classes, loss {described['loss']}, "

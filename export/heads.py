@@ -1,5 +1,5 @@
 """Classifier heads of fixed geometry, put in place of any model's last linear layer. May import torch and
-`core.errors`.
+`fedrela.core.errors`.
 
 Under neural collapse the best class vectors of balanced data form a simplex equiangular tight frame (ETF): equal
 lengths, equal angles (Papyan, Han and Donoho, PNAS 2020). Fixing them keeps head classes from pushing tail classes
@@ -20,7 +20,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 
 def with_fixed_etf(model: nn.Module, *, scale: float = 16.0, seed: int = 0) -> nn.Module:

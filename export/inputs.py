@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 DTYPES = {"uint8": torch.uint8, "int64": torch.int64, "int32": torch.int32, "float32": torch.float32}
 _FORM = re.compile(r"^(?:(?P<name>[A-Za-z_][\w.]*)=)?(?P<dtype>\w+):(?P<shape>\d+(?:x\d+)*)(?::(?P<limit>\d+))?$")

@@ -1,4 +1,4 @@
-"""Reading what a user names on the command line: models, numbers, names. May import torch and `core.errors`.
+"""Reading what a user names on the command line: models, numbers, names. May import torch and `fedrela.core.errors`.
 
 >>> numbers("0.5,0.25", "--mean")
 (0.5, 0.25)
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 
 def load_model(target: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Losses per example, as a training program computes them. May import torch and `core.errors`.
+"""Losses per example, as a training program computes them. May import torch and `fedrela.core.errors`.
 
 A loss maps logits (B, C) and labels (B,) int64 to (B,). What it is tuned by are inputs of the program, so a task may
 change them; a loss that needs the device's own class shares gets them as `class_prior` (C,), which never leave the
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from core import signing
-from core.bundle import ProgramFile, ProgramInput
-from core.errors import InvalidInput, UnsupportedOperation
-from export.modules import locate
-from export.program import Definition
-from export.trace import trace
+from fedrela.core import signing
+from fedrela.core.bundle import ProgramFile, ProgramInput
+from fedrela.core.errors import InvalidInput, UnsupportedOperation
+from fedrela.export.program import Definition
+from fedrela.export.tracing.modules import locate
+from fedrela.export.tracing.trace import trace
 
 DEFAULT_MAX_BATCH = 64
 _BATCH, _SAMPLES = 7, 28  # open dimensions while tracing
@@ -59,18 +59,19 @@ def lower(
 
 
 def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
-    from export import onnx_program
+    from fedrela.export.onnx_programs import program
 
-    traced = trace(definition.function, examples(definition), _shapes(definition), keep=onnx_program.keep())
-    body = onnx_program.lower(definition, traced)
-    return body, _file(definition, "onnx", "onnx", body, onnx_program.MIN_RUNTIME_VERSION, 0)
+    traced = trace(definition.function, examples(definition), _shapes(definition), keep=program.keep())
+    body = program.lower(definition, traced)
+    return body, _file(definition, "onnx", "onnx", body, program.MIN_RUNTIME_VERSION, 0)
 
 
 def _executorch(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
-    from export import executorch_forms, executorch_program
+    from fedrela.export.executorch_programs import forms
+    from fedrela.export.executorch_programs import program as executorch_program
 
     largest = max_batch if definition.name != "relabel" else 1 << 13
-    traced = trace(definition.function, examples(definition), _shapes(definition), keep=executorch_forms.KEEP)
+    traced = trace(definition.function, examples(definition), _shapes(definition), keep=forms.KEEP)
     body = executorch_program.lower(traced, max_batch=largest)
     return body, _file(definition, "executorch", "pte", body, executorch_program.MIN_RUNTIME_VERSION, largest)
 

@@ -1,5 +1,5 @@
-"""Reference classifiers: `fedrela export export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`. May import
-torch.
+"""Reference classifiers: `fedrela export fedrela.export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`. May
+import torch.
 
 Sizes are arguments, so that tests and phones can have small ones; the defaults are those of the papers, unless a
 docstring says otherwise.

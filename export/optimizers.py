@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput
 
 Named = dict[str, Tensor]
 Update = Callable[[Named, Named, Named, Mapping[str, Tensor]], tuple[Named, Named]]

@@ -3,8 +3,8 @@
 May import torch, `core` and the layer files of this package.
 
     >>> import torch
-    >>> from export.inputs import parse
-    >>> from export.recipe import Recipe
+    >>> from fedrela.export.inputs import parse
+    >>> from fedrela.export.recipe import Recipe
     >>> definitions = build(torch.nn.Linear(3, 2), Recipe(inputs=(parse("float32:3"),), classes=2))
     >>> [item.name for item in definitions["train_step"].inputs][:4]
     ['weight', 'bias', 'momentum.weight', 'momentum.bias']
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.bundle import ProgramInput, Role
-from core.errors import InvalidInput
-from export.inputs import RawInput
-from export.recipe import Recipe
-from export.relabel import relabel
-from export.rewriting import Rewriting
-from export.survey import RandomRequest, Survey
+from fedrela.core.bundle import ProgramInput, Role
+from fedrela.core.errors import InvalidInput
+from fedrela.export.inputs import RawInput
+from fedrela.export.layers.rewriting import Rewriting
+from fedrela.export.recipe import Recipe
+from fedrela.export.relabel import relabel
+from fedrela.export.tracing.survey import RandomRequest, Survey
 
 Function = Callable[..., tuple[Tensor, ...]]
 

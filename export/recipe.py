@@ -1,6 +1,6 @@
 """Everything an export depends on besides the model itself. May import torch and this package's plain parts.
 
->>> from export.inputs import parse
+>>> from fedrela.export.inputs import parse
 >>> Recipe(inputs=(parse("uint8:1x8x8"),), classes=10).hyperparameters()
 {'lr': 0.03, 'momentum': 0.5, 'weight_decay': 0.0}
 """
@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from core.bundle import Preprocessing
-from core.errors import InvalidInput
-from export import losses, optimizers
-from export.inputs import Pipeline, RawInput
+from fedrela.core.bundle import Preprocessing
+from fedrela.core.errors import InvalidInput
+from fedrela.export import losses, optimizers
+from fedrela.export.inputs import Pipeline, RawInput
 
 
 @dataclass(frozen=True)

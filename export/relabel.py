@@ -1,4 +1,4 @@
-"""FedReLa's re-labeling as a graph: the float32 twin of `core.relabel`, without a sort. May import torch.
+"""FedReLa's re-labeling as a graph: the float32 twin of `fedrela.core.relabel`, without a sort. May import torch.
 
 Sums over the samples of one label are matrix products with the one-hot labels; the threshold of each class is the
 smallest of its top-k z-scores. Sums are compensated (the mean is corrected by the mean of what it leaves), so that
@@ -19,7 +19,7 @@ STD_FLOOR = 1e-6
 def relabel(
     probabilities: Tensor, labels: Tensor, uniforms: Tensor, threshold_percent: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """New labels (n,) int64 and flip rate of the chosen class (n,). Shapes as in `core.relabel.relabel`."""
+    """New labels (n,) int64 and flip rate of the chosen class (n,). Shapes as in `fedrela.core.relabel.relabel`."""
     classes = probabilities.shape[1]
     one_hot = (labels[:, None] == torch.arange(classes)[None, :]).to(torch.float32)  # (n, C)
     counts = one_hot.sum(0)

@@ -11,7 +11,7 @@ labeled so, and are the only training that PyTorch does itself.
     results     JSON lines that survive a kill -9      comparison    means, spreads, paired differences
     report      tables, plots and a page               cli           `fedrela study longtail`
 
-May import numpy, scipy, rich, matplotlib, `core`, `edge` and `edge.emulator`; torch in `models`, `losses` and
+May import numpy, scipy, rich, matplotlib, `core`, `edge` and `fedrela.emulator`; torch in `models`, `losses` and
 `centralised` alone, which are loaded only where a model is made. `export` and `coordinator` are reached through
 `fedrela`'s verbs.
 """

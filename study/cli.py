@@ -53,7 +53,7 @@ def longtail(
     Everything federated trains through the emulated fleet with exported programs. Stop it at any time, even with
     kill -9: called again, it goes on with the next unfinished cell. Then: a table, plots and one HTML page.
     """
-    from study import command, parts
+    from fedrela.study import command, parts
 
     if list_:
         command.list_shipped()

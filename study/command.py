@@ -7,10 +7,12 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from study import config, datasets, longtail, parts, publish
-from study.groups import Place
-from study.parts import Only
-from study.progress import Bar
+from fedrela.study import config, longtail, parts
+from fedrela.study.data import datasets
+from fedrela.study.pages import publish
+from fedrela.study.parts import Only
+from fedrela.study.runs.groups import Place
+from fedrela.study.runs.progress import Bar
 
 
 def list_shipped() -> None:

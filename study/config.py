@@ -1,6 +1,6 @@
 """What a study depends on, written as TOML. An unknown key or an impossible combination is an error at load.
 
-May import `core`, `edge.emulator.shelf` and `study.methods`.
+May import `core`, `fedrela.emulator.data.shelf` and `fedrela.study.methods`.
 
     >>> from_toml('name = "small"').training.rounds
     50
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from core import strict
-from core.errors import InvalidInput
-from edge.emulator.shelf import Shelf
-from study.methods import METHODS
+from fedrela.core import strict
+from fedrela.core.errors import InvalidInput
+from fedrela.emulator.data.shelf import Shelf
+from fedrela.study.methods import METHODS
 
 
 class InvalidStudy(InvalidInput):
@@ -31,7 +31,7 @@ class Data:
     """Where the images are. Only `name` appears in results."""
 
     name: str = "digits"
-    path: str = "digits"  # or a file or folder: see study.datasets; relative to the study's file
+    path: str = "digits"  # or a file or folder: see fedrela.study.data.datasets; relative to the study's file
     test_per_class: int = 40  # held out of every class, where the dataset has no test part of its own
 
 
@@ -40,7 +40,7 @@ class Model:
     """The classifier, as `fedrela export` takes it."""
 
     name: str = "small CNN"
-    build: str = "study.models:digits_cnn"
+    build: str = "fedrela.study.models:digits_cnn"
     input: str = "uint8:1x8x8"
     augment: tuple[str, ...] = ()
 
@@ -171,7 +171,7 @@ def from_toml(text: str) -> Study:
     return strict.from_toml(Study, text, InvalidStudy, "study")
 
 
-_SHELF = Shelf("study", "study", "settings", from_toml, InvalidStudy)
+_SHELF = Shelf("study", "fedrela.study", "settings", from_toml, InvalidStudy)
 
 
 def shipped() -> tuple[str, ...]:

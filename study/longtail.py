@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from study import groups, parallel, results
-from study.cells import Cell, expand
-from study.config import Study
-from study.datasets import Prepared
-from study.groups import Group, Place, Watch
+from fedrela.study.config import Study
+from fedrela.study.data.datasets import Prepared
+from fedrela.study.runs import groups, parallel, result_files
+from fedrela.study.runs.cells import Cell, expand
+from fedrela.study.runs.groups import Group, Place, Watch
 
 
 class Progress(Watch, Protocol):
@@ -28,7 +28,7 @@ class Progress(Watch, Protocol):
 def run(study: Study, prepared: Prepared, place: Place, progress: Progress, command: str, jobs: int = 1) -> None:
     """Run what is not finished, `jobs` groups of cells at a time. May be killed at any time and started again."""
     cells = list(expand(study, prepared.sha256))
-    done = set(results.read(place.results))
+    done = set(result_files.read(place.results))
     todo = unfinished(cells, done)
     finished = len(cells) - sum(len(group.pending) for group in todo)
     progress.begin(len(cells), finished, sum(group.rounds(place) for group in todo))
@@ -59,6 +59,6 @@ class _Keep:
     def advance(self, label: str, rounds: int) -> None:
         self.progress.advance(label, rounds)
 
-    def finished(self, row: results.Row) -> None:
-        results.append(self.path, row)
+    def finished(self, row: result_files.Row) -> None:
+        result_files.append(self.path, row)
         self.progress.finished(row)

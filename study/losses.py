@@ -1,7 +1,7 @@
 """Losses of the study's own: the oracle's balanced softmax, and FedLoGe's two heads. May import torch.
 
-`study.losses:known_prior_10` is the loss for 10 classes; the counts are hyperparameters, count_0 to count_9, so the
-exported program is the same for every setting.
+`fedrela.study.losses:known_prior_10` is the loss for 10 classes; the counts are hyperparameters, count_0 to count_9, so
+the exported program is the same for every setting.
 """
 
 import inspect
@@ -19,7 +19,9 @@ def known_prior(logits: Tensor, y: Tensor, **counts: Tensor) -> Tensor:
 
 
 def two_heads(logits: Tensor, y: Tensor) -> Tensor:
-    """logits (B, 2 C): cross-entropy (B,) of the first C plus that of the last C; see `study.heads.SparseFrame`."""
+    """logits (B, 2 C): cross-entropy (B,) of the first C plus that of the last C; see
+    `fedrela.study.heads.SparseFrame`.
+    """
     first, second = logits.chunk(2, dim=1)
     return cross_entropy(first, y, reduction="none") + cross_entropy(second, y, reduction="none")
 

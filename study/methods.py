@@ -44,12 +44,15 @@ METHODS = {
     "smote": Method("SMOTE", "Chawla et al. 2002", local={"sampling": "class-balanced", "synthesis": "smote"}),
     "fedetf": Method("FedETF", "Li et al. 2023", ("--loss", "balanced-softmax"), model_suffix="_etf"),
     "fedloge": Method(
-        "FedLoGe (generic model)", "Xiao et al. 2024", ("--loss", "study.losses:two_heads"), model_suffix="_fedloge"
+        "FedLoGe (generic model)",
+        "Xiao et al. 2024",
+        ("--loss", "fedrela.study.losses:two_heads"),
+        model_suffix="_fedloge",
     ),
     "oracle": Method(
         "Oracle: balanced softmax, global prior",
         "Ren et al. 2020, given the global class counts",
-        ("--loss", "study.losses:known_prior_{classes}"),
+        ("--loss", "fedrela.study.losses:known_prior_{classes}"),
         knows_global_counts=True,
     ),
 }

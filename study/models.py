@@ -1,6 +1,6 @@
-"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch and `study.heads`.
+"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch and `fedrela.study.heads`.
 
-With `_etf` or `_fedloge` added to a name the last layer is another one: see `study.heads`.
+With `_etf` or `_fedloge` added to a name the last layer is another one: see `fedrela.study.heads`.
 
 >>> sum(p.numel() for p in cifar_cnn().parameters())
 156074
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from study import heads
+from fedrela.study import heads
 
 
 def digits_cnn() -> nn.Module:

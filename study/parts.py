@@ -1,6 +1,6 @@
-"""A part of a study: some seeds, methods, references or settings. May import `study.config`.
+"""A part of a study: some seeds, methods, references or settings. May import `fedrela.study.config`.
 
->>> from study.config import from_toml
+>>> from fedrela.study.config import from_toml
 >>> whole = from_toml('name = "a"\\nseeds = [1, 2]\\nmethods = ["fedavg", "focal"]')
 >>> narrowed(whole, Only(seeds=(2,), methods=("focal",))).methods
 ('focal',)
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from study.config import Setting, Study, require
+from fedrela.study.config import Setting, Study, require
 
 T = TypeVar("T")
 

@@ -22,19 +22,19 @@ gc.set_threshold(50_000, 20, 20)
 
 # A file runs whole in one worker (`--dist loadfile`); a long one that began last would leave the others idle.
 LONGEST_FIRST = (
-    "export/test_layers.py",
-    "export/test_comparison.py",
-    "export/test_reference_models.py",
-    "export/test_official.py",
+    "export/layers/test_catalog.py",
+    "export/verification/test_comparison.py",
+    "export/verification/test_reference_models.py",
+    "export/official/test_official.py",
     "export/test_classifier.py",
-    "edge/emulator/test_ci_scenario.py",
+    "emulator/test_ci_scenario.py",
     "study/test_longtail.py",
-    "export/test_executorch_bundle.py",
-    "edge/test_executorch_engine.py",
-    "edge/emulator/test_ci_project.py",
+    "export/executorch_programs/test_bundle.py",
+    "edge/engines/test_executorch_engine.py",
+    "emulator/test_ci_project.py",
     "arm64/test_arm64.py",
     "web/test_tabs.py",
-    "edge/emulator/test_fleet.py",
+    "emulator/fleet/test_fleet.py",
 )
 _RANK = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST_FIRST)}
 

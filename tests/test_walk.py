@@ -19,14 +19,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from core import bundle, signing, streams, tensors
-from core.partition import dirichlet_split, exponential_profile, take_profile
-from core.relabel import relabel
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.engines import EnginePool
-from edge.examples import Examples
-from export import export_classifier
-from export.models import small_cnn
+from fedrela.core import bundle, signing, streams, tensors
+from fedrela.core.partition import dirichlet_split, exponential_profile, take_profile
+from fedrela.core.relabel import relabel
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.training.examples import Examples
+from fedrela.export import export_classifier
+from fedrela.export.models import small_cnn
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY, LiveCoordinator, coordinator, device, run_until_finished
 
 DEVICES = 4
@@ -222,7 +222,7 @@ def free_port() -> int:
 
 
 class Server:
-    """`uvicorn coordinator.app:app` as a process that can be killed."""
+    """`uvicorn fedrela.coordinator.app:app` as a process that can be killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -241,7 +241,7 @@ class Server:
             sys.executable,
             "-m",
             "uvicorn",
-            "coordinator.app:app",
+            "fedrela.coordinator.app:app",
             "--port",
             str(self.port),
             "--log-level=error",

@@ -50,7 +50,7 @@ function compress(body: Buffer): Buffer {
 export default defineConfig({
   base: "./",
   build: {
-    outDir: path.resolve(import.meta.dirname, "../coordinator/static/join"),
+    outDir: path.resolve(import.meta.dirname, "../coordinator/pages/static/join"),
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

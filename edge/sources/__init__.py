@@ -8,12 +8,12 @@
     package.module:function                 called with the manifest; gives `Examples`
 
 A source is asked anew each turn, so new files are picked up. Nothing is ever written to where data are. May import
-numpy, Pillow, `core` and `edge.examples`.
+numpy, Pillow, `core` and `fedrela.edge.training.examples`.
 
     >>> open_source("no/such/folder")
     Traceback (most recent call last):
     ...
-    core.errors.InvalidData: there is no no/such/folder; ...
+    fedrela.core.errors.InvalidData: there is no no/such/folder; ...
 """
 
 import importlib
@@ -21,9 +21,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from core.bundle import Manifest
-from core.errors import InvalidData
-from edge.examples import Examples
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidData
+from fedrela.edge.training.examples import Examples
 
 Source = Callable[[Manifest], Examples]
 
@@ -32,7 +32,7 @@ FORMATS = "a folder or .zip of class folders, a .npz or .csv file, IDX files, CI
 
 def open_source(spec: str) -> Source:
     """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
-    from edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
+    from fedrela.edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
 
     path = Path(spec).expanduser()
     if not path.exists():
@@ -68,7 +68,8 @@ def _function(spec: str) -> Source:
         examples = found(manifest)
         if not isinstance(examples, Examples):
             raise InvalidData(
-                f"{spec} gave {type(examples).__name__}", remedy="return edge.examples.Examples(x={...}, y=labels)"
+                f"{spec} gave {type(examples).__name__}",
+                remedy="return fedrela.edge.training.examples.Examples(x={...}, y=labels)",
             )
         return examples
 

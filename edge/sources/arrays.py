@@ -1,4 +1,4 @@
-"""Arrays in a .npz file, and tables in a .csv file. May import numpy, `core` and `edge.examples`."""
+"""Arrays in a .npz file, and tables in a .csv file. May import numpy, `core` and `fedrela.edge.training.examples`."""
 
 import csv
 import math
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import Manifest
-from core.errors import InvalidData
-from core.tensors import Array
-from edge.examples import Examples
-from edge.sources import classes
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array
+from fedrela.edge.sources import classes
+from fedrela.edge.training.examples import Examples
 
 Source = Callable[[Manifest], Examples]
 LABELS = ("y", "label", "labels", "class")

@@ -1,7 +1,8 @@
 """CIFAR-10 and CIFAR-100, the "python version": pickled batches, read without running anything that is in them.
 
 The batches are pickles of dicts, lists, bytes and uint8 arrays (https://www.cs.toronto.edu/~kriz/cifar.html); the
-unpickler here can build nothing else. May import numpy, `core`, `edge.examples` and `edge.sources.images`.
+unpickler here can build nothing else. May import numpy, `core`, `fedrela.edge.training.examples` and
+`fedrela.edge.sources.images`.
 """
 
 import io
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import Manifest
-from core.errors import InvalidData
-from edge.examples import Examples
-from edge.sources import images
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidData
+from fedrela.edge.sources import images
+from fedrela.edge.training.examples import Examples
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "train")
 

@@ -6,7 +6,7 @@
 
 from collections.abc import Iterable
 
-from core.errors import InvalidData
+from fedrela.core.errors import InvalidData
 
 
 def numbers(found: Iterable[str], names: tuple[str, ...], classes: int) -> dict[str, int]:

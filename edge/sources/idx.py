@@ -1,7 +1,8 @@
 """IDX files, the format of MNIST and Fashion-MNIST: `*images-idx3-ubyte[.gz]` beside `*labels-idx1-ubyte[.gz]`.
 
 Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, type 8 = unsigned byte, number of dimensions, the dimensions
-as 4-byte big-endian numbers, the values). May import numpy, `core`, `edge.examples` and `edge.sources.images`.
+as 4-byte big-endian numbers, the values). May import numpy, `core`, `fedrela.edge.training.examples` and
+`fedrela.edge.sources.images`.
 """
 
 import gzip
@@ -13,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import Manifest
-from core.errors import InvalidData
-from edge.examples import Examples
-from edge.sources import images
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidData
+from fedrela.edge.sources import images
+from fedrela.edge.training.examples import Examples
 
 MAX_BYTES = 1_000_000_000
 

@@ -1,7 +1,7 @@
 """Folders and zip files of class folders: `cats/one.jpg` is an image of the class `cats`. Decoded by Pillow.
 
 A decoded image is kept in memory until its file changes, so that a turn over a large folder decodes only what is new.
-May import numpy, Pillow, `core` and `edge.examples`.
+May import numpy, Pillow, `core` and `fedrela.edge.training.examples`.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from core.bundle import Manifest, Preprocessing
-from core.errors import InvalidData
-from core.tensors import Array, TensorSpec
-from edge.examples import Examples
-from edge.sources import classes
+from fedrela.core.bundle import Manifest, Preprocessing
+from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array, TensorSpec
+from fedrela.edge.sources import classes
+from fedrela.edge.training.examples import Examples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked

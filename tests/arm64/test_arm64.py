@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import tensors
-from core.bundle import Bundle
-from core.bundle import read as read_bundle
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.engines import EnginePool
-from edge.examples import Examples
-from edge.store import FolderStore, MemoryStore
+from fedrela.core import tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.bundle import read as read_bundle
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.storage.store import FolderStore, MemoryStore
+from fedrela.edge.training.examples import Examples
 from tests.arm64 import userland
 from tests.arm64.userland import Userland
 from tests.edge.live import coordinator, device
@@ -44,8 +44,8 @@ def debian() -> Userland:
 
 @pytest.fixture(scope="module")
 def cnn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    from export.classifier import export_classifier
-    from export.models import small_cnn
+    from fedrela.export.classifier import export_classifier
+    from fedrela.export.models import small_cnn
 
     folder = tmp_path_factory.mktemp("cnn") / "bundle"
     export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip")

@@ -4,15 +4,15 @@ import shutil
 
 import pytest
 
-from conformance.files import VECTORS, read_json
-from conformance.round_cases import programs, run
-from core import bundle, golden, strict, tensors
-from core.errors import IntegrityError, InvalidTask
-from core.task import Task
-from edge.engines import self_test
-from edge.examples import Examples
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
+from fedrela.conformance.files import VECTORS, read_json
+from fedrela.conformance.round_cases import programs, run
+from fedrela.core import bundle, golden, strict, tensors
+from fedrela.core.errors import IntegrityError, InvalidTask
+from fedrela.core.task import Task
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.engines.pool import self_test
+from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.local_round import Turn
 
 ROUNDS = VECTORS / "rounds"
 OF_WEIGHTS, OF_UPDATE = 1e-5, 1e-4  # relative to the largest element; an update is a small difference of weights

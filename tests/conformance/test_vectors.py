@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.files import VECTORS, read_json, write_json
-from conformance.generate import DOCUMENTS
-from core import bundle, encodings, signing, streams, strict, tensors
-from core.encodings import UpdateMetadata
-from core.errors import IntegrityError, InvalidInput, InvalidTensors
-from core.streams import Stream
-from core.task import Task
-from core.tensors import TensorSpec
-from core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt
-from edge import holdout
-from edge.examples import Examples
+from fedrela.conformance.files import VECTORS, read_json, write_json
+from fedrela.conformance.generate import DOCUMENTS
+from fedrela.core import bundle, encodings, signing, streams, strict, tensors
+from fedrela.core.encodings import UpdateMetadata
+from fedrela.core.errors import IntegrityError, InvalidInput, InvalidTensors
+from fedrela.core.streams import Stream
+from fedrela.core.task import Task
+from fedrela.core.tensors import TensorSpec
+from fedrela.core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt
+from fedrela.edge.training import holdout
+from fedrela.edge.training.examples import Examples
 
 KINDS = {
     "CheckInResponse": CheckInResponse,

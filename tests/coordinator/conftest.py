@@ -17,13 +17,11 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-sys.path.insert(0, str(Path(__file__).parent))
-import fleet
-
-from coordinator.app import create_app
-from coordinator.context import Coordinator
-from coordinator.settings import Settings
-from core.task import Relabel, Rounds, Task
+from fedrela.coordinator.app import create_app
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.settings import Settings
+from fedrela.core.task import Relabel, Rounds, Task
+from tests.coordinator import fleet
 
 KEY = "k" * 32
 SIGNING_KEY = "11" * 32
@@ -195,7 +193,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -
 
 @dataclass
 class Server:
-    """`uvicorn coordinator.app:app` in processes of its own, on real time."""
+    """`uvicorn fedrela.coordinator.app:app` in processes of its own, on real time."""
 
     folder: Path
     port: int
@@ -222,7 +220,7 @@ class Server:
             "FEDRELA_DEV": "1",
             "FEDRELA_RATE_PER_DEVICE": "0",
         }
-        command = [sys.executable, "-m", "uvicorn", "coordinator.app:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", "fedrela.coordinator.app:app", "--port", str(self.port)]
         command += ["--workers", str(self.workers), "--no-access-log", "--log-level", "warning"]
         self.folder.mkdir(parents=True, exist_ok=True)
         log = (self.folder / "server.log").open("ab")

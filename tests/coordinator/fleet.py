@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from core import bundle, encodings, signing, strict, tensors
-from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
-from core.streams import derive
-from core.task import Task
-from core.tensors import Params
-from core.wire import CheckIn, UpdateMetadata
+from fedrela.core import bundle, encodings, signing, strict, tensors
+from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.streams import derive
+from fedrela.core.task import Task
+from fedrela.core.tensors import Params
+from fedrela.core.wire import CheckIn, UpdateMetadata
 
 SHAPES: dict[str, tuple[int, ...]] = {"w": (3, 2), "b": (2,)}
 

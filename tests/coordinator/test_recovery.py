@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import fleet
 import httpx
 import pytest
-from conftest import KEY, PATIENCE_SECONDS, Server, wait_for
 
 from benchmarks import coordinator_kills
-from core.task import Relabel, Rounds, Task
+from fedrela.core.task import Relabel, Rounds, Task
+from tests.coordinator import fleet
+from tests.coordinator.conftest import KEY, PATIENCE_SECONDS, Server, wait_for
 
 
 def test_sigkill_at_random_instants_changes_no_bit_and_loses_no_update() -> None:

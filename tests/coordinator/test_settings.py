@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.settings import MINIMAL_ADMIN_KEY, Settings
-from core import signing
-from core.errors import InvalidInput
+from fedrela.coordinator.settings import MINIMAL_ADMIN_KEY, Settings
+from fedrela.core import signing
+from fedrela.core.errors import InvalidInput
 
 SECRETS = {"FEDRELA_ADMIN_KEY": "k" * 32, "FEDRELA_SIGNING_KEY": "11" * 32}
 NUMBERS = {

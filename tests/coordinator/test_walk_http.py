@@ -1,13 +1,13 @@
 """The coordinator's half of the walk, over HTTP and on both databases."""
 
-import fleet
 import numpy as np
 import pytest
-from conftest import House
 
-from core import signing, strict
-from core.task import Aggregation, Relabel, Rounds, Task
-from core.wire import Assignment
+from fedrela.core import signing, strict
+from fedrela.core.task import Aggregation, Relabel, Rounds, Task
+from fedrela.core.wire import Assignment
+from tests.coordinator import fleet
+from tests.coordinator.conftest import House
 
 
 def test_three_synchronous_rounds_give_the_example_weighted_mean(any_house: House) -> None:
@@ -72,7 +72,7 @@ def test_arrival_order_does_not_change_a_bit_of_the_model(house: House) -> None:
 
 @pytest.mark.parametrize("optimizer", ["fedavg", "fedavgm", "fedadam", "fedyogi"])
 def test_server_optimizers_keep_their_state_from_round_to_round(house: House, optimizer: str) -> None:
-    from core import server_opt
+    from fedrela.core import server_opt
 
     settings = Aggregation(server_optimizer=optimizer, server_lr=0.5)  # type: ignore[arg-type]
     task_id = house.operator.publish(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.aggregate import mean
-from core.errors import InvalidInput
+from fedrela.core.aggregate import mean
+from fedrela.core.errors import InvalidInput
 
 ZERO = {"w": np.zeros(3, np.float32)}
 vectors = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3).map(lambda v: {"w": np.float32(v)})

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import bundle, signing, strict
-from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
-from core.errors import IntegrityError, InvalidBundle, InvalidTensors
+from fedrela.core import bundle, signing, strict
+from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.errors import IntegrityError, InvalidBundle, InvalidTensors
 
 KEY = signing.generate_key()
 WEIGHTS = {"w": np.float32([[1, 2], [3, 4]]), "mean": np.float32([0, 0])}

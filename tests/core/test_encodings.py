@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import tensors
-from core.encodings import decode, encode, max_body_bytes
-from core.errors import InvalidMessage, InvalidTensors
-from core.streams import derive
-from core.tensors import TensorSpec
-from core.wire import UpdateMetadata
+from fedrela.core import tensors
+from fedrela.core.encodings import decode, encode, max_body_bytes
+from fedrela.core.errors import InvalidMessage, InvalidTensors
+from fedrela.core.streams import derive
+from fedrela.core.tensors import TensorSpec
+from fedrela.core.wire import UpdateMetadata
 
 SPECS = (TensorSpec("a", (4,)), TensorSpec("b", (2, 2)))
 CHANGE = {"a": np.float32([1, -2, 0.5, 0]), "b": np.float32([[0.1, 0.2], [-0.3, 4]])}

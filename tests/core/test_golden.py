@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import golden
-from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
-from core.errors import VerificationFailed
-from core.relabel import relabel
+from fedrela.core import golden
+from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.errors import VerificationFailed
+from fedrela.core.relabel import relabel
 
 FILE = ProgramFile("onnx", "p.onnx", "0" * 64, 1, "1.17")
 MANIFEST = Manifest(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import partition
-from core.errors import InvalidInput
+from fedrela.core import partition
+from fedrela.core.errors import InvalidInput
 
 
 def test_the_exponential_profile_of_cifar_10_lt():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import InvalidInput
-from core.relabel import STD_FLOOR, prior_weights, relabel
+from fedrela.core.errors import InvalidInput
+from fedrela.core.relabel import STD_FLOOR, prior_weights, relabel
 
 VECTORS = sorted(Path(__file__).with_name("vectors").glob("fedrela_*.npz"))
 

@@ -1,4 +1,4 @@
-"""core.robust: values worked out by hand, laws, and an independent reading of Krum's definition."""
+"""fedrela.core.robust: values worked out by hand, laws, and an independent reading of Krum's definition."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import robust, tensors
-from core.errors import InvalidInput
-from core.task import Aggregation
-from core.tensors import TensorSpec
+from fedrela.core import robust, tensors
+from fedrela.core.errors import InvalidInput
+from fedrela.core.task import Aggregation
+from fedrela.core.tensors import TensorSpec
 
 STACKS = hnp.arrays(
     np.float32,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.server_opt import make
-from core.task import Aggregation
+from fedrela.core.server_opt import make
+from fedrela.core.task import Aggregation
 
 
 def two_steps(**settings):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core import signing
-from core.errors import IntegrityError
+from fedrela.core import signing
+from fedrela.core.errors import IntegrityError
 
 # RFC 8032, section 7.1, TEST 1 (empty message).
 SECRET = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import streams
+from fedrela.core import streams
 
 # Random123, tests/kat_vectors, "philox4x32 10": counter, key, expected words.
 KNOWN_ANSWERS = [

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import strict
-from core.errors import InvalidMessage
+from fedrela.core import strict
+from fedrela.core.errors import InvalidMessage
 
 
 @dataclass(frozen=True)

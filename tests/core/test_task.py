@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import strict
-from core.errors import InvalidTask
-from core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml, parse_hours
+from fedrela.core import strict
+from fedrela.core.errors import InvalidTask
+from fedrela.core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml, parse_hours
 
 MINIMAL = 'name = "digits"\nrounds = 10\n'
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import tensors
-from core.errors import InvalidTensors
-from core.tensors import TensorSpec
+from fedrela.core import tensors
+from fedrela.core.errors import InvalidTensors
+from fedrela.core.tensors import TensorSpec
 
 SPECS = (TensorSpec("a", (2, 3)), TensorSpec("b", ()))
 GOOD = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32(7).reshape(())}

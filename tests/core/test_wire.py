@@ -5,15 +5,15 @@ import inspect
 
 import pytest
 
-from core import strict, wire
-from core.errors import InvalidMessage
-from core.wire import Assignment, CheckIn, UpdateMetadata
+from fedrela.core import strict, wire
+from fedrela.core.errors import InvalidMessage
+from fedrela.core.wire import Assignment, CheckIn, UpdateMetadata
 
 ASSIGNMENT = Assignment("a", "t", 3, "1" * 64, "2" * 64, "3" * 64, 10, 60.0, 30.0, "token")
 
 
 def messages():
-    return [cls for _, cls in inspect.getmembers(wire, inspect.isclass) if cls.__module__ == "core.wire"]
+    return [cls for _, cls in inspect.getmembers(wire, inspect.isclass) if cls.__module__ == "fedrela.core.wire"]
 
 
 def test_what_a_device_may_say_is_exactly_this():

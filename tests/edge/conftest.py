@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.bundle import Bundle, Manifest, Preprocessing, Program, ProgramInput
-from edge.engines import EnginePool
-from edge.examples import Examples
-from edge.onnx_engine import OnnxEngine
+from fedrela.core.bundle import Bundle, Manifest, Preprocessing, Program, ProgramInput
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import httpx
 import uvicorn
 
-from coordinator.admin_client import AdminClient
-from coordinator.app import create_app
-from coordinator.settings import Settings
-from core import tensors
-from core.bundle import Bundle
-from core.task import LocalTraining, Relabel, Rounds, Task
-from core.tensors import Params
-from edge.api import CoordinatorApi, Retry
-from edge.client import DeviceClient, enrol
-from edge.engines import EnginePool
-from edge.examples import Examples
-from edge.store import MemoryStore, Store
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.coordinator.app import create_app
+from fedrela.coordinator.settings import Settings
+from fedrela.core import tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.core.tensors import Params
+from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network.api import CoordinatorApi, Retry
+from fedrela.edge.storage.store import MemoryStore, Store
+from fedrela.edge.training.examples import Examples
 
 ADMIN_KEY = "an admin key for tests alone"
 SIGNING_KEY = "5a" * 32

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import onnx.parser
 
-from core import bundle, golden, signing, tensors
-from core import relabel as reference
-from core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
-from core.tensors import Array, Params
+from fedrela.core import bundle, golden, signing, tensors
+from fedrela.core import relabel as reference
+from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.tensors import Array, Params
 
 CLASSES = 3
 SIDE = 4

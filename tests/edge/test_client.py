@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import relabel as reference
-from core import streams, tensors
-from core.bundle import Bundle
-from core.errors import InvalidData
-from core.task import Aggregation, LocalTraining, Relabel, Rounds
-from edge import state
-from edge.examples import Examples
-from edge.settings import DeviceSettings, Event
+from fedrela.core import relabel as reference
+from fedrela.core import streams, tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.errors import InvalidData
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage import state
+from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, device, run_until_finished, small_task
@@ -176,7 +176,7 @@ def test_a_diverging_loss_is_a_failed_turn(live: LiveCoordinator, small_bundle: 
 
 
 def test_too_few_examples_are_not_eligible(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    from core.task import Eligibility
+    from fedrela.core.task import Eligibility
 
     live.publish(small_bundle, small_task(eligibility=Eligibility(min_examples=24)))
     outcome = device(live, 1, some_examples(23)).run_once()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.device_kills import PLACES, survive
-from core.bundle import Bundle
+from fedrela.core.bundle import Bundle
 from tests.edge.conftest import some_examples
 from tests.edge.live import coordinator
 

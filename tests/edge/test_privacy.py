@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import bundle as bundles
-from core import tensors, wire
-from core.bundle import Bundle
-from core.errors import InvalidData
-from core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
-from edge import state
-from edge.client import forget
-from edge.examples import Examples
-from edge.progress import Reporter
-from edge.settings import DeviceSettings, Event
-from edge.sources import open_source
-from edge.store import FolderStore
+from fedrela.core import bundle as bundles
+from fedrela.core import tensors, wire
+from fedrela.core.bundle import Bundle
+from fedrela.core.errors import InvalidData
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.client import forget
+from fedrela.edge.owner.progress import Reporter
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.sources import open_source
+from fedrela.edge.storage import state
+from fedrela.edge.storage.store import FolderStore
+from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
-from tests.edge.faulty_proxy import faulty
 from tests.edge.live import coordinator, device, small_task
+from tests.edge.network.faulty_proxy import faulty
 
 NAMES = ("quokka-zebrano", "vermilion-ocelot", "ultramarine-ibex")
 HEADERS = {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent", b"authorization", b"content-type",

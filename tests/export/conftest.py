@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from export import export_classifier
+from fedrela.export import export_classifier
 
 OPTIONS = {"input": "uint8:2x6x5", "classes": 3, "augment": "crop=1,flip", "name": "tiny"}
 

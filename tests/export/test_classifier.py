@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from core import bundle, signing
-from core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
-from export import export_classifier, replay
-from export.cli import app
-from tests.export import feeding
+from fedrela.core import bundle, signing
+from fedrela.core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
+from fedrela.export import export_classifier
+from fedrela.export.cli import app
+from fedrela.export.verification import replay
 from tests.export.conftest import OPTIONS, tiny
+from tests.export.verification import feeding
 
 WEIGHTS_ONLY = {"weights.safetensors", "seal.json"}
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.errors import InvalidInput
-from export import heads
+from fedrela.core.errors import InvalidInput
+from fedrela.export import heads
 
 
 def test_frame_is_equiangular_and_reproducible():

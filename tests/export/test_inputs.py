@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import InvalidInput
-from export.inputs import Pipeline, RawInput, parse, parse_all, parse_augment
+from fedrela.core.errors import InvalidInput
+from fedrela.export.inputs import Pipeline, RawInput, parse, parse_all, parse_augment
 
 IMAGE = RawInput("x", "uint8", (2, 5, 4))
 

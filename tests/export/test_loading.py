@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from core.errors import InvalidInput
-from export.loading import load_model, numbers, pairs, words
+from fedrela.core.errors import InvalidInput
+from fedrela.export.loading import load_model, numbers, pairs, words
 
 SOURCE = """
 from torch import nn
@@ -36,7 +36,7 @@ def written(tmp_path, monkeypatch):
 
 
 def test_a_module_s_function_is_called():
-    assert isinstance(load_model("export.models:build"), nn.Sequential)
+    assert isinstance(load_model("fedrela.export.models:build"), nn.Sequential)
 
 
 def test_a_file_s_function_or_model_is_taken(written):
@@ -48,7 +48,7 @@ def test_a_module_in_the_current_folder_is_found(written):
     assert load_model(f"{written.stem}:build").in_features == 3
 
 
-@pytest.mark.parametrize("target", ["build", ":build", "export.models:", ""])
+@pytest.mark.parametrize("target", ["build", ":build", "fedrela.export.models:", ""])
 def test_a_target_without_both_parts_is_refused(target):
     with pytest.raises(InvalidInput, match="names no function"):
         load_model(target)
@@ -59,7 +59,7 @@ def test_a_target_without_both_parts_is_refused(target):
     [
         ("no_such_module_here:build", "can't be imported"),
         ("no_such_file.py:build", "there is no file"),
-        ("export.models:no_such_model", "has no 'no_such_model'"),
+        ("fedrela.export.models:no_such_model", "has no 'no_such_model'"),
         ("models_of_a_reader.py:wrong", "gives a int"),
     ],
 )
@@ -93,10 +93,10 @@ def test_what_is_no_number_is_refused_by_its_option():
 def test_a_models_random_weights_are_the_same_every_time_and_nothing_else_is_seeded():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one = load_model("export.models:small_cnn").state_dict()
+    one = load_model("fedrela.export.models:small_cnn").state_dict()
     torch.rand(3)
-    two = load_model("export.models:small_cnn").state_dict()
+    two = load_model("fedrela.export.models:small_cnn").state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     torch.random.set_rng_state(before)
-    load_model("export.models:small_cnn")
+    load_model("fedrela.export.models:small_cnn")
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.errors import InvalidInput
-from export import losses
+from fedrela.core.errors import InvalidInput
+from fedrela.export import losses
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-30.0, 40.0, 1.0]])
 Y = torch.tensor([0, 2, 1])
@@ -59,7 +59,7 @@ def test_own_loss_with_settings_and_prior():
     assert (found.name, found.hyperparameters, found.needs_prior) == ("own", {"sharpness": 2.0}, True)
 
 
-@pytest.mark.parametrize("bad", ["hinge", "no.such.module:loss", "export.losses:nothing"])
+@pytest.mark.parametrize("bad", ["hinge", "no.such.module:loss", "fedrela.export.losses:nothing"])
 def test_unknown_losses_are_refused(bad):
     with pytest.raises(InvalidInput):
         losses.find(bad)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from export import models
+from fedrela.export import models
 
 
 def image(size, channels=3):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.errors import InvalidInput
-from export import optimizers
+from fedrela.core.errors import InvalidInput
+from fedrela.export import optimizers
 
 SETTINGS = {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.03, "beta1": 0.9, "beta2": 0.99, "adam_epsilon": 1e-8}
 TORCH = {

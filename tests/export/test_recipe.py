@@ -4,12 +4,12 @@ import onnx
 import pytest
 from torch import nn
 
-from core.bundle import Bundle, Golden, Manifest, Preprocessing, Program, ProgramFile, ProgramInput, Seal
-from core.errors import InvalidInput
-from export import losses, optimizers
-from export.contents import _operators, describe
-from export.inputs import Pipeline, parse_all
-from export.recipe import Recipe
+from fedrela.core.bundle import Bundle, Golden, Manifest, Preprocessing, Program, ProgramFile, ProgramInput, Seal
+from fedrela.core.errors import InvalidInput
+from fedrela.export import losses, optimizers
+from fedrela.export.contents import _operators, describe
+from fedrela.export.inputs import Pipeline, parse_all
+from fedrela.export.recipe import Recipe
 
 
 def recipe(*inputs, classes=3, **options):

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import relabel as specification
-from export import lowering, onnx_program
-from export.program import _relabel
-from export.relabel import relabel
-from export.trace import trace
+from fedrela.core import relabel as specification
+from fedrela.export import lowering
+from fedrela.export.onnx_programs import program as onnx_program
+from fedrela.export.program import _relabel
+from fedrela.export.relabel import relabel
+from fedrela.export.tracing.trace import trace
 
 VECTORS = sorted((Path(__file__).parents[1] / "core" / "vectors").glob("fedrela_*.npz"))
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study import report, results
+from fedrela.study.pages import report
+from fedrela.study.runs import result_files
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -69,7 +70,7 @@ def test_a_killed_study_goes_on_and_repeats_nothing(folder):
     after = (folder / "tiny.jsonl").read_bytes()
     assert before.count(b"\n") >= 1
     assert after.startswith(before[: before.rfind(b"\n") + 1])
-    arms = [row["arm"] for row in results.read(folder / "tiny.jsonl").values()]
+    arms = [row["arm"] for row in result_files.read(folder / "tiny.jsonl").values()]
     assert arms == ["trunk", "kept", "relabeled", "relabeled", "reference"]
     again = run(folder)
     assert "0 rounds to go" in again.stderr
@@ -97,7 +98,7 @@ def test_in_two_processes_killed_and_resumed_the_cells_are_the_same(folder, tmp_
     after = (tmp_path / "tiny.jsonl").read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
     assert after.count(b"\n") == 5
-    alone, together = (results.read(place / "tiny.jsonl") for place in (folder, tmp_path))
+    alone, together = (result_files.read(place / "tiny.jsonl") for place in (folder, tmp_path))
     assert set(alone) == set(together)
     for key, row in alone.items():
         assert together[key]["measured"] == row["measured"]
@@ -105,7 +106,7 @@ def test_in_two_processes_killed_and_resumed_the_cells_are_the_same(folder, tmp_
 
 
 def test_without_re_labels_the_two_branches_are_bit_identical(folder):
-    rows = list(results.read(folder / "tiny.jsonl").values())
+    rows = list(result_files.read(folder / "tiny.jsonl").values())
     kept, relabeled, zero = rows[1:4]
     assert zero["moved"]["relabeled"] == 0
     assert zero["weights_sha256"] == kept["weights_sha256"]
@@ -132,7 +133,7 @@ def test_no_local_path_is_in_a_result(folder):
 
 
 def test_pairs_are_made_by_seed_and_incomplete_ones_left_out(folder):
-    rows = list(results.read(folder / "tiny.jsonl").values())
+    rows = list(result_files.read(folder / "tiny.jsonl").values())
     other = [{**row, "seed": 2} for row in rows if row["arm"] == "trunk"]
     third = [{**row, "seed": 3} for row in rows]
     third[1] = {**third[1], "measured": {**third[1]["measured"], "overall": 0.0}}
@@ -159,7 +160,13 @@ def test_a_study_that_does_not_exist_is_one_clear_line():
 
 def test_the_study_itself_needs_no_torch():
     names = ["study." + path.stem for path in (ROOT / "study").glob("*.py") if path.stem != "__init__"]
-    own = {"study.models", "study.heads", "study.losses", "study.centralised", "study.start"}
+    own = {
+        "fedrela.study.models",
+        "fedrela.study.heads",
+        "fedrela.study.losses",
+        "fedrela.study.runs.centralized",
+        "fedrela.study.runs.start",
+    }
     script = (
         "import sys, importlib\n"
         f"for name in {sorted(set(names) - own)!r}: importlib.import_module(name)\n"

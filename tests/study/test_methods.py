@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from core import strict
-from core.errors import InvalidData
-from core.partition import step_profile
-from core.task import Aggregation, Task
-from edge.emulator.shards import Shards
-from export import losses
-from export.loading import load_model
-from study import fleet
-from study.cells import expand
-from study.centralised import named, train_and_predict
-from study.config import Model, Setting, Study, Training
-from study.methods import METHODS
-from study.tasks import branch_task, trunk_task
+from fedrela.core import strict
+from fedrela.core.errors import InvalidData
+from fedrela.core.partition import step_profile
+from fedrela.core.task import Aggregation, Task
+from fedrela.emulator.data.shards import Shards
+from fedrela.export import losses
+from fedrela.export.loading import load_model
+from fedrela.study.config import Model, Setting, Study, Training
+from fedrela.study.methods import METHODS
+from fedrela.study.runs import fleet
+from fedrela.study.runs.cells import expand
+from fedrela.study.runs.centralized import named, train_and_predict
+from fedrela.study.runs.tasks import branch_task, trunk_task
 
 PLAIN = METHODS["fedavg"]
 
@@ -50,7 +50,7 @@ def test_the_task_of_every_method_survives_the_wire(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_loss_and_model_of_every_method_fit_each_other(name):
     method = METHODS[name]
-    model = load_model("study.models:digits_cnn" + method.model_suffix).train()
+    model = load_model("fedrela.study.models:digits_cnn" + method.model_suffix).train()
     logits = model(torch.zeros(3, 1, 8, 8))
     assert logits.shape == (3, 20 if name == "fedloge" else 10)
     assert model.eval()(torch.zeros(3, 1, 8, 8)).shape == (3, 10)

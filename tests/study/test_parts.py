@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from study.cells import expand
-from study.config import InvalidStudy, Setting, Study, Variant
-from study.parts import Only, narrowed
+from fedrela.study.config import InvalidStudy, Setting, Study, Variant
+from fedrela.study.parts import Only, narrowed
+from fedrela.study.runs.cells import expand
 
 STUDY = Study(
     "s",

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from core import strict
-from core.task import Task
-from edge.emulator.shards import Shards
-from export import inputs
-from export.loading import load_model
-from study import fleet
-from study.cells import expand
-from study.config import InvalidStudy, Study, Variant, from_toml, load, shipped
-from study.tasks import branch_task, trunk_task
+from fedrela.core import strict
+from fedrela.core.task import Task
+from fedrela.emulator.data.shards import Shards
+from fedrela.export import inputs
+from fedrela.export.loading import load_model
+from fedrela.study.config import InvalidStudy, Study, Variant, from_toml, load, shipped
+from fedrela.study.runs import fleet
+from fedrela.study.runs.cells import expand
+from fedrela.study.runs.tasks import branch_task, trunk_task
 
 STUDIES = {name: load(name)[0] for name in shipped()}
 

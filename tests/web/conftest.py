@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from coordinator.joining import PAGE
-from core.task import Task
-from export import export_classifier
+from fedrela.coordinator.pages.join_page import PAGE
+from fedrela.core.task import Task
+from fedrela.export import export_classifier
 from tests.web import browser as driver
 from tests.web.browser import Browser, Recorder, Tab
 from tests.web.phone import TASK, Phone

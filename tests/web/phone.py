@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from tests.web.browser import Recorder, Tab
 from tests.web.place import Place
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from conformance.demo_shards import write_test_set
-from conformance.files import ROUNDS_BUNDLE
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.emulator.admin import Operator
-from edge.emulator.evaluating import judged
+from fedrela.conformance.demo_shards import write_test_set
+from fedrela.conformance.files import ROUNDS_BUNDLE
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.emulator.connections.admin import Operator
+from fedrela.emulator.evaluating import judged
 from tests.web.browser import Browser, Tab, missing
 from tests.web.place import KEY, Place
 from tests.web.test_tabs import run_python

@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 
-from coordinator.admin_client import AdminClient
-from core import bundle as bundles
-from core import tensors
-from core.bundle import Bundle
-from core.task import Task
-from edge.api import CoordinatorApi, Retry
-from edge.client import DeviceClient, enrol
-from edge.examples import Examples
-from edge.store import MemoryStore
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core import bundle as bundles
+from fedrela.core import tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.task import Task
+from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.network.api import CoordinatorApi, Retry
+from fedrela.edge.storage.store import MemoryStore
+from fedrela.edge.training.examples import Examples
 
 KEY = "an admin key for browser tests alone"
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Place:
                 sys.executable,
                 "-m",
                 "uvicorn",
-                "coordinator.app:app",
+                "fedrela.coordinator.app:app",
                 "--port",
                 str(self.port),
                 "--log-level",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from core import golden
-from core.tensors import Params
+from fedrela.core import golden
+from fedrela.core.tensors import Params
 
 
 def check_same_update(weights: Params, want: Params, sent: Params) -> None:

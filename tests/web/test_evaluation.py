@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conformance.round_cases import programs
-from core import encodings, tensors
-from core.task import Relabel
-from edge import holdout, training
-from edge.examples import Examples
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
+from fedrela.conformance.round_cases import programs
+from fedrela.core import encodings, tensors
+from fedrela.core.task import Relabel
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training import holdout, local_round
+from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.local_round import Turn
 from tests.web.phone import TASK
 from tests.web.place import shard_examples
 from tests.web.same_update import check_same_update
@@ -70,11 +70,11 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
         assert reports == []
         assert told["evaluation"] is None
 
-    labels = training.relabel(engine, turn, weights, trained_on)
+    labels = local_round.relabel(engine, turn, weights, trained_on)
     state = engine.start(weights)
-    for _ in training.train(engine, turn, trained_on, labels, state):
+    for _ in local_round.train(engine, turn, trained_on, labels, state):
         pass
     (body,) = {seen.body for seen in phone.recorder.seen if seen.method == "PUT"}
     sent, metadata = encodings.decode(body, opened.manifest.weights, "float32")
     assert metadata.examples == len(trained_on)
-    check_same_update(weights, training.change(engine, state, weights), sent)
+    check_same_update(weights, local_round.change(engine, state, weights), sent)

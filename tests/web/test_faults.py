@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.task import LocalTraining
+from fedrela.core.task import LocalTraining
 from tests.web.phone import TASK, Phone
 
 
@@ -181,11 +181,12 @@ def test_a_coordinator_without_the_page_says_how_to_build_it(tmp_path, monkeypat
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from coordinator import joining, problems
+    from fedrela.coordinator.api import problems
+    from fedrela.coordinator.pages import join_page
 
-    monkeypatch.setattr(joining, "PAGE", tmp_path)
+    monkeypatch.setattr(join_page, "PAGE", tmp_path)
     app = FastAPI()
-    app.include_router(joining.router)
+    app.include_router(join_page.router)
     problems.install(app)
     answer = TestClient(app).get("/join/")
     assert answer.status_code == 501

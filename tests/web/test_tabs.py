@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.round_cases import programs, run
-from core import encodings, tensors
-from core.task import LocalTraining, Relabel, Rounds, Task
-from edge.client import DeviceClient
-from edge.engines import EnginePool
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
+from fedrela.conformance.round_cases import programs, run
+from fedrela.core import encodings, tensors
+from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.edge.client import DeviceClient
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.training.local_round import Turn
 from tests.web.browser import Browser, Recorder, Seen, Tab
 from tests.web.place import Place, shard_examples
 from tests.web.same_update import check_same_update
@@ -176,12 +176,12 @@ def check_single_updates(fleet: dict[str, Any], place: Place, recorder: Recorder
 
 def train_on(engine: OnnxEngine, turn: Turn, weights: Any, examples: Any, labels: Any) -> Any:
     """The update of a turn on given labels."""
-    from edge import training
+    from fedrela.edge.training import local_round
 
     state = engine.start(weights)
-    for _ in training.train(engine, turn, examples, labels, state):
+    for _ in local_round.train(engine, turn, examples, labels, state):
         pass
-    return training.change(engine, state, weights)
+    return local_round.change(engine, state, weights)
 
 
 def overlay_of(tab: Tab, labels: Any) -> Any:

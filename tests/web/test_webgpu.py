@@ -13,11 +13,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from conformance.round_cases import programs, run
-from core import encodings, tensors
-from core.task import LocalTraining
-from edge.onnx_engine import OnnxEngine
-from edge.training import Turn
+from fedrela.conformance.round_cases import programs, run
+from fedrela.core import encodings, tensors
+from fedrela.core.task import LocalTraining
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training.local_round import Turn
 from tests.web.browser import Browser, Recorder, Tab
 from tests.web.phone import TASK, Phone
 from tests.web.place import Place, shard_examples

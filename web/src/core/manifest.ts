@@ -1,4 +1,4 @@
-/** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `core.bundle`. */
+/** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `fedrela.core.bundle`. */
 import { InvalidInput, NotEligible } from "./errors.ts";
 import { type Typed, bool, choice, either, list, nullable, object, read, real, require_, section, table, text, whole, withDefault } from "./shape.ts";
 

@@ -1,4 +1,4 @@
-/** Task: everything a round depends on, as the coordinator sends it. See the Python `core.task` for every field. */
+/** Task: everything a round depends on, as the coordinator sends it. See the Python `fedrela.core.task` for every field. */
 import { type Typed, bigWhole, bool, choice, either, object, read, real, require_, section, table, text, whole, withDefault } from "./shape.ts";
 
 /** A share written as 0.8 and a round written as 17 mean different things, so the two are kept apart. */

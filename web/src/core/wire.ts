@@ -1,4 +1,4 @@
-/** The HTTP messages that a device reads and writes. See the Python `core.wire`; every error is an RFC 9457 problem. */
+/** The HTTP messages that a device reads and writes. See the Python `fedrela.core.wire`; every error is an RFC 9457 problem. */
 import { InvalidInput } from "./errors.ts";
 import { type Typed, bool, choice, nullable, object, read, real, text, whole, withDefault } from "./shape.ts";
 

@@ -1,0 +1,144 @@
+"""A device for `benchmarks.device_kills`: its folder, and the process that runs one turn of it.
+
+May import every package.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core import tensors
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.owner.membership import enrol
+from fedrela.edge.storage.state import LOG_KEY, load_turn
+from fedrela.edge.storage.store import FolderStore
+
+SECRET = bytes(range(32))
+CHECKPOINT_STEPS = 7
+WORDS = ["device", "run", "--once", "--json", "--data", "data.npz", "--settings", "settings.toml", "--state", "state"]
+IMPORTED = [
+    "fedrela.edge.owner.cli",
+    "fedrela.edge.client",
+    "fedrela.edge.engines.onnx_engine",
+    "fedrela.edge.owner.progress",
+    "fedrela.edge.conditions.sensors",
+    "fedrela.edge.owner.signals",
+]
+IMPORTED += ["fedrela.edge.sources.arrays", "benchmarks.processes.device_victim"]
+
+
+class Running:
+    """One turn in a process of its own, which prints a JSON line for every event."""
+
+    def __init__(
+        self, lines: Any, alive: Callable[[], bool], kill: Callable[[], None], end: Callable[[], int | None]
+    ) -> None:
+        self._lines, self.alive, self._kill, self._end = lines, alive, kill, end
+
+    def next(self) -> dict[str, Any] | None:
+        """The next event; None where there is none any more."""
+        line = self._lines.readline()
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Read until the wanted event, or to the end."""
+        while (event := self.next()) is not None:
+            if wanted(event):
+                return
+
+    def kill(self) -> bool:
+        """SIGKILL; whether the process was still alive for it."""
+        self._kill()
+        killed = self._end() == -signal.SIGKILL
+        self._lines.close()
+        return killed
+
+    def finish(self) -> None:
+        """Let it run to its end."""
+        self.wait_for(lambda event: False)
+        if self._end():
+            raise AssertionError("the device failed")
+        self._lines.close()
+
+
+class Victim:
+    """A device's state folder and its data. Its secret is fixed, so that its turns can be compared."""
+
+    def __init__(self, folder: Path, admin: AdminClient, x: np.ndarray, y: np.ndarray) -> None:
+        folder.mkdir(parents=True)
+        np.savez(folder / "data.npz", x=x, y=y)
+        (folder / "settings.toml").write_text(f"checkpoint_steps = {CHECKPOINT_STEPS}\n")
+        self.folder, self.store = folder, FolderStore(folder / "state")
+        enrol(CoordinatorApi(httpx.Client(), admin.url), self.store, token(admin), secret=SECRET)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(IMPORTED)
+
+    def start(self, *, fresh: bool) -> Running:
+        """Run one turn: in a new interpreter, or in a fork of one that has imported everything."""
+        if fresh:
+            environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+            environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+            command = [sys.executable, "-m", "fedrela", *WORDS]
+            started = subprocess.Popen(
+                command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            )
+            return Running(started.stdout, lambda: started.poll() is None, started.kill, started.wait)
+        reader, writer = self._context.Pipe(duplex=False)
+        forked = self._context.Process(target=take_turn, args=(str(self.folder), writer))
+        forked.start()
+        writer.close()
+
+        def end() -> int | None:
+            forked.join()
+            return forked.exitcode
+
+        return Running(os.fdopen(os.dup(reader.fileno()), "rb"), forked.is_alive, forked.kill, end)
+
+    def progress(self) -> tuple[int, bool, bool]:
+        """Steps in the newest checkpoint; whether the update is finished; whether there is a turn at all."""
+        if load_turn(self.store) is None:
+            return 0, False, False
+        snapshot = self.store.get("turn/snapshot")
+        steps = int(tensors.read_metadata(snapshot)["steps"]) if snapshot else 0
+        return steps, self.store.get("turn/update") is not None, True
+
+    def uploads(self) -> int:
+        """How often an update was sent; requests are logged before they are sent."""
+        return (self.store.get(LOG_KEY) or b"").count(b"/update")
+
+    def forget_downloads(self) -> None:
+        """Whatever was downloaded and tested must be downloaded and tested again."""
+        for prefix in ("blobs/", "checkpoint/", "partial/", "self-tests/"):
+            for key in self.store.keys(prefix):
+                self.store.delete(key)
+
+    def uploaded(self) -> bytes:
+        """The newest update that was sent."""
+        body = self.store.get("last/update")
+        assert body is not None
+        return body
+
+
+def take_turn(folder: str, writer: Any) -> None:
+    """`fedrela device run --once` in a forked process, its output into a pipe."""
+    from fedrela.edge.owner.cli import app
+
+    os.chdir(folder)
+    os.dup2(writer.fileno(), 1)
+    app(WORDS, standalone_mode=False)
+
+
+def token(admin: AdminClient) -> str:
+    """An enrolment token."""
+    body = {"population": "default", "max_uses": 1, "valid_seconds": 3600.0}
+    return str(admin.request("POST", "/tokens", json=body).json()["enrolment_token"])

@@ -1,0 +1,1 @@
+"""Who may come in: secrets, devices and their enrollment, the operator's login."""

@@ -1,0 +1,251 @@
+"""Who may come in: enrolment tokens, devices, and their revocation. Each operation is one transaction.
+
+May import `core`, SQLAlchemy and the storage modules of this package.
+"""
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.rounds import rules, selection
+from fedrela.coordinator.storage import rows, schema
+from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused
+from fedrela.core.wire import CheckIn, EnrolRequest, EnrolResponse
+
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+_POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
+MAX_USES = 10_000_000
+MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class OpenTurn:
+    """A turn that a device has not ended yet; its lease may be over."""
+
+    assignment_id: str
+    task_id: str
+    round: int
+    compute_until: float
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class Device:
+    """An authenticated device."""
+
+    id: str
+    public_key: str
+    population: str
+    last_turn_at: float | None
+    open_turn: OpenTurn | None = None
+
+
+# Built once: making a statement costs more than running it, and every request of a device runs this one.
+_BY_TOKEN = (
+    sa.select(
+        *schema.devices.c["token_hash", "id", "public_key", "population", "last_turn_at"],
+        schema.assignments.c.id.label("turn"),
+        *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
+    )
+    .outerjoin(
+        schema.assignments,
+        sa.and_(schema.assignments.c.device_id == schema.devices.c.id, schema.assignments.c.status == "open"),
+    )
+    .where(schema.devices.c.revoked_at.is_(None))
+)
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """An enrolment token as its maker sees it: the only time that the secret is shown."""
+
+    token_id: str
+    enrolment_token: str
+    population: str
+    max_uses: int
+    expires_at: float
+
+
+def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float) -> NewToken:
+    """A token that enrols at most `max_uses` devices within `valid_seconds`."""
+    if not _POPULATION.fullmatch(population):
+        raise InvalidMessage(
+            f"the population is {population[:40]!r}", remedy="use 1 to 100 letters, digits, '-', '_' and '.'"
+        )
+    if not 1 <= max_uses <= MAX_USES:
+        raise InvalidMessage(f"max_uses is {max_uses}", remedy=f"use 1 to {MAX_USES}")
+    if not 0 < valid_seconds <= MAX_TOKEN_SECONDS:
+        raise InvalidMessage(f"valid_seconds is {valid_seconds}", remedy="use a time of at most ten years")
+    secret = auth.new_token()
+    token = NewToken(auth.new_id("e"), secret, population, max_uses, now + valid_seconds)
+    with c.store.write() as tx:
+        tx.execute(
+            sa.insert(schema.tokens).values(
+                id=token.token_id,
+                token_hash=auth.hash_token(secret),
+                population=population,
+                max_uses=max_uses,
+                uses=0,
+                created_at=now,
+                expires_at=token.expires_at,
+            )
+        )
+    return token
+
+
+def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
+    """Use up one place of an enrolment token and register the device's key.
+
+    A device whose answer was lost repeats with the same key and token: it gets a new secret, and its place counts once.
+    """
+    if not _PUBLIC_KEY.fullmatch(request.public_key):
+        raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
+    secret, table = auth.new_token(), schema.devices
+    with c.store.write() as tx:
+        link = _valid_link(tx, request.enrolment_token, now)
+        repeated = tx.scalar(
+            sa.select(table.c.id).where(
+                table.c.token_id == link.id,
+                table.c.public_key == request.public_key,
+                table.c.last_turn_at.is_(None),
+                table.c.revoked_at.is_(None),
+            )
+        )
+        device_id = repeated or auth.new_id("d")
+        if repeated:
+            tx.execute(sa.update(table).where(table.c.id == device_id).values(token_hash=auth.hash_token(secret)))
+        else:
+            _use_up(tx, link)
+            _register(tx, device_id, request.public_key, secret, link, now)
+    return EnrolResponse(device_id, secret, c.settings.public_key, link.population)
+
+
+def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
+    table = schema.tokens
+    link = tx.execute(
+        sa.select(table).where(
+            table.c.token_hash == auth.hash_token(enrolment_token),
+            table.c.revoked_at.is_(None),
+            table.c.expires_at > now,
+        )
+    ).one_or_none()
+    if link is None:
+        raise _bad_link()
+    return link
+
+
+def _use_up(tx: sa.Connection, link: rows.Row) -> None:
+    table = schema.tokens
+    used = tx.execute(
+        sa.update(table)
+        .where(table.c.id == link.id, table.c.revoked_at.is_(None), table.c.uses < table.c.max_uses)
+        .values(uses=table.c.uses + 1)
+    )
+    if not used.rowcount:
+        raise _bad_link()
+
+
+def _bad_link() -> Refused:
+    return Refused(
+        "the enrolment token is wrong, used up, expired or revoked",
+        remedy="ask the operator for a new link (`fedrela token create`)",
+        code="bad-enrolment-token",
+        status=403,
+    )
+
+
+def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, link: rows.Row, now: float) -> None:
+    tx.execute(
+        sa.insert(schema.devices).values(
+            id=device_id,
+            token_hash=auth.hash_token(secret),
+            public_key=public_key,
+            population=link.population,
+            token_id=link.id,
+            enrolled_at=now,
+        )
+    )
+
+
+def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Device]:
+    """The devices that these hashed tokens belong to, as of `view`; an unknown or revoked one is left out."""
+    found = {}
+    for row in view.execute(*rows.among(_BY_TOKEN, schema.devices.c.token_hash, token_hashes)):
+        turn = None
+        if row.turn is not None:
+            turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
+        found[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, turn)
+    return found
+
+
+def identify(view: sa.Connection, token_hash: str) -> Device:
+    """The device that a hashed token belongs to, as of `view`. Raises Refused(401)."""
+    device = identify_all(view, [token_hash]).get(token_hash)
+    if device is None:
+        raise auth.unauthenticated()
+    return device
+
+
+def fault(device: Device, check_in: CheckIn) -> FedRelaError | None:
+    """What is wrong with a check-in of this device, if anything."""
+    try:
+        selection.version(check_in.client_version)
+    except InvalidInput as error:
+        return error
+    if check_in.population == device.population:
+        return None
+    return Refused(
+        f"this device belongs to the population {device.population!r}",
+        remedy="check in for that one, or enrol with another link",
+        code="wrong-population",
+        status=403,
+    )
+
+
+def authenticate(c: Coordinator, token_hash: str) -> Device:
+    """The same in a view of its own."""
+    with c.store.read() as view:
+        return identify(view, token_hash)
+
+
+def revoke_device(c: Coordinator, device_id: str, now: float) -> None:
+    """From now on the device is nobody; an open turn gives its slot back. Revoking twice is no fault."""
+    while not _revoked_at_once(c, device_id, now):
+        pass  # it took a turn just now, so another task's lock is needed
+
+
+def _revoked_at_once(c: Coordinator, device_id: str, now: float) -> bool:
+    """One transaction that revokes the device and ends its turn; False, and nothing done, if it took one meanwhile."""
+    table, turns = schema.devices, schema.assignments
+    open_turn = sa.select(turns.c.id, turns.c.task_id).where(turns.c.device_id == device_id, turns.c.status == "open")
+    with c.store.read() as view:
+        held = view.execute(open_turn).one_or_none()
+    with c.store.write() as tx:
+        task = rows.lock_task(tx, held.task_id) if held is not None else None
+        lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
+        if tx.execute(lock).one_or_none() is None:
+            raise rows.not_found("device")
+        turn = tx.execute(open_turn).one_or_none()  # its last: whoever gives turns locks the device too
+        if turn is not None and (task is None or turn.task_id != task.id):
+            return False
+        since = sa.func.coalesce(table.c.revoked_at, now)
+        tx.execute(sa.update(table).where(table.c.id == device_id).values(revoked_at=since))
+        if turn is not None and task is not None:
+            rows.end_turn(tx, turn.id, "failed", now, failure="revoked")
+            rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
+    return True
+
+
+def revoke_token(c: Coordinator, token_id: str, now: float) -> None:
+    """No more devices by this token; those enrolled stay. Revoking twice is no fault."""
+    with c.store.write() as tx:
+        known = tx.execute(
+            sa.update(schema.tokens)
+            .where(schema.tokens.c.id == token_id)
+            .values(revoked_at=sa.func.coalesce(schema.tokens.c.revoked_at, now))
+        )
+        if known.rowcount == 0:
+            raise rows.not_found("token")

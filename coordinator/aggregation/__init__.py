@@ -1,0 +1,1 @@
+"""Many stored updates become the next global model."""

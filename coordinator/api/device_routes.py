@@ -1,0 +1,183 @@
+"""What devices call: enrol, check in, fetch blobs, report. Each route reads its request and calls one operation.
+
+May import FastAPI, `core` and this package. Work is done in a thread, so that a slow disk stalls nobody else.
+"""
+
+import time
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access.devices import Device
+from fedrela.coordinator.api import downloads, limits, openapi, problems
+from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.monitoring import evaluation, metrics
+from fedrela.coordinator.rounds import housekeeping, service
+from fedrela.coordinator.rounds.batching import Batches
+from fedrela.coordinator.rounds.service import Caller, Delivered
+from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.core import strict, wire
+from fedrela.core.errors import FedRelaError
+from fedrela.core.wire import (
+    Assignment,
+    CheckIn,
+    CheckInResponse,
+    EnrolRequest,
+    EnrolResponse,
+    EvaluationReport,
+    FailureReport,
+    UpdateReceipt,
+    Wait,
+    check_protocol,
+)
+
+T = TypeVar("T")
+router = APIRouter(tags=["devices"])
+
+
+def coordinator_of(request: Request) -> Coordinator:
+    """The open coordinator of this application."""
+    coordinator: Coordinator = request.app.state.coordinator
+    return coordinator
+
+
+async def message(request: Request, cls: type[T]) -> T:
+    """The request's JSON body as `cls`. Raises InvalidMessage or Refused."""
+    body = await limits.read_body(request, coordinator_of(request).settings.max_message_bytes, limits.MESSAGE_SECONDS)
+    value = strict.from_json(cls, body)
+    protocol = getattr(value, "protocol", None)
+    if protocol is not None:
+        check_protocol(protocol)
+    return value
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A message dataclass as the answer."""
+    return Response(strict.to_json(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def credentials(request: Request) -> str:
+    """The hash of the bearer's token, counted against its rate. Raises Refused (401) or TooMany (429)."""
+    token_hash = auth.hash_token(auth.bearer(request.headers.get("authorization")))
+    request.app.state.device_rate.check(token_hash, time.monotonic())
+    return token_hash
+
+
+def device_of(request: Request) -> Device:
+    """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
+    return devices.authenticate(coordinator_of(request), credentials(request))
+
+
+@router.post("/v1/devices", **openapi.route(takes=EnrolRequest, gives=EnrolResponse, status=201, problems=(403,)))
+async def enrol(request: Request) -> Response:
+    """A device introduces itself with the enrolment token of its link and gets its own token."""
+    c, wanted = coordinator_of(request), await message(request, EnrolRequest)
+    return json_response(await in_thread(lambda: devices.enrol(c, wanted, c.store.now())), 201)
+
+
+@router.post(
+    "/v1/check-ins", **openapi.route(security="device", takes=CheckIn, gives=CheckInResponse, problems=(403, 409))
+)
+async def check_in(request: Request) -> Response:
+    """A device offers to work; it gets an assignment, or a time to come back."""
+    offer = await message(request, CheckIn)
+    joining: Batches[Caller, Assignment | Wait] = request.app.state.joining
+    answer = await joining(Caller(credentials(request), offer))
+    if isinstance(answer, Wait):
+        metrics.CHECK_INS.labels(answer.reason).inc()
+        return json_response(CheckInResponse(wait=answer))
+    metrics.CHECK_INS.labels("assignment").inc()
+    return json_response(CheckInResponse(assignment=answer))
+
+
+@router.get(
+    "/v1/blobs/{sha256}",
+    **openapi.route(
+        security="any",
+        gives="application/octet-stream",
+        problems=(404, 416),
+        also={206: "The range that was asked for", 304: "The caller has it already"},
+    ),
+)
+async def blob(request: Request, sha256: str) -> Response:
+    """A program, manifest, task or checkpoint, by its hash; it never changes, so cache it for ever."""
+    return await in_thread(_blob, request, sha256)
+
+
+def _blob(request: Request, sha256: str) -> Response:
+    c = coordinator_of(request)
+    wire.check_sha256_name(sha256)
+    if not auth.same(auth.bearer(request.headers.get("authorization")), c.settings.admin_key):
+        device_of(request)
+    return downloads.respond(c.blobs, sha256, request.headers)
+
+
+@router.put(
+    "/v1/assignments/{assignment_id}/update",
+    **openapi.route(security="device", takes=wire.TENSORS_TYPE, gives=UpdateReceipt, problems=(403, 404, 409, 411)),
+)
+async def put_update(request: Request, assignment_id: str) -> Response:
+    """The weight change of one turn. Idempotent: the same body again is acknowledged again and counts once."""
+    try:
+        receipt = await _receive_update(request, assignment_id)
+    except FedRelaError as error:
+        metrics.UPDATES_REFUSED.labels(problems.describe(error).code).inc()
+        raise
+    (metrics.UPDATES_REPEATED if receipt.duplicate else metrics.UPDATES_ACCEPTED).inc()
+    return json_response(receipt)
+
+
+async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt:
+    c = coordinator_of(request)
+    token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
+    length = limits.declared_length(request)
+    beginning: Batches[Announced, Upload] = request.app.state.beginning
+    upload = await beginning(Announced(credentials(request), assignment_id, token, length))
+    memory: limits.Memory = request.app.state.upload_memory
+    memory.take(length or 0)
+    try:
+        body = await limits.read_body(request, upload.max_bytes, upload.seconds)
+        metrics.BYTES_RECEIVED.inc(len(body))
+        delivered = await in_thread(service.store_update, c, upload, body)
+    finally:
+        memory.give_back(length or 0)
+    counting: Batches[Delivered, UpdateReceipt] = request.app.state.counting
+    receipt = await counting(delivered)
+    if c.settings.virtual_clock and c.wake.is_set():  # this update, or one beside it, has completed a round
+        c.wake.clear()
+        await in_thread(housekeeping.settle, c)
+    return receipt
+
+
+@router.post(
+    "/v1/assignments/{assignment_id}/failure",
+    **openapi.route(security="device", takes=FailureReport, status=204, problems=(404, 409)),
+)
+async def failure(request: Request, assignment_id: str) -> Response:
+    """A device gives its slot back and says why."""
+    c, report = coordinator_of(request), await message(request, FailureReport)
+    await in_thread(lambda: service.report_failure(c, device_of(request), assignment_id, report, c.store.now()))
+    metrics.FAILURES.labels(report.code).inc()
+    return Response(status_code=204)
+
+
+@router.post(
+    "/v1/assignments/{assignment_id}/evaluation",
+    **openapi.route(security="device", takes=EvaluationReport, status=204, problems=(403, 404, 409)),
+)
+async def evaluate(request: Request, assignment_id: str) -> Response:
+    """Totals over a device's hold-out, where the task asks for them; only the sums over all devices are kept."""
+    c, report = coordinator_of(request), await message(request, EvaluationReport)
+    await in_thread(lambda: evaluation.add(c, device_of(request), assignment_id, report))
+    return Response(status_code=204)
+
+
+@router.delete("/v1/devices/self", **openapi.route(security="device", status=204))
+async def leave(request: Request) -> Response:
+    """The owner withdraws: the token is worth nothing from now on, and an open turn is given back."""
+    c = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(c, device_of(request).id, c.store.now()))
+    return Response(status_code=204)

@@ -1,0 +1,84 @@
+"""Blobs over HTTP: strong ETag, one byte range (RFC 9110, section 14), conditional requests.
+
+May import Starlette, `core` and this package.
+
+>>> byte_range("bytes=5-", 10), byte_range("bytes=-3", 10), byte_range("lines=1-2", 10)
+((5, 10), (7, 10), None)
+"""
+
+import re
+from collections.abc import Iterator
+
+from starlette.datastructures import Headers
+from starlette.responses import Response, StreamingResponse
+
+from fedrela.coordinator.api.problems import RangeOutside
+from fedrela.coordinator.monitoring import metrics
+from fedrela.coordinator.storage import blobs as blob_store
+from fedrela.coordinator.storage import rows
+from fedrela.coordinator.storage.blobs import Blobs
+from fedrela.core import signing
+from fedrela.core.errors import IntegrityError, Unavailable
+
+CHUNK = 1024 * 1024
+CHECKED_BYTES = 16 * 1024 * 1024  # a whole blob up to this size is checked each time; the receiver checks all of them
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """(start, end) of a Range header, end exclusive; None to ignore it. Raises Refused(416)."""
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        start, end = max(size - int(match[2]), 0), size
+    else:
+        start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= size or start >= end:
+        raise RangeOutside(size)
+    return start, end
+
+
+def respond(blobs: Blobs, sha256: str, headers: Headers) -> Response:
+    """200 with everything, 206 with a range, or 304."""
+    name, etag = blob_store.public(sha256), f'"{sha256}"'
+    try:
+        size = blobs.size(name)
+    except KeyError as error:
+        raise rows.not_found("blob") from error
+    fixed = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
+    known = headers.get("if-none-match", "")
+    if known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Response(status_code=304, headers=fixed)
+    wanted = None
+    if "range" in headers and headers.get("if-range", etag) == etag:
+        wanted = byte_range(headers["range"], size)
+    start, end = wanted or (0, size)
+    fixed["Content-Length"] = str(end - start)
+    if wanted:
+        fixed["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    metrics.BYTES_SENT.inc(end - start)
+    status, media = (206 if wanted else 200), "application/octet-stream"
+    if end - start > CHECKED_BYTES:
+        return StreamingResponse(_chunks(blobs, name, start, end), status, fixed, media_type=media)
+    return Response(_read(blobs, name, sha256, start, end, size), status, fixed, media_type=media)
+
+
+def _read(blobs: Blobs, name: str, sha256: str, start: int, end: int, size: int) -> bytes:
+    try:
+        body = blobs.read(name, start, end - start)
+        if end - start == size:
+            signing.check_sha256(body, sha256, "the stored blob")
+    except (IntegrityError, KeyError) as error:
+        raise Unavailable(
+            f"blob {sha256[:12]} is damaged in the coordinator's store",
+            remedy="the operator has to restore it from a backup",
+        ) from error
+    return body
+
+
+def _chunks(blobs: Blobs, name: str, start: int, end: int) -> Iterator[bytes]:
+    for offset in range(start, end, CHUNK):
+        yield blobs.read(name, offset, min(CHUNK, end - offset))

@@ -1,0 +1,118 @@
+"""How much a stranger may ask for: rates by address and by device, sizes of headers and bodies, slow bodies.
+
+May import `core` and Starlette's types. Counters are kept per process: with four workers the limits are four times as
+wide, and a restart forgets them; they protect the process, while every promise of the protocol is kept by the database.
+
+    >>> bucket = RateLimit(per_second=1.0)
+    >>> [bucket.take("a", now) for now in (0.0, 0.1, 0.2, 9.0)]
+    [0.0, 0.0, 0.8, 0.0]
+"""
+
+import asyncio
+import threading
+
+from starlette.requests import ClientDisconnect, Request
+
+from fedrela.coordinator.api.problems import TooMany
+from fedrela.core.errors import InvalidMessage, Refused
+
+BURST_SECONDS = 2.0  # a quiet client may send this many seconds' worth at once
+MAX_HEADER_BYTES = 16 * 1024
+MESSAGE_SECONDS = 10.0  # for a JSON body to arrive
+_MOST_KEYS = 200_000
+
+
+class RateLimit:
+    """Token buckets by key. `take` returns 0, or the seconds after which to try again."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self._full = max(per_second * BURST_SECONDS, 1.0)
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: str, now: float) -> float:
+        """Count one request of `key`; `now` in seconds of a monotonic clock."""
+        if self.per_second <= 0:
+            return 0.0
+        with self._lock:
+            if len(self._buckets) >= _MOST_KEYS:
+                self._buckets.clear()
+            level, since = self._buckets.get(key, (self._full, now))
+            level = min(level + (now - since) * self.per_second, self._full)
+            allowed = level >= 1.0 - 1e-9
+            self._buckets[key] = (level - 1.0 if allowed else level, now)
+            return 0.0 if allowed else round((1.0 - level) / self.per_second, 3)
+
+    def check(self, key: str, now: float) -> None:
+        """Raise TooMany if `key` asks too often."""
+        wait = self.take(key, now)
+        if wait:
+            raise TooMany("too many requests", remedy="wait as long as Retry-After says", retry_after_seconds=wait)
+
+
+class Memory:
+    """Bytes of request bodies held at one time in this process."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    def take(self, length: int) -> None:
+        """Reserve; called on the event loop, so no lock. A body larger than the whole limit may come alone."""
+        if self.held_bytes and self.held_bytes + length > self.limit_bytes:
+            raise TooMany(
+                "too many uploads at this moment", remedy="try again soon", retry_after_seconds=2.0, status=503
+            )
+        self.held_bytes += length
+
+    def give_back(self, length: int) -> None:
+        """Free what `take` reserved."""
+        self.held_bytes -= length
+
+
+def declared_length(request: Request) -> int | None:
+    """Content-Length; None where there is none (a chunked body)."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise InvalidMessage(f"Content-Length is {text[:20]!r}", remedy="send the number of bytes")
+    return int(text)
+
+
+async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
+    """The body, if it is as long as it says, at most `max_bytes`, and arrives within `seconds`.
+
+    A body that says that it is too long is refused before a byte of it is read. Raises Refused or InvalidMessage.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refused("the body is compressed", remedy="send it as it is", code="compressed", status=415)
+    declared = declared_length(request)
+    if declared is not None and declared > max_bytes:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    received = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received > max_bytes:
+                    raise _too_large(max_bytes)
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise Refused(
+            f"the body did not arrive within {seconds:.0f} seconds",
+            remedy="send it again over a faster connection",
+            code="body-too-slow",
+            status=408,
+        ) from error
+    except ClientDisconnect as error:
+        raise InvalidMessage("the body ended early", remedy="send it again, whole") from error
+    if declared is not None and received != declared:
+        raise InvalidMessage(f"the body has {received} of {declared} bytes", remedy="send it again, whole")
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(f"the body is larger than {max_bytes} bytes", remedy="send less", code="too-large", status=413)

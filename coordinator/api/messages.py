@@ -1,0 +1,67 @@
+"""The admin API's messages: frozen dataclasses, like those of `fedrela.core.wire`. May import `core`."""
+
+from dataclasses import dataclass
+
+from fedrela.core.task import Task
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """A task on a bundle whose blobs are stored already."""
+
+    task: Task
+    manifest_sha256: str
+    checkpoint_sha256: str
+
+
+@dataclass(frozen=True)
+class PublishResponse:
+    """The new task."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """Accuracy of a round's model on the operator's own test set, shares in 0..1. No device has a part in it.
+
+    Many, medium and few are groups of classes that the operator names; None where none were named.
+    """
+
+    overall: float
+    examples: int
+    many: float | None = None
+    medium: float | None = None
+    few: float | None = None
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """An enrolment token for at most `max_uses` devices."""
+
+    population: str = "default"
+    max_uses: int = 1
+    valid_seconds: float = 86400.0
+
+
+@dataclass(frozen=True)
+class ClockRequest:
+    """Virtual clock: the new time. It never goes back."""
+
+    now_seconds: float
+
+
+@dataclass(frozen=True)
+class CollectRequest:
+    """Delete blobs that no task needs. `dry_run` only lists them."""
+
+    dry_run: bool = True
+    min_age_seconds: float = 3600.0
+
+
+@dataclass(frozen=True)
+class BlobReceipt:
+    """A stored blob."""
+
+    sha256: str
+    size_bytes: int

@@ -1,0 +1,69 @@
+"""The operator's verbs on who takes part: token and device. May import typer, `core` and this package."""
+
+from typing import Annotated, Any
+
+import typer
+
+from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
+from fedrela.coordinator.cli.tables import show, table
+
+token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrolment tokens.")
+device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
+
+
+@token_app.command("create")
+def token_create(
+    uses: Annotated[int, typer.Option(min=1, help="How many devices may enrol with it.")] = 1,
+    hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
+    population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
+    with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Make an enrolment link. It is shown once; send it to the devices' owners over a safe channel."""
+    wanted = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
+    with admin(url, admin_key) as api:
+        token = api.request("POST", "/tokens", json=wanted).json()
+        token["link"] = f"{api.url}/join#{token['enrolment_token']}"
+    code = ""
+    if with_code and not as_json:
+        from fedrela.coordinator.pages import qr
+
+        code = qr.as_text(token["link"])
+    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enrol '{token['link']}'"
+    show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
+
+
+@token_app.command("list")
+def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every enrolment token, without its secret."""
+    with admin(url, admin_key) as api:
+        found = api.get("/tokens")
+    table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
+
+
+@token_app.command("revoke")
+def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """No more devices by this token; those enrolled stay."""
+    with admin(url, admin_key) as api:
+        api.request("DELETE", f"/tokens/{token_id}")
+    show({"token_id": token_id, "revoked": True}, as_json, f"token {token_id} is revoked")
+
+
+@device_app.command("list")
+def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every enrolled device."""
+    found: list[dict[str, Any]] = []
+    with admin(url, admin_key) as api:
+        while page := api.get(f"/devices?after={found[-1]['device_id'] if found else ''}"):
+            found += page
+    table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
+
+
+@device_app.command("revoke")
+def device_revoke(device_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """The device's token is worth nothing from now on; its open turn is given back."""
+    with admin(url, admin_key) as api:
+        api.request("DELETE", f"/devices/{device_id}")
+    show({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")

@@ -1,0 +1,190 @@
+"""The coordinator's verbs: serve, publish and task here; token and device in `cli/member_verbs.py`.
+
+May import typer, uvicorn, httpx, `core` and this package; what a verb needs is imported when it runs.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
+from fedrela.coordinator.cli.member_verbs import device_app, token_app
+from fedrela.coordinator.cli.tables import show, table
+from fedrela.core import task as task_file
+from fedrela.core.errors import InvalidInput
+
+app = typer.Typer(no_args_is_help=True, help="Run and operate a coordinator.")
+task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel and export tasks.")
+app.add_typer(task_app, name="task")
+app.add_typer(token_app, name="token")
+app.add_typer(device_app, name="device")
+
+Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
+TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
+
+
+@app.command()
+def serve(
+    dev: Annotated[
+        bool, typer.Option("--dev", help="For a trial on this machine: make the secrets and keep them.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Folder for database and blobs (FEDRELA_DATA).")] = None,
+    ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate chain, PEM.")] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS private key, PEM.")] = None,
+) -> None:
+    """Run the coordinator until Ctrl-C.
+
+    Outside --dev it needs FEDRELA_ADMIN_KEY and FEDRELA_SIGNING_KEY; make each with `openssl rand -hex 32`.
+    """
+    import uvicorn
+
+    from fedrela.coordinator.settings import Settings
+
+    if data is not None:
+        os.environ["FEDRELA_DATA"] = str(data)
+    if dev:
+        os.environ["FEDRELA_DEV"] = "1"
+    settings = Settings.from_environment()
+    if workers > 1:
+        _share_metrics(settings.data_folder)
+    if dev:
+        typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
+    typer.echo(f"coordinator public key: {settings.public_key}", err=True)
+    uvicorn.run(
+        "fedrela.coordinator.app:app",
+        host=host,
+        port=port,
+        workers=workers,
+        ssl_certfile=str(ssl_certfile) if ssl_certfile else None,
+        ssl_keyfile=str(ssl_keyfile) if ssl_keyfile else None,
+        access_log=False,
+        log_level="info",
+    )
+
+
+def _share_metrics(data: Path) -> None:
+    """A fresh folder in which the workers keep their counters."""
+    folder = data / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+@app.command()
+def publish(
+    bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
+) -> None:
+    """Verify a bundle, send it with a task to the coordinator, and open round 1."""
+    loaded = task_file.from_toml(_text(task))
+    with admin(url, admin_key) as api:
+        task_id = api.publish(bundle, loaded)
+    show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
+
+
+@task_app.command("create")
+def task_create(
+    bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
+) -> None:
+    """The same as `fedrela publish`."""
+    publish(bundle, task, url, admin_key, as_json)
+
+
+@task_app.command("list")
+def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """Every task and where it stands."""
+    with admin(url, admin_key) as api:
+        found = api.get("/tasks")
+    table(
+        found, ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"), as_json
+    )
+
+
+@task_app.command("show")
+def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    """One task: settings, open round, and every round so far."""
+    with admin(url, admin_key) as api:
+        found = api.get(f"/tasks/{task_id}")
+        rounds = api.get(f"/tasks/{task_id}/rounds")
+    if as_json:
+        return show(found | {"history": rounds}, True, "")
+    for key, value in found.items():
+        if key != "task":
+            typer.echo(f"{key:26} {value}")
+    typer.echo("")
+    return table(rounds, ("round", "phase", "updates", "failures", "update_bytes", "aggregation_seconds"), False)
+
+
+def _task_command(verb: str, done: str) -> Any:
+    def command(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+        with admin(url, admin_key) as api:
+            api.request("POST", f"/tasks/{task_id}/{verb}")
+        show({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
+
+    return command
+
+
+task_app.command("pause", help="Give out no new turns.")(_task_command("pause", "is paused"))
+task_app.command("resume", help="Go on after a pause or a failed round.")(_task_command("resume", "is running"))
+task_app.command("cancel", help="End a task for good.")(_task_command("cancel", "is cancelled"))
+
+
+@task_app.command("export")
+def task_export(
+    task_id: str,
+    output: Annotated[Path, typer.Argument(help="The file to write, .safetensors.")],
+    round_number: Annotated[int, typer.Option("--round", help="After which round; 0: the start weights.")] = -1,
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Save a global model as safetensors: the newest, or that of a round."""
+    from fedrela.core import signing
+
+    with admin(url, admin_key) as api:
+        task = api.get(f"/tasks/{task_id}")
+        sha256 = task["checkpoint_sha256"]
+        if round_number == 0:
+            sha256 = task["initial_checkpoint_sha256"]
+        elif round_number > 0:
+            sha256 = _checkpoint_of(api.get(f"/tasks/{task_id}/rounds"), round_number)
+        body = api.download(sha256)
+    signing.check_sha256(body, sha256, "the checkpoint")
+    output.write_bytes(body)
+    show({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
+
+
+def _checkpoint_of(rounds: list[dict[str, Any]], number: int) -> str:
+    for record in rounds:
+        if record["round"] == number and record["checkpoint_sha256"]:
+            return str(record["checkpoint_sha256"])
+    raise InvalidInput(f"round {number} is not committed", remedy="see `fedrela task show` for the rounds there are")
+
+
+@task_app.command("collect")
+def task_collect(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    min_age_seconds: Annotated[float, typer.Option(help="Keep what is younger.")] = 3600.0,
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Delete stored blobs that no task needs any more."""
+    with admin(url, admin_key) as api:
+        wanted = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
+        found = api.request("POST", "/collect", json=wanted).json()
+    names = "".join(f"{name}\n" for name in found["names"])
+    verb = "would go" if dry_run else "deleted"
+    show(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} can't be read ({error})", remedy="name a TOML task file") from error

@@ -1,0 +1,1 @@
+"""What an operator watches: history, metrics, logs, and how good the models are."""

@@ -1,0 +1,124 @@
+"""What an operator changes on the dashboard: log in and out; tasks, tokens and devices. Plain forms, one per button.
+
+May import FastAPI and this package.
+"""
+
+import time
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from fedrela.coordinator.access import auth, devices, session
+from fedrela.coordinator.api import limits
+from fedrela.coordinator.api.device_routes import coordinator_of
+from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.monitoring import history
+from fedrela.coordinator.pages import qr
+from fedrela.coordinator.pages.dashboard import inside, page
+from fedrela.coordinator.rounds import tasks
+from fedrela.core import task as task_file
+from fedrela.core.errors import FedRelaError, InvalidMessage
+
+FORM_BYTES = 64 * 1024
+FORM_SECONDS = 30.0
+router = APIRouter(include_in_schema=False)
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form of our own pages. Raises Refused (403) for another site's."""
+    session.check_origin(request.headers.get("origin"), request.headers.get("host"))
+    body = await limits.read_body(request, FORM_BYTES, FORM_SECONDS)
+    try:
+        return {key: values[0] for key, values in parse_qs(body.decode(), strict_parsing=bool(body)).items()}
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InvalidMessage("that is not a form", remedy="use the dashboard's own page") from error
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    """Exchange the admin key for a session."""
+    given = (await form(request)).get("admin_key", "")
+    key = coordinator_of(request).settings.admin_key
+    if not auth.same(given, key):
+        return page("login.html", 401, problem="That is not the admin key.")
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(
+        session.COOKIE,
+        session.issue(key, time.time()),
+        max_age=session.SECONDS,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    """End the session in this browser."""
+    await form(request)
+    answer = RedirectResponse("/", 303)
+    answer.delete_cookie(session.COOKIE)
+    return answer
+
+
+def _task_button(verb: str, operation: Callable[..., None]) -> None:
+    @router.post(f"/dashboard/tasks/{{task_id}}/{verb}", dependencies=inside, name=f"dashboard-{verb}")
+    async def press(request: Request, task_id: str) -> Response:
+        await form(request)
+        c = coordinator_of(request)
+        await in_thread(lambda: operation(c, task_id, c.store.now()))
+        return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
+
+
+_task_button("pause", tasks.pause)
+_task_button("resume", tasks.resume)
+_task_button("cancel", tasks.cancel)
+
+
+@router.post("/dashboard/tasks", dependencies=inside)
+async def create_task(request: Request) -> Response:
+    """A new task on the programs of one that is there: from its start weights, or from its newest."""
+    fields, c = await form(request), coordinator_of(request)
+    try:
+        wanted = task_file.from_toml(fields.get("toml", ""))
+        like = await in_thread(history.task, c, fields.get("like", ""))
+        weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
+        task_id = await in_thread(lambda: tasks.publish(c, wanted, like["manifest_sha256"], weights, c.store.now()))
+    except FedRelaError as error:
+        return page("message.html", 400, title="The task was not created", text=str(error), link="", code="")
+    return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
+
+
+@router.post("/dashboard/tokens", dependencies=inside)
+async def create_token(request: Request) -> Response:
+    """An enrolment link with its QR code, shown this once."""
+    fields, c = await form(request), coordinator_of(request)
+    try:
+        uses, hours = int(fields.get("uses", "1")), float(fields.get("hours", "24"))
+    except ValueError as error:
+        raise InvalidMessage("uses or hours is no number", remedy="write whole numbers") from error
+    population = fields.get("population", "default")
+    token = await in_thread(lambda: devices.create_token(c, population, uses, hours * 3600, c.store.now()))
+    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrolment_token}"
+    return page("message.html", title="Enrolment link", text="", link=link, code=qr.as_data_uri(link))
+
+
+@router.post("/dashboard/tokens/{token_id}/revoke", dependencies=inside)
+async def revoke_token(request: Request, token_id: str) -> Response:
+    """No more devices by this token."""
+    await form(request)
+    c = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_token(c, token_id, c.store.now()))
+    return RedirectResponse("/", 303)
+
+
+@router.post("/dashboard/devices/{device_id}/revoke", dependencies=inside)
+async def revoke_device(request: Request, device_id: str) -> Response:
+    """The device's token is worth nothing from now on."""
+    await form(request)
+    c = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(c, device_id, c.store.now()))
+    return RedirectResponse("/", 303)

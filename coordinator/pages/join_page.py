@@ -1,0 +1,152 @@
+"""The phone page at `/join/`, and what it may know before its owner agrees: the open tasks of a population.
+
+The page is static and self-contained; its strict headers are set here. `GET /v1/tasks` takes the enrolment token of a
+link or a device's token, so that the page can name every program and size before anything is enrolled. May import
+FastAPI, SQLAlchemy and this package.
+"""
+
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.api import openapi
+from fedrela.coordinator.api.device_routes import coordinator_of, json_response
+from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.storage import blobs, schema
+from fedrela.core.errors import MissingDependency, Refused
+
+PAGE = Path(__file__).parent / "static" / "join"
+# Nothing but this origin's own files: no inline script or style, no other host, no frame. WebAssembly may be compiled.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Permissions-Policy": "geolocation=(), microphone=(), payment=(), usb=()",
+}
+router = APIRouter(tags=["devices"])
+mimetypes.add_type("text/javascript", ".mjs")
+mimetypes.add_type("application/manifest+json", ".webmanifest")
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task that devices of a population can take part in, with the very bytes of its settings and manifest."""
+
+    name: str
+    status: str
+    task: str  # JSON
+    manifest: str  # JSON
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class OpenTasks:
+    """Answer of `GET /v1/tasks`."""
+
+    population: str
+    tasks: tuple[OpenTask, ...]
+
+
+@router.get("/v1/tasks", **openapi.route(security="any", gives={"type": "object"}, problems=(403,)))
+async def open_tasks(request: Request) -> Response:
+    """The tasks that a device may be asked to work on; with an enrolment token or a device token."""
+    return json_response(await in_thread(_open_tasks, coordinator_of(request), request.headers.get("authorization")))
+
+
+@router.get("/join", include_in_schema=False)
+async def to_page() -> Response:
+    """One canonical address; browsers keep the fragment, which holds the link's secret."""
+    return RedirectResponse("join/", 308)
+
+
+@router.get("/join/{path:path}", include_in_schema=False)
+async def page(request: Request, path: str) -> Response:
+    """A file of the page, compressed where the browser takes it."""
+    return await in_thread(_file, path or "index.html", request.headers.get("accept-encoding", ""))
+
+
+def _file(path: str, accepts: str) -> Response:
+    if not (PAGE / "index.html").is_file():
+        raise MissingDependency(
+            "the phone page has not been built", remedy="run `make web` (needs Node.js), or install the wheel"
+        )
+    name = PurePosixPath(path)
+    found = PAGE / name
+    small = found.with_name(found.name + ".br")
+    takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
+    # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
+    there = found.is_file() or takes_small
+    if name.is_absolute() or ".." in name.parts or found.suffix == ".br" or not there:
+        raise Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
+    headers = dict(HEADERS)
+    # Built files have a hash in their name; the others are asked for again each time.
+    headers["Cache-Control"] = "public, max-age=31536000, immutable" if name.parts[0] == "assets" else "no-cache"
+    media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+    if small.is_file():
+        headers["Vary"] = "Accept-Encoding"
+    if takes_small:
+        headers["Content-Encoding"] = "br"
+        found = small
+    return FileResponse(found, headers=headers, media_type=media)
+
+
+def _open_tasks(c: Coordinator, authorization: str | None) -> OpenTasks:
+    population = _population(c, auth.hash_token(auth.bearer(authorization)), c.store.now())
+    table = schema.tasks
+    with c.store.read() as view:
+        found = view.execute(
+            sa.select(table)
+            .where(table.c.population == population, table.c.status.in_(("running", "paused")))
+            .order_by(table.c.created_at, table.c.id)
+        ).all()
+    return OpenTasks(
+        population,
+        tuple(
+            OpenTask(
+                row.name,
+                row.status,
+                row.task_json,
+                blobs.needed(c.blobs, blobs.public(row.manifest_sha256)).decode(),
+                row.checkpoint_bytes,
+            )
+            for row in found
+        ),
+    )
+
+
+def _population(c: Coordinator, token_hash: str, now: float) -> str:
+    """Of a device, or of an enrolment token that still has a place. Raises Refused (403)."""
+    tokens, devices = schema.tokens, schema.devices
+    with c.store.read() as view:
+        population = view.scalar(
+            sa.select(devices.c.population).where(devices.c.token_hash == token_hash, devices.c.revoked_at.is_(None))
+        ) or view.scalar(
+            sa.select(tokens.c.population).where(
+                tokens.c.token_hash == token_hash,
+                tokens.c.revoked_at.is_(None),
+                tokens.c.expires_at > now,
+                tokens.c.uses < tokens.c.max_uses,
+            )
+        )
+    if population is None:
+        raise Refused(
+            "the enrolment token is wrong, used up, expired or revoked",
+            remedy="ask the operator for a new link (`fedrela token create`)",
+            code="bad-enrolment-token",
+            status=403,
+        )
+    return str(population)

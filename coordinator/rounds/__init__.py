@@ -1,0 +1,1 @@
+"""The rules of a round, and what calls them: publish, check in, upload, close."""

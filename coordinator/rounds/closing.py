@@ -1,0 +1,95 @@
+"""How turns and rounds end: leases and deadlines that are over, and the commit of a round. One transaction each.
+
+May import `core`, SQLAlchemy and this package's storage; knows nothing of HTTP.
+`now` is in seconds of the coordinator's clock and is always passed in.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.rounds import rules
+from fedrela.coordinator.storage import rows, schema
+
+
+def tick(c: Coordinator, now: float) -> int:
+    """End the leases and deadlines that are over; return how many tasks changed."""
+    turns, table, tasks = schema.assignments, schema.rounds, schema.tasks
+    with c.store.read() as view:
+        expired = sa.select(turns.c.task_id).where(turns.c.status == "open", turns.c.expires_at <= now)
+        overdue = (
+            sa.select(table.c.task_id)
+            .join(tasks, sa.and_(tasks.c.id == table.c.task_id, tasks.c.round == table.c.number))
+            .where(table.c.phase == "collecting", table.c.deadline_at <= now, tasks.c.status == "running")
+        )
+        due = sorted(view.scalars(expired.union(overdue)))
+    for task_id in due:
+        tick_task(c, task_id, now)
+    return len(due)
+
+
+def tick_task(c: Coordinator, task_id: str, now: float) -> None:
+    """The same for one task."""
+    with c.store.write() as tx:
+        row = rows.lock_task(tx, task_id)
+        task = parse_task(row.task_json)
+        before, _ = rows.expire_turns(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
+        after = rules.tick(before, task.round, now) if row.status == "running" else before
+        closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
+        rows.save_round(tx, task_id, after, **closed)
+        if after.phase == "failed":
+            problem = (
+                f"round {after.number} failed {after.attempt} times: {after.reported} of at least "
+                f"{task.round.minimum} devices reported before the deadline"
+            )
+            tx.execute(
+                sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem)
+            )
+    if after.phase == "aggregating":
+        c.wake.set()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What aggregating a round gave."""
+
+    checkpoint_sha256: str
+    checkpoint_bytes: int
+    server_state: str
+    seconds: float
+
+
+def commit(c: Coordinator, task_id: str, number: int, result: Result, now: float) -> bool:
+    """One transaction closes the round and opens the next. False if another worker has committed it already."""
+    with c.store.write() as tx:
+        row = rows.lock_task(tx, task_id)
+        record = rows.round_row(tx, task_id, number)
+        before = rows.as_round(record)
+        if row.round != number or before.phase != "aggregating" or row.status == "cancelled":
+            return False
+        task = parse_task(row.task_json)
+        last = number >= task.rounds
+        if last or task.round.mode == "synchronous":
+            rows.close_open_turns(tx, task_id, now)
+        committed = rules.commit(before)
+        outcome = {"checkpoint_sha256": result.checkpoint_sha256, "aggregation_seconds": result.seconds}
+        rows.save_round(tx, task_id, committed, committed_at=now, worker=None, worker_until=None, **outcome)
+        advanced: dict[str, Any] = {"round": number + 1, "problem": "" if row.status == "running" else row.problem}
+        if last:
+            advanced |= {"status": "finished", "finished_at": now}
+        else:
+            opened = rules.following(before, task.round, now)
+            rows.open_round(tx, task_id, opened, result.checkpoint_sha256, result.checkpoint_bytes)
+        tx.execute(
+            sa.update(schema.tasks)
+            .where(schema.tasks.c.id == task_id)
+            .values(
+                checkpoint_sha256=result.checkpoint_sha256,
+                checkpoint_bytes=result.checkpoint_bytes,
+                server_state=result.server_state,
+                **advanced,
+            )
+        )
+    return True

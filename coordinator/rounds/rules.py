@@ -1,0 +1,162 @@
+"""The rules of a round, without IO: (round, event, now) -> round. May import `fedrela.core.task` and
+`fedrela.core.errors`.
+
+                      join, report, release
+                            ┌───┐
+                            │   ▼
+    open ────────────► COLLECTING ──goal reached──────────────────► AGGREGATING ──commit──► COMMITTED
+                        ▲   │  ▲ └──deadline, reported >= minimum──►     │ ▲                     │
+              resume    │   │  │                                         └─┘ report (asynchronous: │
+                        │   │  └─deadline, too few, retries left             counts in the next)  ▼
+                        │   ▼    (attempt + 1; what was reported stays)                    the next round
+                      FAILED  ◄──deadline, too few, no retry left
+
+    phase        event     condition                           next phase    effect
+    -----------  --------  ----------------------------------  ------------  -----------------------------------------
+    COLLECTING   join      a slot is free                      COLLECTING    open + 1; the first starts the deadline
+    COLLECTING   report    reported + 1 < goal                 COLLECTING    open - 1, reported + 1
+    COLLECTING   report    reported + 1 = goal                 AGGREGATING   open - 1, reported + 1
+    COLLECTING   release   (failure, expired lease)            COLLECTING    open - 1
+    COLLECTING   tick      deadline, reported >= minimum       AGGREGATING
+    COLLECTING   tick      deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
+    COLLECTING   tick      deadline, fewer, no retry left      FAILED        the task is paused
+    AGGREGATING  join      asynchronous, a slot is free        AGGREGATING   open + 1
+    AGGREGATING  report    asynchronous                        AGGREGATING   open - 1, pending + 1
+    AGGREGATING  release                                       AGGREGATING   open - 1
+    AGGREGATING  commit                                        COMMITTED     opens the next round with what is pending
+    FAILED       release                                       FAILED        open - 1
+    FAILED       resume                                        COLLECTING    attempt 1, a new deadline
+
+Every other pair raises Refused and changes nothing. A *slot* is a turn that is open or, in a synchronous round,
+reported; a turn that ends without a report gives its slot back. An update that was acknowledged is never dropped: a
+round that is tried again starts from the same weights, so what was reported still counts.
+
+    >>> settings = Rounds(goal=2, deadline_seconds=60)
+    >>> r = join(join(first(now=0.0), settings, now=5.0), settings, now=6.0)
+    >>> (r.open, r.deadline_at, report(report(r, settings), settings).phase)
+    (2, 65.0, 'aggregating')
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fedrela.core.errors import Refused
+from fedrela.core.task import Rounds
+
+Phase = Literal["collecting", "aggregating", "committed", "failed"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of one task. In asynchronous mode `open` counts the task's open turns, whatever their start weights."""
+
+    number: int
+    phase: Phase
+    opened_at: float
+    attempt: int = 1
+    open: int = 0
+    reported: int = 0
+    pending: int = 0  # asynchronous: accepted while this round was being aggregated; they count in the next
+    deadline_at: float | None = None
+
+
+def first(now: float) -> Round:
+    """Round 1 of a new task."""
+    return Round(1, "collecting", now)
+
+
+def slots(settings: Rounds) -> int:
+    """Synchronous: turns handed out per round; asynchronous: turns open at a time."""
+    if settings.mode == "asynchronous":
+        return settings.concurrency or 2 * settings.goal
+    return math.ceil(settings.goal * settings.over_selection)
+
+
+def has_room(round_: Round, settings: Rounds) -> bool:
+    """Whether one more device is wanted now."""
+    if settings.mode == "asynchronous":
+        return round_.phase in ("collecting", "aggregating") and round_.open < slots(settings)
+    return round_.phase == "collecting" and round_.open + round_.reported < slots(settings)
+
+
+def join(round_: Round, settings: Rounds, now: float) -> Round:
+    """A device takes a slot."""
+    if not has_room(round_, settings):
+        raise _refused("the round wants no more devices", "check in again later", "round-full")
+    starts = settings.mode == "synchronous" and round_.deadline_at is None
+    deadline = now + settings.deadline_seconds if starts else round_.deadline_at
+    return replace(round_, open=round_.open + 1, deadline_at=deadline)
+
+
+def counts_in(round_: Round) -> int:
+    """The round in which an update accepted now is aggregated."""
+    return round_.number if round_.phase == "collecting" else round_.number + 1
+
+
+def report(round_: Round, settings: Rounds) -> Round:
+    """An update was accepted for an open turn."""
+    if round_.phase == "aggregating" and settings.mode == "asynchronous":
+        return replace(release(round_), pending=round_.pending + 1)
+    if round_.phase != "collecting":
+        raise _refused("the round takes no more updates", "drop this update and check in again", "round-closed")
+    collected = replace(release(round_), reported=round_.reported + 1)
+    full = collected.reported >= settings.goal
+    return replace(collected, phase="aggregating") if full else collected
+
+
+def release(round_: Round) -> Round:
+    """An open turn ends, with or without a report: its slot is free again."""
+    if round_.open < 1 or round_.phase == "committed":
+        raise _refused("no turn of this round is open", "check in again", "round-closed")
+    return replace(round_, open=round_.open - 1)
+
+
+def tick(round_: Round, settings: Rounds, now: float) -> Round:
+    """Time passed. Only a collecting round whose deadline is over changes."""
+    if round_.phase != "collecting" or round_.deadline_at is None or now < round_.deadline_at:
+        return round_
+    if round_.reported >= settings.minimum:
+        return replace(round_, phase="aggregating")
+    if round_.attempt > settings.retries:
+        return replace(round_, phase="failed", deadline_at=None)
+    return replace(round_, attempt=round_.attempt + 1, deadline_at=_deadline(round_, settings, now))
+
+
+def resume(round_: Round, settings: Rounds, now: float) -> Round:
+    """The operator resumes a paused task: a failed round starts again, a collecting one gets its whole time again."""
+    if round_.phase not in ("collecting", "failed"):
+        return round_
+    return replace(round_, phase="collecting", attempt=1, deadline_at=_deadline(round_, settings, now))
+
+
+def commit(round_: Round) -> Round:
+    """The new global model is stored."""
+    if round_.phase != "aggregating":
+        raise _refused("the round is not being aggregated", "nothing: another worker has committed it", "round-closed")
+    return replace(round_, phase="committed")
+
+
+def following(round_: Round, settings: Rounds, now: float) -> Round:
+    """The round that a commit opens. Asynchronous: open turns and pending updates move into it."""
+    opened = Round(round_.number + 1, "collecting", now)
+    if settings.mode == "synchronous":
+        return opened
+    full = round_.pending >= settings.goal
+    return replace(opened, open=round_.open, reported=round_.pending, phase="aggregating" if full else "collecting")
+
+
+def staleness(counted_in: int, base_round: int) -> int:
+    """How many rounds the global model has moved on since an update's start weights."""
+    return counted_in - base_round
+
+
+def _deadline(round_: Round, settings: Rounds, now: float) -> float | None:
+    """Of a repeated attempt: from now on if somebody is at work or has reported, else from the first join."""
+    if settings.mode == "asynchronous" or not (round_.open or round_.reported):
+        return None
+    return now + settings.deadline_seconds
+
+
+def _refused(problem: str, remedy: str, code: str) -> Refused:
+    return Refused(problem, remedy=remedy, code=code, status=409)

@@ -1,0 +1,95 @@
+"""Who is wanted: pure checks of a device against a task, and the time after which it should come back.
+
+May import `core` and `fedrela.coordinator.rounds.rules`. What a device itself must judge (battery, network, examples)
+is not here.
+
+    >>> version("1.10.2") > version("1.9")
+    True
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from fedrela.coordinator.rounds import rules
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.core.bundle import PROGRAMS, Manifest
+from fedrela.core.errors import InvalidInput
+from fedrela.core.task import Task
+
+Reason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:[+-][A-Za-z0-9.+-]{1,40}|\.?[A-Za-z][A-Za-z0-9.+-]{0,40})?")
+JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of a device that checks in."""
+
+    public_key: str  # what its lots are drawn from: stable where its name is random, so a repeated run is the same run
+    client_version: str
+    runtimes: tuple[str, ...]
+    last_turn_at: float | None
+    had_turn: bool = False  # in this round already
+
+
+@lru_cache(maxsize=4096)
+def version(text: str) -> tuple[int, ...]:
+    """The numbers of a version, for comparing. Raises InvalidInput."""
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise InvalidInput(f"version {text[:40]!r} is not of the form 1.2.3", remedy="send dotted numbers")
+    numbers = [int(number) for number in match[1].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()  # 1.2 and 1.2.0 are the same version
+    return tuple(numbers)
+
+
+def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
+    """Why the task doesn't want this device now; None if it does."""
+    if not _fits_version(task, candidate.client_version):
+        return "version"
+    if not any(_runs(manifest, runtime) for runtime in candidate.runtimes):
+        return "runtime"
+    fraction = task.eligibility.device_fraction
+    if fraction < 1 and share(candidate.public_key, task.name, round_.number, round_.attempt) >= fraction:
+        return "not-selected"
+    separation = task.eligibility.min_separation_seconds
+    if candidate.last_turn_at is not None and now < candidate.last_turn_at + separation:
+        return "too-soon"
+    if candidate.had_turn or not rules.has_room(round_, task.round):
+        return "round-full"
+    return None
+
+
+def share(*labels: str | int) -> float:
+    """A number in [0, 1), the same for the same labels: SHA-256 of the labels, its first 53 bits."""
+    digest = hashlib.sha256("\n".join(map(str, labels)).encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def retry_after_seconds(
+    reason: Reason, task: Task | None, candidate: Candidate, now: float, idle_seconds: float
+) -> float:
+    """When a device that is not wanted should come back, jitter included."""
+    base = idle_seconds
+    if task is not None and reason in ("round-full", "not-selected"):
+        base = task.round.retry_after_seconds
+    if task is not None and reason == "too-soon" and candidate.last_turn_at is not None:
+        base = max(candidate.last_turn_at + task.eligibility.min_separation_seconds - now, 0.001)
+    return round(base * (1 + JITTER * share(candidate.public_key, repr(now))), 3)
+
+
+def _fits_version(task: Task, client_version: str) -> bool:
+    low, high = task.eligibility.min_client_version, task.eligibility.max_client_version
+    mine = version(client_version)
+    return (not low or version(low) <= mine) and (not high or mine <= version(high))
+
+
+def _runs(manifest: Manifest, runtime: str) -> bool:
+    """Whether "name version" can run all three programs."""
+    name, _, installed = runtime.partition(" ")
+    files = [getattr(manifest, program).file(name) for program in PROGRAMS]
+    return all(file is not None and version(file.min_runtime_version or "0") <= version(installed) for file in files)

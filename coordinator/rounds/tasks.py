@@ -1,0 +1,145 @@
+"""An operator's side of a task: publish, pause, resume, cancel. Each is one transaction.
+
+May import `core`, SQLAlchemy and the storage modules of this package.
+"""
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.rounds import rules, selection
+from fedrela.coordinator.storage import blobs, rows, schema
+from fedrela.coordinator.storage.rows import Row
+from fedrela.core import bundle, signing, strict, tensors
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidTask, Refused
+from fedrela.core.task import Task
+
+
+def publish(c: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
+    """Check that every blob is there and fits, then open round 1. Returns the task's id.
+
+    Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one, InvalidBundle or InvalidTensors
+    where the manifest or the weights don't fit.
+    """
+    for name in ("min_client_version", "max_client_version"):
+        if text := getattr(task.eligibility, name):
+            selection.version(text)
+    manifest = bundle.parse_manifest(_published(c, manifest_sha256, "the manifest"))
+    checkpoint = _published(c, checkpoint_sha256, "checkpoint 0")
+    tensors.from_bytes(checkpoint, manifest.weights)
+    _check_programs(c, manifest)
+    _check_hyperparameters(task, manifest)
+    task_body = strict.to_json(task)
+    c.blobs.put(blobs.public(signing.sha256(task_body)), task_body)
+    task_id = auth.new_id("t")
+    with c.store.write() as tx:
+        tx.execute(
+            sa.insert(schema.tasks).values(
+                id=task_id,
+                name=task.name,
+                population=task.population,
+                status="running",
+                task_sha256=signing.sha256(task_body),
+                task_json=task_body.decode(),
+                manifest_sha256=manifest_sha256,
+                checkpoint_sha256=checkpoint_sha256,
+                checkpoint_bytes=len(checkpoint),
+                initial_checkpoint_sha256=checkpoint_sha256,
+                round=1,
+                created_at=now,
+            )
+        )
+        rows.open_round(tx, task_id, rules.first(now), checkpoint_sha256, len(checkpoint))
+    return task_id
+
+
+def _published(c: Coordinator, sha256: str, what: str) -> bytes:
+    try:
+        return blobs.get(c.blobs, blobs.public(sha256))
+    except KeyError as error:
+        raise _missing(sha256, what) from error
+
+
+def _check_programs(c: Coordinator, manifest: Manifest) -> None:
+    """Every file that the manifest names is stored, in the size that it names."""
+    for path, (sha256, size_bytes) in manifest.files().items():
+        try:
+            stored = c.blobs.size(blobs.public(sha256))
+        except KeyError as error:
+            raise _missing(sha256, path) from error
+        if stored != size_bytes:
+            raise Refused(
+                f"{path} has {stored} bytes, the manifest says {size_bytes}",
+                remedy="export the model again",
+                code="size-mismatch",
+                status=409,
+            )
+
+
+def _check_hyperparameters(task: Task, manifest: Manifest) -> None:
+    known = {item.name for item in manifest.train_step.role("hyperparameter")}
+    unknown = sorted(set(task.local.hyperparameters) - known)
+    if unknown:
+        raise InvalidTask(
+            f"local.hyperparameters names {unknown[0]!r}, which the program doesn't take",
+            remedy=f"use one of {', '.join(sorted(known)) or '(none)'}",
+        )
+
+
+def _missing(sha256: str, what: str) -> Refused:
+    return Refused(
+        f"{what} ({sha256[:12]}) was not uploaded",
+        remedy="PUT it to /v1/admin/blobs/{sha256} first; `fedrela publish` does",
+        code="blob-missing",
+        status=409,
+    )
+
+
+def pause(c: Coordinator, task_id: str, now: float) -> None:
+    """No new turns; devices at work may still report. Pausing twice is no fault."""
+    with c.store.write() as tx:
+        row = _alive(tx, task_id)
+        if row.status == "running":
+            _set_status(tx, row, "paused", "paused by the operator")
+
+
+def resume(c: Coordinator, task_id: str, now: float) -> None:
+    """Go on; a round that had failed starts again with all its retries."""
+    with c.store.write() as tx:
+        row = _alive(tx, task_id)
+        if row.status == "running":
+            return
+        _set_status(tx, row, "running", "")
+        round_ = rows.as_round(rows.round_row(tx, task_id, row.round))
+        rows.save_round(tx, task_id, rules.resume(round_, parse_task(row.task_json).round, now))
+    c.wake.set()
+
+
+def cancel(c: Coordinator, task_id: str, now: float) -> None:
+    """End the task for good; open turns are closed, the checkpoints so far are kept. Cancelling twice is no fault."""
+    with c.store.write() as tx:
+        row = rows.lock_task(tx, task_id)
+        if row.status == "cancelled":
+            return
+        if row.status == "finished":
+            raise _over(row)
+        rows.close_open_turns(tx, task_id, now)
+        _set_status(tx, row, "cancelled", "cancelled by the operator", finished_at=now)
+
+
+def _alive(tx: sa.Connection, task_id: str) -> Row:
+    row = rows.lock_task(tx, task_id)
+    if row.status in ("finished", "cancelled"):
+        raise _over(row)
+    return row
+
+
+def _over(row: Row) -> Refused:
+    return Refused(f"the task is {row.status}", remedy="publish a new one", code="task-over", status=409)
+
+
+def _set_status(tx: sa.Connection, row: Row, status: str, problem: str, **columns: object) -> None:
+    tx.execute(
+        sa.update(schema.tasks).where(schema.tasks.c.id == row.id).values(status=status, problem=problem, **columns)
+    )

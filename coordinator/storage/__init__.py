@@ -1,0 +1,1 @@
+"""The database and the files: what is durable once it is acknowledged."""

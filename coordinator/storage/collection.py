@@ -1,0 +1,68 @@
+"""Old blobs: which ones no task needs any more. May import SQLAlchemy, `core` and this package's storage.
+
+Needed are: what a task consists of, its checkpoints (all of them, or the newest `keep_checkpoints`), its server
+optimizer's state, and the updates of rounds that are not committed. Everything younger than `min_age_seconds` stays
+too: it may be about to be published.
+"""
+
+import time
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.storage import blobs, schema
+from fedrela.core.errors import InvalidMessage
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What went, or would go."""
+
+    names: tuple[str, ...]
+    bytes: int
+    dry_run: bool
+
+
+def collect(c: Coordinator, min_age_seconds: float, dry_run: bool) -> Collected:
+    """Delete, or only list, every blob that is not needed. Listing comes first, so a new blob is never at risk."""
+    if min_age_seconds < 0:
+        raise InvalidMessage(f"min_age_seconds is {min_age_seconds}", remedy="use 0 or more")
+    before = time.time() - min_age_seconds
+    old = [blob for blob in c.blobs.listing() if blob.stored_at < before]
+    needed = _needed(c)
+    unneeded = sorted((blob for blob in old if blob.name not in needed), key=lambda blob: blob.name)
+    if not dry_run:
+        for blob in unneeded:
+            c.blobs.delete(blob.name)
+    return Collected(tuple(blob.name for blob in unneeded), sum(blob.size for blob in unneeded), dry_run)
+
+
+def _needed(c: Coordinator) -> set[str]:
+    names: set[str] = set()
+    turns, rounds = schema.assignments, schema.rounds
+    with c.store.read() as view:
+        tasks = view.execute(sa.select(schema.tasks)).all()
+        checkpoints = view.execute(
+            sa.select(rounds.c.task_id, rounds.c.checkpoint_sha256)
+            .where(rounds.c.checkpoint_sha256.is_not(None))
+            .order_by(rounds.c.number.desc())
+        ).all()
+        waiting = view.execute(
+            sa.select(turns.c.id, turns.c.update_sha256)
+            .join(schema.tasks, schema.tasks.c.id == turns.c.task_id)
+            .where(
+                turns.c.status == "reported",
+                turns.c.counted_in >= schema.tasks.c.round,
+                schema.tasks.c.status.in_(("running", "paused")),
+            )
+        ).all()
+    names |= {blobs.update(row.id, row.update_sha256) for row in waiting}
+    for task in tasks:
+        of_task = [row.checkpoint_sha256 for row in checkpoints if row.task_id == task.id]
+        kept = of_task[: c.settings.keep_checkpoints] if c.settings.keep_checkpoints else of_task
+        roots = {task.task_sha256, task.manifest_sha256, task.checkpoint_sha256, task.initial_checkpoint_sha256, *kept}
+        files = c.manifest(task.manifest_sha256).files().values()
+        names |= {blobs.public(sha256) for sha256 in roots | {sha256 for sha256, _ in files}}
+        names.add(task.server_state)
+    return names

@@ -1,0 +1,47 @@
+"""The schema's history: an ordered list of steps, each applied once, in a transaction with its own record.
+
+May import SQLAlchemy and `fedrela.coordinator.storage.schema`. A released step is never edited; a change of
+`storage/schema.py` is a new step at the end of `STEPS`. One set serves SQLite and PostgreSQL.
+
+    >>> [version for version, _ in enumerate(STEPS, start=1)][0]
+    1
+"""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.storage import schema
+from fedrela.core.errors import Unavailable
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Version 1: every table."""
+    schema.metadata.create_all(connection)
+    connection.execute(sa.insert(schema.clock).values(id=1, now_seconds=0.0))
+
+
+def add_accuracies(connection: sa.Connection) -> None:
+    """Version 2: what the operator's test set says of a round. A database of this release has the table already."""
+    schema.accuracies.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables, add_accuracies)
+
+
+def migrate(connection: sa.Connection, now: float) -> int:
+    """Bring the schema up to date within the caller's transaction; return its version.
+
+    Raises Unavailable where the database was written by a newer program.
+    """
+    schema.migrations.create(connection, checkfirst=True)
+    applied = connection.scalar(sa.select(sa.func.max(schema.migrations.c.version))) or 0
+    if applied > len(STEPS):
+        raise Unavailable(
+            f"the database has schema version {applied}, this program knows {len(STEPS)}",
+            remedy="run the newer program, or restore an older backup",
+        )
+    for version, step in enumerate(STEPS[applied:], start=applied + 1):
+        step(connection)
+        connection.execute(sa.insert(schema.migrations).values(version=version, applied_at=now))
+    return len(STEPS)

@@ -1,0 +1,143 @@
+"""The tables. Times are seconds of the coordinator's clock (Unix time, or virtual time). May import SQLAlchemy.
+
+    tokens --< devices --< assignments >-- rounds >-- tasks
+                                           rounds --- accuracies
+
+`assignments` is the only record of a device's work, and the only number in it that comes from a device's data is
+`examples`. Counters in `rounds` are kept equal to what a count over `assignments` gives (see `rounds/rules.py`).
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+migrations = sa.Table(
+    "schema_migrations",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("applied_at", sa.Double, nullable=False),
+)
+
+clock = sa.Table(  # one row; used under the virtual clock only
+    "clock",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("now_seconds", sa.Double, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("population", sa.String(100), nullable=False),
+    sa.Column("max_uses", sa.Integer, nullable=False),
+    sa.Column("uses", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("revoked_at", sa.Double),
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("public_key", sa.String(64), nullable=False),
+    sa.Column("population", sa.String(100), nullable=False),
+    sa.Column("token_id", sa.String(40), nullable=False),
+    sa.Column("enrolled_at", sa.Double, nullable=False),
+    sa.Column("last_turn_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("population", sa.String(100), nullable=False, index=True),
+    sa.Column("status", sa.String(20), nullable=False),  # running | paused | finished | cancelled
+    sa.Column("problem", sa.Text, nullable=False, default=""),  # why it is paused, or what keeps a round from closing
+    sa.Column("task_sha256", sa.String(64), nullable=False),
+    sa.Column("task_json", sa.Text, nullable=False),
+    sa.Column("manifest_sha256", sa.String(64), nullable=False),
+    sa.Column("checkpoint_sha256", sa.String(64), nullable=False),  # the newest global model
+    sa.Column("checkpoint_bytes", sa.BigInteger, nullable=False),
+    sa.Column("initial_checkpoint_sha256", sa.String(64), nullable=False),
+    sa.Column("server_state", sa.String(200), nullable=False, default=""),  # private blob; empty: the initial state
+    sa.Column("round", sa.Integer, nullable=False),  # the open one; rounds + 1 where all are done
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("finished_at", sa.Double),
+)
+
+rounds = sa.Table(
+    "rounds",
+    metadata,
+    sa.Column("task_id", sa.String(40), sa.ForeignKey("tasks.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("open", sa.Integer, nullable=False),
+    sa.Column("reported", sa.Integer, nullable=False),
+    sa.Column("pending", sa.Integer, nullable=False),
+    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Column("deadline_at", sa.Double),
+    sa.Column("closed_at", sa.Double),
+    sa.Column("committed_at", sa.Double),
+    sa.Column("base_checkpoint_sha256", sa.String(64), nullable=False),
+    sa.Column("base_checkpoint_bytes", sa.BigInteger, nullable=False),
+    sa.Column("checkpoint_sha256", sa.String(64)),  # the result
+    sa.Column("update_bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column("aggregation_seconds", sa.Double),
+    sa.Column("evaluation_loss_sum", sa.Double, nullable=False, default=0.0),
+    sa.Column("evaluation_correct", sa.BigInteger, nullable=False, default=0),
+    sa.Column("evaluation_examples", sa.BigInteger, nullable=False, default=0),
+    sa.Column("worker", sa.String(100)),  # who aggregates it now, and until when (real time)
+    sa.Column("worker_until", sa.Double),
+)
+
+accuracies = sa.Table(  # of a round's result on the operator's own test set; nothing of it comes from a device
+    "accuracies",
+    metadata,
+    sa.Column("task_id", sa.String(40), sa.ForeignKey("tasks.id"), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("overall", sa.Double, nullable=False),  # shares, 0..1
+    sa.Column("many", sa.Double),
+    sa.Column("medium", sa.Double),
+    sa.Column("few", sa.Double),
+    sa.Column("examples", sa.BigInteger, nullable=False),
+    sa.Column("judged_at", sa.Double, nullable=False),
+)
+
+assignments = sa.Table(
+    "assignments",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("task_id", sa.String(40), nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # whose start weights the device got
+    sa.Column("counted_in", sa.Integer),  # the round that its update counts in; synchronous: the same
+    sa.Column("device_id", sa.String(40), sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),  # open | reported | failed | expired | closed
+    sa.Column("failure", sa.String(40)),
+    sa.Column("assigned_at", sa.Double, nullable=False),
+    sa.Column("compute_until", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),  # compute_until, or later once an upload has begun
+    sa.Column("ended_at", sa.Double),
+    sa.Column("examples", sa.Integer),
+    sa.Column("update_sha256", sa.String(64)),
+    sa.Column("update_digest", sa.String(64)),  # see blobs.quick_digest
+    sa.Column("update_bytes", sa.BigInteger),
+    sa.Column("evaluated", sa.Boolean, nullable=False, default=False),
+    sa.Index("assignments_of_round", "task_id", "round", "status"),
+    sa.Index("assignments_counted", "task_id", "counted_in"),
+    sa.Index("assignments_of_device", "device_id", "task_id", "round"),
+    sa.Index("assignments_expiring", "status", "expires_at"),
+    sa.Index(
+        "one_open_assignment_per_device",
+        "device_id",
+        unique=True,
+        sqlite_where=sa.text("status = 'open'"),
+        postgresql_where=sa.text("status = 'open'"),
+    ),
+)

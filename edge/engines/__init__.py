@@ -1,0 +1,1 @@
+"""Runtimes that execute exported programs, behind one Protocol."""

@@ -1,0 +1,132 @@
+"""Which runtimes this device has, and the engines opened on them: one per bundle, shared by every turn.
+
+May import `core` and `fedrela.edge.engines.engine`; a runtime's own module is imported when its first program is
+opened.
+
+    pool = EnginePool(threads=2)
+    pool.offered()                                   # ("onnx 1.32.0",), as a check-in says it
+    engine = pool.open(manifest_sha256, manifest, read)
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+
+from fedrela.core import golden, tensors
+from fedrela.core.bundle import PROGRAMS, Manifest, ProgramFile
+from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
+from fedrela.core.tensors import Params, TensorSpec
+from fedrela.edge.engines.engine import Engine
+
+# runtime -> module and class. Each module has `version() -> str`, raising MissingDependency where it isn't installed.
+RUNTIMES = {
+    "onnx": ("fedrela.edge.engines.onnx_engine", "OnnxEngine", "pip install 'fedrela[edge]'"),
+    "executorch": ("fedrela.edge.engines.executorch_engine", "ExecutorchEngine", "pip install torch executorch"),
+}
+
+Read = Callable[[ProgramFile], bytes]
+
+
+@dataclass
+class EnginePool:
+    """Opened engines by manifest hash. May be shared by many devices of one process, and by threads."""
+
+    runtimes: tuple[str, ...] = ("onnx",)  # in order of preference
+    threads: int = 1
+    tested: set[str] = field(default_factory=set)  # self-tests that this process has seen pass
+    _engines: dict[str, Engine] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def offered(self) -> tuple[str, ...]:
+        """ "name version" of every runtime, best first. Raises MissingDependency for one that isn't installed."""
+        return tuple(f"{name} {runtime_version(name)}" for name in self.runtimes)
+
+    def known(self, manifest_sha256: str) -> Engine | None:
+        """The engine of a bundle that is already open."""
+        return self._engines.get(manifest_sha256)
+
+    def opened(self) -> tuple[Engine, ...]:
+        """Every engine that is open."""
+        return tuple(self._engines.values())
+
+    def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
+        """The engine for a bundle; `read` gives a program file's verified bytes. One is opened, whoever asks first."""
+        with self._lock:
+            if manifest_sha256 not in self._engines:
+                self._engines[manifest_sha256] = self._make(manifest, read)
+            return self._engines[manifest_sha256]
+
+    def weights(self, sha256: str, body: bytes, specs: tuple[TensorSpec, ...]) -> Params:
+        """The weights in a checkpoint's verified bytes. Raises InvalidTensors."""
+        return tensors.from_bytes(body, specs)
+
+    def _make(self, manifest: Manifest, read: Read) -> Engine:
+        name = choose(manifest, self.runtimes)
+        files = {program: getattr(manifest, program).file(name) for program in PROGRAMS}
+        module, kind, _ = RUNTIMES[name]
+        make = getattr(importlib.import_module(module), kind)
+        engine: Engine = make(manifest, {key: read(file) for key, file in files.items()}, threads=self.threads)
+        return engine
+
+
+def runtime_version(name: str) -> str:
+    """The installed version of a runtime. Raises InvalidInput (unknown name) or MissingDependency."""
+    if name not in RUNTIMES:
+        raise InvalidInput(f"there is no runtime {name!r}", remedy=f"choose one of {', '.join(RUNTIMES)}")
+    module, _, install = RUNTIMES[name]
+    try:
+        return str(importlib.import_module(module).version())
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"the runtime {name} is not installed ({error.name} is missing)", remedy=install
+        ) from error
+
+
+def choose(manifest: Manifest, runtimes: tuple[str, ...]) -> str:
+    """The first runtime that has a file for every program and is new enough. Raises MissingDependency if none is."""
+    reasons = []
+    for name in runtimes:
+        files = [getattr(manifest, program).file(name) for program in PROGRAMS]
+        if None in files:
+            reasons.append(f"the bundle has no {name} programs")
+            continue
+        needed = max((file.min_runtime_version for file in files), key=version_key)
+        if version_key(runtime_version(name)) >= version_key(needed):
+            return name
+        reasons.append(f"{name} {needed} or newer is needed, {runtime_version(name)} is installed")
+    raise MissingDependency("; ".join(reasons), remedy="update the runtime, or export the model for one that is here")
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, for comparing: "1.32.0" -> (1, 32, 0), "1.4.1+cpu" -> (1, 4, 1)."""
+    numbers = []
+    for part in version.split("+", maxsplit=1)[0].split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
+
+
+def self_test(engine: Engine, expected: bytes) -> None:
+    """Run the golden steps. Raises VerificationFailed where this runtime doesn't give the recorded outputs.
+
+    An output that isn't recorded is one that float32 doesn't determine, so nobody is asked for it.
+    """
+    programs = [partial(engine.run, program) for program in PROGRAMS]
+    recorded = tensors.read(expected)
+    try:
+        found = golden.run(engine.manifest, *programs)
+        silent = set(PROGRAMS) - {name.split(".", 1)[0] for name in recorded}
+        unknown = {name.removeprefix(golden.SLACK) for name in recorded} - set(found)
+        if not silent and not unknown:
+            golden.check(engine.manifest, recorded, found)
+            return
+        problem = f"output {min(unknown)[:80]} was not computed" if unknown else f"nothing of {min(silent)} is recorded"
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        problem = f"the manifest doesn't describe them ({type(error).__name__}: {str(error)[:80]})"
+    raise VerificationFailed(
+        f"the golden steps can't be compared: {problem}", remedy="nothing was trained; export the model again"
+    )

@@ -1,0 +1,142 @@
+"""The HTTP calls of a device, as `fedrela.core.wire` names them. Answers are checked before they are used.
+
+May import httpx, `core`, `fedrela.edge.network.download`, `fedrela.edge.storage.store` and
+`fedrela.edge.network.transport`.
+
+    api = CoordinatorApi(httpx.Client(timeout=30), "https://fl.example.org", token="...")
+    answer = api.check_in(CheckIn("default", "0.1.0", ("onnx 1.32.0",)))
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from fedrela.core import strict
+from fedrela.core.errors import InvalidMessage
+from fedrela.core.wire import (
+    TENSORS_TYPE,
+    UPLOAD_TOKEN_HEADER,
+    Assignment,
+    CheckIn,
+    CheckInResponse,
+    EnrolRequest,
+    EnrolResponse,
+    EvaluationReport,
+    FailureReport,
+    UpdateReceipt,
+    check_protocol,
+    check_sha256_name,
+)
+from fedrela.edge.network.download import download
+from fedrela.edge.network.transport import Retry, Sent, Transport
+from fedrela.edge.storage.store import Store
+
+__all__ = ["CoordinatorApi", "Retry", "Sent", "check_assignment", "join_link"]
+
+T = TypeVar("T")
+
+JSON = {"Content-Type": "application/json"}
+_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class CoordinatorApi(Transport):
+    """The calls of one device; see `Transport` for what it is made of."""
+
+    def enrol(self, request: EnrolRequest) -> EnrolResponse:
+        """Exchange an enrolment token for a device token. Repeating it with the same key is safe."""
+        return self._post("/v1/devices", request, lambda body: check_enrolment(strict.from_json(EnrolResponse, body)))
+
+    def check_in(self, request: CheckIn) -> CheckInResponse:
+        """Offer to work. Raises InvalidMessage for an answer that is not exactly one of assignment and wait."""
+        return self._post("/v1/check-ins", request, lambda body: check_answer(strict.from_json(CheckInResponse, body)))
+
+    def blob(self, sha256: str, partial: Store, *, limit_bytes: int) -> bytes:
+        """Download a blob, going on from what `partial` has of it; see `fedrela.edge.network.download`."""
+        return download(self, sha256, partial, limit_bytes=limit_bytes)
+
+    def update(self, assignment: Assignment, body: bytes) -> UpdateReceipt:
+        """Upload an update. The same body may be sent any number of times and counts once."""
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        headers = {
+            "Content-Type": TENSORS_TYPE,
+            "Content-Digest": f"sha-256=:{digest}:",  # RFC 9530
+            UPLOAD_TOKEN_HEADER: assignment.upload_token,
+        }
+        path = f"/v1/assignments/{assignment.assignment_id}/update"
+        return self.call("PUT", path, body, headers, lambda answer: strict.from_json(UpdateReceipt, answer))
+
+    def failure(self, assignment: Assignment, report: FailureReport) -> None:
+        """Give the slot back."""
+        self._post(f"/v1/assignments/{assignment.assignment_id}/failure", report, bytes)
+
+    def evaluation(self, assignment: Assignment, report: EvaluationReport) -> None:
+        """Report totals over the hold-out."""
+        self._post(f"/v1/assignments/{assignment.assignment_id}/evaluation", report, bytes)
+
+    def leave(self) -> None:
+        """Tell the coordinator to forget this device."""
+        self.call("DELETE", "/v1/devices/self", b"", {}, bytes)
+
+    def _post(self, path: str, message: object, parse: Callable[[bytes], T]) -> T:
+        return self.call("POST", path, strict.to_json(message), JSON, parse)
+
+
+def join_link(link: str) -> tuple[str, str]:
+    """Address and enrolment token of `http(s)://host[:port]/join#token`. Raises InvalidMessage for anything else.
+
+    >>> join_link("https://fl.example.org/join#abc")
+    ('https://fl.example.org', 'abc')
+    """
+    try:
+        parts = urlsplit(link.strip())
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith("/join")
+        plain = parts.port is None or parts.port > 0
+    except ValueError:
+        well_formed = plain = False
+    if not well_formed or not plain or not _TOKEN.fullmatch(parts.fragment) or parts.username or parts.query:
+        raise InvalidMessage(
+            "that is not an enrolment link", remedy="paste the whole link, http(s)://host/join#token, in quotes"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/join')}", parts.fragment
+
+
+def check_enrolment(answer: EnrolResponse) -> EnrolResponse:
+    """The answer, if its token and key can be used. Raises InvalidMessage."""
+    check_protocol(answer.protocol)
+    _check_token(answer.device_token)
+    if not _NAME.fullmatch(answer.device_id) or not _KEY.fullmatch(answer.coordinator_public_key):
+        raise InvalidMessage("the coordinator sent a malformed id or key", remedy="update the coordinator")
+    return answer
+
+
+def check_answer(answer: CheckInResponse) -> CheckInResponse:
+    """The answer, if it is exactly one of assignment and wait. Raises InvalidMessage."""
+    check_protocol(answer.protocol)
+    if (answer.assignment is None) == (answer.wait is None):
+        raise InvalidMessage(
+            "the coordinator's answer is not exactly one of assignment and wait", remedy="update the coordinator"
+        )
+    if answer.assignment is not None:
+        check_assignment(answer.assignment)
+    return answer
+
+
+def check_assignment(assignment: Assignment) -> None:
+    """Raise InvalidMessage for an assignment that could not be used safely in a URL, a header or a file name."""
+    for name in (assignment.task_sha256, assignment.manifest_sha256, assignment.checkpoint_sha256):
+        check_sha256_name(name)
+    _check_token(assignment.upload_token)
+    if not _NAME.fullmatch(assignment.assignment_id):
+        raise InvalidMessage("the assignment's id is malformed", remedy="update the coordinator")
+    if assignment.round < 1 or assignment.checkpoint_bytes < 1 or not 0 < len(assignment.task_id) <= 200:
+        raise InvalidMessage("the assignment names no round, task or checkpoint", remedy="update the coordinator")
+
+
+def _check_token(token: str) -> None:
+    if not _TOKEN.fullmatch(token):
+        raise InvalidMessage("the coordinator sent a malformed token", remedy="update the coordinator")

@@ -1,0 +1,145 @@
+"""From an assignment to something that can be trained: fetched, verified, opened, self-tested.
+
+Nothing is loaded before it is verified: the assignment by the pinned key, every blob by the hash that the assignment or
+the manifest gives it, the runtime by the golden steps. May import `core` and the other modules of `edge`.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fedrela.core import bundle, signing, strict
+from fedrela.core.bundle import Manifest, ProgramFile
+from fedrela.core.errors import IntegrityError, InvalidBundle, InvalidTask
+from fedrela.core.task import Task
+from fedrela.core.tensors import Params
+from fedrela.core.wire import Assignment
+from fedrela.edge.engines.engine import Engine
+from fedrela.edge.engines.pool import EnginePool, self_test
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.storage import state
+from fedrela.edge.storage.store import Store
+
+TASK_BYTES = 1_000_000
+MANIFEST_BYTES = 16_000_000
+MOST_GOLDEN = 1024
+HEADER_BYTES_PER_TENSOR = 1024  # of safetensors, generously
+
+
+@dataclass(frozen=True)
+class Job:
+    """A verified assignment: what to do, on which engine, from which global weights."""
+
+    assignment: Assignment
+    task: Task
+    engine: Engine
+    weights: Params
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches for one device. `store` remembers self-tests; `blobs` may be shared with other devices."""
+
+    api: CoordinatorApi
+    store: Store
+    blobs: Store
+    pool: EnginePool
+    pinned_key: str
+    max_bytes: int = 1_000_000_000
+
+    def job(self, assignment: Assignment) -> Job:
+        """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
+        signing.verify(self.pinned_key, assignment.message(), assignment.signature)
+        task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
+        engine = self.engine(assignment.manifest_sha256)
+        self.test(assignment.manifest_sha256, engine)
+        body = self.checkpoint(assignment, engine.manifest)
+        weights = self.pool.weights(assignment.checkpoint_sha256, body, engine.manifest.weights)
+        return Job(assignment, task, engine, weights)
+
+    def engine(self, manifest_sha256: str) -> Engine:
+        """The engine for a bundle; its programs are fetched once and kept for ever."""
+        engine = self.pool.known(manifest_sha256)
+        if engine is None:
+            manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+            check_sizes(manifest, self.max_bytes)
+            engine = self.pool.open(manifest_sha256, manifest, self.program)
+        return engine
+
+    def program(self, file: ProgramFile) -> bytes:
+        """A program's verified bytes."""
+        return self.blob(file.sha256, file.size_bytes)
+
+    def test(self, manifest_sha256: str, engine: Engine) -> None:
+        """Run the golden steps, once per bundle and runtime version."""
+        key = f"self-tests/{manifest_sha256}-{engine.name}-{engine.version}".replace(".", "-").replace("+", "-").lower()
+        if key in self.pool.tested:
+            return
+        if self.store.get(key) is None:
+            golden = engine.manifest.golden
+            self_test(engine, self.blob(golden.sha256, golden.size_bytes))
+            self.store.put(key, b"passed")
+        self.pool.tested.add(key)
+
+    def checkpoint(self, assignment: Assignment, manifest: Manifest) -> bytes:
+        """The global weights' bytes: downloaded each round, and only those of the newest round kept."""
+        most = sum(4 * spec.size + HEADER_BYTES_PER_TENSOR + len(spec.name) for spec in manifest.weights)
+        if assignment.checkpoint_bytes > most + HEADER_BYTES_PER_TENSOR:
+            raise IntegrityError(
+                f"the checkpoint is announced with {assignment.checkpoint_bytes} bytes, the model needs {most} at most",
+                remedy="nothing was loaded; tell the operator",
+            )
+        key = f"checkpoint/{assignment.checkpoint_sha256}"
+        body = state.cached(self.blobs, key, assignment.checkpoint_sha256)
+        if body is None:
+            limit = assignment.checkpoint_bytes
+            body = self.api.blob(assignment.checkpoint_sha256, self.blobs, limit_bytes=limit)
+            state.keep_checkpoint(self.blobs, assignment.checkpoint_sha256, body)
+        return body
+
+    def blob(self, sha256: str, limit_bytes: int) -> bytes:
+        """A blob from the cache or the coordinator; its bytes match its name."""
+        if limit_bytes > self.max_bytes:
+            raise IntegrityError(
+                f"a file of {limit_bytes} bytes is announced, this device takes {self.max_bytes} at most",
+                remedy="raise the limit in the device's settings if you trust this coordinator",
+            )
+        body = state.cached(self.blobs, f"blobs/{sha256}", sha256)
+        if body is None:
+            body = self.api.blob(sha256, self.blobs, limit_bytes=limit_bytes)
+            self.blobs.put(f"blobs/{sha256}", body)
+        return body
+
+
+def check_sizes(manifest: Manifest, max_bytes: int) -> None:
+    """Raise InvalidBundle for a manifest whose tensors or golden steps would exhaust the device before it trains."""
+    golden = manifest.golden
+    if not (1 <= golden.batch <= MOST_GOLDEN and 1 <= golden.steps <= MOST_GOLDEN):
+        raise InvalidBundle(
+            f"the manifest asks for {golden.steps} golden steps of batch {golden.batch}",
+            remedy="export the model again",
+        )
+    total = 0
+    for program in (manifest.train_step, manifest.predict, manifest.relabel):
+        for item in program.inputs:
+            sizes = [golden.batch if isinstance(d, str) else d for d in item.shape]
+            if min(sizes, default=1) < 0:
+                raise InvalidBundle(f"input {item.name!r} has a negative size", remedy="export the model again")
+            total += 8 * math.prod(sizes)
+    if total > max_bytes:
+        raise InvalidBundle(
+            f"the model's tensors take {total} bytes, this device allows {max_bytes}",
+            remedy="raise max_download_bytes in the device's settings if it has the memory",
+        )
+
+
+@lru_cache(maxsize=4)
+def parse_manifest(body: bytes) -> Manifest:
+    """The manifest that a coordinator sent. Raises InvalidBundle."""
+    return bundle.parse_manifest(body)
+
+
+@lru_cache(maxsize=16)
+def parse_task(body: bytes) -> Task:
+    """The task that a coordinator sent. Raises InvalidTask."""
+    return strict.from_json(Task, body, InvalidTask)

@@ -1,0 +1,73 @@
+"""Everything that left the device, for its owner to read: what `fedrela device show-upload` prints.
+
+May import numpy, `core` and the other modules of `edge`.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from fedrela.core import tensors
+from fedrela.edge.storage.state import SentLog
+from fedrela.edge.storage.store import Store
+
+MESSAGES = {
+    "check-ins": "check-in: offered to work",
+    "update": "update: the weight change",
+    "failure": "failure: gave a turn back",
+    "evaluation": "evaluation: totals over the hold-out",
+}
+
+
+def describe(store: Store, *, values: bool = False) -> dict[str, Any]:
+    """The log and the newest message of each kind; with `values` every number of the update."""
+    messages: dict[str, Any] = {}
+    for kind in MESSAGES:
+        body = store.get(f"last/{kind}")
+        if body is not None:
+            messages[kind] = _update(body, values) if kind == "update" else json.loads(body)
+    return {"requests": SentLog(store).lines(), "messages": messages}
+
+
+def _update(body: bytes, values: bool) -> dict[str, Any]:
+    arrays = tensors.read(body)
+    return {
+        "bytes": len(body),
+        "metadata": tensors.read_metadata(body),
+        "tensors": [
+            {
+                "name": name,
+                "shape": list(array.shape),
+                "dtype": array.dtype.name,
+                "least": float(array.min(initial=np.inf)) if array.size else None,
+                "most": float(array.max(initial=-np.inf)) if array.size else None,
+                **({"values": array.reshape(-1).tolist()} if values else {}),
+            }
+            for name, array in arrays.items()
+        ],
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """The same as text."""
+    lines = [f"{len(found['requests'])} requests were sent"]
+    for request in found["requests"][-20:]:
+        at = datetime.fromtimestamp(float(request["at"])).isoformat(sep=" ", timespec="seconds")
+        lines.append(f"  {at}  {request['method']:6} {request['path']}  {request['bytes']} bytes")
+    if not found["messages"]:
+        lines.append("no message body has been sent yet")
+    for kind, message in found["messages"].items():
+        lines += ["", MESSAGES[kind]]
+        if kind != "update":
+            lines += [f"  {key:18} {value}" for key, value in message.items()]
+            continue
+        lines.append(f"  {message['bytes']} bytes; metadata {message['metadata']}")
+        for tensor in message["tensors"]:
+            span = f"{tensor['least']:.3g} to {tensor['most']:.3g}" if tensor["least"] is not None else "empty"
+            lines.append(f"  {tensor['name']:32} {tensor['dtype']:8} {tensor['shape']!s:18} {span}")
+            if "values" in tensor:
+                lines.append("    " + " ".join(f"{value:.9g}" for value in tensor["values"]))
+    lines += ["", "tokens go in headers and are not shown; labels, counts, file names and samples are never sent"]
+    return "\n".join(lines)

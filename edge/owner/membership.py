@@ -1,0 +1,58 @@
+"""Joining a coordinator and leaving it: the two calls outside of turns.
+
+May import `core` and the other modules of `edge`.
+
+identity = enrol(CoordinatorApi(http, url), FolderStore(folder), token)
+forget(api, store)
+"""
+
+import secrets
+
+from fedrela.core import signing
+from fedrela.core.errors import InvalidInput, Refused
+from fedrela.core.wire import EnrolRequest
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.storage import state
+from fedrela.edge.storage.state import Identity
+from fedrela.edge.storage.store import Store
+
+
+def enrol(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"", private_key: str = "") -> Identity:
+    """Join `api.url` with an enrolment token, and pin its key. The identity is kept in `store`.
+
+    An enrolment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
+    `secret` and `private_key` are made at random unless given.
+    """
+    known = state.load_identity(store)
+    if known is not None and known.device_id:
+        raise InvalidInput(
+            f"this device has already enrolled at {known.url}", remedy="run `fedrela device forget` first"
+        )
+    key = private_key or (known.private_key if known else signing.generate_key())
+    own_secret = secret.hex() or (known.secret if known else secrets.token_hex(32))
+    state.save_identity(store, Identity(api.url, "", "", "", "", key, own_secret))
+    answer = api.enrol(EnrolRequest(token, signing.public_key(key)))
+    identity = Identity(
+        api.url,
+        answer.device_id,
+        answer.device_token,
+        answer.coordinator_public_key,
+        answer.population,
+        key,
+        own_secret,
+    )
+    state.save_identity(store, identity)
+    return identity
+
+
+def forget(api: CoordinatorApi, store: Store) -> None:
+    """Tell the coordinator to forget this device, then delete everything the device keeps. Raises Unavailable first."""
+    identity = state.load_identity(store)
+    if identity is not None and identity.device_id:
+        api.url, api.token = identity.url, identity.device_token
+        try:
+            api.leave()
+        except Refused as refusal:
+            if refusal.status not in (401, 404, 410):  # it has forgotten us already
+                raise
+    store.clear()

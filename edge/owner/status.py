@@ -1,0 +1,45 @@
+"""Where a device stands: what `fedrela device status` prints. May import the other modules of `edge`."""
+
+from datetime import datetime
+from typing import Any
+
+from fedrela.edge.conditions.eligibility import Conditions
+from fedrela.edge.storage import state as device_state
+from fedrela.edge.storage.store import Store
+
+
+def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]:
+    """Whether this device is enrolled, the turn under way, how the last one ended, and what its sensors say."""
+    identity, turn = device_state.load_identity(store), device_state.load_turn(store)
+    return {
+        "state": where,
+        "enrolled": bool(identity and identity.device_id),
+        "coordinator": identity.url if identity else None,
+        "device_id": identity.device_id if identity else None,
+        "population": identity.population if identity else None,
+        "turn": _turn(turn, store) if turn else None,
+        "last": device_state.load_status(store),
+        "requests_logged": len(device_state.SentLog(store).lines()),
+        "conditions": vars(conditions),
+    }
+
+
+def _turn(turn: device_state.Turn, store: Store) -> dict[str, Any]:
+    return {
+        "task_id": turn.assignment.task_id,
+        "round": turn.assignment.round,
+        "trained": store.get("turn/update") is not None,
+        "lease_ends": datetime.fromtimestamp(turn.upload_until()).isoformat(timespec="seconds"),
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """The same as text."""
+    lines = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            shown = [f"{name} {item}" for name, item in value.items() if item is not None]
+            lines.append(f"{key:16} {', '.join(shown) or 'none'}")
+        else:
+            lines.append(f"{key:16} {value}")
+    return "\n".join(lines)

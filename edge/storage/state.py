@@ -1,0 +1,223 @@
+"""What a device remembers, as values over a `Store`: who it is, its turn, its overlays, its blobs, its log.
+
+    identity.json              address, device id and token, pinned key, own key, own secret
+    blobs/<sha256>             tasks, manifests, programs: verified again whenever they are read
+    checkpoint/<sha256>        the global weights of the present turn
+    partial/<sha256>           an unfinished download
+    overlays/<task>            labels that a re-labeling laid over the data
+    residuals/<task>           what a top-k encoding has dropped so far
+    turn/assignment.json       the turn under way; snapshot: training state; update: the finished body
+    self-tests/<...>           golden steps that passed, by program and runtime version
+    log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
+    status.json                for `fedrela device status`
+
+May import `core` and `fedrela.edge.storage.store`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedrela.core import signing, strict, tensors
+from fedrela.core.errors import InvalidInput, InvalidTensors
+from fedrela.core.tensors import Array, Params, TensorSpec
+from fedrela.core.wire import Assignment
+from fedrela.edge.storage.store import Store
+from fedrela.edge.training.examples import Overlay
+
+TURN = ("turn/assignment.json", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated")
+LOG_KEY = "log/sent.jsonl"
+LOG_BYTES = 4_000_000  # a longer log keeps its newer half
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What enrolment gave this device. `secret` (32 bytes, hexadecimal) drives its random draws and never leaves it."""
+
+    url: str
+    device_id: str
+    device_token: str
+    coordinator_public_key: str
+    population: str
+    private_key: str
+    secret: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The turn under way: what was assigned, when (by the device's clock), and on which data it started."""
+
+    assignment: Assignment
+    received_at: float
+    fingerprint: str = ""
+
+    def train_until(self) -> float:
+        """When the upload must have begun."""
+        return self.received_at + self.assignment.compute_lease_seconds
+
+    def upload_until(self) -> float:
+        """When the upload must have ended."""
+        return self.train_until() + self.assignment.upload_lease_seconds
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Training state after `steps` steps and `seconds` of work."""
+
+    steps: int
+    seconds: float
+    tensors: Mapping[str, Array]
+
+
+def task_key(task_id: str) -> str:
+    """A file name for a task: its id comes from the coordinator and may hold anything."""
+    return hashlib.sha256(task_id.encode()).hexdigest()[:32]
+
+
+def load_identity(store: Store) -> Identity | None:
+    """Who this device is; None before it has enrolled. Raises InvalidInput for a damaged file."""
+    body = store.get("identity.json")
+    return strict.from_json(Identity, body, InvalidInput) if body is not None else None
+
+
+def save_identity(store: Store, identity: Identity) -> None:
+    """Keep what enrolment gave."""
+    store.put("identity.json", strict.to_json(identity))
+
+
+def load_turn(store: Store) -> Turn | None:
+    """The turn under way, if there is one. A damaged record counts as none: the lease will run out."""
+    body = store.get("turn/assignment.json")
+    try:
+        return strict.from_json(Turn, body) if body is not None else None
+    except InvalidInput:
+        clear_turn(store)
+        return None
+
+
+def save_turn(store: Store, turn: Turn) -> None:
+    """Keep the turn, so that a restart goes on with it."""
+    store.put("turn/assignment.json", strict.to_json(turn))
+
+
+def clear_turn(store: Store) -> None:
+    """Forget the turn. Its record goes first: without it nothing else of it is looked at."""
+    for key in TURN:
+        store.delete(key)
+
+
+def save_snapshot(store: Store, snapshot: Snapshot) -> None:
+    """Keep the training state of the turn."""
+    metadata = {"steps": str(snapshot.steps), "seconds": repr(snapshot.seconds)}
+    store.put("turn/snapshot", tensors.to_bytes(snapshot.tensors, metadata))
+
+
+def load_snapshot(store: Store, specs: tuple[TensorSpec, ...]) -> Snapshot | None:
+    """The kept training state, if it is whole and fits; training starts from the beginning otherwise."""
+    body = store.get("turn/snapshot")
+    if body is None:
+        return None
+    try:
+        state = tensors.from_bytes(body, specs)
+        metadata = tensors.read_metadata(body)
+        return Snapshot(int(metadata["steps"]), float(metadata["seconds"]), state)
+    except (InvalidTensors, KeyError, ValueError):
+        store.delete("turn/snapshot")
+        return None
+
+
+def load_overlay(store: Store, task_id: str) -> Overlay | None:
+    """The task's overlay; None before its first re-labeling, or where the file is damaged."""
+    body = store.get(f"overlays/{task_key(task_id)}")
+    try:
+        return Overlay.from_bytes(body) if body is not None else None
+    except InvalidTensors:
+        return None
+
+
+def save_overlay(store: Store, task_id: str, overlay: Overlay) -> None:
+    """Keep the overlay of a task."""
+    store.put(f"overlays/{task_key(task_id)}", overlay.to_bytes())
+
+
+def load_residual(store: Store, task_id: str, specs: tuple[TensorSpec, ...]) -> Params | None:
+    """What earlier top-k updates of a task dropped."""
+    body = store.get(f"residuals/{task_key(task_id)}")
+    try:
+        return tensors.from_bytes(body, specs) if body is not None else None
+    except InvalidTensors:
+        return None
+
+
+def commit_residual(store: Store, task_id: str) -> None:
+    """The turn's update was accepted, so what it dropped is now owed. Repeating it changes nothing."""
+    body = store.get("turn/residual")
+    if body is not None:
+        store.put(f"residuals/{task_key(task_id)}", body)
+
+
+def cached(store: Store, key: str, sha256: str) -> bytes | None:
+    """A kept blob whose bytes still match their hash."""
+    body = store.get(key)
+    if body is not None and signing.sha256(body) != sha256:
+        store.delete(key)
+        return None
+    return body
+
+
+def keep_checkpoint(store: Store, sha256: str, body: bytes) -> None:
+    """Keep the present global weights; those of earlier rounds go."""
+    for key in store.keys("checkpoint/"):
+        store.delete(key)
+    store.put(f"checkpoint/{sha256}", body)
+
+
+@dataclass
+class SentLog:
+    """The owner's record of what left the device: one JSON line per request, and the newest body of each kind.
+
+    Lines say when, what, how many bytes and their SHA-256; tokens are never written.
+    """
+
+    store: Store
+    keep_bodies: bool = True
+
+    def __post_init__(self) -> None:
+        log = self.store.get(LOG_KEY) or b""
+        if len(log) > LOG_BYTES:
+            newer = log[-LOG_BYTES // 2 :]
+            self.store.put(LOG_KEY, newer[newer.find(b"\n") + 1 :])
+
+    def add(self, at: float, method: str, path: str, body: bytes) -> None:
+        """Record one request before it is sent."""
+        line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": signing.sha256(body)}
+        self.store.append(LOG_KEY, json.dumps(line).encode() + b"\n")
+        kind = path.rsplit("/", 1)[-1]
+        known = kind in ("check-ins", "update", "failure", "evaluation")
+        if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
+            self.store.put(f"last/{kind}", body)
+
+    def lines(self) -> list[dict[str, object]]:
+        """Every recorded request, oldest first; a torn last line is left out."""
+        lines = []
+        for line in (self.store.get(LOG_KEY) or b"").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return lines
+
+
+def save_status(store: Store, **status: object) -> None:
+    """Keep what `fedrela device status` shows."""
+    store.put("status.json", json.dumps(status).encode())
+
+
+def load_status(store: Store) -> dict[str, object]:
+    """What was kept last."""
+    try:
+        status = json.loads(store.get("status.json") or b"{}")
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}

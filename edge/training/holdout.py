@@ -1,0 +1,41 @@
+"""Local evaluation: a share of the examples that is never trained on, and totals over it.
+
+Off unless the owner sets a share; reported only if the task asks and the owner allows. Which samples are held out
+depends on their keys and the device's secret, so the choice is stable while data grow. May import numpy, `core`,
+`fedrela.edge.engines.engine`, `fedrela.edge.training.examples` and `fedrela.edge.training.local_round`.
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrela.core.tensors import Params
+from fedrela.core.wire import EvaluationReport
+from fedrela.edge.engines.engine import Engine
+from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.local_round import Turn, predict
+
+
+def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples, Examples]:
+    """(to train on, held out). At least one example stays to train on."""
+    if fraction <= 0:
+        return examples, examples.take(np.empty(0, np.int64))
+    key = hashlib.blake2b(secret, digest_size=32).digest()
+    draws = [hashlib.blake2b(sample.tobytes(), key=key, digest_size=8).digest() for sample in examples.keys]
+    held = np.array([int.from_bytes(draw, "little") / 2.0**64 for draw in draws]) < fraction
+    held[0] &= not held.all()
+    return examples.take(np.flatnonzero(~held)), examples.take(np.flatnonzero(held))
+
+
+def evaluate(engine: Engine, turn: Turn, weights: Params, held_out: Examples) -> EvaluationReport:
+    """Totals of the global model over the hold-out: cross-entropy in nats, correct answers, examples."""
+    return totals(predict(engine, turn, weights, held_out), held_out.y)
+
+
+def totals(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> EvaluationReport:
+    """The report of probabilities (n, C) and labels (n,)."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    loss = float(-np.log(np.maximum(chosen, 1e-12)).sum())
+    correct = int((probabilities.argmax(axis=1) == labels).sum())
+    return EvaluationReport(loss_sum=loss, correct=correct, examples=len(labels))

@@ -1,0 +1,207 @@
+"""The work of one turn on a real device: data, overlay, training with checkpoints and pauses, the finished body.
+
+`fedrela.edge.training.local_round` holds the numbers; here is what a device adds to survive: everything that is needed
+to go on after a kill -9 is kept, and going on gives the same bits. May import numpy, `core` and the other modules of
+`edge`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from threading import Event as StopEvent
+from typing import Any
+
+from fedrela.core import encodings, tensors
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidTensors
+from fedrela.core.tensors import TensorSpec
+from fedrela.core.wire import FailureCode, UpdateMetadata
+from fedrela.edge.conditions.eligibility import Conditions, reasons
+from fedrela.edge.network.fetch import Job
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage import state
+from fedrela.edge.storage.store import Store
+from fedrela.edge.training import examples as data
+from fedrela.edge.training import holdout, local_round
+from fedrela.edge.training.examples import Examples, Overlay
+
+DataSource = Callable[[Manifest], Examples]
+CARRIED = ("parameter", "buffer", "optimizer")
+
+
+class TurnFailed(Exception):
+    """A turn can't be finished; `code` is what the coordinator is told."""
+
+    def __init__(self, code: FailureCode, problem: str) -> None:
+        super().__init__(problem)
+        self.code: FailureCode = code
+
+
+@dataclass
+class Worker:
+    """Works on one turn. `turn_record` is what the store holds of it."""
+
+    job: Job
+    turn_record: state.Turn
+    secret: bytes
+    store: Store
+    source: DataSource
+    settings: DeviceSettings
+    conditions: Callable[[], Conditions]
+    now: Callable[[], float]
+    sleep: Callable[[float], Any]
+    stop: StopEvent
+    emit: Callable[[Event], None]
+    evaluate: Callable[[Any], None]  # called with an EvaluationReport if there is one to send
+    seconds: float = 0.0  # of work so far, pauses left out
+    _checked_at: float = field(default=-math.inf)
+
+    def update(self) -> bytes | None:
+        """The finished update's body, kept in the store; None where `stop` came first."""
+        manifest, turn = self.job.engine.manifest, self.turn()
+        loaded = self.source(manifest)
+        data.check(loaded, manifest)
+        examples, held_out = holdout.split(loaded, self.settings.holdout_fraction, self.secret)
+        if len(examples) < turn.task.eligibility.min_examples:
+            raise TurnFailed("not-eligible", "this device holds fewer examples than the task asks for")
+        self.report_evaluation(turn, held_out)
+        if not self.wait_until_eligible(turn):
+            return None
+        state_now = self.train(turn, examples, self.labels(turn, examples))
+        if state_now is None:
+            return None
+        return self.encode(turn, state_now, len(examples))
+
+    def turn(self) -> local_round.Turn:
+        """The task as this device runs it: with its owner's limit on steps."""
+        task = self.job.task
+        limits = [limit for limit in (task.local.max_steps, self.settings.max_steps) if limit]
+        if limits:
+            task = replace(task, local=replace(task.local, max_steps=min(limits)))
+        return local_round.Turn(task, self.job.assignment.round, self.secret)
+
+    def labels(self, turn: local_round.Turn, examples: Examples) -> local_round.Labels:
+        """The labels to train on; re-labels first where this round's generation is new to the device."""
+        if not turn.generation:
+            return examples.y
+        task_id = self.job.assignment.task_id
+        overlay = state.load_overlay(self.store, task_id)
+        if overlay is None or overlay.generation != turn.generation:
+            labels = local_round.relabel(self.job.engine, turn, self.job.weights, examples)
+            overlay = Overlay.of(examples, labels, generation=turn.generation)
+            state.save_overlay(self.store, task_id, overlay)
+            self.tell("relabeled")
+        return overlay.labels(examples)
+
+    def train(self, turn: local_round.Turn, examples: Examples, labels: local_round.Labels) -> Any:
+        """The trained state, from the last checkpoint if there is one; None where `stop` came first."""
+        engine, settings = self.job.engine, self.settings
+        engine_state, done = self.begin(examples)
+        started = self.now()
+        for step in local_round.train(engine, turn, examples, labels, engine_state, done=done):
+            done = step.number
+            self.check_step(step)
+            if settings.max_seconds and self.seconds + self.now() - started >= settings.max_seconds:
+                break
+            due = settings.checkpoint_steps and done % settings.checkpoint_steps == 0 and done < step.total
+            stopping = self.stop.is_set() and done < step.total
+            obstacles = () if stopping else self.obstacles(turn)
+            if due or stopping or obstacles:
+                self.seconds += self.now() - started
+                self.keep(engine_state, done, examples)
+                if stopping or (obstacles and not self.wait_until_eligible(turn, obstacles)):
+                    return None
+                started = self.now()
+        self.tell("trained", step=done)
+        return engine_state
+
+    def begin(self, examples: Examples) -> tuple[Any, int]:
+        """A fresh state, or the kept one if it was trained on these very data; and the steps done."""
+        engine, record = self.job.engine, self.turn_record
+        snapshot = None
+        if record.fingerprint and record.fingerprint == examples.fingerprint:
+            snapshot = state.load_snapshot(self.store, self.carried_specs())
+        if snapshot is None:
+            return engine.start(self.job.weights), 0
+        self.seconds = snapshot.seconds
+        return engine.restore(self.job.weights, snapshot.tensors), snapshot.steps
+
+    def carried_specs(self) -> tuple[TensorSpec, ...]:
+        """What a snapshot holds."""
+        return tuple(item.spec for item in self.job.engine.manifest.train_step.role(*CARRIED))
+
+    def check_step(self, step: local_round.Step) -> None:
+        """Tell of a step; raise where it diverged or came too late."""
+        totals = step.totals
+        if not math.isfinite(totals.loss_sum):
+            raise InvalidTensors("the loss is no longer finite", remedy="lower the learning rate of the task")
+        loss = totals.loss_sum / max(totals.weight_sum, 1e-12)
+        self.emit(Event("step", self.job.assignment.task_id, self.job.assignment.round, step.number, step.total, loss))
+        if self.now() > self.turn_record.train_until():
+            raise TurnFailed("timed-out", "the lease ran out while training")
+
+    def keep(self, engine_state: Any, done: int, examples: Examples) -> None:
+        """Keep the training state, so that a restart on the same data goes on from here."""
+        if self.turn_record.fingerprint != examples.fingerprint:
+            self.store.delete("turn/snapshot")  # of other data
+            self.turn_record = replace(self.turn_record, fingerprint=examples.fingerprint)
+            state.save_turn(self.store, self.turn_record)
+        snapshot = state.Snapshot(done, self.seconds, self.job.engine.snapshot(engine_state))
+        state.save_snapshot(self.store, snapshot)
+
+    def obstacles(self, turn: local_round.Turn) -> tuple[str, ...]:
+        """Why training must pause now; the sensors are read every `check_seconds`."""
+        if self.now() - self._checked_at < self.settings.check_seconds:
+            return ()
+        self._checked_at = self.now()
+        conditions = self.conditions()
+        found = (*reasons(conditions, turn.task.eligibility), *reasons(conditions, self.settings.eligibility))
+        return tuple(dict.fromkeys(found))
+
+    def wait_until_eligible(self, turn: local_round.Turn, obstacles: tuple[str, ...] | None = None) -> bool:
+        """Wait until nothing stands in the way; False where `stop` came first. The lease is no longer than it was."""
+        self._checked_at = self._checked_at if obstacles else -math.inf
+        obstacles = obstacles or self.obstacles(turn)
+        if not obstacles:
+            return True
+        self.tell("paused", detail="; ".join(obstacles))
+        while obstacles:
+            if self.stop.is_set():
+                return False
+            if self.now() > self.turn_record.train_until():
+                raise TurnFailed("not-eligible", "the lease ran out while training was paused: " + "; ".join(obstacles))
+            self.sleep(self.settings.pause_seconds)
+            self._checked_at = -math.inf
+            obstacles = self.obstacles(turn)
+        self.tell("resumed")
+        return True
+
+    def encode(self, turn: local_round.Turn, engine_state: Any, samples: int) -> bytes:
+        """The update's body and what its encoding drops, both kept before anything is sent."""
+        aggregation, task_id = turn.task.aggregation, self.job.assignment.task_id
+        residual = None
+        if aggregation.encoding == "top-k":
+            residual = state.load_residual(self.store, task_id, self.job.engine.manifest.weights)
+        body, dropped = encodings.encode(
+            local_round.change(self.job.engine, engine_state, self.job.weights),
+            UpdateMetadata(samples, aggregation.encoding),
+            stream=turn.stream("encode"),
+            residual=residual,
+            top_k_fraction=aggregation.top_k_fraction,
+        )
+        if dropped:
+            self.store.put("turn/residual", tensors.to_bytes(dropped))
+        self.store.put("turn/update", body)
+        self.store.delete("turn/snapshot")
+        return body
+
+    def report_evaluation(self, turn: local_round.Turn, held_out: Examples) -> None:
+        """Totals over the hold-out, once a turn, if the task asks and the owner allows."""
+        wanted = turn.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
+        if wanted and self.store.get("turn/evaluated") is None:
+            self.evaluate(holdout.evaluate(self.job.engine, turn, self.job.weights, held_out))
+            self.store.put("turn/evaluated", b"sent")
+
+    def tell(self, kind: Any, *, step: int = 0, detail: str = "") -> None:
+        """Tell the owner of progress."""
+        self.emit(Event(kind, self.job.assignment.task_id, self.job.assignment.round, step=step, detail=detail))

@@ -1,0 +1,242 @@
+"""The verbs `emulate` and `report`. May import typer and rich; everything else when a verb runs.
+
+$ fedrela emulate ci --bundle bundle/
+$ fedrela report runs/ci
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from fedrela.core.errors import FedRelaError, InvalidInput
+
+app = typer.Typer(help="Emulate fleets of devices, and report on what they did.")
+
+
+@app.command()
+def emulate(
+    scenario: Annotated[
+        str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, hostile, flaky-network, huge.")
+    ] = "",
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder that `fedrela export` wrote, to publish with the scenario's [task].")
+    ] = None,
+    task: Annotated[str, typer.Option(help="A task that is already published, by name or id. Needs --url.")] = "",
+    url: Annotated[
+        str,
+        typer.Option(envvar="FEDRELA_URL", help="A running coordinator. Without it, one is started for this run."),
+    ] = "",
+    admin_key: Annotated[str, typer.Option(envvar="FEDRELA_ADMIN_KEY", help="The coordinator's admin key.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "--record", help="Folder of the run. [default: runs/SCENARIO]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: everything in one.")] = 2,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Coordinator and devices in one process, without a network.")
+    ] = False,
+    engine: Annotated[
+        Literal["processes", "ray"], typer.Option(help="What runs the workers: this machine, or a Ray cluster.")
+    ] = "processes",
+    ray_address: Annotated[
+        str,
+        typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster. Without it, one is started here for this run."),
+    ] = "",
+    label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
+    seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A recorded run: play it again, and fail if anything differs.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Train with an emulated fleet: real device clients and programs, a real coordinator, an emulated world.
+
+    The same scenario and seed give the same weights, whatever the number of workers.
+    """
+    from fedrela.emulator.emulation import emulate as run
+    from fedrela.emulator.results import record
+    from fedrela.emulator.results import replay as replays
+    from fedrela.emulator.scenario import load, shipped
+
+    if bool(scenario) == (replay is not None):
+        raise InvalidInput(
+            "there is no scenario, or both one and --replay", remedy=f"name one of {', '.join(shipped())}"
+        )
+    if engine == "ray" and in_process:
+        raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
+    found, folder = (replays.recorded(replay), Path()) if replay is not None else load(scenario)
+    found = _reseeded(found, seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
+    folder_of_run = record.free_folder(out or Path("runs") / found.name)
+    with _coordinator(url, admin_key, in_process) as place:
+        if not task:
+            task = _publish(found, folder, bundle, place)
+        summary = run(
+            found,
+            place,
+            task,
+            out=folder_of_run,
+            folder=folder,
+            workers=0 if in_process else workers,
+            run_by=engine,
+            ray_address=ray_address,
+            label=label,
+            quiet=quiet,
+        )
+    if replay is not None:
+        replays.check(replay, folder_of_run)
+        typer.echo(f"the same as {replay}: every event and every global model", err=True)
+    if as_json:
+        typer.echo(json.dumps(record.finite({"run": str(folder_of_run), **summary}), allow_nan=False))
+    else:
+        _print_summary(summary, folder_of_run)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `fedrela emulate` wrote; seeds of a method group.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the report. [default: beside the first run]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """A table, plots (PNG) and one self-contained HTML page from recorded runs."""
+    from fedrela.emulator.results import page, plots, record
+    from fedrela.emulator.results import report as figures
+
+    found = figures.summarise([record.read(folder) for folder in runs])
+    folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [folder / "accuracy.png", folder / "fleet.png"]
+    plots.draw(found, pictures[0])
+    plots.draw_fleet(found, pictures[1])
+    page.render(found, pictures, folder / "report.html")
+    plain = figures.as_json(found)
+    (folder / "report.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(plain))
+        return
+    _print_report(found)
+    typer.echo(f"plots:  {pictures[0]}, {pictures[1]}\nreport: {(folder / 'report.html').resolve()}")
+
+
+def _reseeded(scenario: Any, seed: int | None) -> Any:
+    from dataclasses import replace
+
+    if seed is None:
+        return scenario
+    return replace(scenario, seed=seed, task=scenario.task and replace(scenario.task, seed=seed))
+
+
+@contextmanager
+def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
+    """The coordinator at `url`, or one for the length of this run."""
+    from fedrela.emulator.connections import local_coordinator
+    from fedrela.emulator.emulation import Place
+
+    if url:
+        if not admin_key:
+            raise InvalidInput(
+                "the coordinator's admin key is missing", remedy="pass --admin-key, or set FEDRELA_ADMIN_KEY"
+            )
+        yield Place(url.rstrip("/"), admin_key)
+        return
+    with local_coordinator.throwaway_folder() as data:
+        if in_process:
+            with local_coordinator.in_process(data) as (address, key, transport):
+                yield Place(address, key, transport)
+        else:
+            with local_coordinator.process(data) as (address, key, process_id):
+                yield Place(address, key, process_id=process_id)
+
+
+def _publish(scenario: Any, folder: Path, bundle: Path | None, place: Any) -> str:
+    """Publish the scenario's task on its bundle; the task's id."""
+    import httpx
+
+    from fedrela.core import bundle as bundles
+    from fedrela.emulator.connections.admin import Operator
+
+    if scenario.task is None:
+        raise InvalidInput(
+            "the scenario has no [task]", remedy="add one, or point to a published task with --url and --task"
+        )
+    with tempfile.TemporaryDirectory(prefix="fedrela-bundle-") as made:
+        if bundle is None and scenario.bundle:
+            bundle = folder / scenario.bundle
+        if bundle is None:
+            bundle = _export(scenario, Path(made) / "bundle")
+        with httpx.Client(transport=place.transport, timeout=120, trust_env=False) as http:
+            return Operator(http, place.url, place.admin_key).publish(bundles.read(bundle), scenario.task)
+
+
+def _export(scenario: Any, folder: Path) -> Path:
+    """Make the bundle as the scenario says, by the verb that a person would type."""
+    if not scenario.export:
+        raise InvalidInput(
+            "there is no bundle to publish", remedy="make one with `fedrela export` and pass it with --bundle"
+        )
+    typer.echo(f"exporting: fedrela export {' '.join(scenario.export)}", err=True)
+    command = [sys.executable, "-m", "fedrela", "export", *scenario.export, "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InvalidInput(
+            f"the export failed: {last}", remedy="run the same `fedrela export` by hand to see all of it"
+        )
+    return folder
+
+
+def _print_summary(summary: dict[str, Any], folder: Path) -> None:
+    accuracy, machine = summary["accuracy"], summary["machine"]
+    typer.echo(
+        f"{summary['rounds']} rounds, {summary['updates']} updates in {machine['training_seconds']:.1f} s "
+        f"({machine['updates_per_second']:.1f} per second, peak memory {machine['peak_memory_bytes'] / 1e6:.0f} MB); "
+        f"{summary['virtual_seconds'] / 3600:.2f} virtual hours"
+    )
+    groups = ("overall", "many", "medium", "few", "balanced")
+    typer.echo("accuracy in %: " + ", ".join(f"{group} {100 * accuracy[group]:.1f}" for group in groups))
+    typer.echo(f"final weights: sha256 {summary['final_sha256']}")
+    typer.echo(f"run: {folder}   (next: fedrela report {folder})")
+
+
+def _print_report(found: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fedrela.emulator.results.page import percent
+    from fedrela.emulator.results.report import GROUPS
+
+    table = Table(title="accuracy of the final model in %, mean ± standard deviation over seeds")
+    table.add_column("method")
+    for group in (*GROUPS, "seeds"):
+        table.add_column(group, justify="right")
+    for arm in found.arms:
+        table.add_row(arm.label, *(percent(arm.accuracy[group]) for group in GROUPS), str(len(arm.runs)))
+    if found.gains:
+        table.add_row("gain, in points", *(percent(found.gains[group], sign=True) for group in GROUPS), "")
+    console = Console()
+    console.print(table)
+    for arm in found.arms:
+        for run in arm.runs:
+            typer.echo(f"{arm.label}, seed {run.seed}: final weights sha256 {run.summary['final_sha256']}")
+
+
+def main() -> None:
+    """For `python -m fedrela.emulator.cli`."""
+    try:
+        app()
+    except FedRelaError as error:
+        typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

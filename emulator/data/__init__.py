@@ -1,0 +1,1 @@
+"""What the fleet's devices hold, and the balanced test set."""

@@ -1,0 +1,128 @@
+"""What the fleet's devices hold, and the balanced test set that global models are judged on.
+
+May import numpy, scikit-learn (lazily, for its digits) and `core`.
+
+    >>> digits = load("digits", test_per_class=40, seed=1)
+    >>> digits.x_test.shape, digits.x_test.dtype.name
+    ((400, 1, 8, 8), 'uint8')
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrela.core.errors import InvalidData, MissingDependency
+from fedrela.core.streams import derive, permutation
+from fedrela.core.tensors import Array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training part x (n, ...), y (n,) and test part, with labels in 0..classes-1."""
+
+    x: Array
+    y: NDArray[np.int64]
+    x_test: Array
+    y_test: NDArray[np.int64]
+    classes: int
+
+
+def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) -> Dataset:
+    """A dataset by name ("digits"), by path of an .npz, or from a function "module:function".
+
+    An .npz or a function gives x, y and, if it has one, a test part x_test, y_test (a function: a mapping or a tuple
+    of two or four arrays). Without a test part, `test_per_class` samples of each class are held out, chosen by `seed`.
+    Raises InvalidData.
+    """
+    if name == "digits":
+        arrays = _digits()
+    elif name.endswith(".npz"):
+        arrays = _npz(folder / name)
+    elif ":" in name:
+        arrays = _call(name)
+    else:
+        raise InvalidData(
+            f"there is no dataset {name!r}", remedy='use "digits", the path of an .npz, or "module:function"'
+        )
+    x, y = np.asarray(arrays[0]), _labels(arrays[1])
+    if len(x) != len(y) or len(y) == 0:
+        raise InvalidData(f"{name} has {len(x)} examples and {len(y)} labels", remedy="give each example one label")
+    if len(arrays) == 2:
+        return _hold_out(x, y, test_per_class, seed)
+    x_test, y_test = np.asarray(arrays[2]), _labels(arrays[3])
+    return Dataset(x, y, x_test, y_test, int(max(y.max(), y_test.max())) + 1)
+
+
+def _digits() -> tuple[Array, ...]:
+    """scikit-learn's 1 797 handwritten digits, 8x8; grey levels 0..16 become 0..255."""
+    try:
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            "the digits come with scikit-learn, which is not installed", remedy="run: pip install 'fedrela[emulator]'"
+        ) from error
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    return pixels[:, None], digits.target
+
+
+def _npz(path: Path) -> tuple[Array, ...]:
+    if not path.is_file():
+        raise InvalidData(f"there is no file {path}", remedy="correct data.dataset in the scenario")
+    with np.load(path, allow_pickle=False) as archive:
+        return _pick(dict(archive), str(path))
+
+
+def _call(name: str) -> tuple[Array, ...]:
+    module, function = name.split(":", 1)
+    try:
+        found = getattr(importlib.import_module(module), function)()
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise InvalidData(f"{name} can't be imported ({error})", remedy="correct data.dataset") from error
+    return _pick(found, name) if isinstance(found, dict) else tuple(found)
+
+
+def _pick(arrays: dict[str, Array], name: str) -> tuple[Array, ...]:
+    keys = ("x", "y", "x_test", "y_test") if "x_test" in arrays else ("x", "y")
+    missing = [key for key in keys if key not in arrays]
+    if missing:
+        raise InvalidData(f"{name} has no {', '.join(missing)}", remedy="store x, y and, if any, x_test, y_test")
+    return tuple(arrays[key] for key in keys)
+
+
+def _labels(values: Array) -> NDArray[np.int64]:
+    labels = np.asarray(values)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (len(labels) and labels.min() < 0):
+        raise InvalidData("labels are not a list of whole numbers >= 0", remedy="number the classes from 0")
+    return labels.astype(np.int64)
+
+
+def _hold_out(x: Array, y: NDArray[np.int64], per_class: int, seed: int) -> Dataset:
+    """Move `per_class` random samples of every class into the test part; at least one of each stays."""
+    test = np.zeros(len(y), bool)
+    for label in range(int(y.max()) + 1):
+        members = np.flatnonzero(y == label)
+        if len(members) <= per_class:
+            raise InvalidData(
+                f"class {label} has {len(members)} samples, {per_class} are to be held out",
+                remedy="lower data.test_per_class, or give the dataset a test part of its own",
+            )
+        order = permutation(derive(b"fedrela emulator", seed, "hold-out", label), len(members))
+        test[members[order[:per_class]]] = True
+    return Dataset(x[~test], y[~test], x[test], y[test], int(y.max()) + 1)
+
+
+def share(dataset: Dataset, folder: Path) -> None:
+    """Write the arrays to `folder`, for `shared` in other processes."""
+    for name in ("x", "y", "x_test", "y_test"):
+        np.save(folder / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
+
+
+def shared(folder: Path) -> Dataset:
+    """What `share` wrote, mapped into memory: all processes together hold it once."""
+    x, x_test = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("x", "x_test"))
+    y, y_test = (np.load(folder / f"{name}.npy") for name in ("y", "y_test"))
+    return Dataset(x, y, x_test, y_test, int(max(y.max(), y_test.max())) + 1)

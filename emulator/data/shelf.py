@@ -1,0 +1,45 @@
+"""Settings files that come with a package, found by name; a file of one's own, by its path.
+
+May import `fedrela.core.errors`.
+
+    SCENARIOS = Shelf("scenario", "fedrela.emulator", "scenarios", from_toml, InvalidScenario)
+    scenario, folder = SCENARIOS.load("ci")
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from fedrela.core.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shelf(Generic[T]):
+    """The .toml files in `folder` of `package`; `parse` makes a `noun` of one, and `error` says that there is none."""
+
+    noun: str
+    package: str
+    folder: str
+    parse: Callable[[str], T]
+    error: type[InvalidInput]
+
+    def names(self) -> tuple[str, ...]:
+        """What comes with the package, sorted."""
+        items = (resources.files(self.package) / self.folder).iterdir()
+        return tuple(sorted(item.name.removesuffix(".toml") for item in items if item.name.endswith(".toml")))
+
+    def load(self, name_or_path: str) -> tuple[T, Path]:
+        """What a file holds, or the shipped one of that name; with the folder that its paths are relative to."""
+        path = Path(name_or_path)
+        if path.is_file():
+            return self.parse(path.read_text(encoding="utf-8")), path.parent
+        if name_or_path in self.names():
+            shipped = resources.files(self.package) / self.folder / f"{name_or_path}.toml"
+            return self.parse(shipped.read_text(encoding="utf-8")), Path.cwd()
+        raise self.error(
+            f"there is no {self.noun} {name_or_path!r}", remedy=f"name a file, or one of {', '.join(self.names())}"
+        )

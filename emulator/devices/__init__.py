@@ -1,0 +1,1 @@
+"""One emulated device: its own client's code, with an emulated world around it."""

@@ -1,0 +1,66 @@
+"""What hostile devices do to their data and their updates. The device's own client knows nothing of it.
+
+May import numpy and `core`.
+
+    >>> memory = Memory(Hostile("sign-flip", share=1.0, factor=1.0), seed=0, device=0)
+    >>> body = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
+    >>> tensors.read(memory.tamper(body))["w"]
+    array([-1.,  2.], dtype=float32)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrela.core import tensors
+from fedrela.core.streams import derive, words
+from fedrela.core.tensors import Array
+from fedrela.emulator.scenario import Hostile
+
+_SECRET = b"fedrela emulator"
+
+
+def labels(y: NDArray[np.int64], hostile: Hostile | None, classes: int) -> NDArray[np.int64]:
+    """The labels that a device trains on: label-flip turns class c into classes - 1 - c; all others are honest here."""
+    return classes - 1 - y if hostile is not None and hostile.attack == "label-flip" else y
+
+
+@dataclass
+class Memory:
+    """One hostile device: its attack, and the first honest update it made, which a replay sends for ever."""
+
+    hostile: Hostile
+    seed: int
+    device: int
+    first_body: bytes = b""
+
+    def tamper(self, body: bytes) -> bytes:
+        """The update that is sent instead of `body`, an honest one. The same in, the same out."""
+        attack, factor = self.hostile.attack, self.hostile.factor
+        self.first_body = self.first_body or body
+        if attack == "replay":
+            return self.first_body
+        if attack == "garbage":
+            return words(derive(_SECRET, self.seed, "garbage", self.device), -(-len(body) // 4)).tobytes()[: len(body)]
+        if attack == "lie-about-examples":
+            metadata = tensors.read_metadata(body)
+            metadata["examples"] = str(min(max(int(int(metadata["examples"]) * factor), 1), 999_999_999))
+            return tensors.to_bytes(tensors.read(body), metadata)
+        scales = {"sign-flip": -factor, "scale": factor, "nan": float("nan")}
+        if attack not in scales:
+            return body
+        changed = {name: _scaled(name, array, scales[attack]) for name, array in tensors.read(body).items()}
+        return tensors.to_bytes(changed, tensors.read_metadata(body))
+
+
+def _scaled(name: str, array: Array, factor: float) -> Array:
+    """`factor * array` in its dtype; integers saturate, and the positions of a top-k update stay."""
+    if name.endswith(".indices"):
+        return array
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.asarray(array * np.asarray(factor, array.dtype), array.dtype)
+    limits = np.iinfo(array.dtype)
+    finite = -1.0 if np.isnan(factor) else factor
+    return np.clip(np.round(array * finite), limits.min + 1, limits.max).astype(array.dtype)

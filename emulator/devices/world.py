@@ -1,0 +1,90 @@
+"""What all devices of one process share, and what stays of each between its turns.
+
+May import numpy-free parts of `edge`, `core` and the other modules of this package.
+
+    world = World(url, scenario, task, dataset, shards, traits, route, pools)
+    world.enrol(3, token)
+"""
+
+from dataclasses import dataclass, field
+
+from fedrela.core.streams import derive, words
+from fedrela.core.task import Task
+from fedrela.core.tensors import Params
+from fedrela.edge import client as edge_client
+from fedrela.edge.engines.onnx_engine import OnnxEngine, RunNative
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.storage.store import MemoryStore
+from fedrela.emulator.connections.minimal_http import QuickClient, Route
+from fedrela.emulator.data.datasets import Dataset
+from fedrela.emulator.data.shards import Shards
+from fedrela.emulator.devices import malicious
+from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
+from fedrela.emulator.fleet.profiles import Device, Traits
+from fedrela.emulator.scenario import Scenario
+
+_SECRET = b"fedrela emulator"
+_ABREAST = 8  # devices
+_STATES_BYTES = 64_000_000  # of their training states, about
+
+
+@dataclass
+class Resident:
+    """What stays of a device between its turns."""
+
+    store: MemoryStore
+    blobs: DeviceBlobs
+    installation: int = 0  # how often its owner has removed it
+    bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
+    memory: malicious.Memory | None = None
+
+
+@dataclass
+class World:
+    """What all devices of one process share."""
+
+    url: str
+    scenario: Scenario
+    task: Task
+    dataset: Dataset
+    shards: Shards
+    traits: Traits
+    route: Route
+    pools: dict[str, EnginePool]  # by runtime
+    shared: SharedBlobs = field(default_factory=SharedBlobs)
+    residents: dict[int, Resident] = field(default_factory=dict)
+    parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
+    token: str = ""  # that devices enrol with
+
+    def leave_python_by(self, apart: RunNative) -> int:
+        """Let every engine that can call its runtime by `apart` do so; how many devices may then compute at once.
+
+        Two keep the runtime going; with more, as far as memory allows, this thread hardly ever waits for it.
+        """
+        most = _ABREAST
+        for pool in self.pools.values():
+            for engine in pool.opened():
+                if isinstance(engine, OnnxEngine):
+                    engine.run_native = apart
+                    most = min(most, max(2, _STATES_BYTES // engine.state_bytes))
+        return most
+
+    def enrol(self, index: int, token: str) -> None:
+        """Join the coordinator, over the real network without its emulated faults."""
+        self.token = token
+        device = self.traits.of(index)
+        memory = malicious.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
+        self.residents[index] = Resident(MemoryStore(), DeviceBlobs(self.shared), memory=memory)
+        self.join(device, CoordinatorApi(QuickClient(self.route), self.url))
+
+    def join(self, device: Device, api: CoordinatorApi) -> None:
+        """Enrol the device by its own client, with the key and secret of this installation."""
+        resident, seed = self.residents[device.index], self.scenario.seed
+        secret, purpose = device.secret, ("key", device.index)
+        if resident.installation:
+            purpose = ("key", device.index, resident.installation)
+            again = derive(_SECRET, seed, "secret", device.index, resident.installation)
+            secret = words(again, 8).tobytes()
+        key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
+        edge_client.enrol(api, resident.store, self.token, secret=secret, private_key=key)

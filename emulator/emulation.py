@@ -1,0 +1,206 @@
+"""One emulation from scenario to recorded run: read it first to see how the parts meet.
+
+    fetch the task and its bundle -> make the workers' world -> enrol -> play the scenario -> judge every global model
+
+May import httpx, `edge`, `core` and the other modules of this package.
+
+    summary = emulate(scenario, Place(url, admin_key), task_id, out=Path("runs/mine"), workers=2)
+"""
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from fedrela.core import bundle, partition, strict
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidInput, InvalidTask
+from fedrela.core.task import Task
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.network.fetch import Fetcher
+from fedrela.edge.storage.store import MemoryStore
+from fedrela.emulator.connections.admin import Operator
+from fedrela.emulator.connections.asgi import AsgiTransport
+from fedrela.emulator.connections.sockets import SocketRoute
+from fedrela.emulator.data import datasets, shards
+from fedrela.emulator.data.datasets import Dataset
+from fedrela.emulator.devices.world import World
+from fedrela.emulator.fleet.fleet import Fleet
+from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.results.evaluation import Judge, processes
+from fedrela.emulator.results.progress import Progress
+from fedrela.emulator.results.record import Recorder
+from fedrela.emulator.scenario import Scenario
+from fedrela.emulator.workers import background
+from fedrela.emulator.workers.garbage import set_aside
+from fedrela.emulator.workers.ray_workers import RayWorkers
+from fedrela.emulator.workers.workers import Inline, Processes
+
+# Connections are given up before the coordinator closes them (uvicorn does after 5 s), so that none is found dead.
+_HTTP = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=2.0)
+_TIMEOUT_SECONDS = 120.0
+
+RunBy = Literal["processes", "ray"]  # what runs the workers: the option --engine
+
+
+@dataclass(frozen=True)
+class Place:
+    """A coordinator: its address and key; and the way to it, if that is not HTTP over a socket."""
+
+    url: str
+    admin_key: str
+    transport: AsgiTransport | None = None
+    process_id: int = 0  # of a coordinator that was started for this run; 0: not ours
+
+
+@dataclass(frozen=True)
+class WorldPlan:
+    """What a worker process needs to make its world; travels to it."""
+
+    place: Place
+    scenario: Scenario
+    data: Path | Dataset  # where `datasets.share` put the arrays; or these themselves, for other machines
+    task: Task
+    manifest_sha256: str
+    blobs: dict[str, bytes]  # of the bundle
+
+    def __call__(self) -> World:
+        """Map the data, open the programs on every runtime that a device class has."""
+        dataset = datasets.shared(self.data) if isinstance(self.data, Path) else self.data
+        runtimes = sorted({kind.runtime for kind in self.scenario.device})
+        return World(
+            url=self.place.url,
+            scenario=self.scenario,
+            task=self.task,
+            dataset=dataset,
+            shards=shards.deal(self.scenario, dataset),
+            traits=Traits(self.scenario),
+            route=self.place.transport or SocketRoute(self.place.url),
+            pools={runtime: open_pool(runtime, self.manifest_sha256, self.blobs) for runtime in runtimes},
+        )
+
+
+def emulate(
+    scenario: Scenario,
+    place: Place,
+    task_name: str,
+    *,
+    out: Path,
+    folder: Path = Path(),
+    workers: int = 2,
+    run_by: RunBy = "processes",
+    ray_address: str = "",
+    label: str = "",
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a published task with the scenario's fleet; record the run in `out`; return its summary.
+
+    `folder` is what the scenario's paths are relative to; `workers` 0 keeps every device in this process.
+    `run_by` "ray" puts the workers on the cluster at `ray_address`, or on one that is started here.
+    """
+    dataset = load_data(scenario, folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="fedrela-data-") as data,
+        httpx.Client(transport=transport_to(place), timeout=_TIMEOUT_SECONDS, trust_env=False) as http,
+    ):
+        operator = Operator(http, place.url, place.admin_key)
+        record = operator.task(operator.find(task_name)["task_id"])
+        _check_fresh(record)
+        datasets.share(dataset, Path(data))
+        plan = _plan(scenario, place, Path(data), operator, record)
+        label = label or ("FedAvg + FedReLa" if plan.task.relabel.enabled else "FedAvg")
+        header = _header(label, plan, dataset)
+        with (
+            Recorder(out, header) as recorder,
+            _crew(plan, dataset, workers, run_by, ray_address) as crew,
+            Progress(f"{label}, seed {plan.task.seed}", plan.task.rounds, quiet=quiet) as progress,
+        ):
+            pids = [*(crew.pids() if isinstance(crew, Processes) else []), place.process_id]
+            engine = open_pool("onnx", plan.manifest_sha256, plan.blobs).known(plan.manifest_sha256)
+            assert engine is not None  # open_pool opened it
+            groups, task_id = header["class_groups"], record["task_id"]
+            judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes(pids))
+            judge.judge(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
+            with set_aside():
+                Fleet(scenario, plan.task, task_id, operator, crew, Traits(scenario), judge).run()
+            summary = judge.summary()
+            recorder.finish(summary)
+    return summary
+
+
+def _crew(
+    plan: WorldPlan, dataset: Dataset, workers: int, run_by: RunBy, ray_address: str
+) -> Inline | Processes | RayWorkers:
+    if run_by == "ray":
+        return RayWorkers(max(workers, 1), dataclasses.replace(plan, data=dataset), address=ray_address)
+    return Processes(workers, plan) if workers else Inline(plan, beside=background.worthwhile())
+
+
+def _check_fresh(record: dict[str, Any]) -> None:
+    if record["committed_rounds"] or record["status"] != "running":
+        raise InvalidInput(
+            f"task {record['name']} is {record['status']} with {record['committed_rounds']} rounds done",
+            remedy="publish it again: an emulation begins at round 1",
+        )
+
+
+def _header(label: str, plan: WorldPlan, dataset: Dataset) -> dict[str, Any]:
+    """What a run says of itself before it begins."""
+    counts = shards.deal(plan.scenario, dataset).class_counts
+    return {
+        "label": label,
+        "scenario": dataclasses.asdict(plan.scenario),
+        "task": dataclasses.asdict(plan.task),
+        "manifest_sha256": plan.manifest_sha256,
+        "class_counts": counts.tolist(),
+        "class_groups": partition.frequency_groups(counts),
+        "test_examples": len(dataset.y_test),
+    }
+
+
+def load_data(scenario: Scenario, folder: Path) -> Dataset:
+    """The scenario's dataset."""
+    data = scenario.data
+    return datasets.load(data.dataset, test_per_class=data.test_per_class, seed=scenario.seed, folder=folder)
+
+
+def open_pool(runtime: str, manifest_sha256: str, blobs: dict[str, bytes]) -> EnginePool:
+    """A pool that has the bundle open on `runtime` and has run its golden steps. Raises as `fedrela.edge.network.fetch`
+    does.
+    """
+    pool, cache = EnginePool(runtimes=(runtime,)), MemoryStore()
+    for sha256, body in blobs.items():
+        cache.put(f"blobs/{sha256}", body)
+    nowhere = CoordinatorApi(httpx.Client(transport=httpx.BaseTransport()), "http://nowhere.invalid")
+    fetcher = Fetcher(nowhere, MemoryStore(), cache, pool, pinned_key="")
+    fetcher.test(manifest_sha256, fetcher.engine(manifest_sha256))
+    return pool
+
+
+def _plan(scenario: Scenario, place: Place, data: Path, operator: Operator, record: dict[str, Any]) -> WorldPlan:
+    task = strict.build(Task, record["task"], InvalidTask)
+    manifest_sha256 = record["manifest_sha256"]
+    body = operator.blob(manifest_sha256)
+    manifest: Manifest = bundle.parse_manifest(body)
+    _check_runtimes(scenario, manifest)
+    blobs = {sha256: operator.blob(sha256) for sha256, _ in manifest.files().values()}
+    return WorldPlan(place, scenario, data, task, manifest_sha256, blobs | {manifest_sha256: body})
+
+
+def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
+    for kind in scenario.device:
+        if manifest.train_step.file(kind.runtime) is None:
+            raise InvalidInput(
+                f"device class {kind.name!r} runs {kind.runtime}, and the bundle has no such programs",
+                remedy="export with --runtime both, or change the class's runtime",
+            )
+
+
+def transport_to(place: Place) -> httpx.BaseTransport:
+    """The operator's way to a coordinator."""
+    secure = place.url.startswith("https")  # certificates are loaded only where they are needed: that takes a while
+    return place.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)

@@ -1,0 +1,131 @@
+"""The verb `evaluate`: accuracy of a task's models, round by round, on a test set of the operator's own.
+
+Devices never say how well a class does, so this is how an operator learns it: models and programs come from the
+coordinator, the labeled data stay on the operator's machine, and a handful of shares goes back for the dashboard.
+May import typer; everything else when the verb runs.
+
+    $ fedrela evaluate t-0123 --data test-pictures/ --many cat,dog --few heron,owl --follow
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fedrela.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fedrela.core.bundle import Manifest
+    from fedrela.emulator.connections.admin import Operator
+
+app = typer.Typer(help="Judge a task's models on a test set of your own.")
+POLL_SECONDS = 2.0
+Groups = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+@app.callback()
+def _group() -> None:
+    """Judge a task's models on a test set of your own."""
+
+
+@app.command()
+def evaluate(
+    task: Annotated[str, typer.Argument(help="The task, by name or id.")],
+    data: Annotated[str, typer.Option(help="Labeled test data, in any form that `fedrela device run` reads.")],
+    many: Annotated[str, typer.Option(help="The common classes, by name or number, with commas between.")] = "",
+    few: Annotated[str, typer.Option(help="The rare ones. The others are the medium ones.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Also rounds that have figures already.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the task has ended.")] = False,
+    url: Annotated[str, typer.Option(envvar="FEDRELA_URL", help="The coordinator.")] = "http://127.0.0.1:8000",
+    admin_key: Annotated[
+        str, typer.Option(envvar="FEDRELA_ADMIN_KEY", show_default=False, help="The coordinator's admin key.")
+    ] = "",
+) -> None:
+    """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
+    import httpx
+
+    from fedrela.emulator.connections.admin import Operator
+
+    with httpx.Client(timeout=60.0, trust_env=False) as http:
+        operator = Operator(http, url.rstrip("/"), admin_key or _kept_key())
+        typer.echo("round  overall     many   medium      few")
+        for number, accuracy in judged(operator, task, data, many, few, again=again, follow=follow):
+            shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
+            typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def judged(
+    operator: "Operator", task: str, data: str, many: str, few: str, *, again: bool = False, follow: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """Each (round, accuracy) as soon as its model is there. Raises InvalidData, InvalidInput and Unavailable."""
+    from fedrela.core import bundle, tensors
+    from fedrela.edge.sources import open_source
+    from fedrela.edge.training import examples
+    from fedrela.emulator.emulation import open_pool
+    from fedrela.emulator.results.accuracy import evaluate as judge
+
+    record = operator.find(task)
+    task_id, manifest_sha256 = record["task_id"], record["manifest_sha256"]
+    manifest = bundle.parse_manifest(operator.blob(manifest_sha256))
+    groups = class_groups(manifest, many, few)
+    blobs = {sha256: operator.blob(sha256) for sha256, _ in manifest.files().values()}
+    blobs[manifest_sha256] = operator.blob(manifest_sha256)
+    engine = open_pool("onnx", manifest_sha256, blobs).known(manifest_sha256)
+    assert engine is not None  # open_pool opened it
+    test = open_source(data)(manifest)
+    examples.check(test, manifest)
+    if len(test.x) != 1:
+        raise InvalidInput("the model takes several inputs", remedy="judge it with a program of your own")
+    (x,) = test.x.values()
+    done: set[int] = set()
+    while True:
+        ended = operator.task(task_id)["status"] in ("finished", "cancelled")
+        for item in operator.rounds(task_id):
+            if item["committed_at"] is None or item["round"] in done or (item["accuracy"] and not again):
+                continue
+            weights = tensors.from_bytes(operator.blob(item["checkpoint_sha256"]), manifest.weights)
+            accuracy, _ = judge(engine, weights, x, test.y, groups)
+            operator.report_accuracy(task_id, item["round"], accuracy, len(test))
+            done.add(item["round"])
+            yield item["round"], accuracy
+        if ended or not follow:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def class_groups(manifest: "Manifest", many: str, few: str) -> Groups:
+    """(many, medium, few) as class numbers; all empty where none is named. Raises InvalidInput."""
+    common, rare = _classes(manifest, many), _classes(manifest, few)
+    if not common and not rare:
+        return (), (), ()
+    if set(common) & set(rare):
+        raise InvalidInput("a class is both common and rare", remedy="name it in --many or in --few")
+    others = tuple(label for label in range(manifest.classes) if label not in common + rare)
+    return common, others, rare
+
+
+def _classes(manifest: "Manifest", text: str) -> tuple[int, ...]:
+    names = {name: label for label, name in enumerate(manifest.class_names)}
+    numbers = {str(label): label for label in range(manifest.classes)}
+    wanted = [item.strip() for item in text.split(",") if item.strip()]
+    for item in wanted:
+        if item not in names | numbers:
+            known = ", ".join(names or numbers)
+            raise InvalidInput(f"the model has no class {item!r}", remedy=f"choose from {known}")
+    return tuple((numbers | names)[item] for item in wanted)
+
+
+def _kept_key() -> str:
+    """The key that `fedrela serve --dev` keeps. Raises InvalidInput where there is none."""
+    kept = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    if not kept.is_file():
+        raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
+    return kept.read_text().strip()

@@ -1,0 +1,90 @@
+"""What the fleet and its worker processes tell each other. Plain values, pickled over a pipe between our own processes.
+
+    fleet -> worker:   Wake, Grant, Enrol, Stop
+    worker -> fleet:   Gate, Busy, Done, Enrolled, Broken
+
+Every Wake and every Grant is answered by exactly one Gate, Busy or Done of that device; a Busy is followed by a Gate or
+a Done by itself, when the device has computed. May import the standard library and `fedrela.emulator.results.record`.
+"""
+
+from dataclasses import dataclass
+
+from fedrela.emulator.results.record import Event
+
+
+@dataclass(frozen=True)
+class Wake:
+    """A device wakes at virtual time `t` and takes a turn."""
+
+    device: int
+    turn: int  # from 0, per device
+    t: float
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The request that a device waits to send may go."""
+
+    device: int
+
+
+@dataclass(frozen=True)
+class Enrol:
+    """Enrol these devices with a token."""
+
+    devices: tuple[int, ...]
+    token: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the process."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A device wants to send a request at virtual time `t`; `kind` as in `fedrela.emulator.devices.network.kind_of`."""
+
+    device: int
+    t: float
+    kind: str
+    size_bytes: int = 0  # of its body, which the worker holds meanwhile
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A device has an assignment and computes; nothing is heard of it before virtual time `until`."""
+
+    device: int
+    until: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A device's turn is over at virtual time `t`. `events` are for the log."""
+
+    device: int
+    t: float
+    kind: str  # of the outcome: "uploaded", "waiting", "dropped", "drop-out", "crash", "unreachable", "error"
+    reason: str
+    retry_after_seconds: float
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """All devices of an Enrol have joined."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The worker can't go on. `problem` and `remedy` as in `fedrela.core.errors`."""
+
+    problem: str
+    remedy: str
+
+
+ToWorker = Wake | Grant | Enrol | Stop
+FromWorker = Gate | Busy | Done | Enrolled | Broken

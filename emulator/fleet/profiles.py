@@ -1,0 +1,118 @@
+"""What kind of device each of the fleet is, and what goes wrong in each of its turns. All of it follows from the seed.
+
+May import numpy and `core`. Shares are kept exactly: of 100 devices with a hostile share of 0.2, twenty attack.
+
+    >>> from fedrela.emulator.scenario import from_toml
+    >>> fleet = Traits(from_toml('name = "a"\\ndevices = 10\\n[[hostile]]\\nattack = "nan"\\nshare = 0.2'))
+    >>> sum(fleet.of(device).hostile is not None for device in range(10))
+    2
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrela.core.streams import derive, permutation, uniforms
+from fedrela.emulator.scenario import DeviceClass, Hostile, Scenario, parse_hours
+
+_SECRET = b"fedrela emulator"
+_DAY_HOURS = 24.0
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device: its class, and what varies within the class."""
+
+    index: int
+    kind: DeviceClass
+    steps_per_second: float
+    clock_skew_seconds: float
+    utc_offset_hours: float
+    hostile: Hostile | None
+    secret: bytes  # 32 bytes, the seed of everything the device's own client draws
+
+    def awake(self, hour_utc: float) -> bool:
+        """Is it on its charger and on Wi-Fi at this hour (any number; 24 is midnight again)?"""
+        hours = parse_hours(self.kind.awake)
+        if hours is None:
+            return True
+        local = (hour_utc + self.utc_offset_hours) % _DAY_HOURS
+        start, end = hours
+        return start <= local < end if start <= end else local >= start or local < end
+
+    def hours_until_awake(self, hour_utc: float) -> float:
+        """0 if awake, else the time until its next charging hours begin."""
+        hours = parse_hours(self.kind.awake)
+        if hours is None or self.awake(hour_utc):
+            return 0.0
+        return (hours[0] - hour_utc - self.utc_offset_hours) % _DAY_HOURS
+
+
+@dataclass(frozen=True)
+class TurnFate:
+    """What happens in one turn of one device, besides its requests."""
+
+    drop_out: bool
+    crash_after_share: float  # of the steps; 1 or more: it does not crash
+    slowdown: float  # times the training time
+    leave: bool  # its owner removes it afterwards
+
+
+class Traits:
+    """The fleet's devices, each made when it is asked for first."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        shares = np.array([kind.share for kind in scenario.device])
+        self._kind = _assign(scenario, "class", shares / shares.sum())
+        hostile = np.array([1 - sum(item.share for item in scenario.hostile), *(h.share for h in scenario.hostile)])
+        self._hostile = _assign(scenario, "hostile", hostile)
+        self._known: dict[int, Device] = {}
+
+    def of(self, index: int) -> Device:
+        """Device `index`, from 0."""
+        if index not in self._known:
+            self._known[index] = self._make(index)
+        return self._known[index]
+
+    def _make(self, index: int) -> Device:
+        scenario = self._scenario
+        kind = scenario.device[self._kind[index]]
+        speed, skew, offset = uniforms(derive(_SECRET, scenario.seed, "device", index), (3,)).tolist()
+        hostile = self._hostile[index]
+        words = derive(_SECRET, scenario.seed, "secret", index)
+        return Device(
+            index=index,
+            kind=kind,
+            steps_per_second=kind.steps_per_second * (1 + kind.speed_spread * (2 * speed - 1)),
+            clock_skew_seconds=kind.clock_skew_seconds * (2 * skew - 1),
+            utc_offset_hours=kind.utc_offset_spread_hours * (2 * offset - 1),
+            hostile=scenario.hostile[hostile - 1] if hostile else None,
+            secret=b"".join(number.to_bytes(4, "little") for number in (*words.key, *words.nonce)) * 2,
+        )
+
+    def fate(self, index: int, turn: int) -> TurnFate:
+        """What is drawn for turn number `turn` (from 0) of device `index`."""
+        faults = self._scenario.faults
+        if not (faults.drop_out or faults.crash or faults.straggler or faults.leave):
+            return TurnFate(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
+        stream = derive(_SECRET, self._scenario.seed, "fate", index, turn)
+        drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
+        return TurnFate(
+            drop_out=drop_out < faults.drop_out,
+            crash_after_share=where if crash < faults.crash else 2.0,
+            slowdown=faults.straggler_factor if straggler < faults.straggler else 1.0,
+            leave=leave < faults.leave,
+        )
+
+
+def _assign(scenario: Scenario, purpose: str, shares: NDArray[np.float64]) -> NDArray[np.int16]:
+    """A group number per device: exact shares, in random order."""
+    devices = scenario.devices
+    ends = np.floor(np.cumsum(shares) * devices + 0.5).astype(np.int64)
+    group = np.searchsorted(ends, np.arange(devices), side="right").clip(0, len(shares) - 1)
+    order = permutation(derive(_SECRET, scenario.seed, purpose), devices)
+    assigned = np.empty(devices, np.int16)
+    assigned[order] = group
+    return assigned

@@ -1,0 +1,172 @@
+"""A pytest plugin: test your own model, data and artifacts on an emulated fleet, in your own CI.
+
+It is there as soon as the package is installed. May import pytest; everything else when a test asks for it.
+
+    @pytest.mark.scenario("fleet.toml")
+    def test_my_model_learns_on_the_fleet(fleet):
+        run = fleet(bundle="bundle")
+        run.assert_accuracy(overall=0.6, few=0.2)
+        run.assert_no_failures()
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", "scenario(name_or_path): the fleet's scenario, a file beside the test or a shipped one"
+    )
+
+
+@dataclass(frozen=True)
+class FleetRun:
+    """A finished emulation."""
+
+    folder: Path
+    summary: dict[str, Any]
+    events: list[dict[str, Any]]
+    rounds: list[dict[str, Any]]
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """Of the final model on the balanced test set: overall, many, medium, few, balanced."""
+        accuracy: dict[str, float] = self.summary["accuracy"]
+        return accuracy
+
+    @property
+    def final_sha256(self) -> str:
+        """Of the final weights: equal for equal scenarios."""
+        return str(self.summary["final_sha256"])
+
+    def assert_accuracy(self, **least: float) -> None:
+        """Each named accuracy (overall, many, medium, few, balanced) is at least as given, in 0..1."""
+        low = {name: self.accuracy[name] for name, bound in least.items() if not self.accuracy[name] >= bound}
+        assert not low, f"accuracy below what was asked for: {low} (asked for {least}); see {self.folder}"
+
+    def assert_no_failures(self, *, allow: tuple[str, ...] = ()) -> None:
+        """Nothing but updates, waiting, joining and leaving happened, except the events or codes in `allow`."""
+        fine = {"assigned", "update", "wait", "enrol", "leave", *allow}
+        bad = Counter(
+            f"{event['event']} {event.get('code', '')}".strip()
+            for event in self.events
+            if event["event"] not in fine and event.get("code") not in fine
+        )
+        assert not bad, f"devices failed: {dict(bad)}; see {self.folder / 'events.jsonl'}"
+
+    def assert_learned(self, *, points: float) -> None:
+        """Overall accuracy rose by at least this many percentage points from the start weights on."""
+        before, after = self.rounds[0]["accuracy"]["overall"], self.rounds[-1]["accuracy"]["overall"]
+        gain = 100 * (after - before)
+        assert gain >= points, f"accuracy rose by {gain:.1f} points, {points} were asked for"
+
+
+@pytest.fixture(scope="session")
+def coordinator() -> Iterator[Any]:
+    """A real coordinator on loopback, on virtual time, for the whole session: `.url`, `.admin_key`."""
+    from fedrela.emulator.connections import local_coordinator
+    from fedrela.emulator.emulation import Place
+
+    with (
+        local_coordinator.throwaway_folder() as data,
+        local_coordinator.process(data) as (url, admin_key, process_id),
+    ):
+        yield Place(url, admin_key, process_id=process_id)
+
+
+@pytest.fixture
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FleetRun]:
+    """`fleet(scenario, bundle=..., workers=1, **changes)`: emulate it and return the `FleetRun`.
+
+    `scenario`: a `Scenario`, a file beside the test, or a shipped one; by default the one of the marker. `changes`
+    replace fields of the scenario. `in_process=True` (the default) needs no network; otherwise the session's
+    `coordinator` fixture is used, over HTTP, with `workers` processes, or that many workers of a local Ray cluster if
+    `engine` is "ray".
+    """
+
+    def emulate(
+        scenario: Any = None,
+        *,
+        bundle: Any,
+        workers: int = 1,
+        in_process: bool = True,
+        engine: Any = "processes",
+        **changes: Any,
+    ) -> Any:
+        found, folder = _scenario(request, scenario)
+        found = replace(found, **changes)
+        out = tmp_path / f"run-{sum(1 for _ in tmp_path.iterdir())}"
+        if not in_process:
+            return _run(found, folder, request.getfixturevalue("coordinator"), Path(bundle), out, workers, engine)
+        from fedrela.emulator.connections import local_coordinator
+        from fedrela.emulator.emulation import Place
+
+        with (
+            local_coordinator.throwaway_folder() as data,
+            local_coordinator.in_process(data) as (url, admin_key, transport),
+        ):
+            return _run(found, folder, Place(url, admin_key, transport), Path(bundle), out, 0)
+
+    return emulate
+
+
+@pytest.fixture(scope="session")
+def export_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`export_bundle("my_model:build", "--input", ..., "--classes", "10")`: `fedrela export`, once per session."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def export(*arguments: str) -> Path:
+        if arguments not in made:
+            folder = tmp_path_factory.mktemp("export") / "bundle"
+            command = [sys.executable, "-m", "fedrela", "export", *arguments, "--out", str(folder)]
+            path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
+            )
+            assert done.returncode == 0, done.stderr
+            made[arguments] = folder
+        return made[arguments]
+
+    return export
+
+
+def _scenario(request: pytest.FixtureRequest, wanted: Any) -> tuple[Any, Path]:
+    from fedrela.emulator.scenario import Scenario, load
+
+    if isinstance(wanted, Scenario):
+        return wanted, request.path.parent
+    if wanted is None:
+        marker = request.node.get_closest_marker("scenario")
+        if marker is None:
+            raise pytest.UsageError("name a scenario: fleet('fleet.toml', ...) or @pytest.mark.scenario('fleet.toml')")
+        (wanted,) = marker.args
+    beside = request.path.parent / wanted
+    return load(str(beside) if beside.is_file() else str(wanted))
+
+
+def _run(
+    scenario: Any, folder: Path, place: Any, bundle: Path, out: Path, workers: int, engine: Any = "processes"
+) -> FleetRun:
+    import httpx
+
+    from fedrela.core import bundle as bundles
+    from fedrela.emulator.connections.admin import Operator
+    from fedrela.emulator.emulation import emulate, transport_to
+    from fedrela.emulator.results import record
+
+    if scenario.task is None:
+        raise pytest.UsageError("the scenario has no [task] to publish")
+    with httpx.Client(transport=transport_to(place), timeout=120, trust_env=False) as http:
+        task_id = Operator(http, place.url, place.admin_key).publish(bundles.read(bundle), scenario.task)
+    summary = emulate(scenario, place, task_id, out=out, folder=folder, workers=workers, run_by=engine, quiet=True)
+    run = record.read(out)
+    return FleetRun(out, summary, run.events, run.rounds)

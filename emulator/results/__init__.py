@@ -1,0 +1,1 @@
+"""What a run leaves on disk, and tables, plots and a page from it."""

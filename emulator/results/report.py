@@ -1,0 +1,188 @@
+"""From recorded runs to the figures of a report. Pure: `Run` values in, plain values out; nothing is drawn or printed.
+
+May import numpy and the standard library.
+
+    >>> spread([0.5, 0.7])
+    Spread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fedrela.core.errors import InvalidInput
+from fedrela.emulator.results.record import Run
+
+GROUPS = ("overall", "many", "medium", "few", "balanced")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and population standard deviation over the seeds, and the values themselves in the order of the runs."""
+
+    mean: float
+    deviation: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """All runs that share a label: one method, several seeds."""
+
+    label: str
+    runs: tuple[Run, ...]
+    accuracy: dict[str, Spread]  # of the final model, per group, shares in 0..1
+    per_class: tuple[Spread, ...]
+    before_per_class: tuple[Spread, ...]  # at the last round before re-labeling starts, or that far into the run
+
+
+@dataclass(frozen=True)
+class FleetFigures:
+    """What the devices did, over all runs of a report."""
+
+    assigned: int
+    updates: int
+    events: dict[str, int]  # "refused: code" or "drop-out" and so on -> how often
+    bytes_down: int
+    bytes_up: int
+    turns_per_device: dict[int, int]  # number of updates -> number of (run, device) pairs
+    virtual_seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the table, the plots and the page show."""
+
+    arms: tuple[Arm, ...]
+    gains: dict[str, Spread] | None  # last arm minus first arm, paired by seed; None without pairs
+    fleet: FleetFigures
+
+
+def summarise(runs: Sequence[Run]) -> Report:
+    """Group runs by label, in order of first appearance. Raises InvalidInput if there is none or one is unfinished."""
+    if not runs:
+        raise InvalidInput("there is no run to report on", remedy="name at least one folder under runs/")
+    unfinished = [run.folder for run in runs if not run.complete]
+    if unfinished:
+        raise InvalidInput(f"the run in {unfinished[0]} has not finished", remedy="make it again, or leave it out")
+    labels = list(dict.fromkeys(run.label for run in runs))
+    arms = tuple(_arm(label, [run for run in runs if run.label == label]) for label in labels)
+    return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of at least one value."""
+    array = np.array(values, np.float64)
+    return Spread(round(float(array.mean()), 12), round(float(array.std()), 12), tuple(map(float, values)))
+
+
+def switch_round(run: Run) -> int:
+    """The last round before re-labeling starts (or would start, by the task's settings)."""
+    task = run.header["task"]
+    start = task["relabel"]["start"]
+    first = start if isinstance(start, int) else int(start * task["rounds"]) + 1
+    return min(max(first - 1, 0), len(run.rounds) - 1)
+
+
+def curve(run: Run, group: str) -> list[float]:
+    """Accuracy of a group at every round, from round 0; NaN where the group has no classes."""
+    return [_number(result["accuracy"][group]) for result in run.rounds]
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report's figures as plain values, for `--json` and report.json."""
+    return {
+        "arms": [
+            {
+                "label": arm.label,
+                "seeds": [run.seed for run in arm.runs],
+                "accuracy": {group: _plain(figure) for group, figure in arm.accuracy.items()},
+                "per_class": [_plain(figure) for figure in arm.per_class],
+                "final_sha256": [run.summary["final_sha256"] for run in arm.runs],
+            }
+            for arm in report.arms
+        ],
+        "gains": {group: _plain(figure) for group, figure in report.gains.items()} if report.gains else None,
+        "fleet": {
+            "assigned": report.fleet.assigned,
+            "updates": report.fleet.updates,
+            "events": report.fleet.events,
+            "bytes_down": report.fleet.bytes_down,
+            "bytes_up": report.fleet.bytes_up,
+            "turns_per_device": report.fleet.turns_per_device,
+            "virtual_seconds": report.fleet.virtual_seconds,
+        },
+    }
+
+
+def _arm(label: str, runs: list[Run]) -> Arm:
+    final = [run.rounds[-1]["accuracy"] for run in runs]
+    before = [run.rounds[switch_round(run)]["accuracy"]["per_class"] for run in runs]
+    return Arm(
+        label,
+        tuple(runs),
+        {group: spread([_number(accuracy[group]) for accuracy in final]) for group in GROUPS},
+        _by_class([accuracy["per_class"] for accuracy in final]),
+        _by_class(before),
+    )
+
+
+def _by_class(rows: list[list[float | None]]) -> tuple[Spread, ...]:
+    return tuple(spread([_number(value) for value in column]) for column in zip(*rows, strict=True))
+
+
+def _gains(first: Arm, last: Arm) -> dict[str, Spread] | None:
+    """Differences over the seeds that both arms have."""
+    pairs = [
+        (run.rounds[-1]["accuracy"], other.rounds[-1]["accuracy"])
+        for run in first.runs
+        for other in last.runs
+        if run.seed == other.seed
+    ]
+    if not pairs:
+        return None
+    return {group: spread([_number(b[group]) - _number(a[group]) for a, b in pairs]) for group in GROUPS}
+
+
+def _fleet(runs: Sequence[Run]) -> FleetFigures:
+    events: Counter[str] = Counter()
+    turns: Counter[tuple[int, int]] = Counter()
+    bytes_down = bytes_up = 0
+    for number, run in enumerate(runs):
+        for event in run.events:
+            name = event["event"]
+            events[f"{name}: {event['code']}" if event.get("code") else name] += 1
+            bytes_down += event.get("bytes_down", 0)
+            bytes_up += event.get("bytes_up", 0)
+            turns[number, event["device"]] += name == "update"
+    for number, run in enumerate(runs):
+        for device in range(run.header["scenario"]["devices"]):
+            turns[number, device] += 0
+    return FleetFigures(
+        assigned=events.pop("assigned", 0),
+        updates=events.pop("update", 0),
+        events=dict(sorted(events.items())),
+        bytes_down=bytes_down,
+        bytes_up=bytes_up,
+        turns_per_device=dict(sorted(Counter(turns.values()).items())),
+        virtual_seconds=max(run.rounds[-1]["t"] for run in runs),
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _plain(figure: Spread) -> dict[str, Any]:
+    def finite(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "mean": finite(figure.mean),
+        "deviation": finite(figure.deviation),
+        "values": [finite(value) for value in figure.values],
+    }

@@ -1,0 +1,161 @@
+"""Where devices live: in worker processes, or in this one. Two implementations of one small seam.
+
+May import `fedrela.emulator.workers.worker` and the standard library.
+
+    with Processes(2, make_world) as workers:
+        workers.send(3, Wake(3, 0, 0.0))
+        replies = workers.receive()
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from fedrela.core.errors import Unavailable
+from fedrela.emulator.devices.world import World
+from fedrela.emulator.fleet.messages import Enrol, FromWorker, Stop, ToWorker
+from fedrela.emulator.workers.background import Beside
+from fedrela.emulator.workers.worker import Worker, serve
+
+_STOP_SECONDS = 5.0
+
+
+class Workers(Protocol):
+    """Every device belongs to one worker for good: device i to worker i mod count."""
+
+    count: int
+
+    def send(self, device: int, message: ToWorker) -> None:
+        """Tell the worker of `device`."""
+        ...
+
+    def enrol(self, devices: range, token: str) -> None:
+        """Let the devices join the coordinator, each in its own worker."""
+        ...
+
+    def receive(self) -> list[FromWorker]:
+        """What workers have said since; waits until there is something."""
+        ...
+
+
+class Inline:
+    """All devices in this process and thread; they compute when the fleet waits. `beside`: steps in a second thread."""
+
+    count = 1
+
+    def __init__(self, make_world: Callable[[], World], *, beside: bool = False) -> None:
+        self._said: deque[FromWorker] = deque()
+        self._beside = Beside() if beside else None
+        self._worker = Worker(make_world(), self._said.append, beside=self._beside)
+
+    def __enter__(self) -> "Inline":
+        if self._beside:
+            self._beside.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._beside:
+            self._beside.__exit__()
+
+    def send(self, device: int, message: ToWorker) -> None:
+        """See `Workers.send`."""
+        self._worker.handle(message)
+
+    def enrol(self, devices: range, token: str) -> None:
+        """See `Workers.enrol`."""
+        self._worker.handle(Enrol(tuple(devices), token))
+
+    def receive(self) -> list[FromWorker]:
+        """See `Workers.receive`."""
+        while not self._said and self._worker.busy:
+            self._worker.advance()
+        said = list(self._said)
+        self._said.clear()
+        return said
+
+
+class Processes:
+    """`count` worker processes, ended when the context is left."""
+
+    def __init__(self, count: int, make_world: Callable[[], World]) -> None:
+        self.count = count
+        context = multiprocessing.get_context("spawn")
+        self._connections: list[Connection] = []
+        self._processes = []
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            self._connections.append(ours)
+            self._processes.append(process)
+        # Not an argument of the process: whoever starts one that dies at once would wait for ever for it to read that.
+        try:
+            for number in range(count):
+                self._tell(number, make_world)
+        except Unavailable:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections:
+            try:
+                connection.send(Stop())
+            except OSError:
+                continue  # it has ended already
+        for process in self._processes:
+            process.join(_STOP_SECONDS)
+            if process.is_alive():
+                process.terminate()
+                process.join()
+        for connection in self._connections:
+            connection.close()
+
+    def pids(self) -> list[int]:
+        """The worker processes' ids, for measuring."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
+    def send(self, device: int, message: ToWorker) -> None:
+        """See `Workers.send`."""
+        self._tell(device % self.count, message)
+
+    def enrol(self, devices: range, token: str) -> None:
+        """See `Workers.enrol`."""
+        for number in range(self.count):
+            own = tuple(device for device in devices if device % self.count == number)
+            self.send(number, Enrol(own, token))
+
+    def receive(self) -> list[FromWorker]:
+        """See `Workers.receive`."""
+        try:
+            ready = wait(self._connections)
+            return [connection.recv() for connection in self._connections if connection in ready]
+        except (EOFError, OSError) as error:
+            raise _gone() from error
+
+    def _tell(self, number: int, message: Any) -> None:
+        try:
+            self._connections[number].send(message)
+        except OSError as error:
+            raise _gone() from error
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker process: it is told first what its world is made of."""
+
+    def world() -> World:
+        make_world: Callable[[], World] = connection.recv()
+        return make_world()
+
+    serve(connection, world)
+
+
+def _gone() -> Unavailable:
+    return Unavailable(
+        "a worker process ended by itself", remedy="look for an out-of-memory message, use fewer workers"
+    )

@@ -1,0 +1,155 @@
+"""A traced program as the bytes of a .pte file that stock ExecuTorch runs: portable and optimized kernels only.
+
+The weights are inputs, so one program serves for ever. `lower` checks that every operator has a kernel in the runtime
+before it writes anything. May import torch, executorch, `core`, `fedrela.export.tracing.trace` and
+`fedrela.export.executorch_programs.forms`.
+
+    program = trace(step, examples, shapes, keep=executorch_forms.KEEP)
+    Path("train_step.pte").write_bytes(lower(program, max_batch=32))
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.fx.experimental.symbolic_shapes import optimization_hint
+from torch.utils._sympy.value_ranges import ValueRanges
+
+from fedrela.core.errors import UnsupportedOperation
+from fedrela.export.executorch_programs import forms
+from fedrela.export.executorch_programs.copies import without_copies
+from fedrela.export.tracing import trace
+
+MIN_RUNTIME_VERSION = "1.4.0"
+DEFAULT_MAX_BATCH = 64
+METHOD = "forward"
+
+
+def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX_BATCH) -> bytes:
+    """The .pte of `program`, whose open dimension takes 1 to `max_batch`; its one method is METHOD.
+
+    The same program gives the same bytes. Raises UnsupportedOperation for an operator without a kernel.
+    """
+    from executorch.exir import ExecutorchBackendConfig
+    from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
+
+    with quiet(), torch.no_grad():
+        flat = program.run_decompositions(forms.table())
+        without_copies(flat)
+        _bound(flat, max_batch)
+        _compute_once(flat.graph_module)
+        edge = to_edge(flat)
+        check_kernels(edge.exported_program())
+        config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
+        return bytes(edge.to_executorch(config).buffer)
+
+
+def to_edge(flat: torch.export.ExportedProgram) -> Any:
+    """`executorch.exir.to_edge` of a program that `executorch_forms.table` has decomposed.
+
+    The package's own first decomposes it again, which finds nothing and takes a third of a lowering's time.
+    """
+    from executorch.exir import EdgeCompileConfig, EdgeProgramManager
+    from executorch.exir.program._program import _generate_edge_program
+
+    config = EdgeCompileConfig(_check_ir_validity=False)
+    trace.forget_origins(flat)
+    return EdgeProgramManager({METHOD: _generate_edge_program(config, flat)}, compile_config=config)
+
+
+def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:
+    """Memory is planned for the largest batch, so every open dimension needs one."""
+    for node in program.graph.find_nodes(op="placeholder"):
+        for size in getattr(node.meta["val"], "shape", ()):
+            if isinstance(size, torch.SymInt):
+                symbol = size.node.expr
+                ranges = size.node.shape_env.var_to_range
+                lower, upper = ranges[symbol].lower, min(ranges[symbol].upper, max_batch)
+                ranges[symbol] = program.range_constraints[symbol] = ValueRanges(lower, upper)
+
+
+def _compute_once(module: torch.fx.GraphModule) -> None:
+    """Merge equal nodes, such as the windows that a pooling layer and its gradient both need.
+
+    Copies that multiply the data (a convolution's columns) are made anew: keeping them costs more memory than time.
+    """
+    known: dict[Any, torch.fx.Node] = {}
+    for node in list(module.graph.nodes):
+        drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        if node.op != "call_function" or drawn or _multiplies(node):
+            continue
+        key = (node.target, _hashable(node.args), _hashable(node.kwargs))
+        if key in known:
+            node.replace_all_uses_with(known[key])
+            module.graph.erase_node(node)
+        else:
+            known[key] = node
+    module.recompile()
+
+
+def _multiplies(node: torch.fx.Node) -> bool:
+    """Whether a strided copy has more elements than what it copies; such a copy of constants is small all the same."""
+    if node.target is not torch.ops.aten.as_strided_copy.default:
+        return False
+    source, result = (item.meta["val"] for item in (node.all_input_nodes[0], node))
+    return optimization_hint(result.numel()) > optimization_hint(source.numel())
+
+
+def _hashable(value: Any) -> Any:
+    """Nested lists and dicts as tuples; a symbolic size by its expression, a number together with its type."""
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _hashable(item)) for key, item in sorted(value.items()))
+    if isinstance(value, torch.fx.Node):
+        return value
+    return (type(value).__name__, str(value))
+
+
+def check_kernels(program: torch.export.ExportedProgram) -> None:
+    """Raise UnsupportedOperation unless the runtime has a kernel for every operator of an edge program."""
+    from executorch.exir.dialects.edge._ops import EdgeOpOverload
+    from executorch.runtime import Runtime
+
+    kernels = Runtime.get().operator_registry.operator_names
+    for node in program.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, EdgeOpOverload):
+            continue
+        if not _kernel_names(node.target) & kernels:
+            raise UnsupportedOperation(
+                f"ExecuTorch has no kernel for {node.target._op}{_origin(node)}",
+                remedy="export for ONNX only (--runtime onnx), or use another layer (see docs/layers.md)",
+            )
+
+
+def _kernel_names(target: Any) -> set[str]:
+    """Names under which the runtime may know the kernel of a functional operator."""
+    from executorch.exir.operator.convert import to_out_variant
+
+    try:
+        out, _ = to_out_variant(target._op)
+    except (RuntimeError, AssertionError):
+        return set()
+    schema = out._schema
+    return {f"{schema.name}.{schema.overload_name}"}
+
+
+def _origin(node: torch.fx.Node) -> str:
+    """The module that a node came from, as far as the trace recorded it."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return f" (in {paths[-1]})" if paths else ""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """ExecuTorch's passes warn and log of what concerns only their authors."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with trace.quiet():
+            yield
+    finally:
+        logging.disable(before)

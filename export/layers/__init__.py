@@ -1,0 +1,1 @@
+"""Layers of a user's model in the forms that a training program needs."""

@@ -1,0 +1,248 @@
+"""The catalogue of layers that an export supports, each a tiny classifier around it.
+
+The tests train every row on every runtime against eager PyTorch, and docs/layers.md is written from what they measure.
+May import torch and this package.
+
+    >>> [case.name for case in CASES if case.name.startswith("Linear")]
+    ['Linear']
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from fedrela.export.inputs import parse
+from fedrela.export.recipe import Recipe
+from fedrela.export.verification.comparison import training_errors
+
+CLASSES = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a layer and the model that `build` puts around it, so that gradients flow into and through the layer."""
+
+    name: str
+    input: str
+    build: Callable[[], nn.Module]
+
+
+def check(case: Case, runtime: str) -> dict[str, float]:
+    """Relative errors of three training steps against eager PyTorch. Raises what an export raises."""
+    torch.manual_seed(1)
+    recipe = Recipe(inputs=(parse(case.input),), classes=CLASSES)
+    return training_errors(case.build(), recipe, runtime)
+
+
+class Lambda(nn.Module):
+    """A function as a layer, possibly around other layers."""
+
+    def __init__(self, function: Callable[..., Tensor], *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self._function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """function(x, *layers)."""
+        return self._function(x, *self.layers)
+
+
+def _images(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
+    """Around layers on feature maps (B, channels, 9, 7)."""
+
+    def build() -> nn.Module:
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(CLASSES)]
+        model = nn.Sequential(nn.Conv2d(2, channels, 3, padding=1), *layers, *head)
+        return _materialised(model, (2, 2, 9, 7))
+
+    return build
+
+
+def _signals(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
+    """Around layers on signals (B, channels, 11)."""
+
+    def build() -> nn.Module:
+        model = nn.Sequential(nn.Conv1d(2, channels, 3, padding=1), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
+        return _materialised(model, (2, 2, 11))
+
+    return build
+
+
+def _vectors(*layers: nn.Module, width: int = 8) -> Callable[[], nn.Module]:
+    """Around layers on vectors (B, width)."""
+
+    def build() -> nn.Module:
+        return _materialised(nn.Sequential(nn.Linear(5, width), *layers, nn.LazyLinear(CLASSES)), (2, 5))
+
+    return build
+
+
+def _sequences(*layers: nn.Module, width: int = 8) -> Callable[[], nn.Module]:
+    """Around layers on sequences (B, 6, width)."""
+
+    def build() -> nn.Module:
+        mean = Lambda(lambda x: x.mean(1))
+        return _materialised(nn.Sequential(nn.Linear(5, width), *layers, mean, nn.LazyLinear(CLASSES)), (2, 6, 5))
+
+    return build
+
+
+def _materialised(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    with torch.no_grad():
+        model.eval()(torch.zeros(shape))
+    return model.train()
+
+
+def _attention(x: Tensor, layer: nn.Module) -> Tensor:
+    attended: Tensor = layer(x, x, x, need_weights=False)[0]
+    return x + attended
+
+
+def _first(x: Tensor, layer: nn.Module) -> Tensor:
+    states: Tensor = layer(x)[0]
+    return states
+
+
+def _scaled_dot_product(x: Tensor) -> Tensor:
+    heads = x.reshape(x.shape[0], 6, 2, 4).transpose(1, 2)
+    mixed = nn.functional.scaled_dot_product_attention(heads, heads * 0.5, heads + 1, is_causal=True)
+    return mixed.transpose(1, 2).reshape(x.shape)
+
+
+def _squeeze_and_excite(x: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
+    gate: Tensor = torch.sigmoid(up(torch.relu(down(x.mean((2, 3))))))
+    return x * gate[:, :, None, None]
+
+
+def _tokens() -> nn.Module:
+    mean = Lambda(lambda x: x.mean(1))
+    return nn.Sequential(nn.Embedding(20, 8, padding_idx=0), mean, nn.Linear(8, CLASSES))
+
+
+_IMAGE, _SIGNAL, _VECTOR, _SEQUENCE = "float32:2x9x7", "float32:2x11", "float32:5", "float32:6x5"
+_POOLED = ((nn.MaxPool2d(2), "MaxPool2d"), (nn.MaxPool2d(3, 2, 1), "MaxPool2d, overlapping, padded"))
+_ACTIVATIONS = (
+    ("ReLU, ReLU6", nn.Sequential(nn.ReLU(), nn.Linear(8, 8), nn.ReLU6())),
+    ("LeakyReLU, PReLU", nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(8, 8), nn.PReLU())),
+    ("ELU, SELU", nn.Sequential(nn.ELU(), nn.Linear(8, 8), nn.SELU())),
+    ("GELU (exact and tanh)", nn.Sequential(nn.GELU(), nn.Linear(8, 8), nn.GELU(approximate="tanh"))),
+    ("SiLU, Mish", nn.Sequential(nn.SiLU(), nn.Linear(8, 8), nn.Mish())),
+    ("Hardswish, Hardsigmoid", nn.Sequential(nn.Hardswish(), nn.Linear(8, 8), nn.Hardsigmoid())),
+    ("Sigmoid, Tanh", nn.Sequential(nn.Sigmoid(), nn.Linear(8, 8), nn.Tanh())),
+    ("Softplus, Softmax", nn.Sequential(nn.Softplus(), nn.Linear(8, 8), nn.Softmax(dim=1))),
+)
+
+CASES: tuple[Case, ...] = (
+    Case("Linear", _VECTOR, _vectors(nn.Linear(8, 6), nn.Linear(6, 8, bias=False))),
+    Case(
+        "Conv1d (strided, padded, dilated)",
+        _SIGNAL,
+        _signals(nn.Conv1d(4, 6, 3, 2, 1), nn.ReLU(), nn.Conv1d(6, 4, 2, dilation=2)),
+    ),
+    Case("Conv2d (1x1, strided, padded)", _IMAGE, _images(nn.Conv2d(4, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 3, 2, 1))),
+    Case(
+        "Conv2d (dilated, even kernel)",
+        _IMAGE,
+        _images(nn.Conv2d(4, 6, 3, padding=2, dilation=2), nn.Conv2d(6, 4, (2, 4), (1, 2))),
+    ),
+    Case(
+        "Conv2d (padding='same', 'reflect')",
+        _IMAGE,
+        _images(nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
+    ),
+    Case(
+        "Conv2d (grouped)", _IMAGE, _images(nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.ReLU(), nn.Conv2d(6, 6, 1, groups=3))
+    ),
+    Case(
+        "Conv2d (depthwise)",
+        _IMAGE,
+        _images(nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.ReLU(), nn.Conv2d(4, 8, 3, 2, groups=4)),
+    ),
+    Case(
+        "ConvTranspose2d",
+        _IMAGE,
+        _images(nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1), nn.ReLU(), nn.ConvTranspose2d(3, 4, 2)),
+    ),
+    *(Case(name, _IMAGE, _images(nn.ReLU(), pool, nn.Conv2d(4, 4, 1))) for pool, name in _POOLED),
+    Case(
+        "MaxPool2d (ceil mode, dilated)",
+        _IMAGE,
+        _images(nn.MaxPool2d(2, ceil_mode=True), nn.Conv2d(4, 4, 1), nn.MaxPool2d(2, 1, dilation=2)),
+    ),
+    Case(
+        "AvgPool2d",
+        _IMAGE,
+        _images(nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+    ),
+    Case("MaxPool1d, AvgPool1d", _SIGNAL, _signals(nn.MaxPool1d(2), nn.Conv1d(4, 4, 1), nn.AvgPool1d(2))),
+    Case(
+        "AdaptiveAvgPool2d, AdaptiveMaxPool2d",
+        _IMAGE,
+        _images(nn.AdaptiveAvgPool2d((4, 3)), nn.Conv2d(4, 4, 1), nn.AdaptiveMaxPool2d(2)),
+    ),
+    Case("BatchNorm1d", _VECTOR, _vectors(nn.BatchNorm1d(8), nn.Tanh())),
+    Case(
+        "BatchNorm2d",
+        _IMAGE,
+        _images(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Tanh()),
+    ),
+    Case("GroupNorm", _IMAGE, _images(nn.GroupNorm(2, 4), nn.ReLU())),
+    Case("LayerNorm, RMSNorm", _SEQUENCE, _sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
+    Case("InstanceNorm2d", _IMAGE, _images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
+    Case(
+        "InstanceNorm2d (running statistics, larger images)",
+        "float32:2x28x28",
+        _images(nn.InstanceNorm2d(4, affine=True, track_running_stats=True), nn.GELU()),
+    ),
+    Case("weight_norm", _SIGNAL, _signals(weight_norm(nn.Conv1d(4, 4, 3)), nn.ReLU())),
+    Case(
+        "AlphaDropout, FeatureAlphaDropout",
+        _SIGNAL,
+        _signals(nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3)),
+    ),
+    Case("Dropout, Dropout2d", _IMAGE, _images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))),
+    *(Case(name, _VECTOR, _vectors(layer)) for name, layer in _ACTIVATIONS),
+    Case("Embedding", "int64:6:20", _tokens),
+    Case(
+        "LSTM (bidirectional)",
+        _SEQUENCE,
+        _sequences(Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
+    ),
+    Case("GRU", _SEQUENCE, _sequences(Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
+    Case(
+        "LSTM (two layers with dropout)",
+        _SEQUENCE,
+        _sequences(Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+    ),
+    Case(
+        "MultiheadAttention (with dropout)",
+        _SEQUENCE,
+        _sequences(Lambda(_attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))),
+    ),
+    Case(
+        "TransformerEncoderLayer",
+        _SEQUENCE,
+        _sequences(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)),
+    ),
+    Case("scaled_dot_product_attention", _SEQUENCE, _sequences(Lambda(_scaled_dot_product))),
+    Case(
+        "Upsample (nearest, bilinear)",
+        _IMAGE,
+        _images(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample((11, 9), mode="bilinear"), nn.Tanh()),
+    ),
+    Case(
+        "pad, concat",
+        _IMAGE,
+        _images(
+            Lambda(
+                lambda x: torch.cat([nn.functional.pad(x, (1, 0, 2, -1)), nn.functional.pad(x * x, (0, 1, 1, 0))], 1)
+            ),
+            nn.Tanh(),
+        ),
+    ),
+    Case("residual", _IMAGE, _images(Lambda(lambda x, layer: torch.relu(x + layer(x)), nn.Conv2d(4, 4, 3, padding=1)))),
+    Case("squeeze and excitation", _IMAGE, _images(Lambda(_squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4)))),
+)

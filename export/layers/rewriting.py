@@ -1,0 +1,51 @@
+"""Layers of a user's model in the forms that a training program needs, without changing the model.
+
+While `Rewriting` is active, calls of a few torch functions (dropout, also of attention and recurrent layers, batch,
+instance and weight normalisation, resizing) take another way: random numbers are asked from `randoms` instead of drawn,
+and examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch,
+`fedrela.core.errors` and the layer files.
+
+    >>> import torch
+    >>> def half(shape): return torch.full(shape, 0.5)
+    >>> with Rewriting(torch.ones(2), half):
+    ...     torch.nn.functional.dropout(torch.ones(2, 3), p=0.25)
+    tensor([[1.3333, 1.3333, 1.3333],
+            [1.3333, 1.3333, 1.3333]])
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from fedrela.export.layers import batchnorm, dropout, instancenorm, pooling, resize, weightnorm
+from fedrela.export.layers.normalization import Normalisation
+
+Uniforms = Callable[[tuple[Any, ...]], Tensor]
+
+
+class Rewriting(TorchFunctionMode):
+    """Active inside `with`. `weight` (B,) or None: every example counts; `uniforms` gives random numbers of a shape.
+
+    normalise: what normalises a batch, if the usual form doesn't suit the one who differentiates.
+    """
+
+    def __init__(
+        self, weight: Tensor | None, uniforms: Uniforms, normalise: batchnorm.Normalise = Normalisation.apply
+    ) -> None:
+        super().__init__()
+        self._rules = dropout.rules(uniforms) | {
+            F.batch_norm: batchnorm.rule(weight, normalise),
+            F.instance_norm: instancenorm.rule(weight),
+            torch._weight_norm: weightnorm.weight_norm,
+            F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,
+            F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
+            F.interpolate: resize.interpolate,
+            F.upsample: resize.interpolate,
+        }
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._rules.get(func, func)(*args, **(kwargs or {}))

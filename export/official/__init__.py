@@ -1,0 +1,1 @@
+"""The runtimes' own training layouts, written from the same model."""

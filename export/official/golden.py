@@ -1,0 +1,142 @@
+"""The golden steps that an official training layout is held against, in eager PyTorch. May import torch, numpy, `core`
+and this package.
+
+    steps = golden_steps(planned, {"momentum": 0.0})
+    judge("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from fedrela.core import golden
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import VerificationFailed
+from fedrela.core.tensors import Array
+from fedrela.export.inputs import NEUTRAL_UNIFORM
+from fedrela.export.official.forward import Plan
+from fedrela.export.verification import stability
+from fedrela.export.verification.reference import Reference
+from fedrela.export.verification.stability import Step, nudged
+
+Truth = Mapping[str, Array]  # a step's outputs in float64
+Far = Mapping[str, float]  # how far outputs jump
+
+
+@dataclass(frozen=True)
+class GoldenStep:
+    """Inputs of one golden step by name, and what eager PyTorch made of them, as far as float32 determines it.
+
+    slack: how much further than the tolerance an output may be off, as `fedrela.core.golden` has it.
+    """
+
+    given: dict[str, Array]
+    expected: dict[str, Array]
+    slack: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """The golden steps of one seed, each from the state that the last one left; `settings` replace hyperparameters."""
+
+    manifest: Manifest
+    settings: Mapping[str, Array]
+
+    def run(self, step: Step) -> list[GoldenStep]:
+        """All steps."""
+        taken: list[GoldenStep] = []
+        carried: dict[str, Array] = {}
+        for number in range(self.manifest.golden.steps):
+            given = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.settings}
+            taken.append(GoldenStep(given, step(given)))
+            new = {name: value for name, value in taken[-1].expected.items() if name.startswith("new.")}
+            carried = {name.removeprefix("new."): value for name, value in new.items()}
+        return taken
+
+    def jumps(self, step: Step, taken: list[GoldenStep], nudges: Iterable[int]) -> list[Far]:
+        """Of each step, the outputs that jump, and how far."""
+        found: list[Far] = [{} for _ in taken]
+        for direction in nudges:
+            there, back = (self.run(nudged(self.manifest, step, sign, direction)) for sign in (1.0, -1.0))
+            for number, (one, up, down) in enumerate(zip(taken, there, back, strict=True)):
+                bent = stability.bends(one.given, one.expected, up.expected, down.expected)
+                found[number] = stability.farther(found[number], bent)
+        return found
+
+
+def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenStep]:
+    """The golden steps in eager PyTorch, with `settings` in place of some default hyperparameters.
+
+    What is nothing but rounding (the gradient of a bias before a BatchNorm) isn't expected. Where rounding decides some
+    of an output, it gets slack, as in `fedrela.export.verification.recording`.
+    """
+    manifest = planned.manifest()
+    step = Reference(planned.model, planned.recipe, planned.survey, manifest).train_step
+    exact = Reference(planned.model, planned.recipe, planned.survey, manifest, torch.float64).train_step
+    fixed = {name: np.asarray(value, np.float32) for name, value in settings.items()}
+
+    def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
+        course = _Course(replace(manifest, golden=replace(manifest.golden, seed=seed)), fixed)
+        taken = course.run(step)
+        truth, jumps = [exact(one.given) for one in taken], course.jumps(step, taken, stability.NUDGES)
+        return {name for found in jumps for name in found} - _nothing(taken, truth), (course, taken, truth, jumps)
+
+    kinks, (course, taken, truth, jumps) = stability.steadiest(draw)
+    if kinks:
+        more = course.jumps(step, taken, stability.MORE_NUDGES)
+        jumps = [stability.farther(one, other) for one, other in zip(jumps, more, strict=True)]
+    left_out = _nothing(taken, truth)
+    return [_determined(*one, left_out) for one in zip(taken, truth, jumps, strict=True)]
+
+
+def _nothing(taken: list[GoldenStep], truth: list[Truth]) -> set[str]:
+    """What is nothing but rounding at some step: not expected of any, for it goes on into the next."""
+    beyond = stability.NOTHING_BUT_NOISE
+    noise = [stability.noise(one.given, exact, one.expected, beyond) for one, exact in zip(taken, truth, strict=True)]
+    return set().union(*noise)
+
+
+def _determined(step: GoldenStep, truth: Truth, jumps: Far, left_out: Collection[str]) -> GoldenStep:
+    """`step` without what is nothing but rounding, and with slack for what rounding decides some of."""
+    noise = stability.noise(step.given, truth, step.expected)
+    rounding = {name: float(np.abs(truth[name] - step.expected[name]).max(initial=0.0)) for name in noise}
+    slack = {name: stability.TIMES * far for name, far in stability.farther(jumps, rounding).items()}
+    return replace(step, expected={n: v for n, v in step.expected.items() if n not in left_out}, slack=slack)
+
+
+def probabilities(planned: Plan, first: GoldenStep, state: Mapping[str, Array]) -> Array:
+    """What the model with `state` (parameters and statistics) predicts for the first step's examples, unaugmented."""
+    reference = Reference(planned.model, planned.recipe, planned.survey, planned.manifest())
+    names = planned.recipe.augmentation_randoms()
+    neutral = {name: np.full_like(first.given[name], NEUTRAL_UNIFORM) for name in names}
+    return reference.predict(first.given | dict(state) | neutral)["probabilities"]
+
+
+def judge(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], tolerance: float) -> dict[str, float]:
+    """Relative error by output name; each of `actual` has new.<parameter>, loss and correct_sum of one step.
+
+    Raises VerificationFailed naming the first output beyond `tolerance`.
+    """
+    errors: dict[str, float] = {}
+    for number, (step, found) in enumerate(zip(steps, actual, strict=True)):
+        for name, value in found.items():
+            if name == "loss":
+                name, value = "loss_sum", value * step.given["sample_weight"].sum()
+            if name in step.expected:
+                errors[f"train_step.{number}.{name}"] = stability.error(
+                    step.given, name, step.expected[name], value, step.slack.get(name, 0.0)
+                )
+    for name, error in errors.items():
+        check(layout, name, error, tolerance)
+    return errors
+
+
+def check(layout: str, name: str, error: float, tolerance: float) -> None:
+    """Raise VerificationFailed for an output that is off by more than `tolerance`."""
+    if not error <= tolerance:
+        raise VerificationFailed(
+            f"{layout}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
+            remedy="nothing was written; report the model, or use --format bundle",
+        )

@@ -1,0 +1,1 @@
+"""Proof that what was exported equals eager PyTorch."""

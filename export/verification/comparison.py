@@ -1,0 +1,56 @@
+"""One training program against eager PyTorch in this process: the quick form of `fedrela.export.verification.equality`
+for layers and models.
+
+May import torch, numpy, `core` and this package.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fedrela.core.bundle import Bundle, Golden, Manifest, Program, Seal
+from fedrela.core.tensors import Params
+from fedrela.export import lowering, program
+from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.survey import Survey
+from fedrela.export.verification import equality, replay
+from fedrela.export.verification.reference import Reference
+
+
+def training_errors(
+    model: nn.Module, recipe: Recipe, runtime: str, *, programs: tuple[str, ...] = ("train_step",), seed: int = 0
+) -> dict[str, float]:
+    """Relative error of every output of three consecutive steps (and of predict, if asked), by name.
+
+    Raises what an export raises.
+    """
+    survey = Survey.of(model, recipe)
+    definitions = program.build(model, recipe, survey)
+    lowered = {name: lowering.lower(definitions[name], runtime, 16, survey.operators) for name in programs}
+    entries = {
+        name: Program(d.inputs, d.outputs, (lowered[name][1],) if name in lowered else ())
+        for name, d in definitions.items()
+    }
+    limit = max(raw.token_limit for raw in recipe.inputs)
+    manifest = Manifest(
+        name="comparison",
+        classes=recipe.classes,
+        golden=Golden("", "", 0, token_limit=limit),
+        hyperparameters=recipe.hyperparameters(),
+        **entries,
+    )
+    weights: Params = {
+        name: tensor.detach().numpy().copy()
+        for name, tensor in (survey.parameters(model) | survey.buffers(model)).items()
+    }
+    reference = Reference(model, recipe, survey, manifest)
+    exact = Reference(model, recipe, survey, manifest, torch.float64)
+    steps = equality.fresh_steps(reference, exact, manifest, weights, seed)
+    steps = {name: value for name, value in steps.items() if name.split(".")[0] in programs}
+    with tempfile.TemporaryDirectory() as folder:
+        for body, file in lowered.values():
+            (Path(folder) / file.path).write_bytes(body)
+        opened = Bundle(Path(folder), manifest, weights, Seal("", ""))
+        return replay.step_errors(replay.load(opened, runtime, programs), steps)

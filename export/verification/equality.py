@@ -1,0 +1,220 @@
+"""Proof that exported programs equal eager PyTorch, in a process that loads them as a device would.
+
+The reference makes fresh random batches of different sizes, with padding, and steps through them; the artifact must
+follow in every state tensor, loss and count, and then predict and re-label alike. May import `core`, numpy, torch and
+this package.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fedrela.core import golden, tensors
+from fedrela.core.bundle import Manifest, Program, ProgramInput
+from fedrela.core.errors import VerificationFailed
+from fedrela.core.tensors import Array, Params
+from fedrela.export.verification import stability
+from fedrela.export.verification.reference import Reference
+from fedrela.export.verification.replay import ANEW, STEPS_FILE
+
+Steps = dict[str, Array]
+# A step's inputs, eager PyTorch's outputs, those in float64, and how far some jump.
+Drawn = tuple[dict[str, Array], dict[str, Array], dict[str, Array], dict[str, float]]
+TOLERANCE = 1e-4
+BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Relative errors of one runtime by output name, of the golden steps and of the fresh ones."""
+
+    runtime: str
+    golden: dict[str, float]
+    steps: dict[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The largest of all."""
+        return max([*self.golden.values(), *self.steps.values()], default=0.0)
+
+    def check(self, tolerance: float = TOLERANCE) -> None:
+        """Raise VerificationFailed naming the first tensor beyond `tolerance`."""
+        for name, error in (*self.steps.items(), *self.golden.items()):
+            if not error <= tolerance:
+                raise VerificationFailed(
+                    f"{self.runtime}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
+                    remedy="no bundle was written; report the model, or replace the layer that this tensor belongs to",
+                )
+
+
+def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weights: Params, seed: int) -> Steps:
+    """Inputs and eager outputs of one fresh step after another, then of predict and relabel; for
+    `fedrela.export.verification.replay`.
+
+    Starts near `weights`, a little moved so that no tensor is all zeros. `exact` is the reference in float64; where
+    float32 itself is rounding noise (the gradient of a bias before a BatchNorm, say), an output gets an allowance.
+    Data on which rounding decides the side of a kink are drawn anew.
+    """
+    generator = np.random.default_rng(seed)
+    start = {name: _moved(value, generator) for name, value in weights.items()}
+    anchors = {f"anchor.{name}": value * np.float32(0.9) for name, value in start.items()}
+    recorded: Steps = {}
+    carried: dict[str, Array] = dict(start)
+    for step, batch in enumerate(BATCHES):
+        kinks, drawn = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
+        given, outputs, truth, jumps = drawn
+        recorded |= _recorded(f"train_step.{step}", given, outputs)
+        recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, truth, jumps)
+        recorded |= {f"train_step.{step}/{ANEW}": np.ones((), np.float32)} if kinks else {}
+        carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
+    given = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
+    given = {item.name: given[item.name] for item in manifest.predict.inputs}
+    recorded |= _recorded("predict.0", given, reference.predict(given))
+    given = _random_inputs(manifest, manifest.relabel, 200, generator)
+    return recorded | _recorded("relabel.0", given, reference.relabel(given))
+
+
+def _steady_draw(
+    reference: Reference,
+    exact: Reference,
+    manifest: Manifest,
+    batch: int,
+    fixed: Mapping[str, Array],
+    generator: np.random.Generator,
+) -> tuple[bool, Drawn]:
+    """The best draw of a step, and whether something lies at a kink even there.
+
+    If so, several do, and the first few nudges have missed some.
+    """
+    noise: set[str] = set()
+
+    def draw(number: int) -> tuple[Collection[str], Drawn]:
+        fed = _random_inputs(manifest, manifest.train_step, batch, generator) | fixed
+        given = {item.name: fed[item.name] for item in manifest.train_step.inputs}
+        outputs, truth = reference.train_step(given), exact.train_step(given)
+        jumps = stability.jumps(manifest, reference.train_step, given, outputs)
+        if number == 0:  # what is noise lies in the net, not in the draw
+            noise.update(stability.noise(given, truth, outputs, stability.NOTHING_BUT_NOISE))
+        return jumps.keys() - noise, (given, outputs, truth, jumps)
+
+    kinks, (given, outputs, truth, jumps) = stability.steadiest(draw)
+    if kinks:
+        more = stability.jumps(manifest, reference.train_step, given, outputs, stability.MORE_NUDGES)
+        jumps = stability.farther(jumps, more)
+    return bool(kinks), (given, outputs, truth, jumps)
+
+
+def _moved(value: Array, generator: np.random.Generator) -> Array:
+    spread = generator.random(value.shape, dtype=np.float32)
+    return (value * (1 + 0.1 * spread) + 0.05 * spread).astype(np.float32)
+
+
+def _allowances(
+    prefix: str,
+    manifest: Manifest,
+    given: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    exact: Mapping[str, Array],
+    jumps: Mapping[str, float],
+) -> Steps:
+    """Where eager float32 is rounding noise, or rounding decides the side of a kink, what is added to the scale.
+
+    It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime
+    to be about ten times as far from float64 as eager is, or three times as far from eager as roundings took it.
+    """
+    roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
+    changes = {
+        name: float(np.abs(value - given[name.removeprefix("new.")]).max(initial=0.0))
+        for name, value in outputs.items()
+        if name in roles
+    }
+    found: Steps = {}
+    for name in changes:
+        before = given[name.removeprefix("new.")]
+        if name in jumps or golden.relative_error(exact[name], outputs[name], before) > stability.NOISE:
+            largest = max(change for other, change in changes.items() if roles[other] == roles[name])
+            rounding = float(np.abs(exact[name] - outputs[name]).max(initial=0.0)) / stability.NOISE
+            jump = stability.TIMES * jumps.get(name, 0.0) / TOLERANCE
+            found[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, jump), np.float32)
+    return found
+
+
+def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> Verdict:
+    """Run the bundle in `folder` in a fresh process. Raises VerificationFailed if that process can't."""
+    steps_file = folder / STEPS_FILE
+    if steps:
+        steps_file.write_bytes(tensors.to_bytes(steps))
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "fedrela.export.verification.replay",
+                str(folder),
+                "--runtime",
+                runtime,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        if steps:
+            steps_file.unlink()
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise VerificationFailed(
+            f"the {runtime} runtime could not run the programs (exit status {done.returncode}: {last})",
+            remedy="update the runtime, or export without it (--runtime)",
+        ) from None
+    if "problem" in answer:
+        raise VerificationFailed(f"{runtime}: {answer['problem']}", remedy=answer["remedy"])
+    return Verdict(runtime, answer["golden"], answer["steps"])
+
+
+def _recorded(prefix: str, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in given.items()} | {
+        f"{prefix}/out/{name}": np.asarray(value) for name, value in outputs.items()
+    }
+
+
+def _random_inputs(
+    manifest: Manifest, program: Program, batch: int, generator: np.random.Generator
+) -> dict[str, Array]:
+    return {
+        item.name: np.asarray(_random(manifest, item, batch, generator), dtype=item.dtype) for item in program.inputs
+    }
+
+
+def _random(manifest: Manifest, item: ProgramInput, batch: int, generator: np.random.Generator) -> Array | float:
+    """Fresh data for one input: as `fedrela.core.golden` describes roles, but drawn anew."""
+    shape = tuple(batch if isinstance(size, str) else size for size in item.shape)
+    if item.role in ("parameter", "buffer", "optimizer", "anchor"):
+        return np.zeros(shape)
+    if item.role == "x" and item.dtype == "float32":
+        return generator.standard_normal(shape)
+    limits = {"x": 256 if item.dtype == "uint8" else manifest.golden.token_limit}
+    limit = limits.get(item.role, manifest.classes if item.role in ("y", "labels") else 0)
+    if limit:
+        return generator.integers(0, limit, shape)
+    default = (manifest.hyperparameters or {}).get(item.name, 0.0)
+    fixed: dict[str, Array | float] = {
+        "weight": np.where(np.arange(shape[0] if shape else 1) < max(2, batch - 2), 1.0, 0.0),
+        "hyperparameter": {"weight_decay": 0.01, "momentum": 0.9, "adam_epsilon": 1e-3}.get(item.name, default),
+        "threshold_percent": 20.0,
+    }
+    if item.role in fixed:
+        return fixed[item.role]
+    values = generator.random(shape, dtype=np.float32)
+    if item.role in ("class_prior", "probabilities"):
+        return values / values.sum(axis=-1, keepdims=True)
+    return values * 0.1 if item.role == "uniforms" else values

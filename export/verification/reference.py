@@ -1,0 +1,165 @@
+"""The same three programs in plain eager PyTorch: what every exported artifact is compared with.
+
+It shares no mathematics with the exported graphs where torch has its own: the user's untouched model in training mode,
+torch.autograd, torch.optim and torch's batch statistics over the examples that count, which are picked out by index.
+Only supplied random numbers (augmentation, dropout) come in as they do in the graph. May import torch, numpy, `core`
+and this package's plain parts.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fedrela.core import relabel as specification
+from fedrela.core.bundle import Manifest
+from fedrela.core.tensors import Array
+from fedrela.export.layers import dropout
+from fedrela.export.program import model_arguments
+from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.survey import Survey
+
+
+class Reference:
+    """Runs golden and verification steps eagerly. Every call takes and gives named numpy arrays.
+
+    In float64 (`dtype`) it tells how far float32 itself is from the truth.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, survey: Survey, manifest: Manifest, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._dtype = dtype
+        self._model = copy.deepcopy(model).to(dtype)
+        self._recipe = recipe
+        self._survey = survey
+        self._manifest = manifest
+
+    def train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One step; outputs as `fedrela.core.bundle.Program` lists them."""
+        given = self._tensors(inputs)
+        model = self._load(given)
+        self._survey.training_mode(model)
+        parameters = self._survey.parameters(model)
+        counted = torch.nonzero(given["sample_weight"] > 0)[:, 0]
+        weight, y = given["sample_weight"][counted], given["y"][counted]
+        losses, logits = self._losses(model, given, counted, y)
+        objective = (losses * weight).sum() / weight.sum()
+        if self._recipe.proximal:
+            for name, value in parameters.items():
+                objective = objective + given["proximal"] / 2 * (value - given[f"anchor.{name}"]).square().sum()
+        grads = torch.autograd.grad(objective, list(parameters.values()), allow_unused=True)
+        for value, grad in zip(parameters.values(), grads, strict=True):
+            value.grad = torch.zeros_like(value) if grad is None else grad
+        state = _optimizer_step(self._recipe.optimizer.name, parameters, given)
+        outputs = {f"new.{name}": value for name, value in (parameters | self._survey.buffers(model) | state).items()}
+        outputs["loss_sum"] = (losses * weight).sum()
+        outputs["correct_sum"] = ((logits[:, : self._recipe.classes].argmax(1) == y) * weight).sum()
+        outputs["weight_sum"] = weight.sum()
+        order = self._manifest.train_step.outputs
+        return {name: outputs[name].detach().numpy().copy() for name in order}
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Class probabilities in evaluation mode."""
+        given = self._tensors(inputs)
+        model = self._load(given)
+        model.eval()
+        with torch.no_grad():
+            logits = self._logits(model, given, torch.arange(len(given[self._recipe.inputs[0].name])))
+        return {"probabilities": torch.softmax(logits, 1).numpy()}
+
+    def relabel(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The numpy specification."""
+        result = specification.relabel(
+            inputs["probabilities"],
+            inputs["labels"],
+            inputs["uniforms"],
+            threshold_percent=float(inputs["threshold_percent"]),
+        )
+        return {"new_labels": result.labels, "flip_rate": result.flip_rate.astype(np.float32)}
+
+    def _tensors(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+        found = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in found.items()}
+
+    def _load(self, given: Mapping[str, Tensor]) -> nn.Module:
+        model = copy.deepcopy(self._model)
+        own = self._survey.parameters(model) | self._survey.buffers(model)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(given[name])
+        return model
+
+    def _losses(
+        self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        loss = self._recipe.loss
+        logits = self._logits(model, given, counted)
+        settings = {name: given[name] for name in loss.hyperparameters}
+        if loss.needs_prior:
+            settings["class_prior"] = given["class_prior"]
+        losses = F.cross_entropy(logits, y, reduction="none") if loss.name == "cross-entropy" else None
+        return (loss.function(logits, y, **settings) if losses is None else losses), logits
+
+    def _logits(self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+        """The model's logits for the examples at `counted`."""
+        augment = {name: given[name][counted] for name in self._recipe.augmentation_randoms()}
+        raws = self._recipe.inputs
+        xs = {raw.name: self._recipe.pipeline(raw, given[raw.name][counted], augment) for raw in raws}
+        xs = {name: x.to(self._dtype) if x.is_floating_point() else x for name, x in xs.items()}
+        queue = []
+        if model.training:
+            for request in self._survey.randoms:
+                axis = request.shape.index("B") if "B" in request.shape else None
+                values = given[request.name]
+                queue.append(values if axis is None else values.index_select(axis, counted))
+        arguments, named = model_arguments(self._recipe.inputs, xs)
+        with SuppliedDropout(lambda shape: queue.pop(0).reshape(shape)):
+            logits: Tensor = model(*arguments, **named)
+        return logits
+
+
+class SuppliedDropout(TorchFunctionMode):
+    """Dropout masks from `uniforms`; nothing else is touched."""
+
+    def __init__(self, uniforms: Callable[[tuple[int, ...]], Tensor]) -> None:
+        super().__init__()
+        self._rules = dropout.rules(uniforms)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._rules.get(func, func)(*args, **(kwargs or {}))
+
+
+def _optimizer_step(name: str, parameters: dict[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One step of torch.optim from the given state, in place; the new state by its manifest names."""
+    values = list(parameters.values())
+    lr, decay = float(given["lr"]), float(given["weight_decay"])
+    if name == "adamw":
+        betas = (float(given["beta1"]), float(given["beta2"]))
+        adam = torch.optim.AdamW(values, lr, betas, float(given["adam_epsilon"]), decay, foreach=False)
+        for key, value in parameters.items():
+            adam.state[value] = {
+                "step": given["adam_step"].clone(),
+                "exp_avg": given[f"adam_mean.{key}"].clone(),
+                "exp_avg_sq": given[f"adam_square.{key}"].clone(),
+            }
+        adam.step()
+        means = {f"adam_mean.{key}": adam.state[value]["exp_avg"] for key, value in parameters.items()}
+        squares = {f"adam_square.{key}": adam.state[value]["exp_avg_sq"] for key, value in parameters.items()}
+        return {"adam_step": adam.state[values[0]]["step"]} | means | squares
+    momentum = float(given["momentum"]) if name != "plain-sgd" else 0.0
+    nesterov = name == "nesterov" and momentum > 0
+    sgd = torch.optim.SGD(values, lr, momentum, weight_decay=decay, nesterov=nesterov, foreach=False)
+    if not momentum:  # torch keeps no buffer then; the graph's is the gradient
+        kept = {f"momentum.{key}": value.grad + decay * value.detach() for key, value in parameters.items()}
+        sgd.step()
+        return {} if name == "plain-sgd" else kept
+    for key, value in parameters.items():
+        sgd.state[value] = {"momentum_buffer": given[f"momentum.{key}"].clone()}
+    sgd.step()
+    return {f"momentum.{key}": sgd.state[value]["momentum_buffer"] for key, value in parameters.items()}

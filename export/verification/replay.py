@@ -1,0 +1,145 @@
+"""Run a bundle as a device would: read it, check every hash, load its programs into a runtime and compare what they
+give.
+
+Started as `python -m fedrela.export.verification.replay FOLDER --runtime onnx` in a process of its own, without torch
+for the ONNX runtime. May import numpy, onnxruntime, `core`, and for ExecuTorch its Python runtime.
+
+    $ python -m fedrela.export.verification.replay bundle --runtime onnx
+    {"golden": {"train_step.0.new.weight": 1.2e-07, ...}, "steps": {}}
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fedrela.core import bundle, golden, tensors
+from fedrela.core.bundle import PROGRAMS, Bundle, Program
+from fedrela.core.errors import FedRelaError, InvalidBundle, MissingDependency
+from fedrela.core.tensors import Array
+
+STEPS_FILE = "steps.safetensors"
+ANEW = "anew"  # marks a step after which the next one starts from eager PyTorch's state
+RUNTIMES = ("onnx", "executorch")
+Run = Callable[[dict[str, Array]], Mapping[str, Array]]
+
+
+def load(opened: Bundle, runtime: str, names: tuple[str, ...] = PROGRAMS) -> dict[str, Run]:
+    """Programs as functions of named arrays. Raises MissingDependency without the runtime."""
+    programs = {name: getattr(opened.manifest, name) for name in names}
+    openers = {"onnx": _onnx, "executorch": _executorch}
+    return {name: openers[runtime](opened.folder, program) for name, program in programs.items()}
+
+
+def golden_errors(opened: Bundle, runs: Mapping[str, Run]) -> dict[str, float]:
+    """Relative error of every recorded golden output. Raises nothing: the caller judges."""
+    expected = tensors.read((opened.folder / opened.manifest.golden.path).read_bytes())
+    return golden.errors(opened.manifest, expected, golden.run(opened.manifest, **runs))
+
+
+def step_errors(runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str, float]:
+    """Relative error of every output of the steps of `fedrela.export.verification.equality`: whole tensors, own state
+    carried along.
+
+    Not so where a step allows more than the tolerance, nor at all after one that is marked to start anew: what rounding
+    decides there would decide all later steps.
+    """
+    found: dict[str, float] = {}
+    carried: dict[str, Array] = {}
+    for prefix in sorted({name.split("/")[0] for name in steps}):
+        program = prefix.split(".")[0]
+        given = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/in/")}
+        expected = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/out/")}
+        outputs = runs[program](given | (carried if program == "train_step" else {}))
+        if program == "train_step":
+            settled = [name for name in outputs if name.startswith("new.") and f"{prefix}/allow/{name}" not in steps]
+            carried = {name.removeprefix("new."): outputs[name] for name in settled}
+            carried = {} if f"{prefix}/{ANEW}" in steps else carried
+        for name, want in expected.items():
+            before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
+            got = np.asarray(outputs[name])
+            allowed = float(steps.get(f"{prefix}/allow/{name}", 0.0))
+            found[f"{prefix}.{name}"] = _error(name, want, got, before, allowed)
+    return found
+
+
+def _error(name: str, expected: Array, actual: Array, before: Array | float, allowed: float) -> float:
+    """`golden.relative_error` with `allowed` added to its scale; labels by how many differ: 1 in 1000 makes 1e-4."""
+    if name == "new_labels" and expected.shape == actual.shape:
+        return float(np.mean(expected != actual)) / 10
+    error = golden.relative_error(expected, actual, before)
+    if not allowed or not np.isfinite(error):
+        return error
+    scale = float(np.abs(expected - before).max(initial=0.0) + 0.01 * np.abs(expected).max(initial=0.0))
+    return error * scale / (scale + allowed)
+
+
+def _onnx(folder: Path, program: Program) -> Run:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependency("onnxruntime is not installed", remedy="pip install onnxruntime") from error
+    file = program.file("onnx")
+    if file is None:
+        raise InvalidBundle("the bundle has no ONNX programs", remedy="export it with --runtime onnx")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / file.path), options, providers=["CPUExecutionProvider"])
+    names = list(program.outputs)
+
+    def run(inputs: dict[str, Array]) -> dict[str, Array]:
+        feed = {item.name: np.asarray(inputs[item.name], dtype=item.dtype) for item in program.inputs}
+        return dict(zip(names, session.run(names, feed), strict=True))
+
+    return run
+
+
+def _executorch(folder: Path, program: Program) -> Run:
+    try:
+        import torch
+        from executorch.extension.pybindings import _portable_lib  # alone: its wrapper imports the whole compiler
+    except ImportError as error:
+        raise MissingDependency("executorch is not installed", remedy="pip install 'fedrela[export]'") from error
+    file = program.file("executorch")
+    if file is None:
+        raise InvalidBundle("the bundle has no ExecuTorch programs", remedy="export it with --runtime executorch")
+    held = _portable_lib._load_program_from_buffer(body := (folder / file.path).read_bytes())
+    method = held.load_method("forward")
+
+    def run(inputs: dict[str, Array]) -> dict[str, Array]:
+        assert body  # a method is valid only as long as its program, and a program as long as its bytes
+        assert held
+        feed = [torch.from_numpy(np.array(inputs[item.name], dtype=item.dtype)) for item in program.inputs]
+        results = [value.numpy() for value in method(feed)]
+        return dict(zip(program.outputs, results, strict=True))
+
+    return run
+
+
+def available(opened: Bundle) -> tuple[str, ...]:
+    """The runtimes that the bundle has all three programs for."""
+    programs = [getattr(opened.manifest, name) for name in PROGRAMS]
+    return tuple(runtime for runtime in RUNTIMES if all(program.file(runtime) for program in programs))
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Print the errors as one JSON object; on one of our own errors print that instead and return 1."""
+    folder, _, runtime = arguments
+    try:
+        opened = bundle.read(Path(folder))
+        runs = load(opened, runtime)
+        steps_file = Path(folder) / STEPS_FILE
+        steps = tensors.read(steps_file.read_bytes()) if steps_file.is_file() else {}
+        result = {"golden": golden_errors(opened, runs), "steps": step_errors(runs, steps)}
+    except FedRelaError as error:
+        print(json.dumps({"problem": error.problem, "remedy": error.remedy}))
+        return 1
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

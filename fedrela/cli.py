@@ -1,0 +1,130 @@
+"""The console script `fedrela`: finds a verb's package when the verb is asked for, and not before.
+
+So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports no package.
+May import `fedrela.core.errors`; every other package is named as text.
+
+    $ fedrela device run
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from fedrela.core.errors import FedRelaError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: its line in `fedrela --help`, the extra it needs, and the modules that define it."""
+
+    summary: str
+    extra: str
+    modules: tuple[str, ...]
+
+
+VERBS = {
+    "export": Verb("Turn a PyTorch classifier into training programs.", "export", ("fedrela.export.cli",)),
+    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", ("fedrela.export.cli",)),
+    "inspect": Verb("Show what a bundle holds.", "export", ("fedrela.export.cli",)),
+    "serve": Verb("Run the coordinator.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)),
+    "publish": Verb(
+        "Send a bundle and a task to a coordinator.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
+    ),
+    "task": Verb(
+        "Create, list, pause, resume, cancel and export tasks.",
+        "coordinator",
+        ("fedrela.coordinator.cli.operator_verbs",),
+    ),
+    "token": Verb(
+        "Create, list and revoke enrolment tokens.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
+    ),
+    "device": Verb(
+        "Enrol and run this device; list and revoke devices.",
+        "edge",
+        ("fedrela.edge.owner.cli", "fedrela.coordinator.cli.operator_verbs"),
+    ),
+    "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("fedrela.emulator.cli",)),
+    "evaluate": Verb("Judge a task's models on a test set of your own.", "emulator", ("fedrela.emulator.evaluating",)),
+    "study": Verb("Measure what re-labeling adds, against everything else.", "study", ("fedrela.study.cli",)),
+    "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("fedrela.emulator.cli",)),
+}
+
+
+class VerbGroup(TyperGroup):
+    """Lists every verb from the table above; loads one when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs, in the order of a run's life."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb, or for the list of `fedrela --help` only its summary."""
+        if cmd_name not in VERBS:
+            return None
+        if cmd_name not in sys.argv:
+            return _summary(cmd_name)
+        return load(cmd_name)
+
+
+def load(name: str) -> Any:
+    """The command for a verb, its sub-verbs merged from every module that is installed. Exits 2 if none is."""
+    verb = VERBS[name]
+    found = [command for module in verb.modules if (command := _from_module(module, name)) is not None]
+    if not found:
+        typer.echo(f"error: `fedrela {name}` needs more packages\n  run: pip install 'fedrela[{verb.extra}]'", err=True)
+        raise typer.Exit(2)
+    first, *others = found
+    for other in others:
+        first.commands.update(other.commands)
+    return first
+
+
+def _from_module(module: str, verb: str) -> Any:
+    """The verb as `module` defines it; None where the package or its requirements aren't installed."""
+    try:
+        app = importlib.import_module(module).app
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "fedrela":
+            raise  # one of our own modules is broken: never hide that
+        return None
+    group = typer.main.get_group(app)
+    return group.commands.get(verb)
+
+
+def _summary(name: str) -> Any:
+    listing = typer.Typer()
+    listing.command(name, help=VERBS[name].summary)(lambda: None)
+    return typer.main.get_command(listing)
+
+
+app = typer.Typer(
+    cls=VerbGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train an imbalanced classifier across devices whose data stays private.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Train an imbalanced classifier across devices whose data stays private."""
+
+
+def main() -> None:
+    """Run a verb. One of our errors becomes one clear line, its remedy, and exit status 1."""
+    try:
+        app()
+    except FedRelaError as error:
+        typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Image collections as arrays: a long-tailed training part, a balanced test part."""

@@ -1,0 +1,99 @@
+"""Images by path, as arrays: a training part to make long-tailed, and a test part that stays balanced.
+
+    "digits"                       scikit-learn's bundled 8x8 digits
+    a folder or a .zip             with train/<class>/*.png|jpg and test/<class>/..., or class folders alone
+    a folder of IDX files          MNIST, Fashion-MNIST: train-images-idx3-ubyte(.gz) and the three beside it
+    a folder of python batches     cifar-10-batches-py or cifar-100-python
+    an .npz                        with x, y and, if any, x_test, y_test
+
+Decoded images are kept as .npz in a cache folder, named by path, size and time, so that they are decoded once.
+May import numpy, `core`, `edge` and `fedrela.emulator`.
+"""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fedrela.core.errors import InvalidData
+from fedrela.emulator.data import datasets as emulated
+from fedrela.emulator.data.datasets import Dataset
+from fedrela.study.config import Data
+from fedrela.study.data import images
+
+REMEDY = """put it there, or say where it is with --data PATH or data.path in the study's file; it is one of
+  CIFAR-10 or CIFAR-100: https://www.cs.toronto.edu/~kriz/cifar.html (python version), unpacked
+  Fashion-MNIST: https://github.com/zalandoresearch/fashion-mnist (four .gz files), in one folder
+  MNIST: the same four files, https://yann.lecun.com/exdb/mnist
+  a folder or .zip of class folders, train/<class>/*.png and test/<class>/*.png
+  an .npz with x, y, x_test, y_test"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset, the .npz that every emulated device's process reads it from, and a hash of all its values."""
+
+    dataset: Dataset
+    npz: Path
+    sha256: str
+
+
+def prepare(data: Data, folder: Path, cache: Path) -> Prepared:
+    """Load `data` (its path relative to `folder`), from the cache if it was loaded before. Raises InvalidData."""
+    source = _source(data, folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    npz = cache / f"{data.name}-{_stamp(data, source)}.npz"
+    if not npz.exists():
+        temporary = npz.with_suffix(".part.npz")
+        loaded = _load(data, source, temporary)
+        np.savez(temporary, x=loaded.x, y=loaded.y, x_test=loaded.x_test, y_test=loaded.y_test)
+        temporary.replace(npz)
+    found = opened(npz.resolve(), "")
+    return dataclasses.replace(found, sha256=fingerprint(found.dataset))
+
+
+def opened(npz: Path, sha256: str) -> Prepared:
+    """A prepared dataset from its file; `sha256` is what `prepare` found."""
+    return Prepared(emulated.load(str(npz), test_per_class=0, seed=0), npz, sha256)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over shapes, dtypes and values: the same images under another path are the same data."""
+    digest = hashlib.sha256()
+    for array in (dataset.x, dataset.y, dataset.x_test, dataset.y_test):
+        digest.update(f"{array.shape} {array.dtype} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _source(data: Data, folder: Path) -> Path | None:
+    if data.path == "digits":
+        return None
+    path = Path(data.path).expanduser()
+    path = path if path.is_absolute() else folder / path
+    if not path.exists():
+        raise InvalidData(f"the dataset {data.name!r} is not at {path}", remedy=REMEDY)
+    return path
+
+
+def _stamp(data: Data, source: Path | None) -> str:
+    """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
+    told = [data.path, str(data.test_per_class)]
+    if source is not None:
+        inside = sorted(source.iterdir()) if source.is_dir() else []
+        told += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+
+
+def _load(data: Data, source: Path | None, scratch: Path) -> Dataset:
+    if source is None:
+        return emulated.load("digits", test_per_class=data.test_per_class, seed=0)
+    if source.suffix == ".npz":
+        return emulated.load(str(source.resolve()), test_per_class=data.test_per_class, seed=0)
+    train, test = images.read(source)
+    if test is None:
+        np.savez(scratch, x=train[0], y=train[1])
+        return emulated.load(str(scratch.resolve()), test_per_class=data.test_per_class, seed=0)
+    return Dataset(*train, *test, int(max(train[1].max(), test[1].max())) + 1)

@@ -1,0 +1,133 @@
+"""Image collections on disk as arrays: x (n, channels, height, width) uint8 and y (n,) int64, classes by name.
+
+Reads class folders (also in a .zip), IDX files and CIFAR's python batches; a batch may hold arrays and plain values
+only, and no code of it is run. May import numpy, Pillow and `fedrela.core.errors`.
+"""
+
+import gzip
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from fedrela.core.errors import InvalidData
+
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+UNPACKED = ("cifar-10-batches-py", "cifar-100-python")  # what CIFAR's archives unpack to
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
+
+
+def read(source: Path) -> tuple[Part, Part | None]:
+    """Training part and test part (None where the source has none). Raises InvalidData."""
+    if source.is_file():
+        if source.suffix != ".zip":
+            raise InvalidData(f"{source.name} is no dataset", remedy="point to a folder, a .zip or an .npz")
+        try:
+            with zipfile.ZipFile(source) as archive:
+                return _class_folders(archive.namelist(), archive.read)
+        except zipfile.BadZipFile as error:
+            raise InvalidData(f"{source.name} is damaged ({error})", remedy="fetch it again") from error
+    unpacked = [source / name for name in UNPACKED if (source / name).is_dir()]
+    if len(unpacked) == 1:
+        return read(unpacked[0])
+    if _idx(source, "train-images") is not None:
+        return _idx_part(source, "train"), _idx_part(source, "t10k")
+    if (source / "data_batch_1").is_file():
+        return _cifar(source, [f"data_batch_{n}" for n in range(1, 6)]), _cifar(source, ["test_batch"])
+    if (source / "train").is_file():
+        return _cifar(source, ["train"]), _cifar(source, ["test"])
+    names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
+    return _class_folders(names, lambda name: (source / name).read_bytes())
+
+
+def _class_folders(names: Iterable[str], body: Callable[[str], bytes]) -> tuple[Part, Part | None]:
+    images = [PurePosixPath(name) for name in sorted(names) if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    if not images or any(len(path.parts) < 2 for path in images):
+        raise InvalidData("there are no class folders", remedy="put images into one folder per class")
+    tests = [path for path in images if "test" in path.parts[:-2]]
+    trains = [path for path in images if "test" not in path.parts[:-2]]
+    classes = sorted({path.parts[-2] for path in images})
+    return _decode(trains, classes, body), _decode(tests, classes, body) if tests else None
+
+
+def _decode(paths: list[PurePosixPath], classes: list[str], body: Callable[[str], bytes]) -> Part:
+    if not paths:
+        raise InvalidData("there is no training image", remedy="put them into train/<class>/")
+    pixels = [_pixels(str(path), body(str(path))) for path in paths]
+    shapes = sorted({array.shape for array in pixels})
+    if len(shapes) > 1:
+        raise InvalidData(f"the images have different shapes, such as {shapes[:2]}", remedy="make them of one size")
+    return np.stack(pixels), np.array([classes.index(path.parts[-2]) for path in paths], np.int64)
+
+
+def _pixels(name: str, body: bytes) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(body)) as image:
+            plain = image if image.mode in ("L", "RGB") else image.convert("RGB")
+            array = np.asarray(plain, np.uint8)
+    except (UnidentifiedImageError, OSError) as error:
+        raise InvalidData(f"{name} is no image that can be read ({error})", remedy="mend or remove it") from error
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _idx(folder: Path, stem: str) -> Path | None:
+    return next((path for path in sorted(folder.glob(f"{stem}*")) if path.is_file()), None)
+
+
+def _idx_part(folder: Path, part: str) -> Part:
+    images, labels = _idx_array(folder, f"{part}-images", 3), _idx_array(folder, f"{part}-labels", 1)
+    if len(images) != len(labels):
+        raise InvalidData(f"{part}: {len(images)} images and {len(labels)} labels", remedy="fetch the files again")
+    return images[:, None], labels.astype(np.int64)
+
+
+def _idx_array(folder: Path, stem: str, dimensions: int) -> NDArray[np.uint8]:
+    """One IDX file of bytes: magic 00 00 08 and the number of dimensions, the sizes big-endian, then the values."""
+    path = _idx(folder, stem)
+    if path is None:
+        raise InvalidData(f"{folder} has no {stem}-idx{dimensions}-ubyte", remedy="put all four files there")
+    try:
+        body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if body[:4] != bytes([0, 0, 8, dimensions]):
+            raise ValueError("not an IDX file of bytes")
+        shape = struct.unpack_from(f">{dimensions}I", body, 4)
+        return np.frombuffer(body, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error) as error:
+        raise InvalidData(f"{path.name} is damaged ({error})", remedy="fetch it again") from error
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Refuses every name that numpy's arrays don't need."""
+
+    _ALLOWED: ClassVar = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self._ALLOWED:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def _cifar(folder: Path, names: list[str]) -> Part:
+    """CIFAR's batches: `data` (n, 3072) channel by channel, and `labels` or, of CIFAR-100, `fine_labels`."""
+    pixels, labels = [], []
+    for name in names:
+        try:
+            with (folder / name).open("rb") as file:
+                batch = _ArraysOnly(file, encoding="bytes").load()
+            pixels.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
+            labels.append(np.asarray(batch.get(b"labels", batch.get(b"fine_labels")), np.int64))
+        except (OSError, pickle.UnpicklingError, KeyError, EOFError, ValueError, TypeError) as error:
+            raise InvalidData(f"{name} is no CIFAR batch ({error})", remedy="fetch and unpack it again") from error
+    return np.concatenate(pixels), np.concatenate(labels)

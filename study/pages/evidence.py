@@ -1,0 +1,81 @@
+"""Which cells of which study have a result, in whatever file it is. May import this package.
+
+A cell that two studies share counts for both; a result that no shipped study asks for is kept under its file's name.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrela.study import config
+from fedrela.study.pages import report
+from fedrela.study.pages.report import Comparison, Reference
+from fedrela.study.runs import result_files
+from fedrela.study.runs.cells import as_first_named, expand
+from fedrela.study.runs.result_files import Row
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one study: its finished cells, and what they compare."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    cells: int  # that the study asks for
+
+    @property
+    def command(self) -> str:
+        """What runs all of it."""
+        return f"fedrela study longtail {self.name}"
+
+    @property
+    def complete(self) -> bool:
+        """Every cell ran."""
+        return len(self.rows) == self.cells
+
+    @property
+    def compared(self) -> list[Comparison]:
+        """Every method, setting and variant that has all its branches for a seed."""
+        return report.compare(self.rows)
+
+    @property
+    def references(self) -> list[Reference]:
+        """What was trained on the pooled data."""
+        return report.references(self.rows)
+
+
+def gather(folder: Path) -> dict[str, Evidence]:
+    """Every shipped study by name, ran or not, and after them files of other results. Raises InvalidInput."""
+    files = {path.stem: result_files.read(path) for path in sorted(folder.glob("*.jsonl"))}
+    pool = {key: row for rows in files.values() for key, row in rows.items()}
+    by_identity: dict[str, list[Row]] = {}
+    for row in pool.values():
+        by_identity.setdefault(identity(row), []).append(row)
+    found, known = {}, set()
+    for name in config.shipped():
+        study, _ = config.load(name)
+        wanted = list(dict.fromkeys(identity(dataclasses.asdict(cell)) for cell in expand(study, "")))
+        known.update(wanted)
+        rows = tuple(row for cell in wanted for row in by_identity.get(cell, ())[-1:])
+        found[name] = Evidence(name, study.title, rows, len(wanted))
+    for stem, read in files.items():
+        other = tuple(row for row in read.values() if identity(row) not in known)
+        if other:
+            found[stem] = Evidence(stem, f"Other results in {stem}.jsonl", other, len(other))
+    return found
+
+
+def identity(row: Row) -> str:
+    """What tells two cells apart, but for the pixels: a page has no dataset at hand to hash."""
+    parts = {name: row[name] for name in ("data", "model", "setting", "method", "arm", "start", "seed")}
+    training = dict(row["training"])
+    if row["arm"] == "trunk":
+        del training["rounds"]
+    variant = row["variant"] and {name: row["variant"][name] for name in _variant_settings(row["arm"])}
+    return as_first_named(json.dumps(parts | {"training": training, "variant": variant}, sort_keys=True))
+
+
+def _variant_settings(arm: str) -> tuple[str, ...]:
+    return ("lr_scale",) if arm == "kept" else ("threshold_percent", "passes", "lr_scale", "period")

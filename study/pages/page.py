@@ -1,0 +1,96 @@
+"""`python -m fedrela.study.pages.page` writes docs/study.md and its pictures: every number comes from
+study/results/*.jsonl.
+
+Files may have any name and may hold any part of any study; what did not run is said on the page. May import this
+package.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from fedrela.study.pages import evidence, plots, sections, text
+from fedrela.study.pages.report import Comparison
+from fedrela.study.pages.sections import DEFAULT, Found, of
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADLINE = "cifar10-lt"
+HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-settings")
+METHODS = "digits-methods"
+SENSITIVITY = "digits-sensitivity"
+PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once
+
+
+def write(folder: Path = ROOT / "study" / "results") -> str:
+    """The whole page as Markdown."""
+    found = evidence.gather(folder)
+    shown = {name: item for name, item in found.items() if name not in PARTS_OF_OTHERS}
+    placed = (HEADLINE, *HARD, METHODS, SENSITIVITY, *PARTS_OF_OTHERS)
+    others = [name for name, item in found.items() if name not in placed and item.rows]
+    compared = every(shown)
+    default = [item for item in compared if item.variant["name"] == DEFAULT]
+    pictures = _pictures(found)
+    parts = [text.INTRODUCTION, *sections.answer(found, HEADLINE)]
+    parts += ["## Does it help?", text.HELP, *of([HEADLINE], found, sections.arms), *_links(pictures, "classes")]
+    parts += ["## In harder settings", text.HARD, *of(HARD, found, sections.arms)]
+    parts += ["## On top of which methods?", text.METHODS, *of([METHODS], found, sections.differences)]
+    parts += _links(pictures, "methods")
+    parts += ["## How far from those that see more?", text.GAPS, *sections.gaps(shown)]
+    parts += ["## What do its settings change?", text.SENSITIVITY, *of([SENSITIVITY], found, sections.changes)]
+    parts += [*_links(pictures, "sensitivity"), "## What does it cost?", text.COST, *sections.cost(default)]
+    parts += sections.moves(shown)
+    parts += ["## When not to use it", text.NOT, *sections.losers(compared)]
+    parts += ["## Other results", *of(others, found, sections.differences)] if others else []
+    parts += ["## On your own data", text.USE, "## What ran, and what did not", *sections.ran(found)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def every(found: Found) -> list[Comparison]:
+    """All comparisons of all studies, one that two studies share once."""
+    compared: dict[str, Comparison] = {}
+    for item in found.values():
+        for one in item.compared:
+            compared.setdefault(repr((one.study, one.method, one.variant["name"], one.start)), one)
+    return list(compared.values())
+
+
+def _pictures(found: Found) -> dict[str, list[Comparison]]:
+    """What each picture shows; none where there is nothing to show."""
+    plain = [item for item in found[HEADLINE].compared if item.method == "fedavg"]
+    shown = {"classes": plain, "methods": found[METHODS].compared, "sensitivity": found[SENSITIVITY].compared}
+    return {name: items for name, items in shown.items() if items}
+
+
+def _links(pictures: Iterable[str], name: str) -> list[str]:
+    words = {
+        "classes": "Recall of each class, labels kept and re-labeled",
+        "methods": "What re-labeling changed, method by method, with intervals",
+        "sensitivity": "What re-labeling changed, setting by setting, with intervals",
+    }
+    return [f"![{words[name]}](pictures/study-{name}.png)"] if name in pictures else []
+
+
+def draw(folder: Path, pictures: Path) -> list[Path]:
+    """Write the pictures that the page shows."""
+    written = []
+    for name, items in _pictures(evidence.gather(folder)).items():
+        path = pictures / f"study-{name}.png"
+        (plots.draw_classes if name == "classes" else plots.draw_differences)(items, path)
+        written.append(path)
+    return written
+
+
+def main() -> None:
+    """Write docs/study.md and the pictures beside it."""
+    parser = argparse.ArgumentParser(prog="python -m fedrela.study.pages.page", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "study.md")
+    parser.add_argument("--results", type=Path, default=ROOT / "study" / "results")
+    asked = parser.parse_args()
+    (asked.out.parent / "pictures").mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(write(asked.results), encoding="utf-8")
+    for path in (asked.out, *draw(asked.results, asked.out.parent / "pictures")):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

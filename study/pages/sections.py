@@ -1,0 +1,176 @@
+"""The sections of docs/study.md, each from the evidence that answers its question. May import this package."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from fedrela.study.pages import report, tables
+from fedrela.study.pages import text as prose
+from fedrela.study.pages.comparison import spread
+from fedrela.study.pages.evidence import Evidence
+from fedrela.study.pages.report import Comparison
+from fedrela.study.pages.tables import Table
+
+Found = dict[str, Evidence]
+WORDS = {"overall": "overall accuracy", "few": "the few", "medium": "the medium", "many": "the many"}
+WORDS |= {"ece": "calibration error"}
+NOTHING = "No comparison has all of its branches yet."
+DEFAULT = "FedReLa"  # the name of the variant with default settings in every shipped study
+
+
+def answer(found: Found, headline: str) -> list[str]:
+    """The one sentence that a reader came for, or that it can't be said yet."""
+    plain = [item for item in found[headline].compared if item.method == "fedavg"]
+    if not plain:
+        return [f"**The setting to judge by has not run yet**: `{found[headline].command}`."]
+    return [_sentence(item) for item in plain]
+
+
+def _sentence(item: Comparison) -> str:
+    told = ", ".join(f"{WORDS[name]} {tables.points(item.difference[name])}" for name in ("overall", "few", "many"))
+    seeds = "seed" if len(item.seeds) == 1 else "mean over seeds"
+    return f"**{item.study['data']}, {item.setting}: with re-labels, {told} points** ({seeds} {_seeds(item.seeds)})."
+
+
+def arms(evidence: Evidence) -> list[str]:
+    """Before, kept and re-labeled of plain federated averaging, setting by setting."""
+    parts = []
+    for item in evidence.compared:
+        if item.method == "fedavg" and item.variant["name"] == DEFAULT:
+            table = tables.arms(item)
+            parts += [f"{table.title}:", table.markdown()]
+    more = evidence.references or any(item.method != "fedavg" for item in evidence.compared)
+    return [*parts, *differences(evidence)] if more or not parts else parts
+
+
+def differences(evidence: Evidence) -> list[str]:
+    """What re-labeling changed, all of it, and where each method ends."""
+    compared = evidence.compared
+    parts = ["What re-labeling changed:", tables.differences(compared).markdown()] if compared else []
+    levels = tables.levels(compared, evidence.references)
+    return [*parts, "Where each method ends:", levels.markdown()] if levels.rows else [NOTHING]
+
+
+def changes(evidence: Evidence) -> list[str]:
+    """What re-labeling changed, all of it."""
+    return [tables.differences(evidence.compared).markdown()] if evidence.compared else [NOTHING]
+
+
+def of(names: Iterable[str], found: Found, show: Callable[[Evidence], list[str]]) -> list[str]:
+    """Each study with its settings, its command, what is missing, and what `show` makes of it."""
+    parts = []
+    for name in names:
+        evidence = found[name]
+        parts.append(f"### {evidence.title}")
+        if evidence.rows:
+            parts += [_settings(evidence), *show(evidence)]
+        else:
+            parts.append(f"Has not run: `{evidence.command}`.")
+    return parts
+
+
+def gaps(found: Found) -> list[str]:
+    """How far plain and re-labeled FedAvg lie below what sees more, over the seeds that both have."""
+    rows: list[tuple[str, ...]] = []
+    lost: list[str] = []
+    for evidence in found.values():
+        for item in evidence.compared:
+            if item.method != "fedavg" or item.variant["name"] != DEFAULT:
+                continue
+            told = [row for label, top in _ceilings(item, evidence) if (row := _gap(item, label, top))]
+            rows += [row for row in told if row not in rows]
+            place = f"{item.study['data']}, {item.study['model']['name']}, {item.setting}"
+            if not told and place not in lost:
+                lost.append(place)
+    heading = ("data, model", "setting", "what sees more", "seeds of both", "ahead overall", "with FedReLa")
+    heading = (*heading, "ahead on the few", "with FedReLa")
+    parts = [Table("", heading, tuple(rows), 4).markdown()] if rows else []
+    missing = [f"Nothing that sees more has run for: {'; '.join(lost)}."] if lost else []
+    return [*parts, *missing]
+
+
+def _gap(item: Comparison, label: str, top: dict[int, dict[str, float]]) -> tuple[str, ...] | None:
+    overall, few = (report.gap(item, top, metric) for metric in ("overall", "few"))
+    if overall is None or few is None:
+        return None
+    lags = (overall[1], overall[2], few[1], few[2])
+    return (
+        f"{item.study['data']}, {item.study['model']['name']}",
+        item.setting,
+        label,
+        _seeds(overall[0]),
+        *map(tables.signed, lags),
+    )
+
+
+def _ceilings(item: Comparison, evidence: Evidence) -> list[tuple[str, dict[int, dict[str, float]]]]:
+    found = [
+        (report.REFERENCES[one.name], one.by_seed)
+        for one in evidence.references
+        if one.study["setting"] == item.study["setting"]
+    ]
+    kept = report.kept_by_seed(evidence.rows, item, "oracle")
+    return [*found, ("federated oracle, global class counts", kept)] if kept else found
+
+
+def cost(compared: Sequence[Comparison]) -> list[str]:
+    """What helped and what it cost, counted."""
+    lines = []
+    for metric in ("overall", "few", "medium", "many", "ece"):
+        measured = [found for item in compared if not math.isnan((found := item.difference[metric]).mean)]
+        if measured:
+            up, sure_up = sum(found.mean > 0 for found in measured), sum(found.low > 0 for found in measured)
+            sure_down, sure = sum(found.high < 0 for found in measured), sum(found.count > 1 for found in measured)
+            mean = tables.signed(spread([found.mean for found in measured]).mean)
+            lines.append(
+                f"- {WORDS[metric]}: {mean} points in the mean; higher with re-labels in {up} of {len(measured)} "
+                f"comparisons; of the {sure} with an interval, surely higher in {sure_up}, surely lower in {sure_down}."
+            )
+    dear = [item for item in compared if item.difference["many"].mean < 0]
+    if dear:
+        worst = min(dear, key=lambda item: item.difference["many"].mean)
+        price = tables.points(worst.difference["many"])
+        lines.append(f"- The largest price of common classes: {price} points for the many ({_place(worst)}).")
+    return ["\n".join(lines)] if lines else []
+
+
+def moves(found: Found) -> list[str]:
+    """How many labels moved in each comparison, and which way."""
+    parts = [(item.title, tables.movements(item.compared).markdown()) for item in found.values() if item.compared]
+    return [prose.MOVES, *(text for title, table in parts for text in (f"{title}:", table))] if parts else []
+
+
+def losers(compared: Sequence[Comparison]) -> list[str]:
+    """Where overall accuracy fell, each of them."""
+    fell = [item for item in compared if item.difference["overall"].mean < 0]
+    if not fell:
+        return ["Overall accuracy fell in no comparison on this page."] if compared else []
+    lines = [f"- {_place(item)}: {tables.points(item.difference['overall'])}" for item in fell]
+    return ["Overall accuracy fell, in points, with:", "\n".join(lines)]
+
+
+def ran(found: Found) -> list[str]:
+    """Which cells ran, of every shipped study: also of those that did not run at all."""
+    lines = tuple((f"`{item.command}`", item.title, f"{len(item.rows)} of {item.cells}") for item in found.values())
+    return [Table("", ("command", "what", "cells that ran"), lines, left=2).markdown()]
+
+
+def _settings(evidence: Evidence) -> str:
+    first = evidence.rows[0]
+    training, model = first["training"], first["model"]
+    augment = f", augmentation {' + '.join(model['augment'])}" if model["augment"] else ""
+    partly = "" if evidence.complete else f" **Incomplete: {len(evidence.rows)} of {evidence.cells} cells ran.**"
+    return (
+        f"{first['data']}, {model['name']}{augment}; {training['rounds']} rounds, {training['epochs']} local epochs, "
+        f"batch {training['batch_size']}, learning rate {training['lr']:g}, momentum {training['momentum']:g}; "
+        f"{first['setting']['devices']} devices; {first['test_examples']} test samples. "
+        f"Command: `{first['command']}`.{partly}"
+    )
+
+
+def _place(item: Comparison) -> str:
+    seeds = f"seed{'s' if len(item.seeds) > 1 else ''} {_seeds(item.seeds)}"
+    return f"{item.title}, {item.variant['name']}; {item.study['data']}, {item.setting}, {seeds}"
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))

@@ -1,0 +1,68 @@
+"""The words of docs/study.md that no result changes. Imports nothing."""
+
+INTRODUCTION = """# The long-tail study
+
+Does FedReLa help, how much, against what else, and when does it not? This page is written by `python -m
+fedrela.study.pages.page` from the JSON lines in `study/results/`; no number here was typed by hand. A line holds the
+command and the seed of its cell; `fedrela study longtail NAME --seed N --method M` makes it again.
+
+Each comparison trains a *trunk* through the emulated fleet: real clients, exported programs, the real coordinator.
+From its checkpoint two branches go on with the same, smaller learning rate and the same random numbers; one keeps its
+labels, one re-labels in its first round. Server momentum starts at zero in both. Tests are on a balanced test set.
+*many*, *medium* and *few* are the most frequent 30 %, the middle 40 % and the rarest 30 % of the classes.
+
+Shares are percent: the mean over the seeds that a table names, ± their standard deviation where there are several.
+Δ is re-labeled minus labels kept, paired by seed, in percentage points, with a 95 % interval of Student's t where there
+are several seeds. Two or three seeds give wide intervals: one that holds 0 is no evidence of a difference, and none of
+its absence either. A single seed has no interval and proves nothing alone."""
+
+HELP = """The setting that FedReLa was made for: a long tail, uneven devices, an ordinary small network."""
+HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise), and
+another network."""
+METHODS = """FedReLa is a module: every method below is trained after its paper, then branches with and without
+re-labels. Nothing is left out: a method that gains nothing stands here too. FedETF and FedLoGe replace the last layer
+(`study/heads.py` says how, and where it differs from the authors' code)."""
+GAPS = """What sees more than a federation may: the pooled data (trained by PyTorch itself, with as many passes), and a
+federated *oracle* whose loss knows the global class counts, which no device or server does. The columns say how many
+points they are ahead of FedAvg, without and with re-labels; smaller is better, negative means overtaken."""
+SENSITIVITY = """One thing is changed at a time; `FedReLa` is the default (τ 5 %, five passes, once, after 80 % of the
+rounds, learning rate x 0.1)."""
+COST = """Most re-labels take a sample from a more common class. What that bought and what it cost, counted over all
+comparisons above under the variant `FedReLa` (an interval that does not hold 0 counts as sure):"""
+MOVES = """Which way labels moved. Devices tell nobody; the study knows, since it knows every device's secret."""
+NOT = """- Where devices hold nearly balanced classes there is nothing to move.
+- Where common classes must not lose any recall: look at Δ many above before anything else.
+- Where the model is still poor on all classes, its opinion of which samples look rare is worth little: start later.
+- Where a method already corrects the prior well, the gain may be gone: look for the method in the table above.
+- Re-labeling moves a *decision boundary*; it makes no new information. A class that no device holds stays unknown."""
+USE = """```toml
+# mine.toml
+name = "mine"
+seeds = [1, 2, 3]
+methods = ["fedavg", "balanced-softmax", "smote"]
+references = ["centralised", "centralised-balanced"]
+only_seeds = { centralised = [1], centralised-balanced = [1] }   # what is dear, with one seed
+
+[data]
+name = "my images"
+path = "images"                 # train/<class>/*.png and test/<class>/*.png, a .zip of them, IDX, CIFAR batches, .npz
+
+[model]
+build = "my_module:build"       # as for `fedrela export`
+input = "uint8:3x32x32"
+augment = ["crop", "flip"]
+
+[[setting]]
+name = "50:1, α 0.3"
+imbalance = 50
+alpha = 0.3
+```
+
+`fedrela study longtail mine.toml` shows how far it is, appends a line to `runs/study/mine.jsonl` for every finished
+cell, and ends with tables, plots and one HTML page. `--jobs 2` runs two groups of cells at a time, with the same
+results. Stop it as you like, with kill -9 too: called again, it goes on with the next unfinished cell. A cell is named
+by a hash of all that its result depends on (the pixels included, the path not), so a cell that two studies share has
+the same name in both. `--seed`, `--method`, `--reference` and `--setting` run a part; the parts add up. A model is
+known by the name of its function: change the name when you change the model.
+
+`fedrela study longtail --quick` needs no data and takes a few minutes."""

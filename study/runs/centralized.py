@@ -1,0 +1,112 @@
+"""References on the pooled data, trained by PyTorch itself: what a data centre that saw everything would reach.
+
+Same model, start weights, augmentation, optimizer and number of passes as the federation; the learning rate falls by
+the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts. May import torch.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array
+from fedrela.study.runs.cells import Cell
+
+_LAST_SHARE = 0.8
+_LR_SCALE = 0.1
+_PREDICT_BATCH = 512
+
+
+def train_and_predict(
+    cell: Cell,
+    x: Array,
+    y: NDArray[np.int64],
+    x_test: Array,
+    classes: int,
+    epoch_done: Callable[[], None],
+    device: str = "cpu",
+) -> NDArray[np.float32]:
+    """Probabilities (m, C) on x_test (m, ...) after training on x (n, ...), y (n,).
+
+    Every draw is made by the processor, so a GPU sees the same batches and crops; only its sums round differently.
+    """
+    torch.set_num_threads(1)  # sums over several threads round differently: a reference must not depend on the cores
+    torch.manual_seed(cell.seed)
+    model = importlib.import_module("fedrela.export.loading").load_model(cell.model.build).to(device)
+    augment = _Augment(cell)
+    pixels, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+    shift = torch.zeros(classes, device=device)
+    if cell.method == "centralised-balanced":
+        shift = torch.log(torch.bincount(labels, minlength=classes).clamp(min=1).float())
+    training, epochs = cell.training, cell.training.rounds * cell.training.epochs
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(_LAST_SHARE * epochs)], _LR_SCALE)
+    draw = torch.Generator().manual_seed(cell.seed)
+    for _ in range(epochs):
+        model.train()
+        for rows in torch.split(torch.randperm(len(y), generator=draw), training.batch_size):
+            if len(rows) == 1:
+                continue  # batch normalisation has no variance of one sample
+            rows = rows.to(device)
+            loss = cross_entropy(model(augment(pixels[rows], draw)) + shift, labels[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        schedule.step()
+        epoch_done()
+    return _predict(model, augment, torch.from_numpy(x_test), device)
+
+
+def named(device: str) -> str:
+    """The device's name, for whoever reads the results. Raises InvalidData where PyTorch has no such device."""
+    try:
+        torch.zeros(1, device=device)
+        return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        problem = f"PyTorch can't use the device {device!r}: {str(error).splitlines()[0]}"
+        raise InvalidData(problem, remedy="name one that it can, e.g. --reference-device cpu") from None
+
+
+def _predict(model: nn.Module, augment: "_Augment", x: Tensor, device: str) -> NDArray[np.float32]:
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            torch.softmax(model(augment.plain(x[start : start + _PREDICT_BATCH].to(device))), 1)
+            for start in range(0, len(x), _PREDICT_BATCH)
+        ]
+    return np.asarray(torch.cat(parts).cpu().numpy())
+
+
+class _Augment:
+    """The pipeline of the exported programs, fed by torch's generator."""
+
+    def __init__(self, cell: Cell) -> None:
+        inputs = importlib.import_module("fedrela.export.inputs")
+        self._raw = inputs.parse(cell.model.input)
+        self._plain = inputs.Pipeline()
+        self._full = inputs.parse_augment(",".join(cell.model.augment), self._plain)
+
+    def __call__(self, x: Tensor, draw: torch.Generator) -> Tensor:
+        shapes = self._full.randoms(self._raw)
+        randoms = {
+            name: torch.rand([len(x) if isinstance(size, str) else size for size in shape], generator=draw).to(x.device)
+            for name, shape in shapes.items()
+        }
+        return self._on_the_device_of(x, self._full, randoms)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Without augmentation."""
+        return self._on_the_device_of(x, self._plain, {})
+
+    def _on_the_device_of(self, x: Tensor, pipeline: Any, randoms: dict[str, Tensor]) -> Tensor:
+        with x.device:  # the pipeline makes small tensors of its own, such as the places of a crop
+            found: Tensor = pipeline(self._raw, x, randoms)
+        return found

@@ -1,0 +1,73 @@
+"""How far a study is: a bar with the time left on a terminal, one line per finished cell elsewhere. May import rich."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fedrela.study.runs.result_files import Row
+
+_LINE_SECONDS = 60.0  # without a terminal: at least one line in this time
+
+
+class Bar:
+    """Shows a study's progress on stderr; a context manager."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds"))
+        self._bar = Progress(
+            *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
+            disable=not self._console.is_terminal, speed_estimate_period=600.0,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=None)
+        self._began = self._spoke = time.monotonic()
+        self._cells = self._finished = self._rounds = self._done = 0
+
+    def __enter__(self) -> "Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, cells: int, finished: int, rounds: int) -> None:
+        """See `fedrela.study.longtail.Progress`."""
+        self._cells, self._finished, self._rounds = cells, finished, rounds
+        self._bar.update(self._task, total=rounds)
+        self._say(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
+
+    def advance(self, label: str, rounds: int) -> None:
+        """See `fedrela.study.runs.groups.Watch`."""
+        self._done += rounds
+        self._bar.update(self._task, description=label, advance=rounds)
+        if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
+            self._say(f"{label}: {self._done} of {self._rounds} rounds | {self._left()}")
+
+    def finished(self, row: Row) -> None:
+        """See `fedrela.study.runs.groups.Watch`."""
+        self._finished += 1
+        measured = row["measured"]
+        shares = " ".join(
+            f"{name} {100 * measured[name]:.1f}"
+            for name in ("overall", "many", "medium", "few")
+            if measured[name] is not None
+        )
+        arm = row["arm"] if row["variant"] is None else f"{row['arm']} ({row['variant']['name']})"
+        self._say(
+            f"[{self._finished}/{self._cells}] {row['setting']['name']}, {row['method']}, seed {row['seed']}, {arm}: "
+            f"{shares} | {self._left()}"
+        )
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        if not self._done:
+            return ""
+        seconds = (time.monotonic() - self._began) / self._done * (self._rounds - self._done)
+        return f"about {seconds / 60:.0f} min left" if seconds >= 60 else f"about {seconds:.0f} s left"

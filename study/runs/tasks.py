@@ -1,0 +1,60 @@
+"""A cell's task: the trunk's, and that of each branch. May import `core` and this package.
+
+The branches differ in nothing but the labels: same start weights, same learning rate, same random numbers.
+"""
+
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
+from fedrela.emulator.data.shards import Shards
+from fedrela.study.methods import METHODS
+from fedrela.study.runs.cells import Cell
+
+# Branches draw from streams of their own: round 1 of a branch must not repeat round 1 of its trunk.
+BRANCH_SEED = 1_000_000
+_LONG_SECONDS = 1e6  # virtual: nobody is late in this study
+
+
+def trunk_task(cell: Cell, rounds: int, shards: Shards) -> Task:
+    """The method without re-labels."""
+    return _task(cell, rounds, cell.seed, Relabel(enabled=False), shards, lr=cell.training.lr)
+
+
+def branch_task(cell: Cell, shards: Shards) -> Task:
+    """What follows the trunk. The branch that keeps its labels gets the smaller learning rate by its own value."""
+    assert cell.variant is not None
+    variant, rounds = cell.variant, cell.training.rounds - cell.start
+    lr, relabel = cell.training.lr * variant.lr_scale, Relabel(enabled=False)
+    if cell.arm == "relabeled":
+        lr = cell.training.lr
+        relabel = Relabel(
+            start=1,
+            period=variant.period,
+            threshold_percent=variant.threshold_percent,
+            passes=variant.passes,
+            lr_scale=variant.lr_scale,
+        )
+    return _task(cell, rounds, BRANCH_SEED + cell.seed, relabel, shards, lr=lr)
+
+
+def _task(cell: Cell, rounds: int, seed: int, relabel: Relabel, shards: Shards, *, lr: float) -> Task:
+    method, training = METHODS[cell.method], cell.training
+    settings = {"lr": lr, "momentum": training.momentum, "weight_decay": training.weight_decay}
+    settings |= method.hyperparameters
+    if method.knows_global_counts:
+        settings |= {f"count_{label}": float(count) for label, count in enumerate(shards.class_counts)}
+    cohort = cell.setting.cohort or cell.setting.devices
+    return Task(
+        name=f"study-{cell.key}",
+        rounds=rounds,
+        population=f"study-{cell.key}",
+        seed=seed,
+        local=LocalTraining(training.epochs, training.batch_size, settings, **method.local),
+        relabel=relabel,
+        round=Rounds(
+            goal=cohort,
+            minimum=cohort,
+            deadline_seconds=_LONG_SECONDS,
+            compute_lease_seconds=_LONG_SECONDS,
+            upload_lease_seconds=_LONG_SECONDS,
+        ),
+        aggregation=Aggregation(**method.aggregation),
+    )

@@ -1,0 +1,180 @@
+"""The operators' verbs against a real server process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fedrela.coordinator.cli.operator_verbs import app
+from fedrela.core.errors import Unavailable
+from fedrela.core.wire import CheckIn
+from fedrela.edge.network.api import CoordinatorApi, Retry
+from tests.coordinator import fleet
+from tests.coordinator.conftest import KEY, Server
+
+RUNNER = CliRunner()
+ROOT = Path(__file__).parents[3]
+CHECK_IN = CheckIn("default", "1", ())
+
+
+@pytest.fixture
+def verbs(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A running server that the verbs find by their environment."""
+    server.start()
+    monkeypatch.setenv("FEDRELA_URL", server.url)
+    monkeypatch.setenv("FEDRELA_ADMIN_KEY", KEY)
+    return server
+
+
+def run(*arguments: str) -> str:
+    """Output of a verb that succeeds."""
+    result = RUNNER.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
+
+    task_file = tmp_path / "task.toml"
+    task_file.write_text('name = "tiny"\nrounds = 1\n[relabel]\nenabled = false\n[round]\ngoal = 1\n')
+    task_id = json.loads(run("publish", str(bundle_folder), str(task_file), "--json"))["task_id"]
+    assert "running" in run("task", "list")
+    assert "is paused" in run("task", "pause", task_id)
+    assert json.loads(run("task", "show", task_id, "--json"))["status"] == "paused"
+    run("task", "resume", task_id)
+    token = json.loads(run("token", "create", "--uses", "2", "--json"))
+    assert token["link"] == f"{verbs.url}/join#{token['enrolment_token']}"
+    assert f"fedrela device enrol '{verbs.url}/join#" in run("token", "create")
+    with verbs.http() as http:
+        device = fleet.enrol(http, token["enrolment_token"])
+        assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200
+    assert device.device_id in run("device", "list")
+    from tests.coordinator.conftest import wait_for
+
+    wait_for(lambda: "finished" in run("task", "list"))
+    assert "committed" in run("task", "show", task_id)
+    target = tmp_path / "model.safetensors"
+    exported = json.loads(run("task", "export", task_id, str(target), "--json"))
+    assert exported["sha256"] == json.loads(run("task", "show", task_id, "--json"))["checkpoint_sha256"]
+    first = run("task", "export", task_id, str(tmp_path / "first.safetensors"), "--round", "1")
+    assert exported["sha256"] in first
+    start = run("task", "export", task_id, str(tmp_path / "start.safetensors"), "--round", "0")
+    assert exported["sha256"] not in start
+    missing = RUNNER.invoke(app, ["task", "export", task_id, str(target), "--round", "9"])
+    assert "not committed" in str(missing.exception)
+    assert "0 blobs" in run("task", "collect", "--dry-run")
+    run("device", "revoke", device.device_id)
+    run("token", "revoke", token["token_id"])
+    listed = json.loads(run("token", "list", "--json"))
+    assert [bool(item["revoked_at"]) for item in listed if item["token_id"] == token["token_id"]] == [True]
+    other = json.loads(run("task", "create", str(bundle_folder), str(task_file), "--json"))["task_id"]
+    assert "is cancelled" in run("task", "cancel", other)
+
+
+def fedrela(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The console script in a process of its own."""
+    import os
+
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("FEDRELA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "fedrela", *arguments],
+        capture_output=True,
+        text=True,
+        env=clean | environment,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def test_errors_are_one_clear_line_with_a_remedy(tmp_path: Path) -> None:
+    refused = fedrela("serve", "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[0].startswith("error: FEDRELA_ADMIN_KEY")
+    assert "openssl rand" in refused.stderr
+    away = fedrela("task", "list", "--url", "http://127.0.0.1:9", "--admin-key", "x")
+    assert (away.returncode, "fedrela serve" in away.stderr) == (1, True)
+    assert "Traceback" not in refused.stderr + away.stderr
+
+
+def test_a_missing_key_or_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDRELA_DATA", str(tmp_path))
+    monkeypatch.delenv("FEDRELA_ADMIN_KEY", raising=False)
+    result = RUNNER.invoke(app, ["task", "list"])
+    assert "there is no admin key" in str(result.exception)
+    result = RUNNER.invoke(app, ["publish", str(tmp_path), str(tmp_path / "none.toml"), "--admin-key", "k"])
+    assert "can't be read" in str(result.exception)
+
+
+@pytest.mark.parametrize("verb", [["--help"], ["serve", "--help"], ["task", "--help"], ["token", "create", "--help"]])
+def test_help_teaches(verb: list[str]) -> None:
+    text = run(*verb)
+    assert "Usage" in text
+    assert len(text.splitlines()) > 8
+
+
+def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
+    import os
+    import ssl
+
+    import httpx
+
+    from tests.coordinator.conftest import free_port, wait_for
+
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            "privkey.pem",
+            "-out",
+            "fullchain.pem",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "fedrela", "serve", "--dev", "--port", str(port), "--data", str(tmp_path)]
+    command += ["--ssl-certfile", str(tmp_path / "fullchain.pem"), "--ssl-keyfile", str(tmp_path / "privkey.pem")]
+    with (tmp_path / "log").open("wb") as log:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "FEDRELA_ADMIN_KEY": KEY}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        trust = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
+        with httpx.Client(verify=trust) as http:
+            wait_for(lambda: http.get(f"https://localhost:{port}/healthz").json() == {"status": "ok"})
+            http.base_url = f"https://localhost:{port}"
+            link = f"https://localhost:{port}/join#{fleet.Operator(http, KEY).link(1)}"
+        command = [
+            sys.executable,
+            "-m",
+            "fedrela",
+            "device",
+            "enrol",
+            link,
+            "--state",
+            str(tmp_path / "device"),
+        ]
+        trusting = environment | {"SSL_CERT_FILE": str(tmp_path / "fullchain.pem")}
+        enrolled = subprocess.run(command, capture_output=True, text=True, check=False, env=trusting)
+        assert f"enrolled at https://localhost:{port}" in enrolled.stdout, enrolled.stderr
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            CoordinatorApi(httpx.Client(), f"https://localhost:{port}", retry=Retry(attempts=1)).check_in(CHECK_IN)
+        assert "secrets and data are in" in (tmp_path / "log").read_text()
+    finally:
+        process.terminate()
+        assert process.wait(30) in (0, -15)

@@ -1,0 +1,28 @@
+"""What `fedrela device status` says at each stage."""
+
+from fedrela.core.wire import Assignment
+from fedrela.edge.conditions.eligibility import Conditions
+from fedrela.edge.owner.status import describe, render
+from fedrela.edge.storage import state
+from fedrela.edge.storage.state import Identity, Turn
+from fedrela.edge.storage.store import MemoryStore
+
+
+def test_before_enrolment_there_is_nothing() -> None:
+    found = describe(MemoryStore(), "/s", Conditions())
+    assert (found["enrolled"], found["coordinator"], found["turn"], found["last"]) == (False, None, None, {})
+    assert "enrolled         False" in render(found)
+    assert "conditions       none" in render(found)
+
+
+def test_a_turn_under_way_is_shown_and_no_secret() -> None:
+    store = MemoryStore()
+    state.save_identity(store, Identity("http://c", "d-1", "the-token", "key", "p", "private", "5e" * 32))
+    state.save_turn(store, Turn(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0))
+    shown = render(describe(store, "/s", Conditions(cpu_celsius=51.0)))
+    assert "task_id t-1, round 3, trained False" in shown
+    assert "cpu_celsius 51.0" in shown
+    store.put("turn/update", b"body")
+    assert "trained True" in render(describe(store, "/s", Conditions()))
+    for secret in ("the-token", "private", "5e5e", "upload"):
+        assert secret not in shown

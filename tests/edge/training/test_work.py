@@ -1,0 +1,292 @@
+"""What a device does between the lines of a turn: leases, changed data, hold-outs, residuals, pinned keys, versions."""
+
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as StopEvent
+
+import numpy as np
+import pytest
+
+from fedrela.core import encodings, strict, tensors
+from fedrela.core.bundle import Bundle
+from fedrela.core.errors import InvalidInput, Refused, VerificationFailed
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds
+from fedrela.edge import client as client_module
+from fedrela.edge.engines import pool as engines
+from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage import state
+from fedrela.edge.storage.store import FolderStore, MemoryStore
+from fedrela.edge.training import holdout
+from fedrela.edge.training.examples import Examples
+from tests.edge.conftest import some_examples
+from tests.edge.live import LiveCoordinator, coordinator, device, small_task
+
+ONE = {"relabel": Relabel(enabled=False), "round": Rounds(goal=1, retry_after_seconds=0.05)}
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
+    with coordinator(tmp_path / "coordinator") as running:
+        yield running
+
+
+def interrupted_at(step: int, stop: StopEvent) -> object:
+    """An event callback that stops the device after a step."""
+
+    def on_event(event: Event) -> None:
+        if event.kind == "step" and event.step == step:
+            stop.set()
+
+    return on_event
+
+
+def test_a_stopped_turn_goes_on_and_gives_the_same_bits(
+    live: LiveCoordinator, small_bundle: Bundle, tmp_path: Path
+) -> None:
+    bodies = []
+    for stops in ((), (1, 4, 5, 9)):
+        task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
+        store = FolderStore(tmp_path / f"state{len(stops)}")
+        for step in stops:
+            stop = StopEvent()
+            client = device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(step, stop))
+            assert client.run_once().kind == "stopped"
+            kept = store.get("turn/snapshot")
+            assert kept is not None
+            assert tensors.read_metadata(kept)["steps"] == str(step)
+        assert device(live, 4, some_examples(), store=store).run_once().kind == "uploaded"
+        live.wait(lambda i=task_id: live.committed(i) == 1)
+        bodies.append(store.get("last/update"))
+    assert bodies[0] == bodies[1]
+
+
+def test_data_that_changed_in_between_start_the_turn_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    stop, seen, store = StopEvent(), [], MemoryStore()
+    first = device(live, 4, some_examples(23), store=store, stop=stop, on_event=interrupted_at(3, stop))
+    assert first.run_once().kind == "stopped"
+    second = device(live, 4, some_examples(24), store=store, on_event=seen.append)
+    assert second.run_once().kind == "uploaded"
+    assert next(event.step for event in seen if event.kind == "step") == 1
+
+
+def test_a_damaged_snapshot_starts_the_turn_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    stop, seen, store = StopEvent(), [], MemoryStore()
+    device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(3, stop)).run_once()
+    store.put("turn/snapshot", (store.get("turn/snapshot") or b"")[:-5])
+    assert device(live, 4, some_examples(), store=store, on_event=seen.append).run_once().kind == "uploaded"
+    assert next(event.step for event in seen if event.kind == "step") == 1
+
+
+def test_an_update_that_could_not_be_sent_is_kept_and_sent_later(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
+    client = device(live, 4, some_examples())
+    turn = client.check_in()
+    assert isinstance(turn, state.Turn)
+    body = client.train(turn)
+    client.data = lambda manifest: pytest.fail("a finished turn needs no data")
+    assert client.run_once().kind == "uploaded"
+    assert client.store.get("last/update") == body
+    live.wait(lambda: live.committed(task_id) == 1)
+
+
+def test_an_expired_lease_is_noticed_and_dropped(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    rounds = Rounds(goal=1, compute_lease_seconds=4.0, upload_lease_seconds=1.0)
+    task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=rounds))
+    stop, store, seen = StopEvent(), MemoryStore(), []
+    assert device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(3, stop)).run_once()
+    before = state.load_turn(store)
+    time.sleep(5.2)
+    second = device(live, 4, some_examples(), store=store, on_event=seen.append)
+    live.wait(lambda: second.run_once().kind == "uploaded" or bool(live.committed(task_id)), seconds=60)
+    assert before is not None
+    assert (seen[0].kind, seen[0].detail) == ("dropped", "the lease ran out while the device was away")
+    assert next(event.step for event in seen if event.kind == "step") == 1
+
+
+def test_a_clock_that_was_set_does_not_lose_the_turn(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    """By this device's clock the lease is over; the coordinator knows better."""
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    stop, store, seen = StopEvent(), MemoryStore(), []
+    epoch = {"now": lambda: 60.0}
+    device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(3, stop), **epoch).run_once()
+    assert device(live, 4, some_examples(), store=store, on_event=seen.append).run_once().kind == "uploaded"
+    assert next(event.step for event in seen if event.kind == "step") == 4
+    assert "dropped" not in [event.kind for event in seen]
+
+
+def test_a_round_that_closed_meanwhile_drops_the_turn(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
+    client = device(live, 4, some_examples())
+    turn = client.check_in()
+    assert isinstance(turn, state.Turn)
+    client.train(turn)
+    live.admin.request("POST", f"/tasks/{task_id}/cancel")
+    outcome = client.run_once()
+    assert outcome.kind == "dropped"
+    assert state.load_turn(client.store) is None
+
+
+@pytest.mark.parametrize(("asks", "allows", "share"), [(True, True, 0.3), (True, False, 0.3), (False, True, 0.3)])
+def test_totals_are_reported_only_if_the_task_asks_and_the_owner_allows(
+    live: LiveCoordinator, small_bundle: Bundle, asks: bool, allows: bool, share: float
+) -> None:
+    live.publish(small_bundle, small_task(rounds=1, local_evaluation=asks, **ONE))
+    settings = DeviceSettings(holdout_fraction=share, allow_evaluation=allows)
+    client = device(live, 4, some_examples(40), settings=settings)
+    assert client.run_once().kind == "uploaded"
+    sent = client.store.get("last/evaluation")
+    assert (sent is not None) == (asks and allows)
+    update = client.store.get("last/update")
+    assert update is not None
+    trained_on = int(tensors.read_metadata(update)["examples"])
+    assert trained_on < 40
+    if sent is not None:
+        assert f'"examples":{40 - trained_on}'.encode() in sent
+
+
+def test_a_hold_out_is_stable_while_data_grow() -> None:
+    examples = some_examples(200)
+    kept, held = holdout.split(examples, 0.25, b"secret")
+    assert set(kept.keys.tolist()).isdisjoint(held.keys.tolist())
+    assert len(kept) + len(held) == 200
+    assert 20 < len(held) < 80
+    _, before = holdout.split(examples.take(np.arange(100)), 0.25, b"secret")
+    assert set(before.keys.tolist()) == {key for key in held.keys.tolist() if key < 100}
+    assert set(held.keys.tolist()) != set(holdout.split(examples, 0.25, b"other")[1].keys.tolist())
+    assert len(holdout.split(some_examples(3), 0.999, b"s")[0]) >= 1
+
+
+def test_what_top_k_drops_is_owed_and_paid(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    aggregation = Aggregation(encoding="top-k", top_k_fraction=0.1)
+    live.publish(small_bundle, small_task(rounds=2, aggregation=aggregation, local=LocalTraining(epochs=1), **ONE))
+    specs = small_bundle.manifest.weights
+    client = device(live, 4, some_examples())
+    turn = client.check_in()
+    assert isinstance(turn, state.Turn)
+    body = client.train(turn)
+    assert body is not None
+    assert state.load_residual(client.store, turn.assignment.task_id, specs) is None  # not before it is accepted
+    client.upload(turn, body)
+    owed = state.load_residual(client.store, turn.assignment.task_id, specs)
+    assert owed is not None
+    sent, _ = encodings.decode(body, specs, "top-k")
+    for name, dropped in owed.items():
+        assert not np.any((sent[name] != 0) & (dropped != 0))
+    live.wait(lambda: isinstance(client.check_in(), state.Turn))
+    second = state.load_turn(client.store)
+    assert second is not None
+    paid, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
+    left = tensors.from_bytes(client.store.get("turn/residual") or b"", specs)
+    client.store.delete("turn/update")
+    client.store.delete(f"residuals/{state.task_key(second.assignment.task_id)}")
+    alone, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
+    rest = tensors.from_bytes(client.store.get("turn/residual") or b"", specs)
+    for name, before in owed.items():
+        np.testing.assert_allclose(paid[name] + left[name], alone[name] + rest[name] + before, atol=1e-6)
+
+
+def test_a_key_other_than_the_pinned_one_is_an_integrity_failure(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
+    client = device(live, 4, some_examples())
+    forged = replace(client.identity, coordinator_public_key="ab" * 32)
+    client.store.put("identity.json", strict.to_json(forged))
+    outcome = device(live, 4, some_examples(), store=client.store).run_once()
+    assert (outcome.kind, outcome.reason) == ("dropped", "integrity-failed")
+    assert live.rounds(task_id)[-1]["failures"] == {"integrity-failed": 1}
+    assert not client.store.keys("blobs/")
+
+
+def test_a_cached_program_that_rots_is_fetched_again(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=2, **ONE))
+    client = device(live, 4, some_examples())
+    client.run_once()
+    for key in client.store.keys("blobs/"):
+        client.store.put(key, b"rotten")
+    live.wait(lambda: device(live, 4, some_examples(), store=client.store).run_once().kind == "uploaded")
+
+
+def test_the_self_test_runs_once_per_program_and_runtime_version(
+    live: LiveCoordinator, small_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def counted(engine: object, expected: bytes) -> None:
+        runs.append(engine.version)  # type: ignore[attr-defined]
+        if len(runs) == 3:
+            raise VerificationFailed("another result", remedy="none")
+
+    monkeypatch.setattr("fedrela.edge.network.fetch.self_test", counted)
+    task_id = live.publish(small_bundle, small_task(rounds=4, **ONE))
+    store = MemoryStore()
+    outcomes = []
+    for number, version in enumerate(("1.0", "1.0", "1.1", "1.2")):
+        live.wait(lambda n=number: live.committed(task_id) >= min(n, 3))
+        monkeypatch.setattr("fedrela.edge.engines.onnx_engine.version", lambda v=version: "99." + v)
+        outcomes.append(device(live, 4, some_examples(), store=store, pool=EnginePool()).run_once())
+    assert runs == ["99.1.0", "99.1.1", "99.1.2"]
+    assert [outcome.kind for outcome in outcomes] == ["uploaded", "uploaded", "uploaded", "dropped"]
+    assert outcomes[-1].reason == "self-test-failed"
+    assert live.rounds(task_id)[-1]["failures"] == {"self-test-failed": 1}
+
+
+def test_a_device_that_was_revoked_is_told(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    client = device(live, 4, some_examples())
+    live.admin.request("DELETE", f"/devices/{client.identity.device_id}")
+    with pytest.raises(Refused) as refused:
+        client.run_once()
+    assert refused.value.status == 401
+
+
+def test_a_time_budget_ends_a_turn_early(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    clock, seen = [0.0], []
+
+    def tick(event: Event) -> None:
+        clock[0] += event.kind == "step"
+        seen.append(event)
+
+    settings = DeviceSettings(max_seconds=3.5)
+    client = device(live, 4, some_examples(), settings=settings, on_event=tick, now=lambda: clock[0])
+    assert client.run_once().kind == "uploaded"
+    assert len([event for event in seen if event.kind == "step"]) == 4
+
+
+def test_settings_are_checked() -> None:
+    for wrong in ({"holdout_fraction": 1.0}, {"max_steps": -1}, {"pause_seconds": -0.1}):
+        with pytest.raises(InvalidInput):
+            DeviceSettings(**wrong)
+
+
+def test_the_client_says_the_version_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == client_module.CLIENT_VERSION
+
+
+def test_a_self_test_with_other_outputs_is_refused(small_bundle: Bundle) -> None:
+    opened = EnginePool().open("1" * 64, small_bundle.manifest, lambda f: (small_bundle.folder / f.path).read_bytes())
+    recorded = tensors.read((small_bundle.folder / "golden.safetensors").read_bytes())
+    recorded["train_step.0.new.v"] = recorded.pop("train_step.0.new.w")
+    with pytest.raises(VerificationFailed, match=r"train_step\.0\.new\.v was not computed"):
+        engines.self_test(opened, tensors.to_bytes(recorded))
+
+
+def test_a_self_test_that_says_nothing_of_a_program_is_refused(small_bundle: Bundle) -> None:
+    opened = EnginePool().open("1" * 64, small_bundle.manifest, lambda f: (small_bundle.folder / f.path).read_bytes())
+    recorded = tensors.read((small_bundle.folder / "golden.safetensors").read_bytes())
+    rest = {name: value for name, value in recorded.items() if not name.startswith("relabel.")}
+    with pytest.raises(VerificationFailed, match="nothing of relabel is recorded"):
+        engines.self_test(opened, tensors.to_bytes(rest))
+
+
+def test_examples_of_another_model_are_refused_before_training(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **ONE))
+    wide = Examples({"x": np.zeros((2, 1, 9, 9), np.uint8)}, np.array([0, 1]))
+    with pytest.raises(InvalidInput, match=r"make it \(2, 1, 4, 4\)"):
+        device(live, 4, wide).run_once()

@@ -1,0 +1,104 @@
+"""What the fleet counts by itself, and when it must ask the coordinator."""
+
+import dataclasses
+
+import pytest
+
+from fedrela.core.task import Task
+from fedrela.emulator.fleet.messages import Busy, Done, Gate
+from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
+
+
+class Coordinator:
+    """Answers as a coordinator would in the middle of a round, and counts how often it is asked."""
+
+    def __init__(self, **changes):
+        self.task_record = {
+            "status": "running", "round": 3, "phase": "collecting", "open": 2, "reported": 1, "problem": "",
+            "deadline_at": 90.0, **changes,
+        }  # fmt: skip
+        self.asked, self.clock = 0, []
+
+    def task(self, task_id):
+        self.asked += 1
+        return self.task_record
+
+    def rounds(self, task_id):
+        return [
+            {"phase": phase, "round": number} for number, phase in ((1, "committed"), (2, "committed"), (3, "open"))
+        ]
+
+    def set_clock(self, now):
+        self.clock.append(now)
+        return now or 7.5
+
+
+def task(**settings):
+    made = Task(name="t", rounds=5)
+    return dataclasses.replace(made, round=dataclasses.replace(made.round, goal=4, over_selection=1.5, **settings))
+
+
+def done(kind):
+    return Done(0, 1.0, kind, "", 0.0, ())
+
+
+@pytest.fixture
+def standing():
+    return Standing(Coordinator(), task(), "t", lossy=False)
+
+
+def test_expected_answers_are_counted_without_asking(standing):
+    assert standing.free() == 3
+    assert not standing.count("check-in", Busy(0, 5.0))
+    assert standing.free() == 2
+    assert not standing.count("update", done("uploaded"))
+    assert (standing.status.open, standing.status.reported, standing.free()) == (2, 2, 2)
+    assert standing.operator.asked == 1
+
+
+def test_the_update_that_fills_the_round_is_followed_up(standing):
+    assert [standing.count("update", done("uploaded")) for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("check-in", done("waiting")),
+        ("check-in", done("drop-out")),
+        ("update", done("dropped")),
+        ("update", Gate(0, 2.0, "update")),
+        ("failure", done("dropped")),
+        ("update", None),
+    ],
+)
+def test_whatever_else_happens_is_asked_about(standing, kind, answer):
+    before = standing.status
+    assert standing.count(kind, answer)
+    assert standing.status == before
+
+
+def test_a_round_without_a_deadline_yet_or_a_lossy_network_is_always_asked_about():
+    begins = Standing(Coordinator(deadline_at=None), task(), "t", lossy=False)
+    assert begins.count("check-in", Busy(0, 5.0))
+    assert begins.free() == 2  # counted all the same: nobody else is woken for that slot
+    assert Standing(Coordinator(), task(), "t", lossy=True).count("check-in", Busy(0, 5.0))
+
+
+def test_commits_are_reported_once(standing):
+    assert [record["round"] for record in standing.new_commits()] == [1, 2]
+    assert standing.new_commits() == []
+
+
+def test_as_many_go_together_as_the_round_wants(standing):
+    assert (standing.room("update"), standing.room("check-in"), standing.room("failure")) == (2, 3, 1)
+
+
+def test_the_clock_shows_whole_seconds_and_never_goes_back():
+    coordinator = Coordinator()
+    clock = CoordinatorClock(coordinator)
+    for t in (0.4, 3.2, 3.9, 1.0):
+        clock.move(t)
+    clock.move_past(3.9)
+    assert coordinator.clock == [0.0, 8.0 + 3, 8.0 + 4]
+    assert clock.same_step(3.2, 3.9)
+    assert not clock.same_step(2.9, 3.0)

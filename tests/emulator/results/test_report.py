@@ -1,0 +1,88 @@
+"""Records and reports: what is written can be read, and the figures are right."""
+
+import json
+
+import pytest
+
+from fedrela.core.errors import InvalidInput
+from fedrela.core.partition import Accuracy
+from fedrela.emulator.results import page, plots, record, report
+from fedrela.emulator.results.record import Event, Recorder, RoundResult
+
+
+def make_run(folder, label, seed, finals, few=0.5):
+    scenario = {"devices": 3, "data": {"dataset": "digits"}}
+    relabel = {"start": 0.5, "enabled": label != "A"}
+    header = {
+        "label": label, "scenario": scenario, "task": {"seed": seed, "rounds": 2, "relabel": relabel},
+        "class_counts": [9, 3], "class_groups": [[0], [], [1]], "test_examples": 4,
+    }  # fmt: skip
+    with Recorder(folder, header) as recorder:
+        for number, overall in enumerate(finals):
+            accuracy = Accuracy(overall, overall, float("nan"), few, overall, (overall, few))
+            recorder.round(RoundResult(number, 10.0 * number, "ab" * 32, 2 * bool(number), 1.5, accuracy))
+        recorder.events([Event(1.0, 0, "assigned", 1), Event(2.0, 0, "update", 1, bytes_up=1000, bytes_down=3000)])
+        recorder.events([Event(3.0, 1, "drop-out", 1)])
+        recorder.finish({"final_sha256": f"{label}{seed}" * 8, "updates": 1})
+    return record.read(folder)
+
+
+def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
+    runs = [
+        make_run(tmp_path / "a1", "A", 1, [0.1, 0.2, 0.5]),
+        make_run(tmp_path / "a2", "A", 2, [0.1, 0.2, 0.7]),
+        make_run(tmp_path / "b1", "B", 1, [0.1, 0.2, 0.6]),
+        make_run(tmp_path / "b2", "B", 2, [0.1, 0.2, 0.9]),
+    ]
+    made = report.summarise(runs)
+    assert [arm.label for arm in made.arms] == ["A", "B"]
+    assert made.arms[0].accuracy["overall"].mean == pytest.approx(0.6)
+    assert made.arms[0].accuracy["overall"].deviation == pytest.approx(0.1)
+    assert made.gains["overall"].values == pytest.approx((0.1, 0.2))
+    assert made.arms[1].before_per_class[0].mean == pytest.approx(0.2)  # round 1: the last before the re-labeling
+    assert (made.fleet.assigned, made.fleet.updates, made.fleet.bytes_up) == (4, 4, 4000)
+    assert made.fleet.events == {"drop-out": 4}
+    assert made.fleet.turns_per_device == {0: 8, 1: 4}
+    json.dumps(report.as_json(made), allow_nan=False)
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
+    runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "<b>B</b>", 1, [0.1, 0.6, 0.6])]
+    made = report.summarise(runs)
+    plots.draw(made, tmp_path / "accuracy.png")
+    plots.draw_fleet(made, tmp_path / "fleet.png")
+    page.render(made, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert html.count("data:image/png;base64,") == 2
+    assert "<b>B</b>" not in html
+    assert "&lt;b&gt;B" in html
+    assert "<script" not in html
+    assert "http://" not in html
+    assert "+10.0" in html
+
+
+def test_an_unfinished_damaged_or_missing_run_is_refused(tmp_path):
+    make_run(tmp_path / "a", "A", 1, [0.1, 0.2])
+    (tmp_path / "a" / "summary.json").unlink()
+    with pytest.raises(InvalidInput, match="not finished"):
+        report.summarise([record.read(tmp_path / "a")])
+    with pytest.raises(InvalidInput, match="no run"):
+        record.read(tmp_path)
+    (tmp_path / "a" / "rounds.jsonl").write_text("{")
+    with pytest.raises(InvalidInput, match="damaged"):
+        record.read(tmp_path / "a")
+    with pytest.raises(InvalidInput, match="no run"):
+        report.summarise([])
+
+
+def test_no_run_overwrites_another(tmp_path):
+    assert record.free_folder(tmp_path / "r") == tmp_path / "r"
+    (tmp_path / "r").mkdir()
+    assert record.free_folder(tmp_path / "r") == tmp_path / "r-2"
+
+
+def test_percentages():
+    assert page.percent(report.spread([0.5, 0.7])) == "60.0 ± 10.0"
+    assert page.percent(report.spread([0.012]), sign=True) == "+1.2"
+    assert page.percent(report.spread([float("nan")])) == "–"

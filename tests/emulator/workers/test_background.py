@@ -1,0 +1,89 @@
+"""The thread beside: it works in order, hands over what went wrong, and leaves nothing behind."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fedrela.core.errors import InvalidBundle
+from fedrela.emulator.workers.background import Beside
+from tests.edge import softmax_bundle as small
+from tests.edge.engines.test_onnx_engine import batch
+
+LEFT = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+ASKED = "from fedrela.emulator.workers.background import worthwhile; print(worthwhile())"
+
+
+def test_what_is_begun_runs_in_one_other_thread_in_order_and_ends_in_this_one():
+    ran, ended = [], []
+    with Beside() as beside:
+        for number in range(20):
+            beside.begin(
+                lambda n=number: ran.append((n, threading.get_ident())),
+                lambda error, n=number: ended.append((n, error, threading.get_ident())),
+            )
+        assert beside.under_way == 20
+        while beside.under_way:
+            beside.collect(wait=False)
+        beside.collect(wait=True)  # nothing is under way: nothing to wait for
+    assert [number for number, _ in ran] == [number for number, _, _ in ended] == list(range(20))
+    (there,) = {thread for _, thread in ran}
+    assert there != threading.get_ident()
+    assert {(error, thread) for _, error, thread in ended} == {(None, threading.get_ident())}
+
+
+def test_the_thread_and_its_haste_end_with_the_context():
+    usual = sys.getswitchinterval()
+    with Beside():
+        assert sys.getswitchinterval() < usual
+        assert "fedrela-beside" in [thread.name for thread in threading.enumerate()]
+    assert sys.getswitchinterval() == usual
+    assert "fedrela-beside" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_nobody_has_taken_up_is_dropped_at_the_end():
+    ran, taken, go = [], threading.Event(), threading.Event()
+    with Beside() as beside:
+        beside.begin(lambda: taken.set() or go.wait(), lambda error: None)
+        assert taken.wait(10)
+        beside.begin(lambda: ran.append(1), lambda error: None)
+        threading.Timer(0.05, go.set).start()
+    assert not ran
+
+
+def test_steps_and_predictions_beside_are_those_of_this_thread(engine):
+    weights, x, noise = small.start_weights(), batch(5, 1).x, batch(5, 1).randoms
+    state = engine.start(weights)
+    wanted = [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)]
+    probabilities, trained = engine.predict(weights, x, noise), engine.weights(state)
+    with Beside() as beside:
+        here, engine.run_native = engine.run_native, lambda run: through(beside, run)
+        try:
+            state = engine.start(weights)
+            assert [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)] == wanted
+            assert engine.predict(weights, x, noise).tobytes() == probabilities.tobytes()
+            assert all(engine.weights(state)[name].tobytes() == trained[name].tobytes() for name in trained)
+            with pytest.raises(InvalidBundle, match="program train_step failed"):
+                engine.train_step(state, replace(batch(4, 0), y=np.zeros(9, np.int64)))
+        finally:
+            engine.run_native = here
+
+
+def through(beside, run):
+    """Run beside, and wait for it."""
+    found = []
+    beside.begin(run, found.append)
+    while not found:
+        beside.collect(wait=False)
+    (error,) = found
+    if error is not None:
+        raise error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores can be taken from a process on Linux only")
+def test_it_is_not_worth_while_on_one_core():
+    done = subprocess.run([sys.executable, "-c", f"{LEFT}; {ASKED}"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

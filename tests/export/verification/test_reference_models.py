@@ -1,0 +1,32 @@
+"""Every reference classifier as a bundle on both runtimes: exported, and verified against eager PyTorch.
+
+The forms are narrow. The deep ones take minutes all the same, so only `make tables` exports them, which writes the page
+of layers; `make test` keeps to the others. The full ones are exported by
+`fedrela export fedrela.export.models:resnet18 --input uint8:3x32x32 --classes 10 --runtime both --out bundle`.
+"""
+
+import pytest
+import torch
+
+from fedrela.core import bundle
+from fedrela.export import export_classifier
+from fedrela.export.verification.replay import RUNTIMES, available
+from tests.export.layers import layers_page
+from tests.export.verification.reference_models import MODELS
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", [name for name, row in MODELS.items() if layers_page.recording() or not row.deep])
+def test_model(name, runtime, tmp_path):
+    torch.manual_seed(0)
+    row = MODELS[name]
+    done = export_classifier(
+        row.build(), input=row.input, classes=row.classes, out=tmp_path / "bundle", runtimes=(runtime,), max_batch=8
+    )
+    opened = bundle.read(done.folder)
+    assert available(opened) == (runtime,)
+    (verdict,) = done.verdicts
+    trained = {f"new.{spec.name}" for spec in opened.manifest.weights}
+    assert trained <= {key.split(".", 2)[2] for key in verdict.steps}, "every weight and statistic was compared"
+    assert done.largest_error <= 1e-4
+    layers_page.record("models", name, runtime, done.largest_error)

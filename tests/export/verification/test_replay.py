@@ -1,0 +1,34 @@
+"""Steps of a program beside recorded ones: its own state is carried along, but not what rounding decided."""
+
+import numpy as np
+import pytest
+
+from fedrela.export.verification.replay import ANEW, step_errors
+
+# By hand: a program that doubles its only weight; eager PyTorch goes 1 -> 2 -> 4, this one 1 -> 3 -> 6.
+STEPS = {
+    "train_step.0/in/w": np.float32(1).reshape(1),
+    "train_step.0/out/new.w": np.float32(2).reshape(1),
+    "train_step.1/in/w": np.float32(2).reshape(1),
+    "train_step.1/out/new.w": np.float32(4).reshape(1),
+}
+FIRST, SECOND = "train_step.0.new.w", "train_step.1.new.w"
+
+
+def off_at_first(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"new.w": given["w"] * (3 if given["w"] == 1 else 2)}
+
+
+@pytest.mark.parametrize(
+    ("more", "second"),
+    [
+        ({}, 2 / 2.04),  # |6 - 4| of |4 - 2| + 1 % of 4
+        ({f"train_step.0/{ANEW}": np.ones((), np.float32)}, 0.0),
+        ({"train_step.0/allow/new.w": np.float32(1e6).reshape(())}, 0.0),
+    ],
+    ids=["carried along", "marked", "allowed more"],
+)
+def test_a_step_starts_where_the_last_one_ended_unless_rounding_decided_it(more: dict, second: float) -> None:
+    errors = step_errors({"train_step": off_at_first}, STEPS | more)
+    assert errors[SECOND] == pytest.approx(second)
+    assert (errors[FIRST] < 1e-5) == ("train_step.0/allow/new.w" in more)

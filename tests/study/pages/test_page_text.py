@@ -1,0 +1,139 @@
+"""The page's text: what did not run is said in words, and what a file says is what the page counts."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from fedrela.core.errors import InvalidInput
+from fedrela.study import config
+from fedrela.study.pages import page, plots, sections
+from fedrela.study.pages.evidence import gather
+from fedrela.study.pages.tables import Table
+from fedrela.study.runs import result_files
+from fedrela.study.runs.cells import expand
+
+LINES = Path(page.ROOT / "study" / "results" / "digits-methods.jsonl").read_text(encoding="utf-8").splitlines()
+ROWS = [json.loads(line) for line in LINES]
+TRUNK = next(line for line, row in zip(LINES, ROWS, strict=True) if row["arm"] == "trunk")
+OF_ONE_SEED = [row for row in ROWS if row["seed"] == 1 and row["method"] in ("fedavg", "oracle", "centralised")]
+
+
+def counted(text, name):
+    """The last column of a study's line under "What ran"."""
+    return next(line for line in text.splitlines() if f"longtail {name}` |" in line).split("|")[3].strip()
+
+
+def page_of(folder, rows):
+    for row in rows:
+        result_files.append(folder / "some.jsonl", row)
+    return page.write(folder)
+
+
+def test_markdown_aligns_words_left_and_numbers_right():
+    table = Table("t", ("name", "n"), (("a", "1"), ("b", "2")))
+    assert table.markdown() == "| name | n |\n| --- | ---: |\n| a | 1 |\n| b | 2 |"
+
+
+def test_without_results_every_shipped_study_is_listed_as_not_run(tmp_path):
+    text = page.write(tmp_path)
+    for name in config.shipped():
+        study, _ = config.load(name)
+        assert counted(text, name) == f"0 of {len(list(expand(study, '')))}"
+        assert study.title in text
+    assert "The setting to judge by has not run yet" in text
+    assert text.count("Has not run: ") == 1 + len(page.HARD) + 2
+    assert "pictures/" not in text
+
+
+def test_the_questions_come_in_the_readers_order():
+    text = page.write()
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert [heading.split()[0] for heading in headings[:7]] == ["Does", "In", "On", "How", "What", "What", "When"]
+    assert headings[-2:] == ["On your own data", "What ran, and what did not"]
+
+
+def test_a_trunk_alone_is_counted_but_not_compared(tmp_path):
+    (tmp_path / "digits-methods.jsonl").write_text(TRUNK + "\n", encoding="utf-8")
+    text = page.write(tmp_path)
+    assert counted(text, "digits-methods").startswith("1 of ")
+    assert "No comparison has all of its branches yet." in text
+    assert "**Incomplete: 1 of " in text
+
+
+def test_a_torn_last_line_is_a_cell_that_did_not_run(tmp_path):
+    (tmp_path / "digits-methods.jsonl").write_text(TRUNK + "\n" + LINES[1][:100], encoding="utf-8")
+    assert counted(page.write(tmp_path), "digits-methods").startswith("1 of ")
+
+
+def test_a_result_of_no_shipped_study_is_shown_under_its_files_name(tmp_path):
+    (tmp_path / "mine.jsonl").write_text(TRUNK.replace('"lr": 0.03', '"lr": 0.04') + "\n", encoding="utf-8")
+    text = page.write(tmp_path)
+    assert "\n### Other results in mine.jsonl\n" in text
+    assert "learning rate 0.04" in text
+
+
+def test_a_damaged_file_makes_no_page(tmp_path):
+    (tmp_path / "quick.jsonl").write_text("{}\n" + TRUNK + "\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="line 1"):
+        page.write(tmp_path)
+
+
+def test_one_seed_has_no_interval_and_is_called_one_seed(tmp_path):
+    text = page_of(tmp_path, OF_ONE_SEED)
+    made = text.split("## Does it help?")[1].split("## On your own data")[0]
+    assert "±" not in made
+    assert "[" not in made.replace("![", "").replace("](", "")
+    assert "nan" not in made.lower().split()
+    assert "of the 0 with an interval, surely higher in 0, surely lower in 0" in made
+    gaps = made.split("## How far")[1].split("## What")[0]
+    kinds = ("Pooled data, cross-entropy (PyTorch) | 1 |", "federated oracle, global class counts | 1 |")
+    assert all(kind in gaps for kind in kinds)
+    assert "balanced softmax" not in gaps
+
+
+def test_the_gap_needs_no_re_labeled_branch_of_the_oracle(tmp_path):
+    rows = [row for row in OF_ONE_SEED if (row["method"], row["arm"]) != ("oracle", "relabeled")]
+    made = {row["arm"]: row["measured"]["overall"] for row in rows if row["method"] == "fedavg"}
+    kept = next(row for row in rows if (row["method"], row["arm"]) == ("oracle", "kept"))["measured"]["overall"]
+    line = next(line for line in page_of(tmp_path, rows).splitlines() if "| federated oracle" in line)
+    shown = [f"{100 * (kept - made[arm]):+.1f}" for arm in ("kept", "relabeled")]
+    assert [cell.strip() for cell in line.split("|")[5:7]] == shown
+
+
+def test_a_group_that_could_not_be_measured_is_a_dash_everywhere(tmp_path):
+    rows = copy.deepcopy(OF_ONE_SEED)
+    for row in rows:
+        row["measured"] |= {"few": None, "per_class": [*row["measured"]["per_class"][:-1], None]}
+    text = page_of(tmp_path, rows)
+    assert "nan" not in text.lower().replace("+", " ").replace("-", " ").split()
+    assert "- the few:" not in text
+    compared = gather(tmp_path)["digits-methods"].compared
+    plots.draw_differences(compared, tmp_path / "d.png")
+    plots.draw_classes(compared, tmp_path / "c.png")
+    assert (tmp_path / "d.png").stat().st_size > 0
+
+
+def test_the_headline_is_a_sentence_with_its_seeds(tmp_path):
+    for row in ROWS:
+        if row["method"] == "fedavg":
+            result_files.append(tmp_path / "some.jsonl", row)
+    found = gather(tmp_path)
+    (told,) = sections.answer(found, "digits-methods")
+    assert told.startswith("**digits, 50:1, α 0.1: with re-labels, overall accuracy +")
+    assert told.endswith("(mean over seeds 1, 2, 3).")
+    (missing,) = sections.answer(found, "cifar10-lt")
+    assert "`fedrela study longtail cifar10-lt`" in missing
+
+
+def test_what_fell_is_named_and_what_it_cost_is_counted(tmp_path):
+    rows = copy.deepcopy(OF_ONE_SEED)
+    for row in rows:
+        if row["arm"] == "relabeled":
+            row["measured"] |= {"overall": 0.0, "many": 0.0}
+    text = page_of(tmp_path, rows)
+    assert "- overall accuracy: -" in text
+    assert "higher with re-labels in 0 of 2 comparisons" in text
+    assert "- FedAvg, FedReLa; digits, 50:1, α 0.1, seed 1: -" in text
+    assert "The largest price of common classes: -" in text

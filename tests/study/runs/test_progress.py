@@ -1,0 +1,66 @@
+"""Lines of progress, by a clock that the test turns."""
+
+import pytest
+
+from fedrela.study.runs import progress
+
+ROW = {
+    "arm": "kept",
+    "variant": {"name": "τ 20"},
+    "setting": {"name": "50:1 [bold]"},
+    "method": "fedavg",
+    "seed": 3,
+    "measured": {"overall": 0.486, "many": 0.9, "medium": None, "few": 0.0},
+}
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    turned = Clock()
+    monkeypatch.setattr(progress, "time", turned)
+    return turned
+
+
+def test_the_rest_takes_as_long_per_round_as_what_is_done(clock, capsys):
+    with progress.Bar() as bar:
+        bar.begin(cells=4, finished=1, rounds=30)
+        clock.now += 20
+        bar.advance("trunk", 10)
+        bar.finished(ROW)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines == [
+        "4 cells, 1 finished before, 30 rounds to go",
+        "[2/4] 50:1 [bold], fedavg, seed 3, kept (τ 20): overall 48.6 many 90.0 few 0.0 | about 40 s left",
+    ]
+
+
+def test_before_the_first_round_there_is_no_estimate(clock, capsys):
+    with progress.Bar() as bar:
+        bar.begin(cells=1, finished=0, rounds=5)
+        bar.finished(ROW | {"variant": None, "arm": "trunk"})
+    last = capsys.readouterr().err.strip("\n").splitlines()[-1]
+    assert "seed 3, trunk: " in last
+    assert "left" not in last
+
+
+def test_a_file_gets_a_line_of_rounds_once_a_minute_at_most(clock, capsys):
+    with progress.Bar() as bar:
+        bar.begin(cells=1, finished=0, rounds=100)
+        for _ in range(4):
+            clock.now += 31
+            bar.advance("fedavg, seed 1", 1)
+    lines = capsys.readouterr().err.strip().splitlines()[1:]
+    assert lines == [
+        "fedavg, seed 1: 2 of 100 rounds | about 51 min left",  # 98 x 31 s = 50.6 min
+        "fedavg, seed 1: 4 of 100 rounds | about 50 min left",  # 96 x 31 s = 49.6 min
+    ]
