@@ -25,12 +25,13 @@ from benchmarks.serving.fixture import make_bundle, settings_of, update_body
 from fedrela.coordinator import context
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.aggregation import global_model
-from fedrela.coordinator.rounds import service, tasks, uploads
+from fedrela.coordinator.rounds import group_commit, service, tasks
 from fedrela.coordinator.rounds.service import Caller
+from fedrela.coordinator.rounds.uploads import Announced, Upload
 from fedrela.coordinator.storage import blobs
 from fedrela.core import bundle
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
-from fedrela.core.wire import Assignment, CheckIn, EnrolRequest
+from fedrela.core.wire import Assignment, CheckIn, EnrolRequest, UpdateReceipt
 
 RESULTS = Path(__file__).parent / "results"
 IN_MEMORY = 24  # arrays that the reference cycles through: more than a cache holds
@@ -73,11 +74,14 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
             secret = auth.hash_token(devices.enrol(c, EnrolRequest(token, f"{index:064x}"), 1.0).device_token)
-            turn = service.join(c, Caller(secret, offer), 1.0)
+            (turn,) = group_commit.check_ins(c, [Caller(secret, offer)], 1.0)
             assert isinstance(turn, Assignment)
             body = update_body(parameters, index)
-            upload = uploads.begin_upload(c, secret, turn.assignment_id, turn.upload_token, len(body), 1.0)
-            service.accept_update(c, upload, body, 1.0)
+            announced = Announced(secret, turn.assignment_id, turn.upload_token, len(body))
+            (upload,) = group_commit.begin_uploads(c, [announced], 1.0)
+            assert isinstance(upload, Upload)
+            (receipt,) = group_commit.accept_updates(c, [service.store_update(c, upload, body)], 1.0)
+            assert isinstance(receipt, UpdateReceipt)
     return task_id
 
 

@@ -21,19 +21,15 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
-import numpy as np
 
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
+from benchmarks.serving.patient_devices import PARAMETERS, Device, enrol, patiently
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core import signing, tensors
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
-from fedrela.core.wire import UpdateMetadata
 
 RESULTS = Path(__file__).parent / "results"
-PARAMETERS = 20_000
 DEVICES = 6
 
 
@@ -92,70 +88,6 @@ class Coordinator:
         self._process.wait()
 
 
-def patiently(client: httpx.Client, method: str, url: str, **arguments: Any) -> httpx.Response:
-    """Repeat a request until the coordinator answers it."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        try:
-            answer = client.request(method, url, **arguments)
-            if answer.status_code < 500:
-                return answer
-        except httpx.TransportError:
-            pass
-        time.sleep(0.01)
-    raise RuntimeError(f"{method} {url} was not answered for two minutes")
-
-
-def update(index: int, number: int) -> bytes:
-    """What device `index` sends in round `number`; always the same."""
-    rng = np.random.default_rng([index, number])
-    change = {"w": rng.normal(size=PARAMETERS).astype(np.float32)}
-    return tensors.to_bytes(change, UpdateMetadata(index + 1).as_strings())
-
-
-class Device(threading.Thread):
-    """Takes part until the task is finished."""
-
-    def __init__(self, url: str, index: int, token: str, pause_seconds: float) -> None:
-        super().__init__(daemon=True)
-        self.url, self.index, self.pause_seconds = url, index, pause_seconds
-        self.headers = {"Authorization": f"Bearer {token}"}
-        self.acknowledged: list[int] = []
-        self.repeated = 0
-        self.failure: BaseException | None = None
-        self._random = random.Random(index)
-
-    def run(self) -> None:
-        """Check in, upload, again and again."""
-        try:
-            with httpx.Client(timeout=10) as client:
-                while self._turn(client):
-                    pass
-        except BaseException as failure:
-            self.failure = failure
-
-    def _turn(self, client: httpx.Client) -> bool:
-        offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
-        answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
-        if answer["wait"]:
-            time.sleep(0.02)
-            return bool(answer["wait"]["reason"] != "finished")
-        assignment = answer["assignment"]
-        time.sleep(self._random.uniform(0, self.pause_seconds))
-        receipt = patiently(
-            client,
-            "PUT",
-            f"{self.url}/v1/assignments/{assignment['assignment_id']}/update",
-            content=update(self.index, assignment["round"]),
-            headers=self.headers | {"Fedrela-Upload-Token": assignment["upload_token"]},
-        )
-        if receipt.status_code != 200:
-            raise RuntimeError(f"round {assignment['round']}: {receipt.text}")
-        self.repeated += receipt.json()["duplicate"]
-        self.acknowledged.append(assignment["round"])
-        return True
-
-
 def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> Outcome:
     """The whole job, with `kills` kills spread over it (0: undisturbed)."""
     started = time.perf_counter()
@@ -176,7 +108,7 @@ def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: 
             task_id = admin.publish(folder / "bundle", task)
             token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
         pause = 0.12 * kills / rounds
-        devices = [Device(coordinator.url, i, _enrol(coordinator.url, token), pause) for i in range(DEVICES)]
+        devices = [Device(coordinator.url, i, enrol(coordinator.url, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):
             device.start()
         done = _kill_at_random(coordinator, devices, kills, random.Random(seed))
@@ -204,12 +136,6 @@ def _kill_at_random(coordinator: Coordinator, devices: list[Device], kills: int,
         time.sleep(rng.uniform(0.0, 0.2))
         done += coordinator.kill()
     return done
-
-
-def _enrol(url: str, token: str) -> str:
-    key = signing.public_key(signing.generate_key())
-    answer = httpx.post(f"{url}/v1/devices", json={"enrolment_token": token, "public_key": key})
-    return str(answer.json()["device_token"])
 
 
 def compare(rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> tuple[Outcome, Outcome]:

@@ -1,7 +1,7 @@
 """The coordinator: hands out weights, believes nobody, loses nothing, and folds updates into the next global model.
 
-May import `core`, FastAPI, SQLAlchemy and numpy; never torch, `edge` or `export`. Start it with `fedrela serve` or
-`uvicorn fedrela.coordinator.app:app`. Read `rounds/service.py` first, then `rounds/rules.py`.
+Start it with `fedrela serve` or `uvicorn fedrela.coordinator.app:app`. Read `rounds/service.py` first, then
+`rounds/rules.py`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The admin API for programs and for the command line. May import httpx and `core`.
+"""The admin API for programs and for the command line.
 
 >>> # with AdminClient("http://127.0.0.1:8000", key) as admin: admin.publish(Path("bundle"), task)
 """

@@ -1,15 +1,15 @@
 """The HTTP application: `uvicorn fedrela.coordinator.app:app`. The store is opened when serving begins, not at import.
 
-May import FastAPI and this package. The routes are in `api/device_routes.py` and `api/admin_routes.py`; what they do is
-in `rounds/service.py`, `rounds/tasks.py` and `access/devices.py`.
+The routes are in `api/device_routes.py` and `api/admin_routes.py`; what they do is in `rounds/service.py`,
+`rounds/tasks.py` and `access/devices.py`.
 
     >>> app.title
     'FedReLa Edge coordinator'
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
@@ -17,16 +17,20 @@ from fastapi.responses import Response
 
 from fedrela.coordinator import context
 from fedrela.coordinator.api import admin_routes, device_routes, openapi, problems, threads
-from fedrela.coordinator.api.device_routes import coordinator_of
 from fedrela.coordinator.api.limits import Memory, RateLimit
 from fedrela.coordinator.api.middleware import Gate
+from fedrela.coordinator.api.requests import coordinator_of, plain
 from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import logs, metrics
 from fedrela.coordinator.pages import dashboard, dashboard_actions, join_page
-from fedrela.coordinator.rounds import service, uploads
+from fedrela.coordinator.rounds import group_commit
 from fedrela.coordinator.rounds.batching import Batches
 from fedrela.coordinator.rounds.housekeeping import Worker
 from fedrela.coordinator.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
@@ -42,11 +46,9 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         app.state.upload_memory = Memory(settings.max_uploads_in_memory_bytes)
         with context.connect(settings) as coordinator:
             app.state.coordinator = coordinator
-            now = coordinator.store.now
-            batches = partial(Batches, threaded=settings.threads > 0)
-            app.state.joining = batches("joining", lambda callers: service.join_all(coordinator, callers, now()))
-            app.state.beginning = batches("beginning", lambda said: uploads.begin_all(coordinator, said, now()))
-            app.state.counting = batches("counting", lambda updates: service.count_all(coordinator, updates, now()))
+            app.state.joining = _batches("joining", group_commit.check_ins, coordinator)
+            app.state.beginning = _batches("beginning", group_commit.begin_uploads, coordinator)
+            app.state.counting = _batches("counting", group_commit.accept_updates, coordinator)
             worker = None if settings.virtual_clock else Worker(coordinator)
             if worker:
                 worker.start()
@@ -76,11 +78,22 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     return app
 
 
+def _batches(
+    name: str, work: Callable[[Coordinator, list[T], float], Sequence[R | Exception]], coordinator: Coordinator
+) -> Batches[T, R]:
+    """Requests that wait are done together, at the time at which their batch begins."""
+
+    def work_now(waiting: list[T]) -> Sequence[R | Exception]:
+        return work(coordinator, waiting, coordinator.store.now())
+
+    return Batches(name, work_now, threaded=coordinator.settings.threads > 0)
+
+
 def _add_health(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"], **openapi.route(gives={"type": "object"}))
     async def alive() -> Response:
         """The process answers."""
-        return admin_routes.plain({"status": "ok"})
+        return plain({"status": "ok"})
 
     @app.get("/readyz", tags=["health"], **openapi.route(gives={"type": "object"}))
     async def ready(request: Request) -> Response:
@@ -94,7 +107,7 @@ def _add_health(app: FastAPI) -> None:
                 c.blobs.size("public/" + "0" * 64)
 
         await in_thread(probe)
-        return admin_routes.plain({"status": "ready"})
+        return plain({"status": "ready"})
 
     @app.get(
         "/metrics",

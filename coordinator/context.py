@@ -1,4 +1,4 @@
-"""What every operation of a coordinator works with. May import `core` and `coordinator.{settings,store,blobs,metrics}`.
+"""What every operation of a coordinator works with.
 
 >>> # with connect(Settings.from_environment()) as coordinator: closing.tick(coordinator)
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fedrela.coordinator.settings import Settings
+from fedrela.coordinator.storage import blob_urls
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Store
@@ -46,7 +47,7 @@ def connect(settings: Settings) -> Iterator[Coordinator]:
     """Open the store and the blobs; close them at the end."""
     store = Store(settings.database_url, virtual_clock=settings.virtual_clock)
     try:
-        yield Coordinator(settings, store, blob_store.connect(settings.blobs_url))
+        yield Coordinator(settings, store, blob_urls.connect(settings.blobs_url))
     finally:
         store.close()
 

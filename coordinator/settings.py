@@ -1,4 +1,4 @@
-"""What an operator can set, and where the secrets come from. May import `core`.
+"""What an operator can set, and where the secrets come from.
 
 Outside `--dev` the coordinator refuses to start without an admin key and a signing key of its owner's making.
 

@@ -1,4 +1,4 @@
-"""Secrets on the wire: made at random, kept as hashes, compared in constant time. May import `core`.
+"""Secrets on the wire: made at random, kept as hashes, compared in constant time.
 
     enrolment token   limited in number and time, revocable; kept as a hash
     device token      one per device, shown once; kept as a hash

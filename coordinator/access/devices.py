@@ -1,7 +1,4 @@
-"""Who may come in: enrolment tokens, devices, and their revocation. Each operation is one transaction.
-
-May import `core`, SQLAlchemy and the storage modules of this package.
-"""
+"""Who may come in: enrolment tokens, devices, and their revocation. Each operation is one transaction."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import rules, selection
 from fedrela.coordinator.storage import rows, schema
-from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused
+from fedrela.core.errors import InvalidMessage, Refused
 from fedrela.core.wire import CheckIn, EnrolRequest, EnrolResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
@@ -181,34 +178,25 @@ def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Devi
     return found
 
 
-def identify(view: sa.Connection, token_hash: str) -> Device:
-    """The device that a hashed token belongs to, as of `view`. Raises Refused(401)."""
-    device = identify_all(view, [token_hash]).get(token_hash)
-    if device is None:
-        raise auth.unauthenticated()
-    return device
-
-
-def fault(device: Device, check_in: CheckIn) -> FedRelaError | None:
-    """What is wrong with a check-in of this device, if anything."""
-    try:
-        selection.version(check_in.client_version)
-    except InvalidInput as error:
-        return error
-    if check_in.population == device.population:
-        return None
-    return Refused(
-        f"this device belongs to the population {device.population!r}",
-        remedy="check in for that one, or enrol with another link",
-        code="wrong-population",
-        status=403,
-    )
+def check(device: Device, check_in: CheckIn) -> None:
+    """Raise InvalidInput for a version that is none, and Refused (403) for another population than the device's."""
+    selection.version(check_in.client_version)
+    if check_in.population != device.population:
+        raise Refused(
+            f"this device belongs to the population {device.population!r}",
+            remedy="check in for that one, or enrol with another link",
+            code="wrong-population",
+            status=403,
+        )
 
 
 def authenticate(c: Coordinator, token_hash: str) -> Device:
-    """The same in a view of its own."""
+    """The device that a hashed token belongs to, in a view of its own. Raises Refused(401)."""
     with c.store.read() as view:
-        return identify(view, token_hash)
+        device = identify_all(view, [token_hash]).get(token_hash)
+    if device is None:
+        raise auth.unauthenticated()
+    return device
 
 
 def revoke_device(c: Coordinator, device_id: str, now: float) -> None:

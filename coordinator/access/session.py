@@ -1,4 +1,4 @@
-"""The operator's login: the admin key once, then a cookie that says until when. May import `core`.
+"""The operator's login: the admin key once, then a cookie that says until when.
 
 The cookie is `<expiry>.<HMAC-SHA256 under the admin key>`: nothing is stored, another key ends every session, and the
 key itself is in no page. It is HttpOnly and SameSite=Strict; a form from another site is refused by its Origin as well.

@@ -1,9 +1,8 @@
 """The stored updates of a round become the next global model. Runs in a worker thread, never in a request.
 
-May import `core`, SQLAlchemy and the storage modules of this package. The result depends only on what is stored:
-updates are folded in ascending order of their bodies' SHA-256, so arrival order, the number of workers and a crash in
-the middle change nothing. Several workers may compute one round (a lease makes it rare); the first commit wins, and all
-results are equal.
+The result depends only on what is stored: updates are folded in ascending order of their bodies' SHA-256, so arrival
+order, the number of workers and a crash in the middle change nothing. Several workers may compute one round (a lease
+makes it rare); the first commit wins, and all results are equal.
 """
 
 import logging

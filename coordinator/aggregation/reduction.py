@@ -1,4 +1,4 @@
-"""Many stored updates become one change of weights. May import numpy, `core` and `coordinator.{blobs,rounds,strips}`.
+"""Many stored updates become one change of weights.
 
 The mean of plain float32 updates reads them in strips (`aggregation/tiles.py`). Of other encodings, and where updates
 are clipped, it holds one accumulator and at most `AHEAD` + 1 update bodies; the next body is read and its hash checked

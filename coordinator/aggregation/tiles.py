@@ -1,9 +1,9 @@
 """The mean of plain float32 updates by strips: one strip of the model is added up over all updates, then the next.
 
 A strip of the sum, and the part of an update that is added to it, stay in the processor's cache, and no whole update is
-ever in memory: the mean holds one float64 model and a few strips. Strips are independent, so that some are worked on
-at a time; each element is still summed in the order of the updates, and the result has the same bits as
-`fedrela.core.aggregate.mean`. May import numpy, `core` and `fedrela.coordinator.storage.blobs`.
+ever in memory: the mean holds one float64 model and a few strips. Strips are independent, so that some are worked on at
+a time; each element is still summed in the order of the updates, and the result has the same bits as
+`fedrela.core.aggregate.mean`.
 """
 
 import json

@@ -1,18 +1,13 @@
-"""What operators call, with the admin key: blobs, tasks, tokens, devices, history. One operation per route.
+"""What operators call, with the admin key: blobs, tasks, tokens, devices, history. One operation per route."""
 
-May import FastAPI, `core` and this package.
-"""
-
-import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.api import limits, openapi
-from fedrela.coordinator.api.device_routes import coordinator_of, json_response, message
 from fedrela.coordinator.api.messages import (
     AccuracyReport,
     BlobReceipt,
@@ -22,6 +17,7 @@ from fedrela.coordinator.api.messages import (
     PublishResponse,
     TokenRequest,
 )
+from fedrela.coordinator.api.requests import coordinator_of, json_response, message, plain
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import evaluation, history
 from fedrela.coordinator.rounds import housekeeping, tasks
@@ -40,11 +36,6 @@ async def require_admin(request: Request) -> None:
 router = APIRouter(prefix="/v1/admin", tags=["operators"], dependencies=[Depends(require_admin)])
 LISTING = {"type": "array", "items": {"type": "object"}}
 RECORD = {"type": "object"}
-
-
-def plain(value: Any) -> Response:
-    """Dicts and lists as JSON."""
-    return Response(json.dumps(value), 200, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @router.put(

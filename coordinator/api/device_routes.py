@@ -1,10 +1,9 @@
 """What devices call: enrol, check in, fetch blobs, report. Each route reads its request and calls one operation.
 
-May import FastAPI, `core` and this package. Work is done in a thread, so that a slow disk stalls nobody else.
+Work is done in a thread, so that a slow disk stalls nobody else.
 """
 
 import time
-from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -12,14 +11,14 @@ from fastapi.responses import Response
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.access.devices import Device
 from fedrela.coordinator.api import downloads, limits, openapi, problems
+from fedrela.coordinator.api.requests import coordinator_of, json_response, message
 from fedrela.coordinator.api.threads import in_thread
-from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation, metrics
 from fedrela.coordinator.rounds import housekeeping, service
 from fedrela.coordinator.rounds.batching import Batches
-from fedrela.coordinator.rounds.service import Caller, Delivered
+from fedrela.coordinator.rounds.service import Caller, StoredUpdate
 from fedrela.coordinator.rounds.uploads import Announced, Upload
-from fedrela.core import strict, wire
+from fedrela.core import wire
 from fedrela.core.errors import FedRelaError
 from fedrela.core.wire import (
     Assignment,
@@ -31,32 +30,9 @@ from fedrela.core.wire import (
     FailureReport,
     UpdateReceipt,
     Wait,
-    check_protocol,
 )
 
-T = TypeVar("T")
 router = APIRouter(tags=["devices"])
-
-
-def coordinator_of(request: Request) -> Coordinator:
-    """The open coordinator of this application."""
-    coordinator: Coordinator = request.app.state.coordinator
-    return coordinator
-
-
-async def message(request: Request, cls: type[T]) -> T:
-    """The request's JSON body as `cls`. Raises InvalidMessage or Refused."""
-    body = await limits.read_body(request, coordinator_of(request).settings.max_message_bytes, limits.MESSAGE_SECONDS)
-    value = strict.from_json(cls, body)
-    protocol = getattr(value, "protocol", None)
-    if protocol is not None:
-        check_protocol(protocol)
-    return value
-
-
-def json_response(value: Any, status: int = 200) -> Response:
-    """A message dataclass as the answer."""
-    return Response(strict.to_json(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def credentials(request: Request) -> str:
@@ -141,11 +117,11 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     try:
         body = await limits.read_body(request, upload.max_bytes, upload.seconds)
         metrics.BYTES_RECEIVED.inc(len(body))
-        delivered = await in_thread(service.store_update, c, upload, body)
+        stored = await in_thread(service.store_update, c, upload, body)
     finally:
         memory.give_back(length or 0)
-    counting: Batches[Delivered, UpdateReceipt] = request.app.state.counting
-    receipt = await counting(delivered)
+    counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
+    receipt = await counting(stored)
     if c.settings.virtual_clock and c.wake.is_set():  # this update, or one beside it, has completed a round
         c.wake.clear()
         await in_thread(housekeeping.settle, c)

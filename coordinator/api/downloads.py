@@ -1,7 +1,5 @@
 """Blobs over HTTP: strong ETag, one byte range (RFC 9110, section 14), conditional requests.
 
-May import Starlette, `core` and this package.
-
 >>> byte_range("bytes=5-", 10), byte_range("bytes=-3", 10), byte_range("lines=1-2", 10)
 ((5, 10), (7, 10), None)
 """

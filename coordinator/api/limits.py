@@ -1,7 +1,7 @@
 """How much a stranger may ask for: rates by address and by device, sizes of headers and bodies, slow bodies.
 
-May import `core` and Starlette's types. Counters are kept per process: with four workers the limits are four times as
-wide, and a restart forgets them; they protect the process, while every promise of the protocol is kept by the database.
+Counters are kept per process: with four workers the limits are four times as wide, and a restart forgets them; they
+protect the process, while every promise of the protocol is kept by the database.
 
     >>> bucket = RateLimit(per_second=1.0)
     >>> [bucket.take("a", now) for now in (0.0, 0.1, 0.2, 9.0)]

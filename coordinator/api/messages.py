@@ -1,4 +1,4 @@
-"""The admin API's messages: frozen dataclasses, like those of `fedrela.core.wire`. May import `core`."""
+"""The admin API's messages: frozen dataclasses, like those of `fedrela.core.wire`."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """What happens to every request before and after its route: header size, rate by address, metrics.
 
-May import Starlette's types and this package. Plain ASGI: it adds microseconds, not a task per request.
+Plain ASGI: it adds microseconds, not a task per request.
 """
 
 import time

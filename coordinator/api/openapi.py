@@ -1,7 +1,4 @@
-"""The documented API: schemas from the message dataclasses, an example of each, every answer that a route can give.
-
-May import pydantic, FastAPI, `core` and `fedrela.coordinator.api.messages`.
-"""
+"""The documented API: schemas from the message dataclasses, an example of each, every answer that a route can give."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, and nothing but them. May import `core`, FastAPI and Starlette.
+"""Errors as RFC 9457 problem documents, and nothing but them.
 
 InvalidInput       400    the code is the kind of input: invalid-message, invalid-tensors, ...
 Refused            its own status and code

@@ -1,8 +1,7 @@
 """Where the operations of requests run: in a few threads beside the event loop, or, with none, on the loop itself.
 
 Threads keep a slow disk from stalling every other request. A coordinator whose event loop serves one program that waits
-for it, such as an emulation in one process, is quicker without: nothing is handed from thread to thread. May import
-anyio and Starlette.
+for it, such as an emulation in one process, is quicker without: nothing is handed from thread to thread.
 
     threads.allow(6)                        # once, on the event loop
     row = await threads.in_thread(read, 3)

@@ -1,6 +1,6 @@
 """How an operator's verb reaches a coordinator: the options that all of them take, and the admin API's client.
 
-May import typer, httpx, `core` and this package; what a verb needs is imported when it runs.
+What a verb needs is imported when it runs.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The operator's verbs on who takes part: token and device. May import typer, `core` and this package."""
+"""The operator's verbs on who takes part: token and device."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,6 @@
 """The coordinator's verbs: serve, publish and task here; token and device in `cli/member_verbs.py`.
 
-May import typer, uvicorn, httpx, `core` and this package; what a verb needs is imported when it runs.
+What a verb needs is imported when it runs.
 """
 
 import os

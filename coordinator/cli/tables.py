@@ -1,4 +1,4 @@
-"""Operators' answers on a terminal: aligned columns, or JSON for programs. May import typer."""
+"""Operators' answers on a terminal: aligned columns, or JSON for programs."""
 
 import json
 import time

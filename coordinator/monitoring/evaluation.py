@@ -1,8 +1,7 @@
 """How good the models are: totals over the devices' hold-outs, and accuracy on the operator's own test set.
 
 Devices' totals are summed per round and kept for no single device. They can't be split by class, so many, medium and
-few are known only where an operator judges a round's model on labeled data of their own. May import `core`, SQLAlchemy
-and this package's storage.
+few are known only where an operator judges a round's model on labeled data of their own.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """What happened: tasks, rounds, tokens and devices as plain dicts, for JSON, CSV and tables. Read only.
 
-May import SQLAlchemy and this package's storage. Times are seconds of the coordinator's clock.
+Times are seconds of the coordinator's clock.
 """
 
 import csv

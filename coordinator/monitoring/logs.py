@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr. May import the standard library.
+"""Structured logs: one JSON object a line on stderr.
 
 What is logged is chosen by name at each call; headers and bodies never are, so no token can be.
 """

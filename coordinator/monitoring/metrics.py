@@ -1,7 +1,7 @@
 """Prometheus metrics: what an operator watches. Never a token, a device or anything of its data in a label.
 
-May import prometheus_client and `coordinator.{history,context}`. With several workers set PROMETHEUS_MULTIPROC_DIR
-(`fedrela serve --workers` does), so that any of them can answer for all.
+With several workers set PROMETHEUS_MULTIPROC_DIR (`fedrela serve --workers` does), so that any of them can answer for
+all.
 """
 
 import os

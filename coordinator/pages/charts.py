@@ -1,4 +1,4 @@
-"""Charts of a task's rounds as SVG, drawn by pygal. May import pygal.
+"""Charts of a task's rounds as SVG, drawn by pygal.
 
 svg = rounds_chart(records, "accuracy")
 """
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-import pygal
-from pygal.style import Style
+import pygal  # type: ignore[import-untyped]
+from pygal.style import Style  # type: ignore[import-untyped]
 
 Record = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """The operator's dashboard at `/`: what the admin API says, as pages. Server-rendered; works on a phone and printed.
 
-Reading is here, changing in `pages/dashboard_actions.py`. Pages show devices as random ids only. May import FastAPI,
-Jinja2, SQLAlchemy and this package.
+Reading is here, changing in `pages/dashboard_actions.py`. Pages show devices as random ids only.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingRes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedrela.coordinator.access import session
-from fedrela.coordinator.api.device_routes import coordinator_of
+from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation, history, metrics

@@ -1,7 +1,4 @@
-"""What an operator changes on the dashboard: log in and out; tasks, tokens and devices. Plain forms, one per button.
-
-May import FastAPI and this package.
-"""
+"""What an operator changes on the dashboard: log in and out; tasks, tokens and devices. Plain forms, one per button."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from fedrela.coordinator.access import auth, devices, session
 from fedrela.coordinator.api import limits
-from fedrela.coordinator.api.device_routes import coordinator_of
+from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import history
 from fedrela.coordinator.pages import qr

@@ -1,8 +1,7 @@
 """The phone page at `/join/`, and what it may know before its owner agrees: the open tasks of a population.
 
 The page is static and self-contained; its strict headers are set here. `GET /v1/tasks` takes the enrolment token of a
-link or a device's token, so that the page can name every program and size before anything is enrolled. May import
-FastAPI, SQLAlchemy and this package.
+link or a device's token, so that the page can name every program and size before anything is enrolled.
 """
 
 import mimetypes
@@ -15,7 +14,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.api import openapi
-from fedrela.coordinator.api.device_routes import coordinator_of, json_response
+from fedrela.coordinator.api.requests import coordinator_of, json_response
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.storage import blobs, schema

@@ -1,4 +1,4 @@
-"""QR codes of enrolment links. May import segno.
+"""QR codes of enrolment links.
 
 >>> as_data_uri("https://fl.example.org/join#token")[:18]
 'data:image/svg+xml'

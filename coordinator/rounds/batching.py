@@ -1,8 +1,7 @@
 """Calls that arrive while others are at work are done together: one transaction and one sync to disk for all of them.
 
-May import the standard library and `core`. Alone, a call waits for nobody; the busier the coordinator, the larger the
-batches, so work per call falls as load rises (DeWitt et al., "Implementation techniques for main memory database
-systems", SIGMOD 1984: group commit).
+Alone, a call waits for nobody; the busier the coordinator, the larger the batches, so work per call falls as load rises
+(DeWitt et al., "Implementation techniques for main memory database systems", SIGMOD 1984: group commit).
 
     >>> doubled = Batches("doubled", lambda numbers: [2 * number for number in numbers])
     >>> async def both() -> list[int]:
@@ -15,11 +14,11 @@ systems", SIGMOD 1984: group commit).
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fedrela.core.errors import FedRelaError, Unavailable
+from fedrela.core.errors import Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,7 +38,7 @@ class Batches(Generic[T, R]):
     Without a thread the event loop does it, once it has taken up every request that is there.
     """
 
-    def __init__(self, name: str, work: Callable[[list[T]], list[R | FedRelaError]], *, threaded: bool = True) -> None:
+    def __init__(self, name: str, work: Callable[[list[T]], Sequence[R | Exception]], *, threaded: bool = True) -> None:
         self._work = work
         self._waiting: queue.SimpleQueue[_Call[T, R] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True) if threaded else None
@@ -94,7 +93,7 @@ class Batches(Generic[T, R]):
         except Exception as error:
             if len(arguments) == 1 or isinstance(error, Unavailable):
                 return [error] * len(arguments)
-        # One of them is at fault, and nothing of the batch was done: each alone, so that it fails alone.
+        # One of them is at fault: each alone, so that it fails alone. What was done already is answered again.
         return [answer for argument in arguments for answer in self._answers([argument])]
 
 

@@ -1,6 +1,5 @@
 """How turns and rounds end: leases and deadlines that are over, and the commit of a round. One transaction each.
 
-May import `core`, SQLAlchemy and this package's storage; knows nothing of HTTP.
 `now` is in seconds of the coordinator's clock and is always passed in.
 """
 

@@ -1,7 +1,7 @@
 """The thread beside the requests: ends leases and deadlines, aggregates rounds.
 
-May import this package. One per process; any number of processes may run. Under the virtual clock nothing happens by
-itself: `POST /v1/admin/clock` and the request that completes a round do the work at once, so that a run is exact.
+One per process; any number of processes may run. Under the virtual clock nothing happens by itself:
+`POST /v1/admin/clock` and the request that completes a round do the work at once, so that a run is exact.
 """
 
 import logging

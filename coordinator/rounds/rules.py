@@ -1,5 +1,4 @@
-"""The rules of a round, without IO: (round, event, now) -> round. May import `fedrela.core.task` and
-`fedrela.core.errors`.
+"""The rules of a round, without IO: (round, event, now) -> round.
 
                       join, report, release
                             ┌───┐

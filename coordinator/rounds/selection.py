@@ -1,7 +1,6 @@
 """Who is wanted: pure checks of a device against a task, and the time after which it should come back.
 
-May import `core` and `fedrela.coordinator.rounds.rules`. What a device itself must judge (battery, network, examples)
-is not here.
+What a device itself must judge (battery, network, examples) is not here.
 
     >>> version("1.10.2") > version("1.9")
     True

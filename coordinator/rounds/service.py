@@ -1,40 +1,29 @@
-"""What devices do, where the rules of a round meet storage: each thing happens whole or not at all.
+"""What devices do, where the rules of a round meet storage: one function each, for one device, whole or not at all.
 
-    publish ──► join ──► begin_upload ──► accept_update ──► (aggregation.py) ──► commit ──► the next round
-                 │                            ▲
-                 └── report_failure           └── tick: leases and deadlines (like commit, in closing.py)
+    publish ──► check_in ──► join ──► begin_upload ──► accept_update ──► aggregate ──► commit ──► the next round
+    (tasks.py)                │       (uploads.py)          ▲      (aggregation.py)  (closing.py)
+                              └── report_failure            └── tick: leases and deadlines (closing.py)
 
-Check-ins, and updates, that come at the same time are done in one transaction (`rounds/batching.py`), so that the disk
-is synced once for all of them. May import `core`, SQLAlchemy and the storage modules of this package; knows nothing of
-HTTP. `now` is in seconds of the coordinator's clock and is always passed in.
+`check_in` and `begin_upload` read a view; `join` and `accept_update` change a task in a transaction that holds its
+lock. `rounds/group_commit.py` gives them the view and the transaction, one for all requests that come at the same time.
+`now` is in seconds of the coordinator's clock and is always passed in.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError as ConstraintError
-
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import devices
 from fedrela.coordinator.access.devices import Device
-from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds import closing, offers, rules, selection, uploads
+from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.rounds import offers, rules, selection, uploads
 from fedrela.coordinator.rounds.offers import Asking, Offer
+from fedrela.coordinator.rounds.transaction import TaskTransaction
 from fedrela.coordinator.rounds.uploads import Upload
-from fedrela.coordinator.storage import blobs, rows, schema
+from fedrela.coordinator.rounds.views import View
+from fedrela.coordinator.storage import blobs, rows
 from fedrela.core import encodings, signing
-from fedrela.core.errors import FedRelaError, Refused
+from fedrela.core.errors import Refused
 from fedrela.core.task import Task
 from fedrela.core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt, Wait
-
-T = TypeVar("T")
-_NEW_TURN = sa.insert(schema.assignments)
-_LAST_TURN = (
-    sa.update(schema.devices)
-    .where(schema.devices.c.id == sa.bindparam("device"))
-    .values(last_turn_at=sa.bindparam("now"))
-)
 
 
 @dataclass(frozen=True)
@@ -46,182 +35,106 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """An update that is checked and stored but not counted yet, as columns of its turn."""
+class StoredUpdate:
+    """An update that is checked and stored but not counted yet."""
 
-    upload: Upload
-    columns: dict[str, Any]
-
-
-def join(c: Coordinator, caller: Caller, now: float) -> Assignment | Wait:
-    """Give the device a turn, the turn it has already, or a time to come back. Writes only if it gives a new turn."""
-    return _only(join_all(c, [caller], now))
-
-
-def join_all(c: Coordinator, callers: list[Caller], now: float) -> list[Assignment | Wait | FedRelaError]:
-    """The same for many: one view of the database for all, and one transaction for each task that gives turns."""
-    answers: dict[int, Assignment | Wait | FedRelaError] = {}
-    asking: dict[int, Asking] = {}
-    overdue: set[str] = set()
-    with c.store.read() as view:
-        known = devices.identify_all(view, [caller.token_hash for caller in callers])
-        for index, caller in enumerate(callers):
-            device = known.get(caller.token_hash)
-            if device is None:
-                answers[index] = auth.unauthenticated()
-                continue
-            held = device.open_turn
-            if (fault := devices.fault(device, caller.check_in)) is not None:
-                answers[index] = fault
-            elif held is None:
-                if all(one.device.id != device.id for one in asking.values()):
-                    asking[index] = Asking(device, caller.check_in)
-            elif held.expires_at > now:
-                answers[index] = offers.resumed(c, view, Asking(device, caller.check_in), held, now)
-            else:
-                overdue.add(held.task_id)  # its lease is over, but nobody has swept it yet
-        offered = dict(zip(asking, offers.offers(c, view, list(asking.values()), now), strict=True))
-    answers |= _give_turns(c, asking, offered, now)
-    for task_id in sorted(overdue):
-        closing.tick_task(c, task_id, now)
-    later = [index for index in range(len(callers)) if index not in answers]  # overdue, or a device's second check-in
-    if later:
-        answers |= zip(later, join_all(c, [callers[index] for index in later], now), strict=True)
-    return [answers[index] for index in range(len(callers))]
+    assignment_id: str
+    task_id: str
+    sha256: str
+    digest: str | None = None  # this and what follows: None where an update was accepted before, only to be compared
+    size_bytes: int | None = None
+    examples: int | None = None
 
 
-def _give_turns(
-    c: Coordinator, asking: dict[int, Asking], offered: dict[int, Offer], now: float
-) -> dict[int, Assignment | Wait]:
-    """Each device takes a slot in the first of its tasks that still has one, or waits."""
-    answers: dict[int, Assignment | Wait] = {}
-    options = {index: iter(offer.task_ids) for index, offer in offered.items()}
-    while options:
-        by_task: dict[str, list[int]] = defaultdict(list)
-        for index in list(options):
-            task_id = next(options[index], None)
-            if task_id is None:
-                answers[index] = offered[index].wait
-                del options[index]
-            else:
-                by_task[task_id].append(index)
-        for task_id in sorted(by_task):
-            taken = _take_slots(c, task_id, [asking[index] for index in by_task[task_id]], now)
-            for index, assignment in zip(by_task[task_id], taken, strict=True):
-                if assignment is not None:
-                    answers[index] = assignment
-                    del options[index]
-    return answers
+def check_in(view: View, caller: Caller, now: float) -> Assignment | Wait | Offer:
+    """The turn that the device has already, the tasks that it may join, or a time to come back.
 
-
-def _take_slots(c: Coordinator, task_id: str, asking: list[Asking], now: float) -> list[Assignment | None]:
-    """One transaction: look again under the lock, then take the slots. None where there is none any more."""
-    given: dict[str, str] = {}  # device -> assignment
-    try:
-        with c.store.write() as tx:
-            row = rows.lock_task(tx, task_id)
-            task = parse_task(row.task_json)
-            if row.status != "running" or row.round > task.rounds:
-                return [None] * len(asking)
-            record = rows.round_row(tx, task_id, row.round)
-            round_, _ = rows.expire_turns(tx, task_id, rows.as_round(record), now)
-            had_turn = offers.had_turn(tx, task_id, row.round, [one.device.id for one in asking], lock=True)
-            manifest = c.manifest(row.manifest_sha256)
-            for one in asking:
-                # A device that is not found was revoked meanwhile.
-                candidate = offers.candidate_of(one, had_turn.get(one.device.id, True))
-                if selection.refusal(task, manifest, candidate, round_, now) is None:
-                    round_ = rules.join(round_, task.round, now)
-                    given[one.device.id] = auth.new_id("a")
-            rows.save_round(tx, task_id, round_)
-            _insert_turns(tx, given, task_id, row.round, task, now)
-    except ConstraintError:  # a device took a turn through another connection at this very moment
-        if len(asking) == 1:
-            return [None]
-        return [taken for one in asking for taken in _take_slots(c, task_id, [one], now)]
-    lease, names = task.round.compute_lease_seconds, [given.get(one.device.id) for one in asking]
-    return [offers.assignment(c, row, record, name, lease) if name else None for name in names]
-
-
-def _insert_turns(tx: sa.Connection, given: dict[str, str], task_id: str, number: int, task: Task, now: float) -> None:
-    if not given:
-        return
-    until = now + task.round.compute_lease_seconds
-    turn = {"task_id": task_id, "round": number, "assigned_at": now, "status": "open", "evaluated": False}
-    turn |= {"compute_until": until, "expires_at": until}
-    ordered = sorted(given)  # so that two workers never wait for each other's devices
-    tx.execute(_NEW_TURN, [turn | {"id": given[device], "device_id": device} for device in ordered])
-    tx.execute(_LAST_TURN, [{"device": device, "now": now} for device in ordered])
-
-
-def accept_update(c: Coordinator, upload: Upload, body: bytes, now: float) -> UpdateReceipt:
-    """Check the body, store it, then count it; the same body again is answered and counted once.
-
-    Raises InvalidTensors or InvalidMessage (nothing is stored), or Refused where the turn ended meanwhile.
+    Raises Refused (401, 403) or InvalidInput.
     """
-    return _only(count_all(c, [store_update(c, upload, body)], now))
+    device = view.device(caller.token_hash)
+    devices.check(device, caller.check_in)
+    asking, held = Asking(device, caller.check_in), device.open_turn
+    if held is not None and held.expires_at > now:
+        return offers.resumed(view, asking, held, now)
+    return offers.offer(view, asking, now)
 
 
-def store_update(c: Coordinator, upload: Upload, body: bytes) -> Delivered:
-    """The first half: check the body and store it. Nothing refers to it yet."""
-    sha256 = signing.sha256(body)
+def join(tx: TaskTransaction, asking: Asking, now: float) -> Assignment | None:
+    """A turn of the task's open round; None where, seen under its lock, it doesn't want the device any more."""
+    tx.sweep_leases(now)
+    if tx.row.status != "running":
+        return None
+    candidate = offers.candidate_of(asking, tx.had_turn(asking.device.id))
+    if selection.refusal(tx.task, tx.c.manifest(tx.row.manifest_sha256), candidate, tx.round, now) is not None:
+        return None
+    tx.round = rules.join(tx.round, tx.task.round, now)
+    assignment_id = tx.open_turn(asking.device.id, now)
+    return offers.assignment(tx.c, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
+
+
+def store_update(c: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
+    """Check the body and store it; nothing refers to it yet.
+
+    Raises InvalidTensors or InvalidMessage, and then nothing is stored, or Unavailable.
+    """
+    assignment_id, task_id, sha256 = upload.assignment_id, upload.task_id, signing.sha256(body)
     if upload.stored_sha256 is not None:
-        return Delivered(upload, {"update_sha256": sha256})  # only to be compared
+        return StoredUpdate(assignment_id, task_id, sha256)
     _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
-    c.blobs.put(blobs.update(upload.assignment_id, sha256), body)
-    counted = {"examples": metadata.examples, "update_sha256": sha256, "update_bytes": len(body)}
-    return Delivered(upload, counted | {"update_digest": blobs.quick_digest(body)})
+    c.blobs.put(blobs.update(assignment_id, sha256), body)
+    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples)
 
 
-def count_all(c: Coordinator, delivered: list[Delivered], now: float) -> list[UpdateReceipt | FedRelaError]:
-    """The second half, for many: one transaction per task. What it acknowledges is durable when it returns."""
-    by_task: dict[str, dict[str, int]] = defaultdict(dict)  # task -> turn -> index
-    for index, one in enumerate(delivered):
-        by_task[one.upload.task_id].setdefault(one.upload.assignment_id, index)
-    answers: dict[int, UpdateReceipt | FedRelaError] = {}
-    for task_id in sorted(by_task):
-        indices = list(by_task[task_id].values())
-        answers |= zip(indices, _count(c, task_id, [delivered[index] for index in indices], now), strict=True)
-    later = [index for index in range(len(delivered)) if index not in answers]  # the same turn's update again
-    if later:
-        answers |= zip(later, count_all(c, [delivered[index] for index in later], now), strict=True)
-    return [answers[index] for index in range(len(delivered))]
+def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> UpdateReceipt:
+    """Count a stored update: its turn ends and the round moves on. The same again is acknowledged and changes nothing.
+
+    Raises Refused (409) where the turn or the round has ended, or has another update. One that is too stale is refused
+    too, and its turn ends.
+    """
+    turn = tx.turn(stored.assignment_id)
+    if turn.status == "reported":
+        if turn.update_sha256 != stored.sha256:
+            raise _other_update()
+        return UpdateReceipt(turn.round, duplicate=True)
+    uploads.check_turn(turn.status, turn.expires_at, now)
+    counts_in = rules.counts_in(tx.round)
+    if counts_in > tx.task.rounds:
+        raise uploads.ended("closed")
+    stale = rules.staleness(counts_in, turn.round)
+    if tx.task.round.mode == "asynchronous" and stale > tx.task.round.max_staleness:
+        tx.round = rules.release(tx.round)
+        tx.end_turn(turn, "failed", now, failure="too-stale")
+        raise _too_stale(tx.task)
+    tx.round = rules.report(tx.round, tx.task.round)
+    tx.end_turn(
+        turn,
+        "reported",
+        now,
+        counted_in=counts_in,
+        examples=stored.examples,
+        update_sha256=stored.sha256,
+        update_digest=stored.digest,
+        update_bytes=stored.size_bytes,
+    )
+    return UpdateReceipt(turn.round)
 
 
-def _count(c: Coordinator, task_id: str, delivered: list[Delivered], now: float) -> list[UpdateReceipt | FedRelaError]:
-    """One transaction: each turn that may still report ends, and the round moves on by as many."""
-    answers: list[UpdateReceipt | FedRelaError] = []
-    ended: list[dict[str, Any]] = []
-    with c.store.write() as tx:
-        row = rows.lock_task(tx, task_id)
-        task = parse_task(row.task_json)
-        record = rows.round_row(tx, task_id, min(row.round, task.rounds))  # a finished task's last round
-        before = round_ = rows.as_round(record)
-        turns = rows.turns(tx, [one.upload.assignment_id for one in delivered])
-        for one in delivered:
-            try:
-                answer, round_, columns = uploads.counted(
-                    task, round_, turns[one.upload.assignment_id], one.columns, now
-                )
-                ended += [columns] if columns else []
-            except FedRelaError as error:
-                answer = error
-            answers.append(answer)
-        if ended:
-            rows.end_reported(tx, ended)
-            received = sum(columns["update_bytes"] or 0 for columns in ended)
-            closed = {"closed_at": now} if round_.phase != before.phase else {}
-            rows.save_round(tx, task_id, round_, update_bytes=record.update_bytes + received, **closed)
-    if round_.phase == "aggregating":
-        c.wake.set()
-    return answers
+def _too_stale(task: Task) -> Refused:
+    return Refused(
+        f"the global model has moved on by more than {task.round.max_staleness} rounds",
+        remedy="drop this update and check in again",
+        code="too-stale",
+        status=409,
+    )
 
 
-def _only(answers: list[T | FedRelaError]) -> T:
-    (answer,) = answers
-    if isinstance(answer, FedRelaError):
-        raise answer
-    return answer
+def _other_update() -> Refused:
+    return Refused(
+        "another update was accepted for this assignment",
+        remedy="send one update per assignment; check in for the next turn",
+        code="already-reported",
+        status=409,
+    )
 
 
 def report_failure(c: Coordinator, device: Device, assignment_id: str, report: FailureReport, now: float) -> None:

@@ -1,7 +1,4 @@
-"""An operator's side of a task: publish, pause, resume, cancel. Each is one transaction.
-
-May import `core`, SQLAlchemy and the storage modules of this package.
-"""
+"""An operator's side of a task: publish, pause, resume, cancel. Each is one transaction."""
 
 import sqlalchemy as sa
 

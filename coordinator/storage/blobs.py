@@ -1,10 +1,10 @@
-"""Files by name: in a folder by default, in an S3-compatible store by URL.
+"""Files by name, and the folder that holds them by default (`storage/blob_urls.py` opens another store by URL).
 
     public/<sha256>                      what devices may fetch: manifests, programs, tasks, checkpoints
     private/<assignment id>.<sha256>     updates, deleted once their round is committed
     private/<task id>.state.<sha256>     a server optimizer's state
 
-May import `core` and `fedrela.coordinator.storage.object_blobs`. A name holds the hash of its content; `get` checks it.
+A name holds the hash of its content; `get` checks it.
 
     >>> import tempfile
     >>> blobs = FolderBlobs(Path(tempfile.mkdtemp()))
@@ -20,13 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core import signing
-from fedrela.core.errors import IntegrityError, InvalidInput, Unavailable
+from fedrela.core.errors import IntegrityError, Unavailable
 
 DIGEST_PIECE = 64 * 1024
 _RESTORE = "restore it from a backup; the round goes on by itself then"
@@ -185,21 +184,6 @@ class FolderBlobs:
         if not NAME.fullmatch(name) or ".." in name:
             raise KeyError(name)
         return self.root / name
-
-
-def connect(url: str) -> Blobs:
-    """The store that a URL names: file:///folder or s3://bucket/prefix?endpoint=https://...&region=..."""
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.path:
-        return FolderBlobs(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and parts.netloc:
-        from fedrela.coordinator.storage.object_blobs import ObjectBlobs
-
-        return ObjectBlobs(url)
-    raise InvalidInput(
-        f"the blob store URL has the scheme {parts.scheme!r}",
-        remedy="use file:///folder or s3://bucket/prefix?endpoint=...",
-    )
 
 
 def _sync_folder(folder: Path) -> None:

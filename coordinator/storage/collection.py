@@ -1,4 +1,4 @@
-"""Old blobs: which ones no task needs any more. May import SQLAlchemy, `core` and this package's storage.
+"""Old blobs: which ones no task needs any more.
 
 Needed are: what a task consists of, its checkpoints (all of them, or the newest `keep_checkpoints`), its server
 optimizer's state, and the updates of rounds that are not committed. Everything younger than `min_age_seconds` stays

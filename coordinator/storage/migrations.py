@@ -1,7 +1,7 @@
 """The schema's history: an ordered list of steps, each applied once, in a transaction with its own record.
 
-May import SQLAlchemy and `fedrela.coordinator.storage.schema`. A released step is never edited; a change of
-`storage/schema.py` is a new step at the end of `STEPS`. One set serves SQLite and PostgreSQL.
+A released step is never edited; a change of `storage/schema.py` is a new step at the end of `STEPS`. One set serves
+SQLite and PostgreSQL.
 
     >>> [version for version, _ in enumerate(STEPS, start=1)][0]
     1

@@ -1,7 +1,7 @@
 """Blobs in an S3-compatible store, by URL: s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=us-east-1.
 
-May import obstore and `core`. Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the
-machine's role), never from the URL. A PUT of S3 is atomic and durable when it returns, which is what `Blobs` asks for.
+Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the machine's role), never from the
+URL. A PUT of S3 is atomic and durable when it returns, which is what `Blobs` asks for.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,10 @@
-"""Rows of the database as values of the rules, and back. May import SQLAlchemy, `coordinator.{schema,rounds}`.
+"""Rows of the database as values of the rules, and back.
 
 Every function runs inside its caller's transaction. `lock_task` is the one lock of the system: whoever changes a round
 or a turn of a task holds it, so operations on one task happen one after the other, whatever the number of workers.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from fedrela.coordinator.storage import schema
 from fedrela.core.errors import Refused
 
 Row = sa.Row[Any]
-_T, _R, _A = schema.tasks, schema.rounds, schema.assignments
+_T, _R, _A, _D = schema.tasks, schema.rounds, schema.assignments, schema.devices
 _FIELDS = ("number", "phase", "opened_at", "attempt", "open", "reported", "pending", "deadline_at")
 
 
@@ -31,9 +32,33 @@ _REPORTED = ("status", "ended_at", "failure", "counted_in", *_OF_UPDATE)
 _END_REPORTED = (
     sa.update(_A).where(_A.c.id == sa.bindparam("turn")).values({name: sa.bindparam(name) for name in _REPORTED})
 )
+_TURNS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256"])
+_NEW_TURN = sa.insert(_A)
+_LAST_TURN = sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_turn_at=sa.bindparam("given_at"))
+# A turn whose lease ran out may be taken again; every other turn of a round is the device's only one.
+_HAD_TURN = sa.select(
+    _D.c.id,
+    sa.exists().where(
+        _A.c.device_id == _D.c.id,
+        _A.c.task_id == sa.bindparam("task_id"),
+        _A.c.round == sa.bindparam("round"),
+        _A.c.status != "open",
+        _A.c.status != "expired",
+    ),
+).where(_D.c.revoked_at.is_(None))
+# In the order that turns are inserted in, so that two workers never wait for each other's devices.
+_HAD_TURN_LOCKED = _HAD_TURN.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
 
 
-_TURNS = sa.select(_A)
+@dataclass(frozen=True)
+class Turn:
+    """What the rules look at of a turn."""
+
+    id: str
+    round: int
+    status: str  # open | reported | failed | expired | closed
+    expires_at: float
+    update_sha256: str | None
 
 
 @lru_cache(maxsize=16)
@@ -83,6 +108,25 @@ def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256
     )
 
 
+def had_turn(
+    connection: sa.Connection, task_id: str, number: int, device_ids: list[str], *, lock: bool = False
+) -> dict[str, bool]:
+    """Whether each device has had its turn in a round; one that is revoked is left out.
+
+    lock: none of them can be revoked until the transaction ends.
+    """
+    statement, values = among(_HAD_TURN_LOCKED if lock else _HAD_TURN, _D.c.id, device_ids)
+    asked = connection.execute(statement, values | {"task_id": task_id, "round": number})
+    return {row[0]: bool(row[1]) for row in asked}
+
+
+def insert_turns(tx: sa.Connection, turns: list[dict[str, Any]]) -> None:
+    """Insert turns that begin, and note at each device when. The database refuses a second open turn of a device."""
+    ordered = sorted(turns, key=lambda turn: str(turn["device_id"]))
+    tx.execute(_NEW_TURN, ordered)
+    tx.execute(_LAST_TURN, [{"given_to": turn["device_id"], "given_at": turn["assigned_at"]} for turn in ordered])
+
+
 def end_turn(tx: sa.Connection, assignment_id: str, status: str, now: float, **columns: Any) -> None:
     """Close one assignment."""
     tx.execute(
@@ -125,9 +169,9 @@ def current_turn(tx: sa.Connection, assignment_id: str, device_id: str) -> Row:
     return row
 
 
-def turns(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Row]:
-    """Assignments by id."""
-    return {row.id: row for row in tx.execute(*among(_TURNS, _A.c.id, assignment_ids))}
+def turns(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Turn]:
+    """Turns by id."""
+    return {row[0]: Turn(*row) for row in tx.execute(*among(_TURNS, _A.c.id, assignment_ids))}
 
 
 def among(

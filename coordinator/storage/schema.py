@@ -1,4 +1,4 @@
-"""The tables. Times are seconds of the coordinator's clock (Unix time, or virtual time). May import SQLAlchemy.
+"""The tables. Times are seconds of the coordinator's clock (Unix time, or virtual time).
 
     tokens --< devices --< assignments >-- rounds >-- tasks
                                            rounds --- accuracies

@@ -1,8 +1,7 @@
 """The database: SQLite in WAL mode by default, PostgreSQL by URL; one way to read and one way to write.
 
-May import SQLAlchemy, `core` and `coordinator.{schema,migrations}`. A write transaction holds SQLite's write lock from
-its first statement (BEGIN IMMEDIATE), so what it reads is what it changes; on PostgreSQL the rows that decide are
-locked by `for_update`. Commits are synced to disk before they return.
+A write transaction holds SQLite's write lock from its first statement (BEGIN IMMEDIATE), so what it reads is what it
+changes; on PostgreSQL the rows that decide are locked by `for_update`. Commits are synced to disk before they return.
 
     >>> store = Store("sqlite:///:memory:")
     Traceback (most recent call last):
@@ -65,6 +64,12 @@ class Store:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def savepoint(self, connection: sa.Connection) -> Iterator[None]:
+        """A part of a write transaction that can fail alone: an error inside undoes the part and nothing else."""
+        with _translated(), connection.begin_nested():
+            yield
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:

@@ -156,9 +156,9 @@ class Device:
         return self.http.post(path, json={"code": code}, headers=self.headers)
 
 
-def enrol(http: Any, token: str, population: str = "default") -> Device:
-    """A new device."""
-    key = signing.public_key(signing.generate_key())
+def enrol(http: Any, token: str, population: str = "default", *, public_key: str = "") -> Device:
+    """A new device; its lots are drawn from its key."""
+    key = public_key or signing.public_key(signing.generate_key())
     answer = http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
     assert answer.status_code == 201, answer.text
     found = answer.json()

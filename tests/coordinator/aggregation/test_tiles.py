@@ -8,6 +8,7 @@ import pytest
 
 from fedrela.coordinator.aggregation import tiles
 from fedrela.coordinator.aggregation.tiles import Part
+from fedrela.coordinator.storage import blob_urls
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import FolderBlobs
 from fedrela.core import aggregate, signing, tensors
@@ -58,7 +59,7 @@ def test_an_object_store_gives_the_same_bits(blobs: FolderBlobs, s3_url: str, mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     parts = [stored(blobs, index)[1] for index in range(3)]
     base, _, query = s3_url.partition("?")
-    remote = blob_store.connect(f"{base}/strips?{query}")
+    remote = blob_urls.connect(f"{base}/strips?{query}")
     for part in parts:
         remote.put(part.name, blobs.read(part.name))
     expected = mean(blobs, parts)

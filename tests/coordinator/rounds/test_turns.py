@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fedrela.core.task import Aggregation, Eligibility, Relabel, Rounds, Task
+from fedrela.core.wire import UpdateReceipt
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House
 
@@ -40,18 +41,21 @@ def test_a_slot_of_a_dead_device_is_free_at_once_for_a_check_in_even_before_the_
 
 def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -> None:
     from fedrela.coordinator.access import auth
-    from fedrela.coordinator.rounds import service, uploads
+    from fedrela.coordinator.rounds import group_commit, service
+    from fedrela.coordinator.rounds.uploads import Announced, Upload
 
     house.publish(1, goal=1, compute_lease_seconds=50, upload_lease_seconds=10)
     (device,) = house.devices(1)
     assignment = device.join()
     house.clock(49)
     c = house.coordinator
-    begun = uploads.begin_upload(
-        c, auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE), 49.0
+    announced = Announced(
+        auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE)
     )
+    (begun,) = group_commit.begin_uploads(c, [announced], 49.0)
+    assert isinstance(begun, Upload)
     house.clock(55)  # the sweep must leave it alone
-    assert service.accept_update(c, begun, ONE, 55.0).round == 1
+    assert group_commit.accept_updates(c, [service.store_update(c, begun, ONE)], 55.0) == [UpdateReceipt(1)]
 
 
 def test_an_upload_lease_is_given_once(house: House) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from fedrela.coordinator.storage import blob_urls, migrations, schema
 from fedrela.coordinator.storage import blobs as blob_store
-from fedrela.coordinator.storage import migrations, schema
 from fedrela.coordinator.storage import store as store_module
 from fedrela.coordinator.storage.blobs import Blobs, FolderBlobs
 from fedrela.coordinator.storage.store import Store
@@ -20,11 +20,11 @@ from fedrela.core.errors import IntegrityError, InvalidInput, Unavailable
 def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
     """Each kind of blob store, by its URL."""
     if request.param == "folder":
-        return blob_store.connect((tmp_path / "b").as_uri())
+        return blob_urls.connect((tmp_path / "b").as_uri())
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     base, _, query = str(request.getfixturevalue("s3_url")).partition("?")
-    return blob_store.connect(f"{base}/{tmp_path.name}?{query}")
+    return blob_urls.connect(f"{base}/{tmp_path.name}?{query}")
 
 
 def name_of(body: bytes) -> str:
@@ -92,13 +92,13 @@ def test_an_unfinished_file_is_never_seen_under_its_name(tmp_path: Path) -> None
 @pytest.mark.parametrize("url", ["ftp://x/y", "folder", "s3:///nothing", "s3://bucket?colour=red"])
 def test_an_unknown_blob_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="use"):
-        blob_store.connect(url)
+        blob_urls.connect(url)
 
 
 def test_an_s3_store_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    away = blob_store.connect("s3://bucket?endpoint=http://127.0.0.1:9")
+    away = blob_urls.connect("s3://bucket?endpoint=http://127.0.0.1:9")
     with pytest.raises(Unavailable, match="blob store"):
         away.put(name_of(b"x"), b"x")
 
@@ -107,7 +107,7 @@ def test_a_bucket_that_does_not_exist_is_unavailable(s3_url: str, monkeypatch: p
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with pytest.raises(Unavailable, match="bucket"):
-        blob_store.connect(s3_url.replace("s3://blobs", "s3://other")).put(name_of(b"x"), b"x")
+        blob_urls.connect(s3_url.replace("s3://blobs", "s3://other")).put(name_of(b"x"), b"x")
 
 
 def test_the_schema_is_the_same_after_migration_and_in_the_tables(any_database: str) -> None:

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from fedrela.coordinator.access import auth, devices
-from fedrela.coordinator.rounds import service, uploads
-from fedrela.coordinator.rounds.service import Caller, Delivered
+from fedrela.coordinator.rounds import group_commit, service
+from fedrela.coordinator.rounds.offers import Offer
+from fedrela.coordinator.rounds.service import Caller, StoredUpdate
+from fedrela.coordinator.rounds.transaction import TaskTransaction
+from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.coordinator.rounds.views import View
+from fedrela.coordinator.storage import rows
 from fedrela.core.errors import InvalidInput, Refused
 from fedrela.core.task import Eligibility, Relabel, Rounds, Task
 from fedrela.core.wire import Assignment, CheckIn, UpdateReceipt, Wait
@@ -23,23 +28,30 @@ def caller(device: fleet.Device, **changes: Any) -> Caller:
     return Caller(auth.hash_token(device.token), CheckIn(**(offer | changes)))
 
 
-def delivered(house: House, device: fleet.Device, turn: Assignment, body: bytes = ONE, now: float = 0.0) -> Delivered:
+def delivered(house: House, device: fleet.Device, turn: Assignment, body: bytes = ONE) -> StoredUpdate:
     """An update that is stored and not counted."""
-    token = auth.hash_token(device.token)
-    begun = uploads.begin_upload(house.coordinator, token, turn.assignment_id, turn.upload_token, len(body), now)
+    announced = Announced(auth.hash_token(device.token), turn.assignment_id, turn.upload_token, len(body))
+    (begun,) = group_commit.begin_uploads(house.coordinator, [announced], 0.0)
+    assert isinstance(begun, Upload)
     return service.store_update(house.coordinator, begun, body)
+
+
+def keyed_devices(house: House, count: int) -> list[fleet.Device]:
+    """Devices whose lots are the same in every run."""
+    token = house.operator.link(count)
+    return [fleet.enrol(house.http, token, public_key=f"{index:064x}") for index in range(count)]
 
 
 def turns(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
     """A turn for each, from one batch."""
-    answers = service.join_all(house.coordinator, [caller(device) for device in fleet_], now)
+    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in fleet_], now)
     return [answer for answer in answers if isinstance(answer, Assignment)]
 
 
 def test_a_batch_never_gives_more_turns_than_there_are_slots(any_house: House) -> None:
     house = any_house
     first, second = house.publish(1, goal=2, name="first"), house.publish(1, goal=3, name="second")
-    answers = service.join_all(house.coordinator, [caller(device) for device in house.devices(9)], 0.0)
+    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in house.devices(9)], 0.0)
     given = Counter(answer.task_id for answer in answers if isinstance(answer, Assignment))
     assert given == {first: 2, second: 3}
     assert [answer.reason for answer in answers if isinstance(answer, Wait)] == ["round-full"] * 4
@@ -50,7 +62,7 @@ def test_a_device_that_asks_twice_in_a_batch_gets_one_turn(any_house: House) -> 
     house = any_house
     task_id = house.publish(1, goal=5)
     one, two = house.devices(2)
-    answers = service.join_all(house.coordinator, [caller(one), caller(two), caller(one), caller(one)], 0.0)
+    answers = group_commit.check_ins(house.coordinator, [caller(one), caller(two), caller(one), caller(one)], 0.0)
     names = [answer.assignment_id for answer in answers if isinstance(answer, Assignment)]
     assert names[0] == names[2] == names[3] != names[1]
     assert house.operator.task(task_id)["open"] == 2
@@ -67,7 +79,7 @@ def test_each_fault_of_a_batch_is_its_caller_s_own(house: House) -> None:
         Caller("0" * 64, caller(good).check_in),
         caller(good),
     ]
-    answers = service.join_all(house.coordinator, callers, 0.0)
+    answers = group_commit.check_ins(house.coordinator, callers, 0.0)
     assert [getattr(answer, "code", "") for answer in answers[:2]] == ["unauthenticated", "wrong-population"]
     assert isinstance(answers[2], InvalidInput)
     assert isinstance(answers[3], Refused)
@@ -90,19 +102,19 @@ def test_only_the_selected_fraction_of_the_devices_gets_turns(house: House) -> N
     limits = Eligibility(device_fraction=0.5)
     task = Task("some", 1, round=Rounds(goal=60), relabel=Relabel(enabled=False), eligibility=limits)
     house.operator.publish(house.bundle, task)
-    asking = house.devices(60)
-    answers = service.join_all(house.coordinator, [caller(device) for device in asking], 0.0)
+    asking = keyed_devices(house, 60)
+    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in asking], 0.0)
     given = [isinstance(answer, Assignment) for answer in answers]
     assert 10 < sum(given) < 50
     assert {answer.reason for answer in answers if isinstance(answer, Wait)} == {"not-selected"}
-    again = service.join_all(house.coordinator, [caller(device) for device in asking], 1.0)
+    again = group_commit.check_ins(house.coordinator, [caller(device) for device in asking], 1.0)
     assert [isinstance(answer, Assignment) for answer in again] == given  # asking again draws no other lot
 
 
 def test_waiting_times_are_spread_so_that_a_fleet_does_not_come_back_at_once(house: House) -> None:
     house.publish(1, goal=1, retry_after_seconds=100.0)
-    asking = house.devices(40)
-    answers = service.join_all(house.coordinator, [caller(device) for device in asking], 0.0)
+    asking = keyed_devices(house, 40)
+    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in asking], 0.0)
     seconds = sorted(answer.retry_after_seconds for answer in answers if isinstance(answer, Wait))
     assert len(seconds) == 39
     assert 100.0 <= seconds[0] < 115.0
@@ -116,7 +128,7 @@ def test_updates_of_a_batch_count_once_each_and_the_round_closes_at_its_goal(any
     fleet_ = house.devices(4)
     given = turns(house, fleet_)
     sent = [delivered(house, device, turn) for device, turn in zip(fleet_, given, strict=True)]
-    answers = service.count_all(house.coordinator, [sent[0], sent[0], sent[1], sent[2], sent[0]], 0.0)
+    answers = group_commit.accept_updates(house.coordinator, [sent[0], sent[0], sent[1], sent[2], sent[0]], 0.0)
     assert [answers[index] for index in (0, 1, 4)] == [
         UpdateReceipt(1),
         UpdateReceipt(1, duplicate=True),
@@ -135,7 +147,7 @@ def test_another_body_for_the_same_turn_in_one_batch_is_refused(house: House) ->
     (turn,) = turns(house, [device])
     other = fleet.body(fleet.change(2.0))
     sent = [delivered(house, device, turn), delivered(house, device, turn, other)]
-    answers = service.count_all(house.coordinator, sent, 0.0)
+    answers = group_commit.accept_updates(house.coordinator, sent, 0.0)
     assert answers[0] == UpdateReceipt(1)
     assert getattr(answers[1], "code", "") == "already-reported"
 
@@ -152,10 +164,10 @@ def test_an_update_for_a_task_that_is_over_is_refused_and_an_acknowledged_one_re
     if cancelled:
         house.operator.call("POST", f"/tasks/{task_id}/cancel")
     else:
-        assert service.count_all(house.coordinator, [sent], 0.0) == [UpdateReceipt(1)]
+        assert group_commit.accept_updates(house.coordinator, [sent], 0.0) == [UpdateReceipt(1)]
         house.clock(1.0)
         assert house.operator.task(task_id)["status"] == "finished"
-    answers = service.count_all(house.coordinator, [late, sent], 1.0)
+    answers = group_commit.accept_updates(house.coordinator, [late, sent], 1.0)
     assert getattr(answers[0], "code", "") == "round-closed"
     assert (answers[1] == UpdateReceipt(1, duplicate=True)) is not cancelled
 
@@ -168,7 +180,78 @@ def test_stale_and_fresh_updates_of_one_batch_are_told_apart(house: House) -> No
     stale = delivered(house, fleet_[0], old[0])
     assert fleet_[1].upload(old[1].__dict__, ONE).status_code == 200
     (new,) = turns(house, [fleet_[2]])
-    answers = service.count_all(house.coordinator, [stale, delivered(house, fleet_[2], new)], 0.0)
+    answers = group_commit.accept_updates(house.coordinator, [stale, delivered(house, fleet_[2], new)], 0.0)
     assert getattr(answers[0], "code", "") == "too-stale"
     assert answers[1] == UpdateReceipt(2)
     assert house.operator.rounds(task_id)[0]["failures"] == {"too-stale": 1}
+
+
+def test_a_turn_taken_through_another_connection_costs_no_other_device_of_the_batch_its_own(
+    any_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = any_house.publish(1, goal=5)
+    one, two, three = any_house.devices(3)
+    look = rows.had_turn
+    taken: list[Assignment | Wait | Exception] = []
+
+    def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
+        had = look(connection, *arguments, **options)
+        if not taken:
+            monkeypatch.setattr(rows, "had_turn", look)
+            taken.extend(group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0))
+        return had
+
+    monkeypatch.setattr(rows, "had_turn", interrupted)
+    asking = [caller(two), caller(one), caller(three)]
+    answers = group_commit.check_ins(any_house.coordinator, asking, 0.0)
+    assert isinstance(taken[0], Assignment)
+    assert [type(answer) for answer in answers] == [Assignment, Wait, Assignment]
+    assert group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0) == taken
+    assert any_house.operator.task(task_id)["open"] == 3
+
+
+def test_an_update_that_breaks_its_transaction_breaks_only_itself(
+    any_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = any_house.publish(1, goal=2, over_selection=2.0)
+    fleet_ = any_house.devices(3)
+    given = turns(any_house, fleet_)
+    sent = [delivered(any_house, device, turn) for device, turn in zip(fleet_, given, strict=True)]
+    end_turn = TaskTransaction.end_turn
+
+    def broken(tx: TaskTransaction, turn: rows.Turn, *arguments: Any, **columns: Any) -> None:
+        end_turn(tx, turn, *arguments, **columns)
+        if turn.id == given[1].assignment_id:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(TaskTransaction, "end_turn", broken)
+    answers = group_commit.accept_updates(any_house.coordinator, sent, 0.0)
+    assert answers[0] == answers[2] == UpdateReceipt(1)
+    assert isinstance(answers[1], ZeroDivisionError)
+    shown = any_house.operator.task(task_id)
+    assert (shown["phase"], shown["reported"], shown["open"]) == ("aggregating", 2, 1)
+    assert any_house.operator.rounds(task_id)[0]["update_bytes"] == 2 * len(ONE)
+    assert any_house.coordinator.wake.is_set()
+
+
+def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> None:
+    task_id = any_house.publish(1, goal=2)
+    (device,) = any_house.devices(1)
+    c = any_house.coordinator
+    with c.store.read() as connection:
+        offer = service.check_in(View(c, connection, [auth.hash_token(device.token)]), caller(device), 0.0)
+    assert isinstance(offer, Offer)
+    assert offer.task_ids == (task_id,)
+    with c.store.write() as connection:
+        tx = TaskTransaction(c, connection, task_id)
+        turn = service.join(tx, offer.asking, 0.0)
+        tx.flush(0.0)
+    assert turn is not None
+    update = delivered(any_house, device, turn)
+    with c.store.write() as connection:
+        tx = TaskTransaction(c, connection, task_id)
+        assert service.accept_update(tx, update, 1.0) == UpdateReceipt(1)
+        assert service.accept_update(tx, update, 1.0) == UpdateReceipt(1, duplicate=True)
+        tx.flush(1.0)
+    shown = any_house.operator.task(task_id)
+    assert (shown["reported"], shown["open"]) == (1, 0)

@@ -1,0 +1,89 @@
+"""Devices that take part whatever happens to their coordinator: each repeats a request until it is answered.
+
+device = Device(url, 0, enrol(url, enrolment_token), pause_seconds=0.1)
+device.start()
+"""
+
+import random
+import threading
+import time
+from typing import Any
+
+import httpx
+import numpy as np
+
+from fedrela.core import signing, tensors
+from fedrela.core.wire import UpdateMetadata
+
+PARAMETERS = 20_000
+
+
+def patiently(client: httpx.Client, method: str, url: str, **arguments: Any) -> httpx.Response:
+    """Repeat a request until the coordinator answers it."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            answer = client.request(method, url, **arguments)
+            if answer.status_code < 500:
+                return answer
+        except httpx.TransportError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError(f"{method} {url} was not answered for two minutes")
+
+
+def update(index: int, number: int) -> bytes:
+    """What device `index` sends in round `number`; always the same."""
+    rng = np.random.default_rng([index, number])
+    change = {"w": rng.normal(size=PARAMETERS).astype(np.float32)}
+    return tensors.to_bytes(change, UpdateMetadata(index + 1).as_strings())
+
+
+class Device(threading.Thread):
+    """Takes part until the task is finished."""
+
+    def __init__(self, url: str, index: int, token: str, pause_seconds: float) -> None:
+        super().__init__(daemon=True)
+        self.url, self.index, self.pause_seconds = url, index, pause_seconds
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.acknowledged: list[int] = []
+        self.repeated = 0
+        self.failure: BaseException | None = None
+        self._random = random.Random(index)
+
+    def run(self) -> None:
+        """Check in, upload, again and again."""
+        try:
+            with httpx.Client(timeout=10) as client:
+                while self._turn(client):
+                    pass
+        except BaseException as failure:
+            self.failure = failure
+
+    def _turn(self, client: httpx.Client) -> bool:
+        offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
+        answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
+        if answer["wait"]:
+            time.sleep(0.02)
+            return bool(answer["wait"]["reason"] != "finished")
+        assignment = answer["assignment"]
+        time.sleep(self._random.uniform(0, self.pause_seconds))
+        receipt = patiently(
+            client,
+            "PUT",
+            f"{self.url}/v1/assignments/{assignment['assignment_id']}/update",
+            content=update(self.index, assignment["round"]),
+            headers=self.headers | {"Fedrela-Upload-Token": assignment["upload_token"]},
+        )
+        if receipt.status_code != 200:
+            raise RuntimeError(f"round {assignment['round']}: {receipt.text}")
+        self.repeated += receipt.json()["duplicate"]
+        self.acknowledged.append(assignment["round"])
+        return True
+
+
+def enrol(url: str, token: str) -> str:
+    """A new device's token."""
+    key = signing.public_key(signing.generate_key())
+    answer = httpx.post(f"{url}/v1/devices", json={"enrolment_token": token, "public_key": key})
+    return str(answer.json()["device_token"])

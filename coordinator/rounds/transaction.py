@@ -1,0 +1,103 @@
+"""One task in a transaction that holds its lock: the rules read it and change it here, for one device or for many.
+
+with c.store.write() as connection:
+    tx = TaskTransaction(c, connection, task_id)
+    receipts = [service.accept_update(tx, update, now) for update in updates]
+    tx.flush(now)
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.storage import rows
+from fedrela.coordinator.storage.rows import Turn
+
+_OF_REPORT = ("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes")
+
+
+class TaskTransaction:
+    """Holds a task's lock until the transaction ends. `row` and `record` are as stored; `round` is as it shall be.
+
+    Rules see what rules before them changed; the database sees it at `flush`: one statement per table, however many
+    devices there were. A rule decides first and changes then, so one that raises has changed nothing, or just what its
+    refusal says.
+    """
+
+    def __init__(self, c: Coordinator, connection: sa.Connection, task_id: str) -> None:
+        self.c = c
+        self._connection = connection
+        self.row = rows.lock_task(connection, task_id)
+        self.task = parse_task(self.row.task_json)
+        number = min(self.row.round, self.task.rounds)  # a finished task's last round
+        self.record = rows.round_row(connection, task_id, number)
+        self.round = self._stored_round = rows.as_round(self.record)
+        self._leases_are_swept = False
+        self._turns: dict[str, Turn] = {}
+        self._had_turn: dict[str, bool] = {}
+        self._opened: list[dict[str, Any]] = []
+        self._ended: list[dict[str, Any]] = []
+
+    @property
+    def awaits_aggregation(self) -> bool:
+        """Whether an update came, and the round has all that it waits for."""
+        return bool(self._turns) and self.round.phase == "aggregating"
+
+    def preload_turns(self, assignment_ids: list[str]) -> None:
+        """Load turns that will be asked for, all at once."""
+        self._turns |= rows.turns(self._connection, assignment_ids)
+
+    def turn(self, assignment_id: str) -> Turn:
+        """A turn that exists."""
+        if assignment_id not in self._turns:
+            self.preload_turns([assignment_id])
+        return self._turns[assignment_id]
+
+    def preload_devices(self, device_ids: list[str]) -> None:
+        """Load, all at once, whether devices had their turn; none of them can be revoked until the transaction ends."""
+        had = rows.had_turn(self._connection, self.row.id, self.round.number, device_ids, lock=True)
+        # One that is not found was revoked meanwhile.
+        self._had_turn |= {device_id: had.get(device_id, True) for device_id in device_ids}
+
+    def had_turn(self, device_id: str) -> bool:
+        """Whether a device had its turn in this round, or may have none."""
+        if device_id not in self._had_turn:
+            self.preload_devices([device_id])
+        return self._had_turn[device_id]
+
+    def sweep_leases(self, now: float) -> None:
+        """End every turn of the task whose lease is over; once in a transaction is enough."""
+        if not self._leases_are_swept:
+            self.round, _ = rows.expire_turns(self._connection, self.row.id, self.round, now)
+            self._leases_are_swept = True
+
+    def open_turn(self, device_id: str, now: float) -> str:
+        """Give a device a turn of this round; the assignment's id."""
+        assignment_id, until = auth.new_id("a"), now + self.task.round.compute_lease_seconds
+        turn = {"id": assignment_id, "device_id": device_id, "task_id": self.row.id, "round": self.round.number}
+        turn |= {"status": "open", "assigned_at": now, "compute_until": until, "expires_at": until, "evaluated": False}
+        self._opened.append(turn)
+        return assignment_id
+
+    def end_turn(self, turn: Turn, status: str, now: float, **columns: Any) -> None:
+        """End a turn with what its report sets; columns that are not given are emptied."""
+        ending = dict.fromkeys(_OF_REPORT) | {"turn": turn.id, "status": status, "ended_at": now} | columns
+        self._ended.append(ending)
+        self._turns[turn.id] = replace(turn, status=status, update_sha256=ending["update_sha256"])
+
+    def flush(self, now: float) -> None:
+        """Write what the rules changed."""
+        if self._opened:
+            rows.insert_turns(self._connection, self._opened)
+        columns: dict[str, Any] = {}
+        if self._ended:
+            rows.end_reported(self._connection, self._ended)
+            received = sum(ending["update_bytes"] or 0 for ending in self._ended)
+            columns["update_bytes"] = self.record.update_bytes + received
+        if self.round.phase != self._stored_round.phase:
+            columns["closed_at"] = now
+        if self.round != self._stored_round:
+            rows.save_round(self._connection, self.row.id, self.round, **columns)

@@ -1,0 +1,108 @@
+"""What is committed, as the rules read it for devices that ask at the same time: each thing is loaded once for all.
+
+with c.store.read() as connection:
+    view = View(c, connection, [auth.hash_token(token) for token in tokens])
+    answers = [service.check_in(view, caller, now) for caller in callers]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access.devices import Device
+from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.storage import rows, schema
+from fedrela.coordinator.storage.rows import Row
+from fedrela.core.bundle import Manifest
+from fedrela.core.task import Task
+
+_T, _R, _A = schema.tasks, schema.rounds, schema.assignments
+# Statements are built once: making one costs more than running it.
+_OPEN_TASKS = (
+    sa.select(_T.c.id.label("task"), _T.c.status, _T.c.task_json, _T.c.manifest_sha256, _R)
+    .join(_R, sa.and_(_R.c.task_id == _T.c.id, _R.c.number == _T.c.round))
+    .where(_T.c.population == sa.bindparam("population"), _T.c.status != "finished", _T.c.status != "cancelled")
+    .order_by(_T.c.created_at, _T.c.id)
+)
+_FINISHED = sa.select(sa.exists().where(_T.c.population == sa.bindparam("population"), _T.c.status == "finished"))
+_TASK = sa.select(_T).where(_T.c.id == sa.bindparam("task_id"))
+_TURNS = sa.select(_A, *_T.c["task_json", "manifest_sha256"]).join(_T, _T.c.id == _A.c.task_id)
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task that may want devices, and its open round."""
+
+    id: str
+    status: str
+    task: Task
+    manifest: Manifest
+    round: Round
+
+
+class View:
+    """One read of the database. The devices and turns that are named when it is made are loaded with it."""
+
+    def __init__(
+        self, c: Coordinator, connection: sa.Connection, token_hashes: list[str], assignment_ids: Sequence[str] = ()
+    ) -> None:
+        self.c = c
+        self._connection = connection
+        self._devices = devices.identify_all(connection, token_hashes)
+        self._turns: dict[str, Row] = {}
+        if assignment_ids:
+            named = rows.among(_TURNS, _A.c.id, list(assignment_ids))
+            self._turns = {turn.id: turn for turn in connection.execute(*named)}
+        self._open_tasks: dict[str, list[OpenTask]] = {}  # by population
+        self._finished: dict[str, bool] = {}  # by population
+        self._had_turn: dict[str, dict[str, bool]] = {}  # task -> device -> whether it had its turn of the open round
+
+    def device(self, token_hash: str) -> Device:
+        """The device that a hashed token belongs to. Raises Refused (401)."""
+        device = self._devices.get(token_hash)
+        if device is None:
+            raise auth.unauthenticated()
+        return device
+
+    def turn(self, assignment_id: str, device_id: str) -> Row:
+        """This device's assignment, with its task's settings. Raises Refused (404), also for another device's."""
+        turn = self._turns.get(assignment_id)
+        if turn is None or turn.device_id != device_id:
+            raise rows.not_found("assignment")
+        return turn
+
+    def task_and_round(self, task_id: str, number: int) -> tuple[Row, Row]:
+        """The rows of a task and of one of its rounds, both of which exist."""
+        task = self._connection.execute(_TASK, {"task_id": task_id}).one()
+        return task, rows.round_row(self._connection, task_id, number)
+
+    def open_tasks(self, population: str) -> list[OpenTask]:
+        """The tasks of a population that are running or paused, the oldest first."""
+        if population not in self._open_tasks:
+            self._open_tasks[population] = [
+                OpenTask(
+                    row.task,
+                    row.status,
+                    parse_task(row.task_json),
+                    self.c.manifest(row.manifest_sha256),
+                    rows.as_round(row),
+                )
+                for row in self._connection.execute(_OPEN_TASKS, {"population": population})
+            ]
+        return self._open_tasks[population]
+
+    def has_finished_task(self, population: str) -> bool:
+        """Whether a task of a population came to its end."""
+        if population not in self._finished:
+            self._finished[population] = bool(self._connection.scalar(_FINISHED, {"population": population}))
+        return self._finished[population]
+
+    def had_turn(self, open_: OpenTask, device: Device) -> bool:
+        """Whether the device had its turn in the open round; a question that is asked of few rounds, then for all."""
+        if open_.id not in self._had_turn:
+            members = [one.id for one in self._devices.values() if one.population == device.population]
+            self._had_turn[open_.id] = rows.had_turn(self._connection, open_.id, open_.round.number, members)
+        return self._had_turn[open_.id].get(device.id, True)  # revoked meanwhile
