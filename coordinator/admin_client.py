@@ -1,28 +1,35 @@
-"""The admin API for programs and for the command line.
+"""The admin API for programs and for the command line: publish, enrolment tokens, rounds, figures, the virtual clock.
 
 >>> # with AdminClient("http://127.0.0.1:8000", key) as admin: admin.publish(Path("bundle"), task)
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from fedrela.core import bundle, strict
+from fedrela.core import bundle, signing, strict
 from fedrela.core.errors import InvalidInput, Refused, Unavailable
+from fedrela.core.partition import Accuracy
 from fedrela.core.task import Task
 
 TIMEOUT_SECONDS = 60.0
+_NO_VIRTUAL_CLOCK = (403, 404, 409)  # HTTP statuses of a coordinator that goes by the real time
 
 
 class AdminClient:
-    """One connection pool to one coordinator. `http`: an httpx client to use instead of a new one."""
+    """One coordinator's admin API. `http`: whose connections to use; without it, the client has and closes its own.
+
+    Every call raises Refused with the coordinator's reason, or Unavailable where nobody answers.
+    """
 
     def __init__(self, url: str, admin_key: str, *, http: httpx.Client | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise InvalidInput(f"{url!r} is not a URL", remedy="write it like http://127.0.0.1:8000")
         self.url = url.rstrip("/")
+        self._owns_http = http is None
         self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
         self._headers = {"Authorization": f"Bearer {admin_key}"}
 
@@ -31,21 +38,13 @@ class AdminClient:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, if they are its own."""
+        if self._owns_http:
+            self._http.close()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One call below /v1/admin. Raises Refused with the coordinator's reason, or Unavailable."""
-        try:
-            answer = self._http.request(method, f"{self.url}/v1/admin{path}", headers=self._headers, **arguments)
-        except httpx.TransportError as error:
-            raise Unavailable(
-                f"no coordinator answers at {self.url} ({error})",
-                remedy="start it with `fedrela serve`, or correct --url",
-            ) from error
-        if answer.is_error:
-            raise refusal(answer)
-        return answer
+        """One call below /v1/admin; `arguments` are those of `httpx.Client.request`."""
+        return self._call(method, f"/v1/admin{path}", **arguments)
 
     def get(self, path: str) -> Any:
         """A JSON answer."""
@@ -63,21 +62,66 @@ class AdminClient:
         }
         return str(self.request("POST", "/tasks", json=wanted).json()["task_id"])
 
-    def download(self, sha256: str) -> bytes:
-        """A public blob."""
+    def find(self, name_or_id: str) -> dict[str, Any]:
+        """The task of that id, or the newest of that name. Raises InvalidInput where there is none."""
+        tasks: list[dict[str, Any]] = self.get("/tasks")
+        matching = [task for task in tasks if name_or_id in (task["task_id"], task["name"])]
+        if not matching:
+            known = ", ".join(task["name"] for task in tasks) or "none"
+            raise InvalidInput(f"there is no task {name_or_id!r}", remedy=f"publish it first; known tasks: {known}")
+        return max(matching, key=lambda task: float(task["created_at"]))
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Everything the coordinator says of a task."""
+        record: dict[str, Any] = self.get(f"/tasks/{task_id}")
+        return record
+
+    def rounds(self, task_id: str) -> list[dict[str, Any]]:
+        """A task's rounds, oldest first."""
+        records: list[dict[str, Any]] = self.get(f"/tasks/{task_id}/rounds")
+        return records
+
+    def report_accuracy(self, task_id: str, round_number: int, accuracy: Accuracy, examples: int) -> None:
+        """Tell the coordinator how good a round's model is on `examples` of the operator's own."""
+        shares = {name: getattr(accuracy, name) for name in ("overall", "many", "medium", "few")}
+        report = {name: None if math.isnan(share) else share for name, share in shares.items()}
+        self.request("PUT", f"/tasks/{task_id}/rounds/{round_number}/accuracy", json=report | {"examples": examples})
+
+    def enrolment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
+        """A token that enrols `uses` devices."""
+        wanted = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
+        return str(self.request("POST", "/tokens", json=wanted).json()["enrolment_token"])
+
+    def set_clock(self, now_seconds: float) -> float | None:
+        """Move the virtual clock; returns its time, or None if this coordinator's clock is the real one."""
         try:
-            answer = self._http.get(f"{self.url}/v1/blobs/{sha256}", headers=self._headers)
+            return float(self.request("POST", "/clock", json={"now_seconds": now_seconds}).json()["now_seconds"])
+        except Refused as refused:
+            if refused.status in _NO_VIRTUAL_CLOCK:
+                return None
+            raise
+
+    def download(self, sha256: str) -> bytes:
+        """A public blob. Raises IntegrityError where its bytes don't match its name."""
+        body = self._call("GET", f"/v1/blobs/{sha256}").content
+        signing.check_sha256(body, sha256, "a blob")
+        return body
+
+    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, self.url + path, headers=self._headers, **arguments)
         except httpx.TransportError as error:
             raise Unavailable(
-                f"no coordinator answers at {self.url}", remedy="start it with `fedrela serve`"
+                f"no coordinator answers at {self.url} ({error})",
+                remedy="start it with `fedrela serve`, or correct --url",
             ) from error
-        if answer.is_error:
-            raise refusal(answer)
-        return answer.content
+        if answer.is_success:
+            return answer
+        raise _refusal(answer, f"{method} {path}")
 
 
-def refusal(answer: httpx.Response) -> Refused:
-    """The problem document of an answer as an error."""
+def _refusal(answer: httpx.Response, call: str) -> Refused:
+    """The problem document of an answer as an error; in words of ours where it has none."""
     try:
         problem = answer.json()
         return Refused(
@@ -85,8 +129,8 @@ def refusal(answer: httpx.Response) -> Refused:
         )
     except (ValueError, KeyError, TypeError):
         return Refused(
-            f"the server answered {answer.status_code}",
-            remedy="check that --url names a FedReLa coordinator",
+            f"the server answered {call} with status {answer.status_code}",
+            remedy="check that --url names a FedReLa coordinator, and look at its log",
             code="unknown",
             status=answer.status_code,
         )

@@ -1,7 +1,6 @@
 r"""Task: everything a round depends on. Written as TOML by an operator, sent as JSON to devices.
 
-May import `fedrela.core.errors` and `fedrela.core.strict`. An unknown key or an impossible combination is an error at
-load.
+An unknown key or an impossible combination is an error.
 
     >>> task = from_toml('name = "digits"\nrounds = 20\n[relabel]\nstart = 0.8')
     >>> task.relabel.start_round(task.rounds)
@@ -9,28 +8,17 @@ load.
 """
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
+from fedrela.core.hours import parse_hours
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
     if not condition:
         raise InvalidTask(problem, remedy=remedy)
-
-
-def parse_hours(hours: str) -> tuple[int, int]:
-    """ "22:00-06:00" as minutes of the day, from and until. Raises InvalidTask for anything else."""
-    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", hours, re.ASCII)
-    _require(match is not None, f"eligibility.hours is {hours!r}", 'write it like "22:00-06:00"')
-    assert match is not None
-    start_hour, start_minute, end_hour, end_minute = map(int, match.groups())
-    start, end = start_hour * 60 + start_minute, end_hour * 60 + end_minute
-    _require(start != end, f"eligibility.hours is {hours!r}, which is no time at all", "leave it empty for any time")
-    return start, end
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ class Eligibility:
         _require(0 < self.device_fraction <= 1, f"eligibility.device_fraction is {self.device_fraction}", "use (0, 1]")
         _require(self.min_examples >= 1, f"eligibility.min_examples is {self.min_examples}", "use at least 1")
         if self.hours:
-            parse_hours(self.hours)
+            parse_hours(self.hours, "eligibility.hours", InvalidTask)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,10 @@ goes, and whether its owner is hostile. There is no federated learning in this p
     world, turn what devices share; one wake-up        worker             many devices in one process
     fleet       the order of events in virtual time    workers            where workers live; ray_workers: on a cluster
     beside      training steps on a second core        arrivals           who comes when
-    standing    what the fleet knows of the coordinator
+    standing    what the fleet knows of the coordinator, by the coordinator's own rules of a round
     quick_http  the short way to a coordinator         asgi, sockets      in this process; over HTTP, many at once
-    admin       the operator's half of the protocol
-    evaluation  accuracy of every global model         record             what a run leaves on disk
-    report      tables, plots and a page from runs     cli                `fedrela emulate`, `fedrela report`
+    judge       accuracy of every global model         record             what a run leaves on disk
+    report      figures from runs; page: as pictures   cli                `fedrela emulate`, `fedrela report`
 
-May import numpy, httpx, greenlet, rich, matplotlib, `edge` and `core`. A coordinator is reached by URL, started as a
-process of its own, or handed in as an ASGI application; it is never imported.
+The coordinator is a running one, or `local_coordinator` starts one: in a process of its own, or in this one.
 """

@@ -1,4 +1,4 @@
-"""The verbs `emulate` and `report`. May import typer and rich; everything else when a verb runs.
+"""The verbs `emulate` and `report`. What they need besides typer is imported when a verb runs.
 
 $ fedrela emulate ci --bundle bundle/
 $ fedrela report runs/ci
@@ -64,7 +64,6 @@ def emulate(
     """
     from fedrela.emulator.emulation import emulate as run
     from fedrela.emulator.results import record
-    from fedrela.emulator.results import replay as replays
     from fedrela.emulator.scenario import load, shipped
 
     if bool(scenario) == (replay is not None):
@@ -73,16 +72,16 @@ def emulate(
         )
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
-    found, folder = (replays.recorded(replay), Path()) if replay is not None else load(scenario)
+    found, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
     found = _reseeded(found, seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
     folder_of_run = record.free_folder(out or Path("runs") / found.name)
-    with _coordinator(url, admin_key, in_process) as place:
+    with _coordinator(url, admin_key, in_process) as coordinator:
         if not task:
-            task = _publish(found, folder, bundle, place)
+            task = _publish(found, folder, bundle, coordinator)
         summary = run(
             found,
-            place,
+            coordinator,
             task,
             out=folder_of_run,
             folder=folder,
@@ -93,7 +92,7 @@ def emulate(
             quiet=quiet,
         )
     if replay is not None:
-        replays.check(replay, folder_of_run)
+        record.check_same(replay, folder_of_run)
         typer.echo(f"the same as {replay}: every event and every global model", err=True)
     if as_json:
         typer.echo(json.dumps(record.finite({"run": str(folder_of_run), **summary}), allow_nan=False))
@@ -108,16 +107,13 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """A table, plots (PNG) and one self-contained HTML page from recorded runs."""
-    from fedrela.emulator.results import page, plots, record
+    from fedrela.emulator.results import page, record
     from fedrela.emulator.results import report as figures
 
     found = figures.summarise([record.read(folder) for folder in runs])
     folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [folder / "accuracy.png", folder / "fleet.png"]
-    plots.draw(found, pictures[0])
-    plots.draw_fleet(found, pictures[1])
-    page.render(found, pictures, folder / "report.html")
+    pictures = page.write(found, folder)
     plain = figures.as_json(found)
     (folder / "report.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     if as_json:
@@ -139,30 +135,27 @@ def _reseeded(scenario: Any, seed: int | None) -> Any:
 def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
     """The coordinator at `url`, or one for the length of this run."""
     from fedrela.emulator.connections import local_coordinator
-    from fedrela.emulator.emulation import Place
+    from fedrela.emulator.emulation import CoordinatorAccess
 
     if url:
         if not admin_key:
             raise InvalidInput(
                 "the coordinator's admin key is missing", remedy="pass --admin-key, or set FEDRELA_ADMIN_KEY"
             )
-        yield Place(url.rstrip("/"), admin_key)
+        yield CoordinatorAccess(url.rstrip("/"), admin_key)
         return
     with local_coordinator.throwaway_folder() as data:
         if in_process:
             with local_coordinator.in_process(data) as (address, key, transport):
-                yield Place(address, key, transport)
+                yield CoordinatorAccess(address, key, transport)
         else:
             with local_coordinator.process(data) as (address, key, process_id):
-                yield Place(address, key, process_id=process_id)
+                yield CoordinatorAccess(address, key, process_id=process_id)
 
 
-def _publish(scenario: Any, folder: Path, bundle: Path | None, place: Any) -> str:
+def _publish(scenario: Any, folder: Path, bundle: Path | None, coordinator: Any) -> str:
     """Publish the scenario's task on its bundle; the task's id."""
-    import httpx
-
-    from fedrela.core import bundle as bundles
-    from fedrela.emulator.connections.admin import Operator
+    from fedrela.emulator.emulation import admin_of
 
     if scenario.task is None:
         raise InvalidInput(
@@ -173,8 +166,8 @@ def _publish(scenario: Any, folder: Path, bundle: Path | None, place: Any) -> st
             bundle = folder / scenario.bundle
         if bundle is None:
             bundle = _export(scenario, Path(made) / "bundle")
-        with httpx.Client(transport=place.transport, timeout=120, trust_env=False) as http:
-            return Operator(http, place.url, place.admin_key).publish(bundles.read(bundle), scenario.task)
+        with admin_of(coordinator) as admin:
+            return admin.publish(bundle, scenario.task)
 
 
 def _export(scenario: Any, folder: Path) -> Path:
@@ -211,8 +204,7 @@ def _print_report(found: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fedrela.emulator.results.page import percent
-    from fedrela.emulator.results.report import GROUPS
+    from fedrela.emulator.results.report import GROUPS, percent
 
     table = Table(title="accuracy of the final model in %, mean ± standard deviation over seeds")
     table.add_column("method")

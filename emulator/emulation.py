@@ -1,29 +1,30 @@
 """One emulation from scenario to recorded run: read it first to see how the parts meet.
 
-    fetch the task and its bundle -> make the workers' world -> enrol -> play the scenario -> judge every global model
+fetch the task and its bundle -> make the workers' world -> enrol -> play the scenario -> judge every global model
 
-May import httpx, `edge`, `core` and the other modules of this package.
-
-    summary = emulate(scenario, Place(url, admin_key), task_id, out=Path("runs/mine"), workers=2)
+summary = emulate(scenario, CoordinatorAccess(url, admin_key), task_id, out=Path("runs/mine"), workers=2)
 """
 
 import dataclasses
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
+from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle, partition, strict
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidInput, InvalidTask
 from fedrela.core.task import Task
+from fedrela.edge.engines.engine import Engine, RunNative, run_here
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.storage.store import MemoryStore
-from fedrela.emulator.connections.admin import Operator
 from fedrela.emulator.connections.asgi import AsgiTransport
 from fedrela.emulator.connections.sockets import SocketRoute
 from fedrela.emulator.data import datasets, shards
@@ -36,8 +37,8 @@ from fedrela.emulator.results.progress import Progress
 from fedrela.emulator.results.record import Recorder
 from fedrela.emulator.scenario import Scenario
 from fedrela.emulator.workers import background
-from fedrela.emulator.workers.garbage import set_aside
 from fedrela.emulator.workers.ray_workers import RayWorkers
+from fedrela.emulator.workers.worker import garbage_set_aside
 from fedrela.emulator.workers.workers import Inline, Processes
 
 # Connections are given up before the coordinator closes them (uvicorn does after 5 s), so that none is found dead.
@@ -48,7 +49,7 @@ RunBy = Literal["processes", "ray"]  # what runs the workers: the option --engin
 
 
 @dataclass(frozen=True)
-class Place:
+class CoordinatorAccess:
     """A coordinator: its address and key; and the way to it, if that is not HTTP over a socket."""
 
     url: str
@@ -61,32 +62,35 @@ class Place:
 class WorldPlan:
     """What a worker process needs to make its world; travels to it."""
 
-    place: Place
+    coordinator: CoordinatorAccess
     scenario: Scenario
     data: Path | Dataset  # where `datasets.share` put the arrays; or these themselves, for other machines
     task: Task
     manifest_sha256: str
     blobs: dict[str, bytes]  # of the bundle
 
-    def __call__(self) -> World:
+    def __call__(self, run_native: RunNative) -> World:
         """Map the data, open the programs on every runtime that a device class has."""
         dataset = datasets.shared(self.data) if isinstance(self.data, Path) else self.data
         runtimes = sorted({kind.runtime for kind in self.scenario.device})
         return World(
-            url=self.place.url,
+            url=self.coordinator.url,
             scenario=self.scenario,
             task=self.task,
             dataset=dataset,
             shards=shards.deal(self.scenario, dataset),
             traits=Traits(self.scenario),
-            route=self.place.transport or SocketRoute(self.place.url),
-            pools={runtime: open_pool(runtime, self.manifest_sha256, self.blobs) for runtime in runtimes},
+            route=self.coordinator.transport or SocketRoute(self.coordinator.url),
+            pools={
+                runtime: open_pool(runtime, self.manifest_sha256, self.blobs, run_native=run_native)
+                for runtime in runtimes
+            },
         )
 
 
 def emulate(
     scenario: Scenario,
-    place: Place,
+    coordinator: CoordinatorAccess,
     task_name: str,
     *,
     out: Path,
@@ -103,15 +107,11 @@ def emulate(
     `run_by` "ray" puts the workers on the cluster at `ray_address`, or on one that is started here.
     """
     dataset = load_data(scenario, folder)
-    with (
-        tempfile.TemporaryDirectory(prefix="fedrela-data-") as data,
-        httpx.Client(transport=transport_to(place), timeout=_TIMEOUT_SECONDS, trust_env=False) as http,
-    ):
-        operator = Operator(http, place.url, place.admin_key)
-        record = operator.task(operator.find(task_name)["task_id"])
+    with tempfile.TemporaryDirectory(prefix="fedrela-data-") as data, admin_of(coordinator) as admin:
+        record = admin.task(admin.find(task_name)["task_id"])
         _check_fresh(record)
         datasets.share(dataset, Path(data))
-        plan = _plan(scenario, place, Path(data), operator, record)
+        plan = _plan(scenario, coordinator, Path(data), admin, record)
         label = label or ("FedAvg + FedReLa" if plan.task.relabel.enabled else "FedAvg")
         header = _header(label, plan, dataset)
         with (
@@ -119,14 +119,13 @@ def emulate(
             _crew(plan, dataset, workers, run_by, ray_address) as crew,
             Progress(f"{label}, seed {plan.task.seed}", plan.task.rounds, quiet=quiet) as progress,
         ):
-            pids = [*(crew.pids() if isinstance(crew, Processes) else []), place.process_id]
-            engine = open_pool("onnx", plan.manifest_sha256, plan.blobs).known(plan.manifest_sha256)
-            assert engine is not None  # open_pool opened it
+            pids = [*(crew.pids() if isinstance(crew, Processes) else []), coordinator.process_id]
+            engine = open_engine(plan.manifest_sha256, plan.blobs)
             groups, task_id = header["class_groups"], record["task_id"]
-            judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes(pids))
+            judge = Judge(admin, task_id, engine, dataset, groups, recorder, progress, processes(pids))
             judge.judge(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
-            with set_aside():
-                Fleet(scenario, plan.task, task_id, operator, crew, Traits(scenario), judge).run()
+            with garbage_set_aside():
+                Fleet(scenario, plan.task, task_id, admin, crew, Traits(scenario), judge).run()
             summary = judge.summary()
             recorder.finish(summary)
     return summary
@@ -168,11 +167,20 @@ def load_data(scenario: Scenario, folder: Path) -> Dataset:
     return datasets.load(data.dataset, test_per_class=data.test_per_class, seed=scenario.seed, folder=folder)
 
 
-def open_pool(runtime: str, manifest_sha256: str, blobs: dict[str, bytes]) -> EnginePool:
+def open_engine(manifest_sha256: str, blobs: dict[str, bytes]) -> Engine:
+    """The engine that judges a bundle's models. Raises as `open_pool` does."""
+    engine = open_pool("onnx", manifest_sha256, blobs).known(manifest_sha256)
+    assert engine is not None  # open_pool opened it
+    return engine
+
+
+def open_pool(
+    runtime: str, manifest_sha256: str, blobs: dict[str, bytes], *, run_native: RunNative = run_here
+) -> EnginePool:
     """A pool that has the bundle open on `runtime` and has run its golden steps. Raises as `fedrela.edge.network.fetch`
     does.
     """
-    pool, cache = EnginePool(runtimes=(runtime,)), MemoryStore()
+    pool, cache = EnginePool(runtimes=(runtime,), run_native=run_native), MemoryStore()
     for sha256, body in blobs.items():
         cache.put(f"blobs/{sha256}", body)
     nowhere = CoordinatorApi(httpx.Client(transport=httpx.BaseTransport()), "http://nowhere.invalid")
@@ -181,14 +189,22 @@ def open_pool(runtime: str, manifest_sha256: str, blobs: dict[str, bytes]) -> En
     return pool
 
 
-def _plan(scenario: Scenario, place: Place, data: Path, operator: Operator, record: dict[str, Any]) -> WorldPlan:
+def _plan(
+    scenario: Scenario, coordinator: CoordinatorAccess, data: Path, admin: AdminClient, record: dict[str, Any]
+) -> WorldPlan:
     task = strict.build(Task, record["task"], InvalidTask)
     manifest_sha256 = record["manifest_sha256"]
-    body = operator.blob(manifest_sha256)
-    manifest: Manifest = bundle.parse_manifest(body)
+    manifest, blobs = download_bundle(admin, manifest_sha256)
     _check_runtimes(scenario, manifest)
-    blobs = {sha256: operator.blob(sha256) for sha256, _ in manifest.files().values()}
-    return WorldPlan(place, scenario, data, task, manifest_sha256, blobs | {manifest_sha256: body})
+    return WorldPlan(coordinator, scenario, data, task, manifest_sha256, blobs)
+
+
+def download_bundle(admin: AdminClient, manifest_sha256: str) -> tuple[Manifest, dict[str, bytes]]:
+    """A bundle's manifest, and all of its blobs by SHA-256."""
+    body = admin.download(manifest_sha256)
+    manifest = bundle.parse_manifest(body)
+    files = {sha256: admin.download(sha256) for sha256, _ in manifest.files().values()}
+    return manifest, files | {manifest_sha256: body}
 
 
 def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
@@ -200,7 +216,10 @@ def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
             )
 
 
-def transport_to(place: Place) -> httpx.BaseTransport:
-    """The operator's way to a coordinator."""
-    secure = place.url.startswith("https")  # certificates are loaded only where they are needed: that takes a while
-    return place.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)
+@contextmanager
+def admin_of(coordinator: CoordinatorAccess) -> Iterator[AdminClient]:
+    """The coordinator's admin API, by the way that the devices take."""
+    secure = coordinator.url.startswith("https")  # certificates are loaded only where they are needed: that takes long
+    transport = coordinator.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)
+    with httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
+        yield AdminClient(coordinator.url, coordinator.admin_key, http=http)

@@ -2,7 +2,7 @@
 
 Devices never say how well a class does, so this is how an operator learns it: models and programs come from the
 coordinator, the labeled data stay on the operator's machine, and a handful of shares goes back for the dashboard.
-May import typer; everything else when the verb runs.
+What it needs besides typer is imported when the verb runs.
 
     $ fedrela evaluate t-0123 --data test-pictures/ --many cat,dog --few heron,owl --follow
 """
@@ -19,8 +19,8 @@ import typer
 from fedrela.core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from fedrela.coordinator.admin_client import AdminClient
     from fedrela.core.bundle import Manifest
-    from fedrela.emulator.connections.admin import Operator
 
 app = typer.Typer(help="Judge a task's models on a test set of your own.")
 POLL_SECONDS = 2.0
@@ -48,12 +48,12 @@ def evaluate(
     """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
     import httpx
 
-    from fedrela.emulator.connections.admin import Operator
+    from fedrela.coordinator.admin_client import AdminClient
 
     with httpx.Client(timeout=60.0, trust_env=False) as http:
-        operator = Operator(http, url.rstrip("/"), admin_key or _kept_key())
+        admin = AdminClient(url, admin_key or _kept_key(), http=http)
         typer.echo("round  overall     many   medium      few")
-        for number, accuracy in judged(operator, task, data, many, few, again=again, follow=follow):
+        for number, accuracy in judged(admin, task, data, many, few, again=again, follow=follow):
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
             typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
 
@@ -63,23 +63,20 @@ def _percent(share: float) -> str:
 
 
 def judged(
-    operator: "Operator", task: str, data: str, many: str, few: str, *, again: bool = False, follow: bool = False
+    admin: "AdminClient", task: str, data: str, many: str, few: str, *, again: bool = False, follow: bool = False
 ) -> Iterator[tuple[int, Any]]:
     """Each (round, accuracy) as soon as its model is there. Raises InvalidData, InvalidInput and Unavailable."""
-    from fedrela.core import bundle, tensors
+    from fedrela.core import tensors
     from fedrela.edge.sources import open_source
     from fedrela.edge.training import examples
-    from fedrela.emulator.emulation import open_pool
-    from fedrela.emulator.results.accuracy import evaluate as judge
+    from fedrela.emulator.emulation import download_bundle, open_engine
+    from fedrela.emulator.results.evaluation import evaluate as judge
 
-    record = operator.find(task)
+    record = admin.find(task)
     task_id, manifest_sha256 = record["task_id"], record["manifest_sha256"]
-    manifest = bundle.parse_manifest(operator.blob(manifest_sha256))
+    manifest, blobs = download_bundle(admin, manifest_sha256)
     groups = class_groups(manifest, many, few)
-    blobs = {sha256: operator.blob(sha256) for sha256, _ in manifest.files().values()}
-    blobs[manifest_sha256] = operator.blob(manifest_sha256)
-    engine = open_pool("onnx", manifest_sha256, blobs).known(manifest_sha256)
-    assert engine is not None  # open_pool opened it
+    engine = open_engine(manifest_sha256, blobs)
     test = open_source(data)(manifest)
     examples.check(test, manifest)
     if len(test.x) != 1:
@@ -87,13 +84,13 @@ def judged(
     (x,) = test.x.values()
     done: set[int] = set()
     while True:
-        ended = operator.task(task_id)["status"] in ("finished", "cancelled")
-        for item in operator.rounds(task_id):
+        ended = admin.task(task_id)["status"] in ("finished", "cancelled")
+        for item in admin.rounds(task_id):
             if item["committed_at"] is None or item["round"] in done or (item["accuracy"] and not again):
                 continue
-            weights = tensors.from_bytes(operator.blob(item["checkpoint_sha256"]), manifest.weights)
+            weights = tensors.from_bytes(admin.download(item["checkpoint_sha256"]), manifest.weights)
             accuracy, _ = judge(engine, weights, x, test.y, groups)
-            operator.report_accuracy(task_id, item["round"], accuracy, len(test))
+            admin.report_accuracy(task_id, item["round"], accuracy, len(test))
             done.add(item["round"])
             yield item["round"], accuracy
         if ended or not follow:

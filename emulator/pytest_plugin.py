@@ -1,6 +1,6 @@
 """A pytest plugin: test your own model, data and artifacts on an emulated fleet, in your own CI.
 
-It is there as soon as the package is installed. May import pytest; everything else when a test asks for it.
+It is there as soon as the package is installed. What it needs besides pytest is imported when a test asks for it.
 
     @pytest.mark.scenario("fleet.toml")
     def test_my_model_learns_on_the_fleet(fleet):
@@ -74,13 +74,13 @@ class FleetRun:
 def coordinator() -> Iterator[Any]:
     """A real coordinator on loopback, on virtual time, for the whole session: `.url`, `.admin_key`."""
     from fedrela.emulator.connections import local_coordinator
-    from fedrela.emulator.emulation import Place
+    from fedrela.emulator.emulation import CoordinatorAccess
 
     with (
         local_coordinator.throwaway_folder() as data,
         local_coordinator.process(data) as (url, admin_key, process_id),
     ):
-        yield Place(url, admin_key, process_id=process_id)
+        yield CoordinatorAccess(url, admin_key, process_id=process_id)
 
 
 @pytest.fixture
@@ -108,13 +108,14 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Fleet
         if not in_process:
             return _run(found, folder, request.getfixturevalue("coordinator"), Path(bundle), out, workers, engine)
         from fedrela.emulator.connections import local_coordinator
-        from fedrela.emulator.emulation import Place
+        from fedrela.emulator.emulation import CoordinatorAccess
 
         with (
             local_coordinator.throwaway_folder() as data,
             local_coordinator.in_process(data) as (url, admin_key, transport),
         ):
-            return _run(found, folder, Place(url, admin_key, transport), Path(bundle), out, 0)
+            access = CoordinatorAccess(url, admin_key, transport)
+            return _run(found, folder, access, Path(bundle), out, 0)
 
     return emulate
 
@@ -154,19 +155,15 @@ def _scenario(request: pytest.FixtureRequest, wanted: Any) -> tuple[Any, Path]:
 
 
 def _run(
-    scenario: Any, folder: Path, place: Any, bundle: Path, out: Path, workers: int, engine: Any = "processes"
+    scenario: Any, folder: Path, access: Any, bundle: Path, out: Path, workers: int, engine: Any = "processes"
 ) -> FleetRun:
-    import httpx
-
-    from fedrela.core import bundle as bundles
-    from fedrela.emulator.connections.admin import Operator
-    from fedrela.emulator.emulation import emulate, transport_to
+    from fedrela.emulator.emulation import admin_of, emulate
     from fedrela.emulator.results import record
 
     if scenario.task is None:
         raise pytest.UsageError("the scenario has no [task] to publish")
-    with httpx.Client(transport=transport_to(place), timeout=120, trust_env=False) as http:
-        task_id = Operator(http, place.url, place.admin_key).publish(bundles.read(bundle), scenario.task)
-    summary = emulate(scenario, place, task_id, out=out, folder=folder, workers=workers, run_by=engine, quiet=True)
+    with admin_of(access) as admin:
+        task_id = admin.publish(bundle, scenario.task)
+    summary = emulate(scenario, access, task_id, out=out, folder=folder, workers=workers, run_by=engine, quiet=True)
     run = record.read(out)
     return FleetRun(out, summary, run.events, run.rounds)

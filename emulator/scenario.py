@@ -1,20 +1,24 @@
 """Scenario: everything an emulated fleet depends on, written as TOML.
 
-May import `core` and `fedrela.emulator.data.shelf`. An unknown key or an impossible combination is an error at load,
-and so is a wrong type or a number that is not finite, in a scenario made in Python as well.
+An unknown key or an impossible combination is an error at load, and so is a wrong type or a number that is not finite,
+in a scenario made in Python as well.
 
     >>> from_toml('name = "twelve"\\ndevices = 12').data.alpha
     0.1
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
+from fedrela.core.hours import parse_hours
 from fedrela.core.task import Task
-from fedrela.emulator.data.shelf import Shelf
+
+T = TypeVar("T")
 
 
 class InvalidScenario(InvalidInput):
@@ -28,21 +32,6 @@ def _require(condition: bool, problem: str, remedy: str) -> None:
 
 def _require_share(value: float, key: str) -> None:
     _require(0 <= value <= 1, f"{key} is {value}", "use a share from 0 to 1")
-
-
-def parse_hours(text: str) -> tuple[float, float] | None:
-    """ "22:00-06:30" -> (22.0, 6.5); "" -> None. Raises InvalidScenario."""
-    if not text:
-        return None
-    try:
-        (from_hour, from_minute), (to_hour, to_minute) = (
-            tuple(int(part) for part in end.split(":")) for end in text.split("-")
-        )
-    except ValueError as error:
-        raise InvalidScenario(f"the hours {text!r} can't be read", remedy='write them as "22:00-06:00"') from error
-    start, end = from_hour + from_minute / 60, to_hour + to_minute / 60
-    _require(0 <= start <= 24 and 0 <= end <= 24, f"the hours {text!r} are out of range", 'write "22:00-06:00"')
-    return start, end
 
 
 @dataclass(frozen=True)
@@ -98,7 +87,8 @@ class DeviceClass:
         for key in ("latency_seconds", "clock_skew_seconds", "utc_offset_spread_hours", "memory_bytes"):
             _require(getattr(self, key) >= 0, f"device.{key} of {self.name!r} is negative", "use 0 or more")
         _require(0 <= self.speed_spread < 1, f"device.speed_spread of {self.name!r} is out of range", "use 0 to < 1")
-        parse_hours(self.awake)
+        if self.awake:
+            parse_hours(self.awake, f"device.awake of {self.name!r}", InvalidScenario)
 
 
 @dataclass(frozen=True)
@@ -213,14 +203,42 @@ def from_toml(text: str) -> Scenario:
     return strict.from_toml(Scenario, text, InvalidScenario, "scenario")
 
 
-_SHELF = Shelf("scenario", "fedrela.emulator", "scenarios", from_toml, InvalidScenario)
+@dataclass(frozen=True)
+class ShippedSettings(Generic[T]):
+    """The .toml files in `folder` of `package`; `parse` makes a `noun` of one, and `error` says that there is none."""
+
+    noun: str
+    package: str
+    folder: str
+    parse: Callable[[str], T]
+    error: type[InvalidInput]
+
+    def names(self) -> tuple[str, ...]:
+        """What comes with the package, sorted."""
+        items = (resources.files(self.package) / self.folder).iterdir()
+        return tuple(sorted(item.name.removesuffix(".toml") for item in items if item.name.endswith(".toml")))
+
+    def load(self, name_or_path: str) -> tuple[T, Path]:
+        """What a file holds, or the shipped one of that name; with the folder that its paths are relative to."""
+        path = Path(name_or_path)
+        if path.is_file():
+            return self.parse(path.read_text(encoding="utf-8")), path.parent
+        if name_or_path in self.names():
+            shipped = resources.files(self.package) / self.folder / f"{name_or_path}.toml"
+            return self.parse(shipped.read_text(encoding="utf-8")), Path.cwd()
+        raise self.error(
+            f"there is no {self.noun} {name_or_path!r}", remedy=f"name a file, or one of {', '.join(self.names())}"
+        )
+
+
+_SHIPPED = ShippedSettings("scenario", "fedrela.emulator", "scenarios", from_toml, InvalidScenario)
 
 
 def shipped() -> tuple[str, ...]:
     """The names of those that come with the package."""
-    return _SHELF.names()
+    return _SHIPPED.names()
 
 
 def load(name_or_path: str) -> tuple[Scenario, Path]:
     """A scenario by the path of its file, or a shipped one by name; with the folder that its paths are relative to."""
-    return _SHELF.load(name_or_path)
+    return _SHIPPED.load(name_or_path)

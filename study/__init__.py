@@ -11,7 +11,6 @@ labeled so, and are the only training that PyTorch does itself.
     results     JSON lines that survive a kill -9      comparison    means, spreads, paired differences
     report      tables, plots and a page               cli           `fedrela study longtail`
 
-May import numpy, scipy, rich, matplotlib, `core`, `edge` and `fedrela.emulator`; torch in `models`, `losses` and
-`centralised` alone, which are loaded only where a model is made. `export` and `coordinator` are reached through
-`fedrela`'s verbs.
+torch, and with it `export`, is imported by `models`, `losses`, `heads`, `centralised` and `start` alone, which are
+loaded only where a model is made: importing it takes seconds and much memory.
 """

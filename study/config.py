@@ -1,9 +1,7 @@
 """What a study depends on, written as TOML. An unknown key or an impossible combination is an error at load.
 
-May import `core`, `fedrela.emulator.data.shelf` and `fedrela.study.methods`.
-
-    >>> from_toml('name = "small"').training.rounds
-    50
+>>> from_toml('name = "small"').training.rounds
+50
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from typing import Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
-from fedrela.emulator.data.shelf import Shelf
+from fedrela.emulator.scenario import ShippedSettings
 from fedrela.study.methods import METHODS
 
 
@@ -171,14 +169,14 @@ def from_toml(text: str) -> Study:
     return strict.from_toml(Study, text, InvalidStudy, "study")
 
 
-_SHELF = Shelf("study", "fedrela.study", "settings", from_toml, InvalidStudy)
+_SHIPPED = ShippedSettings("study", "fedrela.study", "settings", from_toml, InvalidStudy)
 
 
 def shipped() -> tuple[str, ...]:
     """The names of those that come with the package."""
-    return _SHELF.names()
+    return _SHIPPED.names()
 
 
 def load(name_or_path: str) -> tuple[Study, Path]:
     """A study by the path of its file, or a shipped one by name; with the folder that its paths are relative to."""
-    return _SHELF.load(name_or_path)
+    return _SHIPPED.load(name_or_path)

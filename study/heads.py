@@ -1,5 +1,4 @@
-"""Last layers for methods that replace the classifier: FedETF and FedLoGe. May import torch; `fedrela.export.heads` by
-name.
+"""Last layers for methods that replace the classifier: FedETF and FedLoGe.
 
 Written from the papers' equations; where a paper leaves a choice, the authors' public code was read and the choice is
 named below.
@@ -9,12 +8,13 @@ named below.
 torch.Size([2, 20])
 """
 
-import importlib
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from fedrela.export.heads import simplex_frame, with_fixed_etf
 
 SPARSITY = 0.6  # the share of zeros in FedLoGe's frame: that of its experiments
 _STEPS = 100
@@ -28,8 +28,7 @@ def fixed_frame(model: nn.Module) -> nn.Module:
     here has n = 0, as in the paper; the authors' code counts it as one sample. The projection keeps the features' size,
     and beta starts at 16, not at 1 as in that code, which trains for 200 rounds.
     """
-    found: nn.Module = importlib.import_module("fedrela.export.heads").with_fixed_etf(model)
-    return found
+    return with_fixed_etf(model)
 
 
 def sparse_frame(features: int, classes: int, *, sparsity: float = SPARSITY, seed: int = 0) -> Tensor:
@@ -40,7 +39,7 @@ def sparse_frame(features: int, classes: int, *, sparsity: float = SPARSITY, see
     the squared distances from that cosine are minimised, with the rows on the unit sphere throughout. The zeros are
     spread evenly over the rows. (The authors' code has rows of length 0.1, for features of a much wider network.)
     """
-    frame = importlib.import_module("fedrela.export.heads").simplex_frame(features, classes, seed).to(torch.float64)
+    frame = simplex_frame(features, classes, seed).to(torch.float64)
     ranks = torch.rand(frame.shape, generator=torch.Generator().manual_seed(seed + 1)).argsort(1).argsort(1)
     mask = (ranks >= math.floor(sparsity * features)).to(torch.float64)
     entries = (frame * mask).contiguous().requires_grad_()

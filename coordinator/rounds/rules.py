@@ -72,11 +72,18 @@ def slots(settings: Rounds) -> int:
     return math.ceil(settings.goal * settings.over_selection)
 
 
+def free_slots(round_: Round, settings: Rounds) -> int:
+    """How many more devices are wanted now."""
+    if settings.mode == "asynchronous":
+        joinable, taken = round_.phase in ("collecting", "aggregating"), round_.open
+    else:
+        joinable, taken = round_.phase == "collecting", round_.open + round_.reported
+    return max(slots(settings) - taken, 0) if joinable else 0
+
+
 def has_room(round_: Round, settings: Rounds) -> bool:
     """Whether one more device is wanted now."""
-    if settings.mode == "asynchronous":
-        return round_.phase in ("collecting", "aggregating") and round_.open < slots(settings)
-    return round_.phase == "collecting" and round_.open + round_.reported < slots(settings)
+    return free_slots(round_, settings) > 0
 
 
 def join(round_: Round, settings: Rounds, now: float) -> Round:

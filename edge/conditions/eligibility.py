@@ -9,7 +9,9 @@ obstacle: a desktop has no battery, a container no thermometer. May import `core
 
 from dataclasses import dataclass
 
-from fedrela.core.task import Eligibility, parse_hours
+from fedrela.core.errors import InvalidTask
+from fedrela.core.hours import parse_hours, within
+from fedrela.core.task import Eligibility
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,5 @@ def _below(what: str, value: int | None, limit: int) -> str:
 def _outside(hours: str, minute: int | None) -> str:
     if not hours or minute is None:
         return ""
-    start, end = parse_hours(hours)
-    inside = start <= minute < end if start <= end else minute >= start or minute < end
-    return "" if inside else f"training is allowed from {hours.replace('-', ' to ')} only"
+    allowed = within(minute, *parse_hours(hours, "eligibility.hours", InvalidTask))
+    return "" if allowed else f"training is allowed from {hours.replace('-', ' to ')} only"

@@ -10,7 +10,7 @@ belongs to one thread at a time. May import numpy and `core`.
     trained = engine.weights(state)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -21,6 +21,18 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.tensors import Array, Params
 
 State: TypeAlias = Any  # opaque: parameters, buffers and optimizer state inside the runtime
+RunNative: TypeAlias = Callable[[Callable[[], None]], None]  # runs what leaves Python, and returns when it has run
+CARRIED = ("parameter", "buffer", "optimizer")  # the roles of what a training state holds
+
+
+def run_here(native: Callable[[], None]) -> None:
+    """The usual `RunNative`: in the thread that asks."""
+    native()
+
+
+def state_bytes(manifest: Manifest) -> int:
+    """What one training state of a bundle holds, in bytes."""
+    return sum(4 * item.spec.size for item in manifest.train_step.role(*CARRIED))
 
 
 @dataclass(frozen=True)

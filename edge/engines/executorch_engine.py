@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidBundle, InvalidData, InvalidTask, MissingDependency
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import Batch, StepTotals
+from fedrela.edge.engines.engine import CARRIED, Batch, RunNative, StepTotals, run_here
 
-CARRIED = ("parameter", "buffer", "optimizer")
 TOTALS = ("loss_sum", "correct_sum", "weight_sum")
 INSTALL = "pip install torch==2.13.0 executorch==1.4.1"
 
@@ -47,12 +46,20 @@ class ExecutorchEngine:
     """See `fedrela.edge.engines.engine.Engine`. `programs` maps each program's name to the bytes of its verified .pte
     file.
 
-    Raises MissingDependency where ExecuTorch or torch isn't installed.
+    Programs run in the thread that asks, whatever `run_native` is: calls take turns anyway. Raises MissingDependency
+    where ExecuTorch or torch isn't installed.
     """
 
     name = "executorch"
 
-    def __init__(self, manifest: Manifest, programs: Mapping[str, bytes], *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        programs: Mapping[str, bytes],
+        *,
+        threads: int = 1,
+        run_native: RunNative = run_here,
+    ) -> None:
         self.manifest = manifest
         self.version = version()
         self._torch, self._runtime = _import_runtime(threads)

@@ -7,11 +7,11 @@ onnxruntime, `core`, `fedrela.edge.engines.engine` and `fedrela.edge.engines.onn
 """
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from threading import Lock, local
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,11 +22,9 @@ from fedrela.core.errors import InvalidBundle, InvalidTask
 from fedrela.core.onnx_files import in_place as onnx_in_place
 from fedrela.core.onnx_files.constants import with_constants
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import Batch, StepTotals
+from fedrela.edge.engines.engine import CARRIED, Batch, RunNative, StepTotals, run_here, state_bytes
 from fedrela.edge.engines.onnx_state import TOTALS, OnnxState, bind, in_place
 
-RunNative: TypeAlias = Callable[[Callable[[], None]], None]
-CARRIED = ("parameter", "buffer", "optimizer")
 CHANGING = ("x", "y", "weight", "random", "class_prior")
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
 
@@ -39,11 +37,21 @@ def version() -> str:
 class OnnxEngine:
     """See `fedrela.edge.engines.engine.Engine`. `programs` maps each program's name to the bytes of its verified .onnx
     file.
+
+    `run_native` runs a training step or a prediction, which leave Python: here, or in another thread by whoever has
+    something to do meanwhile.
     """
 
     name = "onnx"
 
-    def __init__(self, manifest: Manifest, programs: Mapping[str, bytes], *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        programs: Mapping[str, bytes],
+        *,
+        threads: int = 1,
+        run_native: RunNative = run_here,
+    ) -> None:
         self.manifest = manifest
         self.version = version()
         self._programs = dict(programs)
@@ -54,8 +62,7 @@ class OnnxEngine:
         self._predictors = local()
         self._spare: list[OnnxState] = []  # of states that are gone; to make the bindings of a new one takes longer
         self._anchors = tuple(item.name for item in manifest.train_step.role("anchor"))
-        # How to call what runs outside Python: here; or in another thread, by whoever has something to do meanwhile.
-        self.run_native: RunNative = _here
+        self._run_native = run_native
         self._changing = manifest.train_step.role(*CHANGING)
         self._rate_names = tuple(item.name for item in manifest.train_step.role("hyperparameter"))
 
@@ -72,18 +79,13 @@ class OnnxEngine:
         session = self._session("train_step")
         state.feed(self._fed(batch), self._rates(batch))
         with _clear_faults("train_step"):
-            self.run_native(partial(session.run_with_iobinding, state.binding))
+            self._run_native(partial(session.run_with_iobinding, state.binding))
         state.step_done()
         return StepTotals(*(float(state.totals[name]) for name in TOTALS))
 
     def weights(self, state: OnnxState) -> Params:
         """See `Engine.weights`."""
         return {spec.name: state.newest[spec.name].copy() for spec in self.manifest.weights}
-
-    @cached_property
-    def state_bytes(self) -> int:
-        """What one training state holds, about."""
-        return sum(4 * item.spec.size for item in self.manifest.train_step.role(*CARRIED))
 
     def snapshot(self, state: OnnxState) -> dict[str, Array]:
         """See `Engine.snapshot`."""
@@ -101,7 +103,7 @@ class OnnxEngine:
             binding.bind_ortvalue_input(name, in_place(array))
         binding.bind_output("probabilities")
         with _clear_faults("predict"):
-            self.run_native(partial(session.run_with_iobinding, binding))
+            self._run_native(partial(session.run_with_iobinding, binding))
         return np.asarray(binding.copy_outputs_to_cpu()[0])
 
     def relabel(
@@ -150,9 +152,13 @@ class OnnxEngine:
             state = bind(self._session("train_step"), first, self._updatable(), copies)
         else:
             state.write(carried, anchors)
-        if self.state_bytes <= _SMALL_BYTES:
+        if self._reuses_states:
             weakref.finalize(state, self._spare.append, state.again()).atexit = False
         return state
+
+    @cached_property
+    def _reuses_states(self) -> bool:
+        return state_bytes(self.manifest) <= _SMALL_BYTES
 
     def _updatable(self) -> frozenset[str]:
         """The carried tensors whose new values may be written over the old ones."""
@@ -191,10 +197,6 @@ class OnnxEngine:
             session = _open(body, "predict", self._threads, constant_weights=True)
             self._predictors.last = (weights, session)
         return session
-
-
-def _here(run: Callable[[], None]) -> None:
-    run()
 
 
 def _open(body: bytes, program: str, threads: int, *, constant_weights: bool = False) -> Any:

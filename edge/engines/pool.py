@@ -18,7 +18,7 @@ from fedrela.core import golden, tensors
 from fedrela.core.bundle import PROGRAMS, Manifest, ProgramFile
 from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Params, TensorSpec
-from fedrela.edge.engines.engine import Engine
+from fedrela.edge.engines.engine import Engine, RunNative, run_here, state_bytes
 
 # runtime -> module and class. Each module has `version() -> str`, raising MissingDependency where it isn't installed.
 RUNTIMES = {
@@ -31,11 +31,15 @@ Read = Callable[[ProgramFile], bytes]
 
 @dataclass
 class EnginePool:
-    """Opened engines by manifest hash. May be shared by many devices of one process, and by threads."""
+    """Opened engines by manifest hash. May be shared by many devices of one process, and by threads.
+
+    `run_native`: how an engine calls a runtime that lets go of Python meanwhile; others run in the thread that asks.
+    """
 
     runtimes: tuple[str, ...] = ("onnx",)  # in order of preference
     threads: int = 1
     tested: set[str] = field(default_factory=set)  # self-tests that this process has seen pass
+    run_native: RunNative = run_here
     _engines: dict[str, Engine] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -47,9 +51,10 @@ class EnginePool:
         """The engine of a bundle that is already open."""
         return self._engines.get(manifest_sha256)
 
-    def opened(self) -> tuple[Engine, ...]:
-        """Every engine that is open."""
-        return tuple(self._engines.values())
+    @property
+    def state_bytes(self) -> int:
+        """What a training state holds, in bytes: the largest of the open engines' states; 0 if none is open."""
+        return max((state_bytes(engine.manifest) for engine in self._engines.values()), default=0)
 
     def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
         """The engine for a bundle; `read` gives a program file's verified bytes. One is opened, whoever asks first."""
@@ -67,7 +72,8 @@ class EnginePool:
         files = {program: getattr(manifest, program).file(name) for program in PROGRAMS}
         module, kind, _ = RUNTIMES[name]
         make = getattr(importlib.import_module(module), kind)
-        engine: Engine = make(manifest, {key: read(file) for key, file in files.items()}, threads=self.threads)
+        bodies = {key: read(file) for key, file in files.items()}
+        engine: Engine = make(manifest, bodies, threads=self.threads, run_native=self.run_native)
         return engine
 
 

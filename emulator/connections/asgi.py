@@ -1,4 +1,4 @@
-"""Requests straight into an ASGI application (https://asgi.readthedocs.io) in this process. May import httpx.
+"""Requests straight into an ASGI application (https://asgi.readthedocs.io) in this process.
 
 The application's event loop runs in the thread that asks, while it waits for its answers: nothing is handed over.
 

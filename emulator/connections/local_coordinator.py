@@ -1,13 +1,9 @@
 """A coordinator for the length of one emulation: a process of its own on loopback, or an application in this process.
 
-The coordinator package is never imported by name in code that a device runs: as a process it is started with uvicorn,
-in-process it is looked up when asked for. May import httpx, `core` and `fedrela.emulator.connections.asgi`.
-
-    with started(folder) as (url, admin_key, transport_factory):
-        ...
+with process(folder) as (url, admin_key, process_id):
+    ...
 """
 
-import importlib
 import logging
 import os
 import secrets
@@ -75,13 +71,14 @@ def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, 
 def in_process(folder: Path) -> Iterator[tuple[str, str, AsgiTransport]]:
     """(url, admin key, transport) of a coordinator that lives in this process and is spoken to without a network."""
     environment, admin_key = _environment(folder, virtual_clock=True, threads="0")
-    try:
-        create_app = importlib.import_module("fedrela.coordinator.app").create_app
-        settings = importlib.import_module("fedrela.coordinator.settings").Settings.from_environment(environment)
+    try:  # FastAPI and SQLAlchemy may be missing: a fleet with a coordinator elsewhere doesn't need them
+        from fedrela.coordinator.app import create_app
+        from fedrela.coordinator.settings import Settings
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"a coordinator in this process needs {error.name}", remedy="run: pip install 'fedrela[coordinator]'"
         ) from error
+    settings = Settings.from_environment(environment)
     application = AsgiTransport(create_app(lambda: settings))
     application.start()
     logger = logging.getLogger("fedrela")

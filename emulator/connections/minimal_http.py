@@ -1,7 +1,7 @@
 """httpx without what an emulated device never needs: cookies, redirects, proxies, authentication.
 
 The requests and answers are httpx's own, so a device's client sees no difference. Many devices live in one thread, so
-what is behind a client can have many requests under way at once: a `Route`. May import httpx.
+what is behind a client can have many requests under way at once: a `Route`.
 
     http = QuickClient(network)               # what an emulated device's own client is given
 """

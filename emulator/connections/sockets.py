@@ -1,7 +1,7 @@
 """Requests over HTTP/1.1 to a coordinator elsewhere, many at once from one thread.
 
 The standard library's client sends a request and reads its answer in two calls; between them the thread may do
-something else. So a worker's devices share a few connections without a thread for each. May import httpx.
+something else. So a worker's devices share a few connections without a thread for each.
 
     route = SocketRoute("http://127.0.0.1:8470")
     route.begin(request, answers.append)
@@ -138,5 +138,5 @@ def _write(connection: HTTPConnection, request: httpx.Request) -> None:
     target = request.url.raw_path.decode("ascii")
     connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
     for name, value in request.headers.raw:
-        connection.putheader(name, value)  # type: ignore[arg-type]  # bytes are taken too
+        connection.putheader(name, value)
     connection.endheaders(request.read() or None)

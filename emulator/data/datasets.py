@@ -1,10 +1,8 @@
 """What the fleet's devices hold, and the balanced test set that global models are judged on.
 
-May import numpy, scikit-learn (lazily, for its digits) and `core`.
-
-    >>> digits = load("digits", test_per_class=40, seed=1)
-    >>> digits.x_test.shape, digits.x_test.dtype.name
-    ((400, 1, 8, 8), 'uint8')
+>>> digits = load("digits", test_per_class=40, seed=1)
+>>> digits.x_test.shape, digits.x_test.dtype.name
+((400, 1, 8, 8), 'uint8')
 """
 
 import importlib
@@ -59,7 +57,7 @@ def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) ->
 def _digits() -> tuple[Array, ...]:
     """scikit-learn's 1 797 handwritten digits, 8x8; grey levels 0..16 become 0..255."""
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
         raise MissingDependency(
             "the digits come with scikit-learn, which is not installed", remedy="run: pip install 'fedrela[emulator]'"

@@ -1,14 +1,12 @@
 """Which examples each device of a scenario holds. The same scenario gives the same shards in every process.
 
-May import numpy and `core`.
+>>> from fedrela.emulator.data import datasets
 
-    >>> from fedrela.emulator.data import datasets
-
-    >>> from fedrela.emulator import scenario
-    >>> twelve = scenario.from_toml('name = "twelve"\\ndevices = 12')
-    >>> shards = deal(twelve, datasets.load("digits", test_per_class=40, seed=0))
-    >>> sum(len(shards.indices(device)) for device in range(12)) == int(shards.class_counts.sum())
-    True
+>>> from fedrela.emulator import scenario
+>>> twelve = scenario.from_toml('name = "twelve"\\ndevices = 12')
+>>> shards = deal(twelve, datasets.load("digits", test_per_class=40, seed=0))
+>>> sum(len(shards.indices(device)) for device in range(12)) == int(shards.class_counts.sum())
+True
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,9 @@
 """What hostile devices do to their data and their updates. The device's own client knows nothing of it.
 
-May import numpy and `core`.
-
-    >>> memory = Memory(Hostile("sign-flip", share=1.0, factor=1.0), seed=0, device=0)
-    >>> body = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
-    >>> tensors.read(memory.tamper(body))["w"]
-    array([-1.,  2.], dtype=float32)
+>>> attacker = Attacker(Hostile("sign-flip", share=1.0, factor=1.0), seed=0, device=0)
+>>> body = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
+>>> tensors.read(attacker.tamper(body))["w"]
+array([-1.,  2.], dtype=float32)
 """
 
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ def labels(y: NDArray[np.int64], hostile: Hostile | None, classes: int) -> NDArr
 
 
 @dataclass
-class Memory:
+class Attacker:
     """One hostile device: its attack, and the first honest update it made, which a replay sends for ever."""
 
     hostile: Hostile

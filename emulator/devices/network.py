@@ -2,7 +2,7 @@
 
 `EmulatedNetwork` is the httpx transport that a device's own client is given; behind it is the real way. Requests whose
 order the coordinator can notice wait at a *gate* until it is their turn in virtual time; downloads of immutable blobs
-don't need to. May import httpx, numpy and `core`.
+don't need to.
 
     network = EmulatedNetwork(device, send=transport.handle_request, clock=Clock(0.0), gate=hub.wait, ...)
     client = httpx.Client(transport=network)
@@ -58,7 +58,7 @@ class EmulatedNetwork(httpx.BaseTransport):
     gate: Callable[[str, int], None]  # told what kind of request waits, and its bytes; returns when it may go
     assigned: Callable[[Assignment], None]  # told of the assignment that a check-in brought
     shared: SharedBlobs | None = None  # a cache near the devices, as a content delivery network would be
-    attack: malicious.Memory | None = None  # what a hostile device remembers
+    attacker: malicious.Attacker | None = None  # what the device is, if it is hostile
     bytes_up: int = 0
     bytes_down: int = 0
     update_sha256: str = ""  # of the newest update that was sent
@@ -70,8 +70,8 @@ class EmulatedNetwork(httpx.BaseTransport):
         kind = kind_of(request.method, request.url.path)
         body = request.read()
         if kind == "update":
-            if self.attack is not None:
-                body = self.attack.tamper(body)
+            if self.attacker is not None:
+                body = self.attacker.tamper(body)
             self.update_sha256 = _sha256(request, body)
         if kind == "check-in" and self.device.kind.client_version:
             body = _with_version(body, self.device.kind.client_version)

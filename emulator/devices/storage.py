@@ -1,9 +1,7 @@
 """Where emulated devices keep things: small private facts each, and one copy of every blob per process.
 
-May import `edge` and `core`.
-
-    shared = SharedBlobs()
-    blobs = DeviceBlobs(shared)      # one device's view: it "has" only what it has itself downloaded
+shared = SharedBlobs()
+blobs = DeviceBlobs(shared)      # one device's view: it "has" only what it has itself downloaded
 """
 
 from collections.abc import Callable

@@ -1,7 +1,6 @@
 """One wake-up of one emulated device: its own client's `run_once`, with an emulated world around it.
 
-May import greenlet-free parts of `edge` only: what waits and what is scheduled is `fedrela.emulator.workers.worker`'s
-business.
+What waits and what is scheduled is the business of `fedrela.emulator.workers.worker`.
 
     done = take(world, Wake(device=3, turn=0, t=12.0), hooks)
 """
@@ -22,8 +21,7 @@ from fedrela.edge import client as edge_client
 from fedrela.edge.client import DeviceClient
 from fedrela.edge.conditions.eligibility import Conditions
 from fedrela.edge.network.api import CoordinatorApi
-from fedrela.edge.owner.settings import DeviceSettings
-from fedrela.edge.owner.settings import Event as Progress
+from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
 from fedrela.emulator.connections.minimal_http import QuickClient
@@ -33,7 +31,7 @@ from fedrela.emulator.devices.storage import DeviceBlobs, SharedEngines
 from fedrela.emulator.devices.world import World
 from fedrela.emulator.fleet.messages import Done, Wake
 from fedrela.emulator.fleet.profiles import Device, TurnFate
-from fedrela.emulator.results.record import Event
+from fedrela.emulator.results.record import DeviceEvent
 
 _SECRET = b"fedrela emulator"
 _SETTINGS = DeviceSettings(keep_sent_log=False)  # the run's event log replaces it
@@ -55,10 +53,10 @@ class Hooks:
 
 def take(world: World, wake: Wake, hooks: Hooks) -> Done:
     """Run one turn to its end, whatever that is."""
-    return _Turn(world, wake, hooks).run()
+    return _EmulatedTurn(world, wake, hooks).run()
 
 
-class _Turn:
+class _EmulatedTurn:
     """One turn under way."""
 
     def __init__(self, world: World, wake: Wake, hooks: Hooks) -> None:
@@ -70,7 +68,7 @@ class _Turn:
         self.busy_until = 0.0
         self.trained_seconds = 0.0
         self.round = 0
-        self.events: list[Event] = []
+        self.events: list[DeviceEvent] = []
         self.network = EmulatedNetwork(
             device=self.device,
             turn=wake.turn,
@@ -81,7 +79,7 @@ class _Turn:
             gate=self._gate,
             assigned=self._assigned,
             shared=world.shared,
-            attack=self.resident.memory,
+            attacker=self.resident.attacker,
         )
 
     def run(self) -> Done:
@@ -185,7 +183,7 @@ class _Turn:
         self.busy_until = self.clock.now + max(int(steps * share), 0) * self._seconds_per_step()
         self.hooks.computing(self.busy_until)
 
-    def _progress(self, progress: Progress) -> None:
+    def _progress(self, progress: Event) -> None:
         if progress.kind != "step":
             return
         self.clock.elapse(self._seconds_per_step())
@@ -200,7 +198,7 @@ class _Turn:
     def _log(self, event: str, code: str = "") -> None:
         over = event not in ("assigned", "enrol", "leave")
         self.events.append(
-            Event(
+            DeviceEvent(
                 t=round(self.clock.now, 6),
                 device=self.device.index,
                 event=event,

@@ -1,9 +1,7 @@
 """What all devices of one process share, and what stays of each between its turns.
 
-May import numpy-free parts of `edge`, `core` and the other modules of this package.
-
-    world = World(url, scenario, task, dataset, shards, traits, route, pools)
-    world.enrol(3, token)
+world = World(url, scenario, task, dataset, shards, traits, route, pools)
+world.enrol(3, token)
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +10,6 @@ from fedrela.core.streams import derive, words
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.edge import client as edge_client
-from fedrela.edge.engines.onnx_engine import OnnxEngine, RunNative
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage.store import MemoryStore
@@ -37,7 +34,7 @@ class Resident:
     blobs: DeviceBlobs
     installation: int = 0  # how often its owner has removed it
     bundles: set[str] = field(default_factory=set)  # manifests whose programs it has downloaded
-    memory: malicious.Memory | None = None
+    attacker: malicious.Attacker | None = None
 
 
 @dataclass
@@ -57,31 +54,27 @@ class World:
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     token: str = ""  # that devices enrol with
 
-    def leave_python_by(self, apart: RunNative) -> int:
-        """Let every engine that can call its runtime by `apart` do so; how many devices may then compute at once.
+    def abreast(self) -> int:
+        """How many devices may compute at once where runtimes are called beside this thread.
 
         Two keep the runtime going; with more, as far as memory allows, this thread hardly ever waits for it.
         """
-        most = _ABREAST
-        for pool in self.pools.values():
-            for engine in pool.opened():
-                if isinstance(engine, OnnxEngine):
-                    engine.run_native = apart
-                    most = min(most, max(2, _STATES_BYTES // engine.state_bytes))
-        return most
+        largest = max(pool.state_bytes for pool in self.pools.values())
+        return min(_ABREAST, max(2, _STATES_BYTES // max(largest, 1)))
 
     def enrol(self, index: int, token: str) -> None:
         """Join the coordinator, over the real network without its emulated faults."""
         self.token = token
         device = self.traits.of(index)
-        memory = malicious.Memory(device.hostile, self.scenario.seed, index) if device.hostile else None
-        self.residents[index] = Resident(MemoryStore(), DeviceBlobs(self.shared), memory=memory)
+        attacker = malicious.Attacker(device.hostile, self.scenario.seed, index) if device.hostile else None
+        self.residents[index] = Resident(MemoryStore(), DeviceBlobs(self.shared), attacker=attacker)
         self.join(device, CoordinatorApi(QuickClient(self.route), self.url))
 
     def join(self, device: Device, api: CoordinatorApi) -> None:
         """Enrol the device by its own client, with the key and secret of this installation."""
         resident, seed = self.residents[device.index], self.scenario.seed
-        secret, purpose = device.secret, ("key", device.index)
+        secret = device.secret
+        purpose: tuple[str | int, ...] = ("key", device.index)
         if resident.installation:
             purpose = ("key", device.index, resident.installation)
             again = derive(_SECRET, seed, "secret", device.index, resident.installation)

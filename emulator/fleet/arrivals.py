@@ -1,6 +1,6 @@
 """Who comes when: devices that are woken on demand, and devices that come by themselves.
 
-All of it follows from the scenario's seed. May import `core` and the other modules of this package.
+All of it follows from the scenario's seed.
 
     arrivals = Arrivals(scenario, traits)
     for device, t in arrivals.wave(20, round_number=3, now=60.0, away=active): ...

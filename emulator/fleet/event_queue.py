@@ -2,7 +2,6 @@
 
 An entry is (virtual time, device, serial number, kind, payload): a device "wake"s, is "busy" until then, stands at a
 "gate" with a request of the kind that is the payload, or is "done"; or the fleet is to "settle" or to "tick".
-May import the standard library.
 
     >>> agenda = Agenda()
     >>> agenda.add(2.5, 7, "gate", "update"); agenda.add(2.0, 8, "gate", "check-in"); agenda.add(3.1, 9, "wake")

@@ -5,27 +5,27 @@ promised not to be heard before some time, so all that comes earlier may go on m
 what comes later waits. The coordinator's answers therefore depend on the scenario alone, not on the machine.
 
 Requests go out together only where the coordinator's answer can't depend on their order: check-ins while there is room
-for all of them, updates while the round wants all of them. May import `core` and the other modules of this package.
+for all of them, updates while the round wants all of them.
 
-    Fleet(scenario, task, task_id, operator, workers, traits, observer).run()
+    Fleet(scenario, task, task_id, admin, workers, traits, observer).run()
 """
 
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from fedrela.core.errors import FedRelaError, Unavailable
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core.errors import FedRelaError
 from fedrela.core.task import Task
-from fedrela.emulator.connections.admin import Operator
 from fedrela.emulator.fleet.arrivals import Arrivals
 from fedrela.emulator.fleet.event_queue import Agenda
-from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWorker, Gate, Grant, Wake
-from fedrela.emulator.fleet.observer import Observer
+from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWorker, Grant, PendingRequest, Wake
 from fedrela.emulator.fleet.profiles import Traits
 from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
 from fedrela.emulator.scenario import Scenario
-from fedrela.emulator.workers.workers import Workers
+from fedrela.emulator.workers.workers import Workers, enrol_all
 
 _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
@@ -33,10 +33,24 @@ _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
 _HELD_BYTES = 64_000_000  # of finished updates that wait for others, about
 _MANY_USES = 100_000  # of an enrolment token, where devices leave and come back as new ones
+_TOKEN_SECONDS = 10 * 365 * 86400.0  # more virtual time than any run takes
 
 
 class EmulationFailed(FedRelaError):
     """The coordinator or the scenario brought the run to an end before the task was finished."""
+
+
+class Observer(Protocol):
+    """Whoever records and shows what happens."""
+
+    def started(self, devices: int) -> None:
+        """So many devices have enrolled."""
+
+    def done(self, done: Done) -> None:
+        """A device's turn is over."""
+
+    def committed(self, record: dict[str, Any], t: float) -> None:
+        """The coordinator committed a round; `record` as its admin API gives it."""
 
 
 @dataclass
@@ -46,7 +60,7 @@ class Fleet:
     scenario: Scenario
     task: Task
     task_id: str
-    operator: Operator
+    admin: AdminClient
     workers: Workers
     traits: Traits
     observer: Observer
@@ -60,33 +74,45 @@ class Fleet:
 
     def run(self) -> None:
         """Enrol everybody, then play the scenario until the task is finished. Raises EmulationFailed."""
-        self._clock = CoordinatorClock(self.operator)
+        self._clock = CoordinatorClock(self.admin)
         self._arrivals = Arrivals(self.scenario, self.traits)
         self._enrol()
-        self._standing = Standing(self.operator, self.task, self.task_id, lossy=self.scenario.faults.lossy)
+        self._standing = Standing(self.admin, self.task, self.task_id, lossy=self.scenario.faults.lossy)
         if self.scenario.wake.mode == "poll":
             for device, t in self._arrivals.first_visits():
                 self._wake(device, t, "coming")
         self._wake_more()
-        while self._standing.status.status == "running":
+        while self._standing.running:
             if not self._agenda:
                 self._agenda.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
             self._advance()
-            if self.now > self.scenario.max_hours * 3600:
+            hours = self.scenario.max_hours
+            if self.now > hours * 3600:
                 raise EmulationFailed(
-                    f"round {self._standing.status.round} is still open after "
-                    f"{self.scenario.max_hours:g} virtual hours",
+                    f"round {self._standing.round.number} is still open after {hours:g} virtual hours",
                     remedy="raise max_hours, lower round.goal, or let more devices be awake",
                 )
-        status = self._standing.status
-        if status.status != "finished":
+        if self._standing.status != "finished":
+            reason = self._standing.problem or "no reason given"
             raise EmulationFailed(
-                f"the coordinator ended the task as {status.status}: {status.problem or 'no reason given'}",
+                f"the coordinator ended the task as {self._standing.status}: {reason}",
                 remedy="look at `fedrela task show`; a longer deadline or a lower minimum may help",
             )
-        self._log_rest()
+        for (
+            _,
+            _,
+            _,
+            kind,
+            payload,
+        ) in self._agenda.rest():  # turns that the last round counted, cut off before their end
+            if kind == "done" and payload.kind == "uploaded":
+                self.observer.done(payload)
 
-    # What happens next
+    def _enrol(self) -> None:
+        uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
+        token = self.admin.enrolment_token(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
+        enrol_all(self.workers, self.scenario.devices, token)
+        self.observer.started(self.scenario.devices)
 
     def _advance(self) -> None:
         """Take the earliest event, and what may go with it."""
@@ -106,13 +132,12 @@ class Fleet:
         self._agenda.pop()
         if kind == "done":
             self._end_turn(payload)
-        elif kind == "tick":
+            return
+        if kind == "tick":
             self._clock.move_past(t)
             if not self._clock.virtual:
                 time.sleep(1.0)
-            self._settle()
-        else:
-            self._settle()
+        self._settle()
 
     def _start_turns(self, woken: list[tuple[float, int]]) -> None:
         for t, device in woken:
@@ -132,7 +157,8 @@ class Fleet:
             self._unanswered.add(device)
             self.workers.send(device, Grant(device))
         answers = self._hear_from(device for _, device, _ in granted)
-        surprising = [self._standing.count(kind, answers.get(device)) for _, device, kind in granted]
+        now = self._clock.now
+        surprising = [self._standing.count(kind, answers.get(device), now) for _, device, kind in granted]
         if any(surprising):
             self._agenda.add(granted[-1][0], _NOBODY, "settle")
 
@@ -160,22 +186,23 @@ class Fleet:
 
     def _settle(self) -> None:
         """See where the task stands; record the rounds that were committed."""
-        status = self._standing.look()
+        self._standing.look()
         for record in self._standing.new_commits():
             self.observer.committed(record, self.now)
-        if self._clock.virtual and status.deadline_at is not None and status.deadline_at not in self._ticks:
-            self._ticks.add(status.deadline_at)
-            self._agenda.add(status.deadline_at - self._clock.base, _NOBODY, "tick")
+        deadline_at = self._standing.round.deadline_at
+        if self._clock.virtual and deadline_at is not None and deadline_at not in self._ticks:
+            self._ticks.add(deadline_at)
+            self._agenda.add(deadline_at - self._clock.base, _NOBODY, "tick")
         self._wake_more()
 
     def _wake_more(self) -> None:
         """On demand: as many devices as the round has room for and are not on their way already."""
-        status = self._standing.status
-        if self.scenario.wake.mode != "on-demand" or status.status != "running":
+        standing = self._standing
+        if self.scenario.wake.mode != "on-demand" or not standing.running:
             return
         coming = sum(state == "coming" for state in self._active.values())
-        wanted = self._standing.free() - coming if status.phase in ("collecting", "aggregating") else 0
-        woken = self._arrivals.wave(wanted, round_number=status.round, now=self.now, away=self._active)
+        wanted = standing.free() - coming
+        woken = self._arrivals.wave(wanted, round_number=standing.round.number, now=self.now, away=self._active)
         for device, t in woken:
             self._wake(device, t, "coming")
         if wanted > 0 and not woken and not self._active:
@@ -186,11 +213,9 @@ class Fleet:
         self._active[device] = state
         self._agenda.add(t, device, "wake")
 
-    # Hearing from the workers
-
     def _hear_from(self, devices: Iterable[int]) -> dict[int, FromWorker]:
         """Listen until all of them have answered; what each said first."""
-        expected, answers = set(devices), {}
+        expected, answers = set(devices), dict[int, FromWorker]()
         while expected & self._unanswered:
             for message in self._listen():
                 answers.setdefault(getattr(message, "device", _NOBODY), message)
@@ -215,31 +240,10 @@ class Fleet:
             self._agenda.add(message.until, device, "busy")
             return
         self._agenda.busy.pop(device, None)
-        if isinstance(message, Gate):
+        if isinstance(message, PendingRequest):
             if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
             self._held[device] = message.size_bytes
             self._agenda.add(message.t, device, "gate", message.kind)
         else:
             self._agenda.add(message.t, device, "done", message)
-
-    # Beginning and end
-
-    def _enrol(self) -> None:
-        uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
-        token = self.operator.enrolment_token(self.task.population, uses)
-        self.workers.enrol(range(self.scenario.devices), token)
-        enrolled = 0
-        while enrolled < self.scenario.devices:
-            for message in self.workers.receive():
-                if isinstance(message, Broken):
-                    raise Unavailable(message.problem, remedy=message.remedy)
-                assert isinstance(message, Enrolled)
-                enrolled += message.count
-        self.observer.started(enrolled)
-
-    def _log_rest(self) -> None:
-        """The turns that the last round counted, but whose end had not been reached."""
-        for _, _, _, kind, payload in self._agenda.rest():
-            if kind == "done" and payload.kind == "uploaded":
-                self.observer.done(payload)

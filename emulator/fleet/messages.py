@@ -1,15 +1,15 @@
 """What the fleet and its worker processes tell each other. Plain values, pickled over a pipe between our own processes.
 
     fleet -> worker:   Wake, Grant, Enrol, Stop
-    worker -> fleet:   Gate, Busy, Done, Enrolled, Broken
+    worker -> fleet:   PendingRequest, Busy, Done, Enrolled, Broken
 
-Every Wake and every Grant is answered by exactly one Gate, Busy or Done of that device; a Busy is followed by a Gate or
-a Done by itself, when the device has computed. May import the standard library and `fedrela.emulator.results.record`.
+Every Wake and every Grant is answered by exactly one PendingRequest, Busy or Done of that device; a Busy is followed by
+a PendingRequest or a Done by itself, when the device has computed.
 """
 
 from dataclasses import dataclass
 
-from fedrela.emulator.results.record import Event
+from fedrela.emulator.results.record import DeviceEvent
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A device wants to send a request at virtual time `t`; `kind` as in `fedrela.emulator.devices.network.kind_of`."""
+class PendingRequest:
+    """A device waits for its Grant, to send a request at virtual time `t`."""
 
     device: int
     t: float
-    kind: str
+    kind: str  # see `network.kind_of`
     size_bytes: int = 0  # of its body, which the worker holds meanwhile
 
 
@@ -68,7 +68,7 @@ class Done:
     kind: str  # of the outcome: "uploaded", "waiting", "dropped", "drop-out", "crash", "unreachable", "error"
     reason: str
     retry_after_seconds: float
-    events: tuple[Event, ...]
+    events: tuple[DeviceEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,4 @@ class Broken:
 
 
 ToWorker = Wake | Grant | Enrol | Stop
-FromWorker = Gate | Busy | Done | Enrolled | Broken
+FromWorker = PendingRequest | Busy | Done | Enrolled | Broken

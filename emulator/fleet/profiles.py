@@ -1,6 +1,6 @@
 """What kind of device each of the fleet is, and what goes wrong in each of its turns. All of it follows from the seed.
 
-May import numpy and `core`. Shares are kept exactly: of 100 devices with a hostile share of 0.2, twenty attack.
+Shares are kept exactly: of 100 devices with a hostile share of 0.2, twenty attack.
 
     >>> from fedrela.emulator.scenario import from_toml
     >>> fleet = Traits(from_toml('name = "a"\\ndevices = 10\\n[[hostile]]\\nattack = "nan"\\nshare = 0.2'))
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrela.core.hours import parse_hours, within
 from fedrela.core.streams import derive, permutation, uniforms
-from fedrela.emulator.scenario import DeviceClass, Hostile, Scenario, parse_hours
+from fedrela.emulator.scenario import DeviceClass, Hostile, InvalidScenario, Scenario
 
 _SECRET = b"fedrela emulator"
 _DAY_HOURS = 24.0
+_HOUR_MINUTES = 60
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,23 @@ class Device:
 
     def awake(self, hour_utc: float) -> bool:
         """Is it on its charger and on Wi-Fi at this hour (any number; 24 is midnight again)?"""
-        hours = parse_hours(self.kind.awake)
-        if hours is None:
-            return True
+        hours = self._hours()
         local = (hour_utc + self.utc_offset_hours) % _DAY_HOURS
-        start, end = hours
-        return start <= local < end if start <= end else local >= start or local < end
+        return hours is None or within(local, *hours)
 
     def hours_until_awake(self, hour_utc: float) -> float:
         """0 if awake, else the time until its next charging hours begin."""
-        hours = parse_hours(self.kind.awake)
+        hours = self._hours()
         if hours is None or self.awake(hour_utc):
             return 0.0
         return (hours[0] - hour_utc - self.utc_offset_hours) % _DAY_HOURS
+
+    def _hours(self) -> tuple[float, float] | None:
+        """The hour of its day at which its charging hours begin, and that at which they end; None: always awake."""
+        if not self.kind.awake:
+            return None
+        start, end = parse_hours(self.kind.awake, "device.awake", InvalidScenario)
+        return start / _HOUR_MINUTES, end / _HOUR_MINUTES
 
 
 @dataclass(frozen=True)

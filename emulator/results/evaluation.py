@@ -1,8 +1,6 @@
 """The judge: hears what the fleet does, evaluates every global model, writes it all down, and tells the coordinator.
 
-May import psutil, `fedrela.edge.engines.engine`, `core` and the other modules of this package.
-
-    judge = Judge(operator, task_id, engine, dataset, groups, recorder, progress, processes([]))
+judge = Judge(admin, task_id, engine, dataset, groups, recorder, progress, processes([]))
 """
 
 import dataclasses
@@ -10,23 +8,29 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import numpy as np
+import psutil
+from numpy.typing import NDArray
 
-from fedrela.core import tensors
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core import partition, tensors
+from fedrela.core.partition import Accuracy
+from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.engine import Engine
-from fedrela.emulator.connections.admin import Operator
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.fleet.messages import Done
-from fedrela.emulator.results.accuracy import evaluate
 from fedrela.emulator.results.progress import Progress
 from fedrela.emulator.results.record import Recorder, RoundResult
+
+_BATCH = 256
+_NEUTRAL = np.float32(0.5)  # the uniform at which an augmentation leaves the example as it is: no flip, centre crop
 
 
 @dataclass
 class Judge:
     """Records what happens, and judges every global model on the balanced test set."""
 
-    operator: Operator
+    admin: AdminClient
     task_id: str
     engine: Engine
     dataset: Dataset
@@ -57,12 +61,12 @@ class Judge:
         self.failed_rounds += record["attempt"] - 1
         self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
         assert self.final is not None
-        self.operator.report_accuracy(self.task_id, record["round"], self.final.accuracy, len(self.dataset.y_test))
+        self.admin.report_accuracy(self.task_id, record["round"], self.final.accuracy, len(self.dataset.y_test))
         self.peak_bytes = max(self.peak_bytes, sum(_resident(process) for process in self.processes))
 
     def judge(self, number: int, checkpoint_sha256: str, *, updates: int, t: float) -> None:
         """Evaluate a checkpoint and record the figures."""
-        weights = tensors.from_bytes(self.operator.blob(checkpoint_sha256), self.engine.manifest.weights)
+        weights = tensors.from_bytes(self.admin.download(checkpoint_sha256), self.engine.manifest.weights)
         accuracy, loss = evaluate(self.engine, weights, self.dataset.x_test, self.dataset.y_test, self.groups)
         self.final = RoundResult(number, round(t, 6), checkpoint_sha256, updates, loss, accuracy)
         self.recorder.round(self.final)
@@ -87,6 +91,29 @@ class Judge:
                 "peak_memory_bytes": self.peak_bytes,
             },
         }
+
+
+def predict(engine: Engine, weights: Params, x: Array) -> NDArray[np.float32]:
+    """Probabilities (n, C) of x (n, ...) by the exported `predict` program, without augmentation."""
+    manifest = engine.manifest
+    parts = []
+    for start in range(0, len(x), _BATCH):
+        rows = x[start : start + _BATCH]
+        randoms = {
+            item.name: np.full(tuple(len(rows) if isinstance(d, str) else d for d in item.shape), _NEUTRAL, np.float32)
+            for item in manifest.predict.role("random")
+        }
+        parts.append(engine.predict(weights, {manifest.x[0].name: rows}, randoms))
+    return np.concatenate(parts)
+
+
+def evaluate(
+    engine: Engine, weights: Params, x: Array, y: NDArray[np.int64], groups: tuple[tuple[int, ...], ...]
+) -> tuple[Accuracy, float]:
+    """Accuracy and mean negative log likelihood (natural logarithm) of `weights` on x (n, ...), y (n,)."""
+    q = predict(engine, weights, x)
+    loss = float(-np.log(np.maximum(q[np.arange(len(y)), y].astype(np.float64), 1e-12)).mean())
+    return partition.accuracy(q.argmax(axis=1), y, groups, engine.manifest.classes), loss
 
 
 def processes(process_ids: list[int]) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""What a person sees while a fleet trains: one live line on a terminal, plain lines elsewhere. May import rich.
+"""What a person sees while a fleet trains: one live line on a terminal, plain lines elsewhere.
 
 with Progress("FedAvg, seed 1", rounds=50) as progress:
     progress.round(3, accuracy=0.61, few=0.2, hours=0.4)

@@ -1,15 +1,13 @@
-"""What a run leaves on disk, and how it is read back.
+"""What a run leaves on disk, how it is read back, and where two runs of one scenario differ, if they do.
 
-    runs/NAME/
-      run.json       the scenario, the task and the class groups; written first
-      events.jsonl   one line per thing that happened to a device, in virtual time; the same for the same scenario
-      rounds.jsonl   one line per committed round: checkpoint, accuracy, loss, counts
-      summary.json   the hash of the final weights, totals, and what depends on the machine; written last
+runs/NAME/
+  run.json       the scenario, the task and the class groups; written first
+  events.jsonl   one line per thing that happened to a device, in virtual time; the same for the same scenario
+  rounds.jsonl   one line per committed round: checkpoint, accuracy, loss, counts
+  summary.json   the hash of the final weights, totals, and what depends on the machine; written last
 
-May import the standard library and `core`.
-
-    >>> line(Event(12.5, 3, "update", round=1, bytes_up=400))
-    '{"t":12.5,"device":3,"event":"update","round":1,"bytes_up":400}'
+>>> line(DeviceEvent(12.5, 3, "update", round=1, bytes_up=400))
+'{"t":12.5,"device":3,"event":"update","round":1,"bytes_up":400}'
 """
 
 import dataclasses
@@ -17,18 +15,21 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from fedrela.core.errors import InvalidInput
+from fedrela.core.errors import InvalidInput, InvalidTask, VerificationFailed
 from fedrela.core.partition import Accuracy
+from fedrela.core.strict import build
+from fedrela.core.task import Task
+from fedrela.emulator.scenario import InvalidScenario, Scenario
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Event:
+class DeviceEvent:
     """Something that happened to a device at virtual time `t`, in seconds. Empty fields are left out of the log."""
 
     t: float
@@ -72,20 +73,21 @@ class Run:
         return bool(self.summary.get("final_sha256"))
 
 
-def line(value: Event | RoundResult) -> str:
+# Asked for once: a run writes many lines.
+_FIELDS = {
+    cls: [(field.name, field.default) for field in dataclasses.fields(cls)] for cls in (DeviceEvent, RoundResult)
+}
+
+
+def line(value: DeviceEvent | RoundResult) -> str:
     """One line of JSON, keys in the order of the fields; a field at its default is left out, a NaN is null."""
-    items = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+    items = ((name, getattr(value, name), default) for name, default in _FIELDS[type(value)])
     data = {
         name: dataclasses.asdict(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else item
         for name, item, default in items
         if item != default
     }
     return json.dumps(finite(data), separators=(",", ":"), allow_nan=False)
-
-
-@cache
-def _defaults(cls: type[Event | RoundResult]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in dataclasses.fields(cls))
 
 
 class Recorder:
@@ -105,7 +107,7 @@ class Recorder:
         self._events.close()
         self._rounds.close()
 
-    def events(self, events: Iterable[Event]) -> None:
+    def events(self, events: Iterable[DeviceEvent]) -> None:
         """Append events, sorted by time, then device: independent of which of two simultaneous ones ended first."""
         for event in sorted(events, key=lambda e: (e.t, e.device, e.event)):
             self._events.write(line(event) + "\n")
@@ -139,6 +141,31 @@ def read(folder: Path) -> Run:
     if header.get("format") != FORMAT:
         raise InvalidInput(f"{folder} has format {header.get('format')}", remedy="make the run again")
     return Run(folder, header["label"], header["task"]["seed"], header, rounds, events, summary)
+
+
+def recorded_scenario(folder: Path) -> Scenario:
+    """The scenario of a run, with the task that it ran. Raises InvalidInput if the folder holds no run."""
+    header = read(folder).header
+    scenario = build(Scenario, header["scenario"], InvalidScenario)
+    return dataclasses.replace(scenario, task=build(Task, header["task"], InvalidTask))
+
+
+def check_same(first: Path, second: Path) -> None:
+    """Raise VerificationFailed naming the first line of the logs in which two runs differ."""
+    manifests = [json.loads((folder / "run.json").read_text())["manifest_sha256"] for folder in (first, second)]
+    if manifests[0] != manifests[1]:
+        raise VerificationFailed(
+            f"{first} ran another bundle ({manifests[0][:12]}, now {manifests[1][:12]})",
+            remedy="pass the bundle of the recorded run with --bundle",
+        )
+    for name in ("events.jsonl", "rounds.jsonl"):
+        lines = ((folder / name).read_text(encoding="utf-8").splitlines() for folder in (first, second))
+        for number, (then, now) in enumerate(zip_longest(*lines), start=1):
+            if then != now:
+                raise VerificationFailed(
+                    f"{name} differs in line {number}: {then or 'nothing'} was recorded, now {now or 'nothing'}",
+                    remedy="see that runtimes, bundle and data are those of the recorded run",
+                )
 
 
 def free_folder(wanted: Path) -> Path:

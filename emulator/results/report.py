@@ -1,9 +1,7 @@
 """From recorded runs to the figures of a report. Pure: `Run` values in, plain values out; nothing is drawn or printed.
 
-May import numpy and the standard library.
-
-    >>> spread([0.5, 0.7])
-    Spread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
+>>> spread([0.5, 0.7])
+Spread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
 """
 
 import math
@@ -78,6 +76,14 @@ def spread(values: Sequence[float]) -> Spread:
     """Of at least one value."""
     array = np.array(values, np.float64)
     return Spread(round(float(array.mean()), 12), round(float(array.std()), 12), tuple(map(float, values)))
+
+
+def percent(figure: Spread, *, sign: bool = False) -> str:
+    """ "48.1 ± 0.9", in percent (or percentage points, with a sign); no spread for a single value."""
+    if math.isnan(figure.mean):
+        return "–"
+    text = f"{100 * figure.mean:{'+' if sign else ''}.1f}"
+    return f"{text} ± {100 * figure.deviation:.1f}" if len(figure.values) > 1 else text
 
 
 def switch_round(run: Run) -> int:

@@ -1,7 +1,6 @@
 """A thread beside this one, for what leaves Python: a training step runs there while other devices are served here.
 
-Only one of a process's threads runs Python at a time, so nothing is gained by giving it anything else. May import the
-standard library.
+Only one of a process's threads runs Python at a time, so nothing is gained by giving it anything else.
 
     with Beside() as beside:
         beside.begin(run, ended)      # ended(None), or what `run` raised, is called while `collect` runs

@@ -1,5 +1,4 @@
-"""Workers on a Ray cluster: the third implementation of `fedrela.emulator.workers.workers.Workers`. May import ray,
-lazily.
+"""Workers on a Ray cluster: the third implementation of `fedrela.emulator.workers.workers.Workers`.
 
 Each worker is an actor whose inner half is the same `fedrela.emulator.workers.worker.serve` as in a process of its own;
 instead of a pipe it has two queues. Where a worker runs changes nothing about what it computes, so weights and event
@@ -8,17 +7,14 @@ log are those of `Processes`.
     with RayWorkers(2, make_world, address="") as workers: ...
 """
 
-import importlib
 import os
 import queue
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from fedrela.core.errors import MissingDependency, Unavailable
-from fedrela.emulator.devices.world import World
 from fedrela.emulator.fleet.messages import Enrol, FromWorker, ToWorker
-from fedrela.emulator.workers.worker import serve
+from fedrela.emulator.workers.worker import MakeWorld, serve
 
 _LOCAL_SETTINGS = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
 _LOCAL_STORE_BYTES = 80_000_000  # of Ray's shared objects: messages are small
@@ -26,13 +22,14 @@ _LOCAL_STARTS = 3  # Ray gives a node 30 seconds to start, and no way to give mo
 
 
 def import_ray() -> Any:
-    """The package. Raises MissingDependency."""
+    """The package, when a cluster is asked for: it is large, and an extra. Raises MissingDependency."""
     try:
-        return importlib.import_module("ray")
+        import ray
     except ModuleNotFoundError as error:
         raise MissingDependency(
             "--engine ray needs Ray, which is not installed", remedy="run: pip install 'fedrela[ray]'"
         ) from error
+    return ray
 
 
 class QueueConnection:
@@ -64,7 +61,7 @@ class QueueConnection:
 class Host:
     """The actor: one worker, computing in a thread of its own, so that it hears of messages between two steps."""
 
-    def __init__(self, make_world: Callable[[], World]) -> None:
+    def __init__(self, make_world: MakeWorld) -> None:
         self._connection = QueueConnection()
         self._thread = threading.Thread(target=serve, args=(self._connection, make_world), daemon=True)
         self._thread.start()
@@ -88,7 +85,7 @@ class RayWorkers:
     Every machine of a cluster needs this package and must reach the coordinator; data and programs are sent to it.
     """
 
-    def __init__(self, count: int, make_world: Callable[[], World], *, address: str = "") -> None:
+    def __init__(self, count: int, make_world: MakeWorld, *, address: str = "") -> None:
         self.count = count
         self._ray = import_ray()
         self._owned = not self._ray.is_initialized()
@@ -153,7 +150,9 @@ class RayWorkers:
         # Ray takes a node's outward address, and listens on all of them, unless it is told that there is no
         # cluster; its own name for the setting speaks of the systems where that is the default.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        importlib.import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False
+        from ray._private import ray_constants
+
+        ray_constants.ENABLE_RAY_CLUSTER = False
         settings = _LOCAL_SETTINGS | {"num_cpus": self.count, "object_store_memory": _LOCAL_STORE_BYTES}
         for left in reversed(range(starts)):
             try:

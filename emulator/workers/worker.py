@@ -3,21 +3,24 @@
 A turn gives way in five places: where a request waits for its place in virtual time, while it is under way, where the
 device has been given work (so that others can check in before it computes), between training steps if the fleet has
 said something, and while the runtime computes beside, if it does. So one process serves its devices in any order, and
-the result is the same as in any other order. May import greenlet.
+the result is the same as in any other order.
 
-    worker = Worker(world, send)
-    worker.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
-    while worker.advance(): pass                     # takes the answers that come, and trains whoever has work
+    turns = TurnScheduler(make_world, send)
+    turns.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
+    while turns.advance(): pass                     # takes the answers that come, and trains whoever has work
 """
 
+import gc
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias
 
 import httpx
-from greenlet import greenlet  # type: ignore[import-untyped]
+from greenlet import greenlet
 
 from fedrela.core.errors import FedRelaError
+from fedrela.edge.engines.engine import RunNative, run_here
 from fedrela.emulator.devices import wake_up
 from fedrela.emulator.devices.wake_up import Hooks
 from fedrela.emulator.devices.world import World
@@ -28,14 +31,19 @@ from fedrela.emulator.fleet.messages import (
     Enrol,
     Enrolled,
     FromWorker,
-    Gate,
     Grant,
+    PendingRequest,
     Stop,
     ToWorker,
     Wake,
 )
 from fedrela.emulator.workers.background import Beside
-from fedrela.emulator.workers.garbage import set_aside
+
+MakeWorld: TypeAlias = Callable[[RunNative], World]  # told how its engines are to call their runtimes
+
+# Turns make many objects and hardly any circles of them, so the garbage collector looks seldom: 20 000 new ones later,
+# not 700.
+_GC_SELDOM = (20_000, 20, 20)
 
 
 class Line(Protocol):
@@ -54,22 +62,22 @@ class Line(Protocol):
         ...
 
 
-class Worker:
+class TurnScheduler:
     """Owns the turns of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
 
     def __init__(
         self,
-        world: World,
+        make_world: MakeWorld,
         send: Callable[[FromWorker], None],
         interrupted: Callable[[], bool] = lambda: False,
         beside: Beside | None = None,
     ) -> None:
-        self._world = world
         self._send = send
         self._interrupted = interrupted
         self._beside = beside
-        self._abreast = world.leave_python_by(self._apart) if beside else 1  # devices that may compute at once
         self._hub = greenlet.getcurrent()
+        self._world = make_world(self._run_beside if beside else run_here)
+        self._abreast = self._world.abreast() if beside else 1  # devices that may compute at once
         self._waiting: dict[int, greenlet] = {}  # at a gate
         self._under_way = 0  # requests
         self._answered: deque[tuple[greenlet, httpx.Response | BaseException | None]] = deque()
@@ -114,7 +122,7 @@ class Worker:
         """Devices whose step runs beside."""
         return self._beside.under_way if self._beside else 0
 
-    def _apart(self, run: Callable[[], None]) -> None:
+    def _run_beside(self, run: Callable[[], None]) -> None:
         """Run what leaves Python beside this thread; the device gives way meanwhile."""
         device = greenlet.getcurrent()
         if self._beside is None or device is self._hub:
@@ -130,7 +138,7 @@ class Worker:
 
         def gate(t: float, kind: str, size_bytes: int) -> None:
             self._waiting[wake.device] = current
-            self._send(Gate(wake.device, t, kind, size_bytes))
+            self._send(PendingRequest(wake.device, t, kind, size_bytes))
             self._hub.switch()
 
         def computing(until: float) -> None:
@@ -159,12 +167,29 @@ class Worker:
         self._send(done)
 
 
-def serve(connection: Line, make_world: Callable[[], World]) -> None:
+@contextmanager
+def garbage_set_aside() -> Iterator[None]:
+    """Keep Python's garbage collector from what a run never throws away: libraries, programs, data, devices.
+
+    What there is now is not looked at again while the context is open; what comes is, but seldom.
+    """
+    usual = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
+
+
+def serve(connection: Line, make_world: MakeWorld) -> None:
     """The life of a worker: do what the fleet says; while it says nothing, take answers and compute."""
     try:
-        worker = Worker(make_world(), connection.send, connection.poll)
-        with set_aside():
-            _work(worker, connection)
+        turns = TurnScheduler(make_world, connection.send, connection.poll)
+        with garbage_set_aside():
+            _work(turns, connection)
     except FedRelaError as error:
         connection.send(Broken(error.problem, error.remedy))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
@@ -174,12 +199,12 @@ def serve(connection: Line, make_world: Callable[[], World]) -> None:
         raise
 
 
-def _work(worker: Worker, connection: Line) -> None:
+def _work(turns: TurnScheduler, connection: Line) -> None:
     while True:
-        if connection.poll(0 if worker.busy else None):
+        if connection.poll(0 if turns.busy else None):
             message = connection.recv()
             if isinstance(message, Stop):
                 return
-            worker.handle(message)
+            turns.handle(message)
         else:
-            worker.advance()
+            turns.advance()

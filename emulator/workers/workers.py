@@ -1,23 +1,21 @@
 """Where devices live: in worker processes, or in this one. Two implementations of one small seam.
 
-May import `fedrela.emulator.workers.worker` and the standard library.
-
-    with Processes(2, make_world) as workers:
-        workers.send(3, Wake(3, 0, 0.0))
-        replies = workers.receive()
+with Processes(2, make_world) as workers:
+    workers.send(3, Wake(3, 0, 0.0))
+    replies = workers.receive()
 """
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from fedrela.core.errors import Unavailable
+from fedrela.edge.engines.engine import RunNative
 from fedrela.emulator.devices.world import World
-from fedrela.emulator.fleet.messages import Enrol, FromWorker, Stop, ToWorker
+from fedrela.emulator.fleet.messages import Broken, Enrol, Enrolled, FromWorker, Stop, ToWorker
 from fedrela.emulator.workers.background import Beside
-from fedrela.emulator.workers.worker import Worker, serve
+from fedrela.emulator.workers.worker import MakeWorld, TurnScheduler, serve
 
 _STOP_SECONDS = 5.0
 
@@ -40,15 +38,27 @@ class Workers(Protocol):
         ...
 
 
+def enrol_all(workers: Workers, devices: int, token: str) -> None:
+    """Let devices 0, 1, ... join the coordinator, and wait until all have. Raises Unavailable where one can't."""
+    workers.enrol(range(devices), token)
+    enrolled = 0
+    while enrolled < devices:
+        for message in workers.receive():
+            if isinstance(message, Broken):
+                raise Unavailable(message.problem, remedy=message.remedy)
+            assert isinstance(message, Enrolled)
+            enrolled += message.count
+
+
 class Inline:
     """All devices in this process and thread; they compute when the fleet waits. `beside`: steps in a second thread."""
 
     count = 1
 
-    def __init__(self, make_world: Callable[[], World], *, beside: bool = False) -> None:
+    def __init__(self, make_world: MakeWorld, *, beside: bool = False) -> None:
         self._said: deque[FromWorker] = deque()
         self._beside = Beside() if beside else None
-        self._worker = Worker(make_world(), self._said.append, beside=self._beside)
+        self._turns = TurnScheduler(make_world, self._said.append, beside=self._beside)
 
     def __enter__(self) -> "Inline":
         if self._beside:
@@ -61,16 +71,16 @@ class Inline:
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""
-        self._worker.handle(message)
+        self._turns.handle(message)
 
     def enrol(self, devices: range, token: str) -> None:
         """See `Workers.enrol`."""
-        self._worker.handle(Enrol(tuple(devices), token))
+        self._turns.handle(Enrol(tuple(devices), token))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
-        while not self._said and self._worker.busy:
-            self._worker.advance()
+        while not self._said and self._turns.busy:
+            self._turns.advance()
         said = list(self._said)
         self._said.clear()
         return said
@@ -79,7 +89,7 @@ class Inline:
 class Processes:
     """`count` worker processes, ended when the context is left."""
 
-    def __init__(self, count: int, make_world: Callable[[], World]) -> None:
+    def __init__(self, count: int, make_world: MakeWorld) -> None:
         self.count = count
         context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
@@ -148,9 +158,9 @@ class Processes:
 def _serve(connection: Connection) -> None:
     """The life of a worker process: it is told first what its world is made of."""
 
-    def world() -> World:
-        make_world: Callable[[], World] = connection.recv()
-        return make_world()
+    def world(run_native: RunNative) -> World:
+        make_world: MakeWorld = connection.recv()
+        return make_world(run_native)
 
     serve(connection, world)
 

@@ -81,8 +81,8 @@ def gaps(found: Found) -> list[str]:
             place = f"{item.study['data']}, {item.study['model']['name']}, {item.setting}"
             if not told and place not in lost:
                 lost.append(place)
-    heading = ("data, model", "setting", "what sees more", "seeds of both", "ahead overall", "with FedReLa")
-    heading = (*heading, "ahead on the few", "with FedReLa")
+    gap = ("ahead overall", "with FedReLa", "ahead on the few", "with FedReLa")
+    heading = ("data, model", "setting", "what sees more", "seeds of both", *gap)
     parts = [Table("", heading, tuple(rows), 4).markdown()] if rows else []
     missing = [f"Nothing that sees more has run for: {'; '.join(lost)}."] if lost else []
     return [*parts, *missing]

@@ -1,12 +1,10 @@
 """References on the pooled data, trained by PyTorch itself: what a data centre that saw everything would reach.
 
 Same model, start weights, augmentation, optimizer and number of passes as the federation; the learning rate falls by
-the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts. May import torch.
+the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts.
 """
 
-import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +14,8 @@ from torch.nn.functional import cross_entropy
 
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
+from fedrela.export.inputs import Pipeline, parse, parse_augment
+from fedrela.export.loading import load_model
 from fedrela.study.runs.cells import Cell
 
 _LAST_SHARE = 0.8
@@ -38,7 +38,7 @@ def train_and_predict(
     """
     torch.set_num_threads(1)  # sums over several threads round differently: a reference must not depend on the cores
     torch.manual_seed(cell.seed)
-    model = importlib.import_module("fedrela.export.loading").load_model(cell.model.build).to(device)
+    model = load_model(cell.model.build).to(device)
     augment = _Augment(cell)
     pixels, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
     shift = torch.zeros(classes, device=device)
@@ -89,10 +89,9 @@ class _Augment:
     """The pipeline of the exported programs, fed by torch's generator."""
 
     def __init__(self, cell: Cell) -> None:
-        inputs = importlib.import_module("fedrela.export.inputs")
-        self._raw = inputs.parse(cell.model.input)
-        self._plain = inputs.Pipeline()
-        self._full = inputs.parse_augment(",".join(cell.model.augment), self._plain)
+        self._raw = parse(cell.model.input)
+        self._plain = Pipeline()
+        self._full = parse_augment(",".join(cell.model.augment), self._plain)
 
     def __call__(self, x: Tensor, draw: torch.Generator) -> Tensor:
         shapes = self._full.randoms(self._raw)
@@ -106,7 +105,6 @@ class _Augment:
         """Without augmentation."""
         return self._on_the_device_of(x, self._plain, {})
 
-    def _on_the_device_of(self, x: Tensor, pipeline: Any, randoms: dict[str, Tensor]) -> Tensor:
+    def _on_the_device_of(self, x: Tensor, pipeline: Pipeline, randoms: dict[str, Tensor]) -> Tensor:
         with x.device:  # the pipeline makes small tensors of its own, such as the places of a crop
-            found: Tensor = pipeline(self._raw, x, randoms)
-        return found
+            return pipeline(self._raw, x, randoms)

@@ -1,7 +1,6 @@
 """One task of an emulated fleet: a coordinator of its own, real clients, the exported programs.
 
-May import numpy, httpx, `core`, `edge` and `fedrela.emulator`; the coordinator is the real one, spoken to
-in this process over ASGI, which gives the same weights as over sockets.
+The coordinator is the real one, spoken to in this process over ASGI, which gives the same weights as over sockets.
 """
 
 from collections.abc import Callable
@@ -12,19 +11,19 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import FailureCode
-from fedrela.edge.engines.engine import Engine
+from fedrela.edge.engines.engine import Engine, RunNative
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.local_round import Turn
 from fedrela.emulator import scenario as scenarios
 from fedrela.emulator.connections import local_coordinator
-from fedrela.emulator.connections.admin import Operator
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import Shards, deal
 from fedrela.emulator.devices.world import World
@@ -36,7 +35,6 @@ from fedrela.emulator.workers.workers import Inline
 from fedrela.study.config import Setting
 
 _TIMEOUT_SECONDS = 120.0
-_PREDICT_BATCH = 256
 # Virtual devices are fast and virtual leases long: this study is about learning, not about stragglers.
 DEVICE = DeviceClass(steps_per_second=1000.0)
 
@@ -78,17 +76,17 @@ def train(
         local_coordinator.in_process(folder) as (url, admin_key, transport),
     ):
         http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
-        operator = Operator(http, url, admin_key)
-        task_id = operator.publish(opened, task)
+        admin = AdminClient(url, admin_key, http=http)
+        task_id = admin.publish(opened.folder, task)
         traits = Traits(fleet)
 
-        def world() -> World:
-            pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1)}
+        def world(run_native: RunNative) -> World:
+            pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_native)}
             return World(url, fleet, task, dataset, deal(fleet, dataset), traits, transport, pools)
 
-        watch = _Watch(operator, opened, keep, committed)
+        watch = _Watch(admin, opened, keep, committed)
         with Inline(world) as workers:
-            Fleet(fleet, task, task_id, operator, workers, traits, watch).run()
+            Fleet(fleet, task, task_id, admin, workers, traits, watch).run()
         return Trained(watch.weights, watch.bytes_up, watch.bytes_down, watch.updates)
 
 
@@ -96,7 +94,7 @@ def train(
 class _Watch:
     """Keeps what a study needs of a run."""
 
-    operator: Operator
+    admin: AdminClient
     opened: Bundle
     keep: frozenset[int]
     tell: Callable[[int], None]
@@ -121,7 +119,7 @@ class _Watch:
         """Fetch the global model if it is one to keep."""
         number = int(record["round"])
         if number in self.keep:
-            body = self.operator.blob(record["checkpoint_sha256"])
+            body = self.admin.download(record["checkpoint_sha256"])
             self.weights[number] = tensors.from_bytes(body, self.opened.manifest.weights)
         self.tell(number)
 
@@ -131,20 +129,6 @@ def engine(opened: Bundle) -> Engine:
     return EnginePool(runtimes=("onnx",)).open(
         opened.seal.manifest_sha256, opened.manifest, lambda file: (opened.folder / file.path).read_bytes()
     )
-
-
-def predict(runner: Engine, weights: Params, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Probabilities (n, C) by the exported `predict` program, without augmentation (every uniform at its middle)."""
-    name = runner.manifest.x[0].name
-    parts = []
-    for start in range(0, len(x), _PREDICT_BATCH):
-        rows = x[start : start + _PREDICT_BATCH]
-        randoms = {
-            item.name: np.full([len(rows) if isinstance(size, str) else size for size in item.shape], 0.5, np.float32)
-            for item in runner.manifest.predict.role("random")
-        }
-        parts.append(runner.predict(weights, {name: rows}, randoms))
-    return np.concatenate(parts)
 
 
 def relabels(

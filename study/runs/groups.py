@@ -4,7 +4,7 @@
     branches    two shorter tasks published with the trunk's checkpoint as their start weights and the learning rate
                 times `lr_scale`: one keeps the labels, one re-labels in its first round; same draws otherwise
 
-Server momentum starts at zero in both branches. May import numpy, `core`, `fedrela.emulator` and this package.
+Server momentum starts at zero in both branches.
 
     run(group, prepared, place, command, watch)
 """
@@ -23,6 +23,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.emulator.data.shards import Shards, deal
+from fedrela.emulator.results.evaluation import predict
 from fedrela.study.data.datasets import Prepared
 from fedrela.study.methods import METHODS
 from fedrela.study.runs import bundles, fleet, metrics, result_files
@@ -175,7 +176,7 @@ def _moved(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task
 
 
 def _row(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, trained: Trained | None) -> result_files.Row:
-    probabilities = fleet.predict(fleet.engine(bundle), weights, setup.prepared.dataset.x_test)
+    probabilities = predict(fleet.engine(bundle), weights, setup.prepared.dataset.x_test)
     row = describe(setup, cell, probabilities)
     row["weights_sha256"] = signing.sha256(tensors.to_bytes(weights))
     if trained is not None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
-from fedrela.core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml, parse_hours
+from fedrela.core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml
 
 MINIMAL = 'name = "digits"\nrounds = 10\n'
 
@@ -121,16 +121,10 @@ def test_sections_of_another_kind_are_refused():
         Task("a", 1, round=Relabel())
 
 
-def test_hours_are_minutes_of_the_day():
-    assert parse_hours("22:00-06:30") == (1320, 390)
-
-
 @pytest.mark.parametrize(
     "hours", ["22-06", "24:00-06:00", "22:00", "22:60-06:00", "22:00-06:00 ", "٢2:00-06:00", "22:00-22:00"]
 )
 def test_malformed_hours(hours):
-    with pytest.raises(InvalidTask, match=r"eligibility\.hours"):
-        parse_hours(hours)
     with pytest.raises(InvalidTask, match=r"eligibility\.hours"):
         Eligibility(hours=hours)
 

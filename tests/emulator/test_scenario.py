@@ -16,7 +16,6 @@ from fedrela.emulator.scenario import (
     Wake,
     from_toml,
     load,
-    parse_hours,
     shipped,
 )
 
@@ -83,8 +82,3 @@ def test_a_faulty_task_in_a_scenario_is_refused():
 def test_an_unknown_scenario_names_those_that_exist():
     with pytest.raises(InvalidScenario, match="flaky-network"):
         load("no-such-scenario")
-
-
-def test_hours_are_read_as_decimal_hours():
-    assert parse_hours("22:00-06:30") == (22.0, 6.5)
-    assert parse_hours("") is None

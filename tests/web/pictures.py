@@ -8,12 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
-
 from fedrela.conformance.demo_shards import write_test_set
 from fedrela.conformance.files import ROUNDS_BUNDLE
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
-from fedrela.emulator.connections.admin import Operator
 from fedrela.emulator.evaluating import judged
 from tests.web.browser import Browser, Tab, missing
 from tests.web.place import KEY, Place
@@ -61,10 +58,10 @@ def take(folder: Path, place: Place) -> None:
 
 def judge(place: Place, task_id: str) -> None:
     """As `fedrela evaluate` does it, on digits that no device has."""
-    with tempfile.TemporaryDirectory() as scratch, httpx.Client(trust_env=False) as http:
+    with tempfile.TemporaryDirectory() as scratch:
         test = Path(scratch) / "test.npz"
         write_test_set(test)
-        for _ in judged(Operator(http, place.url, KEY), task_id, str(test), "0,1,2", "7,8,9"):
+        for _ in judged(place.admin, task_id, str(test), "0,1,2", "7,8,9"):
             pass
 
 

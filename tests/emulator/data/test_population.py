@@ -109,6 +109,15 @@ def test_a_device_is_awake_across_midnight_in_its_own_time_zone():
     assert device.hours_until_awake(23.5) == 0.0
 
 
+def test_hours_end_on_their_minute_and_a_device_without_hours_is_always_awake():
+    device = Traits(scenario('[[device]]\nname = "a"\nawake = "22:00-06:30"')).of(0)
+    assert device.awake(6.49)
+    assert not device.awake(6.5)
+    always = Traits(scenario('[[device]]\nname = "a"')).of(0)
+    assert always.awake(12.0)
+    assert always.hours_until_awake(12.0) == 0.0
+
+
 def test_fates_occur_at_their_rates():
     traits = Traits(scenario("[faults]\ndrop_out = 0.2\ncrash = 0.1"))
     fates = [traits.fate(device, turn) for device in range(12) for turn in range(100)]

@@ -6,7 +6,7 @@ import pytest
 
 from fedrela.core import signing, tensors
 from fedrela.core.streams import derive, uniforms
-from fedrela.emulator.devices.malicious import Memory, labels
+from fedrela.emulator.devices.malicious import Attacker, labels
 from fedrela.emulator.devices.network import Clock, EmulatedNetwork, kind_of
 from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
 from fedrela.emulator.fleet.profiles import Traits
@@ -106,26 +106,26 @@ def test_kinds_of_requests():
 
 @pytest.mark.parametrize(("attack", "factor", "expected"), [("sign-flip", 2, [-2, 4]), ("scale", 10, [10, -20])])
 def test_attacks_on_the_weights(attack, factor, expected):
-    sent = Memory(Hostile(attack, 1.0, factor), seed=0, device=0).tamper(BODY)
+    sent = Attacker(Hostile(attack, 1.0, factor), seed=0, device=0).tamper(BODY)
     assert tensors.read(sent)["w"].tolist() == expected
     assert tensors.read_metadata(sent)["examples"] == "3"
 
 
 def test_nan_garbage_replay_and_lies():
-    assert np.isnan(tensors.read(Memory(Hostile("nan", 1.0), 0, 0).tamper(BODY))["w"]).all()
-    garbage = Memory(Hostile("garbage", 1.0), 0, 0).tamper(BODY)
+    assert np.isnan(tensors.read(Attacker(Hostile("nan", 1.0), 0, 0).tamper(BODY))["w"]).all()
+    garbage = Attacker(Hostile("garbage", 1.0), 0, 0).tamper(BODY)
     assert len(garbage) == len(BODY)
     assert garbage != BODY
-    replay = Memory(Hostile("replay", 1.0), 0, 0)
+    replay = Attacker(Hostile("replay", 1.0), 0, 0)
     assert [replay.tamper(BODY), replay.tamper(b"another")] == [BODY, BODY]
-    lie = Memory(Hostile("lie-about-examples", 1.0, 1000), 0, 0).tamper(BODY)
+    lie = Attacker(Hostile("lie-about-examples", 1.0, 1000), 0, 0).tamper(BODY)
     assert tensors.read_metadata(lie)["examples"] == "3000"
 
 
 def test_a_tampered_update_is_sent_with_its_own_digest():
     server = Server()
-    attack = Memory(Hostile("sign-flip", 1.0, 1), seed=0, device=0)
-    made, _ = network(server=server, attack=attack)
+    attacker = Attacker(Hostile("sign-flip", 1.0, 1), seed=0, device=0)
+    made, _ = network(server=server, attacker=attacker)
     url = "http://c/v1/assignments/a1/update"
     httpx.Client(transport=made, trust_env=False).put(url, content=BODY, headers={"Content-Digest": "sha-256=:AAAA:"})
     _, _, body, headers = server.requests[0]

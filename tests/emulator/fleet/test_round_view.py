@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 from fedrela.core.task import Task
-from fedrela.emulator.fleet.messages import Busy, Done, Gate
+from fedrela.emulator.fleet.messages import Busy, Done, PendingRequest
 from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
+
+NOW = 20.0  # the coordinator's time
 
 
 class Coordinator:
@@ -49,15 +51,16 @@ def standing():
 
 def test_expected_answers_are_counted_without_asking(standing):
     assert standing.free() == 3
-    assert not standing.count("check-in", Busy(0, 5.0))
+    assert not standing.count("check-in", Busy(0, 5.0), NOW)
     assert standing.free() == 2
-    assert not standing.count("update", done("uploaded"))
-    assert (standing.status.open, standing.status.reported, standing.free()) == (2, 2, 2)
-    assert standing.operator.asked == 1
+    assert not standing.count("update", done("uploaded"), NOW)
+    assert (standing.round.open, standing.round.reported, standing.free()) == (2, 2, 2)
+    assert standing.admin.asked == 1
 
 
-def test_the_update_that_fills_the_round_is_followed_up(standing):
-    assert [standing.count("update", done("uploaded")) for _ in range(3)] == [False, False, True]
+def test_the_update_that_fills_the_round_is_followed_up():
+    standing = Standing(Coordinator(open=3), task(), "t", lossy=False)
+    assert [standing.count("update", done("uploaded"), NOW) for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -66,22 +69,30 @@ def test_the_update_that_fills_the_round_is_followed_up(standing):
         ("check-in", done("waiting")),
         ("check-in", done("drop-out")),
         ("update", done("dropped")),
-        ("update", Gate(0, 2.0, "update")),
+        ("update", PendingRequest(0, 2.0, "update")),
         ("failure", done("dropped")),
         ("update", None),
     ],
 )
 def test_whatever_else_happens_is_asked_about(standing, kind, answer):
-    before = standing.status
-    assert standing.count(kind, answer)
-    assert standing.status == before
+    before = standing.round
+    assert standing.count(kind, answer, NOW)
+    assert standing.round == before
+
+
+def test_what_the_rules_of_a_round_forbid_says_that_the_coordinator_knows_more():
+    full = Standing(Coordinator(open=5), task(), "t", lossy=False)
+    assert full.count("check-in", Busy(0, 5.0), NOW)
+    idle = Standing(Coordinator(open=0), task(), "t", lossy=False)
+    assert idle.count("update", done("uploaded"), NOW)
+    assert (full.round.open, idle.round.reported) == (5, 1)
 
 
 def test_a_round_without_a_deadline_yet_or_a_lossy_network_is_always_asked_about():
     begins = Standing(Coordinator(deadline_at=None), task(), "t", lossy=False)
-    assert begins.count("check-in", Busy(0, 5.0))
+    assert begins.count("check-in", Busy(0, 5.0), NOW)
     assert begins.free() == 2  # counted all the same: nobody else is woken for that slot
-    assert Standing(Coordinator(), task(), "t", lossy=True).count("check-in", Busy(0, 5.0))
+    assert Standing(Coordinator(), task(), "t", lossy=True).count("check-in", Busy(0, 5.0), NOW)
 
 
 def test_commits_are_reported_once(standing):

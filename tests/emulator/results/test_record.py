@@ -8,14 +8,14 @@ import pytest
 from fedrela.core.errors import InvalidInput
 from fedrela.core.partition import Accuracy
 from fedrela.emulator.results import record
-from fedrela.emulator.results.record import Event, Recorder, RoundResult, line
+from fedrela.emulator.results.record import DeviceEvent, Recorder, RoundResult, line
 
 HEADER = {"label": "A", "task": {"seed": 4}}
 
 
 def test_a_line_leaves_out_defaults_but_never_a_field_without_one() -> None:
-    assert line(Event(0.0, 0, "drop-out")) == '{"t":0.0,"device":0,"event":"drop-out"}'
-    assert line(Event(1.0, 2, "update", seconds=0.5)) == '{"t":1.0,"device":2,"event":"update","seconds":0.5}'
+    assert line(DeviceEvent(0.0, 0, "drop-out")) == '{"t":0.0,"device":0,"event":"drop-out"}'
+    assert line(DeviceEvent(1.0, 2, "update", seconds=0.5)) == '{"t":1.0,"device":2,"event":"update","seconds":0.5}'
 
 
 def test_what_json_cannot_hold_is_null_however_deep() -> None:
@@ -28,7 +28,12 @@ def test_what_json_cannot_hold_is_null_however_deep() -> None:
 
 
 def test_simultaneous_events_are_written_by_device_whoever_ended_first(tmp_path: Path) -> None:
-    events = [Event(2.0, 0, "update"), Event(1.0, 9, "assigned"), Event(1.0, 3, "wait"), Event(1.0, 3, "assigned")]
+    events = [
+        DeviceEvent(2.0, 0, "update"),
+        DeviceEvent(1.0, 9, "assigned"),
+        DeviceEvent(1.0, 3, "wait"),
+        DeviceEvent(1.0, 3, "assigned"),
+    ]
     for name, given in (("a", events), ("b", events[::-1])):
         with Recorder(tmp_path / name, HEADER) as recorder:
             recorder.events(given)
@@ -40,7 +45,7 @@ def test_simultaneous_events_are_written_by_device_whoever_ended_first(tmp_path:
 
 def test_a_run_can_be_read_while_it_is_made_and_is_complete_at_its_end(tmp_path: Path) -> None:
     with Recorder(tmp_path / "deep" / "run", HEADER) as recorder:
-        recorder.events([Event(1.0, 0, "assigned")])
+        recorder.events([DeviceEvent(1.0, 0, "assigned")])
         halfway = record.read(recorder.folder)
         assert (halfway.label, halfway.seed, len(halfway.events), halfway.rounds) == ("A", 4, 1, [])
         assert not halfway.complete

@@ -6,8 +6,8 @@ import pytest
 
 from fedrela.core.errors import InvalidInput
 from fedrela.core.partition import Accuracy
-from fedrela.emulator.results import page, plots, record, report
-from fedrela.emulator.results.record import Event, Recorder, RoundResult
+from fedrela.emulator.results import page, record, report
+from fedrela.emulator.results.record import DeviceEvent, Recorder, RoundResult
 
 
 def make_run(folder, label, seed, finals, few=0.5):
@@ -21,8 +21,10 @@ def make_run(folder, label, seed, finals, few=0.5):
         for number, overall in enumerate(finals):
             accuracy = Accuracy(overall, overall, float("nan"), few, overall, (overall, few))
             recorder.round(RoundResult(number, 10.0 * number, "ab" * 32, 2 * bool(number), 1.5, accuracy))
-        recorder.events([Event(1.0, 0, "assigned", 1), Event(2.0, 0, "update", 1, bytes_up=1000, bytes_down=3000)])
-        recorder.events([Event(3.0, 1, "drop-out", 1)])
+        recorder.events(
+            [DeviceEvent(1.0, 0, "assigned", 1), DeviceEvent(2.0, 0, "update", 1, bytes_up=1000, bytes_down=3000)]
+        )
+        recorder.events([DeviceEvent(3.0, 1, "drop-out", 1)])
         recorder.finish({"final_sha256": f"{label}{seed}" * 8, "updates": 1})
     return record.read(folder)
 
@@ -49,8 +51,8 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "<b>B</b>", 1, [0.1, 0.6, 0.6])]
     made = report.summarise(runs)
-    plots.draw(made, tmp_path / "accuracy.png")
-    plots.draw_fleet(made, tmp_path / "fleet.png")
+    page.draw(made, tmp_path / "accuracy.png")
+    page.draw_fleet(made, tmp_path / "fleet.png")
     page.render(made, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
@@ -83,6 +85,6 @@ def test_no_run_overwrites_another(tmp_path):
 
 
 def test_percentages():
-    assert page.percent(report.spread([0.5, 0.7])) == "60.0 ± 10.0"
-    assert page.percent(report.spread([0.012]), sign=True) == "+1.2"
-    assert page.percent(report.spread([float("nan")])) == "–"
+    assert report.percent(report.spread([0.5, 0.7])) == "60.0 ± 10.0"
+    assert report.percent(report.spread([0.012]), sign=True) == "+1.2"
+    assert report.percent(report.spread([float("nan")])) == "–"

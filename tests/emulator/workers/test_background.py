@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fedrela.core.errors import InvalidBundle
+from fedrela.edge.engines.pool import EnginePool
 from fedrela.emulator.workers.background import Beside
 from tests.edge import softmax_bundle as small
 from tests.edge.engines.test_onnx_engine import batch
@@ -54,22 +55,20 @@ def test_what_nobody_has_taken_up_is_dropped_at_the_end():
     assert not ran
 
 
-def test_steps_and_predictions_beside_are_those_of_this_thread(engine):
+def test_steps_and_predictions_beside_are_those_of_this_thread(engine, small_bundle):
     weights, x, noise = small.start_weights(), batch(5, 1).x, batch(5, 1).randoms
     state = engine.start(weights)
     wanted = [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)]
     probabilities, trained = engine.predict(weights, x, noise), engine.weights(state)
     with Beside() as beside:
-        here, engine.run_native = engine.run_native, lambda run: through(beside, run)
-        try:
-            state = engine.start(weights)
-            assert [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)] == wanted
-            assert engine.predict(weights, x, noise).tobytes() == probabilities.tobytes()
-            assert all(engine.weights(state)[name].tobytes() == trained[name].tobytes() for name in trained)
-            with pytest.raises(InvalidBundle, match="program train_step failed"):
-                engine.train_step(state, replace(batch(4, 0), y=np.zeros(9, np.int64)))
-        finally:
-            engine.run_native = here
+        pool = EnginePool(run_native=lambda run: through(beside, run))
+        other = pool.open("0" * 64, small_bundle.manifest, lambda file: (small_bundle.folder / file.path).read_bytes())
+        state = other.start(weights)
+        assert [other.train_step(state, batch(size, size)) for size in (4, 2, 7)] == wanted
+        assert other.predict(weights, x, noise).tobytes() == probabilities.tobytes()
+        assert all(other.weights(state)[name].tobytes() == trained[name].tobytes() for name in trained)
+        with pytest.raises(InvalidBundle, match="program train_step failed"):
+            other.train_step(state, replace(batch(4, 0), y=np.zeros(9, np.int64)))
 
 
 def through(beside, run):

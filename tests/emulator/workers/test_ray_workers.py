@@ -23,10 +23,10 @@ def test_a_line_of_queues_keeps_order_and_peeks_without_taking():
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependency, match=r"fedrela\[ray\]"):
-        RayWorkers(1, lambda: None)
+        RayWorkers(1, lambda run_native: None)
 
 
 def test_a_cluster_that_is_not_there_is_named():
     pytest.importorskip("ray")
     with pytest.raises(Unavailable, match="ray start"):
-        RayWorkers(1, lambda: None, address="no-such-scheme")
+        RayWorkers(1, lambda run_native: None, address="no-such-scheme")

@@ -15,7 +15,7 @@ class Dying:
     def __init__(self):
         self.blob = bytes(2_000_000)
 
-    def __call__(self):
+    def __call__(self, run_native):
         os._exit(3)
 
 

@@ -5,24 +5,24 @@ from pathlib import Path
 import pytest
 
 from fedrela.core.errors import InvalidInput
-from fedrela.emulator.data.shelf import Shelf
+from fedrela.emulator.scenario import ShippedSettings
 
-SHELF = Shelf("scenario", "fedrela.emulator", "scenarios", lambda text: text.count("\n"), InvalidInput)
+SHIPPED = ShippedSettings("scenario", "fedrela.emulator", "scenarios", lambda text: text.count("\n"), InvalidInput)
 
 
 def test_a_shipped_file_is_found_by_name_and_its_paths_are_relative_to_here():
-    lines, folder = SHELF.load("ci")
-    assert "ci" in SHELF.names()
+    lines, folder = SHIPPED.load("ci")
+    assert "ci" in SHIPPED.names()
     assert lines > 10
     assert folder == Path.cwd()
 
 
 def test_ones_own_file_is_found_by_path_with_its_folder(tmp_path):
     (tmp_path / "own.toml").write_text("a\nb\n")
-    assert SHELF.load(str(tmp_path / "own.toml")) == (2, tmp_path)
+    assert SHIPPED.load(str(tmp_path / "own.toml")) == (2, tmp_path)
 
 
 def test_what_is_not_there_is_named_with_what_is():
     with pytest.raises(InvalidInput, match="there is no scenario 'nonsense'") as caught:
-        SHELF.load("nonsense")
+        SHIPPED.load("nonsense")
     assert "huge" in caught.value.remedy

@@ -1,0 +1,71 @@
+"""What a person asks for: emulate, replay, report, and judge a task's models again."""
+
+import json
+
+import pytest
+
+from fedrela.core.errors import InvalidInput, VerificationFailed
+from fedrela.emulator.results.record import check_same
+from fedrela.emulator.scenario import from_toml
+from tests.emulator.small_fleet import SCENARIO
+
+
+def test_a_task_that_has_begun_is_not_emulated_again(emulate, fleet, folder, coordinator, tmp_path):
+    from fedrela.emulator.emulation import emulate as again
+
+    run = emulate(in_process=False, task={"name": "begun", "population": "begun"})
+    assert run.rounds
+    with pytest.raises(InvalidInput, match="round 1"):
+        again(from_toml(SCENARIO), coordinator, "begun", out=tmp_path / "again", folder=folder, quiet=True)
+
+
+def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch, capsys):
+    from typer.testing import CliRunner
+
+    from fedrela.emulator.cli import app
+
+    monkeypatch.chdir(folder)
+    runner = CliRunner()
+    common = ["emulate", "small.toml", "--bundle", "bundle", "--in-process", "--quiet", "--json"]
+    summaries = []
+    replayed = [common[0], *common[2:], "--replay", str(tmp_path / "one")]
+    for label, command in (("one", common), ("two", replayed)):
+        done = runner.invoke(app, [*command, "--label", label, "--out", str(tmp_path / label)], catch_exceptions=False)
+        assert done.exit_code == 0
+        summaries.append(json.loads(done.stdout))
+    assert summaries[0]["final_sha256"] == summaries[1]["final_sha256"]
+    done = runner.invoke(app, ["report", str(tmp_path / "one"), str(tmp_path / "two")], catch_exceptions=False)
+    assert summaries[0]["final_sha256"] in done.stdout
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["fleet"]["updates"] == 40
+
+
+def test_a_replay_that_differs_names_the_line(emulate):
+    run, other = emulate(), emulate(seed=5)
+    with pytest.raises(VerificationFailed, match="line 1:"):
+        check_same(run.folder, other.folder)
+    check_same(run.folder, run.folder)
+
+
+def test_the_coordinator_is_told_the_figures_and_the_operator_can_judge_again(emulate, coordinator, folder):
+    from typer.testing import CliRunner
+
+    from fedrela.coordinator.admin_client import AdminClient
+    from fedrela.emulator.evaluating import app
+
+    run = emulate(in_process=False, task={"name": "judged", "population": "judged"})
+    with AdminClient(coordinator.url, coordinator.admin_key) as admin:
+        task_id = admin.find("judged")["task_id"]
+        told = [item["accuracy"] for item in admin.rounds(task_id)]
+        assert [item["overall"] for item in told] == [item["accuracy"]["overall"] for item in run.rounds[1:]]
+        assert [item["few"] for item in told] == [item["accuracy"]["few"] for item in run.rounds[1:]]
+        command = ["evaluate", "judged", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
+        command += ["--url", coordinator.url, "--admin-key", coordinator.admin_key]
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        again = [item["accuracy"] for item in admin.rounds(task_id)]
+    printed = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [line[0] for line in printed] == ["1", "2", "3", "4"]
+    for line, item in zip(printed, again, strict=True):
+        assert line[1:4] == [f"{100 * item[name]:.1f}" for name in ("overall", "many", "medium")]
+        assert (line[4], item["few"], item["examples"]) == ("–", None, 180)
+        assert item["overall"] == pytest.approx((item["many"] + 2 * item["medium"]) / 3)
