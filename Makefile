@@ -38,8 +38,9 @@ lint: install  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install  ## mypy, strict on core
+types: install  ## mypy: strict on the product, and what the tests annotate
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs

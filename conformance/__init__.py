@@ -1,4 +1,4 @@
 """Language-neutral vectors of everything a client must compute, and the command that makes them.
 
-May import core, edge and export. Read README.md first: it is written for the author of a client in another language.
+Read README.md first: it is written for the author of a client in another language.
 """

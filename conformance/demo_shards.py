@@ -2,7 +2,7 @@
 digits.
 
 scikit-learn's handwritten digits (UCI, CC BY 4.0), 8x8 and 20:1 long-tailed, split by Dirichlet(0.3): what eight very
-different devices might hold. Needs the emulator extra. May import core.
+different devices might hold. Needs the emulator extra.
 
     $ python -m fedrela.conformance.demo_shards
 """

@@ -1,4 +1,4 @@
-"""Vectors for the four encodings of an update. May import core.
+"""Vectors for the four encodings of an update.
 
 >>> [case["encoding"] for case in build()["encode"]][:4]
 ['float32', 'float16', 'int8', 'top-k']
@@ -10,10 +10,10 @@ from typing import Any, get_args
 import numpy as np
 
 from fedrela.core import encodings, streams, tensors
-from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.tensors import Params
+from fedrela.core.wire import Encoding, UpdateMetadata
 
-ENCODINGS = ("float32", "float16", "int8", "top-k")
+ENCODINGS: tuple[Encoding, ...] = ("float32", "float16", "int8", "top-k")
 
 
 def change() -> Params:
@@ -21,15 +21,15 @@ def change() -> Params:
     u = streams.uniforms(streams.derive(b"encodings", "change"), (4, 5))
     return {
         "layer.w": (u * np.float32(0.2) - np.float32(0.1)).astype(np.float32),
-        "layer.b": np.float32([0.25, -0.25, 0.25, 0, -0.125]),
+        "layer.b": np.array([0.25, -0.25, 0.25, 0, -0.125], np.float32),
         "zero": np.zeros(3, np.float32),
-        "scalar": np.float32(-3.5),
+        "scalar": np.array(-3.5, np.float32),
     }
 
 
 def build() -> dict[str, Any]:
     """The document encodings.json."""
-    assert get_args(UpdateMetadata.__annotations__["encoding"]) == ENCODINGS
+    assert get_args(Encoding) == ENCODINGS
     stream = streams.derive(b"encodings", "stream")
     specs = [{"name": name, "shape": list(array.shape)} for name, array in change().items()]  # in manifest order
     cases = []

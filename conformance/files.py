@@ -1,4 +1,4 @@
-"""Where the vectors lie, and one way to write and read them. May import the standard library.
+"""Where the vectors lie, and one way to write and read them.
 
 >>> VECTORS.name
 'vectors'

@@ -1,7 +1,6 @@
 """`python -m fedrela.conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
 
-The bundles and the rounds need the export extra and take a minute; `--fast` leaves them as they are. May import core,
-edge and export.
+The bundles and the rounds need the export extra and take a minute; `--fast` leaves them as they are.
 
     $ python -m fedrela.conformance.generate --fast
 """

@@ -1,7 +1,6 @@
 """A bundle whose golden steps a client can get wrong: AdamW, batch statistics, dropout, an output that isn't recorded.
 
 The gradient of a bias before a BatchNorm is nothing but rounding, so the golden file leaves out what follows from it.
-May import export.
 """
 
 import shutil

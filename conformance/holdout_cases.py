@@ -1,4 +1,4 @@
-"""Vectors for the hold-out: which samples are set aside, and totals of given probabilities. May import core and edge.
+"""Vectors for the hold-out: which samples are set aside, and totals of given probabilities.
 
 >>> [case["held"] for case in build()["split"] if case["fraction"] == 0]
 [[]]

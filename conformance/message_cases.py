@@ -1,4 +1,4 @@
-"""Vectors for the JSON that a device reads: tasks, manifests, answers of the coordinator. May import core.
+"""Vectors for the JSON that a device reads: tasks, manifests, answers of the coordinator.
 
 Every case is the text of a body and whether a client must accept it. A body that a client refuses must change nothing
 on the device.

@@ -1,7 +1,7 @@
 """Whole rounds: one bundle, one device's data, and for several tasks the overlay and the update that must come out.
 
 The bundle uses what a client can get wrong: augmentation (random inputs), class shares (logit adjustment), anchors
-(FedProx), momentum (optimizer state), a last batch that is smaller. May import core, edge and export.
+(FedProx), momentum (optimizer state), a last batch that is smaller.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Vectors for hashes, Ed25519 signatures, and the two messages that are signed. May import core.
+"""Vectors for hashes, Ed25519 signatures, and the two messages that are signed.
 
 >>> build()["sha256"][0]["sha256"][:8]
 'e3b0c442'

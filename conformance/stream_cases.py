@@ -1,4 +1,4 @@
-"""Vectors for Philox4x32-10, derivation, words, uniforms and permutations. May import core.
+"""Vectors for Philox4x32-10, derivation, words, uniforms and permutations.
 
 >>> build()["philox4x32_10"][0]["output"]
 ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
@@ -69,4 +69,5 @@ def _derived(secret: bytes, labels: tuple[str | int, ...]) -> dict[str, Any]:
 
 def _numerators(stream: Stream, shape: tuple[int, ...]) -> list[int]:
     """The uniforms times 2^24: whole numbers, so that JSON can't round them."""
-    return (streams.uniforms(stream, shape).reshape(-1) * np.float32(2**24)).astype(np.int64).tolist()
+    numerators = (streams.uniforms(stream, shape).reshape(-1) * np.float32(2**24)).astype(np.int64)
+    return [int(numerator) for numerator in numerators]

@@ -1,4 +1,4 @@
-"""Vectors for safetensors: good files, malformed files, and files that don't fit a specification. May import core.
+"""Vectors for safetensors: good files, malformed files, and files that don't fit a specification.
 
 Every file is given as base64, so that one JSON document holds all of them.
 
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from fedrela.core import tensors
+from fedrela.core.tensors import Array
 
 SPECS = [{"name": "w", "shape": [2, 2], "dtype": "float32"}, {"name": "b", "shape": [3], "dtype": "float32"}]
-FITTING = {"w": np.float32([[1, 2], [3, 4]]), "b": np.float32([0.5, -0.5, 0])}
+FITTING: dict[str, Array] = {"w": np.array([[1, 2], [3, 4]], np.float32), "b": np.array([0.5, -0.5, 0], np.float32)}
 
 
 def build() -> dict[str, Any]:
@@ -34,13 +35,13 @@ def build() -> dict[str, Any]:
 
 def good() -> dict[str, bytes]:
     """Files that must be read, each value exactly."""
-    every = {
-        "f32": np.float32([[1.5, -2.25], [0, 3.0e38]]),
-        "f16": np.float16([1.0, -0.333251953125, 65504]),
-        "i8": np.int8([-127, 0, 127]),
-        "u8": np.uint8([[0, 255]]),
-        "i32": np.int32([-2147483648, 2147483647]),
-        "i64": np.int64([-9007199254740991, 9007199254740991]),
+    every: dict[str, Array] = {
+        "f32": np.array([[1.5, -2.25], [0, 3.0e38]], np.float32),
+        "f16": np.array([1.0, -0.333251953125, 65504], np.float16),
+        "i8": np.array([-127, 0, 127], np.int8),
+        "u8": np.array([[0, 255]], np.uint8),
+        "i32": np.array([-2147483648, 2147483647], np.int32),
+        "i64": np.array([-9007199254740991, 9007199254740991], np.int64),
         "bool": np.array([True, False]),
     }
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -48,18 +49,19 @@ def good() -> dict[str, bytes]:
     return {
         "every dtype": tensors.to_bytes(every),
         "scalar, empty and metadata": tensors.to_bytes(
-            {"scalar": np.float32(7), "empty": np.zeros((0, 3), np.float32)}, {"protocol": "1", "note": "größe"}
+            {"scalar": np.array(7, np.float32), "empty": np.zeros((0, 3), np.float32)},
+            {"protocol": "1", "note": "größe"},
         ),
         "no tensor": tensors.to_bytes({}),
-        "header padded with spaces": _raw(padded, np.float32([2]).tobytes()),
-        "unicode name": tensors.to_bytes({'größe."quoted"\\': np.float32([1])}),
+        "header padded with spaces": _raw(padded, np.array([2], np.float32).tobytes()),
+        "unicode name": tensors.to_bytes({'größe."quoted"\\': np.array([1], np.float32)}),
     }
 
 
 def malformed() -> dict[str, bytes]:
     """Files that every reader must refuse."""
     whole = tensors.to_bytes(FITTING)
-    four = np.float32([1]).tobytes()
+    four = np.array([1], np.float32).tobytes()
     eight = four + four
 
     def header(data: bytes, **entries: Any) -> bytes:
@@ -97,15 +99,15 @@ def malformed() -> dict[str, bytes]:
 
 def unfit() -> dict[str, bytes]:
     """Well-formed files that don't fit `SPECS`."""
-    changed: dict[str, dict[str, Any]] = {
+    changed: dict[str, dict[str, Array]] = {
         "a tensor is missing": {"w": FITTING["w"]},
-        "a tensor too many": {**FITTING, "surplus": np.float32([1])},
+        "a tensor too many": {**FITTING, "surplus": np.array([1], np.float32)},
         "another name": {"w": FITTING["w"], "B": FITTING["b"]},
         "another shape, same size": {**FITTING, "w": FITTING["w"].reshape(4)},
-        "another size": {**FITTING, "b": np.float32([1, 2])},
-        "another dtype": {**FITTING, "b": np.float16([1, 2, 3])},
-        "not a number": {**FITTING, "b": np.float32([np.nan, 0, 0])},
-        "infinite": {**FITTING, "w": np.float32([[1, 2], [3, -np.inf]])},
+        "another size": {**FITTING, "b": np.array([1, 2], np.float32)},
+        "another dtype": {**FITTING, "b": np.array([1, 2, 3], np.float16)},
+        "not a number": {**FITTING, "b": np.array([np.nan, 0, 0], np.float32)},
+        "infinite": {**FITTING, "w": np.array([[1, 2], [3, -np.inf]], np.float32)},
     }
     return {name: tensors.to_bytes(value) for name, value in changed.items()}
 

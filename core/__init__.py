@@ -1,5 +1,5 @@
 """The algorithm, the mathematics and the contracts that every part of FedReLa Edge shares.
 
-May import numpy, safetensors, cryptography and the standard library; nothing else of this repository. There are no
-sockets, no SQL, no clock and no global random state here: whatever depends on the world comes in as an argument.
+There are no sockets, no SQL, no clock and no global random state here: whatever depends on the world comes in as an
+argument.
 """

@@ -7,7 +7,7 @@
       weights.safetensors   checkpoint 0: parameters and buffers
       seal.json             sha256 of manifest.json and of weights.safetensors, and optionally a publisher's signature
 
-So other weights change weights.safetensors and the seal, and nothing else. May import `core`.
+So other weights change weights.safetensors and the seal, and nothing else.
 
     >>> import tempfile, pathlib
     >>> read(pathlib.Path(tempfile.mkdtemp()))

@@ -1,25 +1,23 @@
 """One tree of errors. Each says what is wrong and what to do about it.
 
-    FedRelaError
-    ├── InvalidInput            the caller handed over something unusable; nothing was changed
-    │   ├── InvalidTask         a task file or task message
-    │   ├── InvalidTensors      tensor bytes, names, shapes, dtypes, or a value that is not finite
-    │   ├── InvalidMessage      a JSON message of the wire protocol
-    │   ├── InvalidBundle       a manifest or artifact folder of the wrong form
-    │   └── InvalidData         local examples: files, labels, pixels
-    ├── IntegrityError          a hash or a signature does not match
-    ├── UnsupportedOperation    a model uses an operation that no exported program can hold
-    ├── VerificationFailed      an exported program and its reference disagree
-    ├── MissingDependency       an optional package is needed and not installed
-    ├── Refused                 the coordinator refused a request, with a code and a status
-    └── Unavailable             the other side can't be reached or is not ready; trying again later is right
+FedRelaError
+├── InvalidInput            the caller handed over something unusable; nothing was changed
+│   ├── InvalidTask         a task file or task message
+│   ├── InvalidTensors      tensor bytes, names, shapes, dtypes, or a value that is not finite
+│   ├── InvalidMessage      a JSON message of the wire protocol
+│   ├── InvalidBundle       a manifest or artifact folder of the wrong form
+│   └── InvalidData         local examples: files, labels, pixels
+├── IntegrityError          a hash or a signature does not match
+├── UnsupportedOperation    a model uses an operation that no exported program can hold
+├── VerificationFailed      an exported program and its reference disagree
+├── MissingDependency       an optional package is needed and not installed
+├── Refused                 the coordinator refused a request, with a code and a status
+└── Unavailable             the other side can't be reached or is not ready; trying again later is right
 
-May import the standard library only.
-
-    >>> raise InvalidData("label 12 is outside 0..9", remedy="check the class order of the data folder")
-    Traceback (most recent call last):
-    ...
-    fedrela.core.errors.InvalidData: label 12 is outside 0..9; check the class order of the data folder
+>>> raise InvalidData("label 12 is outside 0..9", remedy="check the class order of the data folder")
+Traceback (most recent call last):
+...
+fedrela.core.errors.InvalidData: label 12 is outside 0..9; check the class order of the data folder
 """
 
 

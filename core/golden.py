@@ -1,7 +1,7 @@
 """Golden steps: fixed inputs, made from streams, on which every runtime must give the recorded outputs.
 
 An exporter runs them in eager PyTorch and records the outputs; a device runs them once per program and runtime before
-it trains. The inputs depend only on the manifest, never on the model's real weights. May import numpy and `core`.
+it trains. The inputs depend only on the manifest, never on the model's real weights.
 
 Let u be the uniforms of `derive(b"fedrela golden", seed, program, step, name)` for the tensor's shape, with B the
 golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left to right):
@@ -37,12 +37,12 @@ from numpy.typing import NDArray
 from fedrela.core import streams
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
+from fedrela.core.manifest import CARRIED
 from fedrela.core.tensors import Array
 
 SAMPLE = 512
 HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}
 THRESHOLD_PERCENT = 20.0
-CARRIED = ("parameter", "buffer", "optimizer")
 SLACK = "slack."
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]

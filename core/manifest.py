@@ -1,6 +1,6 @@
 """The manifest: what a bundle holds, and what every program of it takes and gives. It says nothing of the weights.
 
-Devices and the coordinator need nothing else to know about a model. May import `core`.
+Devices and the coordinator need nothing else to know about a model.
 
     >>> ProgramInput("w", "parameter", (2, 3)).spec.size
     6
@@ -34,6 +34,14 @@ Role = Literal[
     "uniforms",  # relabel only, ("N", C) float32
     "threshold_percent",  # relabel only, () float32
 ]
+
+
+# What a training step takes and gives back anew, so that the next step goes on from it.
+CARRIED: tuple[Role, ...] = ("parameter", "buffer", "optimizer")
+# The sums over a batch that a training step gives besides, all () float32.
+TOTALS = ("loss_sum", "correct_sum", "weight_sum")
+# What is another array at every training step.
+CHANGING: tuple[Role, ...] = ("x", "y", "weight", "random", "class_prior")
 
 
 @dataclass(frozen=True)

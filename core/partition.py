@@ -1,6 +1,6 @@
 """Long-tailed class profiles, Dirichlet splits over devices, and accuracy by class frequency.
 
-May import numpy and `fedrela.core.errors`. Randomness comes in as a `numpy.random.Generator`.
+Randomness comes in as a `numpy.random.Generator`.
 
     >>> exponential_profile(classes=4, largest=100, imbalance=100).tolist()
     [100, 21, 4, 1]

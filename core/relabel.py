@@ -1,7 +1,7 @@
 """FedReLa's re-labeling in numpy: the specification that every exported `relabel` program must equal.
 
-Source: Hu, Menéndez, Liu, Gong, Wang, Peng, "FedReLa: Imbalanced Federated Learning via Re-Labeling", ICML 2026,
-arXiv 2606.26037. May import numpy and `fedrela.core.errors`.
+Source: Hu, Menéndez, Liu, Gong, Wang, Peng, "FedReLa: Imbalanced Federated Learning via Re-Labeling", ICML 2026, arXiv
+2606.26037.
 
 A device looks at its own samples with the global model's eyes. A head-class sample whose predicted probability for a
 locally rarer class is unusually high *among the samples of its own label* may be given that rarer label:

@@ -1,8 +1,8 @@
 """Aggregation that a minority of hostile updates can't steer: coordinate median, trimmed mean, multi-Krum, clipping.
 
-May import numpy and `core`. The rules work on a stack: one update a row, shape (n, d) float32, an array in memory or a
-`numpy.memmap` on disk. They read it in blocks of columns, so they hold O(d) plus a few blocks of `BLOCK_BYTES`,
-whatever n is. Every row counts the same: a device's claimed number of examples is not trusted here.
+The rules work on a stack: one update a row, shape (n, d) float32, an array in memory or a `numpy.memmap` on disk. They
+read it in blocks of columns, so they hold O(d) plus a few blocks of `BLOCK_BYTES`, whatever n is. Every row counts the
+same: a device's claimed number of examples is not trusted here.
 
     >>> stack = np.float32([[1, 1], [2, 2], [3, 900]])
     >>> median(stack), trimmed_mean(stack, 0.34)

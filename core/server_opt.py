@@ -1,9 +1,8 @@
 """Server optimizers: how the global model moves by the mean change of a round.
 
-Each is a pair of pure functions, `init(weights) -> state` and `step(weights, change, state) -> (weights, state)`;
-the state is Params too, so it is stored like weights. Source: Reddi et al., "Adaptive Federated Optimization",
-ICLR 2021, algorithm 2; Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution", 2019 (FedAvgM).
-May import numpy and `core`.
+Each is a pair of pure functions, `init(weights) -> state` and `step(weights, change, state) -> (weights, state)`; the
+state is Params too, so it is stored like weights. Source: Reddi et al., "Adaptive Federated Optimization", ICLR 2021,
+algorithm 2; Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution", 2019 (FedAvgM).
 
     >>> optimizer = make(Aggregation(server_lr=0.5))
     >>> weights = {"w": np.float32([1.0])}

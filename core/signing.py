@@ -1,4 +1,4 @@
-"""Content hashes and Ed25519 signatures (RFC 8032). May import cryptography and `fedrela.core.errors`.
+"""Content hashes and Ed25519 signatures (RFC 8032).
 
 Keys and signatures travel as lower-case hexadecimal: 32 bytes a key, 64 bytes a signature.
 

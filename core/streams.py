@@ -1,7 +1,5 @@
 """Random numbers that are the same in every language: Philox4x32-10 keyed by a secret and a list of labels.
 
-May import numpy and the standard library.
-
 A *stream* is an endless sequence of 32-bit words. It is defined by a 64-bit key and a 64-bit nonce, both taken from
 
     digest = HMAC-SHA256(secret, encode(label_1) + encode(label_2) + ...)       # FIPS 198-1, FIPS 180-4

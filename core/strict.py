@@ -2,7 +2,7 @@
 
 An unknown key, a missing key, a wrong type, a non-finite number or a duplicate JSON key is an error that names the
 dotted path. Nothing is coerced but a whole number where a float is wanted. `check` asks the same of a dataclass that
-was made in Python. May import `fedrela.core.errors`.
+was made in Python.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 r"""Task: everything a round depends on. Written as TOML by an operator, sent as JSON to devices.
 
-An unknown key or an impossible combination is an error.
+An unknown key or an impossible combination is an error at load.
 
     >>> task = from_toml('name = "digits"\nrounds = 20\n[relabel]\nstart = 0.8')
     >>> task.relabel.start_round(task.rounds)
@@ -14,6 +14,7 @@ from typing import Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.hours import parse_hours
+from fedrela.core.wire import Encoding
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
@@ -135,7 +136,7 @@ class Aggregation:
     server_momentum: float = 0.9  # fedavgm; beta1 of fedadam and fedyogi
     server_beta2: float = 0.99
     server_epsilon: float = 1e-3
-    encoding: Literal["float32", "float16", "int8", "top-k"] = "float32"  # of an update on its way up
+    encoding: Encoding = "float32"  # of an update on its way up
     top_k_fraction: float = 0.1
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Named float32 arrays: what a model's weights and a device's update are.
 
 `Params` maps tensor names to arrays in manifest order. The functions here are the only place that loops over the
-tensors of a model. Bytes are safetensors (https://github.com/huggingface/safetensors#format), read and written by
-that library. May import numpy, safetensors and `fedrela.core.errors`.
+tensors of a model. Bytes are safetensors (https://github.com/huggingface/safetensors#format), read and written by that
+library.
 
     >>> import numpy as np
     >>> specs = (TensorSpec("w", (2,)),)

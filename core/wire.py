@@ -2,7 +2,6 @@
 
 Tensors never travel in JSON: weights and updates are safetensors bodies, programs and manifests are blobs named by
 their SHA-256. No message has a field for a label, a class, a class count, a re-label count, a file name or a sample.
-May import `core`.
 
     device                                            coordinator
       POST   /v1/devices            EnrolRequest   ->   EnrolResponse
@@ -22,7 +21,7 @@ Every request but the enrolment carries `Authorization: Bearer <device token>`; 
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from fedrela.core.errors import InvalidMessage
 
@@ -31,6 +30,7 @@ UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
 PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"
 
+Encoding = Literal["float32", "float16", "int8", "top-k"]
 FailureCode = Literal["not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -122,7 +122,7 @@ class UpdateMetadata:
     """The safetensors `__metadata__` of an update body, as strings. `examples` is the number of local examples."""
 
     examples: int
-    encoding: Literal["float32", "float16", "int8", "top-k"] = "float32"
+    encoding: Encoding = "float32"
     protocol: int = PROTOCOL
 
     def as_strings(self) -> dict[str, str]:
@@ -144,7 +144,7 @@ def read_update_metadata(metadata: dict[str, str]) -> UpdateMetadata:
     if examples < 1:
         raise InvalidMessage("the update claims no examples", remedy="train on at least one")
     encoding = metadata["encoding"]
-    if encoding not in ("float32", "float16", "int8", "top-k"):
+    if encoding not in get_args(Encoding):
         raise InvalidMessage(f"the update's encoding is {encoding[:20]!r}", remedy="use the encoding of the task")
     return UpdateMetadata(examples, encoding)  # type: ignore[arg-type]
 

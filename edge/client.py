@@ -2,7 +2,6 @@
 
 The whole world is handed in: the HTTP client behind `CoordinatorApi`, the store, the clock, the data and the sensors;
 so one class serves a Raspberry Pi, another program that embeds it, and a virtual device of an emulated fleet.
-May import `core` and the other modules of `edge`.
 
     identity = enrol(api, FolderStore(folder), link)
     client = DeviceClient(api, FolderStore(folder), data=lambda manifest: examples)
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
 from typing import Any, Literal
 
+from fedrela import __version__
 from fedrela.core.errors import (
     FedRelaError,
     IntegrityError,
@@ -38,12 +38,12 @@ from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity, SentLog
 from fedrela.edge.storage.store import Store
+from fedrela.edge.training.examples import DataSource
 from fedrela.edge.training.faults import failure_code, is_away
-from fedrela.edge.training.work import DataSource, TurnFailed, Worker
+from fedrela.edge.training.work import TurnFailed, Worker
 
 __all__ = ["DeviceClient", "Outcome", "enrol", "forget", "steady_clock"]
 
-CLIENT_VERSION = "0.1.0"
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or turn after turn fails
 
@@ -164,7 +164,7 @@ class DeviceClient:
         obstacles = reasons(self.conditions(), self.settings.eligibility)
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
-        answer = self.api.check_in(CheckIn(self.identity.population, CLIENT_VERSION, self.pool.offered()))
+        answer = self.api.check_in(CheckIn(self.identity.population, __version__, self.pool.offered()))
         held = state.load_turn(self.store)
         if answer.assignment is not None and held is not None and is_same(held.assignment, answer.assignment):
             turn = replace(held, assignment=answer.assignment, received_at=self.now())

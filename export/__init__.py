@@ -1,4 +1,4 @@
-"""Turns a PyTorch classifier into training programs for devices. May import `core`, torch, onnx and executorch.
+"""Turns a PyTorch classifier into training programs for devices.
 
 from fedrela.export import export_classifier
 export_classifier(model, input="uint8:3x32x32", classes=10, out="bundle")

@@ -1,12 +1,10 @@
 """Export a PyTorch classifier: trace, lower, verify against eager PyTorch, and only then write the bundle.
 
-May import torch, `core` and this package.
-
-    >>> import tempfile, torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-    >>> exported = export_classifier(model, input="float32:4", classes=3, out=tempfile.mkdtemp() + "/bundle")
-    >>> exported.largest_error < 1e-4
-    True
+>>> import tempfile, torch
+>>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+>>> exported = export_classifier(model, input="float32:4", classes=3, out=tempfile.mkdtemp() + "/bundle")
+>>> exported.largest_error < 1e-4
+True
 """
 
 import shutil
@@ -24,6 +22,7 @@ from fedrela.core.errors import InvalidInput
 from fedrela.core.tensors import Params
 from fedrela.export import inputs, losses, lowering, optimizers, program
 from fedrela.export.inputs import RawInput
+from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.survey import Survey
@@ -66,7 +65,7 @@ def export_classifier(
     class_names: Sequence[str] = (),
     columns: Sequence[str] = (),
     name: str = "model",
-    max_batch: int = lowering.DEFAULT_MAX_BATCH,
+    max_batch: int = DEFAULT_MAX_BATCH,
     private_key: str = "",
     overwrite: bool = False,
     report: Report = lambda stage: None,
@@ -206,7 +205,9 @@ def _manifest(
         hyperparameters=recipe.hyperparameters(),
         class_names=recipe.class_names,
         preprocessing=recipe.preprocessing(),
-        **programs,
+        train_step=programs["train_step"],
+        predict=programs["predict"],
+        relabel=programs["relabel"],
     )
 
 

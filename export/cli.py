@@ -1,4 +1,4 @@
-"""The verbs `fedrela export`, `verify` and `inspect`. May import typer, rich, `core` and this package.
+"""The verbs `fedrela export`, `verify` and `inspect`.
 
 $ fedrela export my_module:build --input uint8:3x32x32 --classes 10 --out bundle
 """
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fedrela.export import display
+from fedrela.export.limits import DEFAULT_MAX_BATCH
 
 app = typer.Typer(add_completion=False, help="Turn PyTorch classifiers into verified training programs.")
 _status = Console(stderr=True, highlight=False)
@@ -84,7 +85,7 @@ def export_command(
     name: Annotated[str, typer.Option(help="Name of the model, for the manifest. [default: the function's]")] = "",
     max_batch: Annotated[
         int, typer.Option(min=1, help="Largest batch of the ExecuTorch programs; ONNX takes any.")
-    ] = 64,
+    ] = DEFAULT_MAX_BATCH,
     key: Annotated[
         Path | None, typer.Option(help="File with an Ed25519 private key (hex) to sign the bundle with.")
     ] = None,

@@ -1,4 +1,4 @@
-"""What a bundle holds, as plain data for `fedrela inspect`. May import onnx and `core`."""
+"""What a bundle holds, as plain data for `fedrela inspect`."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""What the verbs of `fedrela.export.cli` show: tables for people, one object for programs. May import rich and
-`core`.
-"""
+"""What the verbs of `fedrela.export.cli` show: tables for people, one object for programs."""
 
 import sys
 from collections.abc import Mapping, Sequence

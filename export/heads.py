@@ -1,5 +1,4 @@
-"""Classifier heads of fixed geometry, put in place of any model's last linear layer. May import torch and
-`fedrela.core.errors`.
+"""Classifier heads of fixed geometry, put in place of any model's last linear layer.
 
 Under neural collapse the best class vectors of balanced data form a simplex equiangular tight frame (ETF): equal
 lengths, equal angles (Papyan, Han and Donoho, PNAS 2020). Fixing them keeps head classes from pushing tail classes
@@ -48,7 +47,8 @@ def simplex_frame(features: int, classes: int, seed: int) -> Tensor:
     basis, upper = torch.linalg.qr(torch.randn(features, classes, generator=generator, dtype=torch.float64))
     basis = basis * torch.sign(torch.diagonal(upper))
     centred = torch.eye(classes, dtype=torch.float64) - 1 / classes
-    return (math.sqrt(classes / (classes - 1)) * (basis @ centred).T).to(torch.float32)
+    frame: Tensor = (math.sqrt(classes / (classes - 1)) * (basis @ centred).T).to(torch.float32)
+    return frame
 
 
 class FixedETF(nn.Module):
@@ -66,7 +66,8 @@ class FixedETF(nn.Module):
         """x (B, features) -> logits (B, classes)."""
         projected = self.projection(x)
         length = torch.sqrt((projected * projected).sum(1, keepdim=True) + 1e-12)
-        return self.temperature * (projected / length) @ self.frame.T
+        logits: Tensor = self.temperature * (projected / length) @ self.frame.T
+        return logits
 
 
 class SparseETF(nn.Module):

@@ -1,14 +1,13 @@
 """What a model eats: raw tensors as a device holds them, and how they are normalised and augmented in the graph.
 
-May import torch and `core`.
-
-    >>> parse("uint8:3x32x32")
-    RawInput(name='x', dtype='uint8', shape=(3, 32, 32), token_limit=0)
-    >>> parse("words=int64:50:1000").token_limit
-    1000
+>>> parse("uint8:3x32x32")
+RawInput(name='x', dtype='uint8', shape=(3, 32, 32), token_limit=0)
+>>> parse("words=int64:50:1000").token_limit
+1000
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -92,6 +91,15 @@ class Pipeline:
         places = places.reshape(-1, 1, height * width).expand(batch, channels, height * width)
         flat = pixels.reshape(batch, channels, -1)
         return torch.gather(flat, 2, places).reshape(batch, channels, height, width)
+
+
+def model_arguments(
+    inputs: tuple[RawInput, ...], xs: Mapping[str, Tensor]
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """A single input is passed by position, several by name."""
+    if len(inputs) == 1:
+        return (xs[inputs[0].name],), {}
+    return (), {raw.name: xs[raw.name] for raw in inputs}
 
 
 def parse(text: str) -> RawInput:

@@ -1,4 +1,4 @@
-"""Reading what a user names on the command line: models, numbers, names. May import torch and `fedrela.core.errors`.
+"""Reading what a user names on the command line: models, numbers, names.
 
 >>> numbers("0.5,0.25", "--mean")
 (0.5, 0.25)

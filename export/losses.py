@@ -1,4 +1,4 @@
-"""Losses per example, as a training program computes them. May import torch and `fedrela.core.errors`.
+"""Losses per example, as a training program computes them.
 
 A loss maps logits (B, C) and labels (B,) int64 to (B,). What it is tuned by are inputs of the program, so a task may
 change them; a loss that needs the device's own class shares gets them as `class_prior` (C,), which never leave the
@@ -11,7 +11,7 @@ device.
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,11 @@ LOSSES = {
 
 
 def find(loss: str | Loss | Callable[..., Tensor]) -> Loss:
-    """A loss by name, by `module:function`, or a function of one's own: (logits, y[, class_prior]) -> (B,)."""
+    """A loss by name, by `module:function`, or a function of one's own: (logits, y[, class_prior], ...) -> (B,).
+
+    Its settings are its further arguments, with their defaults. One that takes them as `**settings` has an attribute
+    `hyperparameters`, which maps their names to the defaults. Raises InvalidInput.
+    """
     if isinstance(loss, Loss):
         return loss
     if callable(loss):
@@ -100,7 +104,12 @@ def find(loss: str | Loss | Callable[..., Tensor]) -> Loss:
 
 
 def _own(name: str, function: Callable[..., Any]) -> Loss:
-    parameters = list(inspect.signature(function).parameters.values())
+    declared: Mapping[str, float] = getattr(function, "hyperparameters", {})
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if not (declared and parameter.kind is parameter.VAR_KEYWORD)
+    ]
     unknown = [p.name for p in parameters[2:] if p.name != "class_prior" and not isinstance(p.default, int | float)]
     if len(parameters) < 2 or unknown:
         raise InvalidInput(
@@ -108,4 +117,4 @@ def _own(name: str, function: Callable[..., Any]) -> Loss:
             remedy="take (logits, y), optionally class_prior, and settings with a number as default",
         )
     settings = {p.name: float(p.default) for p in parameters[2:] if p.name != "class_prior"}
-    return Loss(name, function, settings, any(p.name == "class_prior" for p in parameters[2:]))
+    return Loss(name, function, settings | dict(declared), any(p.name == "class_prior" for p in parameters[2:]))

@@ -1,4 +1,4 @@
-"""From a program's definition to a file for a runtime. May import torch, `core` and this package.
+"""From a program's definition to a file for a runtime.
 
 >>> sorted(RUNTIMES)
 ['executorch', 'onnx']
@@ -15,11 +15,11 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from fedrela.core import signing
 from fedrela.core.bundle import ProgramFile, ProgramInput
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
+from fedrela.export.limits import MAX_RELABEL_SAMPLES
 from fedrela.export.program import Definition
 from fedrela.export.tracing.modules import locate
 from fedrela.export.tracing.trace import trace
 
-DEFAULT_MAX_BATCH = 64
 _BATCH, _SAMPLES = 7, 28  # open dimensions while tracing
 
 
@@ -70,7 +70,7 @@ def _executorch(definition: Definition, max_batch: int) -> tuple[bytes, ProgramF
     from fedrela.export.executorch_programs import forms
     from fedrela.export.executorch_programs import program as executorch_program
 
-    largest = max_batch if definition.name != "relabel" else 1 << 13
+    largest = max_batch if definition.name != "relabel" else MAX_RELABEL_SAMPLES
     traced = trace(definition.function, examples(definition), _shapes(definition), keep=forms.KEEP)
     body = executorch_program.lower(traced, max_batch=largest)
     return body, _file(definition, "executorch", "pte", body, executorch_program.MIN_RUNTIME_VERSION, largest)

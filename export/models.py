@@ -1,5 +1,4 @@
-"""Reference classifiers: `fedrela export fedrela.export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`. May
-import torch.
+"""Reference classifiers: `fedrela export fedrela.export.models:small_cnn --input uint8:1x8x8 --classes 10 ...`.
 
 Sizes are arguments, so that tests and phones can have small ones; the defaults are those of the papers, unless a
 docstring says otherwise.
@@ -82,7 +81,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, classes)."""
-        return self.head(self.body(self.stem(x)).mean((2, 3)))
+        logits: Tensor = self.head(self.body(self.stem(x)).mean((2, 3)))
+        return logits
 
 
 def resnet8(
@@ -125,7 +125,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        return x + self.body(x) if self.residual else self.body(x)
+        changed: Tensor = self.body(x)
+        return x + changed if self.residual else changed
 
 
 def mobilenet(
@@ -162,7 +163,8 @@ class VisionTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, classes)."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.position
-        return self.head(self.norm(self.encoder(tokens)).mean(1))
+        logits: Tensor = self.head(self.norm(self.encoder(tokens)).mean(1))
+        return logits
 
 
 def small_vit(
@@ -191,7 +193,8 @@ class SequenceClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, classes)."""
         states, _ = self.lstm(self.embedding(x))
-        return self.head(states[:, -1])
+        logits: Tensor = self.head(states[:, -1])
+        return logits
 
 
 def lstm(tokens: int = 1000, classes: int = 4, width: int = 32, layers: int = 1) -> nn.Module:

@@ -1,6 +1,6 @@
 """Optimizers as pure functions: parameters, gradients, state and settings in; new parameters and state out.
 
-Every setting is an input of the program. State is zeros at the start of a device's turn. May import torch.
+Every setting is an input of the program. State is zeros at the start of a device's turn.
 
     >>> import torch
     >>> sgd = OPTIMIZERS["sgd"]

@@ -1,13 +1,11 @@
 """The three programs of a bundle as pure functions with named inputs: what is traced, lowered and verified.
 
-May import torch, `core` and the layer files of this package.
-
-    >>> import torch
-    >>> from fedrela.export.inputs import parse
-    >>> from fedrela.export.recipe import Recipe
-    >>> definitions = build(torch.nn.Linear(3, 2), Recipe(inputs=(parse("float32:3"),), classes=2))
-    >>> [item.name for item in definitions["train_step"].inputs][:4]
-    ['weight', 'bias', 'momentum.weight', 'momentum.bias']
+>>> import torch
+>>> from fedrela.export.inputs import parse
+>>> from fedrela.export.recipe import Recipe
+>>> definitions = build(torch.nn.Linear(3, 2), Recipe(inputs=(parse("float32:3"),), classes=2))
+>>> [item.name for item in definitions["train_step"].inputs][:4]
+['weight', 'bias', 'momentum.weight', 'momentum.bias']
 """
 
 import copy
@@ -19,7 +17,8 @@ from torch import Tensor, nn
 
 from fedrela.core.bundle import ProgramInput, Role
 from fedrela.core.errors import InvalidInput
-from fedrela.export.inputs import RawInput
+from fedrela.core.manifest import TOTALS
+from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.recipe import Recipe
 from fedrela.export.relabel import relabel
@@ -105,7 +104,7 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
             weight_sum,
         )
 
-    outputs = (*(f"new.{item.name}" for item in carried), "loss_sum", "correct_sum", "weight_sum")
+    outputs = (*(f"new.{item.name}" for item in carried), *TOTALS)
     return Definition("train_step", inputs, outputs, function)
 
 
@@ -145,15 +144,6 @@ def _call(model: nn.Module, state: Mapping[str, Tensor], recipe: Recipe, given: 
     xs = {raw.name: recipe.pipeline(raw, given[raw.name], dict(given)) for raw in recipe.inputs}
     logits: Tensor = torch.func.functional_call(model, dict(state), *model_arguments(recipe.inputs, xs))
     return logits
-
-
-def model_arguments(
-    inputs: tuple[RawInput, ...], xs: Mapping[str, Tensor]
-) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-    """A single input is passed by position, several by name."""
-    if len(inputs) == 1:
-        return (xs[inputs[0].name],), {}
-    return (), {raw.name: xs[raw.name] for raw in inputs}
 
 
 def _inputs(role: Role, shapes: Mapping[str, tuple[int | str, ...]]) -> list[ProgramInput]:

@@ -1,4 +1,4 @@
-"""Everything an export depends on besides the model itself. May import torch and this package's plain parts.
+"""Everything an export depends on besides the model itself.
 
 >>> from fedrela.export.inputs import parse
 >>> Recipe(inputs=(parse("uint8:1x8x8"),), classes=10).hyperparameters()

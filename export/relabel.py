@@ -1,4 +1,4 @@
-"""FedReLa's re-labeling as a graph: the float32 twin of `fedrela.core.relabel`, without a sort. May import torch.
+"""FedReLa's re-labeling as a graph: the float32 twin of `fedrela.core.relabel`, without a sort.
 
 Sums over the samples of one label are matrix products with the one-hot labels; the threshold of each class is the
 smallest of its top-k z-scores. Sums are compensated (the mean is corrected by the mean of what it leaves), so that
@@ -9,6 +9,8 @@ float32 differs from the float64 specification in at most 0.1 % of the labels.
     >>> relabel(q, torch.tensor([0, 0, 0]), torch.zeros(3, 2), torch.tensor(50.0))[0]
     tensor([0, 0, 1])
 """
+
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -42,9 +44,9 @@ def thresholds(z: Tensor, threshold_percent: Tensor) -> Tensor:
     """(C,): per class, the (m + 1)-th largest of z (n, C); m = floor(threshold_percent / 100 * n), at most n - 1."""
     samples = z.shape[0]
     surplus = torch.floor(threshold_percent.to(torch.float64) / 100 * samples).to(torch.int64)
-    count = torch.clamp(surplus, 0, samples - 1).item()
-    torch._check(count >= 0)
-    torch._check(count < samples)
+    count = cast(int, torch.clamp(surplus, 0, samples - 1).item())  # a symbol while it is traced
+    torch._check(count >= 0)  # type: ignore[no-untyped-call]
+    torch._check(count < samples)  # type: ignore[no-untyped-call]
     return torch.topk(z.transpose(0, 1), count + 1, dim=1).values.amin(1)
 
 

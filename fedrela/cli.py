@@ -9,11 +9,12 @@ May import `fedrela.core.errors`; every other package is named as text.
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from fedrela import __version__
 from fedrela.core.errors import FedRelaError
 
 
@@ -110,8 +111,18 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fedrela {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Train an imbalanced classifier across devices whose data stays private."""
 
 

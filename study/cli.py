@@ -1,4 +1,4 @@
-"""The verb `fedrela study longtail`. May import typer, rich and this package."""
+"""The verb `fedrela study longtail`."""
 
 from pathlib import Path
 from typing import Annotated

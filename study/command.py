@@ -1,4 +1,4 @@
-"""What `fedrela study longtail` does, once asked. May import rich and this package."""
+"""What `fedrela study longtail` does, once asked."""
 
 import dataclasses
 import sys

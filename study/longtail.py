@@ -1,8 +1,6 @@
 """The long-tail study: every cell that is not finished yet, seed by seed, and one writer of results.
 
-May import this package.
-
-    run(study, prepared, place, progress, command, jobs)
+run(study, prepared, place, progress, command, jobs)
 """
 
 from collections.abc import Iterable

@@ -1,21 +1,33 @@
-"""Losses of the study's own: the oracle's balanced softmax, and FedLoGe's two heads. May import torch.
+"""Losses of the study's own: the oracle's balanced softmax, and FedLoGe's two heads.
 
 `fedrela.study.losses:known_prior_10` is the loss for 10 classes; the counts are hyperparameters, count_0 to count_9, so
 the exported program is the same for every setting.
 """
 
-import inspect
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 
-def known_prior(logits: Tensor, y: Tensor, **counts: Tensor) -> Tensor:
-    """Cross-entropy (B,) of logits (B, C) + log counts: Ren et al., NeurIPS 2020, with counts over all devices."""
-    return cross_entropy(logits + torch.log(torch.stack(list(counts.values()))), y, reduction="none")
+@dataclass(frozen=True)
+class KnownPrior:
+    """Balanced softmax with the counts over all devices, Ren et al., NeurIPS 2020: as many settings as classes."""
+
+    classes: int
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """The counts' names and defaults, in the order of the classes."""
+        return {f"count_{label}": 1.0 for label in range(self.classes)}
+
+    def __call__(self, logits: Tensor, y: Tensor, **counts: Tensor) -> Tensor:
+        """Cross-entropy (B,) of logits (B, C) + log counts."""
+        return cross_entropy(logits + torch.log(torch.stack(list(counts.values()))), y, reduction="none")
+
+
+known_prior_10, known_prior_100 = KnownPrior(10), KnownPrior(100)
 
 
 def two_heads(logits: Tensor, y: Tensor) -> Tensor:
@@ -24,15 +36,3 @@ def two_heads(logits: Tensor, y: Tensor) -> Tensor:
     """
     first, second = logits.chunk(2, dim=1)
     return cross_entropy(first, y, reduction="none") + cross_entropy(second, y, reduction="none")
-
-
-def __getattr__(name: str) -> Callable[..., Tensor]:
-    stem, _, classes = name.rpartition("_")
-    if stem != "known_prior" or not classes.isdigit():
-        raise AttributeError(f"module {__name__} has no {name!r}")
-    kind = inspect.Parameter.KEYWORD_ONLY
-    settings = [inspect.Parameter(f"count_{label}", kind, default=1.0) for label in range(int(classes))]
-    given = list(inspect.signature(known_prior).parameters.values())[:2]
-    loss = partial(known_prior)
-    loss.__signature__ = inspect.Signature([*given, *settings])  # type: ignore[attr-defined]
-    return loss

@@ -1,9 +1,7 @@
 """What FedReLa is compared with, and put on top of. A method is data: what to export, and what the task says.
 
-May import `core`.
-
-    >>> METHODS["fedprox"].export
-    ('--proximal',)
+>>> METHODS["fedprox"].export
+('--proximal',)
 """
 
 from dataclasses import dataclass, field

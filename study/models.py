@@ -1,6 +1,6 @@
-"""The study's classifiers, each a `module:build` for `fedrela export`. May import torch and `fedrela.study.heads`.
+"""The study's classifiers, each a `module:build` for `fedrela export`.
 
-With `_etf` or `_fedloge` added to a name the last layer is another one: see `fedrela.study.heads`.
+`digits_cnn_etf` and the like have another last layer: see `fedrela.study.heads`.
 
 >>> sum(p.numel() for p in cifar_cnn().parameters())
 156074
@@ -14,22 +14,22 @@ from torch import Tensor, nn
 from fedrela.study import heads
 
 
-def digits_cnn() -> nn.Module:
+def digits_cnn() -> nn.Sequential:
     """1x8x8 images, 10 classes: two 3x3 convolutions (16 and 32 channels), then 128 -> 128 -> 10."""
     return _cnn(1, 8, (16, 32))
 
 
-def mnist_cnn() -> nn.Module:
+def mnist_cnn() -> nn.Sequential:
     """1x28x28 images, 10 classes."""
     return _cnn(1, 28, (16, 32))
 
 
-def cifar_cnn() -> nn.Module:
+def cifar_cnn() -> nn.Sequential:
     """3x32x32 images, 10 classes: three 3x3 convolutions (16, 32, 64 channels), then 1024 -> 128 -> 10."""
     return _cnn(3, 32, (16, 32, 64))
 
 
-def cifar_resnet8() -> nn.Module:
+def cifar_resnet8() -> nn.Sequential:
     """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalisation."""
     blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]
     stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
@@ -56,16 +56,19 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-def __getattr__(name: str) -> Callable[[], nn.Module]:
-    stem, _, head = name.rpartition("_")
-    if head in heads.HEADS and stem in globals():
-        return lambda: heads.HEADS[head](globals()[stem]())
-    raise AttributeError(f"module {__name__} has no {name!r}")
-
-
-def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Module:
+def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         channels, size = width, size // 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def _with_head(build: Callable[[], nn.Sequential], head: str) -> Callable[[], nn.Module]:
+    return lambda: heads.HEADS[head](build())
+
+
+digits_cnn_etf, digits_cnn_fedloge = _with_head(digits_cnn, "etf"), _with_head(digits_cnn, "fedloge")
+mnist_cnn_etf, mnist_cnn_fedloge = _with_head(mnist_cnn, "etf"), _with_head(mnist_cnn, "fedloge")
+cifar_cnn_etf, cifar_cnn_fedloge = _with_head(cifar_cnn, "etf"), _with_head(cifar_cnn, "fedloge")
+cifar_resnet8_etf, cifar_resnet8_fedloge = _with_head(cifar_resnet8, "etf"), _with_head(cifar_resnet8, "fedloge")

@@ -1,4 +1,4 @@
-"""A part of a study: some seeds, methods, references or settings. May import `fedrela.study.config`.
+"""A part of a study: some seeds, methods, references or settings.
 
 >>> from fedrela.study.config import from_toml
 >>> whole = from_toml('name = "a"\\nseeds = [1, 2]\\nmethods = ["fedavg", "focal"]')

@@ -1,11 +1,16 @@
 """The house rules: arrows go one way, nothing is imported behind their back, and devices and servers need no torch."""
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+import fedrela
 
 ROOT = Path(__file__).parents[1]
 # Who may import whom; this table alone says it. The root (`fedrela/*.py`) may import all, inside functions.
@@ -87,24 +92,25 @@ def test_edge_imports_torch_only_lazily_and_in_one_file():
         assert not {"torch", "executorch"} & top
 
 
+def dependencies(path, modules):
+    """Our modules that a file imports, at its top or inside a function; of a package, the part that it names."""
+    named = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = (f"{node.module}.{alias.name}" for alias in node.names)
+            named |= {part if part in modules else node.module for part in parts}
+    return (named & modules) - {module_name(path)}
+
+
 def test_there_are_no_import_cycles():
-    modules = {module_name(path): path for package in ALLOWED for path in sources(package)}
-    graph = {
-        name: {target for target in imports(path, top_level_only=True) if target in modules and target != name}
-        for name, path in modules.items()
-    }
-    done, trail = set(), []
-
-    def visit(name):
-        assert name not in trail, " -> ".join([*trail, name])
-        if name not in done:
-            trail.append(name)
-            for target in sorted(graph[name]):
-                visit(target)
-            done.add(trail.pop())
-
-    for name in sorted(graph):
-        visit(name)
+    paths = {module_name(path): path for package in ALLOWED for path in sources(package)}
+    graph = {name: dependencies(path, set(paths)) for name, path in paths.items()}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("package", ["core", "edge", "coordinator"])
@@ -164,3 +170,14 @@ def test_an_unknown_verb_is_one_clear_line_and_a_failure():
     assert finished.returncode == 2
     assert "nonsense" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_the_package_and_both_clients_have_one_version():
+    page = (ROOT / "web/src/device/version.ts").read_text()
+    assert re.search(r'CLIENT_VERSION = "(.+)"', page)[1] == fedrela.__version__
+    command = [sys.executable, "-m", "fedrela", "--version"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == f"fedrela {fedrela.__version__}\n"
+    assert metadata.version("fedrela") == fedrela.__version__
+    python_client = (ROOT / "edge/client.py").read_text()
+    assert "from fedrela import __version__" in python_client

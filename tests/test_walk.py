@@ -5,12 +5,8 @@ compared with federated averaging written here in plain PyTorch, which shares wi
 """
 
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -27,7 +23,8 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.examples import Examples
 from fedrela.export import export_classifier
 from fedrela.export.models import small_cnn
-from tests.edge.live import ADMIN_KEY, SIGNING_KEY, LiveCoordinator, coordinator, device, run_until_finished
+from tests.edge.live import LiveCoordinator, coordinator, device, run_until_finished
+from tests.killable_server import Server
 
 DEVICES = 4
 LOCAL = LocalTraining(epochs=2, batch_size=8, hyperparameters={"lr": 0.05, "momentum": 0.9, "weight_decay": 0.001})
@@ -58,8 +55,8 @@ def shards() -> list[Examples]:
     return [Examples({"x": x[part]}, y[part]) for part in parts]
 
 
-def task(**changes) -> Task:
-    settings = {
+def task(**changes: Any) -> Task:
+    settings: dict[str, Any] = {
         "name": "walk",
         "rounds": 3,
         "seed": 11,
@@ -213,54 +210,6 @@ def needles(labels: np.ndarray, relabeled: list[int]) -> list[bytes]:
             found.append(np.array(relabeled[:16], dtype).tobytes())
     shares = (counts / counts.sum()).astype(np.float32)
     return [*found, shares[:3].tobytes(), (1 - (counts - counts.min()) / np.ptp(counts)).astype(np.float32).tobytes()]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """`uvicorn fedrela.coordinator.app:app` as a process that can be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "FEDRELA_DATA": str(self.folder),
-            "FEDRELA_ADMIN_KEY": ADMIN_KEY,
-            "FEDRELA_SIGNING_KEY": SIGNING_KEY,
-            "FEDRELA_IDLE_RETRY_SECONDS": "0.05",
-            "FEDRELA_DEV": "1",
-        }
-        command = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "fedrela.coordinator.app:app",
-            "--port",
-            str(self.port),
-            "--log-level=error",
-        ]
-        self.process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if httpx.get(self.url + "/readyz", trust_env=False).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self.process.poll() is None, "the coordinator did not start"
-            assert time.monotonic() < deadline, "the coordinator did not become ready"
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
 
 def test_a_coordinator_killed_in_mid_round_loses_and_doubles_nothing(tmp_path, artifact, shards):

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import rules, selection
+from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
+from fedrela.core import versions
 from fedrela.core.errors import InvalidMessage, Refused
 from fedrela.core.wire import CheckIn, EnrolRequest, EnrolResponse
 
@@ -180,7 +181,7 @@ def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Devi
 
 def check(device: Device, check_in: CheckIn) -> None:
     """Raise InvalidInput for a version that is none, and Refused (403) for another population than the device's."""
-    selection.version(check_in.client_version)
+    versions.parse(check_in.client_version)
     if check_in.population != device.population:
         raise Refused(
             f"this device belongs to the population {device.population!r}",

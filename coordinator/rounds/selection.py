@@ -1,25 +1,19 @@
 """Who is wanted: pure checks of a device against a task, and the time after which it should come back.
 
 What a device itself must judge (battery, network, examples) is not here.
-
-    >>> version("1.10.2") > version("1.9")
-    True
 """
 
 import hashlib
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
+from fedrela.core import versions
 from fedrela.core.bundle import PROGRAMS, Manifest
-from fedrela.core.errors import InvalidInput
 from fedrela.core.task import Task
 
 Reason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
-_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:[+-][A-Za-z0-9.+-]{1,40}|\.?[A-Za-z][A-Za-z0-9.+-]{0,40})?")
 JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
 
 
@@ -32,18 +26,6 @@ class Candidate:
     runtimes: tuple[str, ...]
     last_turn_at: float | None
     had_turn: bool = False  # in this round already
-
-
-@lru_cache(maxsize=4096)
-def version(text: str) -> tuple[int, ...]:
-    """The numbers of a version, for comparing. Raises InvalidInput."""
-    match = _VERSION.fullmatch(text)
-    if match is None:
-        raise InvalidInput(f"version {text[:40]!r} is not of the form 1.2.3", remedy="send dotted numbers")
-    numbers = [int(number) for number in match[1].split(".")]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()  # 1.2 and 1.2.0 are the same version
-    return tuple(numbers)
 
 
 def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
@@ -83,12 +65,13 @@ def retry_after_seconds(
 
 def _fits_version(task: Task, client_version: str) -> bool:
     low, high = task.eligibility.min_client_version, task.eligibility.max_client_version
-    mine = version(client_version)
-    return (not low or version(low) <= mine) and (not high or mine <= version(high))
+    mine = versions.parse(client_version)
+    return (not low or versions.parse(low) <= mine) and (not high or mine <= versions.parse(high))
 
 
 def _runs(manifest: Manifest, runtime: str) -> bool:
     """Whether "name version" can run all three programs."""
     name, _, installed = runtime.partition(" ")
     files = [getattr(manifest, program).file(name) for program in PROGRAMS]
-    return all(file is not None and version(file.min_runtime_version or "0") <= version(installed) for file in files)
+    have = versions.parse(installed)
+    return all(file is not None and versions.parse(file.min_runtime_version or "0") <= have for file in files)

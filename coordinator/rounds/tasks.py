@@ -4,10 +4,10 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds import rules, selection
+from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import blobs, rows, schema
 from fedrela.coordinator.storage.rows import Row
-from fedrela.core import bundle, signing, strict, tensors
+from fedrela.core import bundle, signing, strict, tensors, versions
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
 from fedrela.core.task import Task
@@ -21,7 +21,7 @@ def publish(c: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256:
     """
     for name in ("min_client_version", "max_client_version"):
         if text := getattr(task.eligibility, name):
-            selection.version(text)
+            versions.parse(text)
     manifest = bundle.parse_manifest(_published(c, manifest_sha256, "the manifest"))
     checkpoint = _published(c, checkpoint_sha256, "checkpoint 0")
     tensors.from_bytes(checkpoint, manifest.weights)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, Unavailable
+from fedrela.core.files import flush_folder
 
 DIGEST_PIECE = 64 * 1024
 _RESTORE = "restore it from a backup; the round goes on by itself then"
@@ -141,7 +142,7 @@ class FolderBlobs:
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            flush_folder(path.parent)
         except OSError as error:
             raise _unavailable(error) from error
 
@@ -184,14 +185,6 @@ class FolderBlobs:
         if not NAME.fullmatch(name) or ".." in name:
             raise KeyError(name)
         return self.root / name
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unavailable(error: OSError) -> Unavailable:

@@ -3,7 +3,7 @@
 Weights that change once a round may as well be constants of the session that predicts with them: a runtime then folds
 batch normalisation into convolutions and lays weights out once, ahead. A model file is one protobuf message, of which
 only the top two levels need reading: ModelProto.graph (field 7), and in it GraphProto.initializer (5), .input (11) and
-the name (1) of each input. May import numpy, `fedrela.core.errors` and `fedrela.core.onnx_files.fields`.
+the name (1) of each input.
 
     >>> with_constants(b"", {"weight": np.zeros(3, np.float32)})
     Traceback (most recent call last):

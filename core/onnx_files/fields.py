@@ -1,9 +1,7 @@
 """Reads a protobuf message field by field: what a device needs of an ONNX file, without the onnx package.
 
-    >>> [(number, content) for number, _, content in fields(bytes([10, 2, 104, 105]))]
-    [(1, b'hi')]
-
-May import `fedrela.core.errors`.
+>>> [(number, content) for number, _, content in fields(bytes([10, 2, 104, 105]))]
+[(1, b'hi')]
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """May this device train now? Rules from the task and from its owner, judged here and never reported.
 
 `reasons` is pure; `fedrela.edge.conditions.sensors` reads the conditions. A sensor that a device doesn't have is no
-obstacle: a desktop has no battery, a container no thermometer. May import `core`.
+obstacle: a desktop has no battery, a container no thermometer.
 
     >>> reasons(Conditions(cpu_celsius=81.0), Eligibility(max_cpu_celsius=75.0))
     ('the CPU is at 81 °C, the limit is 75 °C',)

@@ -1,7 +1,6 @@
 """Reads a device's sensors: power, network, temperature, throttling, load, disk and memory.
 
 Linux's files under /sys and /proc, psutil, and on a Raspberry Pi `vcgencmd`. A sensor that isn't there reads None.
-May import psutil and `fedrela.edge.conditions.eligibility`.
 
     conditions = Sensors(Path("/var/lib/fedrela")).read()
 """

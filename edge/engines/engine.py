@@ -2,7 +2,7 @@
 
 Two runtimes fill it: `fedrela.edge.engines.onnx_engine` (the default) and `fedrela.edge.engines.executorch_engine`. An
 engine is opened once per bundle and shared by any number of training states, from any number of threads; a state
-belongs to one thread at a time. May import numpy and `core`.
+belongs to one thread at a time.
 
     engine = OnnxEngine(manifest, programs, threads=1)
     state = engine.start(weights)
@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest
+from fedrela.core.manifest import CARRIED
 from fedrela.core.tensors import Array, Params
 
 State: TypeAlias = Any  # opaque: parameters, buffers and optimizer state inside the runtime
 RunNative: TypeAlias = Callable[[Callable[[], None]], None]  # runs what leaves Python, and returns when it has run
-CARRIED = ("parameter", "buffer", "optimizer")  # the roles of what a training state holds
 
 
 def run_here(native: Callable[[], None]) -> None:

@@ -2,8 +2,7 @@
 
 One loaded program per file, shared by every state; its memory is planned for the file's largest batch, so that calls
 take turns. ExecuTorch's Python runtime hands tensors over as torch's, which makes this the one module outside `export`
-that imports torch, when the first engine is opened and not before. May import numpy, executorch, torch, `core` and
-`fedrela.edge.engines.engine`.
+that imports torch, when the first engine is opened and not before.
 
     engine = ExecutorchEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidBundle, InvalidData, InvalidTask, MissingDependency
+from fedrela.core.manifest import CARRIED, TOTALS
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import CARRIED, Batch, RunNative, StepTotals, run_here
+from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here
 
-TOTALS = ("loss_sum", "correct_sum", "weight_sum")
 INSTALL = "pip install torch==2.13.0 executorch==1.4.1"
 
 

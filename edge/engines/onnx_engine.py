@@ -1,7 +1,6 @@
 """ONNX programs on onnxruntime's CPU provider: the default engine.
 
-One session per program, made when the program is first needed and shared by every state. May import numpy,
-onnxruntime, `core`, `fedrela.edge.engines.engine` and `fedrela.edge.engines.onnx_state`.
+One session per program, made when the program is first needed and shared by every state.
 
     engine = OnnxEngine(manifest, {"train_step": ..., "predict": ..., "relabel": ...}, threads=1)
 """
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest, Program
 from fedrela.core.errors import InvalidBundle, InvalidTask
+from fedrela.core.manifest import CARRIED, CHANGING, TOTALS
 from fedrela.core.onnx_files import in_place as onnx_in_place
 from fedrela.core.onnx_files.constants import with_constants
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import CARRIED, Batch, RunNative, StepTotals, run_here, state_bytes
-from fedrela.edge.engines.onnx_state import TOTALS, OnnxState, bind, in_place
+from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here, state_bytes
+from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place
 
-CHANGING = ("x", "y", "weight", "random", "class_prior")
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
 
 

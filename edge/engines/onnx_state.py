@@ -2,7 +2,7 @@
 
 A step writes new values over the old ones where the program's graph makes that safe
 (`fedrela.core.onnx_files.in_place`); any other tensor has two buffers, of which each step reads one and writes the
-other. May import numpy, onnxruntime and `core`.
+other.
 
     state = bind(session, {"w": w}, in_place=frozenset({"w"}), anchors={})
     state.feed({"x": pixels, "y": labels}, {"lr": 0.05})
@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from fedrela.core.manifest import TOTALS
 from fedrela.core.tensors import Array
-
-TOTALS = ("loss_sum", "correct_sum", "weight_sum")
 
 
 @dataclass

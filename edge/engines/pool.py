@@ -1,11 +1,10 @@
 """Which runtimes this device has, and the engines opened on them: one per bundle, shared by every turn.
 
-May import `core` and `fedrela.edge.engines.engine`; a runtime's own module is imported when its first program is
-opened.
+A runtime's own module is imported when its first program is opened.
 
-    pool = EnginePool(threads=2)
-    pool.offered()                                   # ("onnx 1.32.0",), as a check-in says it
-    engine = pool.open(manifest_sha256, manifest, read)
+pool = EnginePool(threads=2)
+pool.offered()                                   # ("onnx 1.32.0",), as a check-in says it
+engine = pool.open(manifest_sha256, manifest, read)
 """
 
 import importlib
@@ -18,6 +17,7 @@ from fedrela.core import golden, tensors
 from fedrela.core.bundle import PROGRAMS, Manifest, ProgramFile
 from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Params, TensorSpec
+from fedrela.core.versions import leading_numbers
 from fedrela.edge.engines.engine import Engine, RunNative, run_here, state_bytes
 
 # runtime -> module and class. Each module has `version() -> str`, raising MissingDependency where it isn't installed.
@@ -98,22 +98,11 @@ def choose(manifest: Manifest, runtimes: tuple[str, ...]) -> str:
         if None in files:
             reasons.append(f"the bundle has no {name} programs")
             continue
-        needed = max((file.min_runtime_version for file in files), key=version_key)
-        if version_key(runtime_version(name)) >= version_key(needed):
+        needed = max((file.min_runtime_version for file in files), key=leading_numbers)
+        if leading_numbers(runtime_version(name)) >= leading_numbers(needed):
             return name
         reasons.append(f"{name} {needed} or newer is needed, {runtime_version(name)} is installed")
     raise MissingDependency("; ".join(reasons), remedy="update the runtime, or export the model for one that is here")
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, for comparing: "1.32.0" -> (1, 32, 0), "1.4.1+cpu" -> (1, 4, 1)."""
-    numbers = []
-    for part in version.split("+", maxsplit=1)[0].split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
 
 
 def self_test(engine: Engine, expected: bytes) -> None:

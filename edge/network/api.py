@@ -1,10 +1,7 @@
 """The HTTP calls of a device, as `fedrela.core.wire` names them. Answers are checked before they are used.
 
-May import httpx, `core`, `fedrela.edge.network.download`, `fedrela.edge.storage.store` and
-`fedrela.edge.network.transport`.
-
-    api = CoordinatorApi(httpx.Client(timeout=30), "https://fl.example.org", token="...")
-    answer = api.check_in(CheckIn("default", "0.1.0", ("onnx 1.32.0",)))
+api = CoordinatorApi(httpx.Client(timeout=30), "https://fl.example.org", token="...")
+answer = api.check_in(CheckIn("default", "0.1.0", ("onnx 1.32.0",)))
 """
 
 import base64

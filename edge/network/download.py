@@ -1,8 +1,7 @@
 """Downloads that go on where they stopped, named and checked by their SHA-256.
 
 What has arrived is kept at least every 256 KB, so that a download survives a lost connection and a restart; a blob that
-arrives whole but wrong is fetched again, in case it was damaged on its way. May import httpx, `core`,
-`fedrela.edge.storage.store` and `fedrela.edge.network.transport`.
+arrives whole but wrong is fetched again, in case it was damaged on its way.
 
     body = download(transport, sha256, store, limit_bytes=4_000_000)
 """

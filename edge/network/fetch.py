@@ -1,7 +1,7 @@
 """From an assignment to something that can be trained: fetched, verified, opened, self-tested.
 
 Nothing is loaded before it is verified: the assignment by the pinned key, every blob by the hash that the assignment or
-the manifest gives it, the runtime by the golden steps. May import `core` and the other modules of `edge`.
+the manifest gives it, the runtime by the golden steps.
 """
 
 import math

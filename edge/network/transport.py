@@ -3,7 +3,7 @@
 Whatever may be repeated safely is repeated, with exponential backoff and jitter: lost connections, answers that are cut
 short or don't parse, 408, 425, 429 and 5xx; and 400 and 422, because our bodies are checked before they leave, so that
 a malformed one was damaged on its way. Any other refusal is raised as `Refused` with the coordinator's code. No answer
-is decompressed or read beyond its limit. May import httpx and `core`.
+is decompressed or read beyond its limit.
 
     >>> Retry(base_seconds=1.0).wait_seconds(attempt=3, uniform=0.5)
     6.0

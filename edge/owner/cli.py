@@ -1,7 +1,6 @@
 """`fedrela device`: enrol, run, status, show-upload, forget, install-service.
 
-May import typer, httpx, psutil and the other modules of `edge`; what only one verb needs is imported by it, so that
-`status` on a Raspberry Pi doesn't wait for a runtime.
+What only one verb needs is imported by it, so that `status` on a Raspberry Pi doesn't wait for a runtime.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Everything that left the device, for its owner to read: what `fedrela device show-upload` prints.
-
-May import numpy, `core` and the other modules of `edge`.
-"""
+"""Everything that left the device, for its owner to read: what `fedrela device show-upload` prints."""
 
 import json
 from datetime import datetime

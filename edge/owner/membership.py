@@ -1,7 +1,5 @@
 """Joining a coordinator and leaving it: the two calls outside of turns.
 
-May import `core` and the other modules of `edge`.
-
 identity = enrol(CoordinatorApi(http, url), FolderStore(folder), token)
 forget(api, store)
 """

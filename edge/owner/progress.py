@@ -1,6 +1,6 @@
 """What `fedrela device run` shows: one live line on a terminal, a line per event otherwise, JSON for programs.
 
-Nothing here says anything of labels. May import the standard library and the other modules of `edge`.
+Nothing here says anything of labels.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The owner's choices, and the progress that a device tells its owner. May import `core`.
+"""The owner's choices, and the progress that a device tells its owner.
 
 >>> DeviceSettings(max_steps=100).checkpoint_steps
 20

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a stop event, so that a device ends at a batch boundary. May import the standard library.
+"""SIGINT and SIGTERM as a stop event, so that a device ends at a batch boundary.
 
 with stopped_by_signals(stop) as received:
     client.run()

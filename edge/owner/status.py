@@ -1,4 +1,4 @@
-"""Where a device stands: what `fedrela device status` prints. May import the other modules of `edge`."""
+"""Where a device stands: what `fedrela device status` prints."""
 
 from datetime import datetime
 from typing import Any

@@ -1,9 +1,7 @@
 """A systemd unit that keeps a device running, with limits that leave the machine to its owner.
 
-May import the standard library.
-
-    >>> "Nice=10" in unit(["/usr/bin/fedrela", "device", "run"], Path("/home/pi/.local/state/fedrela"))
-    True
+>>> "Nice=10" in unit(["/usr/bin/fedrela", "device", "run"], Path("/home/pi/.local/state/fedrela"))
+True
 """
 
 import os

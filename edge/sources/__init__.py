@@ -7,8 +7,7 @@
     a folder of CIFAR batches               CIFAR-10 and CIFAR-100, the "python version"
     package.module:function                 called with the manifest; gives `Examples`
 
-A source is asked anew each turn, so new files are picked up. Nothing is ever written to where data are. May import
-numpy, Pillow, `core` and `fedrela.edge.training.examples`.
+A source is asked anew each turn, so new files are picked up. Nothing is ever written to where data are.
 
     >>> open_source("no/such/folder")
     Traceback (most recent call last):
@@ -23,14 +22,12 @@ from pathlib import Path
 
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
-from fedrela.edge.training.examples import Examples
-
-Source = Callable[[Manifest], Examples]
+from fedrela.edge.training.examples import DataSource, Examples
 
 FORMATS = "a folder or .zip of class folders, a .npz or .csv file, IDX files, CIFAR batches, or package.module:function"
 
 
-def open_source(spec: str) -> Source:
+def open_source(spec: str) -> DataSource:
     """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
     from fedrela.edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
 
@@ -40,7 +37,7 @@ def open_source(spec: str) -> Source:
             return _function(spec)
         raise InvalidData(f"there is no {spec}", remedy=f"name {FORMATS}")
     if path.is_file():
-        by_suffix: dict[str, Callable[[Path], Source]] = {
+        by_suffix: dict[str, Callable[[Path], DataSource]] = {
             ".npz": arrays.npz,
             ".csv": arrays.csv_table,
             ".zip": images.zip_file,
@@ -55,7 +52,7 @@ def open_source(spec: str) -> Source:
     return images.folder(path)
 
 
-def _function(spec: str) -> Source:
+def _function(spec: str) -> DataSource:
     module, _, name = spec.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)

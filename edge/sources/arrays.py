@@ -1,10 +1,9 @@
-"""Arrays in a .npz file, and tables in a .csv file. May import numpy, `core` and `fedrela.edge.training.examples`."""
+"""Arrays in a .npz file, and tables in a .csv file."""
 
 import csv
 import math
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,12 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
 from fedrela.edge.sources import classes
-from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.examples import DataSource, Examples
 
-Source = Callable[[Manifest], Examples]
 LABELS = ("y", "label", "labels", "class")
 
 
-def npz(path: Path) -> Source:
+def npz(path: Path) -> DataSource:
     """A file of arrays: one for each input of the model, by its name, and `y`. Pickled objects are refused."""
 
     def load(manifest: Manifest) -> Examples:
@@ -49,7 +47,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def csv_table(path: Path) -> Source:
+def csv_table(path: Path) -> DataSource:
     """A table with a header: the manifest's columns as float32, and `label` (a class name or number)."""
 
     def load(manifest: Manifest) -> Examples:

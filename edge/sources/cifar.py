@@ -1,13 +1,11 @@
 """CIFAR-10 and CIFAR-100, the "python version": pickled batches, read without running anything that is in them.
 
 The batches are pickles of dicts, lists, bytes and uint8 arrays (https://www.cs.toronto.edu/~kriz/cifar.html); the
-unpickler here can build nothing else. May import numpy, `core`, `fedrela.edge.training.examples` and
-`fedrela.edge.sources.images`.
+unpickler here can build nothing else.
 """
 
 import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import images
-from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.examples import DataSource, Examples
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "train")
 
@@ -76,7 +74,7 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
 
 
-def source(folder: Path) -> Callable[[Manifest], Examples]:
+def source(folder: Path) -> DataSource:
     """What a device asks for examples."""
 
     def load(manifest: Manifest) -> Examples:

@@ -1,4 +1,4 @@
-"""Class names to class numbers, in the manifest's order. May import `core`.
+"""Class names to class numbers, in the manifest's order.
 
 >>> number_of("7", ("zero", "one"), 10)
 7

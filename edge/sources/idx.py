@@ -1,14 +1,12 @@
 """IDX files, the format of MNIST and Fashion-MNIST: `*images-idx3-ubyte[.gz]` beside `*labels-idx1-ubyte[.gz]`.
 
 Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, type 8 = unsigned byte, number of dimensions, the dimensions
-as 4-byte big-endian numbers, the values). May import numpy, `core`, `fedrela.edge.training.examples` and
-`fedrela.edge.sources.images`.
+as 4-byte big-endian numbers, the values).
 """
 
 import gzip
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import images
-from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.examples import DataSource, Examples
 
 MAX_BYTES = 1_000_000_000
 
@@ -47,7 +45,7 @@ def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return pixels[:, None], labels.astype(np.int64)
 
 
-def source(folder: Path) -> Callable[[Manifest], Examples]:
+def source(folder: Path) -> DataSource:
     """What a device asks for examples."""
 
     def load(manifest: Manifest) -> Examples:

@@ -1,7 +1,6 @@
 """Folders and zip files of class folders: `cats/one.jpg` is an image of the class `cats`. Decoded by Pillow.
 
 A decoded image is kept in memory until its file changes, so that a turn over a large folder decodes only what is new.
-May import numpy, Pillow, `core` and `fedrela.edge.training.examples`.
 """
 
 import hashlib
@@ -21,15 +20,13 @@ from fedrela.core.bundle import Manifest, Preprocessing
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
 from fedrela.edge.sources import classes
-from fedrela.edge.training.examples import Examples
+from fedrela.edge.training.examples import DataSource, Examples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked
 MAX_PIXELS = 100_000_000
 # What reading a file or a member of a zip raises; RuntimeError: one that is encrypted or packed in an unknown way.
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
-
-Source = Callable[[Manifest], Examples]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Entry:
     read: Callable[[], bytes]
 
 
-def folder(root: Path) -> Source:
+def folder(root: Path) -> DataSource:
     """The images below `root`."""
 
     def entries() -> list[Entry]:
@@ -60,7 +57,7 @@ def folder(root: Path) -> Source:
     return _source(entries, str(root))
 
 
-def zip_file(archive: Path) -> Source:
+def zip_file(archive: Path) -> DataSource:
     """The images in a zip file; nothing is unpacked to the disk."""
 
     def entries() -> list[Entry]:
@@ -94,7 +91,7 @@ def _member(archive: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
     return read
 
 
-def _source(entries: Callable[[], list[Entry]], where: str) -> Source:
+def _source(entries: Callable[[], list[Entry]], where: str) -> DataSource:
     decoded: dict[str, tuple[tuple[int, ...], Array]] = {}
 
     def load(manifest: Manifest) -> Examples:

@@ -1,17 +1,15 @@
 """What a device remembers, as values over a `Store`: who it is, its turn, its overlays, its blobs, its log.
 
-    identity.json              address, device id and token, pinned key, own key, own secret
-    blobs/<sha256>             tasks, manifests, programs: verified again whenever they are read
-    checkpoint/<sha256>        the global weights of the present turn
-    partial/<sha256>           an unfinished download
-    overlays/<task>            labels that a re-labeling laid over the data
-    residuals/<task>           what a top-k encoding has dropped so far
-    turn/assignment.json       the turn under way; snapshot: training state; update: the finished body
-    self-tests/<...>           golden steps that passed, by program and runtime version
-    log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
-    status.json                for `fedrela device status`
-
-May import `core` and `fedrela.edge.storage.store`.
+identity.json              address, device id and token, pinned key, own key, own secret
+blobs/<sha256>             tasks, manifests, programs: verified again whenever they are read
+checkpoint/<sha256>        the global weights of the present turn
+partial/<sha256>           an unfinished download
+overlays/<task>            labels that a re-labeling laid over the data
+residuals/<task>           what a top-k encoding has dropped so far
+turn/assignment.json       the turn under way; snapshot: training state; update: the finished body
+self-tests/<...>           golden steps that passed, by program and runtime version
+log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
+status.json                for `fedrela device status`
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """Store: where a device keeps bytes. Two implementations: a private folder, and memory for emulated devices.
 
 Keys are relative paths made by this package ("blobs/<sha256>", "turn/snapshot"); a key from elsewhere can't leave the
-folder. A `put` is all or nothing, whatever happens to the process or the power. May import the standard library and
-`fedrela.core.errors`.
+folder. A `put` is all or nothing, whatever happens to the process or the power.
 
     >>> store = MemoryStore()
     >>> store.put("turn/update", b"bytes")
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedrela.core.errors import InvalidInput, Unavailable
+from fedrela.core.files import flush_folder
 
 _KEY = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)?(/[a-z0-9_-]+(\.[a-z0-9_-]+)?)*")
 
@@ -120,7 +120,7 @@ class FolderStore:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
@@ -170,12 +170,3 @@ class FolderStore:
         if not _KEY.fullmatch(key):
             raise InvalidInput(f"{key!r} is not a key of the state folder", remedy="use lower-case words and digits")
         return self.folder / key
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename durable (POSIX: the folder's entry is flushed by itself)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

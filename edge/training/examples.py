@@ -1,7 +1,7 @@
 """Examples: a device's own labeled data as arrays, and the overlay of labels that a re-labeling laid over them.
 
-The original labels are never overwritten: an overlay is a separate value, keyed by task, that says which label to
-train on instead. It refers to samples by key, so that it stays right when data grow. May import numpy and `core`.
+The original labels are never overwritten: an overlay is a separate value, keyed by task, that says which label to train
+on instead. It refers to samples by key, so that it stays right when data grow.
 
     >>> examples = Examples({"x": np.zeros((2, 1, 8, 8), np.uint8)}, np.array([0, 1]))
     >>> laid = Overlay.of(examples, np.array([1, 1]), generation=1)
@@ -10,7 +10,7 @@ train on instead. It refers to samples by key, so that it stays right when data 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,6 +55,10 @@ class Examples:
     def take(self, rows: NDArray[np.integer]) -> "Examples":
         """The samples at `rows`, in that order."""
         return Examples({name: x[rows] for name, x in self.x.items()}, self.y[rows], self.keys[rows])
+
+
+# Asked anew for each turn, so that data may grow; the manifest says what the model takes.
+DataSource = Callable[[Manifest], Examples]
 
 
 def check(examples: Examples, manifest: Manifest) -> None:

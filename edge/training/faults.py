@@ -1,9 +1,7 @@
 """What a fault means for a turn: the code that the coordinator is told, and whether it is there at all.
 
-May import `core` and `fedrela.edge.training.work`.
-
-    >>> failure_code(TurnFailed("timed-out", "the lease ran out"))
-    'timed-out'
+>>> failure_code(TurnFailed("timed-out", "the lease ran out"))
+'timed-out'
 """
 
 from fedrela.core.errors import (

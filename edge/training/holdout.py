@@ -1,8 +1,7 @@
 """Local evaluation: a share of the examples that is never trained on, and totals over it.
 
 Off unless the owner sets a share; reported only if the task asks and the owner allows. Which samples are held out
-depends on their keys and the device's secret, so the choice is stable while data grow. May import numpy, `core`,
-`fedrela.edge.engines.engine`, `fedrela.edge.training.examples` and `fedrela.edge.training.local_round`.
+depends on their keys and the device's secret, so the choice is stable while data grow.
 """
 
 import hashlib

@@ -10,8 +10,7 @@ Every random number comes from `derive(device secret, "fedrela/v1", task.seed, r
     "relabel-draw"                              uniforms (n, C) of the re-labeling
     "encode"                                    the update's encoding
 
-so a round can be resumed at any step, replayed, and written again in another language. May import numpy, `core`,
-`fedrela.edge.engines.engine`, `fedrela.edge.training.examples` and `fedrela.edge.training.sampling`.
+so a round can be resumed at any step, replayed, and written again in another language.
 
     turn = Turn(task, round, secret)
     labels = relabel(engine, turn, weights, examples) if task.relabel.generation(round, task.rounds) else examples.y

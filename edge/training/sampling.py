@@ -11,7 +11,7 @@ and their counts are looked at here, on the device, and go nowhere else. Draws c
                          the slot's own label where u_2 < u_1, else the partner's; "smote": neighbour floor(u_0 k) of k,
                          share 1 - u_1
 
-Products with uniforms are exact in float64. May import numpy, `core` and `fedrela.edge.training.examples`.
+Products with uniforms are exact in float64.
 
     >>> labels = np.array([0, 0, 0, 1])
     >>> drawn = plan(LocalTraining(sampling="class-balanced"), labels, lambda *why: streams.derive(b"s", *why), 0)

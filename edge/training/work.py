@@ -1,8 +1,7 @@
 """The work of one turn on a real device: data, overlay, training with checkpoints and pauses, the finished body.
 
 `fedrela.edge.training.local_round` holds the numbers; here is what a device adds to survive: everything that is needed
-to go on after a kill -9 is kept, and going on gives the same bits. May import numpy, `core` and the other modules of
-`edge`.
+to go on after a kill -9 is kept, and going on gives the same bits.
 """
 
 import math
@@ -12,8 +11,8 @@ from threading import Event as StopEvent
 from typing import Any
 
 from fedrela.core import encodings, tensors
-from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTensors
+from fedrela.core.manifest import CARRIED
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import FailureCode, UpdateMetadata
 from fedrela.edge.conditions.eligibility import Conditions, reasons
@@ -23,10 +22,7 @@ from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training import examples as data
 from fedrela.edge.training import holdout, local_round
-from fedrela.edge.training.examples import Examples, Overlay
-
-DataSource = Callable[[Manifest], Examples]
-CARRIED = ("parameter", "buffer", "optimizer")
+from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
 class TurnFailed(Exception):

@@ -3,8 +3,7 @@
 ExecuTorch's own convolution kernels are plain loops. Here every convolution, one- to three-dimensional, strided,
 padded, dilated, grouped, depthwise or transposed, gathers its windows with one strided copy and multiplies once. The
 gradient of a strided convolution's input is split into stride-1 convolutions, one per residue of the output position,
-so that no zeros are multiplied. May import torch and the files of
-strides, windows and depthwise convolution beside it.
+so that no zeros are multiplied.
 
 Shapes below: x (B, C, h...), weight (O, C/groups, k...), y (B, O, l...); "rows" means B * product of positions.
 

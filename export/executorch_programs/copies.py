@@ -1,7 +1,7 @@
 """Copies that copy nothing: operators of a flat program whose result is its input, or a view of it.
 
 A graph without mutations needs no alias, clone or expansion to the same shape, but ExecuTorch's kernels would copy each
-of them, and every squeeze; a reshape of a reshape is one reshape, which costs nothing at all. May import torch.
+of them, and every squeeze; a reshape of a reshape is one reshape, which costs nothing at all.
 
     program = traced.run_decompositions(executorch_forms.table())
     without_copies(program)

@@ -2,7 +2,7 @@
 
 A kernel row slid along a row of the map is a product with a matrix that repeats it on a diagonal. It multiplies more
 than it must, but copies a kernel's height of rows in place of a whole kernel for every position, and copying is what
-costs. May import torch and `fedrela.export.executorch_programs.strides`.
+costs.
 
 Shapes: x (B, C, H, W), weight (C, 1, k, l), y and its gradient (B, C, M, N).
 

@@ -1,8 +1,7 @@
 """What each ATen operator becomes for ExecuTorch: forms that its kernels have, compute rightly, and run fast.
 
 ExecuTorch has no kernel for many backward operators, a wrong one for max-pooling's, and plain loops behind others that
-have a fast equivalent. May import torch, `fedrela.export.tracing.trace` and the forms of convolution, pooling and
-GroupNorm.
+have a fast equivalent.
 
     >>> import torch
     >>> grad, y = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 2.0])
@@ -13,7 +12,7 @@ GroupNorm.
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -46,6 +45,7 @@ KEEP: frozenset[torch._ops.OpOverload] = frozenset(
     }
 )
 _HUGE = 1e38
+_WHOLE = cast(Tensor, NotImplemented)  # what torch.export takes for: leave the operator as it is
 
 
 def table() -> dict[Any, Callable[..., Any]]:
@@ -110,7 +110,7 @@ def positive(x: Tensor) -> Tensor:
 def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Between two bounds: the same as hardtanh, whose kernel is five times as fast. Else whole (NotImplemented)."""
     if x.dtype != torch.float32 or low is None or high is None or low > high:
-        return NotImplemented
+        return _WHOLE
     result: Tensor = aten.hardtanh.default(x, float(low), float(high))
     return result
 
@@ -122,12 +122,12 @@ def broadcast(operator: Any, left: Any, right: Any, *, alpha: float = 1) -> Tens
     """
     tensors = isinstance(left, Tensor) and isinstance(right, Tensor)
     if not tensors or alpha != 1 or {left.dtype, right.dtype} != {torch.float32}:
-        return NotImplemented
+        return _WHOLE
     small, whole = column(right, left), left
     if small is None:
         small, whole = column(left, right), right
     if small is None:
-        return NotImplemented
+        return _WHOLE
     matrix = whole.reshape(small.shape[0], -1)
     result: Tensor = operator(matrix, small) if whole is left else operator(small, matrix)
     return result.reshape(whole.shape)
@@ -171,7 +171,7 @@ def power(x: Tensor, exponent: float) -> Tensor:
     """x to a whole or half exponent up to 8 as products and a root; any other stays whole (NotImplemented)."""
     halves = exponent * 2
     if halves != int(halves) or abs(exponent) > 8:
-        return NotImplemented
+        return _WHOLE
     whole, root = divmod(abs(int(halves)), 2)
     factors = [x] * whole + ([torch.sqrt(x)] if root else [])
     if not factors:
@@ -190,7 +190,7 @@ def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype
     given = sorted(d % max(1, x.dim()) for d in dims or ())
     trailing = _trailing(x, given)
     if x.dtype != torch.float32 or dtype not in (None, x.dtype) or not trailing:
-        return NotImplemented
+        return _WHOLE
     outer, inner = x.shape[: x.dim() - trailing], prod(x.shape[x.dim() - trailing :])
     result = row_sums(x.reshape(prod(outer), inner)).reshape([*outer, *[1] * (trailing if keepdim else 0)])
     rest = given[:-trailing]
@@ -201,9 +201,9 @@ def mean(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype:
     """Likewise; stays whole (NotImplemented) where a dimension is open or not among the last."""
     given = sorted(d % max(1, x.dim()) for d in dims or ())
     if _trailing(x, given) != len(given):
-        return NotImplemented
+        return _WHOLE
     summed = total(x, given, keepdim, dtype=dtype)
-    return summed if summed is NotImplemented else summed / prod(x.shape[d] for d in given)
+    return summed if summed is _WHOLE else summed / prod(x.shape[d] for d in given)
 
 
 def _trailing(x: Tensor, dims: Sequence[int]) -> int:
@@ -217,7 +217,7 @@ def _trailing(x: Tensor, dims: Sequence[int]) -> int:
 def constant_pad_nd(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
     """Negative amounts, which the kernel refuses, are cuts; without one the operator stays whole (NotImplemented)."""
     if all(amount >= 0 for amount in amounts):
-        return NotImplemented
+        return _WHOLE
     for i in range(len(amounts) // 2):
         dim = x.dim() - 1 - i
         first, last = max(0, -amounts[2 * i]), x.shape[dim] - max(0, -amounts[2 * i + 1])

@@ -1,4 +1,4 @@
-"""GroupNorm for ExecuTorch, and its gradient, from centred inputs. May import torch.
+"""GroupNorm for ExecuTorch, and its gradient, from centred inputs.
 
 torch takes both apart into x * slope + shift and sums of grad * x, in which large terms cancel: of a small gradient, as
 that of a bias before the layer, far more rounding is left than in eager PyTorch.

@@ -2,7 +2,7 @@
 
 Windows that don't overlap are strided copies, compared or spread by arithmetic. Every other average is linear in each
 axis, so its gradient is two small matrix products; every other maximum sends its gradient to the index that the forward
-kernel found. May import torch and `fedrela.export.executorch_programs.strides`.
+kernel found.
 
 Shapes: x (..., H, W), y and grad (..., L, M).
 
@@ -15,6 +15,7 @@ Shapes: x (..., H, W), y and grad (..., L, M).
 
 from collections.abc import Sequence
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def max_pool2d_with_indices(
     """aten.max_pool2d_with_indices; stays whole (NotImplemented) where windows overlap or are cut."""
     kernel = _pair(kernel_size)
     if not _apart(x, kernel, _pair(stride or kernel), _pair(padding), _pair(dilation), ceil):
-        return NotImplemented
+        return cast(tuple[Tensor, Tensor], NotImplemented)
     parts = windows_apart(x, kernel)
     largest = _largest(parts)
     width, columns = x.shape[-1], largest.shape[-1]

@@ -1,8 +1,7 @@
 """A traced program as the bytes of a .pte file that stock ExecuTorch runs: portable and optimized kernels only.
 
 The weights are inputs, so one program serves for ever. `lower` checks that every operator has a kernel in the runtime
-before it writes anything. May import torch, executorch, `core`, `fedrela.export.tracing.trace` and
-`fedrela.export.executorch_programs.forms`.
+before it writes anything.
 
     program = trace(step, examples, shapes, keep=executorch_forms.KEEP)
     Path("train_step.pte").write_bytes(lower(program, max_batch=32))
@@ -23,11 +22,10 @@ from fedrela.export.executorch_programs.copies import without_copies
 from fedrela.export.tracing import trace
 
 MIN_RUNTIME_VERSION = "1.4.0"
-DEFAULT_MAX_BATCH = 64
 METHOD = "forward"
 
 
-def lower(program: torch.export.ExportedProgram, *, max_batch: int = DEFAULT_MAX_BATCH) -> bytes:
+def lower(program: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
     """The .pte of `program`, whose open dimension takes 1 to `max_batch`; its one method is METHOD.
 
     The same program gives the same bytes. Raises UnsupportedOperation for an operator without a kernel.

@@ -1,4 +1,4 @@
-"""Strided copies: the one way of moving data that ExecuTorch's kernels do fast. May import torch.
+"""Strided copies: the one way of moving data that ExecuTorch's kernels do fast.
 
 >>> import torch
 >>> reorder(torch.arange(6).reshape(2, 3), (1, 0)).tolist()

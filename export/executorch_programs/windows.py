@@ -1,7 +1,7 @@
 """The windows that a kernel slides over, in one strided copy, and their products.
 
 A copy is fast where what lies innermost is long: a row of positions, or, in narrow maps, channels. The weights stay as
-they are wherever the copy can be laid out for them. May import torch and `fedrela.export.executorch_programs.strides`.
+they are wherever the copy can be laid out for them.
 
     >>> import torch
     >>> x, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 2, 1, 9)
@@ -64,7 +64,8 @@ def correlated(
     rows, columns = slid.reshape(many, -1), windows.reshape(windows.shape[1], -1)
     if many < columns.shape[0] and many * columns.shape[0] <= _SMALL_WEIGHT:
         return reorder(aten.linear.default(columns, rows), (1, 0)).reshape(out_channels, -1, taps)
-    return aten.linear.default(rows, columns).reshape(out_channels, -1, taps)
+    gradient: Tensor = aten.linear.default(rows, columns).reshape(out_channels, -1, taps)
+    return gradient
 
 
 class _Grid:

@@ -1,4 +1,4 @@
-"""Batch normalisation in training mode over the examples that count. May import torch.
+"""Batch normalisation in training mode over the examples that count.
 
 Every example of weight w counts w times in the mean and the variance, so padding (w = 0) counts nowhere; with weights
 of 1 this is Ioffe and Szegedy, "Batch Normalization", ICML 2015, as torch.nn computes it. Running statistics are
@@ -83,7 +83,8 @@ def per_row(weight: Tensor | None, x: Tensor) -> Tensor:
     """One weight for each of x's rows; a model may have merged other dimensions into the batch, after it."""
     rows = x.shape[0]
     if weight is None:
-        return torch.ones_like(x[(slice(None), *[0] * (x.dim() - 1))])
+        first: tuple[slice | int, ...] = (slice(None), *[0] * (x.dim() - 1))
+        return torch.ones_like(x[first])
     if weight.shape[0] == rows:
         return weight
     return weight[:, None].expand(-1, rows // weight.shape[0]).reshape(-1)

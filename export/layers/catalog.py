@@ -1,7 +1,6 @@
 """The catalogue of layers that an export supports, each a tiny classifier around it.
 
 The tests train every row on every runtime against eager PyTorch, and docs/layers.md is written from what they measure.
-May import torch and this package.
 
     >>> [case.name for case in CASES if case.name.startswith("Linear")]
     ['Linear']

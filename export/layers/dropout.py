@@ -1,5 +1,4 @@
-"""Dropout whose masks come from supplied uniforms, so that a step can be replayed. May import torch and
-`fedrela.core.errors`.
+"""Dropout whose masks come from supplied uniforms, so that a step can be replayed.
 
 An element is kept where its uniform is at least p, and scaled by 1 / (1 - p): Srivastava et al., JMLR 2014.
 

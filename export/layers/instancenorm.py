@@ -1,5 +1,5 @@
 """Instance normalisation in training mode: group normalisation with a group per channel, which every runtime has a fast
-and exact form of. May import torch.
+and exact form of.
 
 Running statistics, where a layer keeps some, take the average over the examples that count, with the unbiased variance,
 as torch's do over all; each example of weight w counts w times.

@@ -1,7 +1,7 @@
 """Normalising a weighted batch per channel, with its gradient written out: few passes over the data, and few operators.
 
 Left to autograd, the formula of batch normalisation costs nine passes forwards and about fifteen backwards; written out
-it is five and six, and the affine map is one operator. May import torch.
+it is five and six, and the affine map is one operator.
 
 Notation: share p_b = weight_b / (sum of weights * positions), so that sum over b and positions of p_b = 1;
 mean m = sum p x, centred d = x - m, variance v = sum p d^2, r = 1 / sqrt(v + eps), y = scale r d + shift:
@@ -76,7 +76,8 @@ def _over_maps(values: Tensor, x: Tensor) -> Tensor:
 def _affine(x: Tensor, slope: Tensor, shift: Tensor) -> Tensor:
     """x * slope + shift with one number per channel: normalisation by known statistics 0 and 1 is just that."""
     zeros, ones = torch.zeros_like(slope), torch.ones_like(slope)
-    return aten._native_batch_norm_legit_no_training(x, slope, shift, zeros, ones, 0.0, 0.0)[0]
+    result: Tensor = aten._native_batch_norm_legit_no_training(x, slope, shift, zeros, ones, 0.0, 0.0)[0]
+    return result
 
 
 def _affine_per_map(x: Tensor, slope: Tensor, shift: Tensor) -> Tensor:

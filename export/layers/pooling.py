@@ -1,7 +1,5 @@
 """Adaptive pooling: means by constant matrices; maxima by max pooling, or one by one where sizes don't divide.
 
-May import torch and `fedrela.core.errors`.
-
 >>> adaptive_max_pool2d(torch.arange(6.0).reshape(1, 1, 2, 3), (1, 2))
 tensor([[[[4., 5.]]]])
 """

@@ -1,4 +1,4 @@
-"""Resizing of feature maps as two small matrix products, whose backward is two more. May import torch.
+"""Resizing of feature maps as two small matrix products, whose backward is two more.
 
 Nearest and bilinear interpolation are linear in each axis: out = R x C^T with constant R and C, which `torch` itself
 gives: the rows of R are what it makes of the unit vectors.

@@ -2,8 +2,7 @@
 
 While `Rewriting` is active, calls of a few torch functions (dropout, also of attention and recurrent layers, batch,
 instance and weight normalisation, resizing) take another way: random numbers are asked from `randoms` instead of drawn,
-and examples of weight 0 don't count in batch statistics. Every other function runs as it is. May import torch,
-`fedrela.core.errors` and the layer files.
+and examples of weight 0 don't count in batch statistics. Every other function runs as it is.
 
     >>> import torch
     >>> def half(shape): return torch.full(shape, 0.5)

@@ -8,8 +8,7 @@
 
 ExecuTorch's recipe is followed (export, joint graph, lowering), except that the backward operators take this package's
 forms before they are lowered: its own kernels give wrong gradients below a max-pooling layer and lack several others.
-The loss is the weighted mean, so padding with weight 0 counts nowhere. May import torch, executorch, `core` and this
-package.
+The loss is the weighted mean, so padding with weight 0 counts nowhere.
 
     write(model, recipe, Path("official"))
 """
@@ -28,7 +27,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Array
 from fedrela.export.executorch_programs import forms
-from fedrela.export.executorch_programs.program import DEFAULT_MAX_BATCH, METHOD, check_kernels, quiet, to_edge
+from fedrela.export.executorch_programs.program import METHOD, check_kernels, quiet, to_edge
+from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.lowering import examples
 from fedrela.export.official import forward, golden
 from fedrela.export.official.forward import Plan, Written

@@ -3,7 +3,7 @@
 Those layouts differentiate and optimise by themselves, so all they take is a forward pass whose first output is the
 loss: here the weighted mean, so that padding with weight 0 counts nowhere. Neither gives an app its buffers back, so
 running statistics (of BatchNorm) are inputs and outputs: an app feeds each step what the last one gave, at first what
-statistics.safetensors holds. May import torch, `core` and this package.
+statistics.safetensors holds.
 """
 
 import copy
@@ -20,10 +20,10 @@ from fedrela.core.bundle import Golden, Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidInput
 from fedrela.core.tensors import Array
 from fedrela.export import program
-from fedrela.export.inputs import NEUTRAL_UNIFORM
+from fedrela.export.inputs import NEUTRAL_UNIFORM, model_arguments
 from fedrela.export.layers import normalization
 from fedrela.export.layers.rewriting import Rewriting
-from fedrela.export.program import Definition, model_arguments
+from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.survey import Survey
 
@@ -84,13 +84,16 @@ class Plan:
     def manifest(self) -> Manifest:
         """What the golden steps need to know of the model; it names no file."""
         limit = max((raw.token_limit for raw in self.recipe.inputs), default=0)
+        programs = {name: Program(item.inputs, item.outputs, ()) for name, item in self.definitions.items()}
         return Manifest(
             name=self.recipe.name,
             classes=self.recipe.classes,
             golden=Golden("", "", 0, token_limit=limit),
             optimizer=self.recipe.optimizer.name,
             hyperparameters=self.recipe.hyperparameters(),
-            **{name: Program(item.inputs, item.outputs, ()) for name, item in self.definitions.items()},
+            train_step=programs["train_step"],
+            predict=programs["predict"],
+            relabel=programs["relabel"],
         )
 
 
@@ -144,7 +147,7 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
         outputs = (loss, correct, torch.softmax(logits.detach(), 1))
         return (*outputs, *(value.detach() for value in statistics.values())) if training else outputs
 
-    own.forward = forward  # type: ignore[method-assign]
+    own.forward = forward
     return own
 
 
@@ -170,8 +173,8 @@ def _holding(model: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            places[name][name.rpartition(".")[2]] = value
+        for name, earlier in before.items():
+            places[name][name.rpartition(".")[2]] = earlier
 
 
 def _neutral(recipe: Recipe, weight: Tensor) -> dict[str, Tensor]:

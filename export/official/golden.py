@@ -1,8 +1,7 @@
-"""The golden steps that an official training layout is held against, in eager PyTorch. May import torch, numpy, `core`
-and this package.
+"""The golden steps that an official training layout is held against, in eager PyTorch.
 
-    steps = golden_steps(planned, {"momentum": 0.0})
-    judge("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
+steps = golden_steps(planned, {"momentum": 0.0})
+judge("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -80,7 +79,8 @@ def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenSte
     def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
         course = _Course(replace(manifest, golden=replace(manifest.golden, seed=seed)), fixed)
         taken = course.run(step)
-        truth, jumps = [exact(one.given) for one in taken], course.jumps(step, taken, stability.NUDGES)
+        truth: list[Truth] = [exact(one.given) for one in taken]
+        jumps = course.jumps(step, taken, stability.NUDGES)
         return {name for found in jumps for name in found} - _nothing(taken, truth), (course, taken, truth, jumps)
 
     kinks, (course, taken, truth, jumps) = stability.steadiest(draw)

@@ -9,7 +9,6 @@
     statistics.safetensors   running statistics for the first step, where the model has any
 
 Its part runs in an environment of its own (export/official/ort_environment.py, export/official/ort_training_child.py).
-May import torch, onnx, `core` and this package.
 
     write(model, recipe, Path("official"), environment(build_in=Path("ort-training-env")))
 """
@@ -149,7 +148,7 @@ def _hand_over(
     (folder / "settings.json").write_text(json.dumps(settings))
     arrays = {f"{n}.{item.name}": step.given[item.name] for n, step in enumerate(steps) for item in planned.fed}
     parameters_given = {f"{n}.{name}": step.given[name] for n, step in enumerate(steps) for name in trainable}
-    np.savez(folder / "golden.npz", **arrays, **parameters_given)
+    np.savez(folder / "golden.npz", **arrays, **parameters_given)  # type: ignore[arg-type]  # numpy's own options are no arrays
 
 
 def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, folder: Path) -> dict[str, float]:

@@ -1,5 +1,5 @@
 """The Python that has onnxruntime-training 1.19.2, in an environment of its own: the package was retired with that
-release and needs numpy 1 and onnx 1.16. May import `fedrela.core.errors`.
+release and needs numpy 1 and onnx 1.16.
 
     python = environment(build_in=Path("ort-training-env"))       # the first time this builds it
 """

@@ -9,24 +9,28 @@ only what that environment has: numpy, onnx and onnxruntime.training; nothing of
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnxruntime.training import artifacts, onnxblock
 from onnxruntime.training.api import CheckpointState, Module, Optimizer
 
 FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
 
 
-def main(folder):
+def main(folder: Path) -> None:
     """Make the artifacts, then train with them."""
     settings = json.loads((folder / "settings.json").read_text())
     made = make(folder, settings)
-    np.savez(folder / "results.npz", **train(made, settings, np.load(folder / "golden.npz")))
+    results = train(made, settings, np.load(folder / "golden.npz"))
+    np.savez(folder / "results.npz", **results)  # type: ignore[arg-type]  # numpy's own options are no arrays
 
 
-def make(folder, settings):
+def make(folder: Path, settings: dict[str, Any]) -> Path:
     """The four files, in a folder; the evaluation model comes from the forward pass in evaluation mode.
 
     An optimizer with the golden steps' constants stays in scratch/: AdamW's are fixed in its file.
@@ -50,7 +54,7 @@ def make(folder, settings):
     return made
 
 
-def optimizer(name, constants):
+def optimizer(name: str, constants: dict[str, float]) -> Any:
     """The optimizer's graph; its constants but for the learning rate."""
     if name == "adamw":
         betas = (constants["beta1"], constants["beta2"])
@@ -58,7 +62,7 @@ def optimizer(name, constants):
     return onnxblock.optim.SGD()
 
 
-def as_torch_does(path):
+def as_torch_does(path: Path) -> None:
     """AdamW in mode 0: decay first, and epsilon added after the bias correction. The package writes mode 1."""
     model = onnx.load(path)
     for node in model.graph.node:
@@ -68,7 +72,7 @@ def as_torch_does(path):
     onnx.save(model, path)
 
 
-def train(made, settings, golden):
+def train(made: Path, settings: dict[str, Any], golden: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """New parameters, loss and count of every golden step, and the probabilities that the evaluation model gives."""
     state = CheckpointState.load_checkpoint(str(made / FILES[3]))
     module = Module(str(made / FILES[0]), state, str(made / FILES[1]))

@@ -4,26 +4,24 @@ ONNX Runtime runs operators depth first, from the last result in the file's orde
 the one that is made last in the file first. Two things follow for a file:
 
 - What is computed from state alone (a velocity times momentum, a mirrored kernel) stands first in it, so that it is
-  computed last, when it is needed. - A parameter's new value may take the old one's memory only after everything that
-  reads the parameter (`fedrela.core.onnx_files.in_place`); its update comes as soon as its gradient is known, which may
-  be before the gradient of the layer's input, which reads it too. The update is made to wait: it is reshaped to the
-  shape it has, by a shape that is worked out from the other gradient's batch size times 0.
-
-May import numpy, onnx, `core`, `fedrela.export.onnx_programs.shapes` and `fedrela.export.program`.
+computed last, when it is needed. - A parameter's new value may take the old one's memory only after everything that
+reads the parameter (`fedrela.core.onnx_files.in_place`); its update comes as soon as its gradient is known, which may
+be before the gradient of the layer's input, which reads it too. The update is made to wait: it is reshaped to the shape
+it has, by a shape that is worked out from the other gradient's batch size times 0.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from fedrela.core.manifest import CARRIED, CHANGING
 from fedrela.core.onnx_files.in_place import ELEMENTWISE, Node, late_readers
 from fedrela.export.onnx_programs.shapes import Shapes, shapes
 from fedrela.export.program import Definition
 
-CARRIED = ("parameter", "buffer", "optimizer")
-CHANGING = ("x", "y", "weight", "random", "class_prior")
 SMALLEST = 1 << 14  # elements
 
 
@@ -36,7 +34,7 @@ def prepare(model: onnx.ModelProto, definition: Definition, *, smallest: int = S
     fresh = {item.name for item in definition.inputs if item.role in CHANGING}
     if not carried:
         return
-    large = {item.name for item in definition.inputs if np.prod([s for s in item.shape if s != "B"]) >= smallest}
+    large = {item.name for item in definition.inputs if prod(s for s in item.shape if isinstance(s, int)) >= smallest}
     _state_first(model.graph, fresh)
     late = late_readers(_plain(model.graph.node), carried, fresh)
     known = shapes(model) if any(late.values()) else {}

@@ -2,7 +2,7 @@
 machine.
 
 Opset 18 and IR 8 are what onnxruntime 1.14 and later, onnxruntime-web and onnxruntime-android read; every form used
-here exists in opset 18, so nothing newer would bring speed. May import torch, onnx and this package's onnx forms.
+here exists in opset 18, so nothing newer would bring speed.
 """
 
 import logging
@@ -68,7 +68,7 @@ def _unsupported(error: BaseException) -> UnsupportedOperation:
 
 
 def _translations(definition: Definition) -> dict[Callable[..., Any], Callable[..., Any]]:
-    return dict(forms.table(constant_weights=definition.name == "predict"))
+    return dict(forms.table(constant_weights=definition.name == "predict").items())
 
 
 def _rename(model: onnx.ModelProto, definition: Definition) -> None:

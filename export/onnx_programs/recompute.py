@@ -1,9 +1,8 @@
 """Activations that a training step computes a second time rather than keep from the forward to the backward pass.
 
 A ReLU after a BatchNorm is two cheap passes over what the BatchNorm's gradient keeps anyway. Where the activation is
-large and what reads it is a convolution so costly that those passes don't show, the backward pass makes it anew
-(Chen et al. 2016, https://arxiv.org/abs/1604.06174): the same operators on the same numbers give the same bits.
-May import onnx, `fedrela.export.onnx_programs.shapes` and `fedrela.export.program`.
+large and what reads it is a convolution so costly that those passes don't show, the backward pass makes it anew (Chen
+et al. 2016, https://arxiv.org/abs/1604.06174): the same operators on the same numbers give the same bits.
 
     recompute(model, definition)
 """

@@ -1,8 +1,6 @@
 """Shapes of the values in a training program, with the sizes that depend on the batch left open.
 
-May import onnx.
-
-    shapes(model)["v12"]       # (None, 64, 32, 32)
+shapes(model)["v12"]       # (None, 64, 32, 32)
 """
 
 import onnx

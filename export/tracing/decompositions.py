@@ -1,6 +1,6 @@
 """Backward operators taken apart into forward ones, right for every shape: the fallback of every runtime.
 
-A runtime with a faster form of its own keeps the operator whole (see `fedrela.export.tracing.trace`). May import torch.
+A runtime with a faster form of its own keeps the operator whole (see `fedrela.export.tracing.trace`).
 
     >>> import torch
     >>> x, w, dy = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3), torch.randn(2, 4, 8, 8)
@@ -61,13 +61,15 @@ def _grad_input(
     spatial = range(x.dim() - 2)
     none = [0] * len(spatial)
     if transposed:
-        return aten.convolution(grad, weight, None, stride, padding, dilation, False, none, groups)
+        forward: Tensor = aten.convolution(grad, weight, None, stride, padding, dilation, False, none, groups)
+        return forward
     reach = [
         (grad.shape[2 + d] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (weight.shape[2 + d] - 1) + 1
         for d in spatial
     ]
     surplus = [x.shape[2 + d] - reach[d] for d in spatial]
-    return aten.convolution(grad, weight, None, stride, padding, dilation, True, surplus, groups)
+    transpose: Tensor = aten.convolution(grad, weight, None, stride, padding, dilation, True, surplus, groups)
+    return transpose
 
 
 def _grad_weight(
@@ -116,7 +118,7 @@ def avg_pool2d_backward(
     stride = _pair(stride) if stride else kernel
     height, width = x.shape[-2:]
     if ceil_mode or not (count_include_pad or divisor_override or not any(padding)):
-        counts = _window_counts(grad, x, kernel, stride, padding, count_include_pad, divisor_override)
+        counts: Tensor | float = _window_counts(grad, x, kernel, stride, padding, count_include_pad, divisor_override)
     else:
         counts = float(divisor_override or kernel[0] * kernel[1])
     channels = grad.shape[-3]
@@ -126,7 +128,8 @@ def avg_pool2d_backward(
     right = [height + padding[0] - spread.shape[-2], width + padding[1] - spread.shape[-1]]
     wide = aten.constant_pad_nd(spread, [0, max(0, right[1]), 0, max(0, right[0])], 0.0)
     cut = aten.slice(wide, 2, padding[0], padding[0] + height)
-    return aten.slice(cut, 3, padding[1], padding[1] + width).reshape(x.shape)
+    result: Tensor = aten.slice(cut, 3, padding[1], padding[1] + width).reshape(x.shape)
+    return result
 
 
 def _window_counts(

@@ -1,4 +1,4 @@
-"""Which submodule runs which operator: for errors that name both. May import torch and `fedrela.core.errors`.
+"""Which submodule runs which operator: for errors that name both.
 
 >>> import torch
 >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sigmoid())
@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -42,11 +42,11 @@ _RANDOM = frozenset(
 _OPERATOR = re.compile(r"aten[.:]+(\w+)")
 
 
-class Observer(TorchDispatchMode):
+class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside `with`: notes for every ATen operator the first submodule that calls it, and refuses random numbers."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operators: dict[str, str] = {}
         self._running: list[str] = []
         self._handles: list[RemovableHandle] = []
@@ -64,11 +64,11 @@ class Observer(TorchDispatchMode):
                     module.register_forward_pre_hook(self._enters(f"{name} ({type(module).__name__})"))
                 )
                 self._handles.append(module.register_forward_hook(self._leaves))
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        super().__exit__(*exception)
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
         for handle in self._handles:
             handle.remove()
 
@@ -92,7 +92,7 @@ class Observer(TorchDispatchMode):
         self._running.pop()
 
 
-def locate(problem: str, operators: dict[str, str]) -> str:
+def locate(problem: str, operators: Mapping[str, str]) -> str:
     """The submodule whose operator `problem` speaks of, directly or by its backward; "" if it isn't known."""
     for name in _OPERATOR.findall(problem):
         forward = re.sub(r"(_data)?_backward.*$|_double_backward$", "", name)

@@ -1,8 +1,6 @@
 """What a model does in training mode, found by running it twice: random numbers it asks for, buffers it changes, its
 output.
 
-May import torch, `core` and this package's plain parts.
-
     >>> import torch
     >>> from fedrela.export.inputs import parse
     >>> from fedrela.export.recipe import Recipe
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
+from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.losses import LOSSES
 from fedrela.export.recipe import Recipe
@@ -102,8 +101,6 @@ def _run(
     model: nn.Module, recipe: Recipe, held: tuple[str, ...], batch: int
 ) -> tuple[list[tuple[int, ...]], tuple[str, ...], dict[str, str]]:
     """Shapes of the uniforms asked for, names of the float buffers that changed, and who calls which operator."""
-    from fedrela.export.program import model_arguments
-
     generator = torch.Generator().manual_seed(batch)
     given = example(recipe, batch, generator)
     half = {
@@ -144,9 +141,10 @@ def _run(
 def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
     """(B, C) is asked for; a loss of one's own may take more columns, of which the first C are the logits."""
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    own = isinstance(found, tuple) and recipe.loss.name not in LOSSES
-    wider = own and len(found) == 2 and found[0] == batch and found[1] >= recipe.classes
-    if found != (batch, recipe.classes) and not wider:
+    fits = found == (batch, recipe.classes)
+    if isinstance(found, tuple) and recipe.loss.name not in LOSSES:
+        fits = len(found) == 2 and found[0] == batch and found[1] >= recipe.classes
+    if not fits:
         raise InvalidInput(
             f"the model gives {found} for a batch of {batch}",
             remedy=f"return logits of shape (batch, {recipe.classes}), or correct --classes",

@@ -3,8 +3,7 @@
 `trace` takes a pure function (weights, batch and settings in; everything out) whose body may call
 `torch.autograd.grad`, and gives a `torch.export.ExportedProgram` without parameters, buffers or mutations: inputs in,
 outputs out, in the order given. A lowering that has a better form of its own for a backward operator names it in
-`keep`, and finds it in the graph undecomposed. May import torch, `fedrela.core.errors` and
-`fedrela.export.tracing.decompositions`.
+`keep`, and finds it in the graph undecomposed.
 
     >>> import torch
     >>> def step(w, x):
@@ -31,11 +30,11 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedrela.core.errors import UnsupportedOperation
+from fedrela.export.limits import UNBOUNDED
 from fedrela.export.tracing import decompositions as own
 
 aten = torch.ops.aten
 Shape = tuple[int | str, ...]
-DEFAULT_MAX_BATCH = 1 << 20
 
 # Backward operators beyond torch's core set that have a decomposition which is right on every runtime.
 _MORE = (
@@ -59,7 +58,7 @@ def trace(
     shapes: Sequence[Shape],
     *,
     keep: frozenset[torch._ops.OpOverload] = frozenset(),
-    max_batch: int = DEFAULT_MAX_BATCH,
+    max_batch: int = UNBOUNDED,
 ) -> torch.export.ExportedProgram:
     """Trace `function(*example_inputs)` into one flat ATen graph.
 
@@ -130,7 +129,9 @@ def decompositions(keep: frozenset[torch._ops.OpOverload] = frozenset()) -> dict
 
 def _fake(mode: FakeTensorMode, tensor: torch.Tensor, shape: Shape) -> torch.Tensor:
     kinds = [DimDynamic.DYNAMIC if isinstance(size, str) else DimDynamic.STATIC for size in shape]
-    context = StatelessSymbolicContext(dynamic_sizes=kinds, constraint_sizes=[None] * len(kinds))
+    context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
+        dynamic_sizes=kinds, constraint_sizes=[None] * len(kinds)
+    )
     return mode.from_tensor(tensor, symbolic_context=context)
 
 

@@ -1,7 +1,5 @@
-"""One training program against eager PyTorch in this process: the quick form of `fedrela.export.verification.equality`
-for layers and models.
-
-May import torch, numpy, `core` and this package.
+"""One training program against eager PyTorch in this process: the quick form of
+`fedrela.export.verification.equality`.
 """
 
 import tempfile
@@ -39,7 +37,9 @@ def training_errors(
         classes=recipe.classes,
         golden=Golden("", "", 0, token_limit=limit),
         hyperparameters=recipe.hyperparameters(),
-        **entries,
+        train_step=entries["train_step"],
+        predict=entries["predict"],
+        relabel=entries["relabel"],
     )
     weights: Params = {
         name: tensor.detach().numpy().copy()

@@ -1,8 +1,7 @@
 """Proof that exported programs equal eager PyTorch, in a process that loads them as a device would.
 
 The reference makes fresh random batches of different sizes, with padding, and steps through them; the artifact must
-follow in every state tensor, loss and count, and then predict and re-label alike. May import `core`, numpy, torch and
-this package.
+follow in every state tensor, loss and count, and then predict and re-label alike.
 """
 
 import json
@@ -94,7 +93,7 @@ def _steady_draw(
     noise: set[str] = set()
 
     def draw(number: int) -> tuple[Collection[str], Drawn]:
-        fed = _random_inputs(manifest, manifest.train_step, batch, generator) | fixed
+        fed = {**_random_inputs(manifest, manifest.train_step, batch, generator), **fixed}
         given = {item.name: fed[item.name] for item in manifest.train_step.inputs}
         outputs, truth = reference.train_step(given), exact.train_step(given)
         jumps = stability.jumps(manifest, reference.train_step, given, outputs)
@@ -111,7 +110,8 @@ def _steady_draw(
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
     spread = generator.random(value.shape, dtype=np.float32)
-    return (value * (1 + 0.1 * spread) + 0.05 * spread).astype(np.float32)
+    moved: Array = value * (1 + 0.1 * spread) + 0.05 * spread
+    return moved.astype(np.float32)
 
 
 def _allowances(
@@ -214,7 +214,7 @@ def _random(manifest: Manifest, item: ProgramInput, batch: int, generator: np.ra
     }
     if item.role in fixed:
         return fixed[item.role]
-    values = generator.random(shape, dtype=np.float32)
+    values: Array = generator.random(shape, dtype=np.float32)
     if item.role in ("class_prior", "probabilities"):
-        return values / values.sum(axis=-1, keepdims=True)
+        values = values / values.sum(axis=-1, keepdims=True)
     return values * 0.1 if item.role == "uniforms" else values

@@ -1,4 +1,4 @@
-"""The golden steps' outputs in eager PyTorch, as a bundle holds them. May import `core` and this package's plain parts.
+"""The golden steps' outputs in eager PyTorch, as a bundle holds them.
 
 manifest = replace(manifest, golden=record(reference, exact, manifest, folder))
 """

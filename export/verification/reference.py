@@ -2,8 +2,7 @@
 
 It shares no mathematics with the exported graphs where torch has its own: the user's untouched model in training mode,
 torch.autograd, torch.optim and torch's batch statistics over the examples that count, which are picked out by index.
-Only supplied random numbers (augmentation, dropout) come in as they do in the graph. May import torch, numpy, `core`
-and this package's plain parts.
+Only supplied random numbers (augmentation, dropout) come in as they do in the graph.
 """
 
 import copy
@@ -19,8 +18,8 @@ from torch.overrides import TorchFunctionMode
 from fedrela.core import relabel as specification
 from fedrela.core.bundle import Manifest
 from fedrela.core.tensors import Array
+from fedrela.export.inputs import model_arguments
 from fedrela.export.layers import dropout
-from fedrela.export.program import model_arguments
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.survey import Survey
 
@@ -156,7 +155,11 @@ def _optimizer_step(name: str, parameters: dict[str, Tensor], given: Mapping[str
     nesterov = name == "nesterov" and momentum > 0
     sgd = torch.optim.SGD(values, lr, momentum, weight_decay=decay, nesterov=nesterov, foreach=False)
     if not momentum:  # torch keeps no buffer then; the graph's is the gradient
-        kept = {f"momentum.{key}": value.grad + decay * value.detach() for key, value in parameters.items()}
+        kept = {
+            f"momentum.{key}": value.grad + decay * value.detach()
+            for key, value in parameters.items()
+            if value.grad is not None
+        }
         sgd.step()
         return {} if name == "plain-sgd" else kept
     for key, value in parameters.items():

@@ -2,7 +2,7 @@
 give.
 
 Started as `python -m fedrela.export.verification.replay FOLDER --runtime onnx` in a process of its own, without torch
-for the ONNX runtime. May import numpy, onnxruntime, `core`, and for ExecuTorch its Python runtime.
+for the ONNX runtime.
 
     $ python -m fedrela.export.verification.replay bundle --runtime onnx
     {"golden": {"train_step.0.new.weight": 1.2e-07, ...}, "steps": {}}

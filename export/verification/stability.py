@@ -3,7 +3,7 @@
 Where an activation lies within rounding of a kink (ReLU6 at 6, a tie in a pooling), two right implementations may take
 different sides, and all gradients before it differ. Such data prove nothing, so the exporter draws others: it moves
 every parameter by some roundings of float32, in a few directions and their opposites, and looks whether both changes of
-an output cancel, as they do where it follows smoothly. May import numpy, `core` and nothing else.
+an output cancel, as they do where it follows smoothly.
 
     jumps(manifest, reference.train_step, given, reference.train_step(given))      # {}: these data will do
 """

@@ -7,7 +7,6 @@
     an .npz                        with x, y and, if any, x_test, y_test
 
 Decoded images are kept as .npz in a cache folder, named by path, size and time, so that they are decoded once.
-May import numpy, `core`, `edge` and `fedrela.emulator`.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Image collections on disk as arrays: x (n, channels, height, width) uint8 and y (n,) int64, classes by name.
 
 Reads class folders (also in a .zip), IDX files and CIFAR's python batches; a batch may hold arrays and plain values
-only, and no code of it is run. May import numpy, Pillow and `fedrela.core.errors`.
+only, and no code of it is run.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Means over seeds, and differences of paired runs with a confidence interval. May import numpy and scipy.
+"""Means over seeds, and differences of paired runs with a confidence interval.
 
 >>> found = paired([0.40, 0.44, 0.48], [0.45, 0.50, 0.52])
 >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)

@@ -1,4 +1,4 @@
-"""Which cells of which study have a result, in whatever file it is. May import this package.
+"""Which cells of which study have a result, in whatever file it is.
 
 A cell that two studies share counts for both; a result that no shipped study asks for is kept under its file's name.
 """

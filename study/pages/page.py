@@ -1,8 +1,7 @@
 """`python -m fedrela.study.pages.page` writes docs/study.md and its pictures: every number comes from
 study/results/*.jsonl.
 
-Files may have any name and may hold any part of any study; what did not run is said on the page. May import this
-package.
+Files may have any name and may hold any part of any study; what did not run is said on the page.
 """
 
 import argparse

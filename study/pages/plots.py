@@ -1,4 +1,4 @@
-"""The study's pictures as PNG files. May import matplotlib, numpy and this package."""
+"""The study's pictures as PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path

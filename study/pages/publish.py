@@ -1,4 +1,4 @@
-"""A study's report: tables on the terminal, PNG plots, and one self-contained page. May import jinja2 and rich."""
+"""A study's report: tables on the terminal, PNG plots, and one self-contained page."""
 
 import base64
 import dataclasses

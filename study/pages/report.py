@@ -1,9 +1,7 @@
 """From finished cells to comparisons: means over seeds, and what re-labeling changed, pair by pair. Pure.
 
-May import `core` and this package.
-
-    compared = compare(results.read(path).values())
-    compared[0].difference["few"].mean
+compared = compare(results.read(path).values())
+compared[0].difference["few"].mean
 """
 
 import json

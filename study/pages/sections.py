@@ -1,4 +1,4 @@
-"""The sections of docs/study.md, each from the evidence that answers its question. May import this package."""
+"""The sections of docs/study.md, each from the evidence that answers its question."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -81,9 +81,9 @@ def gaps(found: Found) -> list[str]:
             place = f"{item.study['data']}, {item.study['model']['name']}, {item.setting}"
             if not told and place not in lost:
                 lost.append(place)
-    gap = ("ahead overall", "with FedReLa", "ahead on the few", "with FedReLa")
-    heading = ("data, model", "setting", "what sees more", "seeds of both", *gap)
-    parts = [Table("", heading, tuple(rows), 4).markdown()] if rows else []
+    heading = ("data, model", "setting", "what sees more", "seeds of both")
+    ahead = ("ahead overall", "with FedReLa", "ahead on the few", "with FedReLa")
+    parts = [Table("", (*heading, *ahead), tuple(rows), 4).markdown()] if rows else []
     missing = [f"Nothing that sees more has run for: {'; '.join(lost)}."] if lost else []
     return [*parts, *missing]
 

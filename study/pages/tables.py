@@ -1,11 +1,9 @@
 """Comparisons as text: cells such as "48.6 ± 0.9", and whole tables for a terminal, Markdown or HTML.
 
-May import rich and this package.
-
-    >>> share(Spread(0.486, 0.009, 3))
-    '48.6 ± 0.9'
-    >>> points(Difference(0.05, 0.025, 0.075, 3))
-    '+5.0 [+2.5, +7.5]'
+>>> share(Spread(0.486, 0.009, 3))
+'48.6 ± 0.9'
+>>> points(Difference(0.05, 0.025, 0.075, 3))
+'+5.0 [+2.5, +7.5]'
 """
 
 import math

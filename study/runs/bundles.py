@@ -1,6 +1,6 @@
 """Bundles for a study: each method is exported once, and gets the start weights of a seed or of a trunk.
 
-May import `core`; `fedrela export` and `fedrela.study.runs.start` run as processes.
+`fedrela export` and `fedrela.study.runs.start` run as processes.
 """
 
 import fcntl

@@ -6,7 +6,7 @@
     reference   trained on the pooled data, which no federation could
 
 Both branches share all rounds before their start, so these run once. A cell that differs in anything that matters has
-another name, and one with the same name is never run twice. May import `core` and `fedrela.study.config`.
+another name, and one with the same name is never run twice.
 """
 
 import dataclasses

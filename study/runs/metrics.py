@@ -1,4 +1,4 @@
-"""What is measured of one model, and of one re-labeling. May import numpy and `core`.
+"""What is measured of one model, and of one re-labeling.
 
 >>> q = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
 >>> measure(q, np.array([0, 1, 1]), groups=((0,), (), (1,))).per_class

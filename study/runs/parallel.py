@@ -1,7 +1,7 @@
 """Groups of cells in worker processes, several at a time. Workers train; only this process hears of it and writes.
 
 A worker that finds its study gone, even by kill -9, ends itself, so a study that is started again never competes with
-the workers of the one before. May import this package.
+the workers of the one before.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""How far a study is: a bar with the time left on a terminal, one line per finished cell elsewhere. May import rich."""
+"""How far a study is: a bar with the time left on a terminal, one line per finished cell elsewhere."""
 
 import time
 from types import TracebackType

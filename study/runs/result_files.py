@@ -2,7 +2,6 @@
 
 A kill -9 leaves at most one torn last line, which is cut off when the file is opened again: that cell runs again, all
 others never do. Studies that run at the same time may share a file: a line is written under the file's lock.
-May import the standard library and `fedrela.core.errors`.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "digits.jsonl"

@@ -1,4 +1,4 @@
-"""A cell's task: the trunk's, and that of each branch. May import `core` and this package.
+"""A cell's task: the trunk's, and that of each branch.
 
 The branches differ in nothing but the labels: same start weights, same learning rate, same random numbers.
 """

@@ -9,12 +9,12 @@ from fedrela.core.aggregate import mean
 from fedrela.core.errors import InvalidInput
 
 ZERO = {"w": np.zeros(3, np.float32)}
-vectors = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3).map(lambda v: {"w": np.float32(v)})
+vectors = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3).map(lambda v: {"w": np.array(v, np.float32)})
 weighted = st.lists(st.tuples(vectors, st.floats(0.5, 100)), min_size=1, max_size=6)
 
 
 def test_by_hand():
-    result = mean([({"w": np.float32([1, 2, 3])}, 1), ({"w": np.float32([4, 5, 6])}, 3)], zero=ZERO)
+    result = mean([({"w": np.array([1, 2, 3], np.float32)}, 1), ({"w": np.array([4, 5, 6], np.float32)}, 3)], zero=ZERO)
     assert result["w"].tolist() == [3.25, 4.25, 5.25]
     assert result["w"].dtype == np.float32
 

@@ -10,7 +10,7 @@ from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramI
 from fedrela.core.errors import IntegrityError, InvalidBundle, InvalidTensors
 
 KEY = signing.generate_key()
-WEIGHTS = {"w": np.float32([[1, 2], [3, 4]]), "mean": np.float32([0, 0])}
+WEIGHTS = {"w": np.array([[1, 2], [3, 4]], np.float32), "mean": np.array([0, 0], np.float32)}
 GOLDEN_BODY = b"golden"
 
 

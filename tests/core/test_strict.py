@@ -94,12 +94,12 @@ def test_canonical_json_is_sorted_and_tight():
 @pytest.mark.parametrize(
     ("tree", "says"),
     [
-        (Tree(1), "name is an int"),
-        (Tree("a", kind="ash"), "kind is 'ash'"),
-        (Tree("a", leaves=(Leaf(1), "leaf")), r"leaves\[1\] is a str"),
+        (Tree(1), "name is an int"),  # type: ignore[arg-type]
+        (Tree("a", kind="ash"), "kind is 'ash'"),  # type: ignore[arg-type]
+        (Tree("a", leaves=(Leaf(1), "leaf")), r"leaves\[1\] is a str"),  # type: ignore[arg-type]
         (Tree("a", extra={"x": float("nan")}), r"extra\.x is not finite"),
         (Tree("a", start=float("inf")), "start is not finite"),
-        (Tree("a", leaf=3), "leaf is an int"),
+        (Tree("a", leaf=3), "leaf is an int"),  # type: ignore[arg-type]
     ],
 )
 def test_what_was_made_in_python_is_checked_alike(tree, says):

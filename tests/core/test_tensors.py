@@ -39,7 +39,7 @@ def test_metadata_round_trip_and_equal_bytes_whatever_its_order():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"c": np.float32([1])}, "names differ"),
+        ({"c": np.array([1], np.float32)}, "names differ"),
         ({"a": None}, "names differ"),
         ({"a": np.zeros((3, 2), np.float32)}, "shape"),
         ({"a": np.zeros((2, 3), np.float16)}, "float16"),
@@ -96,7 +96,7 @@ def test_garbage_is_never_anything_but_refused(body):
 
 
 def test_arithmetic_by_hand():
-    one, two = {"w": np.float32([3, 4])}, {"w": np.float32([1, 1])}
+    one, two = {"w": np.array([3, 4], np.float32)}, {"w": np.array([1, 1], np.float32)}
     assert tensors.l2_norm(one) == 5
     assert tensors.subtract(one, two)["w"].tolist() == [2, 3]
     assert tensors.add(one, two)["w"].tolist() == [4, 5]

@@ -1,7 +1,9 @@
 """Shared by the edge tests: the hand-written bundle, an engine on it, and small data."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle
+from tests.edge.live import LiveCoordinator, coordinator
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +28,13 @@ def engine(small_bundle: Bundle) -> OnnxEngine:
     opened = EnginePool().open("0" * 64, small_bundle.manifest, lambda file: read(small_bundle.folder, file.path))
     assert isinstance(opened, OnnxEngine)
     return opened
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
+    """A coordinator of the test's own, on loopback."""
+    with coordinator(tmp_path / "coordinator") as running:
+        yield running
 
 
 def read(folder: Path, path: str) -> bytes:
@@ -47,7 +57,7 @@ def manifest(small_bundle: Bundle) -> Manifest:
     return replace(small_bundle.manifest, class_names=("ant", "bee", "cat"))
 
 
-def with_x(manifest: Manifest, shape: tuple[int | str, ...], dtype: str, **how: object) -> Manifest:
+def with_x(manifest: Manifest, shape: tuple[int | str, ...], dtype: str, **how: Any) -> Manifest:
     """The manifest of a model with another input."""
     x = ProgramInput("x", "x", shape, dtype)
     step = manifest.train_step

@@ -1,7 +1,6 @@
 """The device against a real coordinator over real HTTP."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,13 @@ from fedrela.core import streams, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidData
 from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds
+from fedrela.core.wire import Encoding
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
 from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, device, run_until_finished, small_task
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
-    with coordinator(tmp_path / "coordinator") as running:
-        yield running
 
 
 def numpy_update(weights: dict, examples: Examples, labels: np.ndarray, secret: bytes, number: int, lr: float) -> dict:
@@ -132,7 +126,7 @@ def test_periodic_relabeling_starts_from_the_originals(live: LiveCoordinator, sm
 
 
 @pytest.mark.parametrize("encoding", ["float16", "int8", "top-k"])
-def test_every_encoding_arrives(live: LiveCoordinator, small_bundle: Bundle, encoding: str) -> None:
+def test_every_encoding_arrives(live: LiveCoordinator, small_bundle: Bundle, encoding: Encoding) -> None:
     task = small_task(
         rounds=2, aggregation=Aggregation(encoding=encoding, top_k_fraction=0.2),
         round=Rounds(goal=1), relabel=Relabel(enabled=False),

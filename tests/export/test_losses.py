@@ -1,6 +1,7 @@
 """Losses against torch's own and against their papers' formulas worked by hand."""
 
 import math
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -57,6 +58,17 @@ def test_own_loss_with_settings_and_prior():
 
     found = losses.find(own)
     assert (found.name, found.hyperparameters, found.needs_prior) == ("own", {"sharpness": 2.0}, True)
+
+
+def test_own_loss_that_names_its_settings():
+    class Counted:
+        hyperparameters = MappingProxyType({"count_0": 1.0, "count_1": 2.0})
+
+        def __call__(self, logits, y, **counts):
+            return losses.cross_entropy(logits + torch.log(torch.stack(list(counts.values()))), y)
+
+    found = losses.find(Counted())
+    assert (found.hyperparameters, found.needs_prior) == ({"count_0": 1.0, "count_1": 2.0}, False)
 
 
 @pytest.mark.parametrize("bad", ["hinge", "no.such.module:loss", "fedrela.export.losses:nothing"])

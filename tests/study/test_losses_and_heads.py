@@ -14,7 +14,7 @@ from fedrela.study import heads, losses, models  # noqa: E402
 def test_the_known_prior_is_cross_entropy_of_shifted_logits():
     logits, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
     counts = {f"count_{label}": torch.tensor(value) for label, value in enumerate([50.0, 5.0, 1.0])}
-    found = losses.known_prior_3(logits, y, **counts)
+    found = losses.KnownPrior(3)(logits, y, **counts)
     weighted = torch.exp(logits) * torch.tensor([50.0, 5.0, 1.0])
     expected = -torch.log(weighted[torch.arange(5), y] / weighted.sum(1))
     assert torch.allclose(found, expected, atol=1e-5)

@@ -1,9 +1,14 @@
 """Whether a page made the update that a Python device makes on the same data, order and random numbers."""
 
+from typing import Any
+
 import numpy as np
 
 from fedrela.core import golden
 from fedrela.core.tensors import Params
+from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training import local_round
+from fedrela.edge.training.local_round import Turn
 
 
 def check_same_update(weights: Params, want: Params, sent: Params) -> None:
@@ -18,3 +23,11 @@ def check_same_update(weights: Params, want: Params, sent: Params) -> None:
         here, there = np.asarray(start + change), np.asarray(start + sent[name])
         assert golden.relative_error(here, there) <= 1e-5, name
         assert golden.relative_error(here, there, start) <= 3e-5, name
+
+
+def train_on(engine: OnnxEngine, turn: Turn, weights: Any, examples: Any, labels: Any) -> Any:
+    """The update of a turn on given labels."""
+    state = engine.start(weights)
+    for _ in local_round.train(engine, turn, examples, labels, state):
+        pass
+    return local_round.change(engine, state, weights)

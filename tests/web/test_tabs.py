@@ -23,7 +23,7 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.local_round import Turn
 from tests.web.browser import Browser, Recorder, Seen, Tab
 from tests.web.place import Place, shard_examples
-from tests.web.same_update import check_same_update
+from tests.web.same_update import check_same_update, train_on
 
 TAB_SHARDS = (2, 5, 6)
 PYTHON_SHARDS = (0, 1, 3, 4, 7)
@@ -171,17 +171,8 @@ def check_single_updates(fleet: dict[str, Any], place: Place, recorder: Recorder
                 update = train_on(engine, turn, weights, examples, overlay_labels)
             sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
             check_same_update(weights, update, sent)
+        assert overlay_labels is not None
         assert overlay_of(tab, examples.y).tolist() == overlay_labels.tolist()
-
-
-def train_on(engine: OnnxEngine, turn: Turn, weights: Any, examples: Any, labels: Any) -> Any:
-    """The update of a turn on given labels."""
-    from fedrela.edge.training import local_round
-
-    state = engine.start(weights)
-    for _ in local_round.train(engine, turn, examples, labels, state):
-        pass
-    return local_round.change(engine, state, weights)
 
 
 def overlay_of(tab: Tab, labels: Any) -> Any:

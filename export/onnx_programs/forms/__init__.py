@@ -2,7 +2,7 @@
 
 A general exporter takes backward operators apart into many slow ones; each file here writes one family of them in the
 form that ONNX Runtime runs fastest, chosen by shape, with a fallback that is right for any. Standard ai.onnx operators
-only, opset 18; dimension 0 stays open. May import numpy, onnx_ir, onnxscript and torch.
+only, opset 18; dimension 0 stays open.
 
     >>> aten.convolution_backward.default in table()
     True

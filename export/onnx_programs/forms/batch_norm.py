@@ -1,6 +1,4 @@
-"""Batch normalisation by known statistics, as one operator. May import `fedrela.export.onnx_programs.forms.values` and
-onnxscript.
-"""
+"""Batch normalisation by known statistics, as one operator."""
 
 from onnxscript import opset18 as op
 

@@ -2,7 +2,6 @@
 
 Measured on x86-64 with weights as graph inputs (so that nothing can be packed ahead): Conv and ConvTranspose cost about
 the same; which of the two copies less depends on the layer, and each can stand for the other with a flipped kernel.
-May import numpy, onnxscript and `fedrela.export.onnx_programs.forms`.
 
 Notation: x (N, C, S...), weight (O, C/groups, K...), dy (N, O, L...); N is open.
 """

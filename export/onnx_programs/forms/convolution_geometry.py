@@ -1,4 +1,4 @@
-"""How a convolution's kernel slides, per spatial axis. May import `fedrela.export.onnx_programs.forms.values`.
+"""How a convolution's kernel slides, per spatial axis.
 
 >>> Geometry((3, 3), (1, 1), (1, 1), (2, 2), 1).mirrored.padding
 (3, 3)

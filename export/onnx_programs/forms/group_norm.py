@@ -2,8 +2,7 @@
 
 The normalised input and 1/std come from one LayerNormalization over each group; the per-channel affine map is one
 BatchNormalization with mean 0 and variance 1, which is a multiply-add in a single pass. The gradient takes the
-normalised input over from the forward pass. May import numpy, onnxscript and
-`fedrela.export.onnx_programs.forms.values`.
+normalised input over from the forward pass.
 
 Notation: G groups of C/G channels, M elements per group, xh = (x - mean) * rstd:
     dx = rstd * (gamma dy - mean_M(gamma dy) - xh mean_M(gamma dy xh));  dgamma = sum(dy xh);  dbeta = sum(dy)

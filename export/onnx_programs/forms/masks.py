@@ -1,4 +1,4 @@
-"""Masks of 0 and 1 in one pass. May import onnxscript and `fedrela.export.onnx_programs.forms.values`."""
+"""Masks of 0 and 1 in one pass."""
 
 from onnxscript import opset18 as op
 

@@ -7,8 +7,7 @@ pooling uses Indices and a scatter-add.
 
 A ReLU below such a pooling changes places with it, values and gradients staying the same to the bit: the larger of two
 numbers is also the larger after ReLU, and where a window holds nothing positive, ReLU lets no gradient through,
-wherever in the window it is sent. So ReLU and its gradient work on one value per window. May import numpy, onnx_ir,
-onnxscript and `fedrela.export.onnx_programs.forms`.
+wherever in the window it is sent. So ReLU and its gradient work on one value per window.
 """
 
 from collections.abc import Sequence
@@ -130,7 +129,7 @@ def _max_pool(x: Value, windows: Windows) -> tuple[Value, Value]:
     """Values, and flat places in the whole tensor; padded explicitly where the operator itself would refuse to."""
     begins, ends = windows.padding, windows.pad_ends
     if _pads_itself(windows):
-        x = op.Pad(x, integers([0, 0, *begins, 0, 0, *ends]), floats(np.float32("-inf")))
+        x = op.Pad(x, integers([0, 0, *begins, 0, 0, *ends]), floats(float("-inf")))
         begins = ends = (0,) * len(begins)
     values, places = op.MaxPool(
         x, kernel_shape=windows.kernel, strides=windows.stride, dilations=windows.dilation, pads=[*begins, *ends]

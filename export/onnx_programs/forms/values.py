@@ -1,7 +1,6 @@
 """What a form knows of its operands while it is being written: static dimensions, and constants it may add.
 
-Dimension 0 of an activation is the batch and has no static size; forms address it with -1 or 0 in a Reshape. May import
-numpy, onnx_ir and onnxscript.
+Dimension 0 of an activation is the batch and has no static size; forms address it with -1 or 0 in a Reshape.
 
     >>> import onnx_ir as ir
     >>> static_dims(ir.Value(name="x", shape=ir.Shape(["B", 3, 8, 8])))
@@ -52,12 +51,12 @@ def spread(setting: int | Sequence[int], rank: int) -> tuple[int, ...]:
 
 def floats(array: NDArray[Any] | Sequence[float] | float) -> Value:
     """A float32 constant."""
-    return op.Constant(value=ir.tensor(np.asarray(array, dtype=np.float32)))
+    return op.Constant(value=_tensor(np.asarray(array, dtype=np.float32)))
 
 
 def integers(values: Sequence[int]) -> Value:
     """A one-dimensional int64 constant: axes, shapes and the like."""
-    return op.Constant(value=ir.tensor(np.asarray(values, dtype=np.int64)))
+    return op.Constant(value=_tensor(np.asarray(values, dtype=np.int64)))
 
 
 def reshape(value: Value, *sizes: int) -> Value:
@@ -73,12 +72,12 @@ def reduce_sum(value: Value, *axes: int, keep: bool = False) -> Value:
 def filled(number: float, like_dim: Value, *rest: int) -> Value:
     """A float32 tensor of `number`, shape (`like_dim`, *rest); `like_dim` is a one-element int64 tensor."""
     shape = op.Concat(like_dim, integers(rest), axis=0) if rest else like_dim
-    return op.ConstantOfShape(shape, value=ir.tensor(np.asarray([number], dtype=np.float32)))
+    return op.ConstantOfShape(shape, value=_tensor(np.asarray([number], dtype=np.float32)))
 
 
 def unused() -> Value:
     """Stands for an output that nothing asked for; dead code, so no program holds it."""
-    return op.Constant(value=ir.tensor(np.zeros((), np.float32)))
+    return op.Constant(value=_tensor(np.zeros((), np.float32)))
 
 
 def producer(value: Value, kind: str) -> ir.Node | None:
@@ -101,3 +100,8 @@ def scale_and_shift(x: Value, scale: Value, shift: Value, channels: int) -> Valu
     """x * scale + shift, one number each per channel (dimension 1), in one pass over x."""
     zeros, ones = floats(np.zeros(channels)), floats(np.ones(channels))
     return op.BatchNormalization(x, scale, shift, zeros, ones, epsilon=0.0)
+
+
+def _tensor(array: NDArray[Any]) -> Any:
+    """onnxscript takes onnx_ir's tensors, but its types know only onnx's."""
+    return ir.tensor(array)

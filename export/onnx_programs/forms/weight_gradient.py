@@ -4,7 +4,7 @@ It is a convolution too: x slides under dy. Written the obvious way (batch and c
 of one kernel row. Written channels-last and flat, with x as (1, N, H, W*C) and dy as the kernel (O, N, h, w) whose
 columns step C floats, it copies runs of kw*C floats and ends in one matrix product. A depthwise convolution has C = 1
 per group, so there matrix products of whole rows, of which a few diagonals are summed, win in spite of computing too
-much. May import numpy, onnxscript and `fedrela.export.onnx_programs.forms`.
+much.
 
 Notation: `slid` (N, A, S...) lies still, `slider` (N, B, L...) moves over it: for a convolution x and dy, for a
 transposed one dy and x. The gradient is (B, A / groups, K...): the sum over batch and positions l of

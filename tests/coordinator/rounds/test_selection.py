@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,6 @@ from fedrela.coordinator.rounds import selection
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.rounds.selection import Candidate
 from fedrela.core import bundle
-from fedrela.core.errors import InvalidInput
 from fedrela.core.task import Eligibility, Relabel, Rounds, Task
 from tests.coordinator import fleet
 
@@ -49,18 +47,6 @@ def test_the_share_of_selected_devices_is_near_the_fraction_and_differs_between_
     second = {i for i in range(4000) if selection.share(f"d-{i}", "t", 2, 1) < 0.25}
     assert 0.22 < len(first) / 4000 < 0.28
     assert 0.15 < len(first & second) / len(first) < 0.35
-
-
-@pytest.mark.parametrize("text", ["", "x", "1..2", "1.2.3.4.5.6.7", "-1", "1" * 11, "1.2 or so!"])
-def test_a_malformed_version_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="version"):
-        selection.version(text)
-
-
-def test_versions_compare_by_number() -> None:
-    assert selection.version("1.10") > selection.version("1.9.9")
-    assert selection.version("1.2.0") == selection.version("1.2")
-    assert selection.version("0.1.0.dev1") == selection.version("0.1.0")
 
 
 @given(st.floats(0, 1e9))

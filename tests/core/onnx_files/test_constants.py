@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from fedrela.core.errors import InvalidBundle
 from fedrela.core.onnx_files.constants import with_constants
+from fedrela.core.tensors import Array
 
-WEIGHTS = {
+WEIGHTS: dict[str, Array] = {
     "w": np.arange(6, dtype=np.float32).reshape(3, 2),
     "b": np.array([1.0, -1.0], np.float32),
     "k": np.array(2, np.int64),

@@ -1,6 +1,5 @@
 """Rules against conditions, sensors against a laid-out /sys, and training that pauses and goes on."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.conditions.sensors import Sensors
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from tests.edge.conftest import some_examples
-from tests.edge.live import LiveCoordinator, coordinator, device, small_task
+from tests.edge.live import LiveCoordinator, device, small_task
 
 
 @pytest.mark.parametrize(
@@ -125,12 +124,6 @@ def test_a_device_without_sensors_reads_none(tmp_path: Path) -> None:
     assert (read.on_mains, read.battery_percent, read.metered, read.cpu_celsius) == (None, None, None, None)
     assert read.free_disk_bytes is not None
     assert read.free_memory_bytes is not None
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
-    with coordinator(tmp_path / "coordinator") as running:
-        yield running
 
 
 ONE = {"round": Rounds(goal=1), "relabel": Relabel(enabled=False), "local": LocalTraining(epochs=2, batch_size=5)}

@@ -7,7 +7,7 @@ import pytest
 from fedrela.core.bundle import PROGRAMS, Bundle, Manifest
 from fedrela.core.errors import InvalidInput, MissingDependency
 from fedrela.edge.engines import pool as engines
-from fedrela.edge.engines.pool import EnginePool, choose, runtime_version, version_key
+from fedrela.edge.engines.pool import EnginePool, choose, runtime_version
 
 INSTALLED = {"onnx": "1.9.0", "executorch": "1.4.1"}
 
@@ -54,21 +54,6 @@ def test_every_reason_is_named_where_none_fits(small_bundle: Bundle) -> None:
     neither = with_files(small_bundle.manifest, onnx=("2.0",) * 3)
     with pytest.raises(MissingDependency, match=r"onnx 2\.0 or newer.*; the bundle has no executorch programs"):
         choose(neither, ("onnx", "executorch"))
-
-
-@pytest.mark.parametrize(
-    ("version", "key"),
-    [
-        ("1.32.0", (1, 32, 0)),
-        ("1.4.1+cpu.7", (1, 4, 1)),
-        ("1.10.0rc1", (1, 10, 0)),
-        ("2.dev3", (2,)),
-        ("", ()),
-        ("nightly", ()),
-    ],
-)
-def test_a_version_is_its_leading_numbers(version: str, key: tuple[int, ...]) -> None:
-    assert version_key(version) == key
 
 
 def test_an_unknown_runtime_and_one_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,6 @@ from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, device, small_task
 
 
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
-    with coordinator(tmp_path / "coordinator") as running:
-        yield running
-
-
 @contextmanager
 def stranger(status: int) -> Iterator[str]:
     """Somebody who answers everything with the same page, as the log-in of a network or a proxy without a backend."""

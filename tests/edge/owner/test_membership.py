@@ -1,6 +1,5 @@
 """Joining and leaving a real coordinator."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,7 @@ from fedrela.edge.client import DeviceClient
 from fedrela.edge.owner.membership import enrol, forget
 from fedrela.edge.storage.store import FolderStore, MemoryStore
 from tests.edge.conftest import some_examples
-from tests.edge.live import LiveCoordinator, coordinator, device
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
-    with coordinator(tmp_path / "coordinator") as running:
-        yield running
+from tests.edge.live import LiveCoordinator, device
 
 
 def test_a_device_must_enrol_first_and_once(live: LiveCoordinator) -> None:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from fedrela.core.bundle import Manifest, Preprocessing
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import Source, cifar, idx, open_source
-from fedrela.edge.training.examples import Examples, check
+from fedrela.core.tensors import Array
+from fedrela.edge.sources import cifar, idx, open_source
+from fedrela.edge.training.examples import DataSource, Examples, check
 from tests.edge.conftest import with_x
 
 
@@ -85,7 +86,8 @@ def test_a_damaged_image_is_named(photos: Path, manifest: Manifest, body: bytes)
 
 
 def test_deep_images_are_refused_and_not_cut_off(photos: Path, manifest: Manifest) -> None:
-    for number, deep in enumerate((np.full((4, 4), 40_000, np.uint16), np.full((4, 4), 0.5, np.float32))):
+    deeper: tuple[Array, Array] = (np.full((4, 4), 40_000, np.uint16), np.full((4, 4), 0.5, np.float32))
+    for number, deep in enumerate(deeper):
         path = photos / "bee" / f"deep{number}.tif"
         Image.fromarray(deep).save(path)
         with pytest.raises(InvalidData, match=rf"bee/deep{number}\.tif has more than 8 bits.*convert it to 8 bits"):
@@ -135,7 +137,7 @@ def test_new_members_of_a_zip_are_picked_up(manifest: Manifest, tmp_path: Path) 
     assert after.keys[1] == before.keys[0]
 
 
-def open_source_of(archive: Path, *names: str) -> Source:
+def open_source_of(archive: Path, *names: str) -> DataSource:
     with zipfile.ZipFile(archive, "w") as packed:
         for name in names:
             packed.writestr(name, picture(9))

@@ -1,5 +1,7 @@
 """Resizing as matrix products: torch's own values and gradients, and the modes that are refused."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.layers.resize import interpolate
 from fedrela.export.layers.rewriting import Rewriting
 
-NEAREST = [
+NEAREST: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 4, 5), {"scale_factor": 2}),
     ((2, 3, 4, 5), {"scale_factor": (1.5, 0.6)}),
     ((2, 3, 7, 5), {"size": (3, 11)}),

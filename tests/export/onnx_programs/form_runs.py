@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnxscript import evaluator
 from onnxscript.values import Opset
@@ -14,12 +15,14 @@ from torch.onnx._internal.exporter._building import OpRecorder
 from fedrela.export.onnx_programs.program import IR_VERSION, OPSET
 
 Array = NDArray[Any]
+TOLERANCE = 1e-5
 
 
 def build(form: Callable[..., Any], inputs: Sequence[Array | None], *settings: Any) -> tuple[bytes, list[str]]:
     """A model of `form(*inputs, *settings)` and its operators' names; every output is kept."""
     values = [None if array is None else _input(index, array) for index, array in enumerate(inputs)]
-    with evaluator.default_as(recorder := OpRecorder(Opset("", OPSET), {})):
+    recorder = OpRecorder(Opset("", OPSET), {})  # type: ignore[abstract]
+    with evaluator.default_as(recorder):
         outputs = form(*values, *settings)
     outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     for index, output in enumerate(outputs):
@@ -62,3 +65,15 @@ def relative_error(expected: Array, actual: Array) -> float:
     if expected.shape != actual.shape:
         return float("inf")
     return float(np.abs(expected - actual).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-30))
+
+
+def uniform(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def close(expected: object, actual: np.ndarray) -> None:
+    assert relative_error(np.asarray(expected), actual) <= TOLERANCE
+
+
+def torches(*arrays: np.ndarray | None) -> list[torch.Tensor | None]:
+    return [None if array is None else torch.from_numpy(array) for array in arrays]

@@ -1,6 +1,7 @@
 """The order of a training program: updates wait for the readers of what they write over, and change no value."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ TEXT = """
     }
 """
 CARRIED = {"a": "new.a", "b": "new.b"}
-DEFINITION = SimpleNamespace(
+DEFINITION: Any = SimpleNamespace(
     inputs=(
         ProgramInput("a", "parameter", (3, 3)),
         ProgramInput("b", "parameter", (3, 3)),

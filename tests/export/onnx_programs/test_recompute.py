@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ TEXT = """
         gradient = Neg (d)
     }
 """
-DEFINITION = SimpleNamespace(outputs=("loss_sum", "gradient"))
+DEFINITION: Any = SimpleNamespace(outputs=("loss_sum", "gradient"))
 SIZE, COST = 2 * 4 * 4, 2 * 3 * 3  # elements of one example, multiplications for each
 
 

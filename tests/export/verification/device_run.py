@@ -37,7 +37,8 @@ def main(folder: Path, result: Path) -> None:
     trained = engine.weights(state)
     known = {item.name: _drawn(rng, item) for item in manifest.predict.role("random")}
     probabilities = engine.predict(trained, x, known)
-    np.savez(result, version=onnxruntime.__version__, probabilities=probabilities, **trained)
+    arrays = {"probabilities": probabilities, **trained}
+    np.savez(result, version=onnxruntime.__version__, **arrays)  # type: ignore[arg-type]  # numpy's options are no arrays
 
 
 def _drawn(rng: np.random.Generator, item: ProgramInput) -> Array:

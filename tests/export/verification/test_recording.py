@@ -1,13 +1,16 @@
 """Golden steps of a network some of whose gradient is decided by rounding: it is recorded, with slack."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fedrela.core import golden, tensors
+from fedrela.core.bundle import Manifest
 from fedrela.core.errors import VerificationFailed
 from fedrela.export.verification import recording
 from tests.core.test_golden import MANIFEST, predict, relabel_program, train
@@ -24,11 +27,11 @@ def the_other_side(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return train(given, slope=1.01 - 0.01 * side)
 
 
-def programs(train_step) -> SimpleNamespace:
+def programs(train_step: Callable[..., Any]) -> Any:
     return SimpleNamespace(train_step=train_step, predict=predict, relabel=relabel_program)
 
 
-def recorded(folder: Path, train_step) -> tuple[object, dict[str, np.ndarray]]:
+def recorded(folder: Path, train_step: Callable[..., Any]) -> tuple[Manifest, dict[str, np.ndarray]]:
     """What a bundle would hold."""
     found = recording.record(programs(train_step), programs(train_step), MANIFEST, folder)
     return replace(MANIFEST, golden=found), tensors.read((folder / found.path).read_bytes())
