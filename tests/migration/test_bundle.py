@@ -1,0 +1,43 @@
+"""A bundle that version 0.1 exported is accepted, and both runtimes train on it as they did."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.migration.product import RECORDED, VERSION_0_1, command_line, serving, take_turn
+
+BUNDLE, SETTINGS = VERSION_0_1 / "bundle", VERSION_0_1 / "settings"
+
+
+def test_its_golden_steps_pass_on_both_runtimes() -> None:
+    verified = json.loads(command_line("verify", BUNDLE, "--json"))
+    assert set(verified["largest_relative_error"]) == {"onnx", "executorch"}
+
+
+def test_it_can_be_inspected() -> None:
+    described = json.loads(command_line("inspect", BUNDLE, "--json"))
+    assert (described["name"], described["classes"]) == ("linear", 3)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "executorch"])
+def test_a_new_device_trains_on_it(tmp_path: Path, runtime: str) -> None:
+    """With the secret, data and task of the kept idle device a new one reaches the weights that it reaches."""
+    (tmp_path / "coordinator").mkdir()
+    with serving(tmp_path / "coordinator") as coordinator:
+        key = ("--url", coordinator.url, "--admin-key", coordinator.admin_key, "--json")
+        task_id = json.loads(command_line("publish", BUNDLE, SETTINGS / "second.toml", *key))["task_id"]
+        link = json.loads(command_line("token", "create", *key))["link"]
+        state = tmp_path / "state"
+        command_line("device", "enrol", link, "--state", state)
+        give_secret(state, VERSION_0_1 / "devices" / "idle")
+        data, owner = VERSION_0_1 / "data" / "idle.npz", SETTINGS / "owner.toml"
+        take_turn(coordinator, state, data, owner, "--runtime", runtime)
+        coordinator.wait(lambda: 1 in coordinator.committed(task_id))
+        assert coordinator.committed(task_id)[1] == RECORDED["afterwards"]["second"]["1"]
+
+
+def give_secret(state: Path, kept: Path) -> None:
+    """Let a device draw the random numbers that a kept one draws."""
+    own, other = (json.loads((folder / "identity.json").read_text()) for folder in (state, kept))
+    (state / "identity.json").write_text(json.dumps(own | {"secret": other["secret"]}))
