@@ -31,15 +31,23 @@ def __getattr__(name: str) -> Any:
     """Import a public name's package when the name is asked for."""
     match name:
         case "DeviceClient":
-            from fedrela.edge.client import DeviceClient as value  # noqa: N813
+            from fedrela.edge.client import DeviceClient
+
+            return DeviceClient
         case "create_app":
-            from fedrela.coordinator.app import create_app as value
+            from fedrela.coordinator.app import create_app
+
+            return create_app
         case "emulate":
-            from fedrela.emulator.emulation import emulate as value
+            from fedrela.emulator.emulation import emulate
+
+            return emulate
         case "export_classifier":
-            from fedrela.export.classifier import export_classifier as value
+            from fedrela.export.classifier import export_classifier
+
+            return export_classifier
         case "open_source":
-            from fedrela.edge.sources import open_source as value
-        case _:
-            raise AttributeError(f"module 'fedrela' has no attribute {name!r}")
-    return value
+            from fedrela.edge.sources import open_source
+
+            return open_source
+    raise AttributeError(f"module 'fedrela' has no attribute {name!r}")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-import pygal  # type: ignore[import-untyped]
-from pygal.style import Style  # type: ignore[import-untyped]
+import pygal
+from pygal.style import Style
 
 Record = dict[str, Any]
 
