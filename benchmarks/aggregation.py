@@ -31,7 +31,7 @@ from fedrela.coordinator.rounds.uploads import Announced, Upload
 from fedrela.coordinator.storage import blobs
 from fedrela.core import bundle
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
-from fedrela.core.wire import Assignment, CheckIn, EnrolRequest, UpdateReceipt
+from fedrela.core.wire import Assignment, CheckIn, EnrollRequest, UpdateReceipt
 
 RESULTS = Path(__file__).parent / "results"
 IN_MEMORY = 24  # arrays that the reference cycles through: more than a cache holds
@@ -73,7 +73,7 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         token = devices.create_token(c, "default", updates, 1e6, 0.0).enrolment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
-            secret = auth.hash_token(devices.enrol(c, EnrolRequest(token, f"{index:064x}"), 1.0).device_token)
+            secret = auth.hash_token(devices.enroll(c, EnrollRequest(token, f"{index:064x}"), 1.0).device_token)
             (turn,) = group_commit.check_ins(c, [Caller(secret, offer)], 1.0)
             assert isinstance(turn, Assignment)
             body = update_body(parameters, index)

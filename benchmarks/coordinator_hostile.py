@@ -90,14 +90,14 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
         admin = AdminClient("http://coordinator", ADMIN_KEY, http=http)
         task_id = admin.publish(folder / "bundle", task)
         link = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
-        headers = [_enrol(http, link) for _ in range(DEVICES)]
+        headers = [_enroll(http, link) for _ in range(DEVICES)]
         for _ in range(ROUNDS):
             _round(http, headers, shards, factor)
         final = tensors.read(admin.download(admin.get(f"/tasks/{task_id}")["checkpoint_sha256"]))["w"]
     return float(((test_x @ final.reshape(65, 10)).argmax(axis=1) == test_y).mean() * 100)
 
 
-def _enrol(http: httpx.Client, link: str) -> dict[str, str]:
+def _enroll(http: httpx.Client, link: str) -> dict[str, str]:
     key = signing.public_key(signing.generate_key())
     answer = http.post("/v1/devices", json={"enrolment_token": link, "public_key": key}).json()
     return {"Authorization": f"Bearer {answer['device_token']}"}

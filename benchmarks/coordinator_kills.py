@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
-from benchmarks.serving.patient_devices import PARAMETERS, Device, enrol, patiently
+from benchmarks.serving.patient_devices import PARAMETERS, Device, enroll, patiently
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 
@@ -108,7 +108,7 @@ def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: 
             task_id = admin.publish(folder / "bundle", task)
             token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
         pause = 0.12 * kills / rounds
-        devices = [Device(coordinator.url, i, enrol(coordinator.url, token), pause) for i in range(DEVICES)]
+        devices = [Device(coordinator.url, i, enroll(coordinator.url, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):
             device.start()
         done = _kill_at_random(coordinator, devices, kills, random.Random(seed))

@@ -39,19 +39,19 @@ from fedrela.coordinator.storage import schema
 from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
-ENROLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
+ENROLLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
 CHECK_IN = json.dumps({"population": "default", "client_version": "0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
 Turns = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
 
 
-def enrolments(port: int, enrolment_token: str) -> Answers:
+def enrollments(port: int, enrolment_token: str) -> Answers:
     """Devices introduce themselves, each with its own key."""
 
     def prepare(index: int) -> Request:
         wanted = {"enrolment_token": enrolment_token, "public_key": f"e{index:063x}"}
         return [message("POST /v1/devices", json.dumps(wanted).encode())]
 
-    return http_load.run(flat_out(port, prepare, ENROLMENTS, 16))
+    return http_load.run(flat_out(port, prepare, ENROLLMENTS, 16))
 
 
 def nothing(port: int) -> Answers:
@@ -163,7 +163,7 @@ def measure(setting: Setting, database_url: str, seconds: float, parameters: int
             empty = server.rss_mb()
             bench = Bench(setting, server, pool)
             bench.phase(("a route that does nothing", nothing, ()))
-            bench.phase(("enrolments", enrolments, (link,)))
+            bench.phase(("enrolments", enrollments, (link,)))
             few = int(min(setting.devices // 2, UPDATES * seconds))
             held = bench.turns(folder / "bundle", tokens[:few], "first")
             bench.phase(("updates", updates, (held, parameters, seconds)))

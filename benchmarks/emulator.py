@@ -5,7 +5,7 @@
     python -m benchmarks.emulator --only ours plain         # a part
 
 The work is the same for all: 1 000 devices with 12 digits each, cohorts of 100, 10 rounds, 2 local epochs in batches of
-8, and a CNN of 16 and 32 channels. Enrolment and start-up are not counted in devices per second for anybody; memory is
+8, and a CNN of 16 and 32 channels. Enrollment and start-up are not counted in devices per second for anybody; memory is
 the peak of all processes together, shared pages counted once. Writes benchmarks/results/emulator.json, also where a
 contender did not finish. Nothing else should run on the machine meanwhile.
 """

@@ -13,7 +13,7 @@ from typing import Any
 from fedrela.core import signing, strict
 from fedrela.core.bundle import Golden, Manifest, Preprocessing, Program, ProgramFile, ProgramInput
 from fedrela.core.task import Task
-from fedrela.core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt, Wait
+from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, Problem, UpdateReceipt, Wait
 
 _HASH = signing.sha256(b"")
 FIRST_KEY = {  # that each kind's faults are tried on; required, but for CheckInResponse's
@@ -70,7 +70,7 @@ def build() -> dict[str, Any]:
     assignment = Assignment("a", "t", 1, _HASH, _HASH, _HASH, 10, 300.0, 60.0, "u", "00")
     good = {
         "CheckInResponse": CheckInResponse(assignment=assignment),
-        "EnrolResponse": EnrolResponse("d", "token", "00" * 32, "default"),
+        "EnrolResponse": EnrollResponse("d", "token", "00" * 32, "default"),
         "UpdateReceipt": UpdateReceipt(1),
         "Problem": Problem("Gone", 410, "expired", "the link has expired", "ask for a new one"),
         "Task": Task(name="digits", rounds=20),

@@ -1,4 +1,4 @@
-"""The admin API for programs and for the command line: publish, enrolment tokens, rounds, figures, the virtual clock.
+"""The admin API for programs and for the command line: publish, enrollment tokens, rounds, figures, the virtual clock.
 
 >>> # with AdminClient("http://127.0.0.1:8000", key) as admin: admin.publish(Path("bundle"), task)
 """
@@ -88,7 +88,7 @@ class AdminClient:
         self.request("PUT", f"/tasks/{task_id}/rounds/{round_number}/accuracy", json=report | {"examples": examples})
 
     def enrolment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
-        """A token that enrols `uses` devices."""
+        """A token that enrolls `uses` devices."""
         wanted = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
         return str(self.request("POST", "/tokens", json=wanted).json()["enrolment_token"])
 

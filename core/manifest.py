@@ -95,7 +95,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a device makes x from what it holds. Normalisation and augmentation are inside the programs."""
+    """How a device makes x from what it holds. Normalization and augmentation are inside the programs."""
 
     kind: Literal["image", "tabular", "tokens", "raw"] = "raw"
     resize: bool = False  # images of another size: resized, or else refused

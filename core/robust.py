@@ -68,7 +68,7 @@ def trimmed_mean(stack: Stack, fraction: float) -> Vector:
 
 
 def multi_krum(stack: Stack, byzantine_fraction: float) -> Vector:
-    """The mean of the n - f updates that lie closest to their neighbours, f = floor(byzantine_fraction * n).
+    """The mean of the n - f updates that lie closest to their neighbors, f = floor(byzantine_fraction * n).
 
     Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017: an
     update's score is the sum of squared distances to its n - f - 2 nearest others (at least one); equal scores go by
@@ -85,10 +85,10 @@ def krum_order(stack: Stack, byzantine_fraction: float) -> NDArray[np.int64]:
     """The rows that multi-Krum keeps, best first."""
     n = _require_rows(stack)
     hostile = int(byzantine_fraction * n + 1e-9)
-    neighbours = max(n - hostile - 2, 1)
+    neighbors = max(n - hostile - 2, 1)
     distances = _squared_distances(stack)
     np.fill_diagonal(distances, np.inf)
-    scores = np.sort(distances, axis=1)[:, : min(neighbours, n - 1)].sum(axis=1)
+    scores = np.sort(distances, axis=1)[:, : min(neighbors, n - 1)].sum(axis=1)
     return np.argsort(scores, kind="stable")[: n - hostile].astype(np.int64)
 
 

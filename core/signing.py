@@ -41,7 +41,8 @@ def verify(public: str, message: bytes, signature: str) -> None:
         _verified(public, message, signature)
     except (InvalidSignature, ValueError) as error:
         raise IntegrityError(
-            "a signature does not match the pinned key", remedy="do not use these bytes; enrol again if the key changed"
+            "a signature does not match the pinned key",
+            remedy="do not use these bytes; enroll again if the key changed",
         ) from error
 
 

@@ -87,7 +87,7 @@ def specs_of(params: Mapping[str, Array]) -> tuple[TensorSpec, ...]:
 
 
 def to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Serialise as safetensors. The same tensors and metadata give the same bytes."""
+    """Serialize as safetensors. The same tensors and metadata give the same bytes."""
     contiguous = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in tensors.items()}
     specs = tuple((name, array.dtype, array.shape) for name, array in contiguous.items())
     head, names = _head(specs, tuple(sorted((metadata or {}).items())))

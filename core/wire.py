@@ -4,7 +4,7 @@ Tensors never travel in JSON: weights and updates are safetensors bodies, progra
 their SHA-256. No message has a field for a label, a class, a class count, a re-label count, a file name or a sample.
 
     device                                            coordinator
-      POST   /v1/devices            EnrolRequest   ->   EnrolResponse
+      POST   /v1/devices            EnrollRequest   ->   EnrollResponse
       POST   /v1/check-ins          CheckIn        ->   CheckInResponse (an assignment, or when to come back)
       GET    /v1/blobs/{sha256}     Range, ETag    ->   bytes
       PUT    /v1/assignments/{id}/update           ->   UpdateReceipt     body: safetensors, see UpdateMetadata
@@ -12,7 +12,7 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
       POST   /v1/assignments/{id}/evaluation  EvaluationReport  ->  204   only if the task asks and the owner allows
       DELETE /v1/devices/self                      ->   204
 
-Every request but the enrolment carries `Authorization: Bearer <device token>`; an update also carries
+Every request but the enrollment carries `Authorization: Bearer <device token>`; an update also carries
 `Fedrela-Upload-Token`. Errors are RFC 9457 problem documents (`Problem`).
 
     >>> CheckIn(population="default", client_version="0.1.0", runtimes=("onnx 1.32.0",)).protocol
@@ -49,8 +49,8 @@ def check_sha256_name(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class EnrolRequest:
-    """A device introduces itself with the enrolment token from its link."""
+class EnrollRequest:
+    """A device introduces itself with the enrollment token from its link."""
 
     enrolment_token: str
     public_key: str  # the device's Ed25519 key, hexadecimal
@@ -58,7 +58,7 @@ class EnrolRequest:
 
 
 @dataclass(frozen=True)
-class EnrolResponse:
+class EnrollResponse:
     """What the device keeps. `device_token` is shown once and stored by the coordinator as a hash only."""
 
     device_id: str

@@ -3,7 +3,7 @@
 The whole world is handed in: the HTTP client behind `CoordinatorApi`, the store, the clock, the data and the sensors;
 so one class serves a Raspberry Pi, another program that embeds it, and a virtual device of an emulated fleet.
 
-    identity = enrol(api, FolderStore(folder), link)
+    identity = enroll(api, FolderStore(folder), link)
     client = DeviceClient(api, FolderStore(folder), data=lambda manifest: examples)
     outcome = client.run_once()
 """
@@ -33,16 +33,16 @@ from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Sent
 from fedrela.edge.network.fetch import Fetcher
-from fedrela.edge.owner.membership import enrol, forget
+from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity, SentLog
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import DataSource
 from fedrela.edge.training.faults import failure_code, is_away
-from fedrela.edge.training.work import TurnFailed, Worker
+from fedrela.edge.training.work import AssignmentFailed, Worker
 
-__all__ = ["DeviceClient", "Outcome", "enrol", "forget", "steady_clock"]
+__all__ = ["DeviceClient", "Outcome", "enroll", "forget", "steady_clock"]
 
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or turn after turn fails
@@ -70,7 +70,7 @@ class Outcome:
 
 @dataclass
 class DeviceClient:
-    """One enrolled device. Raises InvalidInput when made from a store that holds no enrolment.
+    """One enrolled device. Raises InvalidInput when made from a store that holds no enrollment.
 
     `data` is asked anew each turn, so data may grow. `stop` ends a turn at the next batch boundary, its state kept.
     """
@@ -91,7 +91,7 @@ class DeviceClient:
     def __post_init__(self) -> None:
         identity = state.load_identity(self.store)
         if identity is None or not identity.device_id:
-            raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enrol <link>")
+            raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
         self.identity: Identity = identity
         self.api.url, self.api.token = identity.url, identity.device_token
         self.api.stopped = self.stop.is_set
@@ -121,7 +121,7 @@ class DeviceClient:
             return self.give_up(turn, refusal.code, str(refusal))
         except InvalidMessage:
             raise
-        except (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, TurnFailed) as fault:
+        except (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed) as fault:
             outcome = self.drop(turn, fault)
             if isinstance(fault, InvalidData):
                 raise
@@ -153,7 +153,7 @@ class DeviceClient:
 
     def resume(self) -> state.Turn | None:
         """The turn that was under way when this device stopped, unless its lease has run out by this device's clock."""
-        turn = state.load_turn(self.store)
+        turn = state.load_assignment(self.store)
         return None if turn is None or self.now() > turn.upload_until() else turn
 
     def check_in(self) -> state.Turn | Outcome:
@@ -165,12 +165,12 @@ class DeviceClient:
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
         answer = self.api.check_in(CheckIn(self.identity.population, __version__, self.pool.offered()))
-        held = state.load_turn(self.store)
+        held = state.load_assignment(self.store)
         if answer.assignment is not None and held is not None and is_same(held.assignment, answer.assignment):
             turn = replace(held, assignment=answer.assignment, received_at=self.now())
-            state.save_turn(self.store, turn)
+            state.save_assignment(self.store, turn)
             return turn
-        state.clear_turn(self.store)
+        state.clear_assignment(self.store)
         if held is not None:
             self._tell("dropped", held, "the lease ran out while the device was away")
         if answer.assignment is None:
@@ -178,7 +178,7 @@ class DeviceClient:
             pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
             return Outcome("waiting", answer.wait.reason, pause)
         turn = state.Turn(answer.assignment, self.now())
-        state.save_turn(self.store, turn)
+        state.save_assignment(self.store, turn)
         self._tell("assigned", turn)
         return turn
 
@@ -191,7 +191,7 @@ class DeviceClient:
         self._tell("ready", turn)
         worker = Worker(
             job=job,
-            turn_record=turn,
+            assignment_record=turn,
             secret=bytes.fromhex(self.identity.secret),
             store=self.store,
             source=self.data,
@@ -208,17 +208,17 @@ class DeviceClient:
     def upload(self, turn: state.Turn, update: bytes) -> Outcome:
         """Send the update; it may be sent any number of times and counts once."""
         if self.now() > turn.upload_until():
-            raise TurnFailed("timed-out", "the lease ran out before the upload")
+            raise AssignmentFailed("timed-out", "the lease ran out before the upload")
         receipt = self.api.update(turn.assignment, update)
         state.commit_residual(self.store, turn.assignment.task_id)
-        state.clear_turn(self.store)
+        state.clear_assignment(self.store)
         self._tell("uploaded", turn)
         return Outcome("uploaded", round=turn.assignment.round, duplicate=receipt.duplicate)
 
     def drop(self, turn: state.Turn, fault: Exception) -> Outcome:
         """Give a turn up and say why, by code. That report may fail: the lease runs out by itself."""
         code = failure_code(fault)
-        state.clear_turn(self.store)
+        state.clear_assignment(self.store)
         with suppress(Refused, Unavailable, InvalidMessage):
             self.api.failure(turn.assignment, FailureReport(code))
         # What is wrong with the data is told to whoever called, and to no event or log.
@@ -227,7 +227,7 @@ class DeviceClient:
 
     def give_up(self, turn: state.Turn, code: str, said: str) -> Outcome:
         """Forget a turn that is lost."""
-        state.clear_turn(self.store)
+        state.clear_assignment(self.store)
         self._tell("dropped", turn, said)
         return Outcome("dropped", code, round=turn.assignment.round)
 

@@ -5,7 +5,6 @@ $ fedrela report runs/ci
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from fedrela.core import interpreter
 from fedrela.core.errors import FedRelaError, InvalidInput
 
 app = typer.Typer(help="Emulate fleets of devices, and report on what they did.")
@@ -110,7 +110,7 @@ def report(
     from fedrela.emulator.results import page, record
     from fedrela.emulator.results import report as figures
 
-    found = figures.summarise([record.read(folder) for folder in runs])
+    found = figures.summarize([record.read(folder) for folder in runs])
     folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
     folder.mkdir(parents=True, exist_ok=True)
     pictures = page.write(found, folder)
@@ -177,8 +177,10 @@ def _export(scenario: Any, folder: Path) -> Path:
             "there is no bundle to publish", remedy="make one with `fedrela export` and pass it with --bundle"
         )
     typer.echo(f"exporting: fedrela export {' '.join(scenario.export)}", err=True)
-    command = [sys.executable, "-m", "fedrela", "export", *scenario.export, "--out", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    command = interpreter.command("fedrela", "export", *scenario.export, "--out", str(folder))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=interpreter.environment() | {"COLUMNS": "200"}
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise InvalidInput(

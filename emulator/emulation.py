@@ -1,6 +1,6 @@
 """One emulation from scenario to recorded run: read it first to see how the parts meet.
 
-fetch the task and its bundle -> make the workers' world -> enrol -> play the scenario -> judge every global model
+fetch the task and its bundle -> make the workers' world -> enroll -> play the scenario -> judge every global model
 
 summary = emulate(scenario, CoordinatorAccess(url, admin_key), task_id, out=Path("runs/mine"), workers=2)
 """

@@ -9,9 +9,7 @@ It is there as soon as the package is installed. What it needs besides pytest is
         run.assert_no_failures()
 """
 
-import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -128,11 +126,11 @@ def export_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
     def export(*arguments: str) -> Path:
         if arguments not in made:
             folder = tmp_path_factory.mktemp("export") / "bundle"
-            command = [sys.executable, "-m", "fedrela", "export", *arguments, "--out", str(folder)]
-            path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
-            )
+            from fedrela.core import interpreter
+
+            command = interpreter.command("fedrela", "export", *arguments, "--out", str(folder))
+            environment = interpreter.environment()
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
             assert done.returncode == 0, done.stderr
             made[arguments] = folder
         return made[arguments]

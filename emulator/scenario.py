@@ -98,7 +98,7 @@ class Faults:
     drop_out: float = 0.0  # takes an assignment and is never heard of again in that turn
     crash: float = 0.0  # loses power in mid-training and comes back later
     crash_seconds: float = 60.0  # how long it is off
-    leave: float = 0.0  # its owner removes it after the turn; when its turn comes next, it enrols as a new device
+    leave: float = 0.0  # its owner removes it after the turn; when its turn comes next, it enrolls as a new device
     straggler: float = 0.0  # is slower by `straggler_factor` this turn
     straggler_factor: float = 10.0
     request_lost: float = 0.0  # never reaches the coordinator

@@ -8,7 +8,7 @@ from torch import nn
 
 
 def build() -> nn.Module:
-    """A small convolutional classifier of 8x8 grey images, with the same start weights every time."""
+    """A small convolutional classifier of 8x8 gray images, with the same start weights every time."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),

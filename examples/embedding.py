@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 
 from fedrela.core.bundle import Manifest
-from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi, join_link
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage.store import FolderStore
@@ -48,7 +48,7 @@ def join(link: str, folder: Path) -> DeviceClient:
     url, token = join_link(link)
     api, store = CoordinatorApi(httpx.Client(timeout=30), url), FolderStore(folder)
     if store.get("identity.json") is None:
-        enrol(api, store, token)
+        enroll(api, store, token)
     stop = threading.Event()
     return DeviceClient(
         api,

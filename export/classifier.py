@@ -39,7 +39,7 @@ class Exported:
     folder: Path
     manifest: Manifest
     seal: Seal
-    verdicts: tuple[equality.Verdict, ...]
+    verdicts: tuple[equality.VerificationResult, ...]
 
     @property
     def largest_error(self) -> float:
@@ -73,7 +73,7 @@ def export_classifier(
     """Write a verified bundle of `model` to the folder `out`.
 
     input: "dtype:shape" without the batch, or several "name=dtype:shape"; uint8 images are divided by 255, then
-    `augment`ed ("crop", "crop=4", "flip"), then normalised by `mean` and `std` per channel, all inside the programs.
+    `augment`ed ("crop", "crop=4", "flip"), then normalized by `mean` and `std` per channel, all inside the programs.
     settings: other defaults for hyperparameters. trainable: patterns of parameter names; the rest is frozen into the
     programs. private_key: signs the bundle. report: called with a line per stage.
 

@@ -46,13 +46,13 @@ def simplex_frame(features: int, classes: int, seed: int) -> Tensor:
     # In float64, and each column's sign fixed, so that every machine rounds to the same float32 frame.
     basis, upper = torch.linalg.qr(torch.randn(features, classes, generator=generator, dtype=torch.float64))
     basis = basis * torch.sign(torch.diagonal(upper))
-    centred = torch.eye(classes, dtype=torch.float64) - 1 / classes
-    frame: Tensor = (math.sqrt(classes / (classes - 1)) * (basis @ centred).T).to(torch.float32)
+    centered = torch.eye(classes, dtype=torch.float64) - 1 / classes
+    frame: Tensor = (math.sqrt(classes / (classes - 1)) * (basis @ centered).T).to(torch.float32)
     return frame
 
 
 class FixedETF(nn.Module):
-    """A trained projection, normalised, against a fixed frame, times a trained temperature."""
+    """A trained projection, normalized, against a fixed frame, times a trained temperature."""
 
     frame: Tensor
 

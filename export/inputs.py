@@ -1,4 +1,4 @@
-"""What a model eats: raw tensors as a device holds them, and how they are normalised and augmented in the graph.
+"""What a model eats: raw tensors as a device holds them, and how they are normalized and augmented in the graph.
 
 >>> parse("uint8:3x32x32")
 RawInput(name='x', dtype='uint8', shape=(3, 32, 32), token_limit=0)

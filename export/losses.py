@@ -9,7 +9,6 @@ device.
     tensor([1.3863])
 """
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedrela.core import references
 from fedrela.core.errors import InvalidInput
 
 
@@ -91,13 +91,7 @@ def find(loss: str | Loss | Callable[..., Tensor]) -> Loss:
     if loss in LOSSES:
         return LOSSES[loss]
     if ":" in loss:
-        module, _, name = loss.partition(":")
-        try:
-            return _own(name, getattr(importlib.import_module(module), name))
-        except (ImportError, AttributeError) as error:
-            raise InvalidInput(
-                f"the loss {loss!r} can't be imported ({error})", remedy="use module:function"
-            ) from error
+        return _own(loss.rpartition(":")[2], references.load(loss))
     raise InvalidInput(
         f"there is no loss {loss!r}", remedy=f"choose {', '.join(LOSSES)}, or module:function of your own"
     )

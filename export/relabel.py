@@ -27,10 +27,10 @@ def relabel(
     counts = one_hot.sum(0)
     members = torch.clamp(counts, min=1.0)[:, None]
     grouped = one_hot.transpose(0, 1)  # (C, n)
-    centred = probabilities - (grouped @ probabilities / members)[labels]
-    centred = centred - (grouped @ centred / members)[labels]
-    deviation = torch.clamp(torch.sqrt(grouped @ (centred * centred) / members), min=STD_FLOOR)
-    z = centred / deviation[labels]
+    centered = probabilities - (grouped @ probabilities / members)[labels]
+    centered = centered - (grouped @ centered / members)[labels]
+    deviation = torch.clamp(torch.sqrt(grouped @ (centered * centered) / members), min=STD_FLOOR)
+    z = centered / deviation[labels]
     above = z - thresholds(z, threshold_percent)[None, :]
     priors = prior_weights(counts)
     rates = torch.tanh(above) * torch.clamp(priors[None, :] - priors[labels][:, None], min=0.0)

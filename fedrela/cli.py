@@ -41,10 +41,10 @@ VERBS = {
         ("fedrela.coordinator.cli.operator_verbs",),
     ),
     "token": Verb(
-        "Create, list and revoke enrolment tokens.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
+        "Create, list and revoke enrollment tokens.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
     ),
     "device": Verb(
-        "Enrol and run this device; list and revoke devices.",
+        "Enroll and run this device; list and revoke devices.",
         "edge",
         ("fedrela.edge.owner.cli", "fedrela.coordinator.cli.operator_verbs"),
     ),

@@ -7,10 +7,10 @@ labeled so, and are the only training that PyTorch does itself.
     methods     FedAvg, focal loss, FedLoGe, ...       datasets      images by path, as arrays
     fleet       one task of an emulated fleet          longtail      the study: trunks, then branches, resumable
     tasks       a trunk's and a branch's task          page        docs/study.md from the results
-    centralised references on the pooled data          metrics       recalls, calibration, which way labels moved
+    centralized references on the pooled data          metrics       recalls, calibration, which way labels moved
     results     JSON lines that survive a kill -9      comparison    means, spreads, paired differences
     report      tables, plots and a page               cli           `fedrela study longtail`
 
-torch, and with it `export`, is imported by `models`, `losses`, `heads`, `centralised` and `start` alone, which are
+torch, and with it `export`, is imported by `models`, `losses`, `heads`, `centralized` and `start` alone, which are
 loaded only where a model is made: importing it takes seconds and much memory.
 """

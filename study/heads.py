@@ -36,7 +36,7 @@ def sparse_frame(features: int, classes: int, *, sparsity: float = SPARSITY, see
 
     Xiao et al., ICLR 2024: a simplex frame loses entries at random; the others are then trained until all rows are of
     one length and the smallest angle is widest. No set of rows has all its cosines below -1 / (classes - 1), so here
-    the squared distances from that cosine are minimised, with the rows on the unit sphere throughout. The zeros are
+    the squared distances from that cosine are minimized, with the rows on the unit sphere throughout. The zeros are
     spread evenly over the rows. (The authors' code has rows of length 0.1, for features of a much wider network.)
     """
     frame = simplex_frame(features, classes, seed).to(torch.float64)

@@ -30,7 +30,7 @@ def cifar_cnn() -> nn.Sequential:
 
 
 def cifar_resnet8() -> nn.Sequential:
-    """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalisation."""
+    """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalization."""
     blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]
     stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))

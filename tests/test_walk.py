@@ -80,7 +80,7 @@ def reference(start: dict, shards: list[Examples], job: Task) -> dict:
         for index, shard in enumerate(shards):
             if job.relabel.enabled and number >= job.relabel.start and index not in overlays:
                 overlays[index] = reference_labels(weights, shard, job, number, secret(index))
-            trained = reference_turn(weights, shard, overlays.get(index, shard.y), job, number, secret(index))
+            trained = reference_assignment(weights, shard, overlays.get(index, shard.y), job, number, secret(index))
             for name, w in trained.items():
                 total[name] += len(shard) * (w - weights[name]).double()
         samples = sum(map(len, shards))
@@ -94,7 +94,9 @@ def load(weights: dict) -> nn.Module:
     return net
 
 
-def reference_turn(weights: dict, shard: Examples, labels: np.ndarray, job: Task, number: int, key: bytes) -> dict:
+def reference_assignment(
+    weights: dict, shard: Examples, labels: np.ndarray, job: Task, number: int, key: bytes
+) -> dict:
     net = load(weights)
     rates = job.local.hyperparameters
     scale = job.relabel.lr_scale if job.relabel.enabled and number >= job.relabel.start else 1.0

@@ -19,8 +19,8 @@ import numpy as np
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import tensors
 from fedrela.edge.network.api import CoordinatorApi
-from fedrela.edge.owner.membership import enrol
-from fedrela.edge.storage.state import LOG_KEY, load_turn
+from fedrela.edge.owner.membership import enroll
+from fedrela.edge.storage.state import LOG_KEY, load_assignment
 from fedrela.edge.storage.store import FolderStore
 
 SECRET = bytes(range(32))
@@ -79,7 +79,7 @@ class Victim:
         np.savez(folder / "data.npz", x=x, y=y)
         (folder / "settings.toml").write_text(f"checkpoint_steps = {CHECKPOINT_STEPS}\n")
         self.folder, self.store = folder, FolderStore(folder / "state")
-        enrol(CoordinatorApi(httpx.Client(), admin.url), self.store, token(admin), secret=SECRET)
+        enroll(CoordinatorApi(httpx.Client(), admin.url), self.store, token(admin), secret=SECRET)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(IMPORTED)
 
@@ -94,7 +94,7 @@ class Victim:
             )
             return Running(started.stdout, lambda: started.poll() is None, started.kill, started.wait)
         reader, writer = self._context.Pipe(duplex=False)
-        forked = self._context.Process(target=take_turn, args=(str(self.folder), writer))
+        forked = self._context.Process(target=take_assignment, args=(str(self.folder), writer))
         forked.start()
         writer.close()
 
@@ -106,7 +106,7 @@ class Victim:
 
     def progress(self) -> tuple[int, bool, bool]:
         """Steps in the newest checkpoint; whether the update is finished; whether there is a turn at all."""
-        if load_turn(self.store) is None:
+        if load_assignment(self.store) is None:
             return 0, False, False
         snapshot = self.store.get("turn/snapshot")
         steps = int(tensors.read_metadata(snapshot)["steps"]) if snapshot else 0
@@ -129,7 +129,7 @@ class Victim:
         return body
 
 
-def take_turn(folder: str, writer: Any) -> None:
+def take_assignment(folder: str, writer: Any) -> None:
     """`fedrela device run --once` in a forked process, its output into a pipe."""
     from fedrela.edge.owner.cli import app
 
@@ -139,6 +139,6 @@ def take_turn(folder: str, writer: Any) -> None:
 
 
 def token(admin: AdminClient) -> str:
-    """An enrolment token."""
+    """An enrollment token."""
     body = {"population": "default", "max_uses": 1, "valid_seconds": 3600.0}
     return str(admin.request("POST", "/tokens", json=body).json()["enrolment_token"])

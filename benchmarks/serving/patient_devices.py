@@ -1,6 +1,6 @@
 """Devices that take part whatever happens to their coordinator: each repeats a request until it is answered.
 
-device = Device(url, 0, enrol(url, enrolment_token), pause_seconds=0.1)
+device = Device(url, 0, enroll(url, enrolment_token), pause_seconds=0.1)
 device.start()
 """
 
@@ -55,12 +55,12 @@ class Device(threading.Thread):
         """Check in, upload, again and again."""
         try:
             with httpx.Client(timeout=10) as client:
-                while self._turn(client):
+                while self._assignment(client):
                     pass
         except BaseException as failure:
             self.failure = failure
 
-    def _turn(self, client: httpx.Client) -> bool:
+    def _assignment(self, client: httpx.Client) -> bool:
         offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
         answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
         if answer["wait"]:
@@ -82,7 +82,7 @@ class Device(threading.Thread):
         return True
 
 
-def enrol(url: str, token: str) -> str:
+def enroll(url: str, token: str) -> str:
     """A new device's token."""
     key = signing.public_key(signing.generate_key())
     answer = httpx.post(f"{url}/v1/devices", json={"enrolment_token": token, "public_key": key})

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
-TURN_SECONDS = 0.05  # a turn has so many steps as fill this
+ASSIGNMENT_SECONDS = 0.05  # a turn has so many steps as fill this
 FEWEST, MOST = 3, 25  # turns
 
 
@@ -86,7 +86,7 @@ def milliseconds(children: dict[str, Child], command: str, *, processor: bool, s
         first = opened.ask(f"{command} 1")
         if first is not None:
             once = min(opened.ask(f"{command} 2" if first[0][1] < 1 else f"{command} 1"))[1]
-            each = max(1, ceil(TURN_SECONDS / once))
+            each = max(1, ceil(ASSIGNMENT_SECONDS / once))
             plans[name] = (each, max(FEWEST, min(MOST, round(seconds / (each * once)))))
     taken: dict[str, list[float]] = {name: [] for name in plans}
     for turn in range(max(turns for _, turns in plans.values())):

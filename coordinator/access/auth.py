@@ -1,6 +1,6 @@
 """Secrets on the wire: made at random, kept as hashes, compared in constant time.
 
-    enrolment token   limited in number and time, revocable; kept as a hash
+    enrollment token   limited in number and time, revocable; kept as a hash
     device token      one per device, shown once; kept as a hash
     upload token      one per assignment; not kept at all: HMAC-SHA256 of the assignment's id under the signing key
     admin key         the operator's, from the environment
@@ -56,7 +56,7 @@ def unauthenticated() -> Refused:
     """The one answer to every missing, wrong or revoked credential."""
     return Refused(
         "the credentials are missing, wrong or revoked",
-        remedy="send `Authorization: Bearer <token>`; a device whose token was revoked has to enrol again",
+        remedy="send `Authorization: Bearer <token>`; a device whose token was revoked has to enroll again",
         code="unauthenticated",
         status=401,
     )

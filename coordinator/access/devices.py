@@ -1,4 +1,4 @@
-"""Who may come in: enrolment tokens, devices, and their revocation. Each operation is one transaction."""
+"""Who may come in: enrollment tokens, devices, and their revocation. Each operation is one transaction."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
 from fedrela.core import versions
 from fedrela.core.errors import InvalidMessage, Refused
-from fedrela.core.wire import CheckIn, EnrolRequest, EnrolResponse
+from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 _POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -20,7 +20,7 @@ MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
-class OpenTurn:
+class OpenAssignment:
     """A turn that a device has not ended yet; its lease may be over."""
 
     assignment_id: str
@@ -38,14 +38,14 @@ class Device:
     public_key: str
     population: str
     last_turn_at: float | None
-    open_turn: OpenTurn | None = None
+    open_assignment: OpenAssignment | None = None
 
 
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
         *schema.devices.c["token_hash", "id", "public_key", "population", "last_turn_at"],
-        schema.assignments.c.id.label("turn"),
+        schema.assignments.c.id.label("assignment"),
         *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
     )
     .outerjoin(
@@ -58,7 +58,7 @@ _BY_TOKEN = (
 
 @dataclass(frozen=True)
 class NewToken:
-    """An enrolment token as its maker sees it: the only time that the secret is shown."""
+    """An enrollment token as its maker sees it: the only time that the secret is shown."""
 
     token_id: str
     enrolment_token: str
@@ -68,7 +68,7 @@ class NewToken:
 
 
 def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float) -> NewToken:
-    """A token that enrols at most `max_uses` devices within `valid_seconds`."""
+    """A token that enrolls at most `max_uses` devices within `valid_seconds`."""
     if not _POPULATION.fullmatch(population):
         raise InvalidMessage(
             f"the population is {population[:40]!r}", remedy="use 1 to 100 letters, digits, '-', '_' and '.'"
@@ -94,8 +94,8 @@ def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: 
     return token
 
 
-def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
-    """Use up one place of an enrolment token and register the device's key.
+def enroll(c: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse:
+    """Use up one place of an enrollment token and register the device's key.
 
     A device whose answer was lost repeats with the same key and token: it gets a new secret, and its place counts once.
     """
@@ -118,7 +118,7 @@ def enrol(c: Coordinator, request: EnrolRequest, now: float) -> EnrolResponse:
         else:
             _use_up(tx, link)
             _register(tx, device_id, request.public_key, secret, link, now)
-    return EnrolResponse(device_id, secret, c.settings.public_key, link.population)
+    return EnrollResponse(device_id, secret, c.settings.public_key, link.population)
 
 
 def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
@@ -148,7 +148,7 @@ def _use_up(tx: sa.Connection, link: rows.Row) -> None:
 
 def _bad_link() -> Refused:
     return Refused(
-        "the enrolment token is wrong, used up, expired or revoked",
+        "the enrollment token is wrong, used up, expired or revoked",
         remedy="ask the operator for a new link (`fedrela token create`)",
         code="bad-enrolment-token",
         status=403,
@@ -172,10 +172,10 @@ def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Devi
     """The devices that these hashed tokens belong to, as of `view`; an unknown or revoked one is left out."""
     found = {}
     for row in view.execute(*rows.among(_BY_TOKEN, schema.devices.c.token_hash, token_hashes)):
-        turn = None
-        if row.turn is not None:
-            turn = OpenTurn(row.turn, row.task_id, row.round, row.compute_until, row.expires_at)
-        found[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, turn)
+        assignment = None
+        if row.assignment is not None:
+            assignment = OpenAssignment(row.assignment, row.task_id, row.round, row.compute_until, row.expires_at)
+        found[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, assignment)
     return found
 
 
@@ -185,7 +185,7 @@ def check(device: Device, check_in: CheckIn) -> None:
     if check_in.population != device.population:
         raise Refused(
             f"this device belongs to the population {device.population!r}",
-            remedy="check in for that one, or enrol with another link",
+            remedy="check in for that one, or enroll with another link",
             code="wrong-population",
             status=403,
         )
@@ -209,21 +209,23 @@ def revoke_device(c: Coordinator, device_id: str, now: float) -> None:
 def _revoked_at_once(c: Coordinator, device_id: str, now: float) -> bool:
     """One transaction that revokes the device and ends its turn; False, and nothing done, if it took one meanwhile."""
     table, turns = schema.devices, schema.assignments
-    open_turn = sa.select(turns.c.id, turns.c.task_id).where(turns.c.device_id == device_id, turns.c.status == "open")
+    open_assignment = sa.select(turns.c.id, turns.c.task_id).where(
+        turns.c.device_id == device_id, turns.c.status == "open"
+    )
     with c.store.read() as view:
-        held = view.execute(open_turn).one_or_none()
+        held = view.execute(open_assignment).one_or_none()
     with c.store.write() as tx:
         task = rows.lock_task(tx, held.task_id) if held is not None else None
         lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
         if tx.execute(lock).one_or_none() is None:
             raise rows.not_found("device")
-        turn = tx.execute(open_turn).one_or_none()  # its last: whoever gives turns locks the device too
-        if turn is not None and (task is None or turn.task_id != task.id):
+        assignment = tx.execute(open_assignment).one_or_none()  # its last: whoever gives turns locks the device too
+        if assignment is not None and (task is None or assignment.task_id != task.id):
             return False
         since = sa.func.coalesce(table.c.revoked_at, now)
         tx.execute(sa.update(table).where(table.c.id == device_id).values(revoked_at=since))
-        if turn is not None and task is not None:
-            rows.end_turn(tx, turn.id, "failed", now, failure="revoked")
+        if assignment is not None and task is not None:
+            rows.end_assignment(tx, assignment.id, "failed", now, failure="revoked")
             rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
     return True
 

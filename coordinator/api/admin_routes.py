@@ -129,7 +129,7 @@ _command("cancel", tasks.cancel)
 
 @router.post("/tokens", **openapi.route(security="admin", takes=TokenRequest, gives=RECORD, status=201))
 async def create_token(request: Request) -> Response:
-    """An enrolment token; its secret is in this answer and nowhere else."""
+    """An enrollment token; its secret is in this answer and nowhere else."""
     c, wanted = coordinator_of(request), await message(request, TokenRequest)
     token = await in_thread(
         lambda: devices.create_token(c, wanted.population, wanted.max_uses, wanted.valid_seconds, c.store.now())
@@ -139,7 +139,7 @@ async def create_token(request: Request) -> Response:
 
 @router.get("/tokens", **openapi.route(security="admin", gives=LISTING))
 async def list_tokens(request: Request) -> Response:
-    """Every enrolment token, without its secret."""
+    """Every enrollment token, without its secret."""
     return plain(await in_thread(history.tokens, coordinator_of(request)))
 
 

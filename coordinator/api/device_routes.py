@@ -1,4 +1,4 @@
-"""What devices call: enrol, check in, fetch blobs, report. Each route reads its request and calls one operation.
+"""What devices call: enroll, check in, fetch blobs, report. Each route reads its request and calls one operation.
 
 Work is done in a thread, so that a slow disk stalls nobody else.
 """
@@ -24,8 +24,8 @@ from fedrela.core.wire import (
     Assignment,
     CheckIn,
     CheckInResponse,
-    EnrolRequest,
-    EnrolResponse,
+    EnrollRequest,
+    EnrollResponse,
     EvaluationReport,
     FailureReport,
     UpdateReceipt,
@@ -47,11 +47,11 @@ def device_of(request: Request) -> Device:
     return devices.authenticate(coordinator_of(request), credentials(request))
 
 
-@router.post("/v1/devices", **openapi.route(takes=EnrolRequest, gives=EnrolResponse, status=201, problems=(403,)))
-async def enrol(request: Request) -> Response:
-    """A device introduces itself with the enrolment token of its link and gets its own token."""
-    c, wanted = coordinator_of(request), await message(request, EnrolRequest)
-    return json_response(await in_thread(lambda: devices.enrol(c, wanted, c.store.now())), 201)
+@router.post("/v1/devices", **openapi.route(takes=EnrollRequest, gives=EnrollResponse, status=201, problems=(403,)))
+async def enroll(request: Request) -> Response:
+    """A device introduces itself with the enrollment token of its link and gets its own token."""
+    c, wanted = coordinator_of(request), await message(request, EnrollRequest)
+    return json_response(await in_thread(lambda: devices.enroll(c, wanted, c.store.now())), 201)
 
 
 @router.post(

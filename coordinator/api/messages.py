@@ -37,7 +37,7 @@ class AccuracyReport:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """An enrolment token for at most `max_uses` devices."""
+    """An enrollment token for at most `max_uses` devices."""
 
     population: str = "default"
     max_uses: int = 1

@@ -18,8 +18,8 @@ ASSIGNMENT = wire.Assignment(
     "a-0123", "t-0123", 3, HASH, HASH, HASH, 401_234, 300.0, 60.0, "<upload token>", "<signature>"
 )
 EXAMPLES: dict[type, Any] = {
-    wire.EnrolRequest: wire.EnrolRequest("<enrolment token>", KEY),
-    wire.EnrolResponse: wire.EnrolResponse("d-0123", "<device token>", KEY, "default"),
+    wire.EnrollRequest: wire.EnrollRequest("<enrollment token>", KEY),
+    wire.EnrollResponse: wire.EnrollResponse("d-0123", "<device token>", KEY, "default"),
     wire.CheckIn: wire.CheckIn("default", "0.1.0", ("onnx 1.32.0",)),
     wire.CheckInResponse: wire.CheckInResponse(assignment=ASSIGNMENT),
     wire.UpdateReceipt: wire.UpdateReceipt(3),

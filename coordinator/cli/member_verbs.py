@@ -7,13 +7,13 @@ import typer
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.tables import show, table
 
-token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrolment tokens.")
+token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrollment tokens.")
 device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
 
 
 @token_app.command("create")
 def token_create(
-    uses: Annotated[int, typer.Option(min=1, help="How many devices may enrol with it.")] = 1,
+    uses: Annotated[int, typer.Option(min=1, help="How many devices may enroll with it.")] = 1,
     hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
     population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
     with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
@@ -21,7 +21,7 @@ def token_create(
     admin_key: AdminKey = "",
     as_json: Json = False,
 ) -> None:
-    """Make an enrolment link. It is shown once; send it to the devices' owners over a safe channel."""
+    """Make an enrollment link. It is shown once; send it to the devices' owners over a safe channel."""
     wanted = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     with admin(url, admin_key) as api:
         token = api.request("POST", "/tokens", json=wanted).json()
@@ -31,13 +31,13 @@ def token_create(
         from fedrela.coordinator.pages import qr
 
         code = qr.as_text(token["link"])
-    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enrol '{token['link']}'"
+    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
 
 
 @token_app.command("list")
 def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """Every enrolment token, without its secret."""
+    """Every enrollment token, without its secret."""
     with admin(url, admin_key) as api:
         found = api.get("/tokens")
     table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)

@@ -26,29 +26,29 @@ def add(c: Coordinator, device: Device, assignment_id: str, report: EvaluationRe
             remedy="send 0 <= correct <= examples, examples >= 1, loss_sum >= 0",
         )
     with c.store.read() as view:
-        task_id = rows.current_turn(view, assignment_id, device.id).task_id
+        task_id = rows.current_assignment(view, assignment_id, device.id).task_id
     table = schema.rounds
     with c.store.write() as tx:
         row = rows.lock_task(tx, task_id)
-        turn = rows.current_turn(tx, assignment_id, device.id)
+        assignment = rows.current_assignment(tx, assignment_id, device.id)
         if not parse_task(row.task_json).local_evaluation:
             raise Refused(
                 "this task asks for no evaluation", remedy="send none", code="evaluation-not-wanted", status=403
             )
-        if turn.status not in ("open", "reported"):
+        if assignment.status not in ("open", "reported"):
             raise Refused("this turn is over", remedy="check in again", code="turn-over", status=409)
-        if turn.evaluated:
+        if assignment.evaluated:
             return
         tx.execute(
             sa.update(table)
-            .where(table.c.task_id == task_id, table.c.number == turn.round)
+            .where(table.c.task_id == task_id, table.c.number == assignment.round)
             .values(
                 evaluation_loss_sum=table.c.evaluation_loss_sum + report.loss_sum,
                 evaluation_correct=table.c.evaluation_correct + report.correct,
                 evaluation_examples=table.c.evaluation_examples + report.examples,
             )
         )
-        tx.execute(sa.update(schema.assignments).where(schema.assignments.c.id == turn.id).values(evaluated=True))
+        tx.execute(sa.update(schema.assignments).where(schema.assignments.c.id == assignment.id).values(evaluated=True))
 
 
 def judge(c: Coordinator, task_id: str, number: int, report: AccuracyReport, now: float) -> None:

@@ -60,7 +60,7 @@ def rounds(c: Coordinator, task_id: str) -> list[Record]:
     table = schema.rounds
     with c.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
-        failures, turns = _turns(view, task_id)
+        failures, turns = _assignments(view, task_id)
         judged = evaluation.accuracies(view, task_id)
     records = []
     for row in found:
@@ -83,7 +83,7 @@ def rounds(c: Coordinator, task_id: str) -> list[Record]:
     return records
 
 
-def _turns(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
+def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
     """round -> failure code -> turns, and round -> turns."""
     table = schema.assignments
     found = view.execute(
@@ -114,7 +114,7 @@ def as_csv(records: list[Record]) -> str:
 
 
 def tokens(c: Coordinator) -> list[Record]:
-    """Every enrolment token, without its secret."""
+    """Every enrollment token, without its secret."""
     table = schema.tokens
     with c.store.read() as view:
         found = view.execute(sa.select(table).order_by(table.c.created_at, table.c.id)).all()

@@ -12,7 +12,7 @@ from pygal.style import Style
 
 Record = dict[str, Any]
 
-# Readable on a light and on a dark page: the page lays charts on a white card. Colours of Okabe and Ito.
+# Readable on a light and on a dark page: the page lays charts on a white card. Colors of Okabe and Ito.
 STYLE = Style(
     background="white",
     plot_background="white",

@@ -91,7 +91,7 @@ async def create_task(request: Request) -> Response:
 
 @router.post("/dashboard/tokens", dependencies=inside)
 async def create_token(request: Request) -> Response:
-    """An enrolment link with its QR code, shown this once."""
+    """An enrollment link with its QR code, shown this once."""
     fields, c = await form(request), coordinator_of(request)
     try:
         uses, hours = int(fields.get("uses", "1")), float(fields.get("hours", "24"))
@@ -100,7 +100,7 @@ async def create_token(request: Request) -> Response:
     population = fields.get("population", "default")
     token = await in_thread(lambda: devices.create_token(c, population, uses, hours * 3600, c.store.now()))
     link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrolment_token}"
-    return page("message.html", title="Enrolment link", text="", link=link, code=qr.as_data_uri(link))
+    return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
 
 
 @router.post("/dashboard/tokens/{token_id}/revoke", dependencies=inside)

@@ -1,6 +1,6 @@
 """The phone page at `/join/`, and what it may know before its owner agrees: the open tasks of a population.
 
-The page is static and self-contained; its strict headers are set here. `GET /v1/tasks` takes the enrolment token of a
+The page is static and self-contained; its strict headers are set here. `GET /v1/tasks` takes the enrollment token of a
 link or a device's token, so that the page can name every program and size before anything is enrolled.
 """
 
@@ -62,7 +62,7 @@ class OpenTasks:
 
 @router.get("/v1/tasks", **openapi.route(security="any", gives={"type": "object"}, problems=(403,)))
 async def open_tasks(request: Request) -> Response:
-    """The tasks that a device may be asked to work on; with an enrolment token or a device token."""
+    """The tasks that a device may be asked to work on; with an enrollment token or a device token."""
     return json_response(await in_thread(_open_tasks, coordinator_of(request), request.headers.get("authorization")))
 
 
@@ -128,7 +128,7 @@ def _open_tasks(c: Coordinator, authorization: str | None) -> OpenTasks:
 
 
 def _population(c: Coordinator, token_hash: str, now: float) -> str:
-    """Of a device, or of an enrolment token that still has a place. Raises Refused (403)."""
+    """Of a device, or of an enrollment token that still has a place. Raises Refused (403)."""
     tokens, devices = schema.tokens, schema.devices
     with c.store.read() as view:
         population = view.scalar(
@@ -143,7 +143,7 @@ def _population(c: Coordinator, token_hash: str, now: float) -> str:
         )
     if population is None:
         raise Refused(
-            "the enrolment token is wrong, used up, expired or revoked",
+            "the enrollment token is wrong, used up, expired or revoked",
             remedy="ask the operator for a new link (`fedrela token create`)",
             code="bad-enrolment-token",
             status=403,

@@ -1,4 +1,4 @@
-"""QR codes of enrolment links.
+"""QR codes of enrollment links.
 
 >>> as_data_uri("https://fl.example.org/join#token")[:18]
 'data:image/svg+xml'
@@ -10,7 +10,7 @@ import segno
 
 
 def as_text(link: str) -> str:
-    """The code in half blocks, for a terminal of any colours."""
+    """The code in half blocks, for a terminal of any colors."""
     out = io.StringIO()
     segno.make(link, error="m").terminal(out, border=2, compact=True)
     return out.getvalue()

@@ -34,7 +34,7 @@ def tick_task(c: Coordinator, task_id: str, now: float) -> None:
     with c.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         task = parse_task(row.task_json)
-        before, _ = rows.expire_turns(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
+        before, _ = rows.expire_assignments(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
         after = rules.tick(before, task.round, now) if row.status == "running" else before
         closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
         rows.save_round(tx, task_id, after, **closed)
@@ -71,7 +71,7 @@ def commit(c: Coordinator, task_id: str, number: int, result: Result, now: float
         task = parse_task(row.task_json)
         last = number >= task.rounds
         if last or task.round.mode == "synchronous":
-            rows.close_open_turns(tx, task_id, now)
+            rows.close_open_assignments(tx, task_id, now)
         committed = rules.commit(before)
         outcome = {"checkpoint_sha256": result.checkpoint_sha256, "aggregation_seconds": result.seconds}
         rows.save_round(tx, task_id, committed, committed_at=now, worker=None, worker_until=None, **outcome)

@@ -43,7 +43,7 @@ _JOIN: _Step[Asking, Assignment | None] = _Step(
     service.join, lambda tx, asking: tx.preload_devices([one.device.id for one in asking])
 )
 _ACCEPT_UPDATE: _Step[StoredUpdate, UpdateReceipt] = _Step(
-    service.accept_update, lambda tx, updates: tx.preload_turns([update.assignment_id for update in updates])
+    service.accept_update, lambda tx, updates: tx.preload_assignments([update.assignment_id for update in updates])
 )
 
 

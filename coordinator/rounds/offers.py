@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fedrela.coordinator.access import auth
-from fedrela.coordinator.access.devices import Device, OpenTurn
+from fedrela.coordinator.access.devices import Device, OpenAssignment
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import rules, selection
 from fedrela.coordinator.rounds.selection import Candidate
@@ -32,7 +32,7 @@ class Offer:
     wait: Wait
 
 
-def resumed(view: View, asking: Asking, held: OpenTurn, now: float) -> Assignment | Wait:
+def resumed(view: View, asking: Asking, held: OpenAssignment, now: float) -> Assignment | Wait:
     """A device that lost its assignment gets the same one, with what is left of its lease."""
     task, record = view.task_and_round(held.task_id, held.round)
     if task.status != "running":
@@ -54,7 +54,7 @@ def offer(view: View, asking: Asking, now: float) -> Offer | Wait:
         wait = _wait("finished" if view.has_finished_task(population) else "no-task", None, candidate, view.c, now)
     wanting = [open_ for open_, reason in zip(tasks, reasons, strict=True) if reason is None]
     task_ids = [open_.id for open_ in sorted(wanting, key=lambda open_: (_fullness(open_), open_.id))]
-    if (held := asking.device.open_turn) is not None:
+    if (held := asking.device.open_assignment) is not None:
         # The lease is over, but nobody has swept it yet: joining its task does, and frees the device for every other.
         task_ids = [held.task_id, *(task_id for task_id in task_ids if task_id != held.task_id)]
     return Offer(asking, tuple(task_ids), wait) if task_ids else wait
@@ -65,7 +65,7 @@ def _reason(view: View, open_: OpenTask, device: Device, candidate: Candidate, n
     if open_.status != "running":
         return "paused"
     reason = selection.refusal(open_.task, open_.manifest, candidate, open_.round, now)
-    if reason is None and view.had_turn(open_, device):  # only now does it matter
+    if reason is None and view.had_assignment(open_, device):  # only now does it matter
         return "round-full"
     return reason
 
@@ -74,10 +74,10 @@ def _fullness(open_: OpenTask) -> float:
     return (open_.round.open + open_.round.reported) / rules.slots(open_.task.round)
 
 
-def candidate_of(asking: Asking, had_turn: bool = False) -> Candidate:
+def candidate_of(asking: Asking, had_assignment: bool = False) -> Candidate:
     """What the rules of selection look at."""
     device, check_in = asking.device, asking.check_in
-    return Candidate(device.public_key, check_in.client_version, check_in.runtimes, device.last_turn_at, had_turn)
+    return Candidate(device.public_key, check_in.client_version, check_in.runtimes, device.last_turn_at, had_assignment)
 
 
 def _usefulness(wait: Wait) -> tuple[bool, float]:

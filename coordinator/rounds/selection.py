@@ -25,7 +25,7 @@ class Candidate:
     client_version: str
     runtimes: tuple[str, ...]
     last_turn_at: float | None
-    had_turn: bool = False  # in this round already
+    had_assignment: bool = False  # in this round already
 
 
 def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
@@ -40,7 +40,7 @@ def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round,
     separation = task.eligibility.min_separation_seconds
     if candidate.last_turn_at is not None and now < candidate.last_turn_at + separation:
         return "too-soon"
-    if candidate.had_turn or not rules.has_room(round_, task.round):
+    if candidate.had_assignment or not rules.has_room(round_, task.round):
         return "round-full"
     return None
 

@@ -53,7 +53,7 @@ def check_in(view: View, caller: Caller, now: float) -> Assignment | Wait | Offe
     """
     device = view.device(caller.token_hash)
     devices.check(device, caller.check_in)
-    asking, held = Asking(device, caller.check_in), device.open_turn
+    asking, held = Asking(device, caller.check_in), device.open_assignment
     if held is not None and held.expires_at > now:
         return offers.resumed(view, asking, held, now)
     return offers.offer(view, asking, now)
@@ -64,11 +64,11 @@ def join(tx: TaskTransaction, asking: Asking, now: float) -> Assignment | None:
     tx.sweep_leases(now)
     if tx.row.status != "running":
         return None
-    candidate = offers.candidate_of(asking, tx.had_turn(asking.device.id))
+    candidate = offers.candidate_of(asking, tx.had_assignment(asking.device.id))
     if selection.refusal(tx.task, tx.c.manifest(tx.row.manifest_sha256), candidate, tx.round, now) is not None:
         return None
     tx.round = rules.join(tx.round, tx.task.round, now)
-    assignment_id = tx.open_turn(asking.device.id, now)
+    assignment_id = tx.open_assignment(asking.device.id, now)
     return offers.assignment(tx.c, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
 
 
@@ -91,22 +91,22 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
     Raises Refused (409) where the turn or the round has ended, or has another update. One that is too stale is refused
     too, and its turn ends.
     """
-    turn = tx.turn(stored.assignment_id)
+    turn = tx.assignment(stored.assignment_id)
     if turn.status == "reported":
         if turn.update_sha256 != stored.sha256:
             raise _other_update()
         return UpdateReceipt(turn.round, duplicate=True)
-    uploads.check_turn(turn.status, turn.expires_at, now)
+    uploads.check_assignment(turn.status, turn.expires_at, now)
     counts_in = rules.counts_in(tx.round)
     if counts_in > tx.task.rounds:
         raise uploads.ended("closed")
     stale = rules.staleness(counts_in, turn.round)
     if tx.task.round.mode == "asynchronous" and stale > tx.task.round.max_staleness:
         tx.round = rules.release(tx.round)
-        tx.end_turn(turn, "failed", now, failure="too-stale")
+        tx.end_assignment(turn, "failed", now, failure="too-stale")
         raise _too_stale(tx.task)
     tx.round = rules.report(tx.round, tx.task.round)
-    tx.end_turn(
+    tx.end_assignment(
         turn,
         "reported",
         now,
@@ -140,10 +140,10 @@ def _other_update() -> Refused:
 def report_failure(c: Coordinator, device: Device, assignment_id: str, report: FailureReport, now: float) -> None:
     """A device gives its slot back. Saying it again is no fault; saying it after an update is."""
     with c.store.read() as view:
-        task_id = rows.current_turn(view, assignment_id, device.id).task_id
+        task_id = rows.current_assignment(view, assignment_id, device.id).task_id
     with c.store.write() as tx:
         row = rows.lock_task(tx, task_id)
-        turn = rows.current_turn(tx, assignment_id, device.id)
+        turn = rows.current_assignment(tx, assignment_id, device.id)
         if turn.status == "reported":
             raise Refused(
                 "this turn has reported already",
@@ -153,5 +153,5 @@ def report_failure(c: Coordinator, device: Device, assignment_id: str, report: F
             )
         if turn.status != "open":
             return
-        rows.end_turn(tx, turn.id, "failed", now, failure=report.code)
+        rows.end_assignment(tx, turn.id, "failed", now, failure=report.code)
         rows.save_round(tx, row.id, rules.release(rows.as_round(rows.round_row(tx, row.id, row.round))))

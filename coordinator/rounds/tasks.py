@@ -121,7 +121,7 @@ def cancel(c: Coordinator, task_id: str, now: float) -> None:
             return
         if row.status == "finished":
             raise _over(row)
-        rows.close_open_turns(tx, task_id, now)
+        rows.close_open_assignments(tx, task_id, now)
         _set_status(tx, row, "cancelled", "cancelled by the operator", finished_at=now)
 
 

@@ -36,62 +36,68 @@ class TaskTransaction:
         self.record = rows.round_row(connection, task_id, number)
         self.round = self._stored_round = rows.as_round(self.record)
         self._leases_are_swept = False
-        self._turns: dict[str, Turn] = {}
-        self._had_turn: dict[str, bool] = {}
+        self._assignments: dict[str, Turn] = {}
+        self._had_assignment: dict[str, bool] = {}
         self._opened: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []
 
     @property
     def awaits_aggregation(self) -> bool:
         """Whether an update came, and the round has all that it waits for."""
-        return bool(self._turns) and self.round.phase == "aggregating"
+        return bool(self._assignments) and self.round.phase == "aggregating"
 
-    def preload_turns(self, assignment_ids: list[str]) -> None:
+    def preload_assignments(self, assignment_ids: list[str]) -> None:
         """Load turns that will be asked for, all at once."""
-        self._turns |= rows.turns(self._connection, assignment_ids)
+        self._assignments |= rows.assignments(self._connection, assignment_ids)
 
-    def turn(self, assignment_id: str) -> Turn:
+    def assignment(self, assignment_id: str) -> Turn:
         """A turn that exists."""
-        if assignment_id not in self._turns:
-            self.preload_turns([assignment_id])
-        return self._turns[assignment_id]
+        if assignment_id not in self._assignments:
+            self.preload_assignments([assignment_id])
+        return self._assignments[assignment_id]
 
     def preload_devices(self, device_ids: list[str]) -> None:
         """Load, all at once, whether devices had their turn; none of them can be revoked until the transaction ends."""
-        had = rows.had_turn(self._connection, self.row.id, self.round.number, device_ids, lock=True)
+        had = rows.had_assignment(self._connection, self.row.id, self.round.number, device_ids, lock=True)
         # One that is not found was revoked meanwhile.
-        self._had_turn |= {device_id: had.get(device_id, True) for device_id in device_ids}
+        self._had_assignment |= {device_id: had.get(device_id, True) for device_id in device_ids}
 
-    def had_turn(self, device_id: str) -> bool:
+    def had_assignment(self, device_id: str) -> bool:
         """Whether a device had its turn in this round, or may have none."""
-        if device_id not in self._had_turn:
+        if device_id not in self._had_assignment:
             self.preload_devices([device_id])
-        return self._had_turn[device_id]
+        return self._had_assignment[device_id]
 
     def sweep_leases(self, now: float) -> None:
         """End every turn of the task whose lease is over; once in a transaction is enough."""
         if not self._leases_are_swept:
-            self.round, _ = rows.expire_turns(self._connection, self.row.id, self.round, now)
+            self.round, _ = rows.expire_assignments(self._connection, self.row.id, self.round, now)
             self._leases_are_swept = True
 
-    def open_turn(self, device_id: str, now: float) -> str:
+    def open_assignment(self, device_id: str, now: float) -> str:
         """Give a device a turn of this round; the assignment's id."""
         assignment_id, until = auth.new_id("a"), now + self.task.round.compute_lease_seconds
-        turn = {"id": assignment_id, "device_id": device_id, "task_id": self.row.id, "round": self.round.number}
-        turn |= {"status": "open", "assigned_at": now, "compute_until": until, "expires_at": until, "evaluated": False}
-        self._opened.append(turn)
+        assignment = {"id": assignment_id, "device_id": device_id, "task_id": self.row.id, "round": self.round.number}
+        assignment |= {
+            "status": "open",
+            "assigned_at": now,
+            "compute_until": until,
+            "expires_at": until,
+            "evaluated": False,
+        }
+        self._opened.append(assignment)
         return assignment_id
 
-    def end_turn(self, turn: Turn, status: str, now: float, **columns: Any) -> None:
+    def end_assignment(self, assignment: Turn, status: str, now: float, **columns: Any) -> None:
         """End a turn with what its report sets; columns that are not given are emptied."""
-        ending = dict.fromkeys(_OF_REPORT) | {"turn": turn.id, "status": status, "ended_at": now} | columns
+        ending = dict.fromkeys(_OF_REPORT) | {"assignment": assignment.id, "status": status, "ended_at": now} | columns
         self._ended.append(ending)
-        self._turns[turn.id] = replace(turn, status=status, update_sha256=ending["update_sha256"])
+        self._assignments[assignment.id] = replace(assignment, status=status, update_sha256=ending["update_sha256"])
 
     def flush(self, now: float) -> None:
         """Write what the rules changed."""
         if self._opened:
-            rows.insert_turns(self._connection, self._opened)
+            rows.insert_assignments(self._connection, self._opened)
         columns: dict[str, Any] = {}
         if self._ended:
             rows.end_reported(self._connection, self._ended)

@@ -13,15 +13,17 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.errors import Refused
 from fedrela.core.task import Task
 
-_TURNS = schema.assignments
+_ASSIGNMENTS = schema.assignments
 _EXTEND = (
-    sa.update(_TURNS)
+    sa.update(_ASSIGNMENTS)
     .where(
-        _TURNS.c.id == sa.bindparam("turn"), _TURNS.c.status == "open", _TURNS.c.expires_at == sa.bindparam("ends_at")
+        _ASSIGNMENTS.c.id == sa.bindparam("assignment"),
+        _ASSIGNMENTS.c.status == "open",
+        _ASSIGNMENTS.c.expires_at == sa.bindparam("ends_at"),
     )
     .values(expires_at=sa.bindparam("until"))
 )
-TURN_ENDED = {
+ASSIGNMENT_ENDED = {
     "failed": ("turn-failed", "this turn was given back"),
     "expired": ("lease-expired", "the lease of this turn is over"),
     "closed": ("round-closed", "the round was closed without this turn"),
@@ -61,19 +63,27 @@ def begin_upload(view: View, announced: Announced, now: float) -> Upload:
     device = view.device(announced.token_hash)
     if not auth.same(announced.upload_token, auth.upload_token(view.c.settings.signing_key, announced.assignment_id)):
         raise _bad_token()
-    turn = view.turn(announced.assignment_id, device.id)
-    task, manifest = parse_task(turn.task_json), view.c.manifest(turn.manifest_sha256)
-    check_turn(turn.status, turn.expires_at, now)
+    assignment = view.assignment(announced.assignment_id, device.id)
+    task, manifest = parse_task(assignment.task_json), view.c.manifest(assignment.manifest_sha256)
+    check_assignment(assignment.status, assignment.expires_at, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
     _check_length(announced.length, max_bytes)
     seconds, short_lease_ends_at = task.round.upload_lease_seconds, None
-    if turn.status == "open" and turn.expires_at - now < seconds:
-        if turn.expires_at > turn.compute_until:
-            seconds = float(turn.expires_at - now)  # it was extended before
+    if assignment.status == "open" and assignment.expires_at - now < seconds:
+        if assignment.expires_at > assignment.compute_until:
+            seconds = float(assignment.expires_at - now)  # it was extended before
         else:
-            short_lease_ends_at = turn.expires_at
+            short_lease_ends_at = assignment.expires_at
     return Upload(
-        turn.id, turn.task_id, device.id, task, manifest, max_bytes, seconds, turn.update_sha256, short_lease_ends_at
+        assignment.id,
+        assignment.task_id,
+        device.id,
+        task,
+        manifest,
+        max_bytes,
+        seconds,
+        assignment.update_sha256,
+        short_lease_ends_at,
     )
 
 
@@ -82,7 +92,7 @@ def extend_lease(c: Coordinator, upload: Upload, now: float) -> Upload:
     if (ends_at := upload.short_lease_ends_at) is None:
         return upload
     with c.store.write() as tx:
-        values = {"turn": upload.assignment_id, "ends_at": ends_at, "until": now + upload.seconds}
+        values = {"assignment": upload.assignment_id, "ends_at": ends_at, "until": now + upload.seconds}
         extended = tx.execute(_EXTEND, values).rowcount
     return upload if extended else replace(upload, seconds=max(ends_at - now, 0.001))
 
@@ -96,17 +106,17 @@ def _bad_token() -> Refused:
     )
 
 
-def check_turn(status: str, expires_at: float, now: float) -> None:
+def check_assignment(status: str, expires_at: float, now: float) -> None:
     """Raise Refused(409) unless a turn is open or has reported."""
     if status == "open" and now >= expires_at:
         status = "expired"
-    if status in TURN_ENDED:
+    if status in ASSIGNMENT_ENDED:
         raise ended(status)
 
 
 def ended(status: str) -> Refused:
     """The answer to an update for a turn that ended without one."""
-    code, problem = TURN_ENDED[status]
+    code, problem = ASSIGNMENT_ENDED[status]
     return Refused(problem, remedy="drop this update and check in again", code=code, status=409)
 
 

@@ -29,7 +29,7 @@ _OPEN_TASKS = (
 )
 _FINISHED = sa.select(sa.exists().where(_T.c.population == sa.bindparam("population"), _T.c.status == "finished"))
 _TASK = sa.select(_T).where(_T.c.id == sa.bindparam("task_id"))
-_TURNS = sa.select(_A, *_T.c["task_json", "manifest_sha256"]).join(_T, _T.c.id == _A.c.task_id)
+_ASSIGNMENTS = sa.select(_A, *_T.c["task_json", "manifest_sha256"]).join(_T, _T.c.id == _A.c.task_id)
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,15 @@ class View:
         self.c = c
         self._connection = connection
         self._devices = devices.identify_all(connection, token_hashes)
-        self._turns: dict[str, Row] = {}
+        self._assignments: dict[str, Row] = {}
         if assignment_ids:
-            named = rows.among(_TURNS, _A.c.id, list(assignment_ids))
-            self._turns = {turn.id: turn for turn in connection.execute(*named)}
+            named = rows.among(_ASSIGNMENTS, _A.c.id, list(assignment_ids))
+            self._assignments = {assignment.id: assignment for assignment in connection.execute(*named)}
         self._open_tasks: dict[str, list[OpenTask]] = {}  # by population
         self._finished: dict[str, bool] = {}  # by population
-        self._had_turn: dict[str, dict[str, bool]] = {}  # task -> device -> whether it had its turn of the open round
+        self._had_assignment: dict[
+            str, dict[str, bool]
+        ] = {}  # task -> device -> whether it had its turn of the open round
 
     def device(self, token_hash: str) -> Device:
         """The device that a hashed token belongs to. Raises Refused (401)."""
@@ -67,12 +69,12 @@ class View:
             raise auth.unauthenticated()
         return device
 
-    def turn(self, assignment_id: str, device_id: str) -> Row:
+    def assignment(self, assignment_id: str, device_id: str) -> Row:
         """This device's assignment, with its task's settings. Raises Refused (404), also for another device's."""
-        turn = self._turns.get(assignment_id)
-        if turn is None or turn.device_id != device_id:
+        assignment = self._assignments.get(assignment_id)
+        if assignment is None or assignment.device_id != device_id:
             raise rows.not_found("assignment")
-        return turn
+        return assignment
 
     def task_and_round(self, task_id: str, number: int) -> tuple[Row, Row]:
         """The rows of a task and of one of its rounds, both of which exist."""
@@ -100,9 +102,11 @@ class View:
             self._finished[population] = bool(self._connection.scalar(_FINISHED, {"population": population}))
         return self._finished[population]
 
-    def had_turn(self, open_: OpenTask, device: Device) -> bool:
+    def had_assignment(self, open_: OpenTask, device: Device) -> bool:
         """Whether the device had its turn in the open round; a question that is asked of few rounds, then for all."""
-        if open_.id not in self._had_turn:
+        if open_.id not in self._had_assignment:
             members = [one.id for one in self._devices.values() if one.population == device.population]
-            self._had_turn[open_.id] = rows.had_turn(self._connection, open_.id, open_.round.number, members)
-        return self._had_turn[open_.id].get(device.id, True)  # revoked meanwhile
+            self._had_assignment[open_.id] = rows.had_assignment(
+                self._connection, open_.id, open_.round.number, members
+            )
+        return self._had_assignment[open_.id].get(device.id, True)  # revoked meanwhile

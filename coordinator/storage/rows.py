@@ -23,20 +23,22 @@ _FIELDS = ("number", "phase", "opened_at", "attempt", "open", "reported", "pendi
 # Statements of every request are built once: making one costs more than running it.
 _LOCK_TASK = sa.select(_T).where(_T.c.id == sa.bindparam("task_id")).with_for_update()
 _ROUND = sa.select(_R).where(_R.c.task_id == sa.bindparam("task_id"), _R.c.number == sa.bindparam("number"))
-_TURN = sa.select(_A).where(_A.c.id == sa.bindparam("turn"), _A.c.device_id == sa.bindparam("device_id"))
+_ASSIGNMENT = sa.select(_A).where(_A.c.id == sa.bindparam("assignment"), _A.c.device_id == sa.bindparam("device_id"))
 _EXPIRED = sa.select(_A.c.id, _A.c.expires_at, _A.c.compute_until).where(
     _A.c.task_id == sa.bindparam("task_id"), _A.c.status == "open", _A.c.expires_at <= sa.bindparam("now")
 )
 _OF_UPDATE = ("examples", "update_sha256", "update_digest", "update_bytes")
 _REPORTED = ("status", "ended_at", "failure", "counted_in", *_OF_UPDATE)
 _END_REPORTED = (
-    sa.update(_A).where(_A.c.id == sa.bindparam("turn")).values({name: sa.bindparam(name) for name in _REPORTED})
+    sa.update(_A).where(_A.c.id == sa.bindparam("assignment")).values({name: sa.bindparam(name) for name in _REPORTED})
 )
-_TURNS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256"])
-_NEW_TURN = sa.insert(_A)
-_LAST_TURN = sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_turn_at=sa.bindparam("given_at"))
+_ASSIGNMENTS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256"])
+_NEW_ASSIGNMENT = sa.insert(_A)
+_LAST_ASSIGNMENT = (
+    sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_turn_at=sa.bindparam("given_at"))
+)
 # A turn whose lease ran out may be taken again; every other turn of a round is the device's only one.
-_HAD_TURN = sa.select(
+_HAD_ASSIGNMENT = sa.select(
     _D.c.id,
     sa.exists().where(
         _A.c.device_id == _D.c.id,
@@ -47,7 +49,7 @@ _HAD_TURN = sa.select(
     ),
 ).where(_D.c.revoked_at.is_(None))
 # In the order that turns are inserted in, so that two workers never wait for each other's devices.
-_HAD_TURN_LOCKED = _HAD_TURN.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
+_HAD_ASSIGNMENT_LOCKED = _HAD_ASSIGNMENT.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
 
 
 @dataclass(frozen=True)
@@ -108,26 +110,29 @@ def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256
     )
 
 
-def had_turn(
+def had_assignment(
     connection: sa.Connection, task_id: str, number: int, device_ids: list[str], *, lock: bool = False
 ) -> dict[str, bool]:
     """Whether each device has had its turn in a round; one that is revoked is left out.
 
     lock: none of them can be revoked until the transaction ends.
     """
-    statement, values = among(_HAD_TURN_LOCKED if lock else _HAD_TURN, _D.c.id, device_ids)
+    statement, values = among(_HAD_ASSIGNMENT_LOCKED if lock else _HAD_ASSIGNMENT, _D.c.id, device_ids)
     asked = connection.execute(statement, values | {"task_id": task_id, "round": number})
     return {row[0]: bool(row[1]) for row in asked}
 
 
-def insert_turns(tx: sa.Connection, turns: list[dict[str, Any]]) -> None:
+def insert_assignments(tx: sa.Connection, turns: list[dict[str, Any]]) -> None:
     """Insert turns that begin, and note at each device when. The database refuses a second open turn of a device."""
-    ordered = sorted(turns, key=lambda turn: str(turn["device_id"]))
-    tx.execute(_NEW_TURN, ordered)
-    tx.execute(_LAST_TURN, [{"given_to": turn["device_id"], "given_at": turn["assigned_at"]} for turn in ordered])
+    ordered = sorted(turns, key=lambda assignment: str(assignment["device_id"]))
+    tx.execute(_NEW_ASSIGNMENT, ordered)
+    tx.execute(
+        _LAST_ASSIGNMENT,
+        [{"given_to": assignment["device_id"], "given_at": assignment["assigned_at"]} for assignment in ordered],
+    )
 
 
-def end_turn(tx: sa.Connection, assignment_id: str, status: str, now: float, **columns: Any) -> None:
+def end_assignment(tx: sa.Connection, assignment_id: str, status: str, now: float, **columns: Any) -> None:
     """Close one assignment."""
     tx.execute(
         sa.update(schema.assignments)
@@ -138,10 +143,10 @@ def end_turn(tx: sa.Connection, assignment_id: str, status: str, now: float, **c
 
 def end_reported(tx: sa.Connection, ended: list[dict[str, Any]]) -> None:
     """Close the turns of many updates: dicts of the id as `turn` and the columns that a report sets."""
-    tx.execute(_END_REPORTED, sorted(ended, key=lambda columns: str(columns["turn"])))
+    tx.execute(_END_REPORTED, sorted(ended, key=lambda columns: str(columns["assignment"])))
 
 
-def close_open_turns(tx: sa.Connection, task_id: str, now: float) -> int:
+def close_open_assignments(tx: sa.Connection, task_id: str, now: float) -> int:
     """End every open turn of a task: its round was committed without them, or the task is over."""
     closed = tx.execute(
         sa.update(schema.assignments)
@@ -151,27 +156,27 @@ def close_open_turns(tx: sa.Connection, task_id: str, now: float) -> int:
     return int(closed.rowcount)
 
 
-def expire_turns(tx: sa.Connection, task_id: str, round_: Round, now: float) -> tuple[Round, int]:
+def expire_assignments(tx: sa.Connection, task_id: str, round_: Round, now: float) -> tuple[Round, int]:
     """End every open turn whose lease is over; each gives its slot back. Returns the round and how many ended."""
     expired = tx.execute(_EXPIRED, {"task_id": task_id, "now": now}).all()
     for row in expired:
         code = "upload-lease-expired" if row.expires_at > row.compute_until else "compute-lease-expired"
-        end_turn(tx, row.id, "expired", now, failure=code)
+        end_assignment(tx, row.id, "expired", now, failure=code)
         round_ = rules.release(round_)
     return round_, len(expired)
 
 
-def current_turn(tx: sa.Connection, assignment_id: str, device_id: str) -> Row:
+def current_assignment(tx: sa.Connection, assignment_id: str, device_id: str) -> Row:
     """An assignment of this very device. Raises Refused(404), also for another device's."""
-    row = tx.execute(_TURN, {"turn": assignment_id, "device_id": device_id}).one_or_none()
+    row = tx.execute(_ASSIGNMENT, {"assignment": assignment_id, "device_id": device_id}).one_or_none()
     if row is None:
         raise not_found("assignment")
     return row
 
 
-def turns(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Turn]:
+def assignments(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Turn]:
     """Turns by id."""
-    return {row[0]: Turn(*row) for row in tx.execute(*among(_TURNS, _A.c.id, assignment_ids))}
+    return {row[0]: Turn(*row) for row in tx.execute(*among(_ASSIGNMENTS, _A.c.id, assignment_ids))}
 
 
 def among(

@@ -1,7 +1,7 @@
 """Turns inputs of an ONNX program into constants inside it, without the onnx package.
 
 Weights that change once a round may as well be constants of the session that predicts with them: a runtime then folds
-batch normalisation into convolutions and lays weights out once, ahead. A model file is one protobuf message, of which
+batch normalization into convolutions and lays weights out once, ahead. A model file is one protobuf message, of which
 only the top two levels need reading: ModelProto.graph (field 7), and in it GraphProto.initializer (5), .input (11) and
 the name (1) of each input.
 

@@ -2,7 +2,7 @@
 
 A runtime may run a graph's operators in any order that respects their inputs. So `new.S` may take the place of `S`
 where every operator that reads S is one that new.S depends on, and the operator that writes it goes element by element.
-Runtimes merge neighbouring operators and hand views on instead of copies, so whatever is computed from state alone
+Runtimes merge neighboring operators and hand views on instead of copies, so whatever is computed from state alone
 counts as a place where the state is still read.
 
     >>> graph = [Node("MatMul", ("x", "w"), ("y",)), Node("Mul", ("y", "lr"), ("step",))]

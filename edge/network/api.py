@@ -19,8 +19,8 @@ from fedrela.core.wire import (
     Assignment,
     CheckIn,
     CheckInResponse,
-    EnrolRequest,
-    EnrolResponse,
+    EnrollRequest,
+    EnrollResponse,
     EvaluationReport,
     FailureReport,
     UpdateReceipt,
@@ -44,9 +44,9 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 class CoordinatorApi(Transport):
     """The calls of one device; see `Transport` for what it is made of."""
 
-    def enrol(self, request: EnrolRequest) -> EnrolResponse:
-        """Exchange an enrolment token for a device token. Repeating it with the same key is safe."""
-        return self._post("/v1/devices", request, lambda body: check_enrolment(strict.from_json(EnrolResponse, body)))
+    def enroll(self, request: EnrollRequest) -> EnrollResponse:
+        """Exchange an enrollment token for a device token. Repeating it with the same key is safe."""
+        return self._post("/v1/devices", request, lambda body: check_enrollment(strict.from_json(EnrollResponse, body)))
 
     def check_in(self, request: CheckIn) -> CheckInResponse:
         """Offer to work. Raises InvalidMessage for an answer that is not exactly one of assignment and wait."""
@@ -84,7 +84,7 @@ class CoordinatorApi(Transport):
 
 
 def join_link(link: str) -> tuple[str, str]:
-    """Address and enrolment token of `http(s)://host[:port]/join#token`. Raises InvalidMessage for anything else.
+    """Address and enrollment token of `http(s)://host[:port]/join#token`. Raises InvalidMessage for anything else.
 
     >>> join_link("https://fl.example.org/join#abc")
     ('https://fl.example.org', 'abc')
@@ -97,12 +97,12 @@ def join_link(link: str) -> tuple[str, str]:
         well_formed = plain = False
     if not well_formed or not plain or not _TOKEN.fullmatch(parts.fragment) or parts.username or parts.query:
         raise InvalidMessage(
-            "that is not an enrolment link", remedy="paste the whole link, http(s)://host/join#token, in quotes"
+            "that is not an enrollment link", remedy="paste the whole link, http(s)://host/join#token, in quotes"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/join')}", parts.fragment
 
 
-def check_enrolment(answer: EnrolResponse) -> EnrolResponse:
+def check_enrollment(answer: EnrollResponse) -> EnrollResponse:
     """The answer, if its token and key can be used. Raises InvalidMessage."""
     check_protocol(answer.protocol)
     _check_token(answer.device_token)

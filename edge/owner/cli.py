@@ -1,4 +1,4 @@
-"""`fedrela device`: enrol, run, status, show-upload, forget, install-service.
+"""`fedrela device`: enroll, run, status, show-upload, forget, install-service.
 
 What only one verb needs is imported by it, so that `status` on a Raspberry Pi doesn't wait for a runtime.
 """
@@ -18,7 +18,7 @@ from fedrela.edge.owner.settings import load as load_settings
 from fedrela.edge.storage.store import FolderStore
 
 app = typer.Typer(no_args_is_help=True)
-device = typer.Typer(no_args_is_help=True, help="Enrol and run this device; list and revoke devices.")
+device = typer.Typer(no_args_is_help=True, help="Enroll and run this device; list and revoke devices.")
 app.add_typer(device, name="device")
 
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
@@ -39,21 +39,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 @device.callback()
 def _root() -> None:
-    """Enrol and run this device; list and revoke devices."""
+    """Enroll and run this device; list and revoke devices."""
 
 
 @device.command()
-def enrol(
+def enroll(
     link: Annotated[str, typer.Argument(help="The link that the operator gave you, in quotes: https://host/join#...")],
     state: State,
     as_json: AsJson = False,
 ) -> None:
     """Join a coordinator: exchange the link for a token of this device's own and pin the coordinator's key.
 
-    Example: fedrela device enrol 'https://fl.example.org/join#k3p...'
+    Example: fedrela device enroll 'https://fl.example.org/join#k3p...'
     """
     from fedrela.edge.network.api import join_link
-    from fedrela.edge.owner.membership import enrol as join
+    from fedrela.edge.owner.membership import enroll as join
 
     url, token = join_link(link)
     identity = join(_api(url), FolderStore(state), token)
@@ -185,7 +185,7 @@ def install_service(
 
     load_settings(settings)
     if not (state / "identity.json").is_file():
-        raise InvalidInput(f"no device is enrolled at {state}", remedy="run `fedrela device enrol <link>` first")
+        raise InvalidInput(f"no device is enrolled at {state}", remedy="run `fedrela device enroll <link>` first")
     located = Path(data).expanduser()
     words = ["device", "run", "--data", str(located.resolve() if located.exists() else data)]
     words += ["--state", str(state.resolve()), *(["--settings", str(settings.resolve())] if settings else [])]

@@ -1,6 +1,6 @@
 """Joining a coordinator and leaving it: the two calls outside of turns.
 
-identity = enrol(CoordinatorApi(http, url), FolderStore(folder), token)
+identity = enroll(CoordinatorApi(http, url), FolderStore(folder), token)
 forget(api, store)
 """
 
@@ -8,17 +8,17 @@ import secrets
 
 from fedrela.core import signing
 from fedrela.core.errors import InvalidInput, Refused
-from fedrela.core.wire import EnrolRequest
+from fedrela.core.wire import EnrollRequest
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.store import Store
 
 
-def enrol(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"", private_key: str = "") -> Identity:
-    """Join `api.url` with an enrolment token, and pin its key. The identity is kept in `store`.
+def enroll(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"", private_key: str = "") -> Identity:
+    """Join `api.url` with an enrollment token, and pin its key. The identity is kept in `store`.
 
-    An enrolment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
+    An enrollment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
     `secret` and `private_key` are made at random unless given.
     """
     known = state.load_identity(store)
@@ -29,7 +29,7 @@ def enrol(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"",
     key = private_key or (known.private_key if known else signing.generate_key())
     own_secret = secret.hex() or (known.secret if known else secrets.token_hex(32))
     state.save_identity(store, Identity(api.url, "", "", "", "", key, own_secret))
-    answer = api.enrol(EnrolRequest(token, signing.public_key(key)))
+    answer = api.enroll(EnrollRequest(token, signing.public_key(key)))
     identity = Identity(
         api.url,
         answer.device_id,

@@ -10,21 +10,21 @@ from fedrela.edge.storage.store import Store
 
 def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]:
     """Whether this device is enrolled, the turn under way, how the last one ended, and what its sensors say."""
-    identity, turn = device_state.load_identity(store), device_state.load_turn(store)
+    identity, turn = device_state.load_identity(store), device_state.load_assignment(store)
     return {
         "state": where,
         "enrolled": bool(identity and identity.device_id),
         "coordinator": identity.url if identity else None,
         "device_id": identity.device_id if identity else None,
         "population": identity.population if identity else None,
-        "turn": _turn(turn, store) if turn else None,
+        "turn": _assignment(turn, store) if turn else None,
         "last": device_state.load_status(store),
         "requests_logged": len(device_state.SentLog(store).lines()),
         "conditions": vars(conditions),
     }
 
 
-def _turn(turn: device_state.Turn, store: Store) -> dict[str, Any]:
+def _assignment(turn: device_state.Turn, store: Store) -> dict[str, Any]:
     return {
         "task_id": turn.assignment.task_id,
         "round": turn.assignment.round,

@@ -15,11 +15,11 @@ A source is asked anew each turn, so new files are picked up. Nothing is ever wr
     fedrela.core.errors.InvalidData: there is no no/such/folder; ...
 """
 
-import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from fedrela.core import references
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.edge.training.examples import DataSource, Examples
@@ -33,7 +33,7 @@ def open_source(spec: str) -> DataSource:
 
     path = Path(spec).expanduser()
     if not path.exists():
-        if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec):
+        if re.fullmatch(r".+:[A-Za-z_]\w*", spec):
             return _function(spec)
         raise InvalidData(f"there is no {spec}", remedy=f"name {FORMATS}")
     if path.is_file():
@@ -53,16 +53,10 @@ def open_source(spec: str) -> DataSource:
 
 
 def _function(spec: str) -> DataSource:
-    module, _, name = spec.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InvalidData(
-            f"{spec} can't be imported ({error})", remedy="run from the folder that holds the module, or set PYTHONPATH"
-        ) from error
+    function = references.load(spec)
 
     def load(manifest: Manifest) -> Examples:
-        examples = found(manifest)
+        examples = function(manifest)
         if not isinstance(examples, Examples):
             raise InvalidData(
                 f"{spec} gave {type(examples).__name__}",

@@ -157,7 +157,7 @@ def fit(image: Image.Image, name: str, spec: TensorSpec, how: Preprocessing) -> 
     colored = image.mode not in ("1", "L", "LA")
     if channels == 1 and colored and not how.grayscale:
         raise InvalidData(
-            f"the image {name} is colored and the model takes grey ones",
+            f"the image {name} is colored and the model takes gray ones",
             remedy="convert it, or export the model with grayscale preprocessing",
         )
     converted = image.convert("L" if channels == 1 else "RGB")

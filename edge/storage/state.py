@@ -31,7 +31,7 @@ LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
 @dataclass(frozen=True)
 class Identity:
-    """What enrolment gave this device. `secret` (32 bytes, hexadecimal) drives its random draws and never leaves it."""
+    """What enrollment gave this device. `secret` (32 bytes, hexadecimal) drives its random draws and stays here."""
 
     url: str
     device_id: str
@@ -80,26 +80,26 @@ def load_identity(store: Store) -> Identity | None:
 
 
 def save_identity(store: Store, identity: Identity) -> None:
-    """Keep what enrolment gave."""
+    """Keep what enrollment gave."""
     store.put("identity.json", strict.to_json(identity))
 
 
-def load_turn(store: Store) -> Turn | None:
+def load_assignment(store: Store) -> Turn | None:
     """The turn under way, if there is one. A damaged record counts as none: the lease will run out."""
     body = store.get("turn/assignment.json")
     try:
         return strict.from_json(Turn, body) if body is not None else None
     except InvalidInput:
-        clear_turn(store)
+        clear_assignment(store)
         return None
 
 
-def save_turn(store: Store, turn: Turn) -> None:
+def save_assignment(store: Store, turn: Turn) -> None:
     """Keep the turn, so that a restart goes on with it."""
     store.put("turn/assignment.json", strict.to_json(turn))
 
 
-def clear_turn(store: Store) -> None:
+def clear_assignment(store: Store) -> None:
     """Forget the turn. Its record goes first: without it nothing else of it is looked at."""
     for key in TURN:
         store.delete(key)

@@ -1,6 +1,6 @@
 """What a fault means for a turn: the code that the coordinator is told, and whether it is there at all.
 
->>> failure_code(TurnFailed("timed-out", "the lease ran out"))
+>>> failure_code(AssignmentFailed("timed-out", "the lease ran out"))
 'timed-out'
 """
 
@@ -15,12 +15,12 @@ from fedrela.core.errors import (
     VerificationFailed,
 )
 from fedrela.core.wire import FailureCode
-from fedrela.edge.training.work import TurnFailed
+from fedrela.edge.training.work import AssignmentFailed
 
 
 def failure_code(fault: Exception) -> FailureCode:
     """What the coordinator is told of a fault: its kind, never its text."""
-    if isinstance(fault, TurnFailed):
+    if isinstance(fault, AssignmentFailed):
         return fault.code
     if isinstance(fault, VerificationFailed):
         return "self-test-failed"

@@ -8,7 +8,7 @@ and their counts are looked at here, on the device, and go nowhere else. Draws c
     "sample", epoch      sampling "class-balanced": uniforms (n, 2); of K labels that are present, in ascending order,
                          slot i takes number floor(u_0 K), and of its members, in storage order, number floor(u_1 size)
     "synthesis", epoch   uniforms (n, 3) per slot; "mixup": partner floor(u_0 n) in the epoch's order, share u_1, and
-                         the slot's own label where u_2 < u_1, else the partner's; "smote": neighbour floor(u_0 k) of k,
+                         the slot's own label where u_2 < u_1, else the partner's; "smote": neighbor floor(u_0 k) of k,
                          share 1 - u_1
 
 Products with uniforms are exact in float64.
@@ -124,7 +124,7 @@ def _mixup(rows: Rows, labels: NDArray[np.int64], uniforms: NDArray[np.float64])
 
 
 def _smote(rows: Rows, labels: NDArray[np.int64], uniforms: NDArray[np.float64], near: Mapping[int, Rows]) -> EpochPlan:
-    """SMOTE (Chawla et al., JAIR 2002): what a minority class lacks is filled up between neighbours of that class.
+    """SMOTE (Chawla et al., JAIR 2002): what a minority class lacks is filled up between neighbors of that class.
 
     A sample's first slot of an epoch is the sample itself; further slots are synthetic.
     """

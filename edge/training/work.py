@@ -25,7 +25,7 @@ from fedrela.edge.training import holdout, local_round
 from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
-class TurnFailed(Exception):
+class AssignmentFailed(Exception):
     """A turn can't be finished; `code` is what the coordinator is told."""
 
     def __init__(self, code: FailureCode, problem: str) -> None:
@@ -38,7 +38,7 @@ class Worker:
     """Works on one turn. `turn_record` is what the store holds of it."""
 
     job: Job
-    turn_record: state.Turn
+    assignment_record: state.Turn
     secret: bytes
     store: Store
     source: DataSource
@@ -59,7 +59,7 @@ class Worker:
         data.check(loaded, manifest)
         examples, held_out = holdout.split(loaded, self.settings.holdout_fraction, self.secret)
         if len(examples) < turn.task.eligibility.min_examples:
-            raise TurnFailed("not-eligible", "this device holds fewer examples than the task asks for")
+            raise AssignmentFailed("not-eligible", "this device holds fewer examples than the task asks for")
         self.report_evaluation(turn, held_out)
         if not self.wait_until_eligible(turn):
             return None
@@ -113,7 +113,7 @@ class Worker:
 
     def begin(self, examples: Examples) -> tuple[Any, int]:
         """A fresh state, or the kept one if it was trained on these very data; and the steps done."""
-        engine, record = self.job.engine, self.turn_record
+        engine, record = self.job.engine, self.assignment_record
         snapshot = None
         if record.fingerprint and record.fingerprint == examples.fingerprint:
             snapshot = state.load_snapshot(self.store, self.carried_specs())
@@ -133,15 +133,15 @@ class Worker:
             raise InvalidTensors("the loss is no longer finite", remedy="lower the learning rate of the task")
         loss = totals.loss_sum / max(totals.weight_sum, 1e-12)
         self.emit(Event("step", self.job.assignment.task_id, self.job.assignment.round, step.number, step.total, loss))
-        if self.now() > self.turn_record.train_until():
-            raise TurnFailed("timed-out", "the lease ran out while training")
+        if self.now() > self.assignment_record.train_until():
+            raise AssignmentFailed("timed-out", "the lease ran out while training")
 
     def keep(self, engine_state: Any, done: int, examples: Examples) -> None:
         """Keep the training state, so that a restart on the same data goes on from here."""
-        if self.turn_record.fingerprint != examples.fingerprint:
+        if self.assignment_record.fingerprint != examples.fingerprint:
             self.store.delete("turn/snapshot")  # of other data
-            self.turn_record = replace(self.turn_record, fingerprint=examples.fingerprint)
-            state.save_turn(self.store, self.turn_record)
+            self.assignment_record = replace(self.assignment_record, fingerprint=examples.fingerprint)
+            state.save_assignment(self.store, self.assignment_record)
         snapshot = state.Snapshot(done, self.seconds, self.job.engine.snapshot(engine_state))
         state.save_snapshot(self.store, snapshot)
 
@@ -164,8 +164,10 @@ class Worker:
         while obstacles:
             if self.stop.is_set():
                 return False
-            if self.now() > self.turn_record.train_until():
-                raise TurnFailed("not-eligible", "the lease ran out while training was paused: " + "; ".join(obstacles))
+            if self.now() > self.assignment_record.train_until():
+                raise AssignmentFailed(
+                    "not-eligible", "the lease ran out while training was paused: " + "; ".join(obstacles)
+                )
             self.sleep(self.settings.pause_seconds)
             self._checked_at = -math.inf
             obstacles = self.obstacles(turn)

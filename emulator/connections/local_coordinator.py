@@ -10,7 +10,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from fedrela.core import interpreter
 from fedrela.core.errors import MissingDependency, Unavailable
 from fedrela.emulator.connections.asgi import AsgiTransport
 
@@ -47,11 +47,11 @@ def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, 
     environment, admin_key = _environment(folder, virtual_clock)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "uvicorn", "fedrela.coordinator.app:app", "--port", str(port)]
+    command = interpreter.command("uvicorn", "fedrela.coordinator.app:app", "--port", str(port))
     with (folder / "coordinator.log").open("wb") as log:
         child = subprocess.Popen(
             [*command, "--no-access-log", "--log-level", "warning"],
-            env={**os.environ, **environment},
+            env={**interpreter.environment(), **environment},
             stdout=log,
             stderr=log,
         )

@@ -5,13 +5,13 @@
 ((400, 1, 8, 8), 'uint8')
 """
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrela.core import references
 from fedrela.core.errors import InvalidData, MissingDependency
 from fedrela.core.streams import derive, permutation
 from fedrela.core.tensors import Array
@@ -55,7 +55,7 @@ def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) ->
 
 
 def _digits() -> tuple[Array, ...]:
-    """scikit-learn's 1 797 handwritten digits, 8x8; grey levels 0..16 become 0..255."""
+    """scikit-learn's 1 797 handwritten digits, 8x8; gray levels 0..16 become 0..255."""
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
@@ -75,12 +75,8 @@ def _npz(path: Path) -> tuple[Array, ...]:
 
 
 def _call(name: str) -> tuple[Array, ...]:
-    module, function = name.split(":", 1)
-    try:
-        found = getattr(importlib.import_module(module), function)()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise InvalidData(f"{name} can't be imported ({error})", remedy="correct data.dataset") from error
-    return _pick(found, name) if isinstance(found, dict) else tuple(found)
+    arrays = references.load(name)()
+    return _pick(arrays, name) if isinstance(arrays, dict) else tuple(arrays)
 
 
 def _pick(arrays: dict[str, Array], name: str) -> tuple[Array, ...]:

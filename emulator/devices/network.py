@@ -181,7 +181,7 @@ def _with_version(body: bytes, version: str) -> bytes:
 
 
 def kind_of(method: str, path: str) -> str:
-    """A request's name in the event log: "check-in", "blob", "update", "failure", "evaluation", "enrol" or "leave"."""
+    """A request's name in the event log: "check-in", "blob", "update", "failure", "evaluation", "enroll" or "leave"."""
     last = path.rstrip("/").rsplit("/", 1)[-1]
     if method == "GET" and "/blobs/" in path:
         return "blob"

@@ -30,7 +30,7 @@ from fedrela.emulator.devices.network import Clock, EmulatedNetwork
 from fedrela.emulator.devices.storage import DeviceBlobs, SharedEngines
 from fedrela.emulator.devices.world import World
 from fedrela.emulator.fleet.messages import Done, Wake
-from fedrela.emulator.fleet.profiles import Device, TurnFate
+from fedrela.emulator.fleet.profiles import Device, FaultPlan
 from fedrela.emulator.results.record import DeviceEvent
 
 _SECRET = b"fedrela emulator"
@@ -62,7 +62,7 @@ class _EmulatedTurn:
     def __init__(self, world: World, wake: Wake, hooks: Hooks) -> None:
         self.world, self.hooks = world, hooks
         self.device: Device = world.traits.of(wake.device)
-        self.fate: TurnFate = world.traits.fate(wake.device, wake.turn)
+        self.fate: FaultPlan = world.traits.fate(wake.device, wake.turn)
         self.resident = world.residents[wake.device]
         self.clock = Clock(wake.t, self.device.clock_skew_seconds)
         self.busy_until = 0.0

@@ -1,7 +1,7 @@
 """What all devices of one process share, and what stays of each between its turns.
 
 world = World(url, scenario, task, dataset, shards, traits, route, pools)
-world.enrol(3, token)
+world.enroll(3, token)
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class World:
     shared: SharedBlobs = field(default_factory=SharedBlobs)
     residents: dict[int, Resident] = field(default_factory=dict)
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
-    token: str = ""  # that devices enrol with
+    token: str = ""  # that devices enroll with
 
     def abreast(self) -> int:
         """How many devices may compute at once where runtimes are called beside this thread.
@@ -62,7 +62,7 @@ class World:
         largest = max(pool.state_bytes for pool in self.pools.values())
         return min(_ABREAST, max(2, _STATES_BYTES // max(largest, 1)))
 
-    def enrol(self, index: int, token: str) -> None:
+    def enroll(self, index: int, token: str) -> None:
         """Join the coordinator, over the real network without its emulated faults."""
         self.token = token
         device = self.traits.of(index)
@@ -71,7 +71,7 @@ class World:
         self.join(device, CoordinatorApi(QuickClient(self.route), self.url))
 
     def join(self, device: Device, api: CoordinatorApi) -> None:
-        """Enrol the device by its own client, with the key and secret of this installation."""
+        """Enroll the device by its own client, with the key and secret of this installation."""
         resident, seed = self.residents[device.index], self.scenario.seed
         secret = device.secret
         purpose: tuple[str | int, ...] = ("key", device.index)
@@ -80,4 +80,4 @@ class World:
             again = derive(_SECRET, seed, "secret", device.index, resident.installation)
             secret = words(again, 8).tobytes()
         key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
-        edge_client.enrol(api, resident.store, self.token, secret=secret, private_key=key)
+        edge_client.enroll(api, resident.store, self.token, secret=secret, private_key=key)

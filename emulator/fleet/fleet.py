@@ -25,14 +25,14 @@ from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWo
 from fedrela.emulator.fleet.profiles import Traits
 from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
 from fedrela.emulator.scenario import Scenario
-from fedrela.emulator.workers.workers import Workers, enrol_all
+from fedrela.emulator.workers.workers import Workers, enroll_all
 
 _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
 _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
 _HELD_BYTES = 64_000_000  # of finished updates that wait for others, about
-_MANY_USES = 100_000  # of an enrolment token, where devices leave and come back as new ones
+_MANY_USES = 100_000  # of an enrollment token, where devices leave and come back as new ones
 _TOKEN_SECONDS = 10 * 365 * 86400.0  # more virtual time than any run takes
 
 
@@ -73,10 +73,10 @@ class Fleet:
     _ticks: set[float] = field(default_factory=set)
 
     def run(self) -> None:
-        """Enrol everybody, then play the scenario until the task is finished. Raises EmulationFailed."""
+        """Enroll everybody, then play the scenario until the task is finished. Raises EmulationFailed."""
         self._clock = CoordinatorClock(self.admin)
         self._arrivals = Arrivals(self.scenario, self.traits)
-        self._enrol()
+        self._enroll()
         self._standing = Standing(self.admin, self.task, self.task_id, lossy=self.scenario.faults.lossy)
         if self.scenario.wake.mode == "poll":
             for device, t in self._arrivals.first_visits():
@@ -108,10 +108,10 @@ class Fleet:
             if kind == "done" and payload.kind == "uploaded":
                 self.observer.done(payload)
 
-    def _enrol(self) -> None:
+    def _enroll(self) -> None:
         uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
         token = self.admin.enrolment_token(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
-        enrol_all(self.workers, self.scenario.devices, token)
+        enroll_all(self.workers, self.scenario.devices, token)
         self.observer.started(self.scenario.devices)
 
     def _advance(self) -> None:
@@ -123,7 +123,7 @@ class Fleet:
                 self._listen()
             return
         if kind == "wake":
-            self._start_turns(self._agenda.wakes(self._clock.together, _TOGETHER))
+            self._start_assignments(self._agenda.wakes(self._clock.together, _TOGETHER))
             return
         self.now = t
         if kind == "gate":
@@ -131,7 +131,7 @@ class Fleet:
             return
         self._agenda.pop()
         if kind == "done":
-            self._end_turn(payload)
+            self._end_assignment(payload)
             return
         if kind == "tick":
             self._clock.move_past(t)
@@ -139,7 +139,7 @@ class Fleet:
                 time.sleep(1.0)
         self._settle()
 
-    def _start_turns(self, woken: list[tuple[float, int]]) -> None:
+    def _start_assignments(self, woken: list[tuple[float, int]]) -> None:
         for t, device in woken:
             self._unanswered.add(device)
             self.workers.send(device, Wake(device, self.turns[device], t))
@@ -169,7 +169,7 @@ class Fleet:
         ):
             self._listen()
 
-    def _end_turn(self, done: Done) -> None:
+    def _end_assignment(self, done: Done) -> None:
         self._active.pop(done.device, None)
         self.observer.done(done)
         lease = self.task.round.compute_lease_seconds + self.task.round.upload_lease_seconds
@@ -231,7 +231,7 @@ class Fleet:
         if isinstance(message, Broken):
             raise EmulationFailed(message.problem, remedy=message.remedy)
         if isinstance(message, Enrolled):
-            raise AssertionError("enrolment is over")
+            raise AssertionError("enrollment is over")
         device = message.device
         self._unanswered.discard(device)
         if isinstance(message, Busy):

@@ -1,6 +1,6 @@
 """What the fleet and its worker processes tell each other. Plain values, pickled over a pipe between our own processes.
 
-    fleet -> worker:   Wake, Grant, Enrol, Stop
+    fleet -> worker:   Wake, Grant, Enroll, Stop
     worker -> fleet:   PendingRequest, Busy, Done, Enrolled, Broken
 
 Every Wake and every Grant is answered by exactly one PendingRequest, Busy or Done of that device; a Busy is followed by
@@ -29,8 +29,8 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Enrol:
-    """Enrol these devices with a token."""
+class Enroll:
+    """Enroll these devices with a token."""
 
     devices: tuple[int, ...]
     token: str
@@ -73,7 +73,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """All devices of an Enrol have joined."""
+    """All devices of an Enroll have joined."""
 
     count: int
 
@@ -86,5 +86,5 @@ class Broken:
     remedy: str
 
 
-ToWorker = Wake | Grant | Enrol | Stop
+ToWorker = Wake | Grant | Enroll | Stop
 FromWorker = PendingRequest | Busy | Done | Enrolled | Broken

@@ -56,7 +56,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class TurnFate:
+class FaultPlan:
     """What happens in one turn of one device, besides its requests."""
 
     drop_out: bool
@@ -98,14 +98,14 @@ class Traits:
             secret=b"".join(number.to_bytes(4, "little") for number in (*words.key, *words.nonce)) * 2,
         )
 
-    def fate(self, index: int, turn: int) -> TurnFate:
+    def fate(self, index: int, turn: int) -> FaultPlan:
         """What is drawn for turn number `turn` (from 0) of device `index`."""
         faults = self._scenario.faults
         if not (faults.drop_out or faults.crash or faults.straggler or faults.leave):
-            return TurnFate(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
+            return FaultPlan(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
         stream = derive(_SECRET, self._scenario.seed, "fate", index, turn)
         drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
-        return TurnFate(
+        return FaultPlan(
             drop_out=drop_out < faults.drop_out,
             crash_after_share=where if crash < faults.crash else 2.0,
             slowdown=faults.straggler_factor if straggler < faults.straggler else 1.0,

@@ -23,7 +23,7 @@ from fedrela.emulator.results.progress import Progress
 from fedrela.emulator.results.record import Recorder, RoundResult
 
 _BATCH = 256
-_NEUTRAL = np.float32(0.5)  # the uniform at which an augmentation leaves the example as it is: no flip, centre crop
+_NEUTRAL = np.float32(0.5)  # the uniform at which an augmentation leaves the example as it is: no flip, center crop
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Judge:
     progress: Progress
     processes: list[psutil.Process]  # whose memory is counted
     started_at: float = field(default_factory=time.monotonic)
-    trained_at: float = 0.0  # when enrolment was over
+    trained_at: float = 0.0  # when enrollment was over
     updates: int = 0
     failed_rounds: int = 0  # attempts at a round that ran out of time and were begun again
     peak_bytes: int = 0

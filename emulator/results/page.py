@@ -44,14 +44,14 @@ def draw_fleet(report: Report, path: Path) -> None:
     """Updates counted per round, bytes over virtual time, and how evenly the work was spread over the devices."""
     figure = Figure(figsize=(15, 3.6), layout="constrained")
     updates, traffic, work = figure.subplots(1, 3)
-    for arm, colour in zip(report.arms, _cycle(), strict=False):
+    for arm, color in zip(report.arms, _cycle(), strict=False):
         run = arm.runs[0]
-        updates.plot([r["round"] for r in run.rounds[1:]], [r["updates"] for r in run.rounds[1:]], color=colour)
+        updates.plot([r["round"] for r in run.rounds[1:]], [r["updates"] for r in run.rounds[1:]], color=color)
         hours = np.array([event["t"] for event in run.events]) / 3600
         for direction, style in (("bytes_down", "-"), ("bytes_up", "--")):
             total = np.cumsum([event.get(direction, 0) for event in run.events]) / 1e6
             name = f"{arm.label}, {'down' if direction == 'bytes_down' else 'up'}"
-            traffic.plot(hours, total, style, color=colour, label=name)
+            traffic.plot(hours, total, style, color=color, label=name)
     _label(updates, "Updates counted per round (first seed)", "round", "updates")
     _label(traffic, "Bytes (first seed)", "virtual hours", "megabytes")
     traffic.legend(frameon=False, fontsize=8)
@@ -77,13 +77,13 @@ def render(report: Report, pictures: Sequence[Path], path: Path) -> None:
 
 
 def _curves(axes: Axes, report: Report, group: str, title: str) -> None:
-    for arm, colour in zip(report.arms, _cycle(), strict=False):
+    for arm, color in zip(report.arms, _cycle(), strict=False):
         length = min(len(run.rounds) for run in arm.runs)
         values = 100 * np.array([figures.curve(run, group)[:length] for run in arm.runs])
         rounds = [result["round"] for result in arm.runs[0].rounds[:length]]
-        axes.plot(rounds, values.mean(axis=0), color=colour, label=arm.label)
+        axes.plot(rounds, values.mean(axis=0), color=color, label=arm.label)
         if len(values) > 1:
-            axes.fill_between(rounds, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(rounds, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
     starts = [run for arm in report.arms for run in arm.runs if run.header["task"]["relabel"]["enabled"]]
     if starts:
         axes.axvline(figures.switch_round(starts[0]) + 0.5, color="#999999", linestyle=":", linewidth=1)
@@ -99,14 +99,14 @@ def _per_class(axes: Axes, arm: Arm, report: Report) -> None:
     """Recall of every class: the last arm before its re-labeling, and each arm's final model."""
     counts = arm.runs[0].header["class_counts"]
     columns = [("before", arm.before_per_class, "#c9d1d9"), *(
-        (f"final, {other.label}", other.per_class, colour)
-        for other, colour in zip(report.arms, _cycle(), strict=False)
+        (f"final, {other.label}", other.per_class, color)
+        for other, color in zip(report.arms, _cycle(), strict=False)
     )]  # fmt: skip
     width = 0.8 / len(columns)
-    for offset, (name, recalls, colour) in enumerate(columns):
+    for offset, (name, recalls, color) in enumerate(columns):
         heights = [100 * recall.mean for recall in recalls]
         positions = np.arange(len(heights)) + (offset - (len(columns) - 1) / 2) * width
-        axes.bar(positions, heights, width, color=colour, label=name)
+        axes.bar(positions, heights, width, color=color, label=name)
     axes.set_xticks(range(len(counts)), [f"{label}\n{count}" for label, count in enumerate(counts)], fontsize=8)
     _label(axes, "Accuracy per class, before and after", "class, and its number of training samples", "%")
     axes.set_ylim(0, 122)  # room for the legend above full bars

@@ -34,7 +34,7 @@ class DeviceEvent:
 
     t: float
     device: int
-    event: str  # "assigned", "wait", "update", "enrol", "leave", "refused", "failure", "drop-out", "crash", "error"
+    event: str  # "assigned", "wait", "update", "enroll", "leave", "refused", "failure", "drop-out", "crash", "error"
     round: int = 0
     code: str = ""  # why: a wait's reason, a failure's code, a refusal's code
     seconds: float = 0.0  # of training

@@ -60,7 +60,7 @@ class Report:
     fleet: FleetFigures
 
 
-def summarise(runs: Sequence[Run]) -> Report:
+def summarize(runs: Sequence[Run]) -> Report:
     """Group runs by label, in order of first appearance. Raises InvalidInput if there is none or one is unfinished."""
     if not runs:
         raise InvalidInput("there is no run to report on", remedy="name at least one folder under runs/")

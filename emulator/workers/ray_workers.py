@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from fedrela.core.errors import MissingDependency, Unavailable
-from fedrela.emulator.fleet.messages import Enrol, FromWorker, ToWorker
+from fedrela.emulator.fleet.messages import Enroll, FromWorker, ToWorker
 from fedrela.emulator.workers.worker import MakeWorld, serve
 
 _LOCAL_SETTINGS = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
@@ -110,10 +110,10 @@ class RayWorkers:
         """See `Workers.send`."""
         self._hosts[device % self.count].tell.options(concurrency_group="tell").remote(message)
 
-    def enrol(self, devices: range, token: str) -> None:
-        """See `Workers.enrol`."""
+    def enroll(self, devices: range, token: str) -> None:
+        """See `Workers.enroll`."""
         for number in range(self.count):
-            self.send(number, Enrol(tuple(device for device in devices if device % self.count == number), token))
+            self.send(number, Enroll(tuple(device for device in devices if device % self.count == number), token))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""

@@ -28,7 +28,7 @@ from fedrela.emulator.fleet.messages import (
     Broken,
     Busy,
     Done,
-    Enrol,
+    Enroll,
     Enrolled,
     FromWorker,
     Grant,
@@ -89,12 +89,12 @@ class TurnScheduler:
         A device waits for its place in virtual time, or for an answer.
         """
         if isinstance(message, Wake):
-            greenlet(self._turn, self._hub).switch(message)
+            greenlet(self._assignment, self._hub).switch(message)
         elif isinstance(message, Grant):
             self._waiting.pop(message.device).switch()
-        elif isinstance(message, Enrol):
+        elif isinstance(message, Enroll):
             for device in message.devices:
-                self._world.enrol(device, message.token)
+                self._world.enroll(device, message.token)
             self._send(Enrolled(len(message.devices)))
 
     def advance(self) -> bool:
@@ -133,7 +133,7 @@ class TurnScheduler:
         if error is not None:
             raise error
 
-    def _turn(self, wake: Wake) -> None:
+    def _assignment(self, wake: Wake) -> None:
         current = greenlet.getcurrent()
 
         def gate(t: float, kind: str, size_bytes: int) -> None:

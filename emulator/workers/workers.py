@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fedrela.core.errors import Unavailable
 from fedrela.edge.engines.engine import RunNative
 from fedrela.emulator.devices.world import World
-from fedrela.emulator.fleet.messages import Broken, Enrol, Enrolled, FromWorker, Stop, ToWorker
+from fedrela.emulator.fleet.messages import Broken, Enroll, Enrolled, FromWorker, Stop, ToWorker
 from fedrela.emulator.workers.background import Beside
 from fedrela.emulator.workers.worker import MakeWorld, TurnScheduler, serve
 
@@ -29,7 +29,7 @@ class Workers(Protocol):
         """Tell the worker of `device`."""
         ...
 
-    def enrol(self, devices: range, token: str) -> None:
+    def enroll(self, devices: range, token: str) -> None:
         """Let the devices join the coordinator, each in its own worker."""
         ...
 
@@ -38,9 +38,9 @@ class Workers(Protocol):
         ...
 
 
-def enrol_all(workers: Workers, devices: int, token: str) -> None:
+def enroll_all(workers: Workers, devices: int, token: str) -> None:
     """Let devices 0, 1, ... join the coordinator, and wait until all have. Raises Unavailable where one can't."""
-    workers.enrol(range(devices), token)
+    workers.enroll(range(devices), token)
     enrolled = 0
     while enrolled < devices:
         for message in workers.receive():
@@ -58,7 +58,7 @@ class Inline:
     def __init__(self, make_world: MakeWorld, *, beside: bool = False) -> None:
         self._said: deque[FromWorker] = deque()
         self._beside = Beside() if beside else None
-        self._turns = TurnScheduler(make_world, self._said.append, beside=self._beside)
+        self._assignments = TurnScheduler(make_world, self._said.append, beside=self._beside)
 
     def __enter__(self) -> "Inline":
         if self._beside:
@@ -71,16 +71,16 @@ class Inline:
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""
-        self._turns.handle(message)
+        self._assignments.handle(message)
 
-    def enrol(self, devices: range, token: str) -> None:
-        """See `Workers.enrol`."""
-        self._turns.handle(Enrol(tuple(devices), token))
+    def enroll(self, devices: range, token: str) -> None:
+        """See `Workers.enroll`."""
+        self._assignments.handle(Enroll(tuple(devices), token))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
-        while not self._said and self._turns.busy:
-            self._turns.advance()
+        while not self._said and self._assignments.busy:
+            self._assignments.advance()
         said = list(self._said)
         self._said.clear()
         return said
@@ -134,11 +134,11 @@ class Processes:
         """See `Workers.send`."""
         self._tell(device % self.count, message)
 
-    def enrol(self, devices: range, token: str) -> None:
-        """See `Workers.enrol`."""
+    def enroll(self, devices: range, token: str) -> None:
+        """See `Workers.enroll`."""
         for number in range(self.count):
             own = tuple(device for device in devices if device % self.count == number)
-            self.send(number, Enrol(own, token))
+            self.send(number, Enroll(own, token))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""

@@ -5,6 +5,6 @@ from torch import nn
 
 
 def build() -> nn.Module:
-    """A multilayer perceptron for 8x8 grey images."""
+    """A multilayer perceptron for 8x8 gray images."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))

@@ -111,7 +111,7 @@ class _Residue:
     tap_step: int
     taps: int
     start: int  # position in grad that the last kernel offset meets at output 0; may be negative
-    step: int  # distance in grad between neighbouring offsets
+    step: int  # distance in grad between neighboring offsets
     count: int  # output positions
     end: int  # one past the last position in grad that is read
 

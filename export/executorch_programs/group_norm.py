@@ -1,4 +1,4 @@
-"""GroupNorm for ExecuTorch, and its gradient, from centred inputs.
+"""GroupNorm for ExecuTorch, and its gradient, from centered inputs.
 
 torch takes both apart into x * slope + shift and sums of grad * x, in which large terms cancel: of a small gradient, as
 that of a bias before the layer, far more rounding is left than in eager PyTorch.
@@ -24,12 +24,12 @@ def native_group_norm(
     """aten.native_group_norm: y like x (n, channels, ...), mean (n, groups), rstd (n, groups)."""
     grouped = x.reshape(n * groups, channels // groups * places)
     mean = grouped.mean(1, keepdim=True)
-    centred = grouped - mean
-    rstd = 1 / torch.sqrt((centred * centred).mean(1, keepdim=True) + eps)
+    centered = grouped - mean
+    rstd = 1 / torch.sqrt((centered * centered).mean(1, keepdim=True) + eps)
     if weight is None:
-        y = (centred * rstd).reshape(n * channels, places)
+        y = (centered * rstd).reshape(n * channels, places)
     else:
-        y = centred.reshape(n * channels, places) * _slope(rstd, weight, n, groups).reshape(n * channels, 1)
+        y = centered.reshape(n * channels, places) * _slope(rstd, weight, n, groups).reshape(n * channels, 1)
     if bias is not None:
         y = y + bias.reshape(1, channels).expand(n, channels).reshape(n * channels, 1)
     return y.reshape(x.shape), mean.reshape(n, groups), rstd.reshape(n, groups)
@@ -49,10 +49,10 @@ def native_group_norm_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """aten.native_group_norm_backward: gradients of x, weight and bias; None where `mask` doesn't ask for one."""
     share = channels // groups
-    centred = x.reshape(n * groups, share * places) - mean.reshape(n * groups, 1)
+    centered = x.reshape(n * groups, share * places) - mean.reshape(n * groups, 1)
     dy = grad.reshape(n * channels, places)
     sums = dy.sum(1).reshape(n, groups, share)
-    products = (dy * centred.reshape(n * channels, places)).sum(1).reshape(n, groups, share)
+    products = (dy * centered.reshape(n * channels, places)).sum(1).reshape(n, groups, share)
     r = rstd.reshape(n * groups, 1)
     grad_x = None
     if mask[0]:
@@ -60,7 +60,7 @@ def native_group_norm_backward(
         pulled = (products * of).sum(2).reshape(n * groups, 1) * (r * r * r * (-1 / (share * places)))
         lifted = (sums * of).sum(2).reshape(n * groups, 1) * (r * (-1 / (share * places)))
         steep = (dy * _slope(rstd, of, n, groups).reshape(n * channels, 1)).reshape(n * groups, share * places)
-        grad_x = (steep + (centred * pulled + lifted)).reshape(x.shape)
+        grad_x = (steep + (centered * pulled + lifted)).reshape(x.shape)
     grad_weight = (products * rstd.reshape(n, groups, 1)).sum(0).reshape(channels) if mask[1] else None
     return grad_x, grad_weight, sums.sum(0).reshape(channels) if mask[2] else None
 

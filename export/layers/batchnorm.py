@@ -1,4 +1,4 @@
-"""Batch normalisation in training mode over the examples that count.
+"""Batch normalization in training mode over the examples that count.
 
 Every example of weight w counts w times in the mean and the variance, so padding (w = 0) counts nowhere; with weights
 of 1 this is Ioffe and Szegedy, "Batch Normalization", ICML 2015, as torch.nn computes it. Running statistics are
@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedrela.core.errors import UnsupportedOperation
-from fedrela.export.layers.normalization import Normalisation
+from fedrela.export.layers.normalization import Normalization
 
 _BATCH_NORM = F.batch_norm
-Normalise = Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
+Normalize = Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
 
 
-def rule(weight: Tensor | None, normalise: Normalise = Normalisation.apply) -> Callable[..., Tensor]:
+def rule(weight: Tensor | None, normalize: Normalize = Normalization.apply) -> Callable[..., Tensor]:
     """What replaces `torch.nn.functional.batch_norm` for a batch of `weight` (B,)."""
 
     def batch_norm(
@@ -39,7 +39,7 @@ def rule(weight: Tensor | None, normalise: Normalise = Normalisation.apply) -> C
     ) -> Tensor:
         if not training:
             return _BATCH_NORM(x, running_mean, running_var, scale, shift, False, momentum, eps)
-        return weighted(x, weight, running_mean, running_var, scale, shift, momentum, eps, normalise)
+        return weighted(x, weight, running_mean, running_var, scale, shift, momentum, eps, normalize)
 
     # torch calls the scale `weight` and the shift `bias`.
     return lambda x, mean, var, weight=None, bias=None, *rest, **named: batch_norm(
@@ -56,9 +56,9 @@ def weighted(
     shift: Tensor | None,
     momentum: float | None,
     eps: float,
-    normalise: Normalise = Normalisation.apply,
+    normalize: Normalize = Normalization.apply,
 ) -> Tensor:
-    """Normalise x (B, C, ...) per channel over the weighted batch; weight (B,). Running statistics (C,) change."""
+    """Normalize x (B, C, ...) per channel over the weighted batch; weight (B,). Running statistics (C,) change."""
     if momentum is None:
         raise UnsupportedOperation(
             "a BatchNorm layer with momentum=None keeps a cumulative average, which depends on a counter",
@@ -72,7 +72,7 @@ def weighted(
     share = weight / torch.clamp(count, min=1e-12)
     scale = torch.ones_like(x[0].reshape(x.shape[1], -1)[:, 0]) if scale is None else scale
     shift = torch.zeros_like(scale) if shift is None else shift
-    normal, mean, variance = normalise(x, scale, shift, share, eps)
+    normal, mean, variance = normalize(x, scale, shift, share, eps)
     with torch.no_grad():
         _update(running_mean, mean, momentum, count)
         _update(running_var, variance * (count / torch.clamp(count - 1, min=1e-12)), momentum, count)

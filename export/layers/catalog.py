@@ -1,4 +1,4 @@
-"""The catalogue of layers that an export supports, each a tiny classifier around it.
+"""The catalog of layers that an export supports, each a tiny classifier around it.
 
 The tests train every row on every runtime against eager PyTorch, and docs/layers.md is written from what they measure.
 

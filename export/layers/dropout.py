@@ -78,14 +78,14 @@ def alpha(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
     """Put single elements of x to SELU's floor and keep mean 0 and variance 1: Klambauer et al., NIPS 2017."""
     if p >= 1:
         return x * 0.0
-    return _standardised(x, (uniforms(tuple(x.shape)) >= p).to(x.dtype), p)
+    return _standardized(x, (uniforms(tuple(x.shape)) >= p).to(x.dtype), p)
 
 
 def alpha_channels(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
     """`alpha` for whole channels of x (B, C, ...)."""
     if p >= 1:
         return x * 0.0
-    return _standardised(x, _channels_kept(x, p, uniforms), p)
+    return _standardized(x, _channels_kept(x, p, uniforms), p)
 
 
 def _channels_kept(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
@@ -94,7 +94,7 @@ def _channels_kept(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
     return kept.reshape([*x.shape[:2], *[1] * (x.dim() - 2)])
 
 
-def _standardised(x: Tensor, kept: Tensor, p: float) -> Tensor:
+def _standardized(x: Tensor, kept: Tensor, p: float) -> Tensor:
     scale = 1 / math.sqrt((1 - p) * (1 + p * _SELU_FLOOR**2))
     return (x * kept + _SELU_FLOOR * (1 - kept)) * scale - scale * _SELU_FLOOR * p
 

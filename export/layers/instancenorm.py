@@ -1,4 +1,4 @@
-"""Instance normalisation in training mode: group normalisation with a group per channel, which every runtime has a fast
+"""Instance normalization in training mode: group normalization with a group per channel, which every runtime has a fast
 and exact form of.
 
 Running statistics, where a layer keeps some, take the average over the examples that count, with the unbiased variance,
@@ -51,8 +51,8 @@ def _update(running_mean: Tensor, running_var: Tensor, x: Tensor, counts: Tensor
     """An exponential average of the statistics of x (B, C, ...); left alone by a batch in which nothing counts."""
     flat = x.flatten(2)
     mean = flat.mean(2)
-    centred = flat - mean[:, :, None]
-    variance = (centred * centred).sum(2) / (flat.shape[2] - 1)
+    centered = flat - mean[:, :, None]
+    variance = (centered * centered).sum(2) / (flat.shape[2] - 1)
     count = counts.sum()
     share, rate = counts / torch.clamp(count, min=1e-12), momentum * (count > 0).to(x.dtype)
     running_mean.copy_(running_mean + rate * (share @ mean - running_mean))

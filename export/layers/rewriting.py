@@ -1,7 +1,7 @@
 """Layers of a user's model in the forms that a training program needs, without changing the model.
 
 While `Rewriting` is active, calls of a few torch functions (dropout, also of attention and recurrent layers, batch,
-instance and weight normalisation, resizing) take another way: random numbers are asked from `randoms` instead of drawn,
+instance and weight normalization, resizing) take another way: random numbers are asked from `randoms` instead of drawn,
 and examples of weight 0 don't count in batch statistics. Every other function runs as it is.
 
     >>> import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from fedrela.export.layers import batchnorm, dropout, instancenorm, pooling, resize, weightnorm
-from fedrela.export.layers.normalization import Normalisation
+from fedrela.export.layers.normalization import Normalization
 
 Uniforms = Callable[[tuple[Any, ...]], Tensor]
 
@@ -29,15 +29,15 @@ Uniforms = Callable[[tuple[Any, ...]], Tensor]
 class Rewriting(TorchFunctionMode):
     """Active inside `with`. `weight` (B,) or None: every example counts; `uniforms` gives random numbers of a shape.
 
-    normalise: what normalises a batch, if the usual form doesn't suit the one who differentiates.
+    normalize: what normalizes a batch, if the usual form doesn't suit the one who differentiates.
     """
 
     def __init__(
-        self, weight: Tensor | None, uniforms: Uniforms, normalise: batchnorm.Normalise = Normalisation.apply
+        self, weight: Tensor | None, uniforms: Uniforms, normalize: batchnorm.Normalize = Normalization.apply
     ) -> None:
         super().__init__()
         self._rules = dropout.rules(uniforms) | {
-            F.batch_norm: batchnorm.rule(weight, normalise),
+            F.batch_norm: batchnorm.rule(weight, normalize),
             F.instance_norm: instancenorm.rule(weight),
             torch._weight_norm: weightnorm.weight_norm,
             F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,

@@ -1,4 +1,4 @@
-"""Weight normalisation, w = g v / |v|, in operators that have gradients everywhere.
+"""Weight normalization, w = g v / |v|, in operators that have gradients everywhere.
 
 Salimans and Kingma, "Weight Normalization", NIPS 2016; torch.nn.utils.parametrizations.weight_norm.
 

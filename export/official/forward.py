@@ -1,6 +1,6 @@
 """What both official training layouts start from: a module that gives the loss.
 
-Those layouts differentiate and optimise by themselves, so all they take is a forward pass whose first output is the
+Those layouts differentiate and optimize by themselves, so all they take is a forward pass whose first output is the
 loss: here the weighted mean, so that padding with weight 0 counts nowhere. Neither gives an app its buffers back, so
 running statistics (of BatchNorm) are inputs and outputs: an app feeds each step what the last one gave, at first what
 statistics.safetensors holds.

@@ -110,7 +110,7 @@ def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:
 
 
 class _Explicit(TorchFunctionMode):
-    """Group normalisation as mean and variance, for whose operators 1.19.2 has gradients."""
+    """Group normalization as mean and variance, for whose operators 1.19.2 has gradients."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return (_group_norm if func is F.group_norm else func)(*args, **(kwargs or {}))
@@ -120,8 +120,8 @@ def _group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     grouped = x.reshape(x.shape[0], num_groups, -1)
-    centred = grouped - grouped.mean(2, keepdim=True)
-    normal = (centred / torch.sqrt((centred * centred).mean(2, keepdim=True) + eps)).reshape(x.shape)
+    centered = grouped - grouped.mean(2, keepdim=True)
+    normal = (centered / torch.sqrt((centered * centered).mean(2, keepdim=True) + eps)).reshape(x.shape)
     per_channel = [1, x.shape[1], *[1] * (x.dim() - 2)]
     normal = normal if weight is None else normal * weight.reshape(per_channel)
     return normal if bias is None else normal + bias.reshape(per_channel)

@@ -40,7 +40,7 @@ class Survey:
 
     trainable: tuple[str, ...]
     changed: tuple[str, ...]
-    held: tuple[str, ...]  # normalisation layers that training leaves in evaluation mode
+    held: tuple[str, ...]  # normalization layers that training leaves in evaluation mode
     randoms: tuple[RandomRequest, ...]
     operators: dict[str, str] = field(default_factory=dict)  # ATen operator -> the first submodule that calls it
 
@@ -62,7 +62,7 @@ class Survey:
         return Survey(trainable, changed, held, randoms, operators)
 
     def training_mode(self, model: nn.Module) -> None:
-        """Put `model` in training mode, but for frozen normalisation layers."""
+        """Put `model` in training mode, but for frozen normalization layers."""
         _training_mode(model, self.held)
 
     def parameters(self, model: nn.Module) -> dict[str, Tensor]:

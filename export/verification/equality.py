@@ -6,14 +6,13 @@ follow in every state tensor, loss and count, and then predict and re-label alik
 
 import json
 import subprocess
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fedrela.core import golden, tensors
+from fedrela.core import golden, interpreter, tensors
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array, Params
@@ -29,7 +28,7 @@ BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerificationResult:
     """Relative errors of one runtime by output name, of the golden steps and of the fresh ones."""
 
     runtime: str
@@ -144,26 +143,18 @@ def _allowances(
     return found
 
 
-def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> Verdict:
+def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> VerificationResult:
     """Run the bundle in `folder` in a fresh process. Raises VerificationFailed if that process can't."""
     steps_file = folder / STEPS_FILE
     if steps:
         steps_file.write_bytes(tensors.to_bytes(steps))
     try:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "fedrela.export.verification.replay",
-                str(folder),
-                "--runtime",
-                runtime,
-            ],
+            interpreter.command("fedrela.export.verification.replay", str(folder), "--runtime", runtime),
             capture_output=True,
             text=True,
             check=False,
+            env=interpreter.environment() | {"PYTHONWARNINGS": "ignore"},
         )
     finally:
         if steps:
@@ -178,7 +169,7 @@ def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None)
         ) from None
     if "problem" in answer:
         raise VerificationFailed(f"{runtime}: {answer['problem']}", remedy=answer["remedy"])
-    return Verdict(runtime, answer["golden"], answer["steps"])
+    return VerificationResult(runtime, answer["golden"], answer["steps"])
 
 
 def _recorded(prefix: str, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:

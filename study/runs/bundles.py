@@ -9,13 +9,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedrela.core import bundle, tensors
+from fedrela.core import bundle, interpreter, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
 from fedrela.core.tensors import Params
@@ -40,7 +39,7 @@ def exported(cell: Cell, classes: int, folder: Path) -> Bundle:
     with _alone(out):
         if not (out / "seal.json").exists():
             with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as part:
-                _run([sys.executable, "-m", "fedrela", *command, "--out", f"{part}/bundle"])
+                _run(interpreter.command("fedrela", *command, "--out", f"{part}/bundle"))
                 shutil.rmtree(out, ignore_errors=True)
                 Path(part, "bundle").rename(out)
     return bundle.read(out)
@@ -53,7 +52,7 @@ def start_weights(cell: Cell, opened: Bundle, folder: Path) -> Params:
     with _alone(path):
         if not path.exists():
             part = path.with_suffix(f".{os.getpid()}.part")
-            _run([sys.executable, "-m", "fedrela.study.runs.start", target, str(cell.seed), str(part)])
+            _run(interpreter.command("fedrela.study.runs.start", target, str(cell.seed), str(part)))
             part.replace(path)
     found = tensors.read(path.read_bytes())
     weights = {spec.name: found[spec.name] for spec in opened.manifest.weights}
@@ -78,10 +77,11 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _run(command: list[str]) -> None:
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = interpreter.environment()
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if finished.returncode:
         told = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
         raise ExportFailed(
-            f"`{' '.join(command[2:4])}` failed: {told[-2] if len(told) > 1 else told}",
+            f"`{' '.join(command[3:5])}` failed: {told[-2] if len(told) > 1 else told}",
             remedy=told[-1].strip() if told else "run it by hand",
         )

@@ -1,4 +1,4 @@
-"""References on the pooled data, trained by PyTorch itself: what a data centre that saw everything would reach.
+"""References on the pooled data, trained by PyTorch itself: what a data center that saw everything would reach.
 
 Same model, start weights, augmentation, optimizer and number of passes as the federation; the learning rate falls by
 the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts.
@@ -54,7 +54,7 @@ def train_and_predict(
         model.train()
         for rows in torch.split(torch.randperm(len(y), generator=draw), training.batch_size):
             if len(rows) == 1:
-                continue  # batch normalisation has no variance of one sample
+                continue  # batch normalization has no variance of one sample
             rows = rows.to(device)
             loss = cross_entropy(model(augment(pixels[rows], draw)) + shift, labels[rows])
             optimizer.zero_grad()

@@ -15,7 +15,7 @@ from fedrela.export.loading import load_model
 
 
 def main(target: str, seed: int, out: Path) -> None:
-    """Parameters and buffers of `target` as torch initialises them after `torch.manual_seed(seed)`."""
+    """Parameters and buffers of `target` as torch initializes them after `torch.manual_seed(seed)`."""
     torch.manual_seed(seed)
     model = load_model(target)  # by the rules of `fedrela export MODEL`
     floats = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}

@@ -14,13 +14,13 @@ from fedrela.core.errors import IntegrityError, InvalidInput, InvalidTensors
 from fedrela.core.streams import Stream
 from fedrela.core.task import Task
 from fedrela.core.tensors import TensorSpec
-from fedrela.core.wire import Assignment, CheckInResponse, EnrolResponse, Problem, UpdateReceipt
+from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, Problem, UpdateReceipt
 from fedrela.edge.training import holdout
 from fedrela.edge.training.examples import Examples
 
 KINDS = {
     "CheckInResponse": CheckInResponse,
-    "EnrolResponse": EnrolResponse,
+    "EnrolResponse": EnrollResponse,
     "UpdateReceipt": UpdateReceipt,
     "Problem": Problem,
     "Task": Task,

@@ -68,7 +68,7 @@ class House:
     def devices(self, count: int, population: str = "default") -> list[fleet.Device]:
         """Newly enrolled devices."""
         token = self.operator.link(count, population)
-        return [fleet.enrol(self.http, token, population) for _ in range(count)]
+        return [fleet.enroll(self.http, token, population) for _ in range(count)]
 
     def clock(self, now_seconds: float) -> None:
         """Move the virtual clock."""

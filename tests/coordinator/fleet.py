@@ -93,7 +93,7 @@ class Operator:
         return str(self.call("POST", "/tasks", json=wanted)["task_id"])
 
     def link(self, uses: int = 100, population: str = "default") -> str:
-        """An enrolment token."""
+        """An enrollment token."""
         wanted = {"population": population, "max_uses": uses, "valid_seconds": 3600}
         return str(self.call("POST", "/tokens", json=wanted)["enrolment_token"])
 
@@ -156,7 +156,7 @@ class Device:
         return self.http.post(path, json={"code": code}, headers=self.headers)
 
 
-def enrol(http: Any, token: str, population: str = "default", *, public_key: str = "") -> Device:
+def enroll(http: Any, token: str, population: str = "default", *, public_key: str = "") -> Device:
     """A new device; its lots are drawn from its key."""
     key = public_key or signing.public_key(signing.generate_key())
     answer = http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})

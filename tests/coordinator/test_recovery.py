@@ -31,7 +31,7 @@ def test_a_round_that_was_full_when_the_coordinator_died_is_committed_at_the_nex
             bundle_folder, Task("crash", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False))
         )
         token = operator.link(2)
-        one, two = fleet.enrol(http, token), fleet.enrol(http, token)
+        one, two = fleet.enroll(http, token), fleet.enroll(http, token)
         first, second = one.join(), two.join()
         assert one.upload(first, fleet.body(fleet.change(1.0))).status_code == 200
         server.kill()
@@ -82,7 +82,7 @@ def take_part(url: str, token: str, index: int, failures: list[str]) -> None:
     """One device until its task is finished; every request on a connection of its own, so that all workers get some."""
     try:
         with httpx.Client(base_url=url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as http:
-            device = fleet.enrol(http, token)
+            device = fleet.enroll(http, token)
             while True:
                 answer = device.check_in()
                 if answer["wait"]:

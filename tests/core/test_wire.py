@@ -20,7 +20,7 @@ def test_what_a_device_may_say_is_exactly_this():
     """The complete list of what can leave a device. Read this test before adding a field."""
     said = {
         cls.__name__: {field.name for field in dataclasses.fields(cls)}
-        for cls in (wire.EnrolRequest, CheckIn, UpdateMetadata, wire.FailureReport, wire.EvaluationReport)
+        for cls in (wire.EnrollRequest, CheckIn, UpdateMetadata, wire.FailureReport, wire.EvaluationReport)
     }
     assert said == {
         "EnrolRequest": {"enrolment_token", "public_key", "protocol"},

@@ -17,7 +17,7 @@ from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.core.tensors import Params
-from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore, Store
@@ -40,7 +40,7 @@ def small_task(**changes: Any) -> Task:
 
 
 class LiveCoordinator:
-    """The running coordinator, its admin client and the devices that tests enrol."""
+    """The running coordinator, its admin client and the devices that tests enroll."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -51,7 +51,7 @@ class LiveCoordinator:
         return self.admin.publish(bundle.folder, task)
 
     def token(self) -> str:
-        """An enrolment token for a hundred devices."""
+        """An enrollment token for a hundred devices."""
         body = {"population": "default", "max_uses": 100, "valid_seconds": 3600.0}
         return str(self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"])
 
@@ -116,7 +116,7 @@ def device(
     retry = Retry(attempts=4, base_seconds=0.01, cap_seconds=0.05)
     api = CoordinatorApi(http or httpx.Client(timeout=10, trust_env=False), live.url, retry=retry)
     if store.get("identity.json") is None:
-        enrol(api, store, live.token(), secret=bytes([number]) * 32)
+        enroll(api, store, live.token(), secret=bytes([number]) * 32)
     return DeviceClient(api, store, lambda manifest: examples, pool=pool or EnginePool(), **arguments)
 
 

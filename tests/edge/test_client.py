@@ -157,7 +157,7 @@ def test_bad_local_data_are_an_error_and_give_the_slot_back(
     client = device(live, 1, examples)
     with pytest.raises(InvalidData, match=message):
         client.run_once()
-    assert state.load_turn(client.store) is None
+    assert state.load_assignment(client.store) is None
     assert live.rounds(task_id)[-1]["failures"] == {"not-eligible": 1}
 
 

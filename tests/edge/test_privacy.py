@@ -64,7 +64,7 @@ def photos(folder: Path, counts: tuple[int, int, int], stem: str) -> Path:
 
 
 def session(named: Bundle, folder: Path, data: Path, task: Task = TASK) -> list[bytes]:
-    """Every byte that a device sends from enrolment to leaving, one request each."""
+    """Every byte that a device sends from enrollment to leaving, one request each."""
     with coordinator(folder) as live, faulty(live.url, share=0.0, seed=0) as proxy:
         task_id = live.publish(named, task)
         source = open_source(str(data))
@@ -102,7 +102,7 @@ def test_no_label_count_name_or_path_is_sent(named_bundle: Bundle, tmp_path: Pat
 
 
 def test_messages_have_only_the_fields_of_the_protocol(named_bundle: Bundle, tmp_path: Path) -> None:
-    allowed = {field.name for cls in (wire.CheckIn, wire.EnrolRequest, wire.FailureReport) for field in fields(cls)}
+    allowed = {field.name for cls in (wire.CheckIn, wire.EnrollRequest, wire.FailureReport) for field in fields(cls)}
     kinds, headers = set(), set()
     for request in session(named_bundle, tmp_path / "c", photos(tmp_path, (30, 12, 5), "p")):
         head, _, body = request.partition(b"\r\n\r\n")

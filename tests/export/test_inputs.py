@@ -12,7 +12,7 @@ IMAGE = RawInput("x", "uint8", (2, 5, 4))
 
 
 def one_image(pixels, mean, std, padding, crop, flip):
-    """Pad with black, cut a window, mirror, normalise: one image at a time."""
+    """Pad with black, cut a window, mirror, normalize: one image at a time."""
     _, height, width = pixels.shape
     padded = torch.zeros(2, height + 2 * padding, width + 2 * padding)
     padded[:, padding : padding + height, padding : padding + width] = pixels / 255

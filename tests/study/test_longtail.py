@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = """
 name = "tiny"
 seeds = [1]
-references = ["centralised"]
+references = ["centralized"]
 [training]
 rounds = 3
 epochs = 1

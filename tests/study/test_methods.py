@@ -90,7 +90,7 @@ def test_a_reference_separates_what_is_separable_the_same_way_each_time(tmp_path
     assert (first == again).all()
 
 
-def test_a_lone_last_sample_does_not_break_batch_normalisation(tmp_path):
+def test_a_lone_last_sample_does_not_break_batch_normalization(tmp_path):
     cell = reference(tmp_path, "centralised", rounds=2, model="nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))")
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
     found = train_and_predict(cell, x, np.array([0, 0, 1, 1, 1]), x, 2, lambda: None)

@@ -60,7 +60,7 @@ def test_a_branch_starts_after_four_fifths_unless_told():
         ("[[variant]]\nname = 'x'\n[[variant]]\ntau = 1", r"variant\[1\]\.tau"),
         ("[[setting]]\nalpha = 1", r"setting\[0\]\.name' is missing"),
         ("[training]\nrounds = '50'", r"training\.rounds"),
-        ("references = ['decentralised']", "references"),
+        ("references = ['decentralized']", "references"),
         ("[training]\nepochs = 0", r"training\.epochs is 0"),
         ("[[variant]]\nthreshold_percent = 101", "threshold"),
         ("[[variant]]\n[[variant]]", "two variants have the same name"),

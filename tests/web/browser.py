@@ -72,7 +72,7 @@ class Tab:
         return self.browser.do(what, name=self.name, **arguments)
 
     def join(self, link: str) -> None:
-        """Open an enrolment link and agree."""
+        """Open an enrollment link and agree."""
         self.do("open", url=link)
         self.do("wait", selector="#join")
         self.do("click", selector="#join")

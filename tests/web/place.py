@@ -15,7 +15,7 @@ from fedrela.core import bundle as bundles
 from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
-from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Examples
@@ -77,7 +77,7 @@ class Place:
             self._process.wait(30)
 
     def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
-        """An enrolment link for one device."""
+        """An enrollment link for one device."""
         body = {"population": population, "max_uses": 1, "valid_seconds": valid_seconds}
         token = self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"]
         return f"{self.url}/join#{token}"
@@ -86,7 +86,7 @@ class Place:
         """A Python device on a demonstration shard, enrolled."""
         api = CoordinatorApi(httpx.Client(timeout=30), self.url, retry=Retry(attempts=12, base_seconds=0.2))
         store = MemoryStore()
-        enrol(api, store, self.link().split("#")[1], secret=secret)
+        enroll(api, store, self.link().split("#")[1], secret=secret)
         examples = shard_examples(shard)
         return DeviceClient(api, store, lambda manifest: examples)
 

@@ -1,4 +1,4 @@
-"""Batch normalisation by known statistics, as one operator."""
+"""Batch normalization by known statistics, as one operator."""
 
 from onnxscript import opset18 as op
 

@@ -27,7 +27,7 @@ class Geometry:
 
     @property
     def unit_stride(self) -> bool:
-        """Neighbouring outputs see neighbouring inputs."""
+        """Neighboring outputs see neighboring inputs."""
         return set(self.stride) == {1}
 
     @property

@@ -1,8 +1,8 @@
 """GroupNorm and its gradient.
 
-The normalised input and 1/std come from one LayerNormalization over each group; the per-channel affine map is one
+The normalized input and 1/std come from one LayerNormalization over each group; the per-channel affine map is one
 BatchNormalization with mean 0 and variance 1, which is a multiply-add in a single pass. The gradient takes the
-normalised input over from the forward pass.
+normalized input over from the forward pass.
 
 Notation: G groups of C/G channels, M elements per group, xh = (x - mean) * rstd:
     dx = rstd * (gamma dy - mean_M(gamma dy) - xh mean_M(gamma dy xh));  dgamma = sum(dy xh);  dbeta = sum(dy)
@@ -31,8 +31,8 @@ def native_group_norm(
     x: Value, weight: Value | None, bias: Value | None, n: Value, channels: int, positions: int, group: int, eps: float
 ) -> tuple[Value, Value, Value]:
     """aten.native_group_norm: y, mean (N, G), rstd (N, G)."""
-    normalised, mean, rstd = _normalise(x, channels, positions, group, eps)
-    y = reshape(normalised, -1, channels, *spatial_sizes(x))
+    normalized, mean, rstd = _normalize(x, channels, positions, group, eps)
+    y = reshape(normalized, -1, channels, *spatial_sizes(x))
     if weight is not None or bias is not None:
         gamma = weight if weight is not None else floats(np.ones(channels))
         beta = bias if bias is not None else floats(np.zeros(channels))
@@ -53,13 +53,13 @@ def native_group_norm_backward(
     output_mask: Sequence[bool],
 ) -> tuple[Value, Value, Value]:
     """aten.native_group_norm_backward: gradients with respect to x, weight and bias."""
-    normalised = reshape(_forward_normalised(x, mean, rstd, channels, positions, group), -1, channels, positions)
+    normalized = reshape(_forward_normalized(x, mean, rstd, channels, positions, group), -1, channels, positions)
     dy = reshape(grad, -1, channels, positions)
     sums = reduce_sum(dy, 2)
-    products = reduce_sum(op.Mul(dy, normalised), 2)
+    products = reduce_sum(op.Mul(dy, normalized), 2)
     grad_x = grad_weight = grad_bias = unused()
     if output_mask[0]:
-        flat = _input_gradient(dy, normalised, sums, products, rstd, weight, channels, positions, group)
+        flat = _input_gradient(dy, normalized, sums, products, rstd, weight, channels, positions, group)
         grad_x = reshape(flat, -1, channels, *spatial_sizes(x))
     if output_mask[1]:
         grad_weight = reduce_sum(products, 0)
@@ -68,7 +68,7 @@ def native_group_norm_backward(
     return grad_x, grad_weight, grad_bias
 
 
-def _normalise(x: Value, channels: int, positions: int, group: int, eps: float) -> tuple[Value, Value, Value]:
+def _normalize(x: Value, channels: int, positions: int, group: int, eps: float) -> tuple[Value, Value, Value]:
     """xh (N, G, M), mean (N, G, 1), rstd (N, G, 1)."""
     elements = channels // group * positions
     ones, zeros = filled(1.0, integers([elements])), filled(0.0, integers([elements]))
@@ -76,20 +76,20 @@ def _normalise(x: Value, channels: int, positions: int, group: int, eps: float) 
     return op.LayerNormalization(reshape(x, -1, group, elements), ones, zeros, axis=2, epsilon=eps)
 
 
-def _forward_normalised(x: Value, mean: Value, rstd: Value, channels: int, positions: int, group: int) -> Value:
+def _forward_normalized(x: Value, mean: Value, rstd: Value, channels: int, positions: int, group: int) -> Value:
     """The forward pass's own xh where `rstd` leads to it; otherwise from x, mean and rstd."""
     source = producer(rstd, "Reshape")
     source = source and producer(source.inputs[0], "LayerNormalization")
     if source is not None:
         return source.outputs[0]
     elements = channels // group * positions
-    centred = op.Sub(reshape(x, -1, group, elements), reshape(mean, -1, group, 1))
-    return op.Mul(centred, reshape(rstd, -1, group, 1))
+    centered = op.Sub(reshape(x, -1, group, elements), reshape(mean, -1, group, 1))
+    return op.Mul(centered, reshape(rstd, -1, group, 1))
 
 
 def _input_gradient(
     dy: Value,
-    normalised: Value,
+    normalized: Value,
     sums: Value,
     products: Value,
     rstd: Value,
@@ -108,7 +108,7 @@ def _input_gradient(
     slope = op.Mul(reduce_sum(reshape(products, -1, group, share), 2, keep=True), op.Mul(r, floats(-1 / count)))
     grown = op.Mul(r, reshape(weight, 1, group, share)) if weight is not None else _per_channel(r, share)
     elements = share * positions
-    pulled = op.Add(op.Mul(reshape(normalised, -1, group, elements), slope), shift)
+    pulled = op.Add(op.Mul(reshape(normalized, -1, group, elements), slope), shift)
     direct = op.Mul(dy, reshape(grown, -1, channels, 1))
     return op.Add(direct, reshape(pulled, -1, channels, positions))
 

@@ -1,4 +1,4 @@
-"""Who takes part: enrolment tokens that are limited and revocable, and devices that are revoked."""
+"""Who takes part: enrollment tokens that are limited and revocable, and devices that are revoked."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -15,31 +15,31 @@ from tests.coordinator.conftest import House
 ONE = fleet.body(fleet.change(1.0))
 
 
-def test_enrolment_tokens_are_limited_in_number_and_time_and_can_be_revoked(house: House) -> None:
+def test_enrollment_tokens_are_limited_in_number_and_time_and_can_be_revoked(house: House) -> None:
     token = house.operator.link(2)
-    fleet.enrol(house.http, token)
-    fleet.enrol(house.http, token)
+    fleet.enroll(house.http, token)
+    fleet.enroll(house.http, token)
     key = signing.public_key(signing.generate_key())
 
-    def enrol(secret: str) -> object:
+    def enroll(secret: str) -> object:
         return house.http.post("/v1/devices", json={"enrolment_token": secret, "public_key": key})
 
-    check_problem(enrol(token), 403, "bad-enrolment-token")
-    check_problem(enrol("guess"), 403, "bad-enrolment-token")
+    check_problem(enroll(token), 403, "bad-enrolment-token")
+    check_problem(enroll("guess"), 403, "bad-enrolment-token")
     house.operator.link(5)
     made = house.operator.call("POST", "/tokens", json={"max_uses": 5, "valid_seconds": 10})
-    assert enrol(made["enrolment_token"]).status_code == 201  # type: ignore[attr-defined]
+    assert enroll(made["enrolment_token"]).status_code == 201  # type: ignore[attr-defined]
     house.clock(10)
-    check_problem(enrol(made["enrolment_token"]), 403, "bad-enrolment-token")
+    check_problem(enroll(made["enrolment_token"]), 403, "bad-enrolment-token")
     revoked = house.operator.call("POST", "/tokens", json={"max_uses": 5})
     house.operator.call("DELETE", f"/tokens/{revoked['token_id']}")
-    check_problem(enrol(revoked["enrolment_token"]), 403, "bad-enrolment-token")
+    check_problem(enroll(revoked["enrolment_token"]), 403, "bad-enrolment-token")
     listed = house.operator.call("GET", "/tokens")
     assert sorted(item["uses"] for item in listed) == [0, 0, 1, 2]
     assert all("token_hash" not in item and "enrolment_token" not in item for item in listed)
 
 
-def test_an_enrolment_whose_answer_was_lost_is_repeated_and_counts_once(house: House) -> None:
+def test_an_enrollment_whose_answer_was_lost_is_repeated_and_counts_once(house: House) -> None:
     token = house.operator.link(1)
     body = {"enrolment_token": token, "public_key": signing.public_key(signing.generate_key())}
     lost, repeated = (house.http.post("/v1/devices", json=body) for _ in range(2))
@@ -57,20 +57,20 @@ def test_a_malformed_public_key_uses_up_no_place(house: House, key: str) -> None
     token = house.operator.link(1)
     answer = house.http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
     check_problem(answer, 400, "invalid-message")
-    fleet.enrol(house.http, token)
+    fleet.enroll(house.http, token)
 
 
 @pytest.mark.parametrize("by_owner", [True, False])
 def test_revocation_works_at_once_and_frees_the_slot(house: House, by_owner: bool) -> None:
     task_id = house.publish(1, goal=1)
     one, two = house.devices(2)
-    turn = one.join()
+    assignment = one.join()
     if by_owner:
         assert house.http.delete("/v1/devices/self", headers=one.headers).status_code == 204
     else:
         house.operator.call("DELETE", f"/devices/{one.device_id}")
         house.operator.call("DELETE", f"/devices/{one.device_id}")
-    check_problem(one.upload(turn, ONE), 401, "unauthenticated")
+    check_problem(one.upload(assignment, ONE), 401, "unauthenticated")
     assert house.operator.rounds(task_id)[0]["failures"] == {"revoked": 1}
     assert two.upload(two.join(), ONE).status_code == 200
 
@@ -79,7 +79,7 @@ def test_a_turn_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house:
     """The turn is being given, in a transaction not yet committed, while the revocation looks and decides."""
     task_id = any_house.publish(1, goal=1)
     one, two = any_house.devices(2)
-    decide, revocations = rows.had_turn, []
+    decide, revocations = rows.had_assignment, []
 
     def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         decided = decide(view, *arguments, **options)
@@ -90,8 +90,8 @@ def test_a_turn_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house:
 
     with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "had_turn", interrupted)
-        turn = one.join()
+        assignment = one.join()
     assert revocations[0].result() is None
-    check_problem(one.upload(turn, ONE), 401, "unauthenticated")
+    check_problem(one.upload(assignment, ONE), 401, "unauthenticated")
     assert any_house.operator.rounds(task_id)[0]["failures"] == {"revoked": 1}
     assert two.upload(two.join(), ONE).status_code == 200

@@ -56,10 +56,10 @@ def test_a_device_token_opens_no_admin_route_and_the_admin_key_is_no_device(hous
 def test_a_device_can_neither_read_nor_write_for_another(house: House) -> None:
     task_id = house.publish(1, goal=2)
     one, two = house.devices(2)
-    turn, _ = one.join(), two.join()
-    check_problem(two.upload(turn, ONE), 404, "unknown-assignment")
-    check_problem(two.fail(turn), 404, "unknown-assignment")
-    assert one.upload(turn, ONE).status_code == 200
+    assignment, _ = one.join(), two.join()
+    check_problem(two.upload(assignment, ONE), 404, "unknown-assignment")
+    check_problem(two.fail(assignment), 404, "unknown-assignment")
+    assert one.upload(assignment, ONE).status_code == 200
     # Stored updates are no blobs that anybody could fetch, not even their own device or the operator.
     for headers in (one.headers, two.headers, house.operator.headers):
         answer = house.http.get(f"/v1/blobs/{signing.sha256(ONE)}", headers=headers)
@@ -70,10 +70,10 @@ def test_a_device_can_neither_read_nor_write_for_another(house: House) -> None:
 def test_an_upload_needs_the_token_of_its_assignment(house: House) -> None:
     house.publish(1, goal=2)
     one, two = house.devices(2)
-    turn, other = one.join(), two.join()
+    assignment, other = one.join(), two.join()
     for token in ("", "wrong", other["upload_token"]):
-        check_problem(one.upload(turn | {"upload_token": token}, ONE), 403, "bad-upload-token")
-    assert one.upload(turn, ONE).status_code == 200
+        check_problem(one.upload(assignment | {"upload_token": token}, ONE), 403, "bad-upload-token")
+    assert one.upload(assignment, ONE).status_code == 200
 
 
 def test_updates_are_deleted_once_their_round_is_committed(house: House) -> None:
@@ -87,14 +87,14 @@ def test_secrets_are_stored_as_hashes_only(house: House) -> None:
     import sqlalchemy as sa
 
     token = house.operator.link(1)
-    device = fleet.enrol(house.http, token)
+    device = fleet.enroll(house.http, token)
     house.publish(1, goal=1)
-    turn = device.join()
+    assignment = device.join()
     with house.coordinator.store.read() as view:
         names = view.scalars(sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
         dump = "".join(str(view.execute(sa.text(f"SELECT * FROM {name}")).all()) for name in names)
     assert device.device_id in dump
-    for secret in (token, device.token, turn["upload_token"], KEY, house.settings.signing_key):
+    for secret in (token, device.token, assignment["upload_token"], KEY, house.settings.signing_key):
         assert secret not in dump
     assert KEY not in repr(house.settings)
 
@@ -164,13 +164,13 @@ def test_logs_hold_no_token(house: House, caplog: pytest.LogCaptureFixture, monk
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="fedrela")
     token = house.operator.link(1)
-    device = fleet.enrol(house.http, token)
+    device = fleet.enroll(house.http, token)
     house.publish(1, goal=1)
-    turn = device.join()
-    device.upload(turn, b"junk")
-    device.upload(turn, ONE)
+    assignment = device.join()
+    device.upload(assignment, b"junk")
+    device.upload(assignment, ONE)
     assert "round committed" in caplog.text
-    for secret in (token, device.token, turn["upload_token"], KEY):
+    for secret in (token, device.token, assignment["upload_token"], KEY):
         assert secret not in caplog.text
 
 

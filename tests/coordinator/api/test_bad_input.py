@@ -72,29 +72,29 @@ def stored(house: House) -> list[str]:
 def test_a_bad_update_is_refused_and_nothing_is_stored_or_lost(house: House, name: str) -> None:
     task_id = house.publish(1, goal=2)
     one, two = house.devices(2)
-    turn = one.join()
+    assignment = one.join()
     make, word = BODIES[name]
-    answer = one.upload(turn, make())
+    answer = one.upload(assignment, make())
     code = answer.json()["code"]
     assert code in ("invalid-tensors", "invalid-message")
     assert word in check_problem(answer, 400, code)["detail"]
     assert stored(house) == []
     assert house.operator.task(task_id)["reported"] == 0
-    assert one.upload(turn, fleet.body(GOOD)).status_code == 200  # the turn was not lost
+    assert one.upload(assignment, fleet.body(GOOD)).status_code == 200  # the turn was not lost
     assert two.upload(two.join(), fleet.body(GOOD)).status_code == 200
 
 
 def test_an_oversized_update_is_refused_before_it_is_read(house: House) -> None:
     house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
+    assignment = device.join()
 
     def endless():
         pytest.fail("the body was read")
         yield b""
 
     headers = {"Content-Length": str(10**12)}
-    answer = device.upload(turn, endless(), **headers)  # type: ignore[arg-type]
+    answer = device.upload(assignment, endless(), **headers)  # type: ignore[arg-type]
     assert "at most" in check_problem(answer, 413, "too-large")["detail"]
 
 
@@ -108,11 +108,11 @@ def test_an_update_without_a_length_is_refused(house: House) -> None:
 def test_a_second_update_for_the_same_assignment_counts_once_and_another_body_is_refused(house: House) -> None:
     task_id = house.publish(1, goal=2)
     device, _ = house.devices(2)
-    turn = device.join()
-    assert device.upload(turn, fleet.body(GOOD)).json()["duplicate"] is False
-    assert device.upload(turn, fleet.body(GOOD)).json()["duplicate"] is True
-    check_problem(device.upload(turn, fleet.body(fleet.change(2.0))), 409, "already-reported")
-    check_problem(device.fail(turn), 409, "already-reported")
+    assignment = device.join()
+    assert device.upload(assignment, fleet.body(GOOD)).json()["duplicate"] is False
+    assert device.upload(assignment, fleet.body(GOOD)).json()["duplicate"] is True
+    check_problem(device.upload(assignment, fleet.body(fleet.change(2.0))), 409, "already-reported")
+    check_problem(device.fail(assignment), 409, "already-reported")
     assert house.operator.task(task_id)["reported"] == 1
     assert len(stored(house)) == 1
 
@@ -120,9 +120,9 @@ def test_a_second_update_for_the_same_assignment_counts_once_and_another_body_is
 def test_a_repeated_update_is_acknowledged_even_after_the_round_was_committed(house: House) -> None:
     house.publish(2, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
-    assert device.upload(turn, fleet.body(GOOD)).json() == {"duplicate": False, "protocol": 1, "round": 1}
-    assert device.upload(turn, fleet.body(GOOD)).json() == {"duplicate": True, "protocol": 1, "round": 1}
+    assignment = device.join()
+    assert device.upload(assignment, fleet.body(GOOD)).json() == {"duplicate": False, "protocol": 1, "round": 1}
+    assert device.upload(assignment, fleet.body(GOOD)).json() == {"duplicate": True, "protocol": 1, "round": 1}
 
 
 MESSAGES = [

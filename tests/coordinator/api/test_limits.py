@@ -37,12 +37,12 @@ def test_a_live_server_stands_slow_broken_and_huge_requests(server: Server, bund
         rounds = Rounds(goal=1, upload_lease_seconds=0.7)
         task = Task("limits", 1, round=rounds, relabel=Relabel(enabled=False))
         task_id = operator.publish(bundle_folder, task)
-        device = fleet.enrol(http, operator.link(1))
-        turn = device.join()
+        device = fleet.enroll(http, operator.link(1))
+        assignment = device.join()
         body = fleet.body(fleet.change(1.0))
         head = (
-            f"PUT /v1/assignments/{turn['assignment_id']}/update HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: Bearer {device.token}\r\nFedrela-Upload-Token: {turn['upload_token']}\r\n"
+            f"PUT /v1/assignments/{assignment['assignment_id']}/update HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {device.token}\r\nFedrela-Upload-Token: {assignment['upload_token']}\r\n"
         )
         length = f"Content-Length: {len(body)}\r\n\r\n"
         # A body that never ends is given up after the upload lease; one that breaks off is as if it had never begun.
@@ -57,7 +57,7 @@ def test_a_live_server_stands_slow_broken_and_huge_requests(server: Server, bund
         assert talk(server.port, huge).split()[1] in (b"431", b"400")
         assert b" 400 " in talk(server.port, b"\x16\x03\x01 nonsense\r\n\r\n")
         assert operator.task(task_id)["reported"] == 0
-        assert device.upload(turn, body).status_code == 200
+        assert device.upload(assignment, body).status_code == 200
 
 
 def test_a_bucket_refills_and_keys_do_not_share() -> None:

@@ -48,9 +48,9 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     run("task", "resume", task_id)
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
     assert token["link"] == f"{verbs.url}/join#{token['enrolment_token']}"
-    assert f"fedrela device enrol '{verbs.url}/join#" in run("token", "create")
+    assert f"fedrela device enroll '{verbs.url}/join#" in run("token", "create")
     with verbs.http() as http:
-        device = fleet.enrol(http, token["enrolment_token"])
+        device = fleet.enroll(http, token["enrolment_token"])
         assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200
     assert device.device_id in run("device", "list")
     from tests.coordinator.conftest import wait_for
@@ -164,7 +164,7 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
             "-m",
             "fedrela",
             "device",
-            "enrol",
+            "enroll",
             link,
             "--state",
             str(tmp_path / "device"),

@@ -34,13 +34,13 @@ def test_csv_of_nothing_is_a_header() -> None:
 def test_a_round_counts_its_turns_failures_and_bytes(house: House) -> None:
     task_id = house.publish(2, goal=1)
     first, second = house.devices(2)
-    turn = first.join()
-    assert first.fail(turn, "timed-out").status_code == 204
+    assignment = first.join()
+    assert first.fail(assignment, "timed-out").status_code == 204
     assert second.upload(second.join(), UPDATE).is_success
     done, current = history.rounds(house.coordinator, task_id)
     assert (done["round"], done["phase"], done["turns"], done["updates"]) == (1, "committed", 2, 1)
     assert done["failures"] == {"timed-out": 1}
-    assert done["checkpoint_bytes"] == 2 * turn["checkpoint_bytes"]
+    assert done["checkpoint_bytes"] == 2 * assignment["checkpoint_bytes"]
     assert done["update_bytes"] == len(UPDATE)
     assert (current["round"], current["turns"], current["failures"], current["evaluation"]) == (2, 0, {}, None)
     answer = house.operator.http.get(

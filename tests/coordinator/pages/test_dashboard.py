@@ -100,7 +100,7 @@ def test_buttons_pause_resume_and_cancel(pages):
         assert status() == expected
 
 
-def test_a_link_comes_with_its_code_and_enrols(pages):
+def test_a_link_comes_with_its_code_and_enrolls(pages):
     text = pages.http.post("/dashboard/tokens", data={"uses": "1", "hours": "1", "population": "p"}).text
     token = re.search(r"/join#([\w-]+)", text)[1]
     assert "data:image/svg+xml" in text

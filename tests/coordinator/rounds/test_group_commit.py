@@ -28,9 +28,9 @@ def caller(device: fleet.Device, **changes: Any) -> Caller:
     return Caller(auth.hash_token(device.token), CheckIn(**(offer | changes)))
 
 
-def delivered(house: House, device: fleet.Device, turn: Assignment, body: bytes = ONE) -> StoredUpdate:
+def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
     """An update that is stored and not counted."""
-    announced = Announced(auth.hash_token(device.token), turn.assignment_id, turn.upload_token, len(body))
+    announced = Announced(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
     (begun,) = group_commit.begin_uploads(house.coordinator, [announced], 0.0)
     assert isinstance(begun, Upload)
     return service.store_update(house.coordinator, begun, body)
@@ -39,10 +39,10 @@ def delivered(house: House, device: fleet.Device, turn: Assignment, body: bytes 
 def keyed_devices(house: House, count: int) -> list[fleet.Device]:
     """Devices whose lots are the same in every run."""
     token = house.operator.link(count)
-    return [fleet.enrol(house.http, token, public_key=f"{index:064x}") for index in range(count)]
+    return [fleet.enroll(house.http, token, public_key=f"{index:064x}") for index in range(count)]
 
 
-def turns(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
+def assignments(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
     """A turn for each, from one batch."""
     answers = group_commit.check_ins(house.coordinator, [caller(device) for device in fleet_], now)
     return [answer for answer in answers if isinstance(answer, Assignment)]
@@ -89,10 +89,10 @@ def test_each_fault_of_a_batch_is_its_caller_s_own(house: House) -> None:
 def test_leases_that_are_over_are_swept_for_the_batch_that_finds_them(house: House) -> None:
     task_id = house.publish(1, goal=2, compute_lease_seconds=50)
     fleet_ = house.devices(3)
-    before = turns(house, fleet_[:2])
-    after = turns(house, fleet_, now=60.0)
+    before = assignments(house, fleet_[:2])
+    after = assignments(house, fleet_, now=60.0)
     assert len(after) == 2
-    assert not {turn.assignment_id for turn in before} & {turn.assignment_id for turn in after}
+    assert not {assignment.assignment_id for assignment in before} & {assignment.assignment_id for assignment in after}
     record = house.operator.rounds(task_id)[0]
     assert (record["failures"], record["turns"]) == ({"compute-lease-expired": 2}, 4)
     assert house.operator.task(task_id)["open"] == 2
@@ -126,8 +126,8 @@ def test_updates_of_a_batch_count_once_each_and_the_round_closes_at_its_goal(any
     house = any_house
     task_id = house.publish(2, goal=2, over_selection=2.0)
     fleet_ = house.devices(4)
-    given = turns(house, fleet_)
-    sent = [delivered(house, device, turn) for device, turn in zip(fleet_, given, strict=True)]
+    given = assignments(house, fleet_)
+    sent = [delivered(house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
     answers = group_commit.accept_updates(house.coordinator, [sent[0], sent[0], sent[1], sent[2], sent[0]], 0.0)
     assert [answers[index] for index in (0, 1, 4)] == [
         UpdateReceipt(1),
@@ -144,9 +144,9 @@ def test_updates_of_a_batch_count_once_each_and_the_round_closes_at_its_goal(any
 def test_another_body_for_the_same_turn_in_one_batch_is_refused(house: House) -> None:
     house.publish(1, goal=2)
     (device,) = house.devices(1)
-    (turn,) = turns(house, [device])
+    (assignment,) = assignments(house, [device])
     other = fleet.body(fleet.change(2.0))
-    sent = [delivered(house, device, turn), delivered(house, device, turn, other)]
+    sent = [delivered(house, device, assignment), delivered(house, device, assignment, other)]
     answers = group_commit.accept_updates(house.coordinator, sent, 0.0)
     assert answers[0] == UpdateReceipt(1)
     assert getattr(answers[1], "code", "") == "already-reported"
@@ -158,7 +158,7 @@ def test_an_update_for_a_task_that_is_over_is_refused_and_an_acknowledged_one_re
 ) -> None:
     task_id = house.publish(1, goal=1, over_selection=2.0)
     fleet_ = house.devices(2)
-    given = turns(house, fleet_)
+    given = assignments(house, fleet_)
     late = delivered(house, fleet_[1], given[1])
     sent = delivered(house, fleet_[0], given[0])
     if cancelled:
@@ -176,10 +176,10 @@ def test_stale_and_fresh_updates_of_one_batch_are_told_apart(house: House) -> No
     rounds = Rounds(mode="asynchronous", goal=1, concurrency=4, max_staleness=0)
     task_id = house.operator.publish(house.bundle, Task("buffer", 3, round=rounds, relabel=Relabel(enabled=False)))
     fleet_ = house.devices(3)
-    old = turns(house, fleet_[:2])
+    old = assignments(house, fleet_[:2])
     stale = delivered(house, fleet_[0], old[0])
     assert fleet_[1].upload(old[1].__dict__, ONE).status_code == 200
-    (new,) = turns(house, [fleet_[2]])
+    (new,) = assignments(house, [fleet_[2]])
     answers = group_commit.accept_updates(house.coordinator, [stale, delivered(house, fleet_[2], new)], 0.0)
     assert getattr(answers[0], "code", "") == "too-stale"
     assert answers[1] == UpdateReceipt(2)
@@ -191,17 +191,17 @@ def test_a_turn_taken_through_another_connection_costs_no_other_device_of_the_ba
 ) -> None:
     task_id = any_house.publish(1, goal=5)
     one, two, three = any_house.devices(3)
-    look = rows.had_turn
+    look = rows.had_assignment
     taken: list[Assignment | Wait | Exception] = []
 
     def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         had = look(connection, *arguments, **options)
         if not taken:
-            monkeypatch.setattr(rows, "had_turn", look)
+            monkeypatch.setattr(rows, "had_assignment", look)
             taken.extend(group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0))
         return had
 
-    monkeypatch.setattr(rows, "had_turn", interrupted)
+    monkeypatch.setattr(rows, "had_assignment", interrupted)
     asking = [caller(two), caller(one), caller(three)]
     answers = group_commit.check_ins(any_house.coordinator, asking, 0.0)
     assert isinstance(taken[0], Assignment)
@@ -215,16 +215,16 @@ def test_an_update_that_breaks_its_transaction_breaks_only_itself(
 ) -> None:
     task_id = any_house.publish(1, goal=2, over_selection=2.0)
     fleet_ = any_house.devices(3)
-    given = turns(any_house, fleet_)
-    sent = [delivered(any_house, device, turn) for device, turn in zip(fleet_, given, strict=True)]
-    end_turn = TaskTransaction.end_turn
+    given = assignments(any_house, fleet_)
+    sent = [delivered(any_house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
+    end_assignment = TaskTransaction.end_assignment
 
-    def broken(tx: TaskTransaction, turn: rows.Turn, *arguments: Any, **columns: Any) -> None:
-        end_turn(tx, turn, *arguments, **columns)
-        if turn.id == given[1].assignment_id:
+    def broken(tx: TaskTransaction, assignment: rows.Turn, *arguments: Any, **columns: Any) -> None:
+        end_assignment(tx, assignment, *arguments, **columns)
+        if assignment.id == given[1].assignment_id:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(TaskTransaction, "end_turn", broken)
+    monkeypatch.setattr(TaskTransaction, "end_assignment", broken)
     answers = group_commit.accept_updates(any_house.coordinator, sent, 0.0)
     assert answers[0] == answers[2] == UpdateReceipt(1)
     assert isinstance(answers[1], ZeroDivisionError)
@@ -244,10 +244,10 @@ def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> Non
     assert offer.task_ids == (task_id,)
     with c.store.write() as connection:
         tx = TaskTransaction(c, connection, task_id)
-        turn = service.join(tx, offer.asking, 0.0)
+        assignment = service.join(tx, offer.asking, 0.0)
         tx.flush(0.0)
-    assert turn is not None
-    update = delivered(any_house, device, turn)
+    assert assignment is not None
+    update = delivered(any_house, device, assignment)
     with c.store.write() as connection:
         tx = TaskTransaction(c, connection, task_id)
         assert service.accept_update(tx, update, 1.0) == UpdateReceipt(1)

@@ -149,27 +149,27 @@ class Fleet(RuleBasedStateMachine):
         self.open: set[int] = set()
         self.counted: dict[int, int] = {}  # turn -> round in which it counts
         self.committed: list[int] = []
-        self.turns = 0
+        self.assignments = 0
 
     @precondition(lambda self: rules.has_room(self.round, self.settings))
     @rule()
     def device_joins(self) -> None:
         self.round = rules.join(self.round, self.settings, self.now)
-        self.turns += 1
-        self.open.add(self.turns)
+        self.assignments += 1
+        self.open.add(self.assignments)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def device_reports(self, data: st.DataObject) -> None:
-        turn = data.draw(st.sampled_from(sorted(self.open)))
+        assignment = data.draw(st.sampled_from(sorted(self.open)))
         number = rules.counts_in(self.round)
         try:
             self.round = rules.report(self.round, self.settings)
         except Refused:
             return
-        self.open.remove(turn)
-        assert turn not in self.counted
-        self.counted[turn] = number
+        self.open.remove(assignment)
+        assert assignment not in self.counted
+        self.counted[assignment] = number
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
@@ -200,7 +200,7 @@ class Fleet(RuleBasedStateMachine):
         self.round = rules.following(self.round, self.settings, self.now)
 
     @invariant()
-    def counters_equal_the_turns(self) -> None:
+    def counters_equal_the_assignments(self) -> None:
         assert self.round.open == len(self.open)
         assert self.round.reported == sum(n == self.round.number for n in self.counted.values())
         assert self.round.pending == sum(n == self.round.number + 1 for n in self.counted.values())
@@ -210,7 +210,7 @@ class Fleet(RuleBasedStateMachine):
         assert self.committed == list(range(1, self.round.number))
 
     @invariant()
-    def no_more_turns_than_slots(self) -> None:
+    def no_more_assignments_than_slots(self) -> None:
         assert len(self.open) <= rules.slots(self.settings)
 
 

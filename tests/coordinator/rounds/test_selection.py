@@ -37,7 +37,7 @@ def test_each_reason(tmp_path) -> None:
     assert refusal(tmp_path, replace(READY, runtimes=("onnx 1.16.3",))) == "runtime"
     assert refusal(tmp_path, replace(READY, last_turn_at=95.0), min_separation_seconds=10.0) == "too-soon"
     assert refusal(tmp_path, replace(READY, last_turn_at=90.0), min_separation_seconds=10.0) is None
-    assert refusal(tmp_path, replace(READY, had_turn=True)) == "round-full"
+    assert refusal(tmp_path, replace(READY, had_assignment=True)) == "round-full"
     assert refusal(tmp_path, round_=replace(OPEN, open=2)) == "round-full"
     assert refusal(tmp_path, device_fraction=1e-9) == "not-selected"
 

@@ -1,4 +1,4 @@
-"""Leases, deadlines, retries, several tasks, asynchronous rounds: whole behaviours in virtual time."""
+"""Leases, deadlines, retries, several tasks, asynchronous rounds: whole behaviors in virtual time."""
 
 import numpy as np
 import pytest
@@ -76,13 +76,13 @@ def test_an_upload_lease_is_given_once(house: House) -> None:
 def test_a_deadline_with_enough_reports_commits_without_the_stragglers(house: House) -> None:
     task_id = house.publish(2, goal=3, minimum=2, deadline_seconds=100, compute_lease_seconds=500)
     devices = house.devices(3)
-    turns = [device.join() for device in devices]
-    for device, turn in list(zip(devices, turns, strict=True))[:2]:
+    assignments = [device.join() for device in devices]
+    for device, turn in list(zip(devices, assignments, strict=True))[:2]:
         device.upload(turn, ONE)
     assert house.operator.task(task_id)["round"] == 1
     house.clock(100)
     assert house.operator.task(task_id)["round"] == 2
-    late = devices[2].upload(turns[2], ONE)
+    late = devices[2].upload(assignments[2], ONE)
     assert (late.status_code, late.json()["code"]) == (409, "round-closed")
     assert devices[2].join()["round"] == 2  # at once, with the new weights
 
@@ -143,9 +143,9 @@ def test_cancel_closes_open_turns_for_good(house: House) -> None:
 def test_over_selection_takes_the_first_to_report_and_closes_the_rest(house: House) -> None:
     task_id = house.publish(1, goal=2, over_selection=1.5)
     devices = house.devices(4)
-    turns = [device.join() for device in devices[:3]]
+    assignments = [device.join() for device in devices[:3]]
     assert devices[3].check_in()["wait"]["reason"] == "round-full"
-    answers = [device.upload(turn, ONE).status_code for device, turn in zip(devices, turns, strict=False)]
+    answers = [device.upload(turn, ONE).status_code for device, turn in zip(devices, assignments, strict=False)]
     assert answers == [200, 200, 409]
     assert house.operator.rounds(task_id)[0]["updates"] == 2
 
@@ -157,8 +157,8 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
         house.bundle, Task("other", 1, population="lab", round=Rounds(goal=1), relabel=Relabel(enabled=False))
     )
     devices = house.devices(3)
-    turns = [device.join() for device in devices]
-    assert sorted(turn["task_id"] for turn in turns) == sorted([first, first, second])
+    assignments = [device.join() for device in devices]
+    assert sorted(turn["task_id"] for turn in assignments) == sorted([first, first, second])
     (stranger,) = house.devices(1, "lab")
     assert stranger.join()["task_id"] == other
     answer = stranger.http.post(
@@ -213,15 +213,15 @@ def test_fedbuff_weighs_by_staleness_and_refuses_what_is_too_old(any_house: Hous
     task = Task("buffer", 4, round=rounds, relabel=Relabel(enabled=False), aggregation=Aggregation())
     task_id = house.operator.publish(house.bundle, task)
     slow, slower, *fast = house.devices(8)
-    slow_turn, slower_turn = slow.join(), slower.join()
+    slow_assignment, slower_assignment = slow.join(), slower.join()
     for device in fast[:2]:
         device.upload(device.join(), fleet.body(fleet.change(2.0)))
     assert house.operator.task(task_id)["round"] == 2
-    assert slow.upload(slow_turn, fleet.body(fleet.change(8.0))).status_code == 200  # one round old
+    assert slow.upload(slow_assignment, fleet.body(fleet.change(8.0))).status_code == 200  # one round old
     fast[2].upload(fast[2].join(), fleet.body(fleet.change(2.0)))
     weights = house.operator.weights(house.operator.task(task_id)["checkpoint_sha256"])
     np.testing.assert_allclose(weights["b"], 2.0 + (8.0 / np.sqrt(2) + 2.0) / 2, rtol=1e-6)
-    late = slower.upload(slower_turn, fleet.body(fleet.change(1e6)))  # two rounds old
+    late = slower.upload(slower_assignment, fleet.body(fleet.change(1e6)))  # two rounds old
     assert (late.status_code, late.json()["code"]) == (409, "too-stale")
     assert house.operator.rounds(task_id)[0]["failures"] == {"too-stale": 1}
     assert house.operator.task(task_id)["open"] == 0

@@ -29,18 +29,18 @@ def blob_path(house: House, name: str) -> Path:
 def test_a_full_disk_is_a_503_and_nothing_is_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
+    assignment = device.join()
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        problem = check_problem(device.upload(turn, ONE), 503, "unavailable")
+        problem = check_problem(device.upload(assignment, ONE), 503, "unavailable")
         assert "No space left" in problem["detail"]
     assert house.operator.task(task_id)["reported"] == 0
     assert [blob.name for blob in house.coordinator.blobs.listing() if blob.name.startswith("private/")] == []
-    assert device.upload(turn, ONE).status_code == 200
+    assert device.upload(assignment, ONE).status_code == 200
     assert house.operator.task(task_id)["status"] == "finished"
 
 
@@ -48,7 +48,7 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
     """SQLite itself refuses: its file may not grow any more."""
     task_id = house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
+    assignment = device.join()
     c = house.coordinator
     with c.store.read() as view:
         raw = view.connection.driver_connection
@@ -72,9 +72,9 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
     assert codes == {201, 503}
     with c.store.write() as tx:
         tx.connection.driver_connection.execute("PRAGMA max_page_count=1000000")  # type: ignore[union-attr]
-    assert device.upload(turn, ONE).status_code in (200, 503)
+    assert device.upload(assignment, ONE).status_code in (200, 503)
     c.store._engine.dispose()
-    assert device.upload(turn, ONE).status_code == 200
+    assert device.upload(assignment, ONE).status_code == 200
     assert house.operator.task(task_id)["status"] == "finished"
 
 
@@ -85,17 +85,17 @@ def test_a_locked_database_is_a_503_and_service_resumes(
     with house_with(settings_for(tmp_path / "data"), bundle_folder) as house:
         task_id = house.publish(1, goal=1)
         (device,) = house.devices(1)
-        turn = device.join()
+        assignment = device.join()
         other = sqlite3.connect(tmp_path / "data" / "coordinator.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        answer = device.upload(turn, ONE)
+        answer = device.upload(assignment, ONE)
         problem = check_problem(answer, 503, "unavailable")
         assert "locked" in problem["detail"]
         assert answer.headers["retry-after"] == "2"
         assert house.operator.task(task_id)["reported"] == 0  # reading goes on
         other.execute("ROLLBACK")
         other.close()
-        assert device.upload(turn, ONE).status_code == 200
+        assert device.upload(assignment, ONE).status_code == 200
         assert house.operator.task(task_id)["status"] == "finished"
 
 
@@ -125,10 +125,10 @@ def test_a_damaged_or_missing_update_keeps_its_round_open_until_it_is_restored(h
 def test_a_failed_aggregation_is_not_tried_again_at_once(house: House) -> None:
     task_id = house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
-    checkpoint = blob_path(house, f"public/{turn['checkpoint_sha256']}")
+    assignment = device.join()
+    checkpoint = blob_path(house, f"public/{assignment['checkpoint_sha256']}")
     checkpoint.rename(checkpoint.with_suffix(".away"))
-    device.upload(turn, ONE)
+    device.upload(assignment, ONE)
     assert "missing" in house.operator.task(task_id)["problem"]
     checkpoint.with_suffix(".away").rename(checkpoint)
     assert global_model.run_due(house.coordinator) == 0
@@ -139,9 +139,9 @@ def test_a_failed_aggregation_is_not_tried_again_at_once(house: House) -> None:
 def test_a_damaged_public_blob_is_a_503_never_wrong_bytes(house: House) -> None:
     house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
-    blob_path(house, f"public/{turn['checkpoint_sha256']}").write_bytes(b"x" * turn["checkpoint_bytes"])
-    answer = house.http.get(f"/v1/blobs/{turn['checkpoint_sha256']}", headers=device.headers)
+    assignment = device.join()
+    blob_path(house, f"public/{assignment['checkpoint_sha256']}").write_bytes(b"x" * assignment["checkpoint_bytes"])
+    answer = house.http.get(f"/v1/blobs/{assignment['checkpoint_sha256']}", headers=device.headers)
     assert "damaged" in check_problem(answer, 503, "unavailable")["detail"]
 
 
@@ -149,7 +149,7 @@ def test_collection_lists_first_and_keeps_whatever_a_task_needs(house: House) ->
     task_id = house.publish(3, goal=1)
     (device,) = house.devices(1)
     device.upload(device.join(), ONE)
-    turn = device.join()
+    assignment = device.join()
     orphan = house.coordinator.blobs
     orphan.put("public/" + signing.sha256(b"orphan"), b"orphan")
     orphan.put(f"private/a-gone.{signing.sha256(b'late')}", b"late")
@@ -164,7 +164,7 @@ def test_collection_lists_first_and_keeps_whatever_a_task_needs(house: House) ->
     gone = house.operator.call("POST", "/collect", json=wanted | {"dry_run": False})
     assert gone["names"] == listed["names"]
     assert house.operator.call("POST", "/collect", json=wanted)["names"] == []
-    assert device.upload(turn, ONE).status_code == 200  # everything that matters is still there
+    assert device.upload(assignment, ONE).status_code == 200  # everything that matters is still there
     assert house.operator.task(task_id)["committed_rounds"] == 2
 
 

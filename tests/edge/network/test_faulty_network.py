@@ -13,7 +13,7 @@ from tests.edge.live import LiveCoordinator, coordinator, device, small_task
 from tests.edge.network.faulty_proxy import FAULTS, faulty
 
 
-def turn_until_finished(devices: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds: int) -> int:
+def assignment_until_finished(devices: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds: int) -> int:
     """Turns as `DeviceClient.run` takes them, without its long pauses; how often the network was given up on."""
     gave_up = 0
     for _ in range(400):
@@ -37,7 +37,7 @@ def test_a_bad_network_changes_nothing(tmp_path: Path, small_bundle: Bundle, see
             for client in devices:
                 client.api.url = proxy.url
                 client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
-            turn_until_finished(devices, live, task_id, 3)
+            assignment_until_finished(devices, live, task_id, 3)
             histories.append([(r["checkpoint_sha256"], r["updates"]) for r in live.rounds(task_id) if r["updates"]])
             if share:
                 assert sum(proxy.faults.values()) > 0.2 * proxy.requests

@@ -24,8 +24,8 @@ from fedrela.core import signing, strict
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
 from fedrela.core.task import LocalTraining, Relabel
-from fedrela.core.wire import Assignment, CheckInResponse, EnrolResponse, UpdateReceipt
-from fedrela.edge.client import DeviceClient, Outcome, enrol
+from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, UpdateReceipt
+from fedrela.edge.client import DeviceClient, Outcome, enroll
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import FolderStore, MemoryStore
@@ -80,7 +80,7 @@ class Hostile:
         """One answer."""
         path = request.url.path
         if path == "/v1/devices":
-            answer = EnrolResponse("d-1", "t" * 20, signing.public_key(SIGNING_KEY), "default")
+            answer = EnrollResponse("d-1", "t" * 20, signing.public_key(SIGNING_KEY), "default")
             return self.json("enrolment", answer)
         if path == "/v1/check-ins":
             return self.json("check-in", CheckInResponse(assignment=self.assignment()))
@@ -120,12 +120,12 @@ SHARED = EnginePool()  # for cases that change nothing that an engine is opened 
 
 
 def session(server: Hostile, store: MemoryStore | FolderStore) -> Outcome | FedRelaError:
-    """Enrol and take a turn."""
+    """Enroll and take a turn."""
     pool = EnginePool() if server.part in ("manifest", "golden", "program") else SHARED
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
     api = CoordinatorApi(http, "http://hostile", retry=Retry(attempts=2), sleep=lambda seconds: None)
     try:
-        enrol(api, store, "token", secret=bytes(32))
+        enroll(api, store, "token", secret=bytes(32))
         client = DeviceClient(api, store, lambda manifest: some_examples(), pool=pool, sleep=lambda seconds: None)
         return client.run_once()
     except FedRelaError as error:

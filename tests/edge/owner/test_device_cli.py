@@ -58,9 +58,9 @@ def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: B
     task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
     link = f"{live.url}/join#{live.token()}"
     assert "not enrolled" in fails("run", "--data", "data.npz", "--once")
-    enrolled = json.loads(fedrela("enrol", link, "--json"))
+    enrolled = json.loads(fedrela("enroll", link, "--json"))
     assert enrolled["coordinator"] == live.url
-    assert "already enrolled" in fails("enrol", link)
+    assert "already enrolled" in fails("enroll", link)
     events = [json.loads(line) for line in fedrela("run", "--data", "data.npz", "--once", "--json").splitlines()]
     assert events[-1]["outcome"] == "uploaded"
     live.wait(lambda: live.committed(task_id) == 1)
@@ -87,7 +87,7 @@ def fails(*words: str) -> str:
 
 
 def test_errors_name_the_remedy(home: Path) -> None:
-    assert "paste the whole link" in fails("enrol", "http://example.org/nothing")
+    assert "paste the whole link" in fails("enroll", "http://example.org/nothing")
     assert "there is no photos" in fails("run", "--data", "photos")
     assert "choose one of onnx, executorch" in fails("run", "--data", "data.npz", "--runtime", "tensorflow")
     (home / "s.toml").write_text("checkpoint_step = 3")
@@ -95,12 +95,12 @@ def test_errors_name_the_remedy(home: Path) -> None:
     (home / "s.toml").write_text("[eligibility")
     assert "not TOML" in fails("run", "--data", "data.npz", "--settings", "s.toml")
     assert "nothing at" in fails("forget", "--yes")
-    assert "fedrela device enrol <link>" in fails("install-service", "--data", "data.npz")
+    assert "fedrela device enroll <link>" in fails("install-service", "--data", "data.npz")
 
 
 def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None:
     with coordinator(home / "c") as brief:
-        fedrela("enrol", f"{brief.url}/join#{brief.token()}")
+        fedrela("enroll", f"{brief.url}/join#{brief.token()}")
     os.environ.setdefault("NO_PROXY", "127.0.0.1")
     from fedrela.edge.network.api import Retry
     from fedrela.edge.owner import cli
@@ -129,7 +129,7 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_turn(
     task_id = live.publish(
         small_bundle, small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
     )
-    fedrela("enrol", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", f"{live.url}/join#{live.token()}")
     command = [sys.executable, "-m", "fedrela", "device", "run", "--json", "--data", "data.npz", "--state", "state"]
     command += ["--nice", "3"]
     for wanted, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
@@ -149,13 +149,13 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_turn(
 
 
 def test_two_runs_on_one_state_are_refused(live: LiveCoordinator, home: Path) -> None:
-    fedrela("enrol", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", f"{live.url}/join#{live.token()}")
     with FolderStore(home / "state").lock():
         assert "another device is running" in fails("run", "--data", "data.npz", "--once")
 
 
 def test_the_service_is_written_where_systemd_looks(live: LiveCoordinator, home: Path) -> None:
-    fedrela("enrol", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", f"{live.url}/join#{live.token()}")
     text = fedrela("install-service", "--data", "data.npz", "--print")
     assert f'"--data" "{home}/data.npz"' in text
     assert f'ReadWritePaths="{home}/state"' in text
@@ -167,7 +167,7 @@ def test_the_service_is_written_where_systemd_looks(live: LiveCoordinator, home:
 def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
     task = small_task(rounds=1, relabel=Relabel(start=1, threshold_percent=50.0), round=Rounds(goal=1))
     task_id = live.publish(small_bundle, task)
-    fedrela("enrol", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", f"{live.url}/join#{live.token()}")
     deadline = time.monotonic() + 30
     said = ""
     while live.committed(task_id) < 1:

@@ -12,7 +12,7 @@ from tests.edge.conftest import some_examples
 from tests.edge.live import coordinator, small_task
 
 
-def test_the_example_enrols_trains_and_stops(
+def test_the_example_enrolls_trains_and_stops(
     tmp_path: Path, small_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(embedding, "my_examples", lambda manifest: some_examples())

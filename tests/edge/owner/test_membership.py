@@ -6,17 +6,17 @@ import pytest
 
 from fedrela.core.errors import InvalidInput, Refused
 from fedrela.edge.client import DeviceClient
-from fedrela.edge.owner.membership import enrol, forget
+from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.storage.store import FolderStore, MemoryStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device
 
 
-def test_a_device_must_enrol_first_and_once(live: LiveCoordinator) -> None:
+def test_a_device_must_enroll_first_and_once(live: LiveCoordinator) -> None:
     client = device(live, 1, some_examples())
     with pytest.raises(InvalidInput, match="already enrolled"):
-        enrol(client.api, client.store, live.token())
-    with pytest.raises(InvalidInput, match="fedrela device enrol"):
+        enroll(client.api, client.store, live.token())
+    with pytest.raises(InvalidInput, match="fedrela device enroll"):
         DeviceClient(client.api, MemoryStore(), lambda manifest: some_examples())
 
 
@@ -24,7 +24,7 @@ def test_a_wrong_token_is_refused_with_its_remedy(live: LiveCoordinator) -> None
     api = device(live, 1, some_examples()).api
     api.token = ""
     with pytest.raises(Refused, match="ask the operator for a new link"):
-        enrol(api, MemoryStore(), "not-a-token")
+        enroll(api, MemoryStore(), "not-a-token")
 
 
 def test_forget_tells_the_coordinator_and_deletes_everything(live: LiveCoordinator, tmp_path: Path) -> None:
@@ -37,13 +37,13 @@ def test_forget_tells_the_coordinator_and_deletes_everything(live: LiveCoordinat
     assert refused.value.status == 401
 
 
-def test_an_enrolment_that_was_cut_off_goes_on_with_the_same_key(live: LiveCoordinator) -> None:
+def test_an_enrollment_that_was_cut_off_goes_on_with_the_same_key(live: LiveCoordinator) -> None:
     api, store = device(live, 1, some_examples()).api, MemoryStore()
     api.token = ""
     with pytest.raises(Refused):
-        enrol(api, store, "not-a-token")
+        enroll(api, store, "not-a-token")
     begun = store.get("identity.json")
-    identity = enrol(api, store, live.token())
+    identity = enroll(api, store, live.token())
     assert begun is not None
     assert f'"private_key":"{identity.private_key}"'.encode() in begun
     assert f'"secret":"{identity.secret}"'.encode() in begun

@@ -8,7 +8,7 @@ from fedrela.edge.storage.state import Identity, Turn
 from fedrela.edge.storage.store import MemoryStore
 
 
-def test_before_enrolment_there_is_nothing() -> None:
+def test_before_enrollment_there_is_nothing() -> None:
     found = describe(MemoryStore(), "/s", Conditions())
     assert (found["enrolled"], found["coordinator"], found["turn"], found["last"]) == (False, None, None, {})
     assert "enrolled         False" in render(found)
@@ -18,7 +18,7 @@ def test_before_enrolment_there_is_nothing() -> None:
 def test_a_turn_under_way_is_shown_and_no_secret() -> None:
     store = MemoryStore()
     state.save_identity(store, Identity("http://c", "d-1", "the-token", "key", "p", "private", "5e" * 32))
-    state.save_turn(store, Turn(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0))
+    state.save_assignment(store, Turn(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0))
     shown = render(describe(store, "/s", Conditions(cpu_celsius=51.0)))
     assert "task_id t-1, round 3, trained False" in shown
     assert "cpu_celsius 51.0" in shown

@@ -67,7 +67,7 @@ def test_a_zip_gives_the_same_as_its_folder(photos: Path, manifest: Manifest, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.zip"]
 
 
-def test_images_are_resized_and_greyed_only_if_the_manifest_allows(photos: Path, manifest: Manifest) -> None:
+def test_images_are_resized_and_grayed_only_if_the_manifest_allows(photos: Path, manifest: Manifest) -> None:
     (photos / "ant").mkdir()
     (photos / "ant" / "big.png").write_bytes(picture(200, (9, 5), "RGB"))
     assert open_source(str(photos))(manifest).x["x"].shape == (4, 1, 4, 4)
@@ -198,7 +198,7 @@ def test_cifar_batches(tmp_path: Path, manifest: Manifest) -> None:
     check(examples, color)
     assert examples.y.tolist() == [1, 0, 2, 0]
     np.testing.assert_array_equal(examples.x["x"].reshape(4, -1), pixels)
-    small = open_source(str(tmp_path))(manifest)  # 4x4 and grey, as this manifest allows
+    small = open_source(str(tmp_path))(manifest)  # 4x4 and gray, as this manifest allows
     assert small.x["x"].shape == (4, 1, 4, 4)
 
 

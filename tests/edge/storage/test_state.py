@@ -23,14 +23,14 @@ def test_the_leases_follow_each_other() -> None:
 
 def test_identity_and_turn_come_back_and_are_none_at_first() -> None:
     store = MemoryStore()
-    assert (state.load_identity(store), state.load_turn(store), state.load_status(store)) == (None, None, {})
+    assert (state.load_identity(store), state.load_assignment(store), state.load_status(store)) == (None, None, {})
     identity = Identity("http://c", "d", "token", "key", "p", "own", "00" * 32)
     turn = Turn(ASSIGNMENT, 12.5, "fingerprint")
     state.save_identity(store, identity)
-    state.save_turn(store, turn)
+    state.save_assignment(store, turn)
     state.save_status(store, state="waiting", round=2)
     assert state.load_identity(store) == identity
-    assert state.load_turn(store) == turn
+    assert state.load_assignment(store) == turn
     assert state.load_status(store) == {"state": "waiting", "round": 2}
 
 
@@ -40,7 +40,7 @@ def test_a_damaged_identity_is_an_error_but_a_damaged_turn_is_forgotten() -> Non
         store.put(key, b"{torn")
     with pytest.raises(InvalidInput):
         state.load_identity(store)
-    assert state.load_turn(store) is None
+    assert state.load_assignment(store) is None
     assert store.keys() == ["identity.json"]
 
 
@@ -100,7 +100,7 @@ def test_a_residual_is_owed_only_once_its_update_was_accepted() -> None:
     assert state.load_residual(store, "t", SPECS) is None
     for _ in range(2):
         state.commit_residual(store, "t")
-    state.clear_turn(store)
+    state.clear_assignment(store)
     found = state.load_residual(store, "t", SPECS)
     assert found is not None
     assert found["w"].tolist() == [1, 2]

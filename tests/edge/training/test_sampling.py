@@ -86,7 +86,7 @@ def test_smote_interpolates_only_minority_repeats_and_keeps_their_label():
     )
 
 
-def test_nearest_neighbours_are_those_of_scikit_learn():
+def test_nearest_neighbors_are_those_of_scikit_learn():
     neighbors = pytest.importorskip("sklearn.neighbors")
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], [40, 12])

@@ -97,7 +97,7 @@ def test_an_expired_lease_is_noticed_and_dropped(live: LiveCoordinator, small_bu
     seen: list[Event] = []
     stop, store = StopEvent(), MemoryStore()
     assert device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(3, stop)).run_once()
-    before = state.load_turn(store)
+    before = state.load_assignment(store)
     time.sleep(5.2)
     second = device(live, 4, some_examples(), store=store, on_event=seen.append)
     live.wait(lambda: second.run_once().kind == "uploaded" or bool(live.committed(task_id)), seconds=60)
@@ -128,7 +128,7 @@ def test_a_round_that_closed_meanwhile_drops_the_turn(live: LiveCoordinator, sma
     live.admin.request("POST", f"/tasks/{task_id}/cancel")
     outcome = client.run_once()
     assert outcome.kind == "dropped"
-    assert state.load_turn(client.store) is None
+    assert state.load_assignment(client.store) is None
 
 
 @pytest.mark.parametrize(("asks", "allows", "share"), [(True, True, 0.3), (True, False, 0.3), (False, True, 0.3)])
@@ -178,7 +178,7 @@ def test_what_top_k_drops_is_owed_and_paid(live: LiveCoordinator, small_bundle: 
     for name, dropped in owed.items():
         assert not np.any((sent[name] != 0) & (dropped != 0))
     live.wait(lambda: isinstance(client.check_in(), state.Turn))
-    second = state.load_turn(client.store)
+    second = state.load_assignment(client.store)
     assert second is not None
     paid, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
     left = tensors.from_bytes(client.store.get("turn/residual") or b"", specs)

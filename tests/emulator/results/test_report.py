@@ -36,7 +36,7 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
         make_run(tmp_path / "b1", "B", 1, [0.1, 0.2, 0.6]),
         make_run(tmp_path / "b2", "B", 2, [0.1, 0.2, 0.9]),
     ]
-    made = report.summarise(runs)
+    made = report.summarize(runs)
     assert [arm.label for arm in made.arms] == ["A", "B"]
     assert made.arms[0].accuracy["overall"].mean == pytest.approx(0.6)
     assert made.arms[0].accuracy["overall"].deviation == pytest.approx(0.1)
@@ -50,7 +50,7 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "<b>B</b>", 1, [0.1, 0.6, 0.6])]
-    made = report.summarise(runs)
+    made = report.summarize(runs)
     page.draw(made, tmp_path / "accuracy.png")
     page.draw_fleet(made, tmp_path / "fleet.png")
     page.render(made, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
@@ -68,14 +68,14 @@ def test_an_unfinished_damaged_or_missing_run_is_refused(tmp_path):
     make_run(tmp_path / "a", "A", 1, [0.1, 0.2])
     (tmp_path / "a" / "summary.json").unlink()
     with pytest.raises(InvalidInput, match="not finished"):
-        report.summarise([record.read(tmp_path / "a")])
+        report.summarize([record.read(tmp_path / "a")])
     with pytest.raises(InvalidInput, match="no run"):
         record.read(tmp_path)
     (tmp_path / "a" / "rounds.jsonl").write_text("{")
     with pytest.raises(InvalidInput, match="damaged"):
         record.read(tmp_path / "a")
     with pytest.raises(InvalidInput, match="no run"):
-        report.summarise([])
+        report.summarize([])
 
 
 def test_no_run_overwrites_another(tmp_path):

@@ -1,4 +1,4 @@
-"""GroupNorm from centred inputs against torch's own."""
+"""GroupNorm from centered inputs against torch's own."""
 
 import pytest
 import torch

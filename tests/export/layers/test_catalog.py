@@ -1,4 +1,4 @@
-"""Every layer of the catalogue, forward and backward, on both runtimes, against eager PyTorch over three steps."""
+"""Every layer of the catalog, forward and backward, on both runtimes, against eager PyTorch over three steps."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Instance normalisation by groups against torch's own, with and without running statistics."""
+"""Instance normalization by groups against torch's own, with and without running statistics."""
 
 import copy
 

@@ -1,11 +1,11 @@
-"""The written-out gradient of batch normalisation against torch's own, in float64."""
+"""The written-out gradient of batch normalization against torch's own, in float64."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fedrela.export.layers.batchnorm import weighted
-from fedrela.export.layers.normalization import Normalisation
+from fedrela.export.layers.normalization import Normalization
 
 SHAPES = [(6, 5), (6, 5, 7), (6, 5, 4, 3)]
 
@@ -32,4 +32,4 @@ def test_gradients_pass_finite_differences_for_uneven_weights() -> None:
     x = torch.randn(4, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
     scale, shift = (torch.rand(3, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
     share = torch.tensor([0.5, 1.0, 0.25, 0.25], dtype=torch.float64) / 4
-    assert torch.autograd.gradcheck(lambda *a: Normalisation.apply(*a, share, 1e-3)[0], (x, scale, shift))
+    assert torch.autograd.gradcheck(lambda *a: Normalization.apply(*a, share, 1e-3)[0], (x, scale, shift))

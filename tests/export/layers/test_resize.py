@@ -40,9 +40,9 @@ def test_values_and_gradients_are_those_of_torch(shape, settings):
 def test_linear_worked_by_hand():
     x = torch.tensor([[[0.0, 4.0]]])
     aligned = interpolate(x, size=3, mode="linear", align_corners=True)
-    centred = interpolate(x, scale_factor=2, mode="linear")
+    centered = interpolate(x, scale_factor=2, mode="linear")
     assert aligned.tolist() == [[[0.0, 2.0, 4.0]]]
-    assert centred.tolist() == [[[0.0, 1.0, 3.0, 4.0]]]
+    assert centered.tolist() == [[[0.0, 1.0, 3.0, 4.0]]]
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear"])

@@ -1,4 +1,4 @@
-"""Weight normalisation against torch's own, with gradients."""
+"""Weight normalization against torch's own, with gradients."""
 
 import pytest
 import torch

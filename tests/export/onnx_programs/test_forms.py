@@ -1,4 +1,4 @@
-"""ONNX forms of activations and of group normalisation against eager PyTorch: corners, NaN, infinity."""
+"""ONNX forms of activations and of group normalization against eager PyTorch: corners, NaN, infinity."""
 
 from collections.abc import Callable
 from typing import Any

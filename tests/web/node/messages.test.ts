@@ -4,12 +4,12 @@ import { test } from "node:test";
 import { InvalidInput } from "../../../web/src/core/errors.ts";
 import { parseManifest } from "../../../web/src/core/manifest.ts";
 import { generation, lrFactor, parseTask, startRound } from "../../../web/src/core/task.ts";
-import { parseCheckInResponse, parseEnrolResponse, parseProblem, parseUpdateReceipt } from "../../../web/src/core/wire.ts";
+import { parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../../../web/src/core/wire.ts";
 import { vectors } from "./vectors.ts";
 
 const readers: Record<string, (body: Uint8Array) => unknown> = {
   CheckInResponse: parseCheckInResponse,
-  EnrolResponse: parseEnrolResponse,
+  EnrollResponse: parseEnrollResponse,
   UpdateReceipt: parseUpdateReceipt,
   Problem: parseProblem,
   Task: parseTask,

@@ -27,7 +27,7 @@ export function verify(publicKey: string, message: Uint8Array, signature: string
   } catch {
     valid = false; // a key or signature that is not even of the right form
   }
-  if (!valid) throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enrol again if the key changed");
+  if (!valid) throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enroll again if the key changed");
 }
 
 /** A new device key: its private and public half. */

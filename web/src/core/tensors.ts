@@ -50,7 +50,7 @@ export function copy(tensors: Tensors): Tensors {
   return new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]));
 }
 
-/** Serialise: `__metadata__` first with sorted keys, then tensors by dtype and by name. */
+/** Serialize: `__metadata__` first with sorted keys, then tensors by dtype and by name. */
 export function toBytes(tensors: Tensors, metadata: Record<string, string> = {}): Uint8Array {
   const rank = (tensor: Tensor): number => ORDER.indexOf(NAMES[tensor.dtype]!);
   const ordered = [...tensors].sort(([a, x], [b, y]) => rank(x) - rank(y) || (a < b ? -1 : 1));

@@ -8,7 +8,7 @@ export const TENSORS_TYPE = "application/vnd.safetensors";
 
 export type FailureCode = "not-eligible" | "training-failed" | "self-test-failed" | "timed-out" | "integrity-failed";
 
-const enrolResponse = object({
+const enrollResponse = object({
   device_id: text,
   device_token: text,
   coordinator_public_key: text,
@@ -52,7 +52,7 @@ const problem = object({
   retry_after_seconds: withDefault(real, 0),
 });
 
-export type EnrolResponse = Typed<typeof enrolResponse>;
+export type EnrollResponse = Typed<typeof enrollResponse>;
 export type Assignment = Typed<typeof assignment>;
 export type Wait = Typed<typeof wait>;
 export type CheckInResponse = Typed<typeof checkInResponse>;
@@ -67,7 +67,7 @@ export interface EvaluationReport {
 }
 
 /** The bodies of the requests, so that the page can say how large they are before anything is sent. */
-export const enrolRequest = (token: string, publicKey: string): Uint8Array =>
+export const enrollRequest = (token: string, publicKey: string): Uint8Array =>
   json({ enrolment_token: token, public_key: publicKey, protocol: PROTOCOL });
 export const checkInRequest = (population: string, clientVersion: string, runtime: string): Uint8Array =>
   json({ population, client_version: clientVersion, runtimes: [runtime], protocol: PROTOCOL });
@@ -75,7 +75,7 @@ export const evaluationReport = (report: EvaluationReport): Uint8Array => json({
 export const failureReport = (code: FailureCode): Uint8Array => json({ code, protocol: PROTOCOL });
 
 type Body = Uint8Array | string;
-export const parseEnrolResponse = (body: Body): EnrolResponse => versioned(read(enrolResponse, body));
+export const parseEnrollResponse = (body: Body): EnrollResponse => versioned(read(enrollResponse, body));
 export const parseCheckInResponse = (body: Body): CheckInResponse => versioned(read(checkInResponse, body));
 export const parseUpdateReceipt = (body: Body): UpdateReceipt => versioned(read(updateReceipt, body));
 export const parseProblem = (body: Body): Problem => read(problem, body);

@@ -4,18 +4,18 @@ import { InvalidInput } from "../core/errors.ts";
 import {
   type Assignment,
   type CheckInResponse,
-  type EnrolResponse,
+  type EnrollResponse,
   type EvaluationReport,
   type FailureCode,
   TENSORS_TYPE,
   UPLOAD_TOKEN_HEADER,
   type UpdateReceipt,
   checkInRequest,
-  enrolRequest,
+  enrollRequest,
   evaluationReport,
   failureReport,
   parseCheckInResponse,
-  parseEnrolResponse,
+  parseEnrollResponse,
   parseUpdateReceipt,
 } from "../core/wire.ts";
 import { download } from "./download.ts";
@@ -25,9 +25,9 @@ import type { Transport } from "./transport.ts";
 export class Api {
   constructor(readonly transport: Transport) {}
 
-  /** Exchange an enrolment token for a device token. */
-  async enrol(enrolmentToken: string, publicKey: string): Promise<EnrolResponse> {
-    return parseEnrolResponse(await this.post("/v1/devices", enrolRequest(enrolmentToken, publicKey)));
+  /** Exchange an enrollment token for a device token. */
+  async enroll(enrollmentToken: string, publicKey: string): Promise<EnrollResponse> {
+    return parseEnrollResponse(await this.post("/v1/devices", enrollRequest(enrollmentToken, publicKey)));
   }
 
   /** Offer to work. Throws InvalidInput for an answer that is not exactly one of assignment and wait. */

@@ -1,4 +1,4 @@
-/** Who this device is: made at enrolment, kept in this browser, shown to nobody but the coordinator. */
+/** Who this device is: made at enrollment, kept in this browser, shown to nobody but the coordinator. */
 import { generateKey, hex } from "../core/signing.ts";
 import type { Api } from "./api.ts";
 import type { Store } from "./store.ts";
@@ -13,10 +13,10 @@ export interface Identity {
 }
 
 /**
- * Enrol with the token of a link. The device's own key is kept before anything is sent, so that an enrolment that was cut
+ * Enroll with the token of a link. The device's own key is kept before anything is sent, so that an enrollment that was cut
  * off can be repeated.
  */
-export async function enrol(api: Api, store: Store, token: string): Promise<Identity> {
+export async function enroll(api: Api, store: Store, token: string): Promise<Identity> {
   const key = generateKey();
   const begun = (await store.getJson<Identity & { public_key: string }>("identity")) ?? {
     ...{ device_id: "", device_token: "", coordinator_public_key: "", population: "" },
@@ -25,7 +25,7 @@ export async function enrol(api: Api, store: Store, token: string): Promise<Iden
     secret: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
   await store.putJson("identity", begun);
-  const { protocol: _, ...answer } = await api.enrol(token, begun.public_key);
+  const { protocol: _, ...answer } = await api.enroll(token, begun.public_key);
   const identity = { ...begun, ...answer };
   await store.putJson("identity", identity);
   return identity;

@@ -5,7 +5,7 @@
  *     "sample", epoch      sampling "class-balanced": uniforms (n, 2); of K labels that are present, in ascending order,
  *                          slot i takes number floor(u_0 K), and of its members, in storage order, number floor(u_1 size)
  *     "synthesis", epoch   uniforms (n, 3) per slot; "mixup": partner floor(u_0 n) in the epoch's order, share u_1, and
- *                          the slot's own label where u_2 < u_1, else the partner's; "smote": neighbour floor(u_0 k) of
+ *                          the slot's own label where u_2 < u_1, else the partner's; "smote": neighbor floor(u_0 k) of
  *                          k, share 1 - u_1
  */
 import { type Label, type Stream, permutation, uniforms } from "../core/streams.ts";
@@ -31,13 +31,13 @@ export function epochPlan(
   labels: Int32Array,
   draw: Draw,
   epoch: number,
-  neighbours: Map<number, number[]>,
+  neighbors: Map<number, number[]>,
 ): EpochPlan {
   const n = labels.length;
   const rows = local.sampling === "shuffle" ? permutation(draw("shuffle", epoch), n) : balanced(labels, uniforms(draw("sample", epoch), 2 * n));
   if (local.synthesis === "none") return { rows, labels: rows.map((row) => labels[row]!) };
   const u = uniforms(draw("synthesis", epoch), 3 * n);
-  return local.synthesis === "mixup" ? mixup(rows, labels, u) : smote(rows, labels, u, neighbours);
+  return local.synthesis === "mixup" ? mixup(rows, labels, u) : smote(rows, labels, u, neighbors);
 }
 
 /** The inputs and labels of slots `from` to `to`. Interpolated bytes are rounded to the nearest, halves up. */
@@ -100,12 +100,12 @@ function mixup(rows: Int32Array, labels: Int32Array, u: Float32Array): EpochPlan
   return { rows, labels: mixed, partners, shares };
 }
 
-function smote(rows: Int32Array, labels: Int32Array, u: Float32Array, neighbours: Map<number, number[]>): EpochPlan {
+function smote(rows: Int32Array, labels: Int32Array, u: Float32Array, neighbors: Map<number, number[]>): EpochPlan {
   const partners = rows.slice();
   const shares = new Float64Array(rows.length).fill(1);
   const seen = new Set<number>();
   rows.forEach((row, slot) => {
-    const near = neighbours.get(row);
+    const near = neighbors.get(row);
     if (seen.has(row) && near) {
       partners[slot] = near[Math.floor(u[3 * slot]! * near.length)]!;
       shares[slot] = 1 - u[3 * slot + 1]!;

@@ -97,14 +97,14 @@ export async function* train(
   const randoms = inputs(manifest.train_step, "random");
   const perEpoch = Math.ceil(labels.length / local.batch_size);
   const total = stepCount(turn.task, labels.length);
-  const neighbours = local.synthesis === "smote" ? nearest(examples, labels) : new Map();
+  const neighbors = local.synthesis === "smote" ? nearest(examples, labels) : new Map();
   const role = (name: "y" | "weight"): string => inputs(manifest.train_step, name)[0]!.name;
-  let plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), Math.floor(done / perEpoch), neighbours);
+  let plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), Math.floor(done / perEpoch), neighbors);
   let planned = Math.floor(done / perEpoch);
   for (let number = done; number < total; number++) {
     const epoch = Math.floor(number / perEpoch);
     if (epoch !== planned) {
-      plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), epoch, neighbours);
+      plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), epoch, neighbors);
       planned = epoch;
     }
     const from = (number % perEpoch) * local.batch_size;

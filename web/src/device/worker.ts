@@ -9,7 +9,7 @@ import { Api } from "./api.ts";
 import { Client } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
 import { configure, threads } from "./engine.ts";
-import { enrol, loadIdentity } from "./identity.ts";
+import { enroll, loadIdentity } from "./identity.ts";
 import { type Command, type Report, faultOf } from "./protocol.ts";
 import { Store } from "./store.ts";
 import { Transport } from "./transport.ts";
@@ -69,7 +69,7 @@ async function ready(): Promise<void> {
 }
 
 async function join(store: Store, token: string): Promise<void> {
-  await enrol(new Api(new Transport(base)), store, token);
+  await enroll(new Api(new Transport(base)), store, token);
   tell({ kind: "enrolled" });
 }
 

@@ -6,7 +6,7 @@ import { encode } from "../core/encodings.ts";
 import { derive } from "../core/streams.ts";
 import { type Tensors, float32, size } from "../core/tensors.ts";
 import { Refused, Unavailable } from "../core/errors.ts";
-import { checkInRequest, enrolRequest, evaluationReport, failureReport, parseProblem } from "../core/wire.ts";
+import { checkInRequest, enrollRequest, evaluationReport, failureReport, parseProblem } from "../core/wire.ts";
 import { unfit } from "../device/examples.ts";
 import { CLIENT_VERSION } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
@@ -23,7 +23,7 @@ export interface Offer {
   checkpointBytes: number;
 }
 
-/** Ask with an enrolment token or a device token. Throws Refused (an expired link) or Unavailable. */
+/** Ask with an enrollment token or a device token. Throws Refused (an expired link) or Unavailable. */
 export async function fetchOffers(token: string): Promise<Offer[]> {
   let response: Response;
   let body: Uint8Array;
@@ -106,7 +106,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
       `the change of the model's numbers, each round you take part in: ${bytes(updateBytes(manifest, task))}`,
       "with it, how many examples you have in all (not of which class): a few digits",
       `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT_VERSION, "onnx 1.30.0").length)} each time`,
-      `once, a public key made just now, and the link's secret: ${bytes(enrolRequest("x".repeat(43), "x".repeat(64)).length)}`,
+      `once, a public key made just now, and the link's secret: ${bytes(enrollRequest("x".repeat(43), "x".repeat(64)).length)}`,
       ...(task.local_evaluation ? [EVALUATION] : []),
       `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",

@@ -57,7 +57,7 @@ export async function previewOf(sample: Sample, manifest: Manifest): Promise<Blo
   return canvas.convertToBlob();
 }
 
-/** RGBA rows to (channels, height, width); grey by ITU-R 601, as Pillow's "L". */
+/** RGBA rows to (channels, height, width); gray by ITU-R 601, as Pillow's "L". */
 function planes(rgba: Uint8ClampedArray, { channels, width, height }: Layout): Uint8Array {
   const area = width * height;
   const out = new Uint8Array(channels * area);
