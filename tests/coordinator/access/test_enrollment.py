@@ -89,7 +89,7 @@ def test_a_turn_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house:
         return decided
 
     with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "had_turn", interrupted)
+        patch.setattr(rows, "had_assignment", interrupted)
         assignment = one.join()
     assert revocations[0].result() is None
     check_problem(one.upload(assignment, ONE), 401, "unauthenticated")
