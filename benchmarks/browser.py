@@ -23,7 +23,7 @@ from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from fedrela.export import export_classifier
 from fedrela.export.models import small_cnn
 from tests.web.browser import Browser, Recorder, Tab, missing
@@ -154,7 +154,7 @@ def from_steps(seen: list[list[float]]) -> float:
 
 
 def replay(folder: Path, task: Task, examples: Examples) -> float:
-    """Milliseconds of a step of the Python device on the same turns."""
+    """Milliseconds of a step of the Python device on the same client rounds."""
     opened = bundle.read(folder)
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest), threads=1)
     weights = tensors.from_bytes((folder / "weights.safetensors").read_bytes(), opened.manifest.weights)
@@ -162,7 +162,7 @@ def replay(folder: Path, task: Task, examples: Examples) -> float:
     for number in range(1, task.rounds + 1):
         times = []
         state = engine.start(weights)
-        for _ in local_round.train(engine, Turn(task, number, b"bench"), examples, examples.y, state):
+        for _ in local_round.train(engine, LocalRound(task, number, b"bench"), examples, examples.y, state):
             times.append(time.perf_counter())
         means.append(1e3 * (times[-1] - times[0]) / (len(times) - 1))
     return min(means)

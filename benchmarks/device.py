@@ -4,8 +4,8 @@
 
 Installed size of the device's requirements, seconds from the start of the process to the end of the first training
 step, peak resident memory, and steps per second. The device is `fedrela device run --once` against a coordinator on
-loopback: its start includes the check-in, verified downloads and the self-test on the first turn, and the check-in and
-a checkpoint's download on later ones. The script only imports torch, reads weights and data, and trains. Medians of
+loopback: its start includes the check-in, verified downloads and the self-test on the first round, and the check-in
+and a checkpoint's download on later ones. The script only imports torch, reads weights and data, and trains. Medians of
 several runs; the bars are ratios of figures of one run. Prints a table and writes benchmarks/results/device.json.
 May import every package.
 """

@@ -5,8 +5,8 @@
 One device (`fedrela device run --once`) works against a real coordinator, in a new process each time. It is killed at a
 random instant and started anew until its round is done; the body that it uploaded is compared, byte for byte, with that
 of a device that nobody disturbed, and so is the model that the coordinator made of it. Rounds follow each other until
-the wanted number of kills is reached. So that the instants are spread over a whole turn, and not over its longest part,
-each is drawn within one of seven places, the one hit least so far. For the place "start" the process is a new
+the wanted number of kills is reached. So that the instants are spread over a whole round, and not over its longest
+part, each is drawn within one of seven places, the one hit least so far. For the place "start" the process is a new
 interpreter; for the others it is forked from one that has imported everything, which takes milliseconds. Prints a table
 and writes benchmarks/results/device_kills.json. May import every package.
 """
@@ -36,7 +36,7 @@ BEGINS = {"download": "assigned", "opening and re-labeling": "ready"}  # with th
 
 @dataclass
 class Kills:
-    """What happened. `places`: kills by the part of the turn that they fell into."""
+    """What happened. `places`: kills by the part of the client round that they fell into."""
 
     kills: int = 0
     rounds: int = 0
@@ -49,7 +49,7 @@ class Kills:
 
 @dataclass(frozen=True)
 class Durations:
-    """How long each place takes a device that nobody disturbs, in seconds; and how many steps its turn has."""
+    """How long each place takes a device that nobody disturbs, in seconds; and how many steps its client round has."""
 
     seconds: dict[str, float]
     steps: int
@@ -67,7 +67,7 @@ def task() -> Task:
 
 
 def measure(victim: Victim) -> Durations:
-    """Run one turn to its end and learn how long its parts take."""
+    """Run one client round to its end and learn how long its parts take."""
     begun = time.monotonic()
     running = victim.start(fresh=True)
     running.wait_for(lambda event: event.get("event") == "assigned")

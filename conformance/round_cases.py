@@ -20,7 +20,7 @@ from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from fedrela.export import export_classifier
 from fedrela.export.models import small_cnn
 
@@ -68,7 +68,7 @@ def write(folder: Path) -> list[Path]:
     (folder / "weights.safetensors").write_bytes(tensors.to_bytes(weights))
     cases = []
     for name, (task, number) in tasks().items():
-        labels, update = run(engine, Turn(task, number, SECRET), weights, examples)
+        labels, update = run(engine, LocalRound(task, number, SECRET), weights, examples)
         expected: dict[str, Array] = {"labels": labels} | {"update." + key: value for key, value in update.items()}
         (folder / f"{name}.safetensors").write_bytes(tensors.to_bytes(expected))
         task_json = strict.to_json(task).decode()
@@ -92,11 +92,13 @@ def shard(number: int) -> Examples:
     return Examples({"x": arrays["x"]}, arrays["y"])
 
 
-def run(engine: OnnxEngine, turn: Turn, weights: Params, examples: Examples) -> tuple[local_round.Labels, Params]:
-    """The labels that are trained on, and the update of one turn."""
-    labels = local_round.relabel(engine, turn, weights, examples) if turn.generation else examples.y
+def run(
+    engine: OnnxEngine, local: LocalRound, weights: Params, examples: Examples
+) -> tuple[local_round.Labels, Params]:
+    """The labels that are trained on, and the update of one client round."""
+    labels = local_round.relabel(engine, local, weights, examples) if local.generation else examples.y
     state = engine.start(weights)
-    for _ in local_round.train(engine, turn, examples, labels, state):
+    for _ in local_round.train(engine, local, examples, labels, state):
         pass
     return labels, local_round.change(engine, state, weights)
 
@@ -109,5 +111,5 @@ def _warm(engine: OnnxEngine, opened: Bundle) -> Params:
     )
     local = LocalTraining(**{**LOCAL.__dict__, "epochs": 12})
     task = Task("warm", 1, local=local, relabel=Relabel(enabled=False), aggregation=Aggregation())
-    _, change = run(engine, Turn(task, 1, b"warm"), opened.weights, pooled)
+    _, change = run(engine, LocalRound(task, 1, b"warm"), opened.weights, pooled)
     return tensors.add(opened.weights, change)

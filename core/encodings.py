@@ -1,6 +1,6 @@
 """How an update travels up: float32, float16, int8 with a scale per tensor, or the top k of each tensor.
 
-Lossy encodings are unbiased (int8 rounds stochastically) or carry what they dropped to the next turn (top-k with error
+Lossy encodings are unbiased (int8 rounds stochastically) or carry what they dropped to the next round (top-k with error
 feedback, Seide et al. 2014, Stich et al. 2018).
 
     float32   name: F32

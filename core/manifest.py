@@ -21,7 +21,7 @@ PROGRAMS = ("train_step", "predict", "relabel")
 Role = Literal[
     "parameter",  # trainable, travels; also an output of train_step
     "buffer",  # BatchNorm statistics, travels; also an output of train_step
-    "optimizer",  # stays on the device; zeros at the start of a turn; also an output of train_step
+    "optimizer",  # stays on the device; zeros at the start of a client round; also an output of train_step
     "anchor",  # the global value of the parameter of the same name without the "anchor." prefix (FedProx)
     "x",  # raw examples, first dimension "B"
     "y",  # labels (B,) int64

@@ -24,7 +24,7 @@ def _require(condition: bool, problem: str, remedy: str) -> None:
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """What a device does in one turn."""
+    """What a device does in one client round."""
 
     epochs: int = 5
     batch_size: int = 8
@@ -81,7 +81,7 @@ class Relabel:
         """Which re-labeling a round trains on: 0 before the start, 1 from the start on, one more after each period.
 
         A device re-labels when the generation of its round differs from that of its overlay, so a device whose first
-        turn comes after the start re-labels then.
+        first round comes after the start re-labels then.
         """
         since = round_number - self.start_round(rounds)
         if not self.enabled or since < 0:
@@ -172,7 +172,7 @@ class Eligibility:
     min_client_version: str = ""  # inclusive; judged by the coordinator too
     max_client_version: str = ""  # inclusive
     device_fraction: float = 1.0  # share of the population that may take part in a round
-    min_separation_seconds: float = 0.0  # between two turns of one device
+    min_separation_seconds: float = 0.0  # between two client rounds of one device
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "eligibility")

@@ -80,7 +80,7 @@ class CheckIn:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One turn of one device. Everything it needs is named by hash; `signature` is over `message()`."""
+    """One assignment of one device. Everything it needs is named by hash; `signature` is over `message()`."""
 
     assignment_id: str
     task_id: str

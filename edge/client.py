@@ -40,12 +40,12 @@ from fedrela.edge.storage.state import Identity, SentLog
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import DataSource
 from fedrela.edge.training.faults import failure_code, is_away
-from fedrela.edge.training.work import AssignmentFailed, Worker
+from fedrela.edge.training.work import AssignmentFailed, RoundWork
 
 __all__ = ["DeviceClient", "Outcome", "enroll", "forget", "steady_clock"]
 
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
-LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or turn after turn fails
+LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or all assignments fail
 
 
 def steady_clock() -> Callable[[], float]:
@@ -59,7 +59,7 @@ def steady_clock() -> Callable[[], float]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a turn ended. `reason`: of a wait, a failure or a refusal."""
+    """How an assignment ended. `reason`: of a wait, a failure or a refusal."""
 
     kind: Literal["uploaded", "waiting", "dropped", "stopped"]
     reason: str = ""
@@ -72,7 +72,8 @@ class Outcome:
 class DeviceClient:
     """One enrolled device. Raises InvalidInput when made from a store that holds no enrollment.
 
-    `data` is asked anew each turn, so data may grow. `stop` ends a turn at the next batch boundary, its state kept.
+    `data` is asked anew for each assignment, so data may grow. `stop` interrupts at the next batch boundary; the state
+    is kept.
     """
 
     api: CoordinatorApi
@@ -104,31 +105,31 @@ class DeviceClient:
         )
 
     def run_once(self) -> Outcome:
-        """One turn: go on with the one that was interrupted, or check in; then train and upload.
+        """One assignment: go on with the one that was interrupted, or check in; then train and upload.
 
-        Raises Unavailable, InvalidMessage or Refused where the coordinator is away (`is_away`; the turn is kept),
+        Raises Unavailable, InvalidMessage or Refused where the coordinator is away (`is_away`; the assignment is kept),
         InvalidData for local examples that can't be used, Refused where it no longer knows this device.
         """
-        turn = self.resume() or self.check_in()
-        if isinstance(turn, Outcome):
-            return turn
+        held = self.resume() or self.check_in()
+        if isinstance(held, Outcome):
+            return held
         try:
-            update = self.train(turn)
-            return Outcome("stopped") if update is None else self.upload(turn, update)
+            update = self.train(held)
+            return Outcome("stopped") if update is None else self.upload(held, update)
         except Refused as refusal:
             if is_away(refusal) or refusal.status == 401:
                 raise
-            return self.give_up(turn, refusal.code, str(refusal))
+            return self.give_up(held, refusal.code, str(refusal))
         except InvalidMessage:
             raise
         except (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed) as fault:
-            outcome = self.drop(turn, fault)
+            outcome = self.drop(held, fault)
             if isinstance(fault, InvalidData):
                 raise
             return outcome
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> None:
-        """Turn after turn until `stop` is set; ever less often while the coordinator is away or every turn fails."""
+        """Assignment after assignment until `stop` is set; ever less often while nobody answers or all of them fail."""
         away = failed = 0
         while not self.stop.is_set():
             try:
@@ -151,47 +152,47 @@ class DeviceClient:
         """Seconds before the next attempt after so many that failed."""
         return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 16)) * (0.5 + 0.5 * self.uniform())
 
-    def resume(self) -> state.Turn | None:
-        """The turn that was under way when this device stopped, unless its lease has run out by this device's clock."""
-        turn = state.load_assignment(self.store)
-        return None if turn is None or self.now() > turn.upload_until() else turn
+    def resume(self) -> state.HeldAssignment | None:
+        """The assignment that was under way at the stop, unless its lease has run out by this device's clock."""
+        held = state.load_assignment(self.store)
+        return None if held is None or self.now() > held.upload_until() else held
 
-    def check_in(self) -> state.Turn | Outcome:
+    def check_in(self) -> state.HeldAssignment | Outcome:
         """Offer to work. The coordinator gives an assignment or a time to come back.
 
-        It is the judge of leases: where it still counts on the turn that this device has, the turn goes on.
+        It decides on leases: where it still counts on the assignment that this device holds, that one goes on.
         """
         obstacles = reasons(self.conditions(), self.settings.eligibility)
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
         answer = self.api.check_in(CheckIn(self.identity.population, __version__, self.pool.offered()))
-        held = state.load_assignment(self.store)
-        if answer.assignment is not None and held is not None and is_same(held.assignment, answer.assignment):
-            turn = replace(held, assignment=answer.assignment, received_at=self.now())
-            state.save_assignment(self.store, turn)
-            return turn
+        stored = state.load_assignment(self.store)
+        if answer.assignment is not None and stored is not None and is_same(stored.assignment, answer.assignment):
+            held = replace(stored, assignment=answer.assignment, received_at=self.now())
+            state.save_assignment(self.store, held)
+            return held
         state.clear_assignment(self.store)
-        if held is not None:
-            self._tell("dropped", held, "the lease ran out while the device was away")
+        if stored is not None:
+            self._tell("dropped", stored, "the lease ran out while the device was away")
         if answer.assignment is None:
             assert answer.wait is not None  # api.check_in: exactly one of the two
             pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
             return Outcome("waiting", answer.wait.reason, pause)
-        turn = state.Turn(answer.assignment, self.now())
-        state.save_assignment(self.store, turn)
-        self._tell("assigned", turn)
-        return turn
+        held = state.HeldAssignment(answer.assignment, self.now())
+        state.save_assignment(self.store, held)
+        self._tell("assigned", held)
+        return held
 
-    def train(self, turn: state.Turn) -> bytes | None:
-        """The update of a turn: fetched, verified, re-labeled when due, trained. None where `stop` interrupted it."""
+    def train(self, held: state.HeldAssignment) -> bytes | None:
+        """The update of a round: fetched, verified, re-labeled when due, trained. None where `stop` came first."""
         finished = self.store.get("turn/update")
         if finished is not None:
             return finished
-        job = self._fetcher.job(turn.assignment)
-        self._tell("ready", turn)
-        worker = Worker(
+        job = self._fetcher.job(held.assignment)
+        self._tell("ready", held)
+        work = RoundWork(
             job=job,
-            assignment_record=turn,
+            held=held,
             secret=bytes.fromhex(self.identity.secret),
             store=self.store,
             source=self.data,
@@ -201,43 +202,43 @@ class DeviceClient:
             sleep=self.sleep,
             stop=self.stop,
             emit=self.on_event,
-            evaluate=lambda report: self.api.evaluation(turn.assignment, report),
+            evaluate=lambda report: self.api.evaluation(held.assignment, report),
         )
-        return worker.update()
+        return work.update()
 
-    def upload(self, turn: state.Turn, update: bytes) -> Outcome:
+    def upload(self, held: state.HeldAssignment, update: bytes) -> Outcome:
         """Send the update; it may be sent any number of times and counts once."""
-        if self.now() > turn.upload_until():
+        if self.now() > held.upload_until():
             raise AssignmentFailed("timed-out", "the lease ran out before the upload")
-        receipt = self.api.update(turn.assignment, update)
-        state.commit_residual(self.store, turn.assignment.task_id)
+        receipt = self.api.update(held.assignment, update)
+        state.commit_residual(self.store, held.assignment.task_id)
         state.clear_assignment(self.store)
-        self._tell("uploaded", turn)
-        return Outcome("uploaded", round=turn.assignment.round, duplicate=receipt.duplicate)
+        self._tell("uploaded", held)
+        return Outcome("uploaded", round=held.assignment.round, duplicate=receipt.duplicate)
 
-    def drop(self, turn: state.Turn, fault: Exception) -> Outcome:
-        """Give a turn up and say why, by code. That report may fail: the lease runs out by itself."""
+    def drop(self, held: state.HeldAssignment, fault: Exception) -> Outcome:
+        """Give an assignment up and say why, by code. That report may fail: the lease runs out by itself."""
         code = failure_code(fault)
         state.clear_assignment(self.store)
         with suppress(Refused, Unavailable, InvalidMessage):
-            self.api.failure(turn.assignment, FailureReport(code))
+            self.api.failure(held.assignment, FailureReport(code))
         # What is wrong with the data is told to whoever called, and to no event or log.
         said = "the local examples can't be used" if isinstance(fault, InvalidData) else str(fault)
-        return self.give_up(turn, code, said)
+        return self.give_up(held, code, said)
 
-    def give_up(self, turn: state.Turn, code: str, said: str) -> Outcome:
-        """Forget a turn that is lost."""
+    def give_up(self, held: state.HeldAssignment, code: str, said: str) -> Outcome:
+        """Forget an assignment that is lost."""
         state.clear_assignment(self.store)
-        self._tell("dropped", turn, said)
-        return Outcome("dropped", code, round=turn.assignment.round)
+        self._tell("dropped", held, said)
+        return Outcome("dropped", code, round=held.assignment.round)
 
     def _record(self, sent: Sent) -> None:
         self._log.add(self.now(), sent.method, sent.path, sent.body)
 
-    def _tell(self, kind: Any, turn: state.Turn, detail: str = "") -> None:
-        self.on_event(Event(kind, turn.assignment.task_id, turn.assignment.round, detail=detail))
+    def _tell(self, kind: Any, held: state.HeldAssignment, detail: str = "") -> None:
+        self.on_event(Event(kind, held.assignment.task_id, held.assignment.round, detail=detail))
 
 
 def is_same(held: Assignment, offered: Assignment) -> bool:
-    """Whether two assignments are one turn on the same programs and weights; leases may differ."""
+    """Whether both are the same assignment, on the same programs and weights; leases may differ."""
     return held.assignment_id == offered.assignment_id and held.message() == offered.message()

@@ -26,7 +26,7 @@ from fedrela.edge.training.examples import Examples
 
 
 def my_examples(manifest: Manifest) -> Examples:
-    """Called at every turn, so data may grow. Arrays as the manifest's programs take them: here (n, 1, 8, 8) uint8."""
+    """Called for every assignment, so data may grow. Arrays as the programs take them: here (n, 1, 8, 8) uint8."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
     worker.start()
     with suppress(KeyboardInterrupt, EOFError):
         input("training in the background; press Enter to stop\n")
-    client.stop.set()  # at the next batch boundary; the turn is kept and goes on at the next start
+    client.stop.set()  # at the next batch boundary; the assignment is kept and goes on at the next start
     worker.join()
 
 

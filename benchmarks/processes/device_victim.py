@@ -1,4 +1,4 @@
-"""A device for `benchmarks.device_kills`: its folder, and the process that runs one turn of it.
+"""A device for `benchmarks.device_kills`: its folder, and the process that runs one assignment of it.
 
 May import every package.
 """
@@ -38,7 +38,7 @@ IMPORTED += ["fedrela.edge.sources.arrays", "benchmarks.processes.device_victim"
 
 
 class Running:
-    """One turn in a process of its own, which prints a JSON line for every event."""
+    """One assignment in a process of its own, which prints a JSON line for every event."""
 
     def __init__(
         self, lines: Any, alive: Callable[[], bool], kill: Callable[[], None], end: Callable[[], int | None]
@@ -72,7 +72,7 @@ class Running:
 
 
 class Victim:
-    """A device's state folder and its data. Its secret is fixed, so that its turns can be compared."""
+    """A device's state folder and its data. Its secret is fixed, so that its client rounds can be compared."""
 
     def __init__(self, folder: Path, admin: AdminClient, x: np.ndarray, y: np.ndarray) -> None:
         folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ class Victim:
         self._context.set_forkserver_preload(IMPORTED)
 
     def start(self, *, fresh: bool) -> Running:
-        """Run one turn: in a new interpreter, or in a fork of one that has imported everything."""
+        """Run one assignment: in a new interpreter, or in a fork of one that has imported everything."""
         if fresh:
             environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
             environment["PYTHONPATH"] = str(Path(__file__).parents[2])
@@ -105,7 +105,7 @@ class Victim:
         return Running(os.fdopen(os.dup(reader.fileno()), "rb"), forked.is_alive, forked.kill, end)
 
     def progress(self) -> tuple[int, bool, bool]:
-        """Steps in the newest checkpoint; whether the update is finished; whether there is a turn at all."""
+        """Steps in the newest checkpoint; whether the update is finished; whether there is an assignment at all."""
         if load_assignment(self.store) is None:
             return 0, False, False
         snapshot = self.store.get("turn/snapshot")

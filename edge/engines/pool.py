@@ -1,4 +1,4 @@
-"""Which runtimes this device has, and the engines opened on them: one per bundle, shared by every turn.
+"""Which runtimes this device has, and the engines opened on them: one per bundle, shared by every assignment.
 
 A runtime's own module is imported when its first program is opened.
 

@@ -16,7 +16,7 @@ from fedrela.edge.storage.store import Store
 WAITS = {
     "no-task": "no task for this device yet",
     "round-full": "the round is full",
-    "too-soon": "too soon after the last turn",
+    "too-soon": "too soon after the last assignment",
     "not-selected": "not selected for this round",
     "version": "this client's version is not wanted; update it",
     "runtime": "the task needs a runtime that this device lacks",
@@ -37,7 +37,7 @@ class Reporter:
         self._last_wait = ""
 
     def event(self, event: Event) -> None:
-        """Show one event of a turn."""
+        """Show one event of an assignment."""
         if self.as_json:
             self._json({"event": event.kind, "task_id": event.task_id, "round": event.round, "step": event.step,
                         "steps": event.steps, "loss": event.loss, "detail": event.detail})  # fmt: skip
@@ -51,7 +51,7 @@ class Reporter:
             self._last_wait = ""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show how a turn ended; the same wait again is not repeated."""
+        """Show how an assignment ended; the same wait again is not repeated."""
         self.uploads += outcome.kind == "uploaded"
         state.save_status(
             self.store, at=time.time(), outcome=outcome.kind, reason=outcome.reason, round=outcome.round,
@@ -68,7 +68,7 @@ class Reporter:
                 self._line(f"waiting: {said}")
             self._last_wait = said
         elif outcome.kind == "stopped":
-            self._line("stopped; the turn is kept and goes on at the next start")
+            self._line("stopped; the assignment is kept and goes on at the next start")
 
     def _json(self, record: dict[str, Any]) -> None:
         print(json.dumps({"at": round(time.time(), 3), **record}), file=self.out, flush=True)

@@ -21,8 +21,8 @@ class DeviceSettings:
     checkpoint_steps: int = 20  # the training state is kept every so many steps; 0: never
     check_seconds: float = 5.0  # between two looks at the sensors while training
     pause_seconds: float = 10.0  # between two looks while training is paused
-    max_steps: int = 0  # of one turn; 0: as many as the task asks for
-    max_seconds: float = 0.0  # of training in one turn, pauses left out; 0: as long as the lease lasts
+    max_steps: int = 0  # of one client round; 0: as many as the task asks for
+    max_seconds: float = 0.0  # of training in one client round, pauses left out; 0: as long as the lease lasts
     holdout_fraction: float = 0.0  # of the examples, never trained on
     allow_evaluation: bool = False  # may totals over the hold-out be reported where a task asks
     metered_network: bool | None = None  # what the owner knows of the network; None: find out

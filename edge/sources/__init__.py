@@ -7,7 +7,7 @@
     a folder of CIFAR batches               CIFAR-10 and CIFAR-100, the "python version"
     package.module:function                 called with the manifest; gives `Examples`
 
-A source is asked anew each turn, so new files are picked up. Nothing is ever written to where data are.
+A source is asked anew for each assignment, so new files are picked up. Nothing is ever written to where data are.
 
     >>> open_source("no/such/folder")
     Traceback (most recent call last):

@@ -1,6 +1,6 @@
 """Folders and zip files of class folders: `cats/one.jpg` is an image of the class `cats`. Decoded by Pillow.
 
-A decoded image is kept in memory until its file changes, so that a turn over a large folder decodes only what is new.
+A decoded image is kept in memory until its file changes, so that a round over a large folder decodes only what is new.
 """
 
 import hashlib

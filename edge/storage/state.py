@@ -1,12 +1,12 @@
-"""What a device remembers, as values over a `Store`: who it is, its turn, its overlays, its blobs, its log.
+"""What a device remembers, as values over a `Store`: who it is, its assignment, its overlays, its blobs, its log.
 
 identity.json              address, device id and token, pinned key, own key, own secret
 blobs/<sha256>             tasks, manifests, programs: verified again whenever they are read
-checkpoint/<sha256>        the global weights of the present turn
+checkpoint/<sha256>        the global weights of the present assignment
 partial/<sha256>           an unfinished download
 overlays/<task>            labels that a re-labeling laid over the data
 residuals/<task>           what a top-k encoding has dropped so far
-turn/assignment.json       the turn under way; snapshot: training state; update: the finished body
+turn/assignment.json       the assignment under way; snapshot: training state; update: the finished body
 self-tests/<...>           golden steps that passed, by program and runtime version
 log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
 status.json                for `fedrela device status`
@@ -24,7 +24,7 @@ from fedrela.core.wire import Assignment
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import Overlay
 
-TURN = ("turn/assignment.json", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated")
+ASSIGNMENT_KEYS = ("turn/assignment.json", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated")
 LOG_KEY = "log/sent.jsonl"
 LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
@@ -43,8 +43,8 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """The turn under way: what was assigned, when (by the device's clock), and on which data it started."""
+class HeldAssignment:
+    """The assignment under way: what was assigned, when (by the device's clock), and on which data it started."""
 
     assignment: Assignment
     received_at: float
@@ -84,29 +84,29 @@ def save_identity(store: Store, identity: Identity) -> None:
     store.put("identity.json", strict.to_json(identity))
 
 
-def load_assignment(store: Store) -> Turn | None:
-    """The turn under way, if there is one. A damaged record counts as none: the lease will run out."""
+def load_assignment(store: Store) -> HeldAssignment | None:
+    """The assignment under way, if there is one. A damaged record counts as none: the lease will run out."""
     body = store.get("turn/assignment.json")
     try:
-        return strict.from_json(Turn, body) if body is not None else None
+        return strict.from_json(HeldAssignment, body) if body is not None else None
     except InvalidInput:
         clear_assignment(store)
         return None
 
 
-def save_assignment(store: Store, turn: Turn) -> None:
-    """Keep the turn, so that a restart goes on with it."""
-    store.put("turn/assignment.json", strict.to_json(turn))
+def save_assignment(store: Store, held: HeldAssignment) -> None:
+    """Keep the assignment, so that a restart goes on with it."""
+    store.put("turn/assignment.json", strict.to_json(held))
 
 
 def clear_assignment(store: Store) -> None:
-    """Forget the turn. Its record goes first: without it nothing else of it is looked at."""
-    for key in TURN:
+    """Forget the assignment. Its record goes first: without it nothing else of it is looked at."""
+    for key in ASSIGNMENT_KEYS:
         store.delete(key)
 
 
 def save_snapshot(store: Store, snapshot: Snapshot) -> None:
-    """Keep the training state of the turn."""
+    """Keep the training state of the assignment."""
     metadata = {"steps": str(snapshot.steps), "seconds": repr(snapshot.seconds)}
     store.put("turn/snapshot", tensors.to_bytes(snapshot.tensors, metadata))
 
@@ -149,7 +149,7 @@ def load_residual(store: Store, task_id: str, specs: tuple[TensorSpec, ...]) -> 
 
 
 def commit_residual(store: Store, task_id: str) -> None:
-    """The turn's update was accepted, so what it dropped is now owed. Repeating it changes nothing."""
+    """The assignment's update was accepted, so what it dropped is now owed. Repeating it changes nothing."""
     body = store.get("turn/residual")
     if body is not None:
         store.put(f"residuals/{task_key(task_id)}", body)

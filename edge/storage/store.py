@@ -152,7 +152,7 @@ class FolderStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: two processes would take each other's turns. Raises InvalidInput if it is held."""
+        """Hold the folder: two processes would take each other's assignments. Raises InvalidInput if it is held."""
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -43,7 +43,7 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of every value, to notice that data changed between two parts of one turn. Stays on the device."""
+        """A hash of every value, to notice that data changed within one assignment. Stays on the device."""
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(self.x):
             digest.update(name.encode() + str((self.x[name].shape, self.x[name].dtype)).encode())
@@ -57,7 +57,7 @@ class Examples:
         return Examples({name: x[rows] for name, x in self.x.items()}, self.y[rows], self.keys[rows])
 
 
-# Asked anew for each turn, so that data may grow; the manifest says what the model takes.
+# Asked anew for each assignment, so that data may grow; the manifest says what the model takes.
 DataSource = Callable[[Manifest], Examples]
 
 
@@ -136,5 +136,5 @@ class Overlay:
         size = arrays.get("keys", np.empty(0)).shape[:1]
         tensors.check(arrays, (TensorSpec("keys", size, "int64"), TensorSpec("relabeled", size, "int64")))
         if not metadata.get("generation", "").isdigit():
-            raise InvalidTensors("an overlay has no generation", remedy="delete it; the next turn re-labels again")
+            raise InvalidTensors("an overlay has no generation", remedy="delete it; the next round re-labels again")
         return cls(int(metadata["generation"]), arrays["keys"].view(np.uint64), arrays["relabeled"])

@@ -1,4 +1,4 @@
-"""What a fault means for a turn: the code that the coordinator is told, and whether it is there at all.
+"""What a fault means for an assignment: the code that the coordinator is told, and whether it is there at all.
 
 >>> failure_code(AssignmentFailed("timed-out", "the lease ran out"))
 'timed-out'

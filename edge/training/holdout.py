@@ -13,7 +13,7 @@ from fedrela.core.tensors import Params
 from fedrela.core.wire import EvaluationReport
 from fedrela.edge.engines.engine import Engine
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn, predict
+from fedrela.edge.training.local_round import LocalRound, predict
 
 
 def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples, Examples]:
@@ -27,9 +27,9 @@ def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples,
     return examples.take(np.flatnonzero(~held)), examples.take(np.flatnonzero(held))
 
 
-def evaluate(engine: Engine, turn: Turn, weights: Params, held_out: Examples) -> EvaluationReport:
+def evaluate(engine: Engine, local: LocalRound, weights: Params, held_out: Examples) -> EvaluationReport:
     """Totals of the global model over the hold-out: cross-entropy in nats, correct answers, examples."""
-    return totals(predict(engine, turn, weights, held_out), held_out.y)
+    return totals(predict(engine, local, weights, held_out), held_out.y)
 
 
 def totals(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> EvaluationReport:

@@ -5,16 +5,16 @@ Every random number comes from `derive(device secret, "fedrela/v1", task.seed, r
     purpose                                     gives
     "shuffle", epoch                            the permutation of the n samples in that epoch (from 0)
     "sample" or "synthesis", epoch              see fedrela.edge.training.sampling: for tasks that ask for it
-    "train", step, input name                   uniforms for that random input; step counts from 0 through the turn
+    "train", step, input name                   uniforms for that random input; step counts from 0 through the round
     "relabel-pass", pass, batch index, name     uniforms for a random input of `predict`
     "relabel-draw"                              uniforms (n, C) of the re-labeling
     "encode"                                    the update's encoding
 
 so a round can be resumed at any step, replayed, and written again in another language.
 
-    turn = Turn(task, round, secret)
-    labels = relabel(engine, turn, weights, examples) if task.relabel.generation(round, task.rounds) else examples.y
-    for step in train(engine, turn, examples, labels, engine.start(weights)):
+    local = LocalRound(task, round, secret)
+    labels = relabel(engine, local, weights, examples) if local.generation else examples.y
+    for step in train(engine, local, examples, labels, engine.start(weights)):
         print(step.number, step.totals)
     update = change(engine, state, weights)
 """
@@ -41,8 +41,8 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What the numbers of one device's turn depend on, beside its data and the global weights."""
+class LocalRound:
+    """What the numbers of one device's client round depend on, beside its data and the global weights."""
 
     task: Task
     round: int
@@ -69,35 +69,35 @@ class Step:
 
 
 def step_count(task: Task, samples: int) -> int:
-    """Steps of one turn over `samples` samples."""
+    """Steps of one client round over `samples` samples."""
     per_epoch = -(-samples // task.local.batch_size)
     needed = per_epoch * task.local.epochs
     return min(needed, task.local.max_steps) if task.local.max_steps else needed
 
 
-def relabel(engine: Engine, turn: Turn, weights: Params, examples: Examples) -> Labels:
+def relabel(engine: Engine, local: LocalRound, weights: Params, examples: Examples) -> Labels:
     """New labels (n,), by `fedrela.core.relabel`, from the global model's probabilities averaged over the task's
     passes.
     """
-    probabilities = predict(engine, turn, weights, examples)
-    uniforms = streams.uniforms(turn.stream("relabel-draw"), probabilities.shape)
-    return engine.relabel(probabilities, examples.y, uniforms, turn.task.relabel.threshold_percent)
+    probabilities = predict(engine, local, weights, examples)
+    uniforms = streams.uniforms(local.stream("relabel-draw"), probabilities.shape)
+    return engine.relabel(probabilities, examples.y, uniforms, local.task.relabel.threshold_percent)
 
 
-def predict(engine: Engine, turn: Turn, weights: Params, examples: Examples) -> NDArray[np.float32]:
+def predict(engine: Engine, local: LocalRound, weights: Params, examples: Examples) -> NDArray[np.float32]:
     """Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once.
 
     Without random inputs every pass gives the same, so one is enough.
     """
     randoms = engine.manifest.predict.role("random")
-    passes = turn.task.relabel.passes if randoms else 1
+    passes = local.task.relabel.passes if randoms else 1
     total = np.zeros((len(examples), engine.manifest.classes), np.float64)
     for number in range(passes):
         for index, start in enumerate(range(0, len(examples), PREDICT_BATCH)):
             rows = slice(start, min(start + PREDICT_BATCH, len(examples)))
             size = rows.stop - rows.start
             drawn = {
-                item.name: _uniforms(item, size, turn.stream("relabel-pass", number, index, item.name))
+                item.name: _uniforms(item, size, local.stream("relabel-pass", number, index, item.name))
                 for item in randoms
             }
             total[rows] += engine.predict(weights, {name: x[rows] for name, x in examples.x.items()}, drawn)
@@ -105,32 +105,32 @@ def predict(engine: Engine, turn: Turn, weights: Params, examples: Examples) -> 
 
 
 def train(
-    engine: Engine, turn: Turn, examples: Examples, labels: Labels, state: State, *, done: int = 0
+    engine: Engine, local: LocalRound, examples: Examples, labels: Labels, state: State, *, done: int = 0
 ) -> Iterator[Step]:
     """Train `state` in place, yielding after every step; `done` steps are already in `state`.
 
     Batches are consecutive slices of each epoch's plan; the last of an epoch may be shorter. The caller may stop
     between any two steps, and go on later from `engine.snapshot` with `done` = the last step's number.
     """
-    manifest, local = engine.manifest, turn.task.local
-    rates = hyperparameters(manifest, turn)
+    manifest, training = engine.manifest, local.task.local
+    rates = hyperparameters(manifest, local)
     prior = class_prior(labels, manifest.classes) if manifest.train_step.role("class_prior") else None
     randoms = manifest.train_step.role("random")
-    per_epoch = -(-len(examples) // local.batch_size)
-    total = step_count(turn.task, len(examples))
-    near = sampling.nearest(examples, labels) if local.synthesis == "smote" else None
+    per_epoch = -(-len(examples) // training.batch_size)
+    total = step_count(local.task, len(examples))
+    near = sampling.nearest(examples, labels) if training.synthesis == "smote" else None
     order, ordered_epoch = sampling.EpochPlan(labels, labels), -1
     for number in range(done, total):
         epoch, slot = divmod(number, per_epoch)
         if epoch != ordered_epoch:
-            order, ordered_epoch = sampling.plan(local, labels, turn.stream, epoch, near), epoch
-        x, y = sampling.take(examples, order, slice(slot * local.batch_size, (slot + 1) * local.batch_size))
+            order, ordered_epoch = sampling.plan(training, labels, local.stream, epoch, near), epoch
+        x, y = sampling.take(examples, order, slice(slot * training.batch_size, (slot + 1) * training.batch_size))
         batch = Batch(
             x=x,
             y=y,
             weight=np.ones(len(y), np.float32),
             hyperparameters=rates,
-            randoms={item.name: _uniforms(item, len(y), turn.stream("train", number, item.name)) for item in randoms},
+            randoms={item.name: _uniforms(item, len(y), local.stream("train", number, item.name)) for item in randoms},
             class_prior=prior,
         )
         yield Step(number + 1, total, epoch, engine.train_step(state, batch))
@@ -141,25 +141,25 @@ def change(engine: Engine, state: State, weights: Params) -> Params:
     return tensors.subtract(engine.weights(state), weights)
 
 
-def hyperparameters(manifest: Manifest, turn: Turn) -> Mapping[str, float]:
+def hyperparameters(manifest: Manifest, local: LocalRound) -> Mapping[str, float]:
     """The task's values over the manifest's defaults; `lr` times the task's factor for this round.
 
     Raises InvalidTask for a name that the program doesn't take, and for one that nothing sets.
     """
     names = [item.name for item in manifest.train_step.role("hyperparameter")]
-    unknown = [name for name in turn.task.local.hyperparameters if name not in names]
+    unknown = [name for name in local.task.local.hyperparameters if name not in names]
     if unknown:
         raise InvalidTask(
             f"the program takes no hyperparameter {unknown[0]!r}", remedy=f"use one of {', '.join(names) or 'none'}"
         )
-    values = {**(manifest.hyperparameters or {}), **turn.task.local.hyperparameters}
+    values = {**(manifest.hyperparameters or {}), **local.task.local.hyperparameters}
     missing = [name for name in names if name not in values]
     if missing:
         raise InvalidTask(
             f"nothing sets the hyperparameter {missing[0]!r}",
             remedy=f"set local.hyperparameters.{missing[0]} in the task",
         )
-    factor = turn.task.lr_factor(turn.round)
+    factor = local.task.lr_factor(local.round)
     return {name: values[name] * factor if name == "lr" else values[name] for name in names}
 
 

@@ -1,7 +1,7 @@
 """Which samples an epoch trains on: all in random order, or as many of each class; as they are, or interpolated.
 
-A turn's settings are `local.sampling` and `local.synthesis` of the task (see `fedrela.core.task.LocalTraining`). Labels
-and their counts are looked at here, on the device, and go nowhere else. Draws come from the turn's streams:
+`local.sampling` and `local.synthesis` of the task choose them (see `fedrela.core.task.LocalTraining`). Labels
+and their counts are looked at here, on the device, and go nowhere else. Draws come from the client round's streams:
 
     purpose              gives
     "shuffle", epoch     sampling "shuffle": the permutation of the n samples

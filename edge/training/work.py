@@ -1,4 +1,4 @@
-"""The work of one turn on a real device: data, overlay, training with checkpoints and pauses, the finished body.
+"""A client round on a real device: data, overlay, training with checkpoints and pauses, the finished body.
 
 `fedrela.edge.training.local_round` holds the numbers; here is what a device adds to survive: everything that is needed
 to go on after a kill -9 is kept, and going on gives the same bits.
@@ -26,7 +26,7 @@ from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
 class AssignmentFailed(Exception):
-    """A turn can't be finished; `code` is what the coordinator is told."""
+    """An assignment can't be finished; `code` is what the coordinator is told."""
 
     def __init__(self, code: FailureCode, problem: str) -> None:
         super().__init__(problem)
@@ -34,11 +34,11 @@ class AssignmentFailed(Exception):
 
 
 @dataclass
-class Worker:
-    """Works on one turn. `turn_record` is what the store holds of it."""
+class RoundWork:
+    """Works on one assignment. `held` is what the store holds of it."""
 
     job: Job
-    assignment_record: state.Turn
+    held: state.HeldAssignment
     secret: bytes
     store: Store
     source: DataSource
@@ -54,58 +54,58 @@ class Worker:
 
     def update(self) -> bytes | None:
         """The finished update's body, kept in the store; None where `stop` came first."""
-        manifest, turn = self.job.engine.manifest, self.turn()
+        manifest, local = self.job.engine.manifest, self.own_round()
         loaded = self.source(manifest)
         data.check(loaded, manifest)
         examples, held_out = holdout.split(loaded, self.settings.holdout_fraction, self.secret)
-        if len(examples) < turn.task.eligibility.min_examples:
+        if len(examples) < local.task.eligibility.min_examples:
             raise AssignmentFailed("not-eligible", "this device holds fewer examples than the task asks for")
-        self.report_evaluation(turn, held_out)
-        if not self.wait_until_eligible(turn):
+        self.report_evaluation(local, held_out)
+        if not self.wait_until_eligible(local):
             return None
-        state_now = self.train(turn, examples, self.labels(turn, examples))
+        state_now = self.train(local, examples, self.labels(local, examples))
         if state_now is None:
             return None
-        return self.encode(turn, state_now, len(examples))
+        return self.encode(local, state_now, len(examples))
 
-    def turn(self) -> local_round.Turn:
+    def own_round(self) -> local_round.LocalRound:
         """The task as this device runs it: with its owner's limit on steps."""
         task = self.job.task
         limits = [limit for limit in (task.local.max_steps, self.settings.max_steps) if limit]
         if limits:
             task = replace(task, local=replace(task.local, max_steps=min(limits)))
-        return local_round.Turn(task, self.job.assignment.round, self.secret)
+        return local_round.LocalRound(task, self.job.assignment.round, self.secret)
 
-    def labels(self, turn: local_round.Turn, examples: Examples) -> local_round.Labels:
+    def labels(self, local: local_round.LocalRound, examples: Examples) -> local_round.Labels:
         """The labels to train on; re-labels first where this round's generation is new to the device."""
-        if not turn.generation:
+        if not local.generation:
             return examples.y
         task_id = self.job.assignment.task_id
         overlay = state.load_overlay(self.store, task_id)
-        if overlay is None or overlay.generation != turn.generation:
-            labels = local_round.relabel(self.job.engine, turn, self.job.weights, examples)
-            overlay = Overlay.of(examples, labels, generation=turn.generation)
+        if overlay is None or overlay.generation != local.generation:
+            labels = local_round.relabel(self.job.engine, local, self.job.weights, examples)
+            overlay = Overlay.of(examples, labels, generation=local.generation)
             state.save_overlay(self.store, task_id, overlay)
             self.tell("relabeled")
         return overlay.labels(examples)
 
-    def train(self, turn: local_round.Turn, examples: Examples, labels: local_round.Labels) -> Any:
+    def train(self, local: local_round.LocalRound, examples: Examples, labels: local_round.Labels) -> Any:
         """The trained state, from the last checkpoint if there is one; None where `stop` came first."""
         engine, settings = self.job.engine, self.settings
         engine_state, done = self.begin(examples)
         started = self.now()
-        for step in local_round.train(engine, turn, examples, labels, engine_state, done=done):
+        for step in local_round.train(engine, local, examples, labels, engine_state, done=done):
             done = step.number
             self.check_step(step)
             if settings.max_seconds and self.seconds + self.now() - started >= settings.max_seconds:
                 break
             due = settings.checkpoint_steps and done % settings.checkpoint_steps == 0 and done < step.total
             stopping = self.stop.is_set() and done < step.total
-            obstacles = () if stopping else self.obstacles(turn)
+            obstacles = () if stopping else self.obstacles(local)
             if due or stopping or obstacles:
                 self.seconds += self.now() - started
                 self.keep(engine_state, done, examples)
-                if stopping or (obstacles and not self.wait_until_eligible(turn, obstacles)):
+                if stopping or (obstacles and not self.wait_until_eligible(local, obstacles)):
                     return None
                 started = self.now()
         self.tell("trained", step=done)
@@ -113,9 +113,9 @@ class Worker:
 
     def begin(self, examples: Examples) -> tuple[Any, int]:
         """A fresh state, or the kept one if it was trained on these very data; and the steps done."""
-        engine, record = self.job.engine, self.assignment_record
+        engine, held = self.job.engine, self.held
         snapshot = None
-        if record.fingerprint and record.fingerprint == examples.fingerprint:
+        if held.fingerprint and held.fingerprint == examples.fingerprint:
             snapshot = state.load_snapshot(self.store, self.carried_specs())
         if snapshot is None:
             return engine.start(self.job.weights), 0
@@ -133,57 +133,57 @@ class Worker:
             raise InvalidTensors("the loss is no longer finite", remedy="lower the learning rate of the task")
         loss = totals.loss_sum / max(totals.weight_sum, 1e-12)
         self.emit(Event("step", self.job.assignment.task_id, self.job.assignment.round, step.number, step.total, loss))
-        if self.now() > self.assignment_record.train_until():
+        if self.now() > self.held.train_until():
             raise AssignmentFailed("timed-out", "the lease ran out while training")
 
     def keep(self, engine_state: Any, done: int, examples: Examples) -> None:
         """Keep the training state, so that a restart on the same data goes on from here."""
-        if self.assignment_record.fingerprint != examples.fingerprint:
+        if self.held.fingerprint != examples.fingerprint:
             self.store.delete("turn/snapshot")  # of other data
-            self.assignment_record = replace(self.assignment_record, fingerprint=examples.fingerprint)
-            state.save_assignment(self.store, self.assignment_record)
+            self.held = replace(self.held, fingerprint=examples.fingerprint)
+            state.save_assignment(self.store, self.held)
         snapshot = state.Snapshot(done, self.seconds, self.job.engine.snapshot(engine_state))
         state.save_snapshot(self.store, snapshot)
 
-    def obstacles(self, turn: local_round.Turn) -> tuple[str, ...]:
+    def obstacles(self, local: local_round.LocalRound) -> tuple[str, ...]:
         """Why training must pause now; the sensors are read every `check_seconds`."""
         if self.now() - self._checked_at < self.settings.check_seconds:
             return ()
         self._checked_at = self.now()
         conditions = self.conditions()
-        found = (*reasons(conditions, turn.task.eligibility), *reasons(conditions, self.settings.eligibility))
+        found = (*reasons(conditions, local.task.eligibility), *reasons(conditions, self.settings.eligibility))
         return tuple(dict.fromkeys(found))
 
-    def wait_until_eligible(self, turn: local_round.Turn, obstacles: tuple[str, ...] | None = None) -> bool:
+    def wait_until_eligible(self, local: local_round.LocalRound, obstacles: tuple[str, ...] | None = None) -> bool:
         """Wait until nothing stands in the way; False where `stop` came first. The lease is no longer than it was."""
         self._checked_at = self._checked_at if obstacles else -math.inf
-        obstacles = obstacles or self.obstacles(turn)
+        obstacles = obstacles or self.obstacles(local)
         if not obstacles:
             return True
         self.tell("paused", detail="; ".join(obstacles))
         while obstacles:
             if self.stop.is_set():
                 return False
-            if self.now() > self.assignment_record.train_until():
+            if self.now() > self.held.train_until():
                 raise AssignmentFailed(
                     "not-eligible", "the lease ran out while training was paused: " + "; ".join(obstacles)
                 )
             self.sleep(self.settings.pause_seconds)
             self._checked_at = -math.inf
-            obstacles = self.obstacles(turn)
+            obstacles = self.obstacles(local)
         self.tell("resumed")
         return True
 
-    def encode(self, turn: local_round.Turn, engine_state: Any, samples: int) -> bytes:
+    def encode(self, local: local_round.LocalRound, engine_state: Any, samples: int) -> bytes:
         """The update's body and what its encoding drops, both kept before anything is sent."""
-        aggregation, task_id = turn.task.aggregation, self.job.assignment.task_id
+        aggregation, task_id = local.task.aggregation, self.job.assignment.task_id
         residual = None
         if aggregation.encoding == "top-k":
             residual = state.load_residual(self.store, task_id, self.job.engine.manifest.weights)
         body, dropped = encodings.encode(
             local_round.change(self.job.engine, engine_state, self.job.weights),
             UpdateMetadata(samples, aggregation.encoding),
-            stream=turn.stream("encode"),
+            stream=local.stream("encode"),
             residual=residual,
             top_k_fraction=aggregation.top_k_fraction,
         )
@@ -193,11 +193,11 @@ class Worker:
         self.store.delete("turn/snapshot")
         return body
 
-    def report_evaluation(self, turn: local_round.Turn, held_out: Examples) -> None:
-        """Totals over the hold-out, once a turn, if the task asks and the owner allows."""
-        wanted = turn.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
+    def report_evaluation(self, local: local_round.LocalRound, held_out: Examples) -> None:
+        """Totals over the hold-out, once a client round, if the task asks and the owner allows."""
+        wanted = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
         if wanted and self.store.get("turn/evaluated") is None:
-            self.evaluate(holdout.evaluate(self.job.engine, turn, self.job.weights, held_out))
+            self.evaluate(holdout.evaluate(self.job.engine, local, self.job.weights, held_out))
             self.store.put("turn/evaluated", b"sent")
 
     def tell(self, kind: Any, *, step: int = 0, detail: str = "") -> None:

@@ -21,7 +21,7 @@ from fedrela.edge.engines.engine import Engine, RunNative
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from fedrela.emulator import scenario as scenarios
 from fedrela.emulator.connections import local_coordinator
 from fedrela.emulator.data.datasets import Dataset
@@ -143,7 +143,7 @@ def relabels(
     for device in range(fleet.devices):
         rows = shards.indices(device)
         examples = Examples({runner.manifest.x[0].name: dataset.x[rows]}, dataset.y[rows])
-        turn = Turn(task, number, traits.of(device).secret)
+        local = LocalRound(task, number, traits.of(device).secret)
         old.append(examples.y)
-        new.append(local_round.relabel(runner, turn, weights, examples))
+        new.append(local_round.relabel(runner, local, weights, examples))
     return np.concatenate(old), np.concatenate(new)

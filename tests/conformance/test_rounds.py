@@ -12,7 +12,7 @@ from fedrela.core.task import Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import self_test
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 
 ROUNDS = VECTORS / "rounds"
 OF_WEIGHTS, OF_UPDATE = 1e-5, 1e-4  # relative to the largest element; an update is a small difference of weights
@@ -39,8 +39,8 @@ def test_the_golden_steps_pass_where_an_output_is_nothing_but_rounding():
 def test_whole_round(engine, case):
     weights = tensors.from_bytes((ROUNDS / "weights.safetensors").read_bytes(), engine.manifest.weights)
     data = tensors.read((ROUNDS / "data.safetensors").read_bytes())
-    turn = Turn(strict.from_json(Task, case["task"], InvalidTask), case["round"], bytes.fromhex(case["secret"]))
-    labels, update = run(engine, turn, weights, Examples({"x": data["x"]}, data["y"]))
+    local = LocalRound(strict.from_json(Task, case["task"], InvalidTask), case["round"], bytes.fromhex(case["secret"]))
+    labels, update = run(engine, local, weights, Examples({"x": data["x"]}, data["y"]))
     expected = tensors.read((ROUNDS / f"{case['name']}.safetensors").read_bytes())
     assert labels.tolist() == expected["labels"].tolist()
     for name, change in update.items():

@@ -21,7 +21,7 @@ from tests.edge.live import LiveCoordinator, coordinator, device, run_until_fini
 
 
 def numpy_update(weights: dict, examples: Examples, labels: np.ndarray, secret: bytes, number: int, lr: float) -> dict:
-    """One device's turn, written without the project's training code."""
+    """One device's client round, written without the project's training code."""
     state_now = dict(weights) | {f"momentum.{name}": np.zeros_like(array) for name, array in weights.items()}
     step = 0
     for epoch in range(2):
@@ -161,7 +161,7 @@ def test_bad_local_data_are_an_error_and_give_the_slot_back(
     assert live.rounds(task_id)[-1]["failures"] == {"not-eligible": 1}
 
 
-def test_a_diverging_loss_is_a_failed_turn(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_a_diverging_loss_is_a_failed_assignment(live: LiveCoordinator, small_bundle: Bundle) -> None:
     local = LocalTraining(epochs=40, hyperparameters={"lr": 1e38})
     task_id = live.publish(small_bundle, small_task(local=local, relabel=Relabel(enabled=False)))
     outcome = device(live, 1, some_examples()).run_once()

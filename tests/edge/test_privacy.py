@@ -205,7 +205,7 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
         reporter.outcome(client.run_once())
         overlay = state.load_overlay(store, task_id)
     assert overlay is not None
-    assert len(overlay.keys) > 39  # more than a turn has steps, so that its number would stand out
+    assert len(overlay.keys) > 39  # more than a client round has steps, so that its number would stand out
     kept = [store.get(key) or b"" for key in ("status.json", state.LOG_KEY, "last/check-ins")]
     said = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in kept)])
     assert "relabeled" in said

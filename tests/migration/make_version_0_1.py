@@ -44,7 +44,7 @@ from tests.migration.product import (
     sent_update_sha256,
     serving,
     steps,
-    take_turn,
+    take_assignment,
 )
 
 SETTINGS, DATA, BUNDLE = VERSION_0_1 / "settings", VERSION_0_1 / "data", VERSION_0_1 / "bundle"
@@ -106,11 +106,11 @@ def make_federation(folder: Path, devices: Path) -> dict[str, Any]:
             enrol(api, FolderStore(devices / name), link, secret=key, private_key=key.hex())
         for number in (1, 2):
             for name in EXAMPLES:
-                take_turn(coordinator, devices / name, DATA / f"{name}.npz", OWNER)
+                take_assignment(coordinator, devices / name, DATA / f"{name}.npz", OWNER)
             coordinator.wait(lambda number=number: number in coordinator.committed(ids["main"]))
         key = ("--url", coordinator.url, "--admin-key", coordinator.admin_key)
         command_line("evaluate", "main", "--data", DATA / "test.npz", "--many", "ant", "--few", "cat", *key)
-        take_turn(coordinator, devices / "idle", DATA / "idle.npz", OWNER)
+        take_assignment(coordinator, devices / "idle", DATA / "idle.npz", OWNER)
         stop_halfway(coordinator, devices / "halfway")
         committed = coordinator.committed(ids["main"])
         rounds = coordinator.get(f"/tasks/{ids['main']}/rounds")
@@ -132,7 +132,7 @@ def publish(coordinator: Coordinator, name: str) -> str:
 
 
 def stop_halfway(coordinator: Coordinator, state: Path) -> None:
-    """Let the device take a turn and stop it after some steps."""
+    """Let the device take an assignment and stop it after some steps."""
     stop = StopEvent()
 
     def on_event(event: Event) -> None:
@@ -172,10 +172,10 @@ def go_on(recorded: dict[str, Any]) -> dict[str, Any]:
             halfway_update = sent_update_sha256(states["halfway"])
             coordinator.wait(lambda: 3 in coordinator.committed(main_task))
             for name in EXAMPLES:
-                take_turn(coordinator, states[name], DATA / f"{name}.npz", OWNER)
+                take_assignment(coordinator, states[name], DATA / f"{name}.npz", OWNER)
             coordinator.wait(lambda: 4 in coordinator.committed(main_task))
             coordinator.post(f"/tasks/{second}/resume")
-            take_turn(coordinator, states["idle"], DATA / "idle.npz", OWNER)
+            take_assignment(coordinator, states["idle"], DATA / "idle.npz", OWNER)
             coordinator.wait(lambda: 1 in coordinator.committed(second))
             return {
                 "halfway_steps": steps(events),

@@ -103,12 +103,14 @@ def serving(folder: Path) -> Iterator[Coordinator]:
 
 
 def run_device(state: Path, data: Path, settings: Path, *words: str) -> list[dict[str, Any]]:
-    """One turn of the device in the folder `state`; its events, and its outcome last."""
+    """One assignment of the device in the folder `state`; its events, and its outcome last."""
     command = ("device", "run", "--once", "--json", "--state", state, "--data", data, "--settings", settings, *words)
     return [json.loads(line) for line in command_line(*command).splitlines()]
 
 
-def take_turn(coordinator: Coordinator, state: Path, data: Path, settings: Path, *words: str) -> list[dict[str, Any]]:
+def take_assignment(
+    coordinator: Coordinator, state: Path, data: Path, settings: Path, *words: str
+) -> list[dict[str, Any]]:
     """The same, as soon as the coordinator wants this device."""
     events: list[dict[str, Any]] = []
 
@@ -121,7 +123,7 @@ def take_turn(coordinator: Coordinator, state: Path, data: Path, settings: Path,
 
 
 def steps(events: list[dict[str, Any]]) -> list[int]:
-    """The numbers of the training steps that a turn took."""
+    """The numbers of the training steps that a client round took."""
     return [event["step"] for event in events if event.get("event") == "step"]
 
 

@@ -19,7 +19,7 @@ from tests.migration.product import (
     sent_update_sha256,
     serving,
     steps,
-    take_turn,
+    take_assignment,
 )
 
 DATA, OWNER = VERSION_0_1 / "data", VERSION_0_1 / "settings" / "owner.toml"
@@ -35,9 +35,9 @@ class Federation:
     idle: Path
     halfway: Path
 
-    def turn(self, state: Path) -> list[dict[str, Any]]:
-        """One turn of a device, as soon as it is wanted."""
-        return take_turn(self.coordinator, state, DATA / f"{state.name}.npz", OWNER)
+    def take(self, state: Path) -> list[dict[str, Any]]:
+        """One assignment of a device, as soon as it is wanted."""
+        return take_assignment(self.coordinator, state, DATA / f"{state.name}.npz", OWNER)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_enrollment_token_lets_a_new_device_in(federation: Federation, tmp_p
     assert (token["uses"], token["max_uses"]) == (3, 5)
 
 
-def test_a_device_knows_its_turn(federation: Federation) -> None:
+def test_a_device_knows_its_assignment(federation: Federation) -> None:
     shown = json.loads(command_line("device", "status", "--json", "--state", federation.halfway))
     assert shown["enrolled"] is True
     assert (shown["turn"]["task_id"], shown["turn"]["round"], shown["turn"]["trained"]) == (MAIN, 3, False)
@@ -97,11 +97,11 @@ def test_both_tasks_end_with_the_weights_that_version_0_1_reaches(federation: Fe
     assert coordinator.committed(MAIN)[3] == AFTERWARDS["main"]["3"]
 
     for state in (idle, halfway):
-        assert "relabeled" in [event.get("event") for event in federation.turn(state)]
+        assert "relabeled" in [event.get("event") for event in federation.take(state)]
     coordinator.wait(lambda: coordinator.get(f"/tasks/{MAIN}")["status"] == "finished")
     assert coordinator.committed(MAIN) == numbered(AFTERWARDS["main"])
 
     coordinator.post(f"/tasks/{SECOND}/resume")
-    federation.turn(idle)
+    federation.take(idle)
     coordinator.wait(lambda: coordinator.get(f"/tasks/{SECOND}")["status"] == "finished")
     assert coordinator.committed(SECOND) == numbered(AFTERWARDS["second"])

@@ -48,7 +48,7 @@ def smooth(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     A phone draws its own secret, so its data come in another order in every run. Where an activation came within
     rounding of a kink (ReLU at 0, a tie in a pooling), the browser's runtime and Python's might take different sides
-    and differ far more than they round, in about one turn of a hundred. Here nothing hides behind that. Kinks are
+    and differ far more than they round, in about one round of a hundred. Here nothing hides behind that. Kinks are
     for `tests/web/node`, whose secrets are fixed.
     """
     torch.manual_seed(0)

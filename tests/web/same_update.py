@@ -8,7 +8,7 @@ from fedrela.core import golden
 from fedrela.core.tensors import Params
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import local_round
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 
 
 def check_same_update(weights: Params, want: Params, sent: Params) -> None:
@@ -25,9 +25,9 @@ def check_same_update(weights: Params, want: Params, sent: Params) -> None:
         assert golden.relative_error(here, there, start) <= 3e-5, name
 
 
-def train_on(engine: OnnxEngine, turn: Turn, weights: Any, examples: Any, labels: Any) -> Any:
-    """The update of a turn on given labels."""
+def train_on(engine: OnnxEngine, local: LocalRound, weights: Any, examples: Any, labels: Any) -> Any:
+    """The update of a client round on given labels."""
     state = engine.start(weights)
-    for _ in local_round.train(engine, turn, examples, labels, state):
+    for _ in local_round.train(engine, local, examples, labels, state):
         pass
     return local_round.change(engine, state, weights)

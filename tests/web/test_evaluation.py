@@ -12,7 +12,7 @@ from fedrela.core.task import Relabel
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import holdout, local_round
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from tests.web.phone import TASK
 from tests.web.place import shard_examples
 from tests.web.same_update import check_same_update
@@ -55,12 +55,12 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
     task = replace(ASKING, population=phone.population)
     record = phone.place.task(phone.task_id)
     start = phone.place.admin.download(record["initial_checkpoint_sha256"])
-    weights, turn = tensors.from_bytes(start, opened.manifest.weights), Turn(task, 1, secret)
+    weights, local = tensors.from_bytes(start, opened.manifest.weights), LocalRound(task, 1, secret)
 
     reports = [json.loads(seen.body) for seen in phone.recorder.seen if seen.url.endswith("/evaluation")]
     (told,) = phone.place.admin.get(f"/tasks/{phone.task_id}/rounds")
     if allowed:
-        want = holdout.evaluate(engine, turn, weights, held_out)
+        want = holdout.evaluate(engine, local, weights, held_out)
         (report,) = reports
         assert set(report) == {"loss_sum", "correct", "examples", "protocol"}
         assert (report["correct"], report["examples"]) == (want.correct, want.examples)
@@ -70,9 +70,9 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
         assert reports == []
         assert told["evaluation"] is None
 
-    labels = local_round.relabel(engine, turn, weights, trained_on)
+    labels = local_round.relabel(engine, local, weights, trained_on)
     state = engine.start(weights)
-    for _ in local_round.train(engine, turn, trained_on, labels, state):
+    for _ in local_round.train(engine, local, trained_on, labels, state):
         pass
     (body,) = {seen.body for seen in phone.recorder.seen if seen.method == "PUT"}
     sent, metadata = encodings.decode(body, opened.manifest.weights, "float32")

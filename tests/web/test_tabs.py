@@ -20,7 +20,7 @@ from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.client import DeviceClient
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import EnginePool
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from tests.web.browser import Browser, Recorder, Seen, Tab
 from tests.web.place import Place, shard_examples
 from tests.web.same_update import check_same_update, train_on
@@ -49,7 +49,7 @@ READ_BYTES = """(prefix) => new Promise((resolve) => {
 
 
 def run_device(client: DeviceClient, deadline: float) -> None:
-    """Turn after turn until the task is finished."""
+    """One assignment after another until the task is finished."""
     while time.monotonic() < deadline:
         outcome = client.run_once()
         if outcome.kind == "waiting" and outcome.reason == "finished":
@@ -163,12 +163,12 @@ def check_single_updates(fleet: dict[str, Any], place: Place, recorder: Recorder
         examples, overlay_labels = shard_examples(shard), None
         for number, body in enumerate(unique, start=1):
             weights = tensors.from_bytes(place.admin.download(starts[number - 1]), opened.manifest.weights)
-            turn = Turn(TASK, number, fleet["secrets"][shard])
+            local = LocalRound(TASK, number, fleet["secrets"][shard])
             if number <= 3:
-                labels, update = run(engine, turn, weights, examples)
+                labels, update = run(engine, local, weights, examples)
                 overlay_labels = labels
             else:  # re-labeled once: the overlay stays
-                update = train_on(engine, turn, weights, examples, overlay_labels)
+                update = train_on(engine, local, weights, examples, overlay_labels)
             sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
             check_same_update(weights, update, sent)
         assert overlay_labels is not None

@@ -17,7 +17,7 @@ from fedrela.conformance.round_cases import programs, run
 from fedrela.core import encodings, tensors
 from fedrela.core.task import LocalTraining
 from fedrela.edge.engines.onnx_engine import OnnxEngine
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from tests.web.browser import Browser, Recorder, Tab
 from tests.web.phone import TASK, Phone
 from tests.web.place import Place, shard_examples
@@ -88,7 +88,7 @@ def check_update(phone: Phone, steps: int) -> None:
     local = LocalTraining(epochs=1000, batch_size=8, max_steps=steps, hyperparameters={"lr": 0.02})
     task = replace(TASK, rounds=1, population=phone.population, local=local)
     secret = bytes.fromhex(phone.tab.stored("identity")["secret"])
-    _, update = run(engine, Turn(task, 1, secret), weights, shard_examples(SHARD))
+    _, update = run(engine, LocalRound(task, 1, secret), weights, shard_examples(SHARD))
     (body,) = {seen.body for seen in phone.recorder.seen if seen.method == "PUT"}
     sent, _ = encodings.decode(body, opened.manifest.weights, "float32")
     check_same_update(weights, update, sent)

@@ -1,4 +1,4 @@
-"""`DeviceClient.run` when nobody answers, somebody else does, or turn after turn fails."""
+"""`DeviceClient.run` when nobody answers, somebody else does, or assignment after assignment fails."""
 
 import threading
 from collections.abc import Iterator
@@ -82,12 +82,14 @@ def test_a_coordinator_that_is_away_is_no_error_for_run(small_bundle: Bundle, tm
 
 
 @pytest.mark.parametrize("status", [200, 404, 302])
-def test_somebody_elses_answers_cost_no_finished_turn(live: LiveCoordinator, small_bundle: Bundle, status: int) -> None:
+def test_somebody_elses_answers_cost_no_finished_update(
+    live: LiveCoordinator, small_bundle: Bundle, status: int
+) -> None:
     task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
     client = device(live, 1, some_examples())
-    turn = client.check_in()
-    assert isinstance(turn, state.Turn)
-    body = client.train(turn)
+    held = client.check_in()
+    assert isinstance(held, state.HeldAssignment)
+    body = client.train(held)
     with stranger(status) as page:
         client.api.url = page
         outcomes = run_for(client, 200)
@@ -99,8 +101,8 @@ def test_somebody_elses_answers_cost_no_finished_turn(live: LiveCoordinator, sma
     live.wait(lambda: live.committed(task_id) == 1)
 
 
-def test_turns_that_fail_are_tried_ever_less_often(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    """A device gets no second turn in a round that it failed, but every task here fails it."""
+def test_assignments_that_fail_are_tried_ever_less_often(live: LiveCoordinator, small_bundle: Bundle) -> None:
+    """A device gets no second assignment in a round that it failed, but every task here fails it."""
     local = LocalTraining(epochs=40, hyperparameters={"lr": 1e38})
     for _ in range(4):
         live.publish(small_bundle, small_task(local=local, relabel=Relabel(enabled=False)))
@@ -115,12 +117,12 @@ def test_turns_that_fail_are_tried_ever_less_often(live: LiveCoordinator, small_
     assert pauses == [1.0, 2.0, 4.0, 8.0]
 
 
-def test_a_turn_that_the_coordinator_refuses_is_dropped_and_the_next_one_taken(
+def test_an_assignment_that_the_coordinator_refuses_is_dropped_and_the_next_one_taken(
     live: LiveCoordinator, small_bundle: Bundle
 ) -> None:
     first = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
     client = device(live, 1, some_examples())
-    assert isinstance(client.check_in(), state.Turn)
+    assert isinstance(client.check_in(), state.HeldAssignment)
     live.admin.request("POST", f"/tasks/{first}/cancel")
     second = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
     kinds = []

@@ -14,7 +14,7 @@ from tests.edge.network.faulty_proxy import FAULTS, faulty
 
 
 def assignment_until_finished(devices: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds: int) -> int:
-    """Turns as `DeviceClient.run` takes them, without its long pauses; how often the network was given up on."""
+    """Assignments as `DeviceClient.run` takes them, without its long pauses; how often the network was given up on."""
     gave_up = 0
     for _ in range(400):
         if live.committed(task_id) == rounds:

@@ -95,7 +95,7 @@ class Hostile:
         return answer_with(self.change(body) if part == self.part else body)
 
     def assignment(self) -> Assignment:
-        """A signed turn."""
+        """A signed assignment."""
         unsigned = Assignment(
             "a-1",
             "t-1",
@@ -120,7 +120,7 @@ SHARED = EnginePool()  # for cases that change nothing that an engine is opened 
 
 
 def session(server: Hostile, store: MemoryStore | FolderStore) -> Outcome | FedRelaError:
-    """Enroll and take a turn."""
+    """Enroll and take an assignment."""
     pool = EnginePool() if server.part in ("manifest", "golden", "program") else SHARED
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
     api = CoordinatorApi(http, "http://hostile", retry=Retry(attempts=2), sleep=lambda seconds: None)

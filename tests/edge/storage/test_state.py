@@ -8,7 +8,7 @@ from fedrela.core.errors import InvalidInput
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Assignment
 from fedrela.edge.storage import state
-from fedrela.edge.storage.state import Identity, SentLog, Snapshot, Turn
+from fedrela.edge.storage.state import HeldAssignment, Identity, SentLog, Snapshot
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Overlay
 
@@ -17,26 +17,26 @@ SPECS = (TensorSpec("w", (2,), "float32"),)
 
 
 def test_the_leases_follow_each_other() -> None:
-    turn = Turn(ASSIGNMENT, received_at=1000.0)
-    assert (turn.train_until(), turn.upload_until()) == (1100.0, 1130.0)
+    held = HeldAssignment(ASSIGNMENT, received_at=1000.0)
+    assert (held.train_until(), held.upload_until()) == (1100.0, 1130.0)
 
 
-def test_identity_and_turn_come_back_and_are_none_at_first() -> None:
+def test_identity_and_assignment_come_back_and_are_none_at_first() -> None:
     store = MemoryStore()
     assert (state.load_identity(store), state.load_assignment(store), state.load_status(store)) == (None, None, {})
     identity = Identity("http://c", "d", "token", "key", "p", "own", "00" * 32)
-    turn = Turn(ASSIGNMENT, 12.5, "fingerprint")
+    held = HeldAssignment(ASSIGNMENT, 12.5, "fingerprint")
     state.save_identity(store, identity)
-    state.save_assignment(store, turn)
+    state.save_assignment(store, held)
     state.save_status(store, state="waiting", round=2)
     assert state.load_identity(store) == identity
-    assert state.load_assignment(store) == turn
+    assert state.load_assignment(store) == held
     assert state.load_status(store) == {"state": "waiting", "round": 2}
 
 
-def test_a_damaged_identity_is_an_error_but_a_damaged_turn_is_forgotten() -> None:
+def test_a_damaged_identity_is_an_error_but_a_damaged_assignment_is_forgotten() -> None:
     store = MemoryStore()
-    for key in ("identity.json", *state.TURN):
+    for key in ("identity.json", *state.ASSIGNMENT_KEYS):
         store.put(key, b"{torn")
     with pytest.raises(InvalidInput):
         state.load_identity(store)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.holdout import evaluate, split
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from tests.edge.live import small_task
 
-TURN = Turn(small_task(), 1, b"secret")
+LOCAL = LocalRound(small_task(), 1, b"secret")
 
 
 def passing_through(classes: int) -> Any:
@@ -51,13 +51,13 @@ def test_a_larger_share_holds_out_the_same_and_more() -> None:
 
 def test_totals_by_hand() -> None:
     probabilities = np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.0, 0.0, 1.0]], np.float32)
-    report = evaluate(passing_through(3), TURN, {}, Examples({"p": probabilities}, np.array([0, 1, 2])))
+    report = evaluate(passing_through(3), LOCAL, {}, Examples({"p": probabilities}, np.array([0, 1, 2])))
     assert report.loss_sum == pytest.approx(np.log(2) + np.log(4))
     assert (report.correct, report.examples) == (2, 3)
 
 
 def test_an_answer_of_no_chance_has_a_finite_loss_and_no_examples_have_none() -> None:
     never = Examples({"p": np.array([[1, 0]], np.float32)}, np.array([1]))
-    assert evaluate(passing_through(2), TURN, {}, never).loss_sum == pytest.approx(12 * np.log(10))
-    nothing = evaluate(passing_through(2), TURN, {}, never.take(np.empty(0, np.int64)))
+    assert evaluate(passing_through(2), LOCAL, {}, never).loss_sum == pytest.approx(12 * np.log(10))
+    nothing = evaluate(passing_through(2), LOCAL, {}, never.take(np.empty(0, np.int64)))
     assert (nothing.loss_sum, nothing.correct, nothing.examples) == (0.0, 0, 0)

@@ -9,7 +9,7 @@ from fedrela.core.errors import InvalidTask
 from fedrela.core.task import LocalTraining, Relabel, Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import local_round
-from fedrela.edge.training.local_round import Turn
+from fedrela.edge.training.local_round import LocalRound
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
 
@@ -38,8 +38,8 @@ def numpy_round(weights: dict, x: np.ndarray, y: np.ndarray, *, lr: float) -> di
 @pytest.mark.parametrize("count", [23, 20, 5, 1])
 def test_a_round_equals_numpy(engine: OnnxEngine, count: int) -> None:
     examples, weights = some_examples(count), small.start_weights()
-    turn, state = Turn(TASK, 2, SECRET), engine.start(weights)
-    steps = list(local_round.train(engine, turn, examples, examples.y, state))
+    local, state = LocalRound(TASK, 2, SECRET), engine.start(weights)
+    steps = list(local_round.train(engine, local, examples, examples.y, state))
     want = numpy_round(weights, examples.x["x"], examples.y, lr=0.3)
     assert [step.number for step in steps] == list(range(1, local_round.step_count(TASK, count) + 1))
     for name, array in local_round.change(engine, state, weights).items():
@@ -47,16 +47,16 @@ def test_a_round_equals_numpy(engine: OnnxEngine, count: int) -> None:
 
 
 def test_stopping_at_any_step_and_going_on_gives_the_same_bits(engine: OnnxEngine) -> None:
-    examples, weights, turn = some_examples(), small.start_weights(), Turn(TASK, 2, SECRET)
+    examples, weights, local = some_examples(), small.start_weights(), LocalRound(TASK, 2, SECRET)
     undisturbed = engine.start(weights)
-    total = len(list(local_round.train(engine, turn, examples, examples.y, undisturbed)))
+    total = len(list(local_round.train(engine, local, examples, examples.y, undisturbed)))
     for stop in range(1, total):
         first = engine.start(weights)
-        for step in local_round.train(engine, turn, examples, examples.y, first):
+        for step in local_round.train(engine, local, examples, examples.y, first):
             if step.number == stop:
                 break
         second = engine.restore(weights, engine.snapshot(first))
-        list(local_round.train(engine, turn, examples, examples.y, second, done=stop))
+        list(local_round.train(engine, local, examples, examples.y, second, done=stop))
         for name, array in engine.weights(undisturbed).items():
             np.testing.assert_array_equal(engine.weights(second)[name], array)
 
@@ -72,7 +72,7 @@ def test_relabeling_equals_numpy(engine: OnnxEngine) -> None:
             probabilities[start : start + 256] += small.numpy_predict(weights, x, noise) / 3
     uniforms = streams.uniforms(stream("relabel-draw"), (600, 3))
     want = reference.relabel(probabilities, examples.y, uniforms, threshold_percent=30).labels
-    got = local_round.relabel(engine, Turn(task, 2, SECRET), weights, examples)
+    got = local_round.relabel(engine, LocalRound(task, 2, SECRET), weights, examples)
     assert (want != examples.y).sum() > 10
     assert (got != want).sum() <= 2
 
@@ -81,7 +81,7 @@ def test_the_learning_rate_falls_from_the_start_round_on(engine: OnnxEngine) -> 
     task = Task(
         "t", rounds=10, relabel=Relabel(start=4, lr_scale=0.1), local=LocalTraining(hyperparameters={"lr": 0.3})
     )
-    rates = [local_round.hyperparameters(engine.manifest, Turn(task, number, SECRET)) for number in (3, 4)]
+    rates = [local_round.hyperparameters(engine.manifest, LocalRound(task, number, SECRET)) for number in (3, 4)]
     assert rates[0] == {"lr": 0.3, "momentum": 0.5}
     assert rates[1]["lr"] == pytest.approx(0.03)
     assert rates[1]["momentum"] == 0.5
@@ -90,14 +90,16 @@ def test_the_learning_rate_falls_from_the_start_round_on(engine: OnnxEngine) -> 
 def test_a_hyperparameter_that_no_program_takes_is_refused(engine: OnnxEngine) -> None:
     task = Task("t", rounds=1, relabel=Relabel(enabled=False), local=LocalTraining(hyperparameters={"beta": 1.0}))
     with pytest.raises(InvalidTask, match=r"no hyperparameter 'beta'; use one of lr, momentum"):
-        local_round.hyperparameters(engine.manifest, Turn(task, 1, SECRET))
+        local_round.hyperparameters(engine.manifest, LocalRound(task, 1, SECRET))
 
 
 def test_a_limit_on_steps_holds(engine: OnnxEngine) -> None:
     task = Task("t", rounds=10, local=LocalTraining(epochs=3, batch_size=5, max_steps=4))
     examples = some_examples()
     steps = list(
-        local_round.train(engine, Turn(task, 1, SECRET), examples, examples.y, engine.start(small.start_weights()))
+        local_round.train(
+            engine, LocalRound(task, 1, SECRET), examples, examples.y, engine.start(small.start_weights())
+        )
     )
     assert [step.number for step in steps] == [1, 2, 3, 4]
 

@@ -1,4 +1,4 @@
-"""What a device does between the lines of a turn: leases, changed data, hold-outs, residuals, budgets."""
+"""What a device does between the lines of a round: leases, changed data, hold-outs, residuals, budgets."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def interrupted_at(step: int, stop: StopEvent) -> Callable[[Event], None]:
     return on_event
 
 
-def test_a_stopped_turn_goes_on_and_gives_the_same_bits(
+def test_a_stopped_round_goes_on_and_gives_the_same_bits(
     live: LiveCoordinator, small_bundle: Bundle, tmp_path: Path
 ) -> None:
     bodies = []
@@ -58,7 +58,7 @@ def test_a_stopped_turn_goes_on_and_gives_the_same_bits(
     assert bodies[0] == bodies[1]
 
 
-def test_data_that_changed_in_between_start_the_turn_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_data_that_changed_in_between_start_the_round_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
     live.publish(small_bundle, small_task(rounds=1, **ONE))
     seen: list[Event] = []
     stop, store = StopEvent(), MemoryStore()
@@ -69,7 +69,7 @@ def test_data_that_changed_in_between_start_the_turn_anew(live: LiveCoordinator,
     assert next(event.step for event in seen if event.kind == "step") == 1
 
 
-def test_a_damaged_snapshot_starts_the_turn_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_a_damaged_snapshot_starts_the_round_anew(live: LiveCoordinator, small_bundle: Bundle) -> None:
     live.publish(small_bundle, small_task(rounds=1, **ONE))
     seen: list[Event] = []
     stop, store = StopEvent(), MemoryStore()
@@ -82,10 +82,10 @@ def test_a_damaged_snapshot_starts_the_turn_anew(live: LiveCoordinator, small_bu
 def test_an_update_that_could_not_be_sent_is_kept_and_sent_later(live: LiveCoordinator, small_bundle: Bundle) -> None:
     task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
     client = device(live, 4, some_examples())
-    turn = client.check_in()
-    assert isinstance(turn, state.Turn)
-    body = client.train(turn)
-    client.data = lambda manifest: pytest.fail("a finished turn needs no data")
+    held = client.check_in()
+    assert isinstance(held, state.HeldAssignment)
+    body = client.train(held)
+    client.data = lambda manifest: pytest.fail("a finished assignment needs no data")
     assert client.run_once().kind == "uploaded"
     assert client.store.get("last/update") == body
     live.wait(lambda: live.committed(task_id) == 1)
@@ -106,7 +106,7 @@ def test_an_expired_lease_is_noticed_and_dropped(live: LiveCoordinator, small_bu
     assert next(event.step for event in seen if event.kind == "step") == 1
 
 
-def test_a_clock_that_was_set_does_not_lose_the_turn(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_a_clock_that_was_set_does_not_lose_the_assignment(live: LiveCoordinator, small_bundle: Bundle) -> None:
     """By this device's clock the lease is over; the coordinator knows better."""
     live.publish(small_bundle, small_task(rounds=1, **ONE))
     seen: list[Event] = []
@@ -119,12 +119,12 @@ def test_a_clock_that_was_set_does_not_lose_the_turn(live: LiveCoordinator, smal
     assert "dropped" not in [event.kind for event in seen]
 
 
-def test_a_round_that_closed_meanwhile_drops_the_turn(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_a_round_that_closed_meanwhile_drops_the_assignment(live: LiveCoordinator, small_bundle: Bundle) -> None:
     task_id = live.publish(small_bundle, small_task(rounds=1, **ONE))
     client = device(live, 4, some_examples())
-    turn = client.check_in()
-    assert isinstance(turn, state.Turn)
-    client.train(turn)
+    held = client.check_in()
+    assert isinstance(held, state.HeldAssignment)
+    client.train(held)
     live.admin.request("POST", f"/tasks/{task_id}/cancel")
     outcome = client.run_once()
     assert outcome.kind == "dropped"
@@ -166,18 +166,18 @@ def test_what_top_k_drops_is_owed_and_paid(live: LiveCoordinator, small_bundle: 
     live.publish(small_bundle, small_task(rounds=2, aggregation=aggregation, local=LocalTraining(epochs=1), **ONE))
     specs = small_bundle.manifest.weights
     client = device(live, 4, some_examples())
-    turn = client.check_in()
-    assert isinstance(turn, state.Turn)
-    body = client.train(turn)
+    held = client.check_in()
+    assert isinstance(held, state.HeldAssignment)
+    body = client.train(held)
     assert body is not None
-    assert state.load_residual(client.store, turn.assignment.task_id, specs) is None  # not before it is accepted
-    client.upload(turn, body)
-    owed = state.load_residual(client.store, turn.assignment.task_id, specs)
+    assert state.load_residual(client.store, held.assignment.task_id, specs) is None  # not before it is accepted
+    client.upload(held, body)
+    owed = state.load_residual(client.store, held.assignment.task_id, specs)
     assert owed is not None
     sent, _ = encodings.decode(body, specs, "top-k")
     for name, dropped in owed.items():
         assert not np.any((sent[name] != 0) & (dropped != 0))
-    live.wait(lambda: isinstance(client.check_in(), state.Turn))
+    live.wait(lambda: isinstance(client.check_in(), state.HeldAssignment))
     second = state.load_assignment(client.store)
     assert second is not None
     paid, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
@@ -190,7 +190,7 @@ def test_what_top_k_drops_is_owed_and_paid(live: LiveCoordinator, small_bundle: 
         np.testing.assert_allclose(paid[name] + left[name], alone[name] + rest[name] + before, atol=1e-6)
 
 
-def test_a_time_budget_ends_a_turn_early(live: LiveCoordinator, small_bundle: Bundle) -> None:
+def test_a_time_budget_ends_a_round_early(live: LiveCoordinator, small_bundle: Bundle) -> None:
     live.publish(small_bundle, small_task(rounds=1, **ONE))
     clock = [0.0]
     seen: list[Event] = []
