@@ -26,9 +26,9 @@ CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 
 def default_state() -> Path:
     """$FEDRELA_DEVICE_STATE, else fedrela below $XDG_STATE_HOME, else ~/.local/state/fedrela."""
-    given = os.environ.get("FEDRELA_DEVICE_STATE")
+    folder = os.environ.get("FEDRELA_DEVICE_STATE")
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(given) if given else Path(base).expanduser() / "fedrela"
+    return Path(folder) if folder else Path(base).expanduser() / "fedrela"
 
 
 State = Annotated[
@@ -43,6 +43,7 @@ def _root() -> None:
 
 
 @device.command()
+@device.command("enrol", hidden=True)  # its name in version 0.1
 def enroll(
     link: Annotated[str, typer.Argument(help="The link that the operator gave you, in quotes: https://host/join#...")],
     state: State,
@@ -84,7 +85,9 @@ def run(
         ),
     ],
     state: State,
-    once: Annotated[bool, typer.Option("--once", help="Take one turn, or learn that none is wanted, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take one assignment, or learn that there is none, and end.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     nice: Annotated[int, typer.Option(min=0, max=19, help="Give way to other programs: 0 not at all, 19 most.")] = 0,
     runtime: Annotated[list[str] | None, typer.Option(help="onnx or executorch, best first.")] = None,
@@ -106,7 +109,7 @@ def run(
 
     chosen = load_settings(settings)
     source, pool = open_source(data), EnginePool(tuple(runtime or ("onnx",)), threads)
-    pool.offered()  # a runtime that is missing is an error now, not at the first turn
+    pool.offered()  # a runtime that is missing is an error now, not at the first assignment
     store = FolderStore(state)
     stop = StopEvent()
     with store.lock(), stopped_by_signals(stop) as received:
@@ -132,8 +135,8 @@ def status(state: State, as_json: AsJson = False) -> None:
     from fedrela.edge.conditions.sensors import Sensors
     from fedrela.edge.owner.status import describe, render
 
-    found = describe(FolderStore(state), str(state), Sensors(state).read())
-    typer.echo(json.dumps(found) if as_json else render(found))
+    standing = describe(FolderStore(state), str(state), Sensors(state).read())
+    typer.echo(json.dumps(standing) if as_json else render(standing))
 
 
 @device.command()
@@ -145,8 +148,8 @@ def show_upload(
     """Everything this device has sent: the log of requests, and the newest message of each kind in full."""
     from fedrela.edge.owner.disclosure import describe, render
 
-    found = describe(FolderStore(state), values=values or as_json)
-    typer.echo(json.dumps(found) if as_json else render(found))
+    disclosure = describe(FolderStore(state), values=values or as_json)
+    typer.echo(json.dumps(disclosure) if as_json else render(disclosure))
 
 
 @device.command()

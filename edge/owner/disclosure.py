@@ -4,8 +4,6 @@ import json
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from fedrela.core import tensors
 from fedrela.edge.storage.state import SentLog
 from fedrela.edge.storage.store import Store
@@ -13,7 +11,7 @@ from fedrela.edge.storage.store import Store
 MESSAGES = {
     "check-ins": "check-in: offered to work",
     "update": "update: the weight change",
-    "failure": "failure: gave a turn back",
+    "failure": "failure: gave an assignment back",
     "evaluation": "evaluation: totals over the hold-out",
 }
 
@@ -38,8 +36,8 @@ def _update(body: bytes, values: bool) -> dict[str, Any]:
                 "name": name,
                 "shape": list(array.shape),
                 "dtype": array.dtype.name,
-                "least": float(array.min(initial=np.inf)) if array.size else None,
-                "most": float(array.max(initial=-np.inf)) if array.size else None,
+                "least": float(array.min()) if array.size else None,
+                "most": float(array.max()) if array.size else None,
                 **({"values": array.reshape(-1).tolist()} if values else {}),
             }
             for name, array in arrays.items()
@@ -47,15 +45,15 @@ def _update(body: bytes, values: bool) -> dict[str, Any]:
     }
 
 
-def render(found: dict[str, Any]) -> str:
+def render(disclosure: dict[str, Any]) -> str:
     """The same as text."""
-    lines = [f"{len(found['requests'])} requests were sent"]
-    for request in found["requests"][-20:]:
+    lines = [f"{len(disclosure['requests'])} requests were sent"]
+    for request in disclosure["requests"][-20:]:
         at = datetime.fromtimestamp(float(request["at"])).isoformat(sep=" ", timespec="seconds")
         lines.append(f"  {at}  {request['method']:6} {request['path']}  {request['bytes']} bytes")
-    if not found["messages"]:
+    if not disclosure["messages"]:
         lines.append("no message body has been sent yet")
-    for kind, message in found["messages"].items():
+    for kind, message in disclosure["messages"].items():
         lines += ["", MESSAGES[kind]]
         if kind != "update":
             lines += [f"  {key:18} {value}" for key, value in message.items()]

@@ -1,4 +1,4 @@
-"""Joining a coordinator and leaving it: the two calls outside of turns.
+"""Joining a coordinator and leaving it: the two calls outside of rounds.
 
 identity = enroll(CoordinatorApi(http, url), FolderStore(folder), token)
 forget(api, store)
@@ -21,13 +21,14 @@ def enroll(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b""
     An enrollment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
     `secret` and `private_key` are made at random unless given.
     """
-    known = state.load_identity(store)
-    if known is not None and known.device_id:
+    earlier = state.load_identity(store)
+    if earlier is not None and earlier.device_id:
         raise InvalidInput(
-            f"this device has already enrolled at {known.url}", remedy="run `fedrela device forget` first"
+            f"this device has already enrolled at {earlier.url}",
+            remedy="run `fedrela device forget` first, or name another folder with --state",
         )
-    key = private_key or (known.private_key if known else signing.generate_key())
-    own_secret = secret.hex() or (known.secret if known else secrets.token_hex(32))
+    key = private_key or (earlier.private_key if earlier else signing.generate_key())
+    own_secret = secret.hex() or (earlier.secret if earlier else secrets.token_hex(32))
     state.save_identity(store, Identity(api.url, "", "", "", "", key, own_secret))
     answer = api.enroll(EnrollRequest(token, signing.public_key(key)))
     identity = Identity(

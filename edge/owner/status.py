@@ -9,34 +9,38 @@ from fedrela.edge.storage.store import Store
 
 
 def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]:
-    """Whether this device is enrolled, the turn under way, how the last one ended, and what its sensors say."""
-    identity, turn = device_state.load_identity(store), device_state.load_assignment(store)
+    """Whether this device is enrolled, the assignment under way, how the last one ended, and what its sensors say."""
+    identity, held = device_state.load_identity(store), device_state.load_assignment(store)
+    assignment = _assignment(held, store) if held else None
     return {
         "state": where,
         "enrolled": bool(identity and identity.device_id),
         "coordinator": identity.url if identity else None,
         "device_id": identity.device_id if identity else None,
         "population": identity.population if identity else None,
-        "turn": _assignment(turn, store) if turn else None,
+        "assignment": assignment,
+        "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
         "requests_logged": len(device_state.SentLog(store).lines()),
         "conditions": vars(conditions),
     }
 
 
-def _assignment(turn: device_state.Turn, store: Store) -> dict[str, Any]:
+def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, Any]:
     return {
-        "task_id": turn.assignment.task_id,
-        "round": turn.assignment.round,
+        "task_id": held.assignment.task_id,
+        "round": held.assignment.round,
         "trained": store.get("turn/update") is not None,
-        "lease_ends": datetime.fromtimestamp(turn.upload_until()).isoformat(timespec="seconds"),
+        "lease_ends": datetime.fromtimestamp(held.upload_until()).isoformat(timespec="seconds"),
     }
 
 
-def render(found: dict[str, Any]) -> str:
-    """The same as text."""
+def render(status: dict[str, Any]) -> str:
+    """The same as text; nothing twice."""
     lines = []
-    for key, value in found.items():
+    for key, value in status.items():
+        if key == "turn":
+            continue
         if isinstance(value, dict):
             shown = [f"{name} {item}" for name, item in value.items() if item is not None]
             lines.append(f"{key:16} {', '.join(shown) or 'none'}")

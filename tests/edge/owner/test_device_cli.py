@@ -61,11 +61,13 @@ def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: B
     enrolled = json.loads(fedrela("enroll", link, "--json"))
     assert enrolled["coordinator"] == live.url
     assert "already enrolled" in fails("enroll", link)
+    assert "--state" in fails("enroll", link)
     events = [json.loads(line) for line in fedrela("run", "--data", "data.npz", "--once", "--json").splitlines()]
     assert events[-1]["outcome"] == "uploaded"
     live.wait(lambda: live.committed(task_id) == 1)
     status = json.loads(fedrela("status", "--json"))
     assert (status["enrolled"], status["last"]["outcome"], status["turn"]) == (True, "uploaded", None)
+    assert status["assignment"] is None
     assert "uploaded" in fedrela("status")
     shown = fedrela("show-upload", "--values")
     body = FolderStore(home / "state").get("last/update")
@@ -122,7 +124,7 @@ def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None
     assert not (home / "state").exists()
 
 
-def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_turn(
+def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
     live: LiveCoordinator, home: Path, small_bundle: Bundle
 ) -> None:
     local = LocalTraining(epochs=100_000, batch_size=5)
@@ -132,20 +134,28 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_turn(
     fedrela("enroll", f"{live.url}/join#{live.token()}")
     command = [sys.executable, "-m", "fedrela", "device", "run", "--json", "--data", "data.npz", "--state", "state"]
     command += ["--nice", "3"]
-    for wanted, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         process = subprocess.Popen(command, cwd=home, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
             if '"step"' in line:
                 break
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.nice(0) + 3, 19)
-        process.send_signal(wanted)
+        process.send_signal(number)
         rest = process.communicate(timeout=30)[0]
         assert process.returncode == code
         assert '"stopped"' in rest
     store = FolderStore(home / "state")
     assert store.get("turn/snapshot") is not None
     live.admin.request("POST", f"/tasks/{task_id}/cancel")
+
+
+def test_the_verb_of_version_0_1_still_enrolls(live: LiveCoordinator, home: Path) -> None:
+    enrolled = json.loads(fedrela("enrol", f"{live.url}/join#{live.token()}", "--json"))
+    assert enrolled["coordinator"] == live.url
+    listed = fedrela("--help").split()
+    assert "enroll" in listed
+    assert "enrol" not in listed
 
 
 def test_two_runs_on_one_state_are_refused(live: LiveCoordinator, home: Path) -> None:
@@ -169,11 +179,11 @@ def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path,
     task_id = live.publish(small_bundle, task)
     fedrela("enroll", f"{live.url}/join#{live.token()}")
     deadline = time.monotonic() + 30
-    said = ""
+    printed = ""
     while live.committed(task_id) < 1:
         assert time.monotonic() < deadline
-        said += fedrela("run", "--data", "data.npz", "--once", "--json")
-    relabeled = [json.loads(line) for line in said.splitlines() if '"relabeled"' in line]
+        printed += fedrela("run", "--data", "data.npz", "--once", "--json")
+    relabeled = [json.loads(line) for line in printed.splitlines() if '"relabeled"' in line]
     assert [event["detail"] for event in relabeled] == [""]
 
 
@@ -205,5 +215,5 @@ def test_a_log_has_a_line_per_event_and_no_step(tmp_path: Path) -> None:
     assert out.getvalue().splitlines() == [
         "round 7  paused: the CPU is throttled",
         "waiting: the round is full",
-        "stopped; the turn is kept and goes on at the next start",
+        "stopped; the assignment is kept and goes on at the next start",
     ]

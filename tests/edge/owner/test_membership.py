@@ -14,7 +14,7 @@ from tests.edge.live import LiveCoordinator, device
 
 def test_a_device_must_enroll_first_and_once(live: LiveCoordinator) -> None:
     client = device(live, 1, some_examples())
-    with pytest.raises(InvalidInput, match="already enrolled"):
+    with pytest.raises(InvalidInput, match=r"already enrolled.*device forget.*--state"):
         enroll(client.api, client.store, live.token())
     with pytest.raises(InvalidInput, match="fedrela device enroll"):
         DeviceClient(client.api, MemoryStore(), lambda manifest: some_examples())

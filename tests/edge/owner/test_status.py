@@ -4,24 +4,31 @@ from fedrela.core.wire import Assignment
 from fedrela.edge.conditions.eligibility import Conditions
 from fedrela.edge.owner.status import describe, render
 from fedrela.edge.storage import state
-from fedrela.edge.storage.state import Identity, Turn
+from fedrela.edge.storage.state import HeldAssignment, Identity
 from fedrela.edge.storage.store import MemoryStore
 
 
 def test_before_enrollment_there_is_nothing() -> None:
-    found = describe(MemoryStore(), "/s", Conditions())
-    assert (found["enrolled"], found["coordinator"], found["turn"], found["last"]) == (False, None, None, {})
-    assert "enrolled         False" in render(found)
-    assert "conditions       none" in render(found)
+    status = describe(MemoryStore(), "/s", Conditions())
+    assert (status["enrolled"], status["coordinator"], status["turn"], status["last"]) == (False, None, None, {})
+    assert status["assignment"] is None
+    assert "enrolled         False" in render(status)
+    assert "conditions       none" in render(status)
 
 
-def test_a_turn_under_way_is_shown_and_no_secret() -> None:
+def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
     store = MemoryStore()
     state.save_identity(store, Identity("http://c", "d-1", "the-token", "key", "p", "private", "5e" * 32))
-    state.save_assignment(store, Turn(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0))
+    state.save_assignment(
+        store, HeldAssignment(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0)
+    )
     shown = render(describe(store, "/s", Conditions(cpu_celsius=51.0)))
     assert "task_id t-1, round 3, trained False" in shown
+    assert shown.count("t-1") == 1
     assert "cpu_celsius 51.0" in shown
+    status = describe(store, "/s", Conditions())
+    assert status["assignment"] == status["turn"]  # its name in version 0.1
+    assert (status["assignment"]["task_id"], status["assignment"]["round"]) == ("t-1", 3)
     store.put("turn/update", b"body")
     assert "trained True" in render(describe(store, "/s", Conditions()))
     for secret in ("the-token", "private", "5e5e", "upload"):
