@@ -91,14 +91,14 @@ def measure(name: str, folder: Path) -> Line:
     """Export, serve, let a tab train, then replay in Python."""
     shape, widths = MODELS[name]
     text = "x".join(map(str, shape))
-    made = export_classifier(
+    bundle = export_classifier(
         small_cnn(shape[0], shape[1], widths=widths), input=f"uint8:{text}", classes=10, out=folder / "bundle"
     )
     data = folder / "data"
     data.mkdir()
     local = LocalTraining(epochs=EPOCHS, batch_size=BATCH, hyperparameters={"lr": 0.001})
     task = Task("bench", ROUNDS, local=local, relabel=Relabel(enabled=False), round=Rounds(goal=1))
-    place = Place(data, made.folder)
+    place = Place(data, bundle.folder)
     place.start()
     recorder = Recorder(place.host)
     browser = Browser(recorder.url, "--enable-blink-features=ForceEagerMeasureMemory")
@@ -126,13 +126,13 @@ def measure(name: str, folder: Path) -> Line:
         browser.quit()
         recorder.close()
         place.stop()
-    weights_size = len((made.folder / "weights.safetensors").read_bytes())
+    weights_size = len((bundle.folder / "weights.safetensors").read_bytes())
     per_round = weights_size + sent / ROUNDS
     examples = Examples({"x": pixels(width, 1).reshape(SAMPLES, *shape)}, np.array(labels))
-    browser_ms, python_ms = from_steps(seen), replay(made.folder, task, examples)
+    browser_ms, python_ms = from_steps(seen), replay(bundle.folder, task, examples)
     return Line(
         name,
-        sum(spec.size for spec in made.manifest.weights),
+        sum(spec.size for spec in bundle.manifest.weights),
         round(browser_ms, 3),
         round(python_ms, 3),
         round(browser_ms / python_ms, 2),

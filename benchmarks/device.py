@@ -95,10 +95,10 @@ def measure(command: list[str], folder: Path, *, script: bool) -> Run:
             peak_mb = max(peak_mb, peak_rss_mb(process.pid))
             time.sleep(0.01)
         output.seek(0)
-        said = output.read()
+        printed = output.read()
     if process.returncode:
         raise RuntimeError(f"{command} failed")
-    lines = [json.loads(line) for line in said.splitlines()]
+    lines = [json.loads(line) for line in printed.splitlines()]
     if script:
         first, last, steps = lines[0]["first"], lines[0]["last"], lines[0]["steps"]
     else:
@@ -110,10 +110,10 @@ def measure(command: list[str], folder: Path, *, script: bool) -> Run:
 def peak_rss_mb(process_id: int) -> float:
     """The most memory that a process has had resident; 0 when it is gone."""
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process_id}/status").read_text())
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process_id}/status").read_text())
     except OSError:
         return 0.0
-    return int(found.group(1)) * 1024 / 1e6 if found else 0.0
+    return int(peak.group(1)) * 1024 / 1e6 if peak else 0.0
 
 
 def cost(name: str, runs: list[Run]) -> Cost:
@@ -172,9 +172,9 @@ def compare(folder: Path, server: Server, runs: int) -> list[Cost]:
     for _ in range(runs):
         for key in store.keys("self-tests/"):
             store.delete(key)
-        for kept in (first, later):
+        for costs in (first, later):
             admin.publish(folder / "bundle", task)
-            kept.append(measure(device, folder, script=False))
+            costs.append(measure(device, folder, script=False))
         eager.append(measure(script, folder, script=True))
     return [cost("device, first turn", first), cost("device, later turns", later), cost("PyTorch script", eager)]
 

@@ -103,25 +103,25 @@ class Tormentor:
     rng: random.Random
     limit: int
     durations: Durations
-    found: Kills = field(default_factory=Kills)
+    tally: Kills = field(default_factory=Kills)
 
     def run(self, victim: Victim, done: Callable[[], bool]) -> None:
         """Start and kill until the round is done."""
         victim.forget_downloads()
         while not done():
-            if self.found.kills < self.limit:
+            if self.tally.kills < self.limit:
                 self.kill(victim)
             else:
                 victim.start(fresh=False).finish()
-        self.found.rounds += 1
+        self.tally.rounds += 1
 
     def kill(self, victim: Victim) -> None:
         """Kill once, in the place that was hit least of those that lie ahead."""
         done, trained, assigned = victim.progress()
         possible = ["start", "upload"] if trained else ["start", "opening and re-labeling", *PLACES[4:]]
         possible += [] if assigned else ["check-in", "download"]
-        least = min(self.found.places[place] for place in possible)
-        place = self.rng.choice([place for place in possible if self.found.places[place] == least])
+        least = min(self.tally.places[place] for place in possible)
+        place = self.rng.choice([place for place in possible if self.tally.places[place] == least])
         before = victim.uploads()
         running = victim.start(fresh=place == "start")
         if place == "upload":
@@ -131,9 +131,9 @@ class Tormentor:
             running.wait_for(self.beginning(place, done))
         time.sleep(self.rng.uniform(0, self.durations.seconds[place]))
         if running.kill():
-            self.found.kills += 1
-            self.found.places[place] += 1
-            self.found.resumed_from_a_checkpoint += victim.progress()[0] > 0
+            self.tally.kills += 1
+            self.tally.places[place] += 1
+            self.tally.resumed_from_a_checkpoint += victim.progress()[0] > 0
             if sys.stderr.isatty():
                 print(f"\r{self.found.kills} of {self.limit} kills", end="", file=sys.stderr, flush=True)
 
@@ -155,16 +155,16 @@ def survive(
     calm = Victim(folder / "calm", admin, x, y)
     expected_model = admin.publish(bundle, task())
     tormentor = Tormentor(random.Random(seed), kills, measure(calm))
-    found = tormentor.found
+    tally = tormentor.tally
     expected, model = calm.uploaded(), _model(admin, expected_model)
     victim = Victim(folder / "victim", admin, x, y)
-    while found.kills < kills:
+    while tally.kills < kills:
         task_id = admin.publish(bundle, task())
         tormentor.run(victim, lambda i=task_id: _committed(admin, i))
-        found.identical_updates += victim.uploaded() == expected
-        found.identical_models += _model(admin, task_id) == model
-    found.seconds = round(time.monotonic() - started, 1)
-    return found
+        tally.identical_updates += victim.uploaded() == expected
+        tally.identical_models += _model(admin, task_id) == model
+    tally.seconds = round(time.monotonic() - started, 1)
+    return tally
 
 
 def _committed(admin: AdminClient, task_id: str) -> bool:
@@ -201,14 +201,14 @@ def main() -> None:
         server.start()
         try:
             bundle = folder / "bundle"
-            found = survive(bundle, server.operator(), folder, x, y, kills=arguments.kills, seed=arguments.seed)
+            tally = survive(bundle, server.operator(), folder, x, y, kills=arguments.kills, seed=arguments.seed)
         finally:
             server.stop()
-    for key, value in asdict(found).items():
+    for key, value in asdict(tally).items():
         print(f"{key:28} {value}")
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(asdict(found), indent=1) + "\n")
-    sys.exit(found.identical_updates != found.rounds or found.identical_models != found.rounds)
+    RESULTS.write_text(json.dumps(asdict(tally), indent=1) + "\n")
+    sys.exit(tally.identical_updates != tally.rounds or tally.identical_models != tally.rounds)
 
 
 if __name__ == "__main__":

@@ -79,11 +79,11 @@ def write(folder: Path) -> list[Path]:
 
 def programs(folder: Path, manifest: bundle.Manifest) -> dict[str, bytes]:
     """Program name -> bytes of its ONNX file."""
-    found = {}
+    files = {}
     for name in bundle.PROGRAMS:
         file = getattr(manifest, name).file("onnx")
-        found[name] = (folder / file.path).read_bytes()
-    return found
+        files[name] = (folder / file.path).read_bytes()
+    return files
 
 
 def shard(number: int) -> Examples:

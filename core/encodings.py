@@ -104,8 +104,8 @@ def _int8(change: Params, stream: Stream) -> dict[str, Array]:
 
 
 def _from_int8(arrays: dict[str, Array], specs: tuple[TensorSpec, ...]) -> Params:
-    wanted = [TensorSpec(spec.name, spec.shape, "int8") for spec in specs]
-    tensors.check(arrays, (*wanted, *(TensorSpec(spec.name + ".scale", ()) for spec in specs)))
+    steps = [TensorSpec(spec.name, spec.shape, "int8") for spec in specs]
+    tensors.check(arrays, (*steps, *(TensorSpec(spec.name + ".scale", ()) for spec in specs)))
     return {spec.name: arrays[spec.name].astype(np.float32) * arrays[spec.name + ".scale"] for spec in specs}
 
 
@@ -126,10 +126,10 @@ def _top_k(change: Params, fraction: float) -> tuple[dict[str, Array], Params]:
 def _from_top_k(arrays: dict[str, Array], specs: tuple[TensorSpec, ...]) -> Params:
     change = tensors.zeros(specs)
     counts = {spec.name: arrays[key].size for spec in specs if (key := spec.name + ".indices") in arrays}
-    wanted = [TensorSpec(f"{name}.indices", (count,), "int32") for name, count in counts.items()]
-    wanted += [TensorSpec(f"{name}.values", (count,)) for name, count in counts.items()]
+    sparse = [TensorSpec(f"{name}.indices", (count,), "int32") for name, count in counts.items()]
+    sparse += [TensorSpec(f"{name}.values", (count,)) for name, count in counts.items()]
     missing = [TensorSpec(spec.name + ".indices", (1,), "int32") for spec in specs if spec.name not in counts]
-    tensors.check(arrays, (*wanted, *missing))
+    tensors.check(arrays, (*sparse, *missing))
     for spec in specs:
         indices = arrays[spec.name + ".indices"]
         ascending = bool((np.diff(indices) > 0).all())

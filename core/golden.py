@@ -95,7 +95,7 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
     in a weight.
     """
     first = inputs(manifest, "train_step", 0)
-    found = {}
+    by_name = {}
     for name, want in expected.items():
         if name.startswith(SLACK):
             continue
@@ -106,8 +106,8 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
                 first[output.removeprefix("new.")] if step == "0" else expected[f"{program}.{int(step) - 1}.{output}"]
             )
             before = sample(np.asarray(start))
-        found[name] = _scale(want, before)
-    return found
+        by_name[name] = _scale(want, before)
+    return by_name
 
 
 def relative_error(expected: Array, actual: Array, before: Array | float = 0.0, slack: float = 0.0) -> float:
@@ -133,14 +133,14 @@ def _scale(expected: Array, before: Array | float) -> float:
 
 def check(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
     """The errors; raises VerificationFailed naming the first output, as `expected` has them, beyond the tolerance."""
-    found = errors(manifest, expected, actual)
-    for name, error in found.items():
+    measured = errors(manifest, expected, actual)
+    for name, error in measured.items():
         if not error <= manifest.golden.tolerance:
             raise VerificationFailed(
                 f"golden output {name} is off by {error:.2g} (allowed: {manifest.golden.tolerance:.0e})",
                 remedy="do not train with this program on this runtime; update the runtime or export again",
             )
-    return found
+    return measured
 
 
 def _make(manifest: Manifest, program: str, step: int, item: ProgramInput) -> Array:

@@ -66,9 +66,9 @@ def philox4x32(counters: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[np
     for round_key in keys[:, :, None]:
         crossed = (even * _MULTIPLIERS)[::-1]
         even, odd = (crossed >> _SHIFT) ^ odd ^ round_key, crossed & _LOW
-    found = np.empty((len(counters), 4), np.uint32)
-    found[:, 0::2], found[:, 1::2] = even.T, odd.T
-    return found
+    output = np.empty((len(counters), 4), np.uint32)
+    output[:, 0::2], output[:, 1::2] = even.T, odd.T
+    return output
 
 
 def words(stream: Stream, count: int) -> NDArray[np.uint32]:
@@ -97,10 +97,10 @@ def _few(stream: Stream, blocks: int) -> NDArray[np.uint32]:
         a, b = ((right >> 32) & low) ^ b ^ (key_0 * ones), right & low
         c, d = ((left >> 32) & low) ^ d ^ (key_1 * ones), left & low
         key_0, key_1 = (key_0 + _STEPS[0]) & 0xFFFFFFFF, (key_1 + _STEPS[1]) & 0xFFFFFFFF
-    found = np.empty((blocks, 2), "<u8")
+    output = np.empty((blocks, 2), "<u8")
     for half, pair in enumerate((a | b << 32, c | d << 32)):
-        found[:, half] = np.frombuffer(pair.to_bytes(8 * blocks, "little"), "<u8")
-    return found.view("<u4").reshape(-1).astype(np.uint32, copy=False)
+        output[:, half] = np.frombuffer(pair.to_bytes(8 * blocks, "little"), "<u8")
+    return output.view("<u4").reshape(-1).astype(np.uint32, copy=False)
 
 
 @lru_cache(maxsize=64)

@@ -78,10 +78,10 @@ def _decoder(error: type[InvalidInput]) -> json.JSONDecoder:
     """A decoder that raises `error` for a duplicate key, NaN and Infinity: made once, as every message needs it."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        table = dict(pairs)
+        if len(table) != len(pairs):
             raise error("a JSON object holds the same key twice", remedy="send each key once")
-        return found
+        return table
 
     def refuse(literal: str) -> float:
         raise error(f"the JSON holds {literal}", remedy="send finite numbers only")

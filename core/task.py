@@ -130,7 +130,7 @@ class Aggregation:
     max_examples: int = 10_000  # a device that claims more counts as this many
     clip_norm: float = 0.0  # 0: no clipping; else each update's L2 norm is clipped to this first
     trim_fraction: float = 0.2  # trimmed-mean: share dropped at each end
-    byzantine_fraction: float = 0.2  # multi-krum: share of devices assumed hostile
+    byzantine_fraction: float = 0.2  # multi-krum: share of devices assumed byzantine
     server_optimizer: Literal["fedavg", "fedavgm", "fedadam", "fedyogi"] = "fedavg"
     server_lr: float = 1.0
     server_momentum: float = 0.9  # fedavgm; beta1 of fedadam and fedyogi

@@ -223,13 +223,13 @@ class DeviceClient:
         with suppress(Refused, Unavailable, InvalidMessage):
             self.api.failure(held.assignment, FailureReport(code))
         # What is wrong with the data is told to whoever called, and to no event or log.
-        said = "the local examples can't be used" if isinstance(fault, InvalidData) else str(fault)
-        return self.give_up(held, code, said)
+        detail = "the local examples can't be used" if isinstance(fault, InvalidData) else str(fault)
+        return self.give_up(held, code, detail)
 
-    def give_up(self, held: state.HeldAssignment, code: str, said: str) -> Outcome:
+    def give_up(self, held: state.HeldAssignment, code: str, detail: str) -> Outcome:
         """Forget an assignment that is lost."""
         state.clear_assignment(self.store)
-        self._tell("dropped", held, said)
+        self._tell("dropped", held, detail)
         return Outcome("dropped", code, round=held.assignment.round)
 
     def _record(self, sent: Sent) -> None:

@@ -204,14 +204,14 @@ def moved_labels(spy) -> list[int]:
 def needles(labels: np.ndarray, relabeled: list[int]) -> list[bytes]:
     """Every encoding in which labels or counts could plausibly be sent: text, and arrays of four widths."""
     counts = np.bincount(labels, minlength=10)
-    found = [",".join(map(str, counts)).encode(), str(counts.tolist()).encode()]
+    traces = [",".join(map(str, counts)).encode(), str(counts.tolist()).encode()]
     for dtype in (np.uint8, np.int32, np.int64, np.float32):
-        found.append(labels[330:345].astype(dtype).tobytes())
-        found.append(counts[:4].astype(dtype).tobytes())
+        traces.append(labels[330:345].astype(dtype).tobytes())
+        traces.append(counts[:4].astype(dtype).tobytes())
         if len(relabeled) >= 8:
-            found.append(np.array(relabeled[:16], dtype).tobytes())
+            traces.append(np.array(relabeled[:16], dtype).tobytes())
     shares = (counts / counts.sum()).astype(np.float32)
-    return [*found, shares[:3].tobytes(), (1 - (counts - counts.min()) / np.ptp(counts)).astype(np.float32).tobytes()]
+    return [*traces, shares[:3].tobytes(), (1 - (counts - counts.min()) / np.ptp(counts)).astype(np.float32).tobytes()]
 
 
 def test_a_coordinator_killed_in_mid_round_loses_and_doubles_nothing(tmp_path, artifact, shards):

@@ -50,10 +50,10 @@ class Running:
         line = self._lines.readline()
         return json.loads(line) if line.endswith(b"\n") else None
 
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    def wait_for(self, is_reached: Callable[[dict[str, Any]], bool]) -> None:
         """Read until the wanted event, or to the end."""
         while (event := self.next()) is not None:
-            if wanted(event):
+            if is_reached(event):
                 return
 
     def kill(self) -> bool:

@@ -50,9 +50,9 @@ def run(command: list[str], *, limit_seconds: float, environment: dict[str, str]
             process.kill()
             process.wait()
             watcher.join()
-        tree.output, said = _content(output), _content(errors)
+        tree.output, messages = _content(output), _content(errors)
     if process.returncode and not tree.problem:
-        last = (said.strip().splitlines() or ["no message"])[-1]
+        last = (messages.strip().splitlines() or ["no message"])[-1]
         tree.problem = f"ended with status {process.returncode}: {last[:300]}"
     return tree
 
@@ -69,10 +69,10 @@ def _watch(process: "subprocess.Popen[str]", tree: Tree, members: dict[int, psut
         total = 0
         try:
             root = psutil.Process(process.pid)
-            found = [root, *root.children(recursive=True)]
+            present = [root, *root.children(recursive=True)]
         except psutil.Error:
-            found = []
-        for member in found:
+            present = []
+        for member in present:
             try:
                 total += member.memory_full_info().pss
                 times = member.cpu_times()

@@ -39,17 +39,17 @@ def with_constants(program: bytes, constants: Mapping[str, Array]) -> bytes:
 
 def _bound(graph: bytes, constants: Mapping[str, Array]) -> bytes:
     """The graph's bytes without the named inputs and with an initializer for each."""
-    kept, missing = [], dict(constants)
+    remaining, missing = [], dict(constants)
     for number, raw, body in fields(graph):
         if number == _INPUT:
             name = next((part.decode(errors="replace") for field, _, part in fields(body) if field == _NAME), "")
             if missing.pop(name, None) is not None:
                 continue
-        kept.append(raw)
+        remaining.append(raw)
     if missing:
         raise InvalidBundle(f"the program has no input {next(iter(missing))!r}", remedy="export the model again")
     added = (_delimited(_INITIALIZER, _tensor(name, array)) for name, array in constants.items())
-    return b"".join([*kept, *added])
+    return b"".join([*remaining, *added])
 
 
 def _tensor(name: str, array: Array) -> bytes:

@@ -73,11 +73,11 @@ def late_readers(
             holds |= dict.fromkeys(node.outputs, held)
         for name in carried if held else ():
             readers[name] |= 1 << index if held & bits[name] else 0
-    found = {}
+    overwritable = {}
     for name, new in carried.items():
         if new in made_by and _elementwise(graph, made_by, made_by[new], name, holds, bits[name]):
-            found[name] = tuple(_ones(readers[name] & ~ancestors[made_by[new]]))
-    return found
+            overwritable[name] = tuple(_ones(readers[name] & ~ancestors[made_by[new]]))
+    return overwritable
 
 
 def _elementwise(

@@ -31,7 +31,7 @@ class Conditions:
 
 def reasons(now: Conditions, rule: Eligibility) -> tuple[str, ...]:
     """Why the device may not train under `rule`; empty if it may."""
-    found = [
+    obstacles = [
         _power(now, rule),
         "the network is metered" if rule.require_unmetered_network and now.metered else "",
         _above("the CPU is at {:.0f} °C, the limit is {:.0f} °C", now.cpu_celsius, rule.max_cpu_celsius),
@@ -41,14 +41,14 @@ def reasons(now: Conditions, rule: Eligibility) -> tuple[str, ...]:
         _below("free memory", now.free_memory_bytes, rule.min_free_memory_bytes),
         _outside(rule.hours, now.minute_of_day),
     ]
-    return tuple(reason for reason in found if reason)
+    return tuple(reason for reason in obstacles if reason)
 
 
 def _power(now: Conditions, rule: Eligibility) -> str:
-    wanted = rule.require_mains_or_battery_percent
-    if not wanted or now.on_mains or now.battery_percent is None or now.battery_percent >= wanted:
+    least_percent = rule.require_mains_or_battery_percent
+    if not least_percent or now.on_mains or now.battery_percent is None or now.battery_percent >= least_percent:
         return ""
-    return f"the battery is at {now.battery_percent:.0f} %, {wanted:.0f} % or mains power is wanted"
+    return f"the battery is at {now.battery_percent:.0f} %, {least_percent:.0f} % or mains power is wanted"
 
 
 def _above(text: str, value: float | None, limit: float) -> str:

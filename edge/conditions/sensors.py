@@ -83,9 +83,9 @@ class Sensors:
         interface = self.default_interface()
         if interface is None:
             return None
-        said = _command("nmcli", "-g", "GENERAL.METERED", "device", "show", interface)
-        if said.startswith(("yes", "no")):
-            return said.startswith("yes")
+        metered = _command("nmcli", "-g", "GENERAL.METERED", "device", "show", interface)
+        if metered.startswith(("yes", "no")):
+            return metered.startswith("yes")
         return interface.startswith(METERED_INTERFACES)
 
     def default_interface(self) -> str | None:

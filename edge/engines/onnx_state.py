@@ -79,14 +79,14 @@ def bind(session: Any, first: dict[str, Array], updatable: frozenset[str], ancho
     totals = {name: np.zeros((), np.float32) for name in TOTALS}
     views = {name: in_place(array) for name, array in first.items()}
     others = {name: views[name] if name in updatable else in_place(array) for name, array in second.items()}
-    kept = {name: np.asarray(array, order="C") for name, array in anchors.items()}
-    fixed = {name: in_place(array) for name, array in kept.items()}
+    constants = {name: np.asarray(array, order="C") for name, array in anchors.items()}
+    fixed = {name: in_place(array) for name, array in constants.items()}
     written = {name: in_place(array) for name, array in totals.items()}
     there = _binding(session, views, others, fixed, written)
     if updatable.issuperset(first):
         rates: dict[str, Array] = {}
-        return OnnxState((first, second), (there, there), totals, kept, rates=(rates, rates))
-    return OnnxState((first, second), (there, _binding(session, others, views, fixed, written)), totals, kept)
+        return OnnxState((first, second), (there, there), totals, constants, rates=(rates, rates))
+    return OnnxState((first, second), (there, _binding(session, others, views, fixed, written)), totals, constants)
 
 
 def in_place(array: Array) -> Any:

@@ -113,11 +113,11 @@ def self_test(engine: Engine, expected: bytes) -> None:
     programs = [partial(engine.run, program) for program in PROGRAMS]
     recorded = tensors.read(expected)
     try:
-        found = golden.run(engine.manifest, *programs)
+        computed = golden.run(engine.manifest, *programs)
         silent = set(PROGRAMS) - {name.split(".", 1)[0] for name in recorded}
-        unknown = {name.removeprefix(golden.SLACK) for name in recorded} - set(found)
+        unknown = {name.removeprefix(golden.SLACK) for name in recorded} - set(computed)
         if not silent and not unknown:
-            golden.check(engine.manifest, recorded, found)
+            golden.check(engine.manifest, recorded, computed)
             return
         problem = f"output {min(unknown)[:80]} was not computed" if unknown else f"nothing of {min(silent)} is recorded"
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError) as error:

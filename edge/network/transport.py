@@ -101,7 +101,7 @@ class Transport:
         """Run `attempt` until it succeeds or the attempts are used up."""
         for number in range(self.retry.attempts):
             last = number + 1 == self.retry.attempts or self.stopped()
-            asked = 0.0
+            wish_seconds = 0.0
             try:
                 return attempt()
             except TryAgain as fault:
@@ -110,14 +110,14 @@ class Transport:
                         f"the coordinator at {self.url} can't be reached ({fault})",
                         remedy="nothing is lost, and the device tries again later; check the address and the network",
                     ) from fault
-                asked = fault.after_seconds
+                wish_seconds = fault.after_seconds
             except InvalidMessage:
                 if last:
                     raise
             except Refused as refusal:
                 if last or refusal.status not in DAMAGED:
                     raise
-            self.sleep(max(asked, self.retry.wait_seconds(number, self.uniform())))
+            self.sleep(max(wish_seconds, self.retry.wait_seconds(number, self.uniform())))
         raise AssertionError("a retry policy has at least one attempt")
 
     @contextmanager
@@ -192,5 +192,5 @@ def _printable(text: str) -> str:
 def _retry_after(response: httpx.Response, problem: Problem) -> float:
     """Seconds that the coordinator asks to wait, within limits."""
     header = response.headers.get("retry-after", "")
-    asked = float(header) if re.fullmatch(r"[0-9]{1,6}", header) else problem.retry_after_seconds
-    return min(max(asked, 0.0), LONGEST_WISH_SECONDS)
+    wish_seconds = float(header) if re.fullmatch(r"[0-9]{1,6}", header) else problem.retry_after_seconds
+    return min(max(wish_seconds, 0.0), LONGEST_WISH_SECONDS)

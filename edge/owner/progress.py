@@ -61,12 +61,12 @@ class Reporter:
             self._json({"outcome": outcome.kind, "reason": outcome.reason, "round": outcome.round,
                         "retry_after_seconds": outcome.retry_after_seconds})  # fmt: skip
         elif outcome.kind == "waiting":
-            said = WAITS.get(outcome.reason, outcome.reason)
+            wait = WAITS.get(outcome.reason, outcome.reason)
             if self.live:
-                self._rewrite(f"waiting {outcome.retry_after_seconds:.0f} s: {said}")
-            elif said != self._last_wait:
-                self._line(f"waiting: {said}")
-            self._last_wait = said
+                self._rewrite(f"waiting {outcome.retry_after_seconds:.0f} s: {wait}")
+            elif wait != self._last_wait:
+                self._line(f"waiting: {wait}")
+            self._last_wait = wait
         elif outcome.kind == "stopped":
             self._line("stopped; the assignment is kept and goes on at the next start")
 

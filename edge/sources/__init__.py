@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fedrela.core import references
 from fedrela.core.bundle import Manifest
-from fedrela.core.errors import InvalidData
+from fedrela.core.errors import InvalidData, InvalidInput
 from fedrela.edge.training.examples import DataSource, Examples
 
 FORMATS = "a folder or .zip of class folders, a .npz or .csv file, IDX files, CIFAR batches, or package.module:function"
@@ -53,7 +53,10 @@ def open_source(spec: str) -> DataSource:
 
 
 def _function(spec: str) -> DataSource:
-    function = references.load(spec)
+    try:
+        function = references.load(spec)
+    except InvalidInput as error:
+        raise InvalidData(f"{spec} can't be imported ({error.problem})", remedy=error.remedy) from error
 
     def load(manifest: Manifest) -> Examples:
         examples = function(manifest)

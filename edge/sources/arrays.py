@@ -22,17 +22,17 @@ def npz(path: Path) -> DataSource:
     """A file of arrays: one for each input of the model, by its name, and `y`. Pickled objects are refused."""
 
     def load(manifest: Manifest) -> Examples:
-        found = _read_npz(path)
-        labels = next((found.pop(name) for name in LABELS if name in found), None)
+        arrays = _read_npz(path)
+        labels = next((arrays.pop(name) for name in LABELS if name in arrays), None)
         if labels is None:
             raise InvalidData(f"{path} holds no labels", remedy="name the array of labels y")
         names = [spec.name for spec in manifest.x]
-        if len(names) == 1 and len(found) == 1:
-            found = {names[0]: next(iter(found.values()))}
-        missing = [name for name in names if name not in found]
+        if len(names) == 1 and len(arrays) == 1:
+            arrays = {names[0]: next(iter(arrays.values()))}
+        missing = [name for name in names if name not in arrays]
         if missing:
             raise InvalidData(f"{path} holds no array {missing[0]!r}", remedy=f"name the arrays {', '.join(names)}, y")
-        return Examples({name: found[name] for name in names}, np.asarray(labels))
+        return Examples({name: arrays[name] for name in names}, np.asarray(labels))
 
     return load
 

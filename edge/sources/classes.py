@@ -9,22 +9,22 @@ from collections.abc import Iterable
 from fedrela.core.errors import InvalidData
 
 
-def numbers(found: Iterable[str], names: tuple[str, ...], classes: int) -> dict[str, int]:
+def numbers(seen: Iterable[str], names: tuple[str, ...], classes: int) -> dict[str, int]:
     """The number of each class folder or label that was found. A device may lack classes; it may not have others.
 
     Without names in the manifest, whole numbers count as class numbers; other names are numbered in alphabetical order
     if every class is there, since the order would be a guess otherwise. Raises InvalidData.
     """
-    wanted = sorted(set(found))
-    plain = all(name.isdecimal() for name in wanted)
+    distinct = sorted(set(seen))
+    plain = all(name.isdecimal() for name in distinct)
     if not names and not plain:
-        if len(wanted) != classes:
+        if len(distinct) != classes:
             raise InvalidData(
-                f"{len(wanted)} class names were found and the model has {classes} classes without names",
+                f"{len(distinct)} class names were found and the model has {classes} classes without names",
                 remedy=f"name the classes 0 to {classes - 1}, or export the model with --class-names",
             )
-        names = tuple(wanted)
-    return {name: number_of(name, names, classes) for name in wanted}
+        names = tuple(distinct)
+    return {name: number_of(name, names, classes) for name in distinct}
 
 
 def number_of(name: str, names: tuple[str, ...], classes: int) -> int:

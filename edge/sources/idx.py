@@ -22,9 +22,9 @@ MAX_BYTES = 1_000_000_000
 
 def find(folder: Path) -> tuple[Path, Path] | None:
     """The images and labels of a folder, the training set where there are two. None if there are none."""
-    found = sorted(path for path in folder.glob("*images*idx3-ubyte*") if path.is_file())
-    found.sort(key=lambda path: not path.name.startswith("train"))
-    for path in found:
+    candidates = sorted(path for path in folder.glob("*images*idx3-ubyte*") if path.is_file())
+    candidates.sort(key=lambda path: not path.name.startswith("train"))
+    for path in candidates:
         labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         if labels.is_file():
             return path, labels
@@ -33,13 +33,13 @@ def find(folder: Path) -> tuple[Path, Path] | None:
 
 def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Pixels (n, 1, height, width) and labels (n,). Raises InvalidData."""
-    found = find(folder)
-    if found is None:
+    pair = find(folder)
+    if pair is None:
         raise InvalidData(f"{folder} holds no IDX files", remedy="put images and labels beside each other")
-    pixels, labels = parse(found[0], 3), parse(found[1], 1)
+    pixels, labels = parse(pair[0], 3), parse(pair[1], 1)
     if len(pixels) != len(labels):
         raise InvalidData(
-            f"{found[0].name} holds {len(pixels)} images and {found[1].name} {len(labels)} labels",
+            f"{pair[0].name} holds {len(pixels)} images and {pair[1].name} {len(labels)} labels",
             remedy="download both files again",
         )
     return pixels[:, None], labels.astype(np.int64)

@@ -43,7 +43,7 @@ def folder(root: Path) -> DataSource:
 
     def entries() -> list[Entry]:
         base = root / "train" if (root / "train").is_dir() else root
-        found = []
+        entries = []
         for path in sorted(base.glob("*/*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
                 name = path.relative_to(base).as_posix()
@@ -51,8 +51,8 @@ def folder(root: Path) -> DataSource:
                     status = path.stat()
                 except OSError as error:
                     raise _unreadable(name, error) from error
-                found.append(Entry(name, (status.st_mtime_ns, status.st_size), path.read_bytes))
-        return found
+                entries.append(Entry(name, (status.st_mtime_ns, status.st_size), path.read_bytes))
+        return entries
 
     return _source(entries, str(root))
 
@@ -68,13 +68,13 @@ def zip_file(archive: Path) -> DataSource:
             raise InvalidData(f"{archive} can't be read ({error})", remedy="copy the zip file again") from error
         paths = [PurePosixPath(member.filename) for member in members]
         trained = [path for path in paths if "train" in path.parts[:-2]]
-        found = []
+        entries = []
         for member, path in zip(members, paths, strict=True):
-            wanted = path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not path.name.startswith(".")
-            if wanted and (not trained or "train" in path.parts[:-2]):
+            is_image = path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not path.name.startswith(".")
+            if is_image and (not trained or "train" in path.parts[:-2]):
                 name = "/".join(path.parts[-2:])
-                found.append(Entry(name, (member.CRC, member.file_size), _member(archive, member)))
-        return found
+                entries.append(Entry(name, (member.CRC, member.file_size), _member(archive, member)))
+        return entries
 
     return _source(entries, str(archive))
 

@@ -69,10 +69,10 @@ class MemoryStore:
 
     def append(self, key: str, body: bytes) -> None:
         """See `Store.append`."""
-        kept = self._bodies.get(key, b"")
-        if not isinstance(kept, bytearray):
-            kept = self._bodies[key] = bytearray(kept)
-        kept += body
+        log = self._bodies.get(key, b"")
+        if not isinstance(log, bytearray):
+            log = self._bodies[key] = bytearray(log)
+        log += body
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""

@@ -63,16 +63,16 @@ DataSource = Callable[[Manifest], Examples]
 
 def check(examples: Examples, manifest: Manifest) -> None:
     """Raise InvalidData unless the arrays are what the programs take and every label is a class of the manifest."""
-    wanted = {spec.name: spec for spec in manifest.x}
-    if set(examples.x) != set(wanted):
+    specs = {spec.name: spec for spec in manifest.x}
+    if set(examples.x) != set(specs):
         raise InvalidData(
-            f"the data have the inputs {sorted(examples.x)}", remedy=f"name them {', '.join(sorted(wanted))}"
+            f"the data have the inputs {sorted(examples.x)}", remedy=f"name them {', '.join(sorted(specs))}"
         )
     if not len(examples):
         raise InvalidData("there is no example", remedy="point to a folder or file that holds at least one")
     if len(np.unique(examples.keys)) != len(examples):
         raise InvalidData("two examples have the same key", remedy="name every sample differently")
-    for name, spec in wanted.items():
+    for name, spec in specs.items():
         _check_input(examples.x[name], spec, len(examples))
     labels = examples.y
     if labels.ndim != 1 or labels.dtype.kind not in "iu":

@@ -88,7 +88,7 @@ def nearest(examples: Examples, labels: NDArray[np.int64]) -> dict[int, Rows]:
     Distances are squared differences of the raw inputs in float64, which is exact for bytes.
     """
     present, sizes = np.unique(labels, return_counts=True)
-    found: dict[int, Rows] = {}
+    neighbors: dict[int, Rows] = {}
     for label, size in zip(present.tolist(), sizes.tolist(), strict=True):
         if 2 <= size < len(labels) / len(present):
             members = np.flatnonzero(labels == label)
@@ -98,8 +98,8 @@ def nearest(examples: Examples, labels: NDArray[np.int64]) -> dict[int, Rows]:
             for slot, row in enumerate(members.tolist()):
                 distances = np.square(flat - flat[slot]).sum(axis=1)
                 distances[slot] = np.inf
-                found[row] = members[np.argsort(distances, kind="stable")[: min(NEIGHBOURS, size - 1)]]
-    return found
+                neighbors[row] = members[np.argsort(distances, kind="stable")[: min(NEIGHBOURS, size - 1)]]
+    return neighbors
 
 
 def _balanced(labels: NDArray[np.int64], uniforms: NDArray[np.float64]) -> Rows:

@@ -151,8 +151,8 @@ class RoundWork:
             return ()
         self._checked_at = self.now()
         conditions = self.conditions()
-        found = (*reasons(conditions, local.task.eligibility), *reasons(conditions, self.settings.eligibility))
-        return tuple(dict.fromkeys(found))
+        obstacles = (*reasons(conditions, local.task.eligibility), *reasons(conditions, self.settings.eligibility))
+        return tuple(dict.fromkeys(obstacles))
 
     def wait_until_eligible(self, local: local_round.LocalRound, obstacles: tuple[str, ...] | None = None) -> bool:
         """Wait until nothing stands in the way; False where `stop` came first. The lease is no longer than it was."""
@@ -195,8 +195,8 @@ class RoundWork:
 
     def report_evaluation(self, local: local_round.LocalRound, held_out: Examples) -> None:
         """Totals over the hold-out, once a client round, if the task asks and the owner allows."""
-        wanted = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
-        if wanted and self.store.get("turn/evaluated") is None:
+        allowed = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
+        if allowed and self.store.get("turn/evaluated") is None:
             self.evaluate(holdout.evaluate(self.job.engine, local, self.job.weights, held_out))
             self.store.put("turn/evaluated", b"sent")
 

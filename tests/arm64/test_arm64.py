@@ -72,8 +72,8 @@ def test_an_arm_device_enrolls_relabels_trains_and_uploads(debian: Userland, cnn
     with coordinator(tmp_path / "coordinator") as live:
         run(debian, tmp_path, "device", "enroll", f"{live.url}/join#{live.token()}", "--state", "state")
         task_id = live.publish(cnn, TASK)
-        said = run(debian, tmp_path, "device", "run", "--once", "--json", "--data", "data.npz", "--state", "state")
-        events = [json.loads(line) for line in said.splitlines()]
+        printed = run(debian, tmp_path, "device", "run", "--once", "--json", "--data", "data.npz", "--state", "state")
+        events = [json.loads(line) for line in printed.splitlines()]
         assert [event["outcome"] for event in events if "outcome" in event] == ["uploaded"]
         assert {"relabeled", "trained"} <= {event.get("event") for event in events}
         live.wait(lambda: live.committed(task_id) == 1)

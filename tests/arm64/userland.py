@@ -79,10 +79,10 @@ class Userland:
 
 def cache_folder() -> Path:
     """Where the userland for these packages and requirements is kept."""
-    given = os.environ.get("FEDRELA_ARM64_CACHE")
-    base = Path(given) if given else Path("~/.cache/fedrela/arm64").expanduser()
-    wanted = "\n".join((SUITE, *PACKAGES, *PLATFORMS, *requirements()))
-    return base / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+    cache = os.environ.get("FEDRELA_ARM64_CACHE")
+    base = Path(cache) if cache else Path("~/.cache/fedrela/arm64").expanduser()
+    contents = "\n".join((SUITE, *PACKAGES, *PLATFORMS, *requirements()))
+    return base / hashlib.sha256(contents.encode()).hexdigest()[:16]
 
 
 def requirements() -> list[str]:
@@ -156,8 +156,8 @@ def unpack(
     }
     apt = ["apt-get", "-qq", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
     _download([*apt, "update"], work, until)
-    wanted = ["install", "--download-only", "--yes"] if dependencies else ["download"]
-    _download([*apt, *wanted, *names], work / "archives", until)
+    action = ["install", "--download-only", "--yes"] if dependencies else ["download"]
+    _download([*apt, *action, *names], work / "archives", until)
     into.mkdir(parents=True, exist_ok=True)
     for package in sorted((work / "archives").glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", package, into], check=True)
@@ -174,14 +174,14 @@ def install_wheels(site: Path, until: float) -> None:
 
 def mirror() -> str:
     """A Debian mirror: FEDRELA_DEBIAN_MIRROR, or the one that this host's apt uses."""
-    if given := os.environ.get("FEDRELA_DEBIAN_MIRROR"):
-        return given
+    if mirror := os.environ.get("FEDRELA_DEBIAN_MIRROR"):
+        return mirror
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     for source in sources:
         if source.is_file():
-            found = re.search(r"https?://\S+/debian/?(?=\s)", source.read_text() + "\n")
-            if found:
-                return found.group()
+            address = re.search(r"https?://\S+/debian/?(?=\s)", source.read_text() + "\n")
+            if address:
+                return address.group()
     raise LeftOut("this host's apt knows no Debian mirror; set FEDRELA_DEBIAN_MIRROR")
 
 
@@ -197,5 +197,5 @@ def _download(command: Sequence[str | Path], folder: Path, until: float) -> None
 
 
 def _installed_qemu() -> Path | None:
-    found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    return Path(found) if found else None
+    emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    return Path(emulator) if emulator else None

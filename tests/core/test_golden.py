@@ -117,18 +117,18 @@ def test_a_run_agrees_with_itself_and_covers_every_output():
 
 
 def test_slack_is_taken_off_the_error_of_its_output_alone():
-    recorded, found = record(), record()
+    recorded, actual = record(), record()
     name, other = "train_step.1.new.w", "train_step.1.new.b"
-    found[name] = found[name] + np.float32(0.25)
-    found[other] = found[other] + np.float32(0.25)
-    strict = golden.errors(MANIFEST, recorded, found)
+    actual[name] = actual[name] + np.float32(0.25)
+    actual[other] = actual[other] + np.float32(0.25)
+    strict = golden.errors(MANIFEST, recorded, actual)
     with_slack = recorded | {golden.SLACK + name: np.float32(0.2).reshape(())}
-    errors = golden.errors(MANIFEST, with_slack, found)
+    errors = golden.errors(MANIFEST, with_slack, actual)
     assert errors.keys() == recorded.keys()
     assert errors[name] == pytest.approx(strict[name] * 0.05 / 0.25, rel=1e-4)
     assert errors[other] == strict[other] > 0
-    found[name][:] = np.nan
-    assert golden.errors(MANIFEST, with_slack, found)[name] == np.inf
+    actual[name][:] = np.nan
+    assert golden.errors(MANIFEST, with_slack, actual)[name] == np.inf
 
 
 def test_the_golden_relabeling_moves_some_labels():

@@ -18,12 +18,12 @@ def messages():
 
 def test_what_a_device_may_say_is_exactly_this():
     """The complete list of what can leave a device. Read this test before adding a field."""
-    said = {
+    sent = {
         cls.__name__: {field.name for field in dataclasses.fields(cls)}
         for cls in (wire.EnrollRequest, CheckIn, UpdateMetadata, wire.FailureReport, wire.EvaluationReport)
     }
-    assert said == {
-        "EnrolRequest": {"enrolment_token", "public_key", "protocol"},
+    assert sent == {
+        "EnrollRequest": {"enrolment_token", "public_key", "protocol"},
         "CheckIn": {"population", "client_version", "runtimes", "protocol"},
         "UpdateMetadata": {"examples", "encoding", "protocol"},
         "FailureReport": {"code", "protocol"},

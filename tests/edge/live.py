@@ -57,8 +57,8 @@ class LiveCoordinator:
 
     def rounds(self, task_id: str) -> list[dict[str, Any]]:
         """The task's history."""
-        found: list[dict[str, Any]] = self.admin.get(f"/tasks/{task_id}/rounds")
-        return found
+        rounds: list[dict[str, Any]] = self.admin.get(f"/tasks/{task_id}/rounds")
+        return rounds
 
     def committed(self, task_id: str) -> int:
         """How many rounds are committed."""

@@ -11,9 +11,9 @@ from tests.edge.live import coordinator
 def test_a_killed_device_uploads_the_same_bytes(tmp_path: Path, small_bundle: Bundle) -> None:
     examples = some_examples(200)
     with coordinator(tmp_path / "coordinator") as live:
-        found = survive(small_bundle.folder, live.admin, tmp_path, examples.x["x"], examples.y, kills=14, seed=3)
-    assert found.kills == 14
-    assert found.identical_updates == found.identical_models == found.rounds >= 1
-    assert found.resumed_from_a_checkpoint >= 1
-    assert sum(found.places.values()) == 14
-    assert sum(found.places[place] > 0 for place in PLACES) >= 4  # the least hit place that lies ahead comes first
+        tally = survive(small_bundle.folder, live.admin, tmp_path, examples.x["x"], examples.y, kills=14, seed=3)
+    assert tally.kills == 14
+    assert tally.identical_updates == tally.identical_models == tally.rounds >= 1
+    assert tally.resumed_from_a_checkpoint >= 1
+    assert sum(tally.places.values()) == 14
+    assert sum(tally.places[place] > 0 for place in PLACES) >= 4  # the least hit place that lies ahead comes first

@@ -169,17 +169,17 @@ def poisons(folder: Path) -> list[tuple[Path, str]]:
 
 def test_what_is_wrong_with_the_data_is_told_to_their_owner_alone(named_bundle: Bundle, tmp_path: Path) -> None:
     with coordinator(tmp_path / "c") as live, faulty(live.url, share=0.0, seed=0) as proxy:
-        told: list[Event] = []
+        reported: list[Event] = []
         for data, word in poisons(tmp_path):
             live.publish(named_bundle, TASK)
-            client = device(live, 7, Examples({}, np.empty(0, np.int64)), on_event=told.append)
+            client = device(live, 7, Examples({}, np.empty(0, np.int64)), on_event=reported.append)
             client.data, client.api.url = open_source(str(data)), proxy.url
             client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
             with pytest.raises(InvalidData, match=word):
                 client.run_once()
         reports = [json.loads(body.partition(b"\r\n\r\n")[2]) for body in proxy.bodies if b"/failure " in body]
     assert reports == [{"code": "not-eligible", "protocol": 1}] * 3
-    sent, events = b"\n".join(proxy.bodies).lower(), "\n".join(event.detail for event in told)
+    sent, events = b"\n".join(proxy.bodies).lower(), "\n".join(event.detail for event in reported)
     assert b"torn" not in chosen(proxy.bodies)  # as a token might have it by chance
     assert "torn" not in events
     for secret in ("hidden", "diagnosis", "cassowary", "strange", "range.npz", *NAMES, str(tmp_path)):
@@ -206,11 +206,11 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
         overlay = state.load_overlay(store, task_id)
     assert overlay is not None
     assert len(overlay.keys) > 39  # more than a client round has steps, so that its number would stand out
-    kept = [store.get(key) or b"" for key in ("status.json", state.LOG_KEY, "last/check-ins")]
-    said = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in kept)])
-    assert "relabeled" in said
-    assert "uploaded" in said
+    stored = [store.get(key) or b"" for key in ("status.json", state.LOG_KEY, "last/check-ins")]
+    visible = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in stored)])
+    assert "relabeled" in visible
+    assert "uploaded" in visible
     for secret in (*NAMES, "private-holiday", ".png"):
-        assert secret not in said, secret
+        assert secret not in visible, secret
     for count in (*counts, len(overlay.keys)):
-        assert not re.search(rf"(?<![\w.\-:]){count}(?![\w.\-:])", said), count
+        assert not re.search(rf"(?<![\w.\-:]){count}(?![\w.\-:])", visible), count

@@ -26,7 +26,7 @@ import httpx
 import numpy as np
 
 from fedrela.core import task as task_file
-from fedrela.edge.client import DeviceClient, enrol
+from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner import settings as owner_settings
 from fedrela.edge.owner.settings import Event
@@ -60,8 +60,8 @@ def main() -> None:
         shutil.rmtree(VERSION_0_1 / name, ignore_errors=True)
     make_data()
     model = str(Path(__file__).with_name("linear_model.py"))
-    words = ("--input", f"float32:{FEATURES}", "--classes", str(CLASSES), "--class-names", "ant,bee,cat")
-    words += ("--loss", "tests.migration.linear_model:hinge", "--runtime", "both", "--max-batch", "16")
+    words = ["--input", f"float32:{FEATURES}", "--classes", str(CLASSES), "--class-names", "ant,bee,cat"]
+    words += ["--loss", "tests.migration.linear_model:hinge", "--runtime", "both", "--max-batch", "16"]
     command_line("export", f"{model}:build", *words, "--name", "linear", "--out", BUNDLE)
     recorded = make_federation(VERSION_0_1 / "coordinator", VERSION_0_1 / "devices")
     recorded["afterwards"] = go_on(recorded)
@@ -103,13 +103,13 @@ def make_federation(folder: Path, devices: Path) -> dict[str, Any]:
         for number, name in enumerate(EXAMPLES, start=1):
             api = CoordinatorApi(httpx.Client(trust_env=False), coordinator.url)
             key = bytes([number]) * 32
-            enrol(api, FolderStore(devices / name), link, secret=key, private_key=key.hex())
+            enroll(api, FolderStore(devices / name), link, secret=key, private_key=key.hex())
         for number in (1, 2):
             for name in EXAMPLES:
                 take_assignment(coordinator, devices / name, DATA / f"{name}.npz", OWNER)
-            coordinator.wait(lambda number=number: number in coordinator.committed(ids["main"]))
-        key = ("--url", coordinator.url, "--admin-key", coordinator.admin_key)
-        command_line("evaluate", "main", "--data", DATA / "test.npz", "--many", "ant", "--few", "cat", *key)
+            wait_until_committed(coordinator, ids["main"], number)
+        access = ("--url", coordinator.url, "--admin-key", coordinator.admin_key)
+        command_line("evaluate", "main", "--data", DATA / "test.npz", "--many", "ant", "--few", "cat", *access)
         take_assignment(coordinator, devices / "idle", DATA / "idle.npz", OWNER)
         stop_halfway(coordinator, devices / "halfway")
         committed = coordinator.committed(ids["main"])
@@ -185,9 +185,14 @@ def go_on(recorded: dict[str, Any]) -> dict[str, Any]:
             }
 
 
+def wait_until_committed(coordinator: Coordinator, task_id: str, number: int) -> None:
+    """Until the round is in the model."""
+    coordinator.wait(lambda: number in coordinator.committed(task_id))
+
+
 def settings_values() -> dict[str, Any]:
     """What each settings file says, as JSON."""
-    loaded = {
+    loaded: dict[str, Any] = {
         "task.toml": task_file.from_toml((SETTINGS / "task.toml").read_text()),
         "device.toml": owner_settings.load(SETTINGS / "device.toml"),
         "scenario.toml": scenario_file.load(str(SETTINGS / "scenario.toml"))[0],

@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "FEDRELA_IDLE_RETRY_SECONDS": "0.05",
 }
-START_SECONDS, TURN_SECONDS, COMMIT_SECONDS, STOP_SECONDS = 180.0, 300.0, 180.0, 60.0
+START_SECONDS, COMMAND_SECONDS, COMMIT_SECONDS, STOP_SECONDS = 180.0, 300.0, 180.0, 60.0
 
 
 def command_line(*words: str | Path, folder: Path = ROOT) -> str:
@@ -43,7 +43,7 @@ def attempt(*words: str | Path, folder: Path = ROOT) -> subprocess.CompletedProc
     """Run `fedrela` with these words in `folder`."""
     command = [sys.executable, "-m", "fedrela", *map(str, words)]
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=TURN_SECONDS
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS
     )
 
 
@@ -104,8 +104,8 @@ def serving(folder: Path) -> Iterator[Coordinator]:
 
 def run_device(state: Path, data: Path, settings: Path, *words: str) -> list[dict[str, Any]]:
     """One assignment of the device in the folder `state`; its events, and its outcome last."""
-    command = ("device", "run", "--once", "--json", "--state", state, "--data", data, "--settings", settings, *words)
-    return [json.loads(line) for line in command_line(*command).splitlines()]
+    options: list[str | Path] = ["--state", state, "--data", data, "--settings", settings, *words]
+    return [json.loads(line) for line in command_line("device", "run", "--once", "--json", *options).splitlines()]
 
 
 def take_assignment(
@@ -133,9 +133,9 @@ def sent_update_sha256(state: Path) -> str:
     return str([entry["sha256"] for entry in sent if entry["path"].endswith("/update")][-1])
 
 
-def copied_device(kept: Path, folder: Path, url: str) -> Path:
+def copied_device(recorded: Path, folder: Path, url: str) -> Path:
     """A copy of a device's state that finds its coordinator at `url`."""
-    shutil.copytree(kept, folder)
+    shutil.copytree(recorded, folder)
     identity = folder / "identity.json"
     identity.write_text(identity.read_text().replace(RECORDED_URL, url))
     return folder

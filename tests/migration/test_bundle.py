@@ -37,7 +37,7 @@ def test_a_new_device_trains_on_it(tmp_path: Path, runtime: str) -> None:
         assert coordinator.committed(task_id)[1] == RECORDED["afterwards"]["second"]["1"]
 
 
-def give_secret(state: Path, kept: Path) -> None:
+def give_secret(state: Path, source: Path) -> None:
     """Let a device draw the random numbers that a kept one draws."""
-    own, other = (json.loads((folder / "identity.json").read_text()) for folder in (state, kept))
+    own, other = (json.loads((folder / "identity.json").read_text()) for folder in (state, source))
     (state / "identity.json").write_text(json.dumps(own | {"secret": other["secret"]}))

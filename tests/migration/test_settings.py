@@ -1,7 +1,8 @@
 """Every settings file of version 0.1 says what it said: keys that have another name since then are still read."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.migration.product import RECORDED, VERSION_0_1
 FOLDER = VERSION_0_1 / "settings"
 # From a key as version 0.1 called it to its name now: "local.epochs" renames one key, "local" all keys of a table.
 RENAMED: dict[str, str] = {}
-READERS = {
+READERS: dict[str, Callable[[Path], Any]] = {
     "task.toml": lambda path: task.from_toml(path.read_text()),
     "device.toml": settings.load,
     "scenario.toml": lambda path: scenario.load(str(path))[0],

@@ -31,7 +31,7 @@ def missing() -> str:
 def chromium() -> str | None:
     """The installed browser."""
     return next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
 
 
@@ -175,15 +175,15 @@ class Recorder:
         connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
             connection.request(handler.command, path, body or None, headers | {"Connection": "close"})
-            given = connection.getresponse()
-            answer = self.tamper(path, given.read())
+            response = connection.getresponse()
+            answer = self.tamper(path, response.read())
         except (OSError, http.client.HTTPException):
             return
         finally:
             connection.close()
         self.answers.append((path, len(answer)))
-        handler.send_response(given.status)
-        for key, value in given.getheaders():
+        handler.send_response(response.status)
+        for key, value in response.getheaders():
             if key.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
                 handler.send_header(key, value)
         handler.send_header("Content-Length", str(len(answer)))

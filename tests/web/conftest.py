@@ -68,41 +68,41 @@ def place(tmp_path_factory: pytest.TempPathFactory, built_page: Path, smooth: Pa
     """A running coordinator."""
     folder = tmp_path_factory.mktemp("coordinator") / "data"
     folder.mkdir()
-    found = Place(folder, smooth)
-    found.start()
-    yield found
-    found.stop()
+    place = Place(folder, smooth)
+    place.start()
+    yield place
+    place.stop()
 
 
 @pytest.fixture(scope="module")
 def recorder(place: Place) -> Iterator[Recorder]:
     """What stands between the browser and the coordinator."""
-    found = Recorder(place.host)
-    yield found
-    found.close()
+    recorder = Recorder(place.host)
+    yield recorder
+    recorder.close()
 
 
 @pytest.fixture(scope="module")
 def browser(recorder: Recorder) -> Iterator[Browser]:
     """A Chromium behind the recorder."""
-    found = Browser(recorder.url)
-    yield found
-    found.quit()
+    browser = Browser(recorder.url)
+    yield browser
+    browser.quit()
 
 
 @pytest.fixture
 def new_phone(place: Place, recorder: Recorder, browser: Browser, request: pytest.FixtureRequest):
     """Makes phones, each with a running task."""
-    made: list[Tab] = []
+    tabs: list[Tab] = []
 
     def make(task: Task = TASK, **options: Any) -> Phone:
         recorder.reset()
         population = f"p{time.time_ns()}"
         task_id = place.publish(replace(task, population=population))
-        made.append(Tab(browser, population, **options))
-        return Phone(made[-1], place, recorder, population, task_id)
+        tabs.append(Tab(browser, population, **options))
+        return Phone(tabs[-1], place, recorder, population, task_id)
 
     yield make
     recorder.reset()
-    for tab in made:
+    for tab in tabs:
         tab.do("close")

@@ -100,8 +100,8 @@ class Place:
 
     def task(self, task_id: str) -> dict[str, Any]:
         """How a task stands."""
-        found: dict[str, Any] = self.admin.get(f"/tasks/{task_id}")
-        return found
+        task: dict[str, Any] = self.admin.get(f"/tasks/{task_id}")
+        return task
 
 
 def shard_examples(number: int) -> Examples:

@@ -58,17 +58,17 @@ def test_totals_and_update_are_the_python_devices(new_phone, allowed):
     weights, local = tensors.from_bytes(start, opened.manifest.weights), LocalRound(task, 1, secret)
 
     reports = [json.loads(seen.body) for seen in phone.recorder.seen if seen.url.endswith("/evaluation")]
-    (told,) = phone.place.admin.get(f"/tasks/{phone.task_id}/rounds")
+    (committed,) = phone.place.admin.get(f"/tasks/{phone.task_id}/rounds")
     if allowed:
         want = holdout.evaluate(engine, local, weights, held_out)
         (report,) = reports
         assert set(report) == {"loss_sum", "correct", "examples", "protocol"}
         assert (report["correct"], report["examples"]) == (want.correct, want.examples)
         assert report["loss_sum"] == pytest.approx(want.loss_sum, rel=1e-4)
-        assert told["evaluation"]["examples"] == len(held_out) > 0
+        assert committed["evaluation"]["examples"] == len(held_out) > 0
     else:
         assert reports == []
-        assert told["evaluation"] is None
+        assert committed["evaluation"] is None
 
     labels = local_round.relabel(engine, local, weights, trained_on)
     state = engine.start(weights)

@@ -14,10 +14,10 @@ from tests.web.phone import TASK, Phone
 @pytest.fixture
 def phone(new_phone) -> Phone:
     """A phone that has agreed to join, and taken a shard."""
-    made = new_phone()
-    made.tab.join(made.place.link(made.population))
-    made.tab.use_demo(0)
-    return made
+    phone = new_phone()
+    phone.tab.join(phone.place.link(phone.population))
+    phone.tab.use_demo(0)
+    return phone
 
 
 def test_a_forged_signature(phone):
@@ -118,12 +118,12 @@ def test_pausing_keeps_what_is_done(new_phone):
     tab.do("waitFor", code="() => /step [1-9]\\d+ of/.test(document.querySelector('#doing').textContent)")
     tab.start()
     tab.do("waitFor", code="() => /^Paused/.test(document.querySelector('#doing').textContent)")
-    kept = tab.stored("turn/assignment")
-    assert kept is not None
+    assignment = tab.stored("turn/assignment")
+    assert assignment is not None
     tab.do("eval", code="() => { document.querySelector('#doing').textContent = ''; }")
     tab.start()
     tab.do("waitFor", code="() => /step [1-9]\\d+ of/.test(document.querySelector('#doing').textContent)")
-    assert tab.stored("turn/assignment") == kept
+    assert tab.stored("turn/assignment") == assignment
     assert sum(seen.url.endswith("/check-ins") for seen in phone.recorder.seen) == 1
     assert phone.updates() == 0
 

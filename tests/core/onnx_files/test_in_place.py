@@ -12,12 +12,12 @@ CARRIED = {"w": "new.w", "v": "new.v"}
 
 def step(*operators: str) -> list[Node]:
     """`out = Op(in, in)` a line."""
-    found = []
+    nodes = []
     for text in operators:
         outputs, _, rest = text.partition(" = ")
         operator, _, inputs = rest.rstrip(")").partition("(")
-        found.append(Node(operator, tuple(filter(None, inputs.split(", "))), tuple(outputs.split(", "))))
-    return found
+        nodes.append(Node(operator, tuple(filter(None, inputs.split(", "))), tuple(outputs.split(", "))))
+    return nodes
 
 
 FORWARD = ("y = MatMul(x, w)", "g = MatMul(x, y)")

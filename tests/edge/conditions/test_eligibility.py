@@ -105,15 +105,15 @@ def test_a_raspberry_pi_is_asked_by_vcgencmd(
 
 
 @pytest.mark.parametrize(
-    ("said", "interface", "metered"),
+    ("metered_line", "interface", "metered"),
     [("yes", "wlan0", True), ("no (guessed)", "usb0", False), ("unknown", "wwan0", True), ("unknown", "eth0", False)],
 )
 def test_the_network_is_metered_as_network_manager_says_or_by_its_kind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, interface: str, metered: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metered_line: str, interface: str, metered: bool
 ) -> None:
     route = f"Iface\tDestination\tGateway\n{interface}\t00000000\t0102A8C0"
     sensors = lay_out(tmp_path, {"proc/net/route": route})
-    program(tmp_path, "nmcli", f'[ "$5" = {interface} ] && echo "{said}"')
+    program(tmp_path, "nmcli", f'[ "$5" = {interface} ] && echo "{metered_line}"')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert sensors.read().metered is metered
     assert Sensors(tmp_path, system=tmp_path, metered=not metered).read().metered is not metered  # the owner's word

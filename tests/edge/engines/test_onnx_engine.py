@@ -87,18 +87,18 @@ def test_a_state_in_the_memory_of_one_that_is_gone_is_like_a_new_one(engine: Onn
     weights = small.start_weights()
 
     def trained(state: OnnxState, rate: float = 0.05) -> dict[str, np.ndarray]:
-        given = batch(5, 1)
-        engine.train_step(state, replace(given, hyperparameters=dict.fromkeys(given.hyperparameters, rate)))
+        fed = batch(5, 1)
+        engine.train_step(state, replace(fed, hyperparameters=dict.fromkeys(fed.hyperparameters, rate)))
         return engine.snapshot(state)
 
     first, living = engine.start(weights), engine.start(weights)
-    memory, wanted = {array.ctypes.data for array in first.newest.values()}, trained(first)
+    memory, expected = {array.ctypes.data for array in first.newest.values()}, trained(first)
     trained(first, 0.5)
     del first
     second = engine.start(weights)
     assert {array.ctypes.data for array in second.newest.values()} == memory
     for name, array in trained(second).items():
-        np.testing.assert_array_equal(array, wanted[name])
+        np.testing.assert_array_equal(array, expected[name])
     third = engine.start(weights)
     states = [{array.ctypes.data for array in state.newest.values()} for state in (living, second, third)]
     assert not states[0] & states[1] | states[0] & states[2] | states[1] & states[2]
@@ -121,11 +121,11 @@ def test_starting_copies_the_weights(engine: OnnxEngine) -> None:
     state = engine.start(weights)
     for number in range(3):
         engine.train_step(state, batch(4, number))
-    kept = engine.weights(state)
+    copied = engine.weights(state)
     engine.train_step(state, batch(4, 9))
     for name in weights:
         np.testing.assert_array_equal(weights[name], before[name])
-        assert not np.array_equal(kept[name], engine.weights(state)[name])
+        assert not np.array_equal(copied[name], engine.weights(state)[name])
 
 
 @pytest.mark.parametrize("steps_before", [0, 1, 2, 5])

@@ -39,10 +39,10 @@ def api_for(answer: Answer, slept: list[float] | None = None, attempts: int = 5)
 
 
 def ranged(request: httpx.Request) -> tuple[int, bytes, dict[str, str]]:
-    asked = request.headers.get("range")
-    if asked is None:
+    requested = request.headers.get("range")
+    if requested is None:
         return 200, BLOB, {}
-    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    start = int(requested.removeprefix("bytes=").removesuffix("-"))
     return 206, BLOB[start:], {"Content-Range": f"bytes {start}-{len(BLOB) - 1}/{len(BLOB)}"}
 
 
@@ -55,12 +55,12 @@ def test_pauses_double_and_are_capped() -> None:
     assert [Retry(cap_seconds=4).wait_seconds(k, 0.0) for k in (0, 5, 4000)] == [0.25, 2.0, 2.0]
 
 
-@pytest.mark.parametrize("asked", [("7", 7.0), ("99999", 300.0), ("soon", 0.75), ("-1", 0.75)])
-def test_the_coordinators_wish_is_followed_within_limits(asked: tuple[str, float]) -> None:
+@pytest.mark.parametrize("wish", [("7", 7.0), ("99999", 300.0), ("soon", 0.75), ("-1", 0.75)])
+def test_the_coordinators_wish_is_followed_within_limits(wish: tuple[str, float]) -> None:
     slept: list[float] = []
-    answers = iter([stream(429, b"", {"Retry-After": asked[0]}), stream(204, b"")])
+    answers = iter([stream(429, b"", {"Retry-After": wish[0]}), stream(204, b"")])
     api_for(lambda request: next(answers), slept).leave()
-    assert slept == [asked[1]]
+    assert slept == [wish[1]]
 
 
 def test_a_refusal_is_not_repeated_and_its_text_is_made_printable() -> None:
@@ -81,8 +81,8 @@ def test_what_is_no_answer_is_asked_for_again() -> None:
     answers = iter([stream(200, b'{"wai'), stream(200, b"{}"), stream(302, b""), stream(400, b""), stream(200, good)])
 
     def answer(request: httpx.Request) -> httpx.Response:
-        found = next(answers)
-        return stream(502, b"") if found.status_code == 302 else found
+        answer = next(answers)
+        return stream(502, b"") if answer.status_code == 302 else answer
 
     got = api_for(answer).check_in(CheckIn("default", "1", ()))
     assert got.wait is not None
@@ -120,14 +120,14 @@ def test_a_download_survives_a_restart() -> None:
     with pytest.raises(Unavailable):
         broken.blob(NAME, store, limit_bytes=len(BLOB))
     assert len(store.get(f"partial/{NAME}") or b"") == 400_000
-    asked = []
+    ranges = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.headers["range"])
+        ranges.append(request.headers["range"])
         return stream(*ranged(request))
 
     assert api_for(answer).blob(NAME, store, limit_bytes=len(BLOB)) == BLOB
-    assert asked == ["bytes=400000-"]
+    assert ranges == ["bytes=400000-"]
 
 
 def test_a_coordinator_without_ranges_is_understood() -> None:

@@ -56,9 +56,9 @@ def test_a_snapshot_comes_back_bit_for_bit(seconds: float) -> None:
     store = MemoryStore()
     weights = np.array([np.float32(0.1), -0.0], np.float32)
     state.save_snapshot(store, Snapshot(7, seconds, {"w": weights}))
-    found = state.load_snapshot(store, SPECS)
-    assert found is not None
-    assert (found.steps, found.seconds, found.tensors["w"].tobytes()) == (7, seconds, weights.tobytes())
+    loaded = state.load_snapshot(store, SPECS)
+    assert loaded is not None
+    assert (loaded.steps, loaded.seconds, loaded.tensors["w"].tobytes()) == (7, seconds, weights.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_overlays_are_kept_by_task_whatever_its_id_holds() -> None:
     store = MemoryStore()
     overlay = Overlay(2, np.array([2**64 - 1, 5], np.uint64), np.array([0, 3]))
     state.save_overlay(store, "../../etc/ÄÖ", overlay)
-    found = state.load_overlay(store, "../../etc/ÄÖ")
-    assert found is not None
-    assert (found.generation, found.keys.tolist(), found.relabeled.tolist()) == (2, [2**64 - 1, 5], [0, 3])
+    loaded = state.load_overlay(store, "../../etc/ÄÖ")
+    assert loaded is not None
+    assert (loaded.generation, loaded.keys.tolist(), loaded.relabeled.tolist()) == (2, [2**64 - 1, 5], [0, 3])
     assert state.load_overlay(store, "another") is None
     assert set(state.task_key("../../etc/ÄÖ")) <= set("0123456789abcdef")
     store.put(f"overlays/{state.task_key('another')}", b"damaged")
@@ -101,9 +101,9 @@ def test_a_residual_is_owed_only_once_its_update_was_accepted() -> None:
     for _ in range(2):
         state.commit_residual(store, "t")
     state.clear_assignment(store)
-    found = state.load_residual(store, "t", SPECS)
-    assert found is not None
-    assert found["w"].tolist() == [1, 2]
+    residual = state.load_residual(store, "t", SPECS)
+    assert residual is not None
+    assert residual["w"].tolist() == [1, 2]
     assert state.load_residual(store, "t", (TensorSpec("w", (3,), "float32"),)) is None
 
 

@@ -32,14 +32,14 @@ def examples_of(count: int) -> Examples:
 @given(count=st.integers(1, 60), fraction=st.floats(0, 0.999), secret=st.binary(max_size=80), seed=st.integers(0, 9))
 def test_every_example_is_on_one_side_whatever_the_order(count: int, fraction: float, secret: bytes, seed: int) -> None:
     examples = examples_of(count)
-    kept, held = split(examples, fraction, secret)
-    assert len(kept) >= 1
-    assert sorted([*kept.keys.tolist(), *held.keys.tolist()]) == examples.keys.tolist()
-    for side in (kept, held):
+    training, held_out = split(examples, fraction, secret)
+    assert len(training) >= 1
+    assert sorted([*training.keys.tolist(), *held_out.keys.tolist()]) == examples.keys.tolist()
+    for side in (training, held_out):
         assert side.x["p"].tolist() == side.y.tolist() == (side.keys // np.uint64(7)).tolist()
-    if len(kept) > 1:  # else the first sample in order may have been the one that had to stay
+    if len(training) > 1:  # else the first sample in order may have been the one that had to stay
         mixed = examples.take(np.random.default_rng(seed).permutation(count))
-        assert set(split(mixed, fraction, secret)[1].keys.tolist()) == set(held.keys.tolist())
+        assert set(split(mixed, fraction, secret)[1].keys.tolist()) == set(held_out.keys.tolist())
 
 
 def test_a_larger_share_holds_out_the_same_and_more() -> None:

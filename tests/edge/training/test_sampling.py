@@ -16,7 +16,7 @@ def draw(*purpose):
     return streams.derive(b"secret", *purpose)
 
 
-labels_of_any_kind = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(lambda found: np.array(found, np.int64))
+labels_of_any_kind = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(lambda labels: np.array(labels, np.int64))
 
 
 def test_the_default_is_one_permutation_of_all_samples():
@@ -51,12 +51,12 @@ def test_every_plan_stays_within_the_local_samples_and_labels(labels, synthesis,
     x = np.arange(len(labels) * 3, dtype=np.float32).reshape(-1, 3)
     examples = Examples({"x": x}, labels)
     drawn = sampling.plan(local, labels, draw, epoch, sampling.nearest(examples, labels))
-    made, y = sampling.take(examples, drawn, slice(0, len(labels)))
-    assert made["x"].shape == x.shape
-    assert made["x"].dtype == np.float32
+    inputs, y = sampling.take(examples, drawn, slice(0, len(labels)))
+    assert inputs["x"].shape == x.shape
+    assert inputs["x"].dtype == np.float32
     assert set(y.tolist()) <= set(labels.tolist())
-    assert made["x"].min() >= x.min()
-    assert made["x"].max() <= x.max()
+    assert inputs["x"].min() >= x.min()
+    assert inputs["x"].max() <= x.max()
     assert sampling.plan(local, labels, draw, epoch, sampling.nearest(examples, labels)).rows.tolist() == (
         drawn.rows.tolist()
     )
@@ -78,8 +78,8 @@ def test_smote_interpolates_only_minority_repeats_and_keeps_their_label():
         synthetic += interpolated
         seen.add(row)
     assert synthetic > 3
-    made, y = sampling.take(examples, drawn, slice(0, 23))
-    triangle = made["x"][y == 1]
+    inputs, y = sampling.take(examples, drawn, slice(0, 23))
+    triangle = inputs["x"][y == 1]
     assert (triangle >= 10).all()
     assert (triangle[:, 0] - 10) / 10 + (triangle[:, 1] - 10) / 20 == pytest.approx(
         np.clip((triangle[:, 0] - 10) / 10 + (triangle[:, 1] - 10) / 20, 0, 1)
@@ -91,23 +91,23 @@ def test_nearest_neighbors_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], [40, 12])
     x = rng.normal(size=(52, 6))
-    found = sampling.nearest(Examples({"x": x}, labels), labels)
-    assert sorted(found) == list(range(40, 52))
+    neighbors_of = sampling.nearest(Examples({"x": x}, labels), labels)
+    assert sorted(neighbors_of) == list(range(40, 52))
     order = neighbors.NearestNeighbors(n_neighbors=6).fit(x[40:]).kneighbors(x[40:], return_distance=False)
     for row in range(40, 52):
-        assert found[row].tolist() == (order[row - 40][1:] + 40).tolist()
+        assert neighbors_of[row].tolist() == (order[row - 40][1:] + 40).tolist()
 
 
 def test_mixup_mixes_pixels_by_the_share_and_draws_the_label_by_it():
     labels = np.repeat([0, 1], 500)
     examples = Examples({"x": (labels * 200).astype(np.uint8)[:, None]}, labels)
     drawn = sampling.plan(LocalTraining(synthesis="mixup"), labels, draw, 0)
-    made, y = sampling.take(examples, drawn, slice(0, 1000))
-    assert made["x"].dtype == np.uint8
+    inputs, y = sampling.take(examples, drawn, slice(0, 1000))
+    assert inputs["x"].dtype == np.uint8
     own, partner = labels[drawn.rows] * 200.0, labels[drawn.partners] * 200.0
-    assert np.abs(made["x"][:, 0] - (drawn.shares * own + (1 - drawn.shares) * partner)).max() <= 0.5
+    assert np.abs(inputs["x"][:, 0] - (drawn.shares * own + (1 - drawn.shares) * partner)).max() <= 0.5
     # The drawn label is right on average: E[y] = the pixel's share of class 1.
-    assert y.mean() == pytest.approx(made["x"].mean() / 200, abs=0.04)
+    assert y.mean() == pytest.approx(inputs["x"].mean() / 200, abs=0.04)
 
 
 def test_tokens_can_not_be_interpolated():

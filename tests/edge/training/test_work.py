@@ -49,9 +49,9 @@ def test_a_stopped_round_goes_on_and_gives_the_same_bits(
             stop = StopEvent()
             client = device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(step, stop))
             assert client.run_once().kind == "stopped"
-            kept = store.get("turn/snapshot")
-            assert kept is not None
-            assert tensors.read_metadata(kept)["steps"] == str(step)
+            snapshot = store.get("turn/snapshot")
+            assert snapshot is not None
+            assert tensors.read_metadata(snapshot)["steps"] == str(step)
         assert device(live, 4, some_examples(), store=store).run_once().kind == "uploaded"
         live.wait(partial(committed_once, live, task_id))
         bodies.append(store.get("last/update"))
@@ -151,13 +151,13 @@ def test_totals_are_reported_only_if_the_task_asks_and_the_owner_allows(
 
 def test_a_hold_out_is_stable_while_data_grow() -> None:
     examples = some_examples(200)
-    kept, held = holdout.split(examples, 0.25, b"secret")
-    assert set(kept.keys.tolist()).isdisjoint(held.keys.tolist())
-    assert len(kept) + len(held) == 200
-    assert 20 < len(held) < 80
+    training, held_out = holdout.split(examples, 0.25, b"secret")
+    assert set(training.keys.tolist()).isdisjoint(held_out.keys.tolist())
+    assert len(training) + len(held_out) == 200
+    assert 20 < len(held_out) < 80
     _, before = holdout.split(examples.take(np.arange(100)), 0.25, b"secret")
-    assert set(before.keys.tolist()) == {key for key in held.keys.tolist() if key < 100}
-    assert set(held.keys.tolist()) != set(holdout.split(examples, 0.25, b"other")[1].keys.tolist())
+    assert set(before.keys.tolist()) == {key for key in held_out.keys.tolist() if key < 100}
+    assert set(held_out.keys.tolist()) != set(holdout.split(examples, 0.25, b"other")[1].keys.tolist())
     assert len(holdout.split(some_examples(3), 0.999, b"s")[0]) >= 1
 
 
