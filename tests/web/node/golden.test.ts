@@ -5,7 +5,7 @@ import { VerificationFailed } from "../../../web/src/core/errors.ts";
 import { goldenInputs, verifyGolden } from "../../../web/src/core/golden.ts";
 import { PROGRAMS, type ProgramName, onnxFile, parseManifest } from "../../../web/src/core/manifest.ts";
 import { floats, parse } from "../../../web/src/core/tensors.ts";
-import { Engine } from "../../../web/src/device/engine.ts";
+import { Engine } from "../../../web/src/engine/engine.ts";
 import { file } from "./vectors.ts";
 
 const manifest = parseManifest(file("golden/manifest.json"));

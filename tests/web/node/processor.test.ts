@@ -5,19 +5,19 @@ import { VerificationFailed } from "../../../web/src/core/errors.ts";
 import { goldenInputs } from "../../../web/src/core/golden.ts";
 import { CARRIED, PROGRAMS, type ProgramName, onnxFile, parseManifest } from "../../../web/src/core/manifest.ts";
 import { type Tensors, floats } from "../../../web/src/core/tensors.ts";
-import { Engine } from "../../../web/src/device/engine.ts";
-import { type Gpu, GpuFailed, GpuSilent } from "../../../web/src/device/gpu.ts";
-import { type Choice, MOST_SETBACKS, afterLoss, choose, undecided } from "../../../web/src/device/processor.ts";
+import { Engine } from "../../../web/src/engine/engine.ts";
+import { type Gpu, GpuFailed, GpuSilent } from "../../../web/src/engine/gpu.ts";
+import { type Choice, MOST_SETBACKS, afterLoss, choose, undecided } from "../../../web/src/engine/processor.ts";
 import { processorSentence } from "../../../web/src/page/words.ts";
 import { file } from "./vectors.ts";
 
 const manifest = parseManifest(file("golden/manifest.json"));
 const programs = new Map<ProgramName, Uint8Array>(PROGRAMS.map((name) => [name, file(`golden/${onnxFile(manifest, name).path}`)]));
 const engine = await Engine.open(manifest, programs);
-const given = goldenInputs(manifest, "train_step", 0);
+const golden = goldenInputs(manifest, "train_step", 0);
 const carried = manifest.train_step.inputs.filter((item) => CARRIED.includes(item.role)).map((item) => item.name);
-const state = new Map([...given].filter(([name]) => carried.includes(name)));
-const fed = new Map([...given].filter(([name]) => !carried.includes(name)));
+const state = new Map([...golden].filter(([name]) => carried.includes(name)));
+const fed = new Map([...golden].filter(([name]) => !carried.includes(name)));
 
 /** A contest whose steps take given times; the first of each processor takes ten times as long. */
 function contest(webgpuMs: number, wasmMs: number, golden: () => Promise<void> = async () => {}) {
@@ -31,8 +31,8 @@ function contest(webgpuMs: number, wasmMs: number, golden: () => Promise<void> =
 
 /** A graphics processor that answers as it is told to. */
 function gpu(run: (fed: Tensors) => Promise<Tensors>): Gpu & { closed: number } {
-  const made = { run, closed: 0, close: () => void made.closed++ };
-  return made as unknown as Gpu & { closed: number };
+  const gpu = { run, closed: 0, close: () => void gpu.closed++ };
+  return gpu as unknown as Gpu & { closed: number };
 }
 
 const rejecting = (error: Error) => async () => {
@@ -87,12 +87,12 @@ test("a step that the graphics processor fails at is done again on WebAssembly, 
   };
   for (const run of [rejecting(new GpuFailed("the device was lost")), short]) {
     const broken = gpu(run);
-    let told = 0;
-    engine.accelerate(broken, async () => void told++);
+    let losses = 0;
+    engine.accelerate(broken, async () => void losses++);
     const got = await engine.trainStep(state, fed);
     assert.deepEqual(got.totals, want.totals);
     for (const name of state.keys()) assert.deepEqual(floats(got.state, name), floats(want.state, name));
-    assert.deepEqual([told, broken.closed, engine.accelerated], [1, 1, false]);
+    assert.deepEqual([losses, broken.closed, engine.accelerated], [1, 1, false]);
   }
 });
 

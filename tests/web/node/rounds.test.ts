@@ -7,9 +7,9 @@ import { PROGRAMS, type ProgramName, onnxFile, parseManifest, weightSpecs } from
 import { checkHash, fromHex } from "../../../web/src/core/signing.ts";
 import { parseTask } from "../../../web/src/core/task.ts";
 import { type Tensors, floats, parse, parseAs } from "../../../web/src/core/tensors.ts";
-import { Engine } from "../../../web/src/device/engine.ts";
+import { Engine } from "../../../web/src/engine/engine.ts";
 import type { Examples } from "../../../web/src/device/examples.ts";
-import { type Turn, change, generationOf, relabel, train } from "../../../web/src/device/training.ts";
+import { type LocalRound, change, generationOf, relabel, train } from "../../../web/src/device/training.ts";
 import { file, vectors } from "./vectors.ts";
 
 const OF_WEIGHTS = 1e-5; // relative to the largest element
@@ -29,14 +29,14 @@ function readExamples(): Examples {
   return { input, rows: tensors.get("x")!.data, width: 64, labels, keys: [...labels.keys()] };
 }
 
-async function trained(turn: Turn, labels: Int32Array, kill = 0): Promise<Tensors> {
+async function trained(local: LocalRound, labels: Int32Array, kill = 0): Promise<Tensors> {
   let state = engine.start(weights);
   let done = 0;
-  for await (const step of train(engine, turn, weights, examples, labels, state, 0)) {
+  for await (const step of train(engine, local, weights, examples, labels, state, 0)) {
     ({ state, number: done } = step);
     if (done === kill) break;
   }
-  if (kill) for await (const step of train(engine, turn, weights, examples, labels, state, done)) ({ state } = step);
+  if (kill) for await (const step of train(engine, local, weights, examples, labels, state, done)) ({ state } = step);
   return change(state, weights);
 }
 
@@ -58,11 +58,11 @@ test("the golden steps pass, and fail where a number is off", async () => {
 
 for (const item of vectors("rounds/cases.json"))
   test(`whole round: ${item.name}`, async () => {
-    const turn: Turn = { task: parseTask(item.task), round: item.round, secret: fromHex(item.secret) };
+    const local: LocalRound = { task: parseTask(item.task), round: item.round, secret: fromHex(item.secret) };
     const expected = parse(file(`rounds/${item.name}.safetensors`)).tensors;
-    const labels = generationOf(turn) ? await relabel(engine, turn, weights, examples) : examples.labels;
+    const labels = generationOf(local) ? await relabel(engine, local, weights, examples) : examples.labels;
     assert.deepEqual([...labels], Array.from(expected.get("labels")!.data as BigInt64Array, Number));
-    const update = await trained(turn, labels);
+    const update = await trained(local, labels);
     for (const name of update.keys()) {
       const [start, want, got] = [floats(weights, name), floats(expected, `update.${name}`), floats(update, name)];
       const moved = (by: Float32Array): Float32Array => start.map((value, index) => value + by[index]!);
@@ -73,8 +73,8 @@ for (const item of vectors("rounds/cases.json"))
 
 test("a round that is resumed gives the same bits", async () => {
   const item = vectors("rounds/cases.json")[0];
-  const turn: Turn = { task: parseTask(item.task), round: item.round, secret: fromHex(item.secret) };
-  const whole = await trained(turn, examples.labels);
-  const resumed = await trained(turn, examples.labels, 7);
+  const local: LocalRound = { task: parseTask(item.task), round: item.round, secret: fromHex(item.secret) };
+  const whole = await trained(local, examples.labels);
+  const resumed = await trained(local, examples.labels, 7);
   for (const name of whole.keys()) assert.deepEqual(floats(resumed, name), floats(whole, name));
 });

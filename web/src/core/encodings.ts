@@ -1,6 +1,6 @@
 /**
  * How an update travels up: float32, float16, int8 with a scale per tensor, or the top k of each tensor. See the Python
- * `fedrela.core.encodings` for the layout; int8 rounds stochastically, top-k hands what it dropped to the next turn.
+ * `fedrela.core.encodings` for the layout; int8 rounds stochastically, top-k hands what it dropped to the next round.
  */
 import { InvalidInput } from "./errors.ts";
 import { type Stream, uniforms } from "./streams.ts";

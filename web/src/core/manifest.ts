@@ -119,9 +119,9 @@ export function sized(shape: Shape, sizes: Record<string, number>): number[] {
 
 /** The ONNX file of a program. Throws InvalidInput where the model was exported for other runtimes only. */
 export function onnxFile(manifest: Manifest, name: ProgramName): ProgramFile {
-  const found = manifest[name].files.find((item) => item.runtime === "onnx");
-  if (!found) throw new NotEligible("this model has no program for browsers", "ask the operator to export it as ONNX");
-  return found;
+  const file = manifest[name].files.find((item) => item.runtime === "onnx");
+  if (!file) throw new NotEligible("this model has no program for browsers", "ask the operator to export it as ONNX");
+  return file;
 }
 
 function paths(manifest: Manifest): string[] {

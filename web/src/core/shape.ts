@@ -90,9 +90,9 @@ export function object<const F extends Record<string, Field>>(fields: F): Read<{
       if (!Object.hasOwn(fields, key))
         throw new InvalidInput(`unknown key '${join(path, key)}'`, `known keys here: ${Object.keys(fields).join(", ")}`);
     const entries = Object.entries(fields).map(([key, field]) => {
-      const found = value.get(key);
+      const item = value.get(key);
       const reader = typeof field === "function" ? field : field.read;
-      if (found !== undefined) return [key, reader(found, join(path, key))];
+      if (item !== undefined) return [key, reader(item, join(path, key))];
       if (typeof field === "function") throw new InvalidInput(`key '${join(path, key)}' is missing`, "add it");
       return [key, field.fallback()];
     });
@@ -109,7 +109,7 @@ function join(path: string, key: string): string {
   return path ? `${path}.${key}` : key;
 }
 
-function wrong(value: Json, path: string, wanted: string): never {
+function wrong(value: Json, path: string, expected: string): never {
   const kind = value === null ? "null" : value instanceof Map ? "a table" : Array.isArray(value) ? "a list" : typeof value;
-  throw new InvalidInput(`${path || "the document"} is ${kind}`, `make it ${wanted}`);
+  throw new InvalidInput(`${path || "the document"} is ${kind}`, `make it ${expected}`);
 }

@@ -1,20 +1,20 @@
 /**
- * The device's half of the walk: go on with an interrupted turn or check in, fetch, train, upload. Read `runOnce` first;
- * the work of a turn is in `work.ts`.
+ * The device's half of the walk: go on with an interrupted assignment or check in, fetch, train, upload. Read `runOnce` first;
+ * the work of a round is in `work.ts`.
  */
 import { FedRelaError, IntegrityError, NotEligible, Refused, StorageFull, Unavailable, VerificationFailed } from "../core/errors.ts";
 import { type Assignment, type FailureCode, type Wait, assignmentMessage, parseAssignment } from "../core/wire.ts";
-import { Acceleration } from "./acceleration.ts";
+import { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
-import { RUNTIME_VERSION } from "./engine.ts";
+import { RUNTIME_VERSION } from "../engine/engine.ts";
 import { Fetcher } from "./fetch.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
 import { CLIENT_VERSION } from "./version.ts";
-import { PAUSE_SECONDS, TurnFailed, type TurnRecord, Work, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
+import { PAUSE_SECONDS, AssignmentFailed, type AssignmentRecord, Work, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
 
-const TURN_KEYS = ["turn/assignment", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated"];
+const ASSIGNMENT_KEYS = ["turn/assignment", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated"];
 
 export type Outcome =
   | { kind: "uploaded"; round: number; duplicate: boolean }
@@ -30,7 +30,7 @@ export interface Totals {
 
 interface Held {
   assignment: Assignment;
-  record: TurnRecord;
+  record: AssignmentRecord;
 }
 
 export class Client {
@@ -54,26 +54,26 @@ export class Client {
   }
 
   /**
-   * One turn. Throws Unavailable where the coordinator can't be reached and StorageFull (the turn is kept), Refused where
-   * it no longer knows this device.
+   * One assignment. Throws Unavailable where the coordinator can't be reached and StorageFull (it is kept then), Refused
+   * where it no longer knows this device.
    */
   async runOnce(): Promise<Outcome> {
-    const turn = (await this.resumed()) ?? (await this.checkIn());
-    if ("kind" in turn) return turn;
+    const held = (await this.resumed()) ?? (await this.checkIn());
+    if ("kind" in held) return held;
     try {
-      const update = await this.update(turn);
-      return update ? await this.upload(turn, update) : { kind: "stopped" };
+      const update = await this.update(held);
+      return update ? await this.upload(held, update) : { kind: "stopped" };
     } catch (error) {
       if (error instanceof Unavailable || error instanceof StorageFull) throw error;
       if (error instanceof Refused && error.status === 401) throw error;
-      return this.drop(turn.assignment, error);
+      return this.drop(held.assignment, error);
     } finally {
       this.work = undefined;
       await this.addTotals({});
     }
   }
 
-  /** Release the runtime's memory; no turn may be under way. */
+  /** Release the runtime's memory; no assignment may be under way. */
   async close(): Promise<void> {
     await this.fetcher.close();
   }
@@ -82,18 +82,18 @@ export class Client {
     return (await this.store.getJson<Totals>("totals")) ?? { rounds: 0, sentBytes: 0, receivedBytes: 0 };
   }
 
-  private async kept(): Promise<Held | undefined> {
-    const record = await this.store.getJson<TurnRecord>("turn/assignment");
+  private async held(): Promise<Held | undefined> {
+    const record = await this.store.getJson<AssignmentRecord>("turn/assignment");
     return record && { assignment: parseAssignment(record.assignment), record };
   }
 
-  /** The turn that was under way when the tab was closed, unless its lease has run out by this device's clock. */
+  /** The assignment that was under way when the tab was closed, unless its lease has run out by this device's clock. */
   private async resumed(): Promise<Held | undefined> {
-    const held = await this.kept();
+    const held = await this.held();
     return held && seconds() <= uploadUntil(held.assignment, held.record) ? held : undefined;
   }
 
-  /** The coordinator is the judge of leases: where it still counts on the turn that this device has, the turn goes on. */
+  /** The coordinator decides on leases: where it still counts on the assignment that this device holds, that one goes on. */
   private async checkIn(): Promise<Held | Outcome> {
     const obstacles = reasons(this.world.conditions(), this.world.owner().rule);
     if (obstacles.length) {
@@ -102,9 +102,9 @@ export class Client {
     }
     this.world.tell({ kind: "checking-in", round: 0, rounds: 0 });
     const answer = await this.api.checkIn(this.identity.population, CLIENT_VERSION, `onnx ${RUNTIME_VERSION}`);
-    const held = await this.kept();
+    const held = await this.held();
     const goesOn = held && answer.assignment && isSame(held.assignment, answer.assignment);
-    if (!goesOn) await this.store.delete(...TURN_KEYS);
+    if (!goesOn) await this.store.delete(...ASSIGNMENT_KEYS);
     if (answer.wait) return { kind: "waiting", reason: answer.wait.reason, seconds: answer.wait.retry_after_seconds };
     const assignment = answer.assignment!;
     const record = { assignment: JSON.stringify(assignment), receivedAt: seconds(), fingerprint: goesOn ? held.record.fingerprint : "" };
@@ -127,23 +127,23 @@ export class Client {
     const receipt = await this.api.update(assignment, update);
     const owed = await this.store.get("turn/residual");
     if (owed) await this.store.put(`residuals/${taskKey(assignment)}`, owed);
-    await this.store.delete(...TURN_KEYS);
+    await this.store.delete(...ASSIGNMENT_KEYS);
     await this.addTotals({ rounds: 1 });
     return { kind: "uploaded", round: assignment.round, duplicate: receipt.duplicate };
   }
 
-  /** Give a turn up and say why by its code. The report may fail: the lease runs out by itself. */
+  /** Give an assignment up and say why by its code. The report may fail: the lease runs out by itself. */
   private async drop(assignment: Assignment, fault: unknown): Promise<Outcome> {
-    await this.store.delete(...TURN_KEYS);
-    const told = fault instanceof FedRelaError || fault instanceof TurnFailed ? fault : { problem: String(fault), remedy: "try again" };
-    if (fault instanceof Refused) return { kind: "dropped", code: fault.code, problem: told.problem, remedy: told.remedy };
+    await this.store.delete(...ASSIGNMENT_KEYS);
+    const failure = fault instanceof FedRelaError || fault instanceof AssignmentFailed ? fault : { problem: String(fault), remedy: "try again" };
+    if (fault instanceof Refused) return { kind: "dropped", code: fault.code, problem: failure.problem, remedy: failure.remedy };
     const code = failureCode(fault);
     try {
       await this.api.failure(assignment, code);
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
     }
-    return { kind: "dropped", code, problem: told.problem, remedy: told.remedy };
+    return { kind: "dropped", code, problem: failure.problem, remedy: failure.remedy };
   }
 
   private async addTotals(more: { rounds?: number }): Promise<void> {
@@ -159,15 +159,15 @@ export class Client {
   }
 }
 
-/** Whether two assignments are one turn on the same programs and weights; leases may differ. */
+/** Whether both are the same assignment, on the same programs and weights; leases may differ. */
 function isSame(held: Assignment, offered: Assignment): boolean {
   const text = (item: Assignment): string => new TextDecoder().decode(assignmentMessage(item));
   return held.assignment_id === offered.assignment_id && text(held) === text(offered);
 }
 
-/** What the coordinator is told of a failure: its code, and nothing else. */
+/** What the coordinator is failure of a failure: its code, and nothing else. */
 export function failureCode(fault: unknown): FailureCode {
-  if (fault instanceof TurnFailed) return fault.code;
+  if (fault instanceof AssignmentFailed) return fault.code;
   if (fault instanceof IntegrityError) return "integrity-failed";
   if (fault instanceof VerificationFailed) return "self-test-failed";
   if (fault instanceof NotEligible) return "not-eligible";

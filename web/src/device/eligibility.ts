@@ -18,16 +18,16 @@ export type Rule = Pick<
 
 /** Why training must wait, as sentences for the owner; empty if nothing stands in the way. */
 export function reasons(now: Conditions, rule: Rule): string[] {
-  const found: string[] = [];
-  const wanted = rule.require_mains_or_battery_percent;
-  if (wanted && !now.onMains && now.batteryPercent !== undefined && now.batteryPercent < wanted)
-    found.push(`The battery is at ${Math.round(now.batteryPercent)} %. Plug in, or wait for ${wanted} %.`);
-  if (rule.require_unmetered_network && now.metered) found.push("You are saving data. Training waits for Wi-Fi.");
+  const obstacles: string[] = [];
+  const leastPercent = rule.require_mains_or_battery_percent;
+  if (leastPercent && !now.onMains && now.batteryPercent !== undefined && now.batteryPercent < leastPercent)
+    obstacles.push(`The battery is at ${Math.round(now.batteryPercent)} %. Plug in, or wait for ${leastPercent} %.`);
+  if (rule.require_unmetered_network && now.metered) obstacles.push("You are saving data. Training waits for Wi-Fi.");
   if (rule.min_free_disk_bytes && now.freeDiskBytes !== undefined && now.freeDiskBytes < rule.min_free_disk_bytes)
-    found.push("There is too little free space on this device.");
+    obstacles.push("There is too little free space on this device.");
   if (rule.hours && now.minuteOfDay !== undefined && !inside(rule.hours, now.minuteOfDay))
-    found.push(`Training is allowed from ${rule.hours.replace("-", " to ")} only.`);
-  return found;
+    obstacles.push(`Training is allowed from ${rule.hours.replace("-", " to ")} only.`);
+  return obstacles;
 }
 
 function inside(hours: string, minute: number): boolean {

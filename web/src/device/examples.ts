@@ -26,9 +26,9 @@ export function formOf(manifest: Manifest): string {
 /** Why this page can't take part in a model's training, as half a sentence; empty where it can. */
 export function unfit(manifest: Manifest): string {
   if (PROGRAMS.some((name) => manifest[name].files.every((file) => file.runtime !== "onnx"))) return "it has no program for browsers";
-  const wanted = inputs(manifest.train_step, "x");
-  if (wanted.length !== 1) return `each of its examples has ${wanted.length} parts (${wanted.map((item) => item.name).join(", ")})`;
-  return ["uint8", "float32"].includes(wanted[0]!.dtype) ? "" : "its examples are neither pictures nor measured numbers";
+  const arrays = inputs(manifest.train_step, "x");
+  if (arrays.length !== 1) return `each of its examples has ${arrays.length} parts (${arrays.map((item) => item.name).join(", ")})`;
+  return ["uint8", "float32"].includes(arrays[0]!.dtype) ? "" : "its examples are neither pictures nor measured numbers";
 }
 
 /** The one input that a page can fill. Throws NotEligible for a model that takes several, or text. */
@@ -76,7 +76,7 @@ export function take(examples: Examples, rows: number[]): Examples {
   return { ...examples, rows: batch(examples, rows).data, labels, keys: rows.map((row) => examples.keys[row]!) };
 }
 
-/** A hash of every value, to notice that data changed between two parts of one turn. Stays on the device. */
+/** A hash of every value, to notice that data changed within one assignment. Stays on the device. */
 export function fingerprint(examples: Examples): string {
   const digest = sha256.create();
   const { rows, labels, keys } = examples;

@@ -10,9 +10,9 @@ import { checkHash, hash, verify } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
 import { type Assignment, assignmentMessage } from "../core/wire.ts";
-import type { Acceleration } from "./acceleration.ts";
+import type { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
-import { Engine, RUNTIME_VERSION, threads } from "./engine.ts";
+import { Engine, RUNTIME_VERSION, threads } from "../engine/engine.ts";
 import type { Store } from "./store.ts";
 
 const TASK_BYTES = 1_000_000;
@@ -97,8 +97,8 @@ export class Fetcher {
     const most = weightSpecs(manifest).reduce((sum, spec) => sum + 4 * size(spec.shape) + HEADER_BYTES_PER_TENSOR + spec.name.length, HEADER_BYTES_PER_TENSOR);
     if (bytes > most)
       throw new IntegrityError(`the weights are announced with ${bytes} bytes, the model needs ${most} at most`, "nothing was loaded; tell the operator");
-    const kept = await this.cached(`checkpoint/${sha}`, sha);
-    if (kept) return kept;
+    const stored = await this.cached(`checkpoint/${sha}`, sha);
+    if (stored) return stored;
     const body = await this.api.blob(sha, bytes, this.store);
     await this.store.delete(...(await this.store.keys("checkpoint/")));
     await this.store.put(`checkpoint/${sha}`, body);
@@ -108,8 +108,8 @@ export class Fetcher {
   private async blob(sha: string, limitBytes: number): Promise<Uint8Array> {
     if (limitBytes > MAX_BYTES)
       throw new IntegrityError(`a file of ${limitBytes} bytes is announced, this page takes ${MAX_BYTES} at most`, "take part with another kind of device");
-    const kept = await this.cached(`blobs/${sha}`, sha);
-    if (kept) return kept;
+    const stored = await this.cached(`blobs/${sha}`, sha);
+    if (stored) return stored;
     const body = await this.api.blob(sha, limitBytes, this.store);
     checkHash(body, sha, "a file");
     await this.store.put(`blobs/${sha}`, body);

@@ -5,9 +5,9 @@
 import { blake2b } from "@noble/hashes/blake2.js";
 import type { Tensors } from "../core/tensors.ts";
 import type { EvaluationReport } from "../core/wire.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { type Examples, take } from "./examples.ts";
-import { type Turn, predict } from "./training.ts";
+import { type LocalRound, predict } from "./training.ts";
 
 export interface Split {
   training: Examples; // at least one example
@@ -18,13 +18,13 @@ export function split(examples: Examples, fraction: number, secret: Uint8Array):
   const key = blake2b(secret, { dkLen: 32 });
   const held = examples.keys.map((sample) => draw(sample, key) < fraction);
   if (held.every(Boolean)) held[0] = false;
-  const rows = (wanted: boolean): number[] => held.flatMap((is, row) => (is === wanted ? [row] : []));
+  const rows = (isHeld: boolean): number[] => held.flatMap((is, row) => (is === isHeld ? [row] : []));
   return { training: take(examples, rows(false)), heldOut: take(examples, rows(true)) };
 }
 
 /** Totals of the global model over the hold-out. */
-export async function evaluate(engine: Engine, turn: Turn, weights: Tensors, heldOut: Examples): Promise<EvaluationReport> {
-  return totals(await predict(engine, turn, weights, heldOut), heldOut.labels, engine.manifest.classes);
+export async function evaluate(engine: Engine, local: LocalRound, weights: Tensors, heldOut: Examples): Promise<EvaluationReport> {
+  return totals(await predict(engine, local, weights, heldOut), heldOut.labels, engine.manifest.classes);
 }
 
 /** The report of probabilities (n, C) and labels (n,). */

@@ -5,7 +5,7 @@
 import { FedRelaError, Refused } from "../core/errors.ts";
 import type { Outcome, Totals } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
-import type { Choice } from "./processor.ts";
+import type { Choice } from "../engine/processor.ts";
 import type { Owner, Progress } from "./work.ts";
 
 export type Command =

@@ -59,7 +59,7 @@ export function taken(examples: Examples, plan: EpochPlan, from: number, to: num
 /** Row -> its up to 5 nearest rows of the same label, nearest first, on a tie the lower; minority classes only. */
 export function nearest(examples: Examples, labels: Int32Array): Map<number, number[]> {
   const members = byClass(labels);
-  const found = new Map<number, number[]>();
+  const neighbors = new Map<number, number[]>();
   const { rows, width } = examples;
   for (const own of members.values()) {
     if (own.length < 2 || own.length >= labels.length / members.size) continue;
@@ -71,10 +71,10 @@ export function nearest(examples: Examples, labels: Int32Array): Map<number, num
       };
       const ranked = own.filter((other) => other !== row).map((other) => ({ other, far: distance(other) }));
       ranked.sort((a, b) => a.far - b.far || a.other - b.other);
-      found.set(row, ranked.slice(0, NEIGHBOURS).map(({ other }) => other));
+      neighbors.set(row, ranked.slice(0, NEIGHBOURS).map(({ other }) => other));
     }
   }
-  return found;
+  return neighbors;
 }
 
 /** label -> its rows in storage order, by ascending label. */

@@ -4,11 +4,11 @@
  *     identity               address, device id and token, pinned key, own key, own secret
  *     settings               the owner's choices; consent
  *     blobs/<sha256>         tasks, manifests, programs: verified again whenever they are read
- *     checkpoint/<sha256>    the global weights of the present turn
+ *     checkpoint/<sha256>    the global weights of the present round
  *     partial/<sha256>       an unfinished download
  *     overlays/<task>        labels that a re-labeling laid over the data
  *     residuals/<task>       what a top-k encoding has dropped so far
- *     turn/...               the turn under way: assignment, snapshot, finished update, its residual
+ *     turn/...               the assignment under way: assignment, snapshot, finished update, its residual
  *     self-tests/<...>       golden steps that passed, by program and runtime version
  *     processors/<...>       what trains faster and right: the processor or the graphics processor, see processor.ts
  *     totals                 rounds taken part in, bytes sent and received

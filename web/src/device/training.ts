@@ -4,7 +4,7 @@
  * Every random number comes from derive(device secret, "fedrela/v1", task seed, round, purpose...):
  *
  *     "shuffle", epoch                          the permutation of the n samples in that epoch (from 0)
- *     "train", step, input name                 uniforms for that random input; step counts from 0 through the turn
+ *     "train", step, input name                 uniforms for that random input; step counts from 0 through the client round
  *     "relabel-pass", pass, batch index, name   uniforms for a random input of `predict`
  *     "relabel-draw"                            uniforms (n, C) of the re-labeling
  *     "encode"                                  the update's encoding
@@ -14,13 +14,13 @@ import { type Manifest, type ProgramInput, inputs, sized } from "../core/manifes
 import { type Label, type Stream, derive, uniforms } from "../core/streams.ts";
 import { type Task, generation, lrFactor } from "../core/task.ts";
 import { type Tensor, type Tensors, float32, floats, size } from "../core/tensors.ts";
-import type { Engine, State, StepTotals } from "./engine.ts";
+import type { Engine, State, StepTotals } from "../engine/engine.ts";
 import { type Examples, batch } from "./examples.ts";
 import { epochPlan, nearest, taken } from "./sampling.ts";
 
 const PREDICT_BATCH = 256;
 
-export interface Turn {
+export interface LocalRound {
   task: Task;
   round: number;
   secret: Uint8Array;
@@ -33,12 +33,12 @@ export interface Step {
   state: State;
 }
 
-export function stream(turn: Turn, ...purpose: Label[]): Stream {
-  return derive(turn.secret, "fedrela/v1", turn.task.seed, turn.round, ...purpose);
+export function stream(local: LocalRound, ...purpose: Label[]): Stream {
+  return derive(local.secret, "fedrela/v1", local.task.seed, local.round, ...purpose);
 }
 
-export function generationOf(turn: Turn): number {
-  return generation(turn.task, turn.round);
+export function generationOf(local: LocalRound): number {
+  return generation(local.task, local.round);
 }
 
 export function stepCount(task: Task, samples: number): number {
@@ -47,16 +47,16 @@ export function stepCount(task: Task, samples: number): number {
 }
 
 /** New labels (n,) from the global model's probabilities, averaged over the task's passes. */
-export async function relabel(engine: Engine, turn: Turn, weights: Tensors, examples: Examples): Promise<Int32Array> {
+export async function relabel(engine: Engine, local: LocalRound, weights: Tensors, examples: Examples): Promise<Int32Array> {
   const { classes } = engine.manifest;
   const n = examples.labels.length;
-  const probabilities = float32([n, classes], await predict(engine, turn, weights, examples));
-  const drawn = float32([n, classes], uniforms(stream(turn, "relabel-draw"), n * classes));
+  const probabilities = float32([n, classes], await predict(engine, local, weights, examples));
+  const drawn = float32([n, classes], uniforms(stream(local, "relabel-draw"), n * classes));
   const byRole: Record<string, Tensor> = {
     probabilities,
     labels: int64(examples.labels),
     uniforms: drawn,
-    threshold_percent: scalar(turn.task.relabel.threshold_percent),
+    threshold_percent: scalar(local.task.relabel.threshold_percent),
   };
   const fed = new Map(engine.manifest.relabel.inputs.map((item) => [item.name, byRole[item.role]!]));
   const outputs = await engine.run("relabel", fed);
@@ -64,19 +64,19 @@ export async function relabel(engine: Engine, turn: Turn, weights: Tensors, exam
 }
 
 /** Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once. */
-export async function predict(engine: Engine, turn: Turn, weights: Tensors, examples: Examples): Promise<Float32Array> {
+export async function predict(engine: Engine, local: LocalRound, weights: Tensors, examples: Examples): Promise<Float32Array> {
   const { predict: program, classes } = engine.manifest;
   const randoms = inputs(program, "random");
-  const passes = randoms.length ? turn.task.relabel.passes : 1;
+  const passes = randoms.length ? local.task.relabel.passes : 1;
   const n = examples.labels.length;
   const total = new Float64Array(n * classes);
   for (let pass = 0; pass < passes; pass++)
     for (let start = 0, index = 0; start < n; start += PREDICT_BATCH, index++) {
       const rows = Array.from({ length: Math.min(PREDICT_BATCH, n - start) }, (_, slot) => start + slot);
       const fed = new Map(weights).set(examples.input.name, batch(examples, rows));
-      for (const item of randoms) fed.set(item.name, drawn(item, rows.length, stream(turn, "relabel-pass", pass, index, item.name)));
-      const given = floats(await engine.run("predict", fed), "probabilities");
-      for (let at = 0; at < given.length; at++) total[start * classes + at] = total[start * classes + at]! + given[at]!;
+      for (const item of randoms) fed.set(item.name, drawn(item, rows.length, stream(local, "relabel-pass", pass, index, item.name)));
+      const probabilities = floats(await engine.run("predict", fed), "probabilities");
+      for (let at = 0; at < probabilities.length; at++) total[start * classes + at] = total[start * classes + at]! + probabilities[at]!;
     }
   return Float32Array.from(total, (sum) => sum / passes);
 }
@@ -84,7 +84,7 @@ export async function predict(engine: Engine, turn: Turn, weights: Tensors, exam
 /** Train from `state`, in which `done` steps are already; the caller may stop between any two steps. */
 export async function* train(
   engine: Engine,
-  turn: Turn,
+  local: LocalRound,
   weights: Tensors,
   examples: Examples,
   labels: Int32Array,
@@ -92,28 +92,28 @@ export async function* train(
   done: number,
 ): AsyncGenerator<Step> {
   const { manifest } = engine;
-  const { local } = turn.task;
-  const fixed = fixedInputs(manifest, turn, weights, labels);
+  const training = local.task.local;
+  const fixed = fixedInputs(manifest, local, weights, labels);
   const randoms = inputs(manifest.train_step, "random");
-  const perEpoch = Math.ceil(labels.length / local.batch_size);
-  const total = stepCount(turn.task, labels.length);
-  const neighbors = local.synthesis === "smote" ? nearest(examples, labels) : new Map();
+  const perEpoch = Math.ceil(labels.length / training.batch_size);
+  const total = stepCount(local.task, labels.length);
+  const neighbors = training.synthesis === "smote" ? nearest(examples, labels) : new Map();
   const role = (name: "y" | "weight"): string => inputs(manifest.train_step, name)[0]!.name;
-  let plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), Math.floor(done / perEpoch), neighbors);
+  let plan = epochPlan(training, labels, (...purpose) => stream(local, ...purpose), Math.floor(done / perEpoch), neighbors);
   let planned = Math.floor(done / perEpoch);
   for (let number = done; number < total; number++) {
     const epoch = Math.floor(number / perEpoch);
     if (epoch !== planned) {
-      plan = epochPlan(local, labels, (...purpose) => stream(turn, ...purpose), epoch, neighbors);
+      plan = epochPlan(training, labels, (...purpose) => stream(local, ...purpose), epoch, neighbors);
       planned = epoch;
     }
-    const from = (number % perEpoch) * local.batch_size;
-    const { x, y } = taken(examples, plan, from, Math.min(from + local.batch_size, labels.length));
+    const from = (number % perEpoch) * training.batch_size;
+    const { x, y } = taken(examples, plan, from, Math.min(from + training.batch_size, labels.length));
     const fed: Tensors = new Map(fixed);
     fed.set(examples.input.name, x);
     fed.set(role("y"), int64(y));
     fed.set(role("weight"), float32([y.length], new Float32Array(y.length).fill(1)));
-    for (const item of randoms) fed.set(item.name, drawn(item, y.length, stream(turn, "train", number, item.name)));
+    for (const item of randoms) fed.set(item.name, drawn(item, y.length, stream(local, "train", number, item.name)));
     const step = await engine.trainStep(state, fed);
     state = step.state;
     yield { number: number + 1, total, totals: step.totals, state };
@@ -130,26 +130,26 @@ export function change(state: State, weights: Tensors): Tensors {
   );
 }
 
-/** Inputs that stay the same through a turn: hyperparameters, class shares, anchors. */
-function fixedInputs(manifest: Manifest, turn: Turn, weights: Tensors, labels: Int32Array): Tensors {
+/** Inputs that stay the same through a client round: hyperparameters, class shares, anchors. */
+function fixedInputs(manifest: Manifest, local: LocalRound, weights: Tensors, labels: Int32Array): Tensors {
   const fed: Tensors = new Map();
-  for (const [name, value] of hyperparameters(manifest, turn)) fed.set(name, scalar(value));
+  for (const [name, value] of hyperparameters(manifest, local)) fed.set(name, scalar(value));
   for (const item of inputs(manifest.train_step, "class_prior")) fed.set(item.name, classPrior(labels, manifest.classes));
   for (const item of inputs(manifest.train_step, "anchor")) fed.set(item.name, weights.get(item.name.replace(/^anchor\./, ""))!);
   return fed;
 }
 
 /** The task's values over the manifest's defaults; `lr` times the task's factor for this round. */
-export function hyperparameters(manifest: Manifest, turn: Turn): Map<string, number> {
+export function hyperparameters(manifest: Manifest, local: LocalRound): Map<string, number> {
   const names = inputs(manifest.train_step, "hyperparameter").map((item) => item.name);
-  const { hyperparameters: own } = turn.task.local;
+  const { hyperparameters: own } = local.task.local;
   for (const name of own.keys())
     if (!names.includes(name)) throw new InvalidInput(`the program takes no hyperparameter '${name}'`, "tell the operator");
   return new Map(
     names.map((name) => {
       const value = own.get(name) ?? manifest.hyperparameters?.get(name);
       if (value === undefined) throw new InvalidInput(`nothing sets the hyperparameter '${name}'`, "tell the operator");
-      return [name, name === "lr" ? value * lrFactor(turn.task, turn.round) : value];
+      return [name, name === "lr" ? value * lrFactor(local.task, local.round) : value];
     }),
   );
 }

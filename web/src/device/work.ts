@@ -1,5 +1,5 @@
 /**
- * The work of one turn: data, overlay, training with checkpoints and pauses, the finished body. Everything that is needed
+ * A client round: data, overlay, training with checkpoints and pauses, the finished body. Everything that is needed
  * to go on after the tab is killed is kept, and going on gives the same bits.
  */
 import { encode } from "../core/encodings.ts";
@@ -9,13 +9,13 @@ import { fromHex, hash } from "../core/signing.ts";
 import { type Tensors, parse, parseAs, toBytes } from "../core/tensors.ts";
 import type { Assignment, EvaluationReport, FailureCode } from "../core/wire.ts";
 import { type Conditions, type Rule, reasons } from "./eligibility.ts";
-import type { State } from "./engine.ts";
+import type { State } from "../engine/engine.ts";
 import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
 import type { Job } from "./fetch.ts";
 import { type Split, evaluate, split } from "./holdout.ts";
-import type { Choice } from "./processor.ts";
+import type { Choice } from "../engine/processor.ts";
 import type { Store } from "./store.ts";
-import { type Turn, change, generationOf, relabel, stream, train } from "./training.ts";
+import { type LocalRound, change, generationOf, relabel, stream, train } from "./training.ts";
 
 const CHECKPOINT_STEPS = 20;
 export const PAUSE_SECONDS = 5;
@@ -41,15 +41,15 @@ export interface World {
   chosen: (choice: Choice) => void; // the processor that trains
 }
 
-/** What the store holds of a turn under way. */
-export interface TurnRecord {
+/** What the store holds of an assignment under way. */
+export interface AssignmentRecord {
   assignment: string; // its JSON
   receivedAt: number; // seconds
   fingerprint: string;
 }
 
-/** A turn can't be finished; `code` is what the coordinator is told. */
-export class TurnFailed extends Error {
+/** An assignment can't be finished; `code` is what the coordinator is told. */
+export class AssignmentFailed extends Error {
   constructor(
     readonly code: FailureCode,
     readonly problem: string,
@@ -60,18 +60,18 @@ export class TurnFailed extends Error {
 }
 
 export class Work {
-  private readonly turn: Turn;
+  private readonly local: LocalRound;
   private saveNow = false;
 
   constructor(
     private readonly job: Job,
-    private readonly record: TurnRecord,
+    private readonly record: AssignmentRecord,
     secret: string,
     private readonly store: Store,
     private readonly world: World,
     private readonly send: (report: EvaluationReport) => Promise<void>,
   ) {
-    this.turn = { task: job.task, round: job.assignment.round, secret: fromHex(secret) };
+    this.local = { task: job.task, round: job.assignment.round, secret: fromHex(secret) };
   }
 
   /** Keep the training state at the next batch boundary: the tab may be killed soon. */
@@ -84,7 +84,7 @@ export class Work {
     const { training, heldOut } = this.divided(await load(this.store, this.job.engine.manifest));
     const least = this.job.task.eligibility.min_examples;
     if (training.labels.length < least)
-      throw new TurnFailed("not-eligible", `this task wants at least ${least} examples`, "add some more");
+      throw new AssignmentFailed("not-eligible", `this task wants at least ${least} examples`, "add some more");
     await this.reportEvaluation(heldOut);
     if (!(await this.waitUntilAllowed())) return undefined;
     const state = await this.train(training, await this.labels(training));
@@ -92,41 +92,41 @@ export class Work {
   }
 
   private divided(examples: Examples): Split {
-    return split(examples, this.world.owner().holdoutFraction, this.turn.secret);
+    return split(examples, this.world.owner().holdoutFraction, this.local.secret);
   }
 
-  /** Totals over the hold-out, once a turn, if the task asks and the owner allows. */
+  /** Totals over the hold-out, once a client round, if the task asks and the owner allows. */
   private async reportEvaluation(heldOut: Examples): Promise<void> {
-    const wanted = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
-    if (!wanted || (await this.store.get("turn/evaluated"))) return;
-    await this.send(await evaluate(this.job.engine, this.turn, this.job.weights, heldOut));
+    const allowed = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
+    if (!allowed || (await this.store.get("turn/evaluated"))) return;
+    await this.send(await evaluate(this.job.engine, this.local, this.job.weights, heldOut));
     await this.store.put("turn/evaluated", new TextEncoder().encode("sent"));
   }
 
   /** The labels to train on; re-labels first where this round's generation is new to the device. */
   private async labels(examples: Examples): Promise<Int32Array> {
-    const { job, turn, store } = this;
-    const wanted = generationOf(turn);
-    if (!wanted) return examples.labels;
+    const { job, local, store } = this;
+    const generation = generationOf(local);
+    if (!generation) return examples.labels;
     const key = `overlays/${taskKey(job.assignment)}`;
-    const kept = await store.get(key);
-    let overlay = kept && overlayFromBytes(kept);
-    if (overlay?.generation !== wanted) {
-      this.world.tell({ kind: "relabeling", round: turn.round, rounds: turn.task.rounds });
-      overlay = overlayOf(examples, await relabel(job.engine, turn, job.weights, examples), wanted);
+    const body = await store.get(key);
+    let overlay = body && overlayFromBytes(body);
+    if (overlay?.generation !== generation) {
+      this.world.tell({ kind: "relabeling", round: local.round, rounds: local.task.rounds });
+      overlay = overlayOf(examples, await relabel(job.engine, local, job.weights, examples), generation);
       await store.put(key, overlayToBytes(overlay));
     }
     return laid(overlay, examples);
   }
 
   private async train(examples: Examples, labels: Int32Array): Promise<State | undefined> {
-    const { job, turn, record } = this;
+    const { job, local, record } = this;
     let { state, done } = await this.begin(examples);
-    for await (const step of train(job.engine, turn, job.weights, examples, labels, state, done)) {
+    for await (const step of train(job.engine, local, job.weights, examples, labels, state, done)) {
       ({ state, number: done } = step);
       if (!Number.isFinite(step.totals.lossSum)) throw new InvalidInput("the loss is no longer finite", "lower the learning rate");
       const loss = step.totals.lossSum / Math.max(step.totals.weightSum, 1e-12);
-      this.world.tell({ kind: "step", round: turn.round, rounds: turn.task.rounds, step: done, steps: step.total, loss });
+      this.world.tell({ kind: "step", round: local.round, rounds: local.task.rounds, step: done, steps: step.total, loss });
       if (seconds() > trainUntil(job.assignment, record)) throw lateFailure();
       if (done === step.total) break;
       const held = this.obstacles();
@@ -172,17 +172,17 @@ export class Work {
       this.world.tell({ kind: "held", why: held });
       if (this.world.stopped()) return false;
       if (seconds() > trainUntil(this.job.assignment, this.record))
-        throw new TurnFailed("not-eligible", held.join(" "), "the next round is tried");
+        throw new AssignmentFailed("not-eligible", held.join(" "), "the next round is tried");
       await new Promise((resolve) => setTimeout(resolve, 1000 * PAUSE_SECONDS));
     }
   }
 
   private async encode(state: State, examples: number): Promise<Uint8Array> {
-    const { job, turn, store } = this;
-    const { encoding, top_k_fraction: fraction } = turn.task.aggregation;
-    const kept = encoding === "top-k" ? await store.get(`residuals/${taskKey(job.assignment)}`) : undefined;
-    const residual: Tensors | undefined = kept && parseAs(kept, weightSpecs(job.engine.manifest));
-    const encoded = encode(change(state, job.weights), encoding, examples, stream(turn, "encode"), fraction, residual);
+    const { job, local, store } = this;
+    const { encoding, top_k_fraction: fraction } = local.task.aggregation;
+    const owed = encoding === "top-k" ? await store.get(`residuals/${taskKey(job.assignment)}`) : undefined;
+    const residual: Tensors | undefined = owed && parseAs(owed, weightSpecs(job.engine.manifest));
+    const encoded = encode(change(state, job.weights), encoding, examples, stream(local, "encode"), fraction, residual);
     if (encoded.residual.size) await store.put("turn/residual", toBytes(encoded.residual));
     await store.put("turn/update", encoded.body);
     await store.delete("turn/snapshot");
@@ -194,16 +194,16 @@ export function seconds(): number {
   return Date.now() / 1000;
 }
 
-export function trainUntil(assignment: Assignment, record: TurnRecord): number {
+export function trainUntil(assignment: Assignment, record: AssignmentRecord): number {
   return record.receivedAt + assignment.compute_lease_seconds;
 }
 
-export function uploadUntil(assignment: Assignment, record: TurnRecord): number {
+export function uploadUntil(assignment: Assignment, record: AssignmentRecord): number {
   return trainUntil(assignment, record) + assignment.upload_lease_seconds;
 }
 
-export function lateFailure(): TurnFailed {
-  return new TurnFailed("timed-out", "the time for this round ran out", "the next round is tried");
+export function lateFailure(): AssignmentFailed {
+  return new AssignmentFailed("timed-out", "the time for this round ran out", "the next round is tried");
 }
 
 /** A task's name in the store. */

@@ -1,5 +1,5 @@
 /**
- * The worker: holds the device's lock, and runs turn after turn until it is paused. It alone talks to the coordinator
+ * The worker: holds the device's lock, and runs assignment after assignment until it is paused. It alone talks to the coordinator
  * and to the runtime; the page only shows what it reports.
  */
 import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
@@ -8,7 +8,7 @@ import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.
 import { Api } from "./api.ts";
 import { Client } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
-import { configure, threads } from "./engine.ts";
+import { configure, threads } from "../engine/engine.ts";
 import { enroll, loadIdentity } from "./identity.ts";
 import { type Command, type Report, faultOf } from "./protocol.ts";
 import { Store } from "./store.ts";
@@ -88,8 +88,8 @@ async function run(store: Store): Promise<void> {
       tell: (progress) => tell({ kind: "progress", progress }),
       chosen: (choice) => tell({ kind: "processor", choice, threads: threads() }),
     });
-    const device = client; // leaving forgets it while a turn is under way
-    while (running) await pauseFor(await turn(device));
+    const device = client; // leaving forgets it while an assignment is under way
+    while (running) await pauseFor(await oneRound(device));
     await device.close();
     tell({ kind: "paused" });
   } finally {
@@ -97,8 +97,8 @@ async function run(store: Store): Promise<void> {
   }
 }
 
-/** One turn; the seconds to wait before the next. */
-async function turn(device: Client): Promise<number> {
+/** One assignment; the seconds to wait before the next. */
+async function oneRound(device: Client): Promise<number> {
   try {
     const outcome = await device.runOnce();
     tell({ kind: "outcome", outcome, totals: await device.totals() });

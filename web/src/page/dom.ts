@@ -1,9 +1,9 @@
 /** A few calls to build pages from values; text is always set as text, never as markup. */
 
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found as T;
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no #${id}`);
+  return element as T;
 }
 
 type Child = Node | string;

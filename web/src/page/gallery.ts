@@ -34,8 +34,8 @@ export class Gallery {
     byId("classes").replaceChildren(...(await Promise.all(entries)));
     byId("demo").replaceChildren(...(demoFits(this.manifest) ? this.demoControls() : []));
     this.changed();
-    const found = focus.map((selector) => document.querySelector<HTMLElement>(selector)).find(Boolean);
-    found?.focus({ preventScroll: true });
+    const target = focus.map((selector) => document.querySelector<HTMLElement>(selector)).find(Boolean);
+    target?.focus({ preventScroll: true });
   }
 
   private name(label: number): string {

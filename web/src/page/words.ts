@@ -1,7 +1,7 @@
 /** Every failure and every wait as a sentence that a layperson understands, with what happened to their data. */
 import type { Outcome } from "../device/client.ts";
 import type { Fault } from "../device/protocol.ts";
-import type { Choice } from "../device/processor.ts";
+import type { Choice } from "../engine/processor.ts";
 import type { Progress } from "../device/work.ts";
 
 /** What went wrong, for the owner of the device. */
@@ -25,7 +25,7 @@ export function sentence(fault: Fault): string {
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
 }
 
-/** A turn that was given up: the same sentences, by its code. */
+/** An assignment that was given up: the same sentences, by its code. */
 export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>): string {
   const kinds: Record<string, string> = { "integrity-failed": "IntegrityError", "self-test-failed": "VerificationFailed" };
   if (["round-closed", "lease-expired", "timed-out"].includes(outcome.code))

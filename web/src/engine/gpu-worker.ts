@@ -25,7 +25,7 @@ const absolute = (url: string): string => new URL(url, import.meta.url).href;
 
 let session: ort.InferenceSession | undefined;
 
-const answer = (given: Answer): void => scope.postMessage(given);
+const answer = (reply: Answer): void => scope.postMessage(reply);
 const failed = (error: unknown): void => answer({ failed: String(error).slice(0, 300) });
 
 scope.onmessage = ({ data: question }: MessageEvent<Question>) => {

@@ -80,8 +80,8 @@ export class Engine {
    * processor fails at is done again here, from the same state, so nothing is lost.
    */
   async trainStep(state: State, fed: Tensors): Promise<{ state: State; totals: StepTotals }> {
-    const given = new Map([...fed, ...state]);
-    const outputs = (await this.onGpu(given)) ?? (await this.run("train_step", given));
+    const feeds = new Map([...fed, ...state]);
+    const outputs = (await this.onGpu(feeds)) ?? (await this.run("train_step", feeds));
     const next = new Map([...state.keys()].map((name) => [name, outputs.get(`new.${name}`)!]));
     const scalar = (name: string): number => Number(outputs.get(name)!.data[0]);
     const totals = { lossSum: scalar("loss_sum"), correctSum: scalar("correct_sum"), weightSum: scalar("weight_sum") };
@@ -89,11 +89,11 @@ export class Engine {
   }
 
   /** The step on the graphics processor; undefined where there is none, or none any more. */
-  private async onGpu(given: Tensors): Promise<Tensors | undefined> {
+  private async onGpu(feeds: Tensors): Promise<Tensors | undefined> {
     if (!this.gpu) return undefined;
     try {
-      const outputs = await this.gpu.run(given);
-      if (this.plausible(given, outputs)) return outputs;
+      const outputs = await this.gpu.run(feeds);
+      if (this.plausible(feeds, outputs)) return outputs;
     } catch (error) {
       if (!(error instanceof GpuFailed)) throw error;
     }
@@ -104,8 +104,8 @@ export class Engine {
   }
 
   /** A graphics processor short of memory gives zeros and no error: the batch's weight and a finite loss tell. */
-  private plausible(given: Tensors, outputs: Tensors): boolean {
-    const fed = floats(given, inputs(this.manifest.train_step, "weight")[0]!.name).reduce((sum, weight) => sum + weight, 0);
+  private plausible(feeds: Tensors, outputs: Tensors): boolean {
+    const fed = floats(feeds, inputs(this.manifest.train_step, "weight")[0]!.name).reduce((sum, weight) => sum + weight, 0);
     const [seen, loss] = [floats(outputs, "weight_sum")[0]!, floats(outputs, "loss_sum")[0]!];
     return Number.isFinite(loss) && Math.abs(seen - fed) <= 1e-3 * fed;
   }
@@ -133,9 +133,9 @@ function fromOrt(tensor: ort.Tensor): Tensor {
   return { dtype: tensor.type, shape: tensor.dims, data: tensor.data as TypedArray };
 }
 
-function requireVersion(wanted: string): void {
+function requireVersion(minimum: string): void {
   const number = (version: string): number[] => version.split(".").map((part) => Number.parseInt(part, 10) || 0);
-  const [have, want] = [number(RUNTIME_VERSION), number(wanted)];
+  const [have, want] = [number(RUNTIME_VERSION), number(minimum)];
   for (let index = 0; index < want.length; index++) {
     const difference = (have[index] ?? 0) - want[index]!;
     if (difference > 0) return;

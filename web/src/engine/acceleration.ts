@@ -7,7 +7,7 @@ import type { Tensors } from "../core/tensors.ts";
 import { type Engine, RUNTIME_VERSION, threads } from "./engine.ts";
 import { Gpu, GpuFailed, GpuSilent, gpuName } from "./gpu.ts";
 import { type Choice, afterLoss, choose, undecided } from "./processor.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "../device/store.ts";
 
 const TRIAL_SECONDS = 90; // what is good takes a few, most of them for shaders
 const WATCH_MS = 500;
@@ -85,9 +85,9 @@ export class Acceleration {
       if (paused || performance.now() > until) gpu?.close(new GpuSilent("the trial was ended"));
     }, WATCH_MS);
     try {
-      const found = await choose(contest);
+      const decided = await choose(contest);
       if (paused) throw new Interrupted();
-      choice = found;
+      choice = decided;
       return choice;
     } finally {
       clearInterval(watch);
