@@ -42,13 +42,25 @@ def load(reference: str) -> Any:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}", remedy="check the path")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"{path.stem}_file" if _is_taken(path) else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether a module that isn't this file has its name: whoever imports that module must not get this file."""
+    try:
+        spec = importlib.util.find_spec(path.stem)
+    except ImportError:
+        return False
+    except ValueError:  # a module that nothing was loaded for, like __main__
+        return True
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != path.resolve())
 
 
 def _by_name(name: str) -> ModuleType:

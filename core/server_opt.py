@@ -27,13 +27,13 @@ class ServerOptimizer:
     step: Callable[[Params, Params, Params], tuple[Params, Params]]
 
 
-def make(settings: Aggregation) -> ServerOptimizer:
+def make(aggregation: Aggregation) -> ServerOptimizer:
     """The optimizer that a task names."""
-    if settings.server_optimizer == "fedavg":
-        return _fedavg(settings.server_lr)
-    if settings.server_optimizer == "fedavgm":
-        return _fedavgm(settings.server_lr, settings.server_momentum)
-    return _adaptive(settings)
+    if aggregation.server_optimizer == "fedavg":
+        return _fedavg(aggregation.server_lr)
+    if aggregation.server_optimizer == "fedavgm":
+        return _fedavgm(aggregation.server_lr, aggregation.server_momentum)
+    return _adaptive(aggregation)
 
 
 def _fedavg(lr: float) -> ServerOptimizer:
@@ -60,18 +60,18 @@ def _fedavgm(lr: float, momentum: float) -> ServerOptimizer:
     )
 
 
-def _adaptive(settings: Aggregation) -> ServerOptimizer:
+def _adaptive(aggregation: Aggregation) -> ServerOptimizer:
     """m <- beta1 m + (1 - beta1) change;  v by Adam's or Yogi's rule;  x <- x + lr * m / (sqrt(v) + epsilon).
 
     v starts at epsilon^2, as in the paper.
     """
-    rate, epsilon = np.float32(settings.server_lr), np.float32(settings.server_epsilon)
-    beta1, beta2 = np.float32(settings.server_momentum), np.float32(settings.server_beta2)
+    rate, epsilon = np.float32(aggregation.server_lr), np.float32(aggregation.server_epsilon)
+    beta1, beta2 = np.float32(aggregation.server_momentum), np.float32(aggregation.server_beta2)
     one = np.float32(1)
 
     def second_moment(v: np.ndarray, change: np.ndarray) -> np.ndarray:
         square = change * change
-        if settings.server_optimizer == "fedyogi":
+        if aggregation.server_optimizer == "fedyogi":
             return np.asarray(v - (one - beta2) * square * np.sign(v - square))
         return np.asarray(beta2 * v + (one - beta2) * square)
 

@@ -158,7 +158,7 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Eligibility:
-    """What a device must meet before and while it trains; judged on the device, never reported."""
+    """What a device must meet before and while it trains; checked on the device, never reported."""
 
     require_mains_or_battery_percent: float = 0.0  # on mains, or at least this much battery; 0: never mind
     require_unmetered_network: bool = False
@@ -169,7 +169,7 @@ class Eligibility:
     min_free_memory_bytes: int = 0
     min_examples: int = 1
     hours: str = ""  # local time, "22:00-06:00"; empty: any
-    min_client_version: str = ""  # inclusive; judged by the coordinator too
+    min_client_version: str = ""  # inclusive; checked by the coordinator too
     max_client_version: str = ""  # inclusive
     device_fraction: float = 1.0  # share of the population that may take part in a round
     min_separation_seconds: float = 0.0  # between two client rounds of one device

@@ -1,4 +1,4 @@
-"""May this device train now? Rules from the task and from its owner, judged here and never reported.
+"""May this device train now? Rules from the task and from its owner, checked here and never reported.
 
 `reasons` is pure; `fedrela.edge.conditions.sensors` reads the conditions. A sensor that a device doesn't have is no
 obstacle: a desktop has no battery, a container no thermometer.

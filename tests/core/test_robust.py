@@ -83,18 +83,18 @@ def test_columns_are_independent_of_the_block_size(stack: np.ndarray) -> None:
 def test_krum_scores_equal_the_definition() -> None:
     stack = np.random.default_rng(3).normal(size=(11, 40)).astype(np.float32)
     stack[4] += 5
-    hostile = 2
+    byzantine = 2
     scores = []
     for i, row in enumerate(stack.astype(np.float64)):
         others = sorted(float(((row - other) ** 2).sum()) for j, other in enumerate(stack) if j != i)
-        scores.append(sum(others[: 11 - hostile - 2]))
-    assert robust.krum_order(stack, 0.2).tolist() == sorted(range(11), key=scores.__getitem__)[: 11 - hostile]
+        scores.append(sum(others[: 11 - byzantine - 2]))
+    assert robust.krum_order(stack, 0.2).tolist() == sorted(range(11), key=scores.__getitem__)[: 11 - byzantine]
 
 
 def test_a_minority_of_any_size_cannot_move_the_robust_rules_far() -> None:
     honest = np.random.default_rng(1).normal(1.0, 0.1, size=(16, 50)).astype(np.float32)
-    hostile = np.full((4, 50), -1e6, np.float32)
-    stack = np.concatenate([honest, hostile])
+    byzantine = np.full((4, 50), -1e6, np.float32)
+    stack = np.concatenate([honest, byzantine])
     for rule in ("median", "trimmed-mean", "multi-krum"):
         result = robust.aggregate(stack, Aggregation(rule=rule))  # type: ignore[arg-type]
         assert np.abs(result - 1.0).max() < 0.3, rule

@@ -48,7 +48,7 @@ def take(folder: Path, place: Place) -> None:
         operator.do("fill", selector="#admin_key", value=KEY)
         operator.do("click", selector="button.main")
         operator.do("wait", selector="#live table")
-        judge(place, task_id)
+        evaluate(place, task_id)
         operator.do("open", url=f"{place.url}/dashboard/tasks/{task_id}")
         operator.do("waitFor", code="() => [...document.images].every((image) => image.naturalWidth > 0)")
         operator.do("picture", path=str(folder / "dashboard-task.png"))
@@ -56,7 +56,7 @@ def take(folder: Path, place: Place) -> None:
         browser.quit()
 
 
-def judge(place: Place, task_id: str) -> None:
+def evaluate(place: Place, task_id: str) -> None:
     """As `fedrela evaluate` does it, on digits that no device has."""
     with tempfile.TemporaryDirectory() as scratch:
         test = Path(scratch) / "test.npz"

@@ -56,7 +56,7 @@ def manifest_naming(bundle: Bundle, golden_sha256: str, golden_bytes: int) -> by
     return body.replace(b'"size_bytes":%d' % named.size_bytes, b'"size_bytes":%d' % golden_bytes)
 
 
-class Hostile:
+class MaliciousCoordinator:
     """Answers one device; `change` rewrites the bytes of `part`, before hashing and signing if `sign`."""
 
     def __init__(self, bundle: Bundle, part: str, change: Callable[[bytes], bytes], *, sign: bool) -> None:
@@ -119,11 +119,11 @@ def answer_with(body: bytes) -> httpx.Response:
 SHARED = EnginePool()  # for cases that change nothing that an engine is opened from
 
 
-def session(server: Hostile, store: MemoryStore | FolderStore) -> Outcome | FedRelaError:
+def session(server: MaliciousCoordinator, store: MemoryStore | FolderStore) -> Outcome | FedRelaError:
     """Enroll and take an assignment."""
     pool = EnginePool() if server.part in ("manifest", "golden", "program") else SHARED
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
-    api = CoordinatorApi(http, "http://hostile", retry=Retry(attempts=2), sleep=lambda seconds: None)
+    api = CoordinatorApi(http, "http://malicious", retry=Retry(attempts=2), sleep=lambda seconds: None)
     try:
         enroll(api, store, "token", secret=bytes(32))
         client = DeviceClient(api, store, lambda manifest: some_examples(), pool=pool, sleep=lambda seconds: None)
@@ -157,7 +157,7 @@ def test_any_answer_gives_an_outcome_or_a_clear_error(
     if part == "program":
         sign = False  # a program is code: whoever holds the key may run any
     with time_limit():
-        result = session(Hostile(small_bundle, part, change, sign=sign), MemoryStore())
+        result = session(MaliciousCoordinator(small_bundle, part, change, sign=sign), MemoryStore())
     if isinstance(result, FedRelaError):
         assert result.remedy
     elif result.kind != "uploaded":
@@ -174,7 +174,7 @@ def test_nothing_is_written_outside_the_state_folder(
         """Every name becomes one that climbs out of the folder."""
         return body.replace(b'"d-1"', b'"../../d"').replace(b'"a-1"', b'"../../a"').replace(b".onnx", b"/../../x")
 
-    result = session(Hostile(small_bundle, part, climb, sign=True), FolderStore(tmp_path / "state"))
+    result = session(MaliciousCoordinator(small_bundle, part, climb, sign=True), FolderStore(tmp_path / "state"))
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     assert isinstance(result, FedRelaError) or result.kind in ("uploaded", "dropped")
     if part == "nothing":
@@ -183,7 +183,7 @@ def test_nothing_is_written_outside_the_state_folder(
 
 
 def test_a_signature_by_another_key_is_an_integrity_failure(small_bundle: Bundle) -> None:
-    server = Hostile(small_bundle, "nothing", bytes, sign=True)
+    server = MaliciousCoordinator(small_bundle, "nothing", bytes, sign=True)
     forged = replace(server.assignment(), signature=signing.sign("11" * 32, server.assignment().message()))
     server.assignment = lambda: forged  # type: ignore[method-assign]
     result = session(server, MemoryStore())
@@ -197,6 +197,6 @@ def test_golden_outputs_that_differ_are_a_failed_self_test(small_bundle: Bundle)
 
         return tensors.to_bytes({name: array * 2 for name, array in tensors.read(body).items()})
 
-    result = session(Hostile(small_bundle, "golden", scale, sign=True), MemoryStore())
+    result = session(MaliciousCoordinator(small_bundle, "golden", scale, sign=True), MemoryStore())
     assert isinstance(result, Outcome)
     assert (result.kind, result.reason) == ("dropped", "self-test-failed")

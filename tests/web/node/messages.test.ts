@@ -9,7 +9,7 @@ import { vectors } from "./vectors.ts";
 
 const readers: Record<string, (body: Uint8Array) => unknown> = {
   CheckInResponse: parseCheckInResponse,
-  EnrollResponse: parseEnrollResponse,
+  EnrolResponse: parseEnrollResponse,
   UpdateReceipt: parseUpdateReceipt,
   Problem: parseProblem,
   Task: parseTask,
