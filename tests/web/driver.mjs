@@ -130,7 +130,7 @@ const commands = {
 };
 
 /** What a tab shows and what went wrong in it, for the words of a failed test. */
-async function told(name) {
+async function described(name) {
   const held = contexts.get(name);
   if (!held?.page) return "";
   const shown = held.page.evaluate("document.body.innerText").catch((error) => `nothing: ${error.message}`);
@@ -144,7 +144,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     answer = { result: (await commands[command.do](command)) ?? null };
   } catch (error) {
-    answer = { error: `${error?.message ?? error}\n${await told(command.name)}` };
+    answer = { error: `${error?.message ?? error}\n${await described(command.name)}` };
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
   if (command.do === "quit") process.exit(0);

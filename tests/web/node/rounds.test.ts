@@ -9,7 +9,7 @@ import { parseTask } from "../../../web/src/core/task.ts";
 import { type Tensors, floats, parse, parseAs } from "../../../web/src/core/tensors.ts";
 import { Engine } from "../../../web/src/engine/engine.ts";
 import type { Examples } from "../../../web/src/device/examples.ts";
-import { type LocalRound, change, generationOf, relabel, train } from "../../../web/src/device/training.ts";
+import { type LocalRound, change, generationOf, relabel, train } from "../../../web/src/device/local-round.ts";
 import { file, vectors } from "./vectors.ts";
 
 const OF_WEIGHTS = 1e-5; // relative to the largest element

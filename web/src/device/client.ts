@@ -12,7 +12,7 @@ import { Fetcher } from "./fetch.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
 import { CLIENT_VERSION } from "./version.ts";
-import { PAUSE_SECONDS, AssignmentFailed, type AssignmentRecord, Work, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
+import { PAUSE_SECONDS, AssignmentFailed, type AssignmentRecord, RoundWork, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
 
 const ASSIGNMENT_KEYS = ["turn/assignment", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated"];
 
@@ -35,7 +35,7 @@ interface Held {
 
 export class Client {
   private readonly fetcher: Fetcher;
-  private work: Work | undefined;
+  private work: RoundWork | undefined;
 
   constructor(
     private readonly api: Api,
@@ -117,7 +117,7 @@ export class Client {
     if (finished) return finished;
     this.world.tell({ kind: "preparing", round: assignment.round, rounds: 0 });
     const job = await this.fetcher.job(assignment);
-    this.work = new Work(job, record, this.identity.secret, this.store, this.world, (report) => this.api.evaluation(assignment, report));
+    this.work = new RoundWork(job, record, this.identity.secret, this.store, this.world, (report) => this.api.evaluation(assignment, report));
     return this.work.update();
   }
 

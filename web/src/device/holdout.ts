@@ -7,7 +7,7 @@ import type { Tensors } from "../core/tensors.ts";
 import type { EvaluationReport } from "../core/wire.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Examples, take } from "./examples.ts";
-import { type LocalRound, predict } from "./training.ts";
+import { type LocalRound, predict } from "./local-round.ts";
 
 export interface Split {
   training: Examples; // at least one example

@@ -15,7 +15,7 @@ import type { Job } from "./fetch.ts";
 import { type Split, evaluate, split } from "./holdout.ts";
 import type { Choice } from "../engine/processor.ts";
 import type { Store } from "./store.ts";
-import { type LocalRound, change, generationOf, relabel, stream, train } from "./training.ts";
+import { type LocalRound, change, generationOf, relabel, stream, train } from "./local-round.ts";
 
 const CHECKPOINT_STEPS = 20;
 export const PAUSE_SECONDS = 5;
@@ -59,7 +59,7 @@ export class AssignmentFailed extends Error {
   }
 }
 
-export class Work {
+export class RoundWork {
   private readonly local: LocalRound;
   private saveNow = false;
 

@@ -15,17 +15,17 @@ const browser = navigator as Navigator & { getBattery?: () => Promise<Battery>; 
 const ANSWER_SECONDS = 3;
 
 /** What a part of the browser says; undefined where it lacks that part, refuses, or stays silent. */
-async function asked<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
+async function answerOf<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
   if (!promise) return undefined;
   return within(ANSWER_SECONDS, promise, () => new Error("silent")).catch(() => undefined);
 }
 
 /** Tell of the conditions now and whenever they change. */
 export async function watchConditions(tell: (conditions: Conditions) => void): Promise<void> {
-  const battery = await asked(browser.getBattery?.());
+  const battery = await answerOf(browser.getBattery?.());
   const { connection } = browser;
   const look = async (): Promise<void> => {
-    const { quota, usage } = (await asked(navigator.storage?.estimate?.())) ?? {};
+    const { quota, usage } = (await answerOf(navigator.storage?.estimate?.())) ?? {};
     tell({
       ...(battery ? { onMains: battery.charging, batteryPercent: 100 * battery.level } : {}),
       ...(connection ? { metered: connection.saveData === true || connection.type === "cellular" } : {}),
@@ -40,21 +40,21 @@ export async function watchConditions(tell: (conditions: Conditions) => void): P
 /** Keeps the screen on while training is under way and the page is seen. */
 export class WakeLock {
   private held: WakeLockSentinel | undefined;
-  private wanted = false;
+  private training = false;
 
   constructor() {
     document.addEventListener("visibilitychange", () => void this.settle());
   }
 
-  want(wanted: boolean): void {
-    this.wanted = wanted;
+  want(training: boolean): void {
+    this.training = training;
     void this.settle();
   }
 
   private async settle(): Promise<void> {
-    if (this.wanted && document.visibilityState === "visible" && !this.held) {
+    if (this.training && document.visibilityState === "visible" && !this.held) {
       this.held = await navigator.wakeLock?.request("screen").catch(() => undefined);
       this.held?.addEventListener("release", () => (this.held = undefined));
-    } else if (!this.wanted && this.held) await this.held.release();
+    } else if (!this.training && this.held) await this.held.release();
   }
 }
