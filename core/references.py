@@ -1,7 +1,7 @@
 """What a user names as `module:name` or `file.py:name`: a model, a loss, a data set, a source.
 
-The folder where a command is called is searched last and for nothing else, so that no file of the user's own stands in
-for a module of ours or of a library.
+The folder where a command is called, and that of a file that is named, are searched last and for nothing else, so that
+no file of the user's own stands in for a module of ours or of a library.
 
     >>> load("fractions:Fraction")(1, 2)
     Fraction(1, 2)
@@ -48,6 +48,7 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _search_last(path.parent.resolve())  # for what lies beside it
     spec.loader.exec_module(module)
     return module
 
@@ -64,9 +65,7 @@ def _is_taken(path: Path) -> bool:
 
 
 def _by_name(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if "" not in sys.path and here not in sys.path:
-        sys.path.append(here)  # a console script doesn't look where it is called
+    _search_last(Path.cwd())  # a console script doesn't look where it is called
     try:
         return importlib.import_module(_today(name))
     except ImportError as error:
@@ -74,6 +73,11 @@ def _by_name(name: str) -> ModuleType:
             f"module {name!r} can't be imported ({error})",
             remedy="call from the folder that holds it, or write path/to/file.py:function",
         ) from error
+
+
+def _search_last(folder: Path) -> None:
+    if str(folder) not in {str(Path(entry).resolve()) for entry in sys.path}:
+        sys.path.append(str(folder))
 
 
 def _today(name: str) -> str:

@@ -43,6 +43,12 @@ def test_a_name_of_a_file(here: Path) -> None:
     assert references.load(f"{here}/models/mine.py:build")() == 7
 
 
+def test_a_file_finds_what_lies_beside_it(here: Path) -> None:
+    write(here / "models" / "beside_it.py", "WIDTH = 7\n")
+    write(here / "models" / "net.py", "import beside_it\ndef width():\n    return beside_it.WIDTH\n")
+    assert references.load("models/net.py:width")() == 7
+
+
 def test_a_file_is_read_anew_each_time(here: Path) -> None:
     write(here / "counted.py", "size = 1\n")
     assert references.load("counted.py:size") == 1
