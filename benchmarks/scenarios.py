@@ -1,9 +1,9 @@
 """The shipped scenarios, run as a person would: time, memory, accuracy, loss, and what was refused.
 
     python -m benchmarks.scenarios                  # all of them, about ten minutes on an idle machine
-    python -m benchmarks.scenarios ci hostile       # some
+    python -m benchmarks.scenarios ci malicious     # some
 
-`hostile` and `flaky-network` run a second time without attackers or faults, for comparison. Writes
+`malicious` and `flaky-network` run a second time without attackers or faults, for comparison. Writes
 benchmarks/results/scenarios.json; a scenario that is run again replaces its own figures only.
 """
 
@@ -22,8 +22,8 @@ from benchmarks.processes import process_tree
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scenarios.json"
-NAMES = ("ci", "hostile", "flaky-network", "huge", "daily")
-PEACEFUL = {"hostile": "hostile", "flaky-network": "faults"}  # scenario -> what the comparison leaves out
+NAMES = ("ci", "malicious", "flaky-network", "huge", "daily")
+PEACEFUL = {"malicious": "malicious", "flaky-network": "faults"}  # scenario -> what the comparison leaves out
 LIMIT_SECONDS = 1800.0
 Row = dict[str, Any]
 
@@ -88,7 +88,7 @@ def bars(name: str, row: Row) -> dict[str, bool]:
         found["under 60 s"] = row["seconds"] < 60
     if name == "huge":
         found["under 4 GB"] = row["peak_bytes"] < 4e9
-    if name == "hostile":
+    if name == "malicious":
         lost = row["peaceful"]["accuracy"]["overall"] - row["accuracy"]["overall"]
         found["attackers cost at most 3 points"] = lost <= 0.03
     return found

@@ -2,17 +2,22 @@
 
 An emulated device is `fedrela.edge.client`'s own code on the same programs, data and protocol as on a phone. What is
 emulated is the world around it: when it wakes, how fast it computes, what its network does to a request, when its power
-goes, and whether its owner is hostile. There is no federated learning in this package.
+goes, and whether it is malicious. There is no federated learning in this package.
 
-    scenario    what a TOML scenario may say           datasets, shards   who holds which examples
-    traits      what kind of device each one is        network            what happens to a request on its way
-    world, turn what devices share; one wake-up        worker             many devices in one process
-    fleet       the order of events in virtual time    workers            where workers live; ray_workers: on a cluster
-    beside      training steps on a second core        arrivals           who comes when
-    standing    what the fleet knows of the coordinator, by the coordinator's own rules of a round
-    quick_http  the short way to a coordinator         asgi, sockets      in this process; over HTTP, many at once
-    judge       accuracy of every global model         record             what a run leaves on disk
-    report      figures from runs; page: as pictures   cli                `fedrela emulate`, `fedrela report`
+    cli                `fedrela emulate`, `fedrela report`     evaluating   `fedrela evaluate`
+    pytest_plugin      fleets in other people's tests          emulation    one run, from scenario to record
+    scenario           what a TOML scenario may say            shipped_settings   TOML files that come with a package
 
-The coordinator is a running one, or `local_coordinator` starts one: in a process of its own, or in this one.
+    data/              datasets; shards: who holds which examples
+    fleet/             fleet: the order of events in virtual time, by event_queue; arrivals: who comes when;
+                       profiles: what kind of device each one is; messages between fleet and workers;
+                       round_view: what the fleet knows of the coordinator, by the coordinator's own rules of a round
+    workers/           worker: many devices in one process; workers: where these live; ray_workers: on a cluster;
+                       background: training steps on a second core
+    devices/           wake_up: one wake-up of one device; shared_context: what devices of a process share; storage;
+                       network: what happens to a request on its way; malicious: what attackers do
+    connections/       minimal_http: what a device's client needs of httpx; asgi, sockets: transports to a coordinator;
+                       local_coordinator: one for the length of a run, in a process of its own or in this one
+    results/           evaluation: accuracy of every global model; progress; record: what a run leaves on disk;
+                       report: figures from runs; page: as pictures
 """

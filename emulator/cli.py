@@ -25,7 +25,7 @@ app = typer.Typer(help="Emulate fleets of devices, and report on what they did."
 @app.command()
 def emulate(
     scenario: Annotated[
-        str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, hostile, flaky-network, huge.")
+        str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, malicious, flaky-network, huge.")
     ] = "",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder that `fedrela export` wrote, to publish with the scenario's [task].")

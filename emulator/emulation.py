@@ -1,6 +1,6 @@
 """One emulation from scenario to recorded run: read it first to see how the parts meet.
 
-fetch the task and its bundle -> make the workers' world -> enroll -> play the scenario -> judge every global model
+fetch the task and its bundle -> make what devices share -> enroll -> play the scenario, evaluate every global model
 
 summary = emulate(scenario, CoordinatorAccess(url, admin_key), task_id, out=Path("runs/mine"), workers=2)
 """
@@ -26,13 +26,13 @@ from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.emulator.connections.asgi import AsgiTransport
-from fedrela.emulator.connections.sockets import SocketRoute
+from fedrela.emulator.connections.sockets import SocketTransport
 from fedrela.emulator.data import datasets, shards
 from fedrela.emulator.data.datasets import Dataset
-from fedrela.emulator.devices.world import World
+from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.fleet.fleet import Fleet
-from fedrela.emulator.fleet.profiles import Traits
-from fedrela.emulator.results.evaluation import Judge, processes
+from fedrela.emulator.fleet.profiles import DeviceProfiles
+from fedrela.emulator.results.evaluation import Evaluator, processes
 from fedrela.emulator.results.progress import Progress
 from fedrela.emulator.results.record import Recorder
 from fedrela.emulator.scenario import Scenario
@@ -50,7 +50,7 @@ RunBy = Literal["processes", "ray"]  # what runs the workers: the option --engin
 
 @dataclass(frozen=True)
 class CoordinatorAccess:
-    """A coordinator: its address and key; and the way to it, if that is not HTTP over a socket."""
+    """A coordinator: its address and key; and the transport to it, if that is not HTTP over sockets."""
 
     url: str
     admin_key: str
@@ -59,8 +59,8 @@ class CoordinatorAccess:
 
 
 @dataclass(frozen=True)
-class WorldPlan:
-    """What a worker process needs to make its world; travels to it."""
+class ContextPlan:
+    """What a worker process needs to make what its devices share; travels to it."""
 
     coordinator: CoordinatorAccess
     scenario: Scenario
@@ -69,18 +69,18 @@ class WorldPlan:
     manifest_sha256: str
     blobs: dict[str, bytes]  # of the bundle
 
-    def __call__(self, run_native: RunNative) -> World:
+    def __call__(self, run_native: RunNative) -> SharedContext:
         """Map the data, open the programs on every runtime that a device class has."""
         dataset = datasets.shared(self.data) if isinstance(self.data, Path) else self.data
         runtimes = sorted({kind.runtime for kind in self.scenario.device})
-        return World(
+        return SharedContext(
             url=self.coordinator.url,
             scenario=self.scenario,
             task=self.task,
             dataset=dataset,
             shards=shards.deal(self.scenario, dataset),
-            traits=Traits(self.scenario),
-            route=self.coordinator.transport or SocketRoute(self.coordinator.url),
+            profiles=DeviceProfiles(self.scenario),
+            transport=self.coordinator.transport or SocketTransport(self.coordinator.url),
             pools={
                 runtime: open_pool(runtime, self.manifest_sha256, self.blobs, run_native=run_native)
                 for runtime in runtimes
@@ -122,21 +122,21 @@ def emulate(
             pids = [*(crew.pids() if isinstance(crew, Processes) else []), coordinator.process_id]
             engine = open_engine(plan.manifest_sha256, plan.blobs)
             groups, task_id = header["class_groups"], record["task_id"]
-            judge = Judge(admin, task_id, engine, dataset, groups, recorder, progress, processes(pids))
-            judge.judge(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
+            evaluator = Evaluator(admin, task_id, engine, dataset, groups, recorder, progress, processes(pids))
+            evaluator.evaluate(0, record["initial_checkpoint_sha256"], updates=0, t=0.0)
             with garbage_set_aside():
-                Fleet(scenario, plan.task, task_id, admin, crew, Traits(scenario), judge).run()
-            summary = judge.summary()
+                Fleet(scenario, plan.task, task_id, admin, crew, DeviceProfiles(scenario), evaluator).run()
+            summary = evaluator.summary()
             recorder.finish(summary)
     return summary
 
 
 def _crew(
-    plan: WorldPlan, dataset: Dataset, workers: int, run_by: RunBy, ray_address: str
+    plan: ContextPlan, dataset: Dataset, workers: int, run_by: RunBy, ray_address: str
 ) -> Inline | Processes | RayWorkers:
     if run_by == "ray":
         return RayWorkers(max(workers, 1), dataclasses.replace(plan, data=dataset), address=ray_address)
-    return Processes(workers, plan) if workers else Inline(plan, beside=background.worthwhile())
+    return Processes(workers, plan) if workers else Inline(plan, background=background.worthwhile())
 
 
 def _check_fresh(record: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def _check_fresh(record: dict[str, Any]) -> None:
         )
 
 
-def _header(label: str, plan: WorldPlan, dataset: Dataset) -> dict[str, Any]:
+def _header(label: str, plan: ContextPlan, dataset: Dataset) -> dict[str, Any]:
     """What a run says of itself before it begins."""
     counts = shards.deal(plan.scenario, dataset).class_counts
     return {
@@ -168,7 +168,7 @@ def load_data(scenario: Scenario, folder: Path) -> Dataset:
 
 
 def open_engine(manifest_sha256: str, blobs: dict[str, bytes]) -> Engine:
-    """The engine that judges a bundle's models. Raises as `open_pool` does."""
+    """The engine that evaluates a bundle's models. Raises as `open_pool` does."""
     engine = open_pool("onnx", manifest_sha256, blobs).known(manifest_sha256)
     assert engine is not None  # open_pool opened it
     return engine
@@ -191,12 +191,12 @@ def open_pool(
 
 def _plan(
     scenario: Scenario, coordinator: CoordinatorAccess, data: Path, admin: AdminClient, record: dict[str, Any]
-) -> WorldPlan:
+) -> ContextPlan:
     task = strict.build(Task, record["task"], InvalidTask)
     manifest_sha256 = record["manifest_sha256"]
     manifest, blobs = download_bundle(admin, manifest_sha256)
     _check_runtimes(scenario, manifest)
-    return WorldPlan(coordinator, scenario, data, task, manifest_sha256, blobs)
+    return ContextPlan(coordinator, scenario, data, task, manifest_sha256, blobs)
 
 
 def download_bundle(admin: AdminClient, manifest_sha256: str) -> tuple[Manifest, dict[str, bytes]]:
@@ -218,7 +218,7 @@ def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
 
 @contextmanager
 def admin_of(coordinator: CoordinatorAccess) -> Iterator[AdminClient]:
-    """The coordinator's admin API, by the way that the devices take."""
+    """The coordinator's admin API, by the transport that the devices use."""
     secure = coordinator.url.startswith("https")  # certificates are loaded only where they are needed: that takes long
     transport = coordinator.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)
     with httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False) as http:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from fedrela.coordinator.admin_client import AdminClient
     from fedrela.core.bundle import Manifest
 
-app = typer.Typer(help="Judge a task's models on a test set of your own.")
+app = typer.Typer(help="Evaluate a task's models on a test set of your own.")
 POLL_SECONDS = 2.0
 Groups = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @app.callback()
 def _group() -> None:
-    """Judge a task's models on a test set of your own."""
+    """Evaluate a task's models on a test set of your own."""
 
 
 @app.command()
@@ -53,7 +53,7 @@ def evaluate(
     with httpx.Client(timeout=60.0, trust_env=False) as http:
         admin = AdminClient(url, admin_key or _kept_key(), http=http)
         typer.echo("round  overall     many   medium      few")
-        for number, accuracy in judged(admin, task, data, many, few, again=again, follow=follow):
+        for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
             typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
 
@@ -62,7 +62,7 @@ def _percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def judged(
+def evaluated_rounds(
     admin: "AdminClient", task: str, data: str, many: str, few: str, *, again: bool = False, follow: bool = False
 ) -> Iterator[tuple[int, Any]]:
     """Each (round, accuracy) as soon as its model is there. Raises InvalidData, InvalidInput and Unavailable."""
@@ -70,7 +70,7 @@ def judged(
     from fedrela.edge.sources import open_source
     from fedrela.edge.training import examples
     from fedrela.emulator.emulation import download_bundle, open_engine
-    from fedrela.emulator.results.evaluation import evaluate as judge
+    from fedrela.emulator.results.evaluation import evaluate as evaluate_weights
 
     record = admin.find(task)
     task_id, manifest_sha256 = record["task_id"], record["manifest_sha256"]
@@ -80,7 +80,7 @@ def judged(
     test = open_source(data)(manifest)
     examples.check(test, manifest)
     if len(test.x) != 1:
-        raise InvalidInput("the model takes several inputs", remedy="judge it with a program of your own")
+        raise InvalidInput("the model takes several inputs", remedy="evaluate it with a program of your own")
     (x,) = test.x.values()
     done: set[int] = set()
     while True:
@@ -89,7 +89,7 @@ def judged(
             if item["committed_at"] is None or item["round"] in done or (item["accuracy"] and not again):
                 continue
             weights = tensors.from_bytes(admin.download(item["checkpoint_sha256"]), manifest.weights)
-            accuracy, _ = judge(engine, weights, x, test.y, groups)
+            accuracy, _ = evaluate_weights(engine, weights, x, test.y, groups)
             admin.report_accuracy(task_id, item["round"], accuracy, len(test))
             done.add(item["round"])
             yield item["round"], accuracy

@@ -3,10 +3,13 @@
 It is there as soon as the package is installed. What it needs besides pytest is imported when a test asks for it.
 
     @pytest.mark.scenario("fleet.toml")
-    def test_my_model_learns_on_the_fleet(fleet):
-        run = fleet(bundle="bundle")
+    def test_my_model_learns_on_the_fleet(fedrela_fleet):
+        run = fedrela_fleet(bundle="bundle")
         run.assert_accuracy(overall=0.6, few=0.2)
         run.assert_no_failures()
+
+The fixtures' former names `fleet`, `coordinator` and `export_bundle` are still there. A fixture of a project's own that
+has one of these names goes before ours, and leaves those called `fedrela_` as they are.
 """
 
 import subprocess
@@ -69,7 +72,7 @@ class FleetRun:
 
 
 @pytest.fixture(scope="session")
-def coordinator() -> Iterator[Any]:
+def fedrela_coordinator() -> Iterator[Any]:
     """A real coordinator on loopback, on virtual time, for the whole session: `.url`, `.admin_key`."""
     from fedrela.emulator.connections import local_coordinator
     from fedrela.emulator.emulation import CoordinatorAccess
@@ -81,15 +84,58 @@ def coordinator() -> Iterator[Any]:
         yield CoordinatorAccess(url, admin_key, process_id=process_id)
 
 
+@pytest.fixture(scope="session")
+def coordinator(fedrela_coordinator: Any) -> Any:
+    """The former name of `fedrela_coordinator`."""
+    return fedrela_coordinator
+
+
 @pytest.fixture
-def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FleetRun]:
-    """`fleet(scenario, bundle=..., workers=1, **changes)`: emulate it and return the `FleetRun`.
+def fedrela_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FleetRun]:
+    """`fedrela_fleet(scenario, bundle=..., workers=1, **changes)`: emulate it and return the `FleetRun`.
 
     `scenario`: a `Scenario`, a file beside the test, or a shipped one; by default the one of the marker. `changes`
     replace fields of the scenario. `in_process=True` (the default) needs no network; otherwise the session's
-    `coordinator` fixture is used, over HTTP, with `workers` processes, or that many workers of a local Ray cluster if
+    `fedrela_coordinator` is used, over HTTP, with `workers` processes, or that many workers of a local Ray cluster if
     `engine` is "ray".
     """
+    return _emulator(request, tmp_path, "fedrela_coordinator")
+
+
+@pytest.fixture
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FleetRun]:
+    """The former name of `fedrela_fleet`; as before, it uses the `coordinator` that a project may define anew."""
+    return _emulator(request, tmp_path, "coordinator")
+
+
+@pytest.fixture(scope="session")
+def fedrela_export_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`fedrela_export_bundle("my_model:build", "--input", ...)`: `fedrela export`, once per session."""
+    bundles: dict[tuple[str, ...], Path] = {}
+
+    def export(*arguments: str) -> Path:
+        if arguments not in bundles:
+            folder = tmp_path_factory.mktemp("export") / "bundle"
+            from fedrela.core import interpreter
+
+            command = interpreter.command("fedrela", "export", *arguments, "--out", str(folder))
+            environment = interpreter.environment()
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            assert done.returncode == 0, done.stderr
+            bundles[arguments] = folder
+        return bundles[arguments]
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def export_bundle(fedrela_export_bundle: Callable[..., Path]) -> Callable[..., Path]:
+    """The former name of `fedrela_export_bundle`."""
+    return fedrela_export_bundle
+
+
+def _emulator(request: pytest.FixtureRequest, tmp_path: Path, coordinator_fixture: str) -> Callable[..., FleetRun]:
+    """What `fedrela_fleet` gives."""
 
     def emulate(
         scenario: Any = None,
@@ -99,12 +145,15 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Fleet
         in_process: bool = True,
         engine: Any = "processes",
         **changes: Any,
-    ) -> Any:
-        found, folder = _scenario(request, scenario)
-        found = replace(found, **changes)
+    ) -> FleetRun:
+        from fedrela.emulator.scenario import current_names
+
+        original, folder = _scenario(request, scenario)
+        changed = replace(original, **current_names(changes))
         out = tmp_path / f"run-{sum(1 for _ in tmp_path.iterdir())}"
         if not in_process:
-            return _run(found, folder, request.getfixturevalue("coordinator"), Path(bundle), out, workers, engine)
+            access = request.getfixturevalue(coordinator_fixture)
+            return _run(changed, folder, access, Path(bundle), out, workers, engine)
         from fedrela.emulator.connections import local_coordinator
         from fedrela.emulator.emulation import CoordinatorAccess
 
@@ -113,43 +162,25 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Fleet
             local_coordinator.in_process(data) as (url, admin_key, transport),
         ):
             access = CoordinatorAccess(url, admin_key, transport)
-            return _run(found, folder, access, Path(bundle), out, 0)
+            return _run(changed, folder, access, Path(bundle), out, 0)
 
     return emulate
 
 
-@pytest.fixture(scope="session")
-def export_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`export_bundle("my_model:build", "--input", ..., "--classes", "10")`: `fedrela export`, once per session."""
-    made: dict[tuple[str, ...], Path] = {}
-
-    def export(*arguments: str) -> Path:
-        if arguments not in made:
-            folder = tmp_path_factory.mktemp("export") / "bundle"
-            from fedrela.core import interpreter
-
-            command = interpreter.command("fedrela", "export", *arguments, "--out", str(folder))
-            environment = interpreter.environment()
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-            assert done.returncode == 0, done.stderr
-            made[arguments] = folder
-        return made[arguments]
-
-    return export
-
-
-def _scenario(request: pytest.FixtureRequest, wanted: Any) -> tuple[Any, Path]:
+def _scenario(request: pytest.FixtureRequest, scenario: Any) -> tuple[Any, Path]:
     from fedrela.emulator.scenario import Scenario, load
 
-    if isinstance(wanted, Scenario):
-        return wanted, request.path.parent
-    if wanted is None:
+    if isinstance(scenario, Scenario):
+        return scenario, request.path.parent
+    if scenario is None:
         marker = request.node.get_closest_marker("scenario")
         if marker is None:
-            raise pytest.UsageError("name a scenario: fleet('fleet.toml', ...) or @pytest.mark.scenario('fleet.toml')")
-        (wanted,) = marker.args
-    beside = request.path.parent / wanted
-    return load(str(beside) if beside.is_file() else str(wanted))
+            raise pytest.UsageError(
+                "name a scenario: fedrela_fleet('fleet.toml', ...) or @pytest.mark.scenario('fleet.toml')"
+            )
+        (scenario,) = marker.args
+    beside = request.path.parent / scenario
+    return load(str(beside) if beside.is_file() else str(scenario))
 
 
 def _run(

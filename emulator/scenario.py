@@ -7,18 +7,20 @@ in a scenario made in Python as well.
     0.1
 """
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 from fedrela.core.hours import parse_hours
 from fedrela.core.task import Task
+from fedrela.emulator.shipped_settings import ShippedSettings
 
-T = TypeVar("T")
+_FORMER_KEYS = {"hostile": "malicious"}  # of version 0.1; still read
+_FORMER_NAMES = {"hostile": "malicious"}  # of shipped scenarios; still found
 
 
 class InvalidScenario(InvalidInput):
@@ -93,13 +95,13 @@ class DeviceClass:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong, as shares: of turns (drop-outs, crashes, stragglers) or of requests (the rest)."""
+    """What goes wrong, as shares: of wake-ups (drop-outs, crashes, stragglers) or of requests (the rest)."""
 
-    drop_out: float = 0.0  # takes an assignment and is never heard of again in that turn
+    drop_out: float = 0.0  # takes an assignment and is never heard of again in that wake-up
     crash: float = 0.0  # loses power in mid-training and comes back later
     crash_seconds: float = 60.0  # how long it is off
-    leave: float = 0.0  # its owner removes it after the turn; when its turn comes next, it enrolls as a new device
-    straggler: float = 0.0  # is slower by `straggler_factor` this turn
+    leave: float = 0.0  # its owner removes it afterwards; when it wakes next, it enrolls as a new device
+    straggler: float = 0.0  # is slower by `straggler_factor` this time
     straggler_factor: float = 10.0
     request_lost: float = 0.0  # never reaches the coordinator
     response_lost: float = 0.0  # was served, but the answer is lost
@@ -140,7 +142,7 @@ Attack = Literal["label-flip", "sign-flip", "scale", "nan", "replay", "garbage",
 
 
 @dataclass(frozen=True)
-class Hostile:
+class MaliciousClass:
     """A share of the fleet that attacks."""
 
     attack: Attack
@@ -148,9 +150,9 @@ class Hostile:
     factor: float = 10.0  # scale and sign-flip: times this; lie-about-examples: times this many
 
     def __post_init__(self) -> None:
-        strict.check(self, InvalidScenario, "hostile")
-        _require_share(self.share, f"hostile.share of {self.attack!r}")
-        _require(self.factor > 0, f"hostile.factor of {self.attack!r} is {self.factor}", "use a positive factor")
+        strict.check(self, InvalidScenario, "malicious")
+        _require_share(self.share, f"malicious.share of {self.attack!r}")
+        _require(self.factor > 0, f"malicious.factor of {self.attack!r} is {self.factor}", "use a positive factor")
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Wake:
 
     mode: Literal["on-demand", "poll"] = "on-demand"
     spread_seconds: float = 1.0  # on-demand: the woken arrive over this time; poll: the first visits do
-    poll_seconds: float = 600.0  # poll: a device whose turn is over comes again after about this long
+    poll_seconds: float = 600.0  # poll: a device comes again after about this long
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidScenario, "wake")
@@ -184,7 +186,7 @@ class Scenario:
     wake: Wake = field(default_factory=Wake)
     faults: Faults = field(default_factory=Faults)
     device: tuple[DeviceClass, ...] = (DeviceClass(),)
-    hostile: tuple[Hostile, ...] = ()
+    malicious: tuple[MaliciousClass, ...] = ()
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidScenario)
@@ -193,45 +195,33 @@ class Scenario:
         _require(self.seed >= 0, f"seed is {self.seed}", "use 0 or more")
         _require(self.max_hours > 0, f"max_hours is {self.max_hours}", "use a positive time")
         _require(len(self.device) >= 1, "there is no device class", "leave [[device]] out, or describe one")
-        total = sum(hostile.share for hostile in self.hostile)
-        _require(total <= 1, f"the hostile shares sum to {total}", "let them sum to at most 1")
+        total = sum(attackers.share for attackers in self.malicious)
+        _require(total <= 1, f"the malicious shares sum to {total}", "let them sum to at most 1")
         _require(not (self.bundle and self.export), "both bundle and export are given", "keep one of them")
 
 
 def from_toml(text: str) -> Scenario:
     """Read a scenario. Raises InvalidScenario (or InvalidTask for its task) naming the key at fault."""
-    return strict.from_toml(Scenario, text, InvalidScenario, "scenario")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise InvalidScenario(f"the scenario file is not TOML ({fault})", remedy="correct that line") from fault
+    return from_mapping(values)
 
 
-@dataclass(frozen=True)
-class ShippedSettings(Generic[T]):
-    """The .toml files in `folder` of `package`; `parse` makes a `noun` of one, and `error` says that there is none."""
-
-    noun: str
-    package: str
-    folder: str
-    parse: Callable[[str], T]
-    error: type[InvalidInput]
-
-    def names(self) -> tuple[str, ...]:
-        """What comes with the package, sorted."""
-        items = (resources.files(self.package) / self.folder).iterdir()
-        return tuple(sorted(item.name.removesuffix(".toml") for item in items if item.name.endswith(".toml")))
-
-    def load(self, name_or_path: str) -> tuple[T, Path]:
-        """What a file holds, or the shipped one of that name; with the folder that its paths are relative to."""
-        path = Path(name_or_path)
-        if path.is_file():
-            return self.parse(path.read_text(encoding="utf-8")), path.parent
-        if name_or_path in self.names():
-            shipped = resources.files(self.package) / self.folder / f"{name_or_path}.toml"
-            return self.parse(shipped.read_text(encoding="utf-8")), Path.cwd()
-        raise self.error(
-            f"there is no {self.noun} {name_or_path!r}", remedy=f"name a file, or one of {', '.join(self.names())}"
-        )
+def from_mapping(values: Mapping[str, Any]) -> Scenario:
+    """A scenario from plain values, such as those that a run was recorded with. Raises as `from_toml` does."""
+    return strict.build(Scenario, current_names(values), InvalidScenario)
 
 
-_SHIPPED = ShippedSettings("scenario", "fedrela.emulator", "scenarios", from_toml, InvalidScenario)
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, each key by the name that it has now. Raises InvalidScenario if one stands under two names."""
+    for former, name in _FORMER_KEYS.items():
+        _require(not {former, name} <= set(values), f"both {name} and {former} are there", f"keep {name}, its name now")
+    return {_FORMER_KEYS.get(key, key): value for key, value in values.items()}
+
+
+_SHIPPED = ShippedSettings("scenario", "fedrela.emulator", "scenarios", from_toml, InvalidScenario, _FORMER_NAMES)
 
 
 def shipped() -> tuple[str, ...]:

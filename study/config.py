@@ -10,7 +10,7 @@ from typing import Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
-from fedrela.emulator.scenario import ShippedSettings
+from fedrela.emulator.shipped_settings import ShippedSettings
 from fedrela.study.methods import METHODS
 
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import httpx
 
-from fedrela.emulator.connections.minimal_http import Answered, answer
+from fedrela.emulator.connections.minimal_http import Answered, ConcurrentTransport, answer
 
 T = TypeVar("T")
 
 
-class AsgiTransport(httpx.BaseTransport):
-    """A `Route` to an application. Any thread may ask; one at a time."""
+class AsgiTransport(ConcurrentTransport):
+    """To an application. Any thread may ask; one at a time."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -42,11 +42,11 @@ class AsgiTransport(httpx.BaseTransport):
         return self._run(self._answer(request))
 
     def begin(self, request: httpx.Request, answered: Answered) -> None:
-        """See `Route.begin`."""
+        """See `ConcurrentTransport.begin`."""
         self._begun.append((request, answered))
 
     def collect(self, *, wait: bool) -> None:
-        """See `Route.collect`. What was begun reaches the application together, so that it can be done together."""
+        """See `ConcurrentTransport.collect`. What was begun reaches the application together, to be done together."""
         begun, self._begun = self._begun, []
         if begun:
             found = self._run(self._answers([request for request, _ in begun]))

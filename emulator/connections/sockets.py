@@ -3,9 +3,9 @@
 The standard library's client sends a request and reads its answer in two calls; between them the thread may do
 something else. So a worker's devices share a few connections without a thread for each.
 
-    route = SocketRoute("http://127.0.0.1:8470")
-    route.begin(request, answers.append)
-    route.collect(wait=True)
+    transport = SocketTransport("http://127.0.0.1:8470")
+    transport.begin(request, answers.append)
+    transport.collect(wait=True)
 """
 
 import select
@@ -18,7 +18,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 import httpx
 
-from fedrela.emulator.connections.minimal_http import Answered, answer
+from fedrela.emulator.connections.minimal_http import Answered, ConcurrentTransport, answer
 
 CONNECTIONS = 16  # requests under way at once, at most
 TIMEOUT_SECONDS = 120.0
@@ -37,8 +37,8 @@ class _Request:
     answered: Answered
 
 
-class SocketRoute(httpx.BaseTransport):
-    """A `Route` over connections of its own, all to the host of `url`."""
+class SocketTransport(ConcurrentTransport):
+    """Over connections of its own, all to the host of `url`."""
 
     def __init__(self, url: str) -> None:
         self._connect = _connector(httpx.URL(url))
@@ -49,12 +49,12 @@ class SocketRoute(httpx.BaseTransport):
         self._poll = select.poll()
 
     def begin(self, request: httpx.Request, answered: Answered) -> None:
-        """See `Route.begin`."""
+        """See `ConcurrentTransport.begin`."""
         self._waiting.append(_Request(request, answered))
         self._send()
 
     def collect(self, *, wait: bool) -> None:
-        """See `Route.collect`."""
+        """See `ConcurrentTransport.collect`."""
         failed, self._failed = self._failed, []
         for sent, fault in failed:
             sent.answered(fault)

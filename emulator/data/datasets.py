@@ -1,4 +1,4 @@
-"""What the fleet's devices hold, and the balanced test set that global models are judged on.
+"""What the fleet's devices hold, and the balanced test set that global models are evaluated on.
 
 >>> digits = load("digits", test_per_class=40, seed=1)
 >>> digits.x_test.shape, digits.x_test.dtype.name

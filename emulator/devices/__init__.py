@@ -1,1 +1,1 @@
-"""One emulated device: its own client's code, with an emulated world around it."""
+"""One emulated device: its own client's code, with emulated surroundings."""

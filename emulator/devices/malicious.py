@@ -1,6 +1,6 @@
-"""What hostile devices do to their data and their updates. The device's own client knows nothing of it.
+"""What malicious devices do to their data and their updates. The device's own client knows nothing of it.
 
->>> attacker = Attacker(Hostile("sign-flip", share=1.0, factor=1.0), seed=0, device=0)
+>>> attacker = Attacker(MaliciousClass("sign-flip", share=1.0, factor=1.0), seed=0, device=0)
 >>> body = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
 >>> tensors.read(attacker.tamper(body))["w"]
 array([-1.,  2.], dtype=float32)
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 from fedrela.core import tensors
 from fedrela.core.streams import derive, words
 from fedrela.core.tensors import Array
-from fedrela.emulator.scenario import Hostile
+from fedrela.emulator.scenario import MaliciousClass
 
 _SECRET = b"fedrela emulator"
 
 
-def labels(y: NDArray[np.int64], hostile: Hostile | None, classes: int) -> NDArray[np.int64]:
+def labels(y: NDArray[np.int64], malicious: MaliciousClass | None, classes: int) -> NDArray[np.int64]:
     """The labels that a device trains on: label-flip turns class c into classes - 1 - c; all others are honest here."""
-    return classes - 1 - y if hostile is not None and hostile.attack == "label-flip" else y
+    return classes - 1 - y if malicious is not None and malicious.attack == "label-flip" else y
 
 
 @dataclass
 class Attacker:
-    """One hostile device: its attack, and the first honest update it made, which a replay sends for ever."""
+    """One malicious device: its attack, and the first honest update it made, which a replay sends for ever."""
 
-    hostile: Hostile
+    malicious: MaliciousClass
     seed: int
     device: int
     first_body: bytes = b""
 
     def tamper(self, body: bytes) -> bytes:
         """The update that is sent instead of `body`, an honest one. The same in, the same out."""
-        attack, factor = self.hostile.attack, self.hostile.factor
+        attack, factor = self.malicious.attack, self.malicious.factor
         self.first_body = self.first_body or body
         if attack == "replay":
             return self.first_body

@@ -1,7 +1,7 @@
-"""What happens to a device's requests on their way: time passes, things get lost, and hostile devices lie.
+"""What happens to a device's requests on their way: time passes, things get lost, and malicious devices lie.
 
 `EmulatedNetwork` is the httpx transport that a device's own client is given; behind it is the real way. Requests whose
-order the coordinator can notice wait at a *gate* until it is their turn in virtual time; downloads of immutable blobs
+order the coordinator can notice wait at a *gate* until their place in virtual time comes; downloads of immutable blobs
 don't need to.
 
     network = EmulatedNetwork(device, send=transport.handle_request, clock=Clock(0.0), gate=hub.wait, ...)
@@ -22,7 +22,7 @@ from fedrela.core.strict import from_json, to_json
 from fedrela.core.wire import Assignment, CheckIn, CheckInResponse
 from fedrela.emulator.devices import malicious
 from fedrela.emulator.devices.storage import SharedBlobs
-from fedrela.emulator.fleet.profiles import Device
+from fedrela.emulator.fleet.profiles import DeviceProfile
 from fedrela.emulator.scenario import Faults
 
 _SECRET = b"fedrela emulator"
@@ -47,10 +47,10 @@ class Clock:
 
 @dataclass
 class EmulatedNetwork(httpx.BaseTransport):
-    """One device's way to the coordinator during one turn."""
+    """One device's way to the coordinator during one wake-up."""
 
-    device: Device
-    turn: int
+    device: DeviceProfile
+    wake_up: int  # its number, from 0
     seed: int
     faults: Faults
     clock: Clock
@@ -58,7 +58,7 @@ class EmulatedNetwork(httpx.BaseTransport):
     gate: Callable[[str, int], None]  # told what kind of request waits, and its bytes; returns when it may go
     assigned: Callable[[Assignment], None]  # told of the assignment that a check-in brought
     shared: SharedBlobs | None = None  # a cache near the devices, as a content delivery network would be
-    attacker: malicious.Attacker | None = None  # what the device is, if it is hostile
+    attacker: malicious.Attacker | None = None  # what the device is, if it is malicious
     bytes_up: int = 0
     bytes_down: int = 0
     update_sha256: str = ""  # of the newest update that was sent
@@ -97,7 +97,7 @@ class EmulatedNetwork(httpx.BaseTransport):
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content), request=request)
 
     def _send(self, request: httpx.Request, kind: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """The real request, in its turn; blobs may come from the cache near the device."""
+        """The real request, when its time has come; blobs may come from the cache near the device."""
         if kind == "blob":
             return self._blob(request)
         self.gate(kind, len(body))
@@ -141,7 +141,7 @@ class EmulatedNetwork(httpx.BaseTransport):
         names = ("delayed", "request_lost", "unavailable", "duplicated", "response_lost", "truncated")
         if not self.faults.lossy:
             return dict.fromkeys(names, 1.0)
-        stream = derive(_SECRET, self.seed, "request", self.device.index, self.turn, self._requests)
+        stream = derive(_SECRET, self.seed, "request", self.device.index, self.wake_up, self._requests)
         self._requests += 1
         return dict(zip(names, uniforms(stream, (len(names),)).tolist(), strict=True))
 

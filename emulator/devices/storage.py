@@ -107,8 +107,8 @@ class SharedEngines(EnginePool):
     def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
         """See `EnginePool.open`; every program file of the runtime is read, as a real device would.
 
-        It is read before the shared pool is asked: while a download is under way other devices have their turn, and one
-        of them would wait for the pool for ever.
+        It is read before the shared pool is asked: while a download is under way other devices go on, and one of
+        them would wait for the pool for ever.
         """
         runtime = choose(manifest, self._shared_pool.runtimes)
         files = [getattr(manifest, program).file(runtime) for program in PROGRAMS]

@@ -2,7 +2,7 @@
 
 What waits and what is scheduled is the business of `fedrela.emulator.workers.worker`.
 
-    done = take(world, Wake(device=3, turn=0, t=12.0), hooks)
+    done = take(context, Wake(device=3, number=0, t=12.0), hooks)
 """
 
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
-from fedrela.emulator.connections.minimal_http import QuickClient
+from fedrela.emulator.connections.minimal_http import MinimalClient
 from fedrela.emulator.devices import malicious
 from fedrela.emulator.devices.network import Clock, EmulatedNetwork
+from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.devices.storage import DeviceBlobs, SharedEngines
-from fedrela.emulator.devices.world import World
 from fedrela.emulator.fleet.messages import Done, Wake
-from fedrela.emulator.fleet.profiles import Device, FaultPlan
+from fedrela.emulator.fleet.profiles import DeviceProfile, FaultPlan
 from fedrela.emulator.results.record import DeviceEvent
 
 _SECRET = b"fedrela emulator"
@@ -43,7 +43,7 @@ class PowerCut(BaseException):
 
 @dataclass
 class Hooks:
-    """How a turn speaks to the scheduler. Each call may take long: other devices go on meanwhile."""
+    """How a wake-up speaks to the scheduler. Each call may take long: other devices go on meanwhile."""
 
     gate: Callable[[float, str, int], None]  # may this kind of request, of so many bytes, go at this virtual time?
     send: Callable[[httpx.Request], httpx.Response]  # the way to the coordinator
@@ -51,19 +51,19 @@ class Hooks:
     between_steps: Callable[[], None]
 
 
-def take(world: World, wake: Wake, hooks: Hooks) -> Done:
-    """Run one turn to its end, whatever that is."""
-    return _EmulatedTurn(world, wake, hooks).run()
+def take(context: SharedContext, wake: Wake, hooks: Hooks) -> Done:
+    """Run one wake-up to its end, whatever that is."""
+    return WakeUp(context, wake, hooks).run()
 
 
-class _EmulatedTurn:
-    """One turn under way."""
+class WakeUp:
+    """One wake-up under way."""
 
-    def __init__(self, world: World, wake: Wake, hooks: Hooks) -> None:
-        self.world, self.hooks = world, hooks
-        self.device: Device = world.traits.of(wake.device)
-        self.fate: FaultPlan = world.traits.fate(wake.device, wake.turn)
-        self.resident = world.residents[wake.device]
+    def __init__(self, context: SharedContext, wake: Wake, hooks: Hooks) -> None:
+        self.context, self.hooks = context, hooks
+        self.device: DeviceProfile = context.profiles.of(wake.device)
+        self.plan: FaultPlan = context.profiles.fault_plan(wake.device, wake.number)
+        self.state = context.states[wake.device]
         self.clock = Clock(wake.t, self.device.clock_skew_seconds)
         self.busy_until = 0.0
         self.trained_seconds = 0.0
@@ -71,27 +71,27 @@ class _EmulatedTurn:
         self.events: list[DeviceEvent] = []
         self.network = EmulatedNetwork(
             device=self.device,
-            turn=wake.turn,
-            seed=world.scenario.seed,
-            faults=world.scenario.faults,
+            wake_up=wake.number,
+            seed=context.scenario.seed,
+            faults=context.scenario.faults,
             clock=self.clock,
             send=hooks.send,
             gate=self._gate,
             assigned=self._assigned,
-            shared=world.shared,
-            attacker=self.resident.attacker,
+            shared=context.shared,
+            attacker=self.state.attacker,
         )
 
     def run(self) -> Done:
-        """The client's turn, and how it ended."""
+        """What the client does, and how it ended."""
         kind, reason, retry_after = "", "", 0.0
         try:
-            api = self._api(QuickClient(self.network))
-            if self.resident.store.get("identity.json") is None:
-                self.world.join(self.device, api)
+            api = self._api(MinimalClient(self.network))
+            if self.state.store.get("identity.json") is None:
+                self.context.join(self.device, api)
                 self._log("enrol")
             outcome = self._client(api).run_once()
-            if self.fate.leave:
+            if self.plan.leave:
                 self._leave(api)
             kind = str(outcome.kind)
             reason, retry_after = outcome.reason, outcome.retry_after_seconds
@@ -108,11 +108,11 @@ class _EmulatedTurn:
         ended = max(self.clock.now, self.busy_until)
         return Done(self.device.index, ended, kind, reason, retry_after, tuple(self.events))
 
-    def _api(self, http: QuickClient) -> CoordinatorApi:
-        luck = _jitter(self.world.scenario.seed, self.device.index)
+    def _api(self, http: MinimalClient) -> CoordinatorApi:
+        luck = _jitter(self.context.scenario.seed, self.device.index)
         return CoordinatorApi(
             http,
-            self.world.url,
+            self.context.url,
             sleep=self.clock.elapse,
             uniform=lambda: float(next(luck, 0)) / 2**32,
             now=self.clock.device_time,
@@ -120,26 +120,26 @@ class _EmulatedTurn:
 
     def _leave(self, api: CoordinatorApi) -> None:
         """The owner removes the device: the coordinator is told, and nothing stays but the data."""
-        resident = self.resident
+        state = self.state
         try:
-            edge_client.forget(api, resident.store)
+            edge_client.forget(api, state.store)
         except Unavailable:
             return  # nothing has been forgotten: it stays
-        resident.blobs, resident.bundles = DeviceBlobs(self.world.shared), set()
-        resident.installation += 1
+        state.blobs, state.bundles = DeviceBlobs(self.context.shared), set()
+        state.installation += 1
         self._log("leave")
 
     def _client(self, api: CoordinatorApi) -> DeviceClient:
-        world, clock, kind = self.world, self.clock, self.device.kind
-        bundles = self.resident.bundles
-        pool = SharedEngines(world.pools[kind.runtime], bundles.__contains__, bundles.add, world.parsed)
+        context, clock, kind = self.context, self.clock, self.device.kind
+        bundles = self.state.bundles
+        pool = SharedEngines(context.pools[kind.runtime], bundles.__contains__, bundles.add, context.parsed)
         return DeviceClient(
             api,
-            self.resident.store,
+            self.state.store,
             data=self._examples,
             pool=pool,
             settings=_SETTINGS,
-            blobs=self.resident.blobs,
+            blobs=self.state.blobs,
             conditions=self._conditions,
             now=clock.device_time,
             sleep=clock.elapse,
@@ -149,16 +149,16 @@ class _EmulatedTurn:
 
     def _examples(self, manifest: Manifest) -> Examples:
         rows = self._rows
-        y = malicious.labels(self.world.dataset.y[rows], self.device.hostile, self.world.dataset.classes)
-        return Examples({manifest.x[0].name: self.world.dataset.x[rows]}, y)
+        y = malicious.labels(self.context.dataset.y[rows], self.device.malicious, self.context.dataset.classes)
+        return Examples({manifest.x[0].name: self.context.dataset.x[rows]}, y)
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
-        return self.world.shards.indices(self.device.index)
+        return self.context.shards.indices(self.device.index)
 
     def _conditions(self) -> Conditions:
         """What the sensors of this device say now."""
-        hour = self.world.scenario.start_hour_utc + self.clock.now / 3600
+        hour = self.context.scenario.start_hour_utc + self.clock.now / 3600
         awake, kind = self.device.awake(hour), self.device.kind
         return Conditions(
             on_mains=awake,
@@ -175,11 +175,11 @@ class _EmulatedTurn:
     def _assigned(self, assignment: Assignment) -> None:
         self.round = assignment.round
         self._log("assigned")
-        if self.fate.drop_out:
+        if self.plan.drop_out:
             raise PowerCut("drop-out")
         examples = len(self._rows)
-        steps = local_round.step_count(self.world.task, examples)
-        share = min(self.fate.crash_after_share, 1.0)
+        steps = local_round.step_count(self.context.task, examples)
+        share = min(self.plan.crash_after_share, 1.0)
         self.busy_until = self.clock.now + max(int(steps * share), 0) * self._seconds_per_step()
         self.hooks.computing(self.busy_until)
 
@@ -188,12 +188,12 @@ class _EmulatedTurn:
             return
         self.clock.elapse(self._seconds_per_step())
         self.trained_seconds += self._seconds_per_step()
-        if progress.step > self.fate.crash_after_share * progress.steps:
+        if progress.step > self.plan.crash_after_share * progress.steps:
             raise PowerCut("crash")
         self.hooks.between_steps()
 
     def _seconds_per_step(self) -> float:
-        return self.fate.slowdown / self.device.steps_per_second
+        return self.plan.slowdown / self.device.steps_per_second
 
     def _log(self, event: str, code: str = "") -> None:
         over = event not in ("assigned", "enrol", "leave")
@@ -213,7 +213,7 @@ class _EmulatedTurn:
 
 
 def _jitter(seed: int, device: int) -> Iterator[int]:
-    """Up to 1024 words of a device's stream; most turns need none of them, few need more than the first."""
+    """Up to 1024 words of a device's stream; most wake-ups need none of them, few need more than the first."""
     stream = derive(_SECRET, seed, "jitter", device)
     first = words(stream, 16)
     yield from first.tolist()

@@ -2,7 +2,7 @@
 
 All of it follows from the scenario's seed.
 
-    arrivals = Arrivals(scenario, traits)
+    arrivals = Arrivals(scenario, profiles)
     for device, t in arrivals.wave(20, round_number=3, now=60.0, away=active): ...
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fedrela.core.streams import derive, permutation, uniforms
 from fedrela.emulator.fleet.messages import Done
-from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import Scenario
 
 _SECRET = b"fedrela emulator"
@@ -22,7 +22,7 @@ class Arrivals:
     """Times are virtual seconds since the start."""
 
     scenario: Scenario
-    traits: Traits
+    profiles: DeviceProfiles
     _waves: int = 0
     _candidates: list[int] = field(default_factory=list)  # of this round, to be woken, last first
     _candidates_round: int = 0
@@ -47,9 +47,9 @@ class Arrivals:
         shares = (self._share("first visit", device)[0] for device in range(self.scenario.devices))
         return [(device, self._when_awake(device, share * seconds)) for device, share in enumerate(shares)]
 
-    def next_visit(self, done: Done, turns: int, lease_seconds: float) -> float:
-        """Poll: when the coordinator or the device's own habit says, and it is awake. `turns`: it has had so many."""
-        (share,) = self._share("visit", done.device, turns)
+    def next_visit(self, done: Done, wake_ups: int, lease_seconds: float) -> float:
+        """Poll: when the coordinator or the device's own habit says, and it is awake. `wake_ups`: how many it had."""
+        (share,) = self._share("visit", done.device, wake_ups)
         pause = self.scenario.wake.poll_seconds * (0.75 + 0.5 * share)
         if done.kind == "drop-out":
             pause = max(pause, lease_seconds)
@@ -65,7 +65,7 @@ class Arrivals:
             device = self._candidates[place]
             if device not in away:
                 del self._candidates[place]
-                if self.traits.of(device).awake(self._hour(now)):
+                if self.profiles.of(device).awake(self._hour(now)):
                     return device
         return None
 
@@ -74,7 +74,7 @@ class Arrivals:
         return shares
 
     def _when_awake(self, device: int, t: float) -> float:
-        return t + 3600 * self.traits.of(device).hours_until_awake(self._hour(t))
+        return t + 3600 * self.profiles.of(device).hours_until_awake(self._hour(t))
 
     def _hour(self, t: float) -> float:
         return self.scenario.start_hour_utc + t / 3600

@@ -3,11 +3,11 @@
 An entry is (virtual time, device, serial number, kind, payload): a device "wake"s, is "busy" until then, stands at a
 "gate" with a request of the kind that is the payload, or is "done"; or the fleet is to "settle" or to "tick".
 
-    >>> agenda = Agenda()
-    >>> agenda.add(2.5, 7, "gate", "update"); agenda.add(2.0, 8, "gate", "check-in"); agenda.add(3.1, 9, "wake")
-    >>> agenda.gates(lambda t, first: int(t) == int(first), lambda kind: 5)
+    >>> queue = EventQueue()
+    >>> queue.add(2.5, 7, "gate", "update"); queue.add(2.0, 8, "gate", "check-in"); queue.add(3.1, 9, "wake")
+    >>> queue.gates(lambda t, first: int(t) == int(first), lambda kind: 5)
     [(2.0, 8, 'check-in'), (2.5, 7, 'update')]
-    >>> agenda.first()[:2]
+    >>> queue.first()[:2]
     (3.1, 9)
 """
 
@@ -21,7 +21,7 @@ Same: TypeAlias = Callable[[float, float], bool]  # does the coordinator see the
 
 
 @dataclass
-class Agenda:
+class EventQueue:
     """The heap of entries, and who computes: `busy` says until when nothing is heard of a device."""
 
     busy: dict[int, float] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Agenda:
     def wakes(self, same: Same, most: int) -> list[tuple[float, int]]:
         """Take those who wake next, and while the coordinator sees the time of the first; at most so many: (t, device).
 
-        Up to its first request a device has to do with nobody, so it may be woken before its turn.
+        Up to its first request a device has to do with nobody, so it may be woken ahead of time.
         """
         first, taken = self._heap[0][0], [heapq.heappop(self._heap)]
         while self._heap and self._heap[0][3] == "wake" and len(taken) < most:

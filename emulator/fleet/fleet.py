@@ -1,13 +1,13 @@
 """The fleet: wakes devices, and lets their requests reach the coordinator in the order of virtual time.
 
-A discrete-event simulation. What is to happen stands in an `Agenda`, by virtual time. A device that computes has
+A discrete-event simulation. What is to happen stands in an `EventQueue`, by virtual time. A device that computes has
 promised not to be heard before some time, so all that comes earlier may go on meanwhile, in any number of processes;
 what comes later waits. The coordinator's answers therefore depend on the scenario alone, not on the machine.
 
 Requests go out together only where the coordinator's answer can't depend on their order: check-ins while there is room
 for all of them, updates while the round wants all of them.
 
-    Fleet(scenario, task, task_id, admin, workers, traits, observer).run()
+    Fleet(scenario, task, task_id, admin, workers, profiles, observer).run()
 """
 
 import time
@@ -20,10 +20,10 @@ from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.errors import FedRelaError
 from fedrela.core.task import Task
 from fedrela.emulator.fleet.arrivals import Arrivals
-from fedrela.emulator.fleet.event_queue import Agenda
+from fedrela.emulator.fleet.event_queue import EventQueue
 from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWorker, Grant, PendingRequest, Wake
-from fedrela.emulator.fleet.profiles import Traits
-from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
+from fedrela.emulator.fleet.profiles import DeviceProfiles
+from fedrela.emulator.fleet.round_view import CoordinatorClock, RoundView
 from fedrela.emulator.scenario import Scenario
 from fedrela.emulator.workers.workers import Workers, enroll_all
 
@@ -47,7 +47,7 @@ class Observer(Protocol):
         """So many devices have enrolled."""
 
     def done(self, done: Done) -> None:
-        """A device's turn is over."""
+        """A device's wake-up is over."""
 
     def committed(self, record: dict[str, Any], t: float) -> None:
         """The coordinator committed a round; `record` as its admin API gives it."""
@@ -62,11 +62,11 @@ class Fleet:
     task_id: str
     admin: AdminClient
     workers: Workers
-    traits: Traits
+    profiles: DeviceProfiles
     observer: Observer
     now: float = 0.0
-    turns: Counter[int] = field(default_factory=Counter)  # per device, so far
-    _agenda: Agenda = field(default_factory=Agenda)
+    wake_ups: Counter[int] = field(default_factory=Counter)  # per device, so far
+    _queue: EventQueue = field(default_factory=EventQueue)
     _unanswered: set[int] = field(default_factory=set)
     _held: dict[int, int] = field(default_factory=dict)  # device at a gate -> bytes of its request
     _active: dict[int, str] = field(default_factory=dict)  # "coming" to check in, "working" or "returning"
@@ -75,36 +75,30 @@ class Fleet:
     def run(self) -> None:
         """Enroll everybody, then play the scenario until the task is finished. Raises EmulationFailed."""
         self._clock = CoordinatorClock(self.admin)
-        self._arrivals = Arrivals(self.scenario, self.traits)
+        self._arrivals = Arrivals(self.scenario, self.profiles)
         self._enroll()
-        self._standing = Standing(self.admin, self.task, self.task_id, lossy=self.scenario.faults.lossy)
+        self._round_view = RoundView(self.admin, self.task, self.task_id, lossy=self.scenario.faults.lossy)
         if self.scenario.wake.mode == "poll":
             for device, t in self._arrivals.first_visits():
                 self._wake(device, t, "coming")
         self._wake_more()
-        while self._standing.running:
-            if not self._agenda:
-                self._agenda.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
+        while self._round_view.running:
+            if not self._queue:
+                self._queue.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
             self._advance()
             hours = self.scenario.max_hours
             if self.now > hours * 3600:
                 raise EmulationFailed(
-                    f"round {self._standing.round.number} is still open after {hours:g} virtual hours",
+                    f"round {self._round_view.round.number} is still open after {hours:g} virtual hours",
                     remedy="raise max_hours, lower round.goal, or let more devices be awake",
                 )
-        if self._standing.status != "finished":
-            reason = self._standing.problem or "no reason given"
+        if self._round_view.status != "finished":
+            reason = self._round_view.problem or "no reason given"
             raise EmulationFailed(
-                f"the coordinator ended the task as {self._standing.status}: {reason}",
+                f"the coordinator ended the task as {self._round_view.status}: {reason}",
                 remedy="look at `fedrela task show`; a longer deadline or a lower minimum may help",
             )
-        for (
-            _,
-            _,
-            _,
-            kind,
-            payload,
-        ) in self._agenda.rest():  # turns that the last round counted, cut off before their end
+        for *_, kind, payload in self._queue.rest():  # wake-ups that the last round counted, cut off before their end
             if kind == "done" and payload.kind == "uploaded":
                 self.observer.done(payload)
 
@@ -116,22 +110,22 @@ class Fleet:
 
     def _advance(self) -> None:
         """Take the earliest event, and what may go with it."""
-        t, device, _, kind, payload = self._agenda.first()
+        t, device, _, kind, payload = self._queue.first()
         if kind == "busy":
-            self._agenda.pop()
-            while device in self._agenda.busy:
+            self._queue.pop()
+            while device in self._queue.busy:
                 self._listen()
             return
         if kind == "wake":
-            self._start_assignments(self._agenda.wakes(self._clock.together, _TOGETHER))
+            self._start_wake_ups(self._queue.wakes(self._clock.together, _TOGETHER))
             return
         self.now = t
         if kind == "gate":
             self._grant(payload)
             return
-        self._agenda.pop()
+        self._queue.pop()
         if kind == "done":
-            self._end_assignment(payload)
+            self._end_wake_up(payload)
             return
         if kind == "tick":
             self._clock.move_past(t)
@@ -139,18 +133,18 @@ class Fleet:
                 time.sleep(1.0)
         self._settle()
 
-    def _start_assignments(self, woken: list[tuple[float, int]]) -> None:
+    def _start_wake_ups(self, woken: list[tuple[float, int]]) -> None:
         for t, device in woken:
             self._unanswered.add(device)
-            self.workers.send(device, Wake(device, self.turns[device], t))
-            self.turns[device] += 1
+            self.workers.send(device, Wake(device, self.wake_ups[device], t))
+            self.wake_ups[device] += 1
         self._hear_from(device for _, device in woken)
 
     def _grant(self, kind: str) -> None:
         """Let requests through, and look afterwards what has become of the round."""
-        if self._standing.room(kind) > 1:
+        if self._round_view.room(kind) > 1:
             self._gather(self.now)
-        granted = self._agenda.gates(self._clock.same_step, self._standing.room)
+        granted = self._queue.gates(self._clock.same_step, self._round_view.room)
         self._clock.move(granted[0][0])
         for _, device, _ in granted:
             self._held.pop(device, None)
@@ -158,60 +152,60 @@ class Fleet:
             self.workers.send(device, Grant(device))
         answers = self._hear_from(device for _, device, _ in granted)
         now = self._clock.now
-        surprising = [self._standing.count(kind, answers.get(device), now) for _, device, kind in granted]
+        surprising = [self._round_view.count(kind, answers.get(device), now) for _, device, kind in granted]
         if any(surprising):
-            self._agenda.add(granted[-1][0], _NOBODY, "settle")
+            self._queue.add(granted[-1][0], _NOBODY, "settle")
 
     def _gather(self, t: float) -> None:
         """Let devices compute that may send while the coordinator's clock shows the same time: they go together."""
         while sum(self._held.values()) < _HELD_BYTES and any(
-            self._clock.together(until, t) for until in self._agenda.busy.values()
+            self._clock.together(until, t) for until in self._queue.busy.values()
         ):
             self._listen()
 
-    def _end_assignment(self, done: Done) -> None:
+    def _end_wake_up(self, done: Done) -> None:
         self._active.pop(done.device, None)
         self.observer.done(done)
         lease = self.task.round.compute_lease_seconds + self.task.round.upload_lease_seconds
         if done.kind in ("drop-out", "crash"):
-            self._agenda.add(done.t + lease, _NOBODY, "tick")
+            self._queue.add(done.t + lease, _NOBODY, "tick")
         if done.kind == "crash":
             self._wake(done.device, done.t + self.scenario.faults.crash_seconds, "returning")
         elif done.kind == "unreachable":
             self._wake(done.device, done.t + _UNREACHABLE_SECONDS, "returning")
         elif self.scenario.wake.mode == "poll":
-            self._wake(done.device, self._arrivals.next_visit(done, self.turns[done.device], lease), "coming")
+            self._wake(done.device, self._arrivals.next_visit(done, self.wake_ups[done.device], lease), "coming")
         else:
             self._wake_more()
 
     def _settle(self) -> None:
         """See where the task stands; record the rounds that were committed."""
-        self._standing.look()
-        for record in self._standing.new_commits():
+        self._round_view.look()
+        for record in self._round_view.new_commits():
             self.observer.committed(record, self.now)
-        deadline_at = self._standing.round.deadline_at
+        deadline_at = self._round_view.round.deadline_at
         if self._clock.virtual and deadline_at is not None and deadline_at not in self._ticks:
             self._ticks.add(deadline_at)
-            self._agenda.add(deadline_at - self._clock.base, _NOBODY, "tick")
+            self._queue.add(deadline_at - self._clock.base, _NOBODY, "tick")
         self._wake_more()
 
     def _wake_more(self) -> None:
         """On demand: as many devices as the round has room for and are not on their way already."""
-        standing = self._standing
-        if self.scenario.wake.mode != "on-demand" or not standing.running:
+        round_view = self._round_view
+        if self.scenario.wake.mode != "on-demand" or not round_view.running:
             return
         coming = sum(state == "coming" for state in self._active.values())
-        wanted = standing.free() - coming
-        woken = self._arrivals.wave(wanted, round_number=standing.round.number, now=self.now, away=self._active)
+        wanted = round_view.free() - coming
+        woken = self._arrivals.wave(wanted, round_number=round_view.round.number, now=self.now, away=self._active)
         for device, t in woken:
             self._wake(device, t, "coming")
         if wanted > 0 and not woken and not self._active:
             self._arrivals.start_over()
-            self._agenda.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
+            self._queue.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
 
     def _wake(self, device: int, t: float, state: str) -> None:
         self._active[device] = state
-        self._agenda.add(t, device, "wake")
+        self._queue.add(t, device, "wake")
 
     def _hear_from(self, devices: Iterable[int]) -> dict[int, FromWorker]:
         """Listen until all of them have answered; what each said first."""
@@ -235,15 +229,15 @@ class Fleet:
         device = message.device
         self._unanswered.discard(device)
         if isinstance(message, Busy):
-            self._agenda.busy[device] = message.until
+            self._queue.busy[device] = message.until
             self._active[device] = "working"
-            self._agenda.add(message.until, device, "busy")
+            self._queue.add(message.until, device, "busy")
             return
-        self._agenda.busy.pop(device, None)
+        self._queue.busy.pop(device, None)
         if isinstance(message, PendingRequest):
             if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
             self._held[device] = message.size_bytes
-            self._agenda.add(message.t, device, "gate", message.kind)
+            self._queue.add(message.t, device, "gate", message.kind)
         else:
-            self._agenda.add(message.t, device, "done", message)
+            self._queue.add(message.t, device, "done", message)

@@ -14,10 +14,10 @@ from fedrela.emulator.results.record import DeviceEvent
 
 @dataclass(frozen=True)
 class Wake:
-    """A device wakes at virtual time `t` and takes a turn."""
+    """A device wakes at virtual time `t`."""
 
     device: int
-    turn: int  # from 0, per device
+    number: int  # of the device's wake-ups, from 0
     t: float
 
 
@@ -61,7 +61,7 @@ class Busy:
 
 @dataclass(frozen=True)
 class Done:
-    """A device's turn is over at virtual time `t`. `events` are for the log."""
+    """A device's wake-up is over at virtual time `t`. `events` are for the log."""
 
     device: int
     t: float

@@ -1,10 +1,10 @@
-"""What kind of device each of the fleet is, and what goes wrong in each of its turns. All of it follows from the seed.
+"""What kind of device each of the fleet is, and what goes wrong in each of its wake-ups: all by the scenario's seed.
 
-Shares are kept exactly: of 100 devices with a hostile share of 0.2, twenty attack.
+Shares are kept exactly: of 100 devices with a malicious share of 0.2, twenty attack.
 
     >>> from fedrela.emulator.scenario import from_toml
-    >>> fleet = Traits(from_toml('name = "a"\\ndevices = 10\\n[[hostile]]\\nattack = "nan"\\nshare = 0.2'))
-    >>> sum(fleet.of(device).hostile is not None for device in range(10))
+    >>> fleet = DeviceProfiles(from_toml('name = "a"\\ndevices = 10\\n[[malicious]]\\nattack = "nan"\\nshare = 0.2'))
+    >>> sum(fleet.of(device).malicious is not None for device in range(10))
     2
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedrela.core.hours import parse_hours, within
 from fedrela.core.streams import derive, permutation, uniforms
-from fedrela.emulator.scenario import DeviceClass, Hostile, InvalidScenario, Scenario
+from fedrela.emulator.scenario import DeviceClass, InvalidScenario, MaliciousClass, Scenario
 
 _SECRET = b"fedrela emulator"
 _DAY_HOURS = 24.0
@@ -23,7 +23,7 @@ _HOUR_MINUTES = 60
 
 
 @dataclass(frozen=True)
-class Device:
+class DeviceProfile:
     """One device: its class, and what varies within the class."""
 
     index: int
@@ -31,7 +31,7 @@ class Device:
     steps_per_second: float
     clock_skew_seconds: float
     utc_offset_hours: float
-    hostile: Hostile | None
+    malicious: MaliciousClass | None
     secret: bytes  # 32 bytes, the seed of everything the device's own client draws
 
     def awake(self, hour_utc: float) -> bool:
@@ -57,7 +57,7 @@ class Device:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """What happens in one turn of one device, besides its requests."""
+    """What happens in one wake-up of one device, besides its requests."""
 
     drop_out: bool
     crash_after_share: float  # of the steps; 1 or more: it does not crash
@@ -65,45 +65,46 @@ class FaultPlan:
     leave: bool  # its owner removes it afterwards
 
 
-class Traits:
+class DeviceProfiles:
     """The fleet's devices, each made when it is asked for first."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         shares = np.array([kind.share for kind in scenario.device])
         self._kind = _assign(scenario, "class", shares / shares.sum())
-        hostile = np.array([1 - sum(item.share for item in scenario.hostile), *(h.share for h in scenario.hostile)])
-        self._hostile = _assign(scenario, "hostile", hostile)
-        self._known: dict[int, Device] = {}
+        malicious = [item.share for item in scenario.malicious]
+        # The stream keeps its first label: another one would give other devices the attacks.
+        self._malicious = _assign(scenario, "hostile", np.array([1 - sum(malicious), *malicious]))
+        self._known: dict[int, DeviceProfile] = {}
 
-    def of(self, index: int) -> Device:
-        """Device `index`, from 0."""
+    def of(self, index: int) -> DeviceProfile:
+        """That of device `index`, from 0."""
         if index not in self._known:
             self._known[index] = self._make(index)
         return self._known[index]
 
-    def _make(self, index: int) -> Device:
+    def _make(self, index: int) -> DeviceProfile:
         scenario = self._scenario
         kind = scenario.device[self._kind[index]]
         speed, skew, offset = uniforms(derive(_SECRET, scenario.seed, "device", index), (3,)).tolist()
-        hostile = self._hostile[index]
+        malicious = self._malicious[index]
         words = derive(_SECRET, scenario.seed, "secret", index)
-        return Device(
+        return DeviceProfile(
             index=index,
             kind=kind,
             steps_per_second=kind.steps_per_second * (1 + kind.speed_spread * (2 * speed - 1)),
             clock_skew_seconds=kind.clock_skew_seconds * (2 * skew - 1),
             utc_offset_hours=kind.utc_offset_spread_hours * (2 * offset - 1),
-            hostile=scenario.hostile[hostile - 1] if hostile else None,
+            malicious=scenario.malicious[malicious - 1] if malicious else None,
             secret=b"".join(number.to_bytes(4, "little") for number in (*words.key, *words.nonce)) * 2,
         )
 
-    def fate(self, index: int, turn: int) -> FaultPlan:
-        """What is drawn for turn number `turn` (from 0) of device `index`."""
+    def fault_plan(self, index: int, wake_up: int) -> FaultPlan:
+        """What is drawn for wake-up number `wake_up` (from 0) of device `index`."""
         faults = self._scenario.faults
         if not (faults.drop_out or faults.crash or faults.straggler or faults.leave):
             return FaultPlan(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
-        stream = derive(_SECRET, self._scenario.seed, "fate", index, turn)
+        stream = derive(_SECRET, self._scenario.seed, "fate", index, wake_up)
         drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
         return FaultPlan(
             drop_out=drop_out < faults.drop_out,

@@ -4,8 +4,8 @@ The coordinator is asked only where it may know something that the fleet doesn't
 counted here by the coordinator's own rules of a round, and changes nothing else until the round is full.
 
     clock = CoordinatorClock(admin)
-    standing = Standing(admin, task, task_id, lossy=False)
-    if standing.count("update", answer, clock.now): standing.look()
+    round_view = RoundView(admin, task, task_id, lossy=False)
+    if round_view.count("update", answer, clock.now): round_view.look()
 """
 
 import math
@@ -55,7 +55,7 @@ class CoordinatorClock:
 
 
 @dataclass
-class Standing:
+class RoundView:
     """Where the task stands. `lossy`: do single requests get lost, doubled or delayed?"""
 
     admin: AdminClient

@@ -1,6 +1,6 @@
-"""The judge: hears what the fleet does, evaluates every global model, writes it all down, and tells the coordinator.
+"""Hears what the fleet does, evaluates every global model, writes it all down, and tells the coordinator.
 
-judge = Judge(admin, task_id, engine, dataset, groups, recorder, progress, processes([]))
+evaluator = Evaluator(admin, task_id, engine, dataset, groups, recorder, progress, processes([]))
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ _NEUTRAL = np.float32(0.5)  # the uniform at which an augmentation leaves the ex
 
 
 @dataclass
-class Judge:
-    """Records what happens, and judges every global model on the balanced test set."""
+class Evaluator:
+    """Records what happens, and evaluates every global model on the balanced test set."""
 
     admin: AdminClient
     task_id: str
@@ -59,12 +59,12 @@ class Judge:
     def committed(self, record: dict[str, Any], t: float) -> None:
         """See `Observer.committed`."""
         self.failed_rounds += record["attempt"] - 1
-        self.judge(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
+        self.evaluate(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
         assert self.final is not None
         self.admin.report_accuracy(self.task_id, record["round"], self.final.accuracy, len(self.dataset.y_test))
         self.peak_bytes = max(self.peak_bytes, sum(_resident(process) for process in self.processes))
 
-    def judge(self, number: int, checkpoint_sha256: str, *, updates: int, t: float) -> None:
+    def evaluate(self, number: int, checkpoint_sha256: str, *, updates: int, t: float) -> None:
         """Evaluate a checkpoint and record the figures."""
         weights = tensors.from_bytes(self.admin.download(checkpoint_sha256), self.engine.manifest.weights)
         accuracy, loss = evaluate(self.engine, weights, self.dataset.x_test, self.dataset.y_test, self.groups)
@@ -74,7 +74,7 @@ class Judge:
 
     def summary(self) -> dict[str, Any]:
         """What the run came to."""
-        assert self.final is not None  # round 0 was judged
+        assert self.final is not None  # round 0 was evaluated
         now = time.monotonic()
         return {
             "final_sha256": self.final.checkpoint_sha256,

@@ -52,7 +52,7 @@ class Progress:
             print(f"{self._label}: {text}", file=sys.stderr, flush=True)
 
     def round(self, number: int, *, accuracy: float, few: float, hours: float) -> None:
-        """A global model was committed and judged."""
+        """A global model was committed and evaluated."""
         figures = f"accuracy {100 * accuracy:4.1f} %, rarest classes {100 * few:4.1f} %, {hours:.2f} virtual h"
         if self._task is not None:
             self._bar.update(self._task, completed=number, figures=figures)

@@ -23,7 +23,7 @@ from fedrela.core.errors import InvalidInput, InvalidTask, VerificationFailed
 from fedrela.core.partition import Accuracy
 from fedrela.core.strict import build
 from fedrela.core.task import Task
-from fedrela.emulator.scenario import InvalidScenario, Scenario
+from fedrela.emulator.scenario import Scenario, from_mapping
 
 FORMAT = 1
 
@@ -146,7 +146,7 @@ def read(folder: Path) -> Run:
 def recorded_scenario(folder: Path) -> Scenario:
     """The scenario of a run, with the task that it ran. Raises InvalidInput if the folder holds no run."""
     header = read(folder).header
-    scenario = build(Scenario, header["scenario"], InvalidScenario)
+    scenario = from_mapping(header["scenario"])
     return dataclasses.replace(scenario, task=build(Task, header["task"], InvalidTask))
 
 

@@ -1,10 +1,10 @@
-"""A thread beside this one, for what leaves Python: a training step runs there while other devices are served here.
+"""A second thread, for what leaves Python: a training step runs there while other devices are served here.
 
 Only one of a process's threads runs Python at a time, so nothing is gained by giving it anything else.
 
-    with Beside() as beside:
-        beside.begin(run, ended)      # ended(None), or what `run` raised, is called while `collect` runs
-        while beside.under_way: beside.collect(wait=True)
+    with BackgroundThread() as background:
+        background.begin(run, ended)      # ended(None), or what `run` raised, is called while `collect` runs
+        while background.under_way: background.collect(wait=True)
 """
 
 import os
@@ -26,16 +26,16 @@ def worthwhile() -> bool:
     return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) > 1
 
 
-class Beside:
+class BackgroundThread:
     """The thread lives as long as the context is open. All methods are for the thread that opened it."""
 
     def __init__(self) -> None:
         self.under_way = 0  # begun, and not yet handed over by `collect`
         self._begun: SimpleQueue[tuple[Callable[[], Any], Ended] | None] = SimpleQueue()
         self._over: SimpleQueue[tuple[Ended, BaseException | None]] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="fedrela-beside", daemon=True)
+        self._thread = Thread(target=self._run, name="fedrela-background", daemon=True)
 
-    def __enter__(self) -> "Beside":
+    def __enter__(self) -> "BackgroundThread":
         self._interval = sys.getswitchinterval()
         sys.setswitchinterval(min(self._interval, _SWITCH_SECONDS))
         self._thread.start()

@@ -4,7 +4,7 @@ Each worker is an actor whose inner half is the same `fedrela.emulator.workers.w
 instead of a pipe it has two queues. Where a worker runs changes nothing about what it computes, so weights and event
 log are those of `Processes`.
 
-    with RayWorkers(2, make_world, address="") as workers: ...
+    with RayWorkers(2, make_context, address="") as workers: ...
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 from fedrela.core.errors import MissingDependency, Unavailable
 from fedrela.emulator.fleet.messages import Enroll, FromWorker, ToWorker
-from fedrela.emulator.workers.worker import MakeWorld, serve
+from fedrela.emulator.workers.worker import MakeContext, serve
 
 _LOCAL_SETTINGS = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
 _LOCAL_STORE_BYTES = 80_000_000  # of Ray's shared objects: messages are small
@@ -61,9 +61,9 @@ class QueueConnection:
 class Host:
     """The actor: one worker, computing in a thread of its own, so that it hears of messages between two steps."""
 
-    def __init__(self, make_world: MakeWorld) -> None:
+    def __init__(self, make_context: MakeContext) -> None:
         self._connection = QueueConnection()
-        self._thread = threading.Thread(target=serve, args=(self._connection, make_world), daemon=True)
+        self._thread = threading.Thread(target=serve, args=(self._connection, make_context), daemon=True)
         self._thread.start()
 
     def tell(self, message: ToWorker) -> None:
@@ -85,7 +85,7 @@ class RayWorkers:
     Every machine of a cluster needs this package and must reach the coordinator; data and programs are sent to it.
     """
 
-    def __init__(self, count: int, make_world: MakeWorld, *, address: str = "") -> None:
+    def __init__(self, count: int, make_context: MakeContext, *, address: str = "") -> None:
         self.count = count
         self._ray = import_ray()
         self._owned = not self._ray.is_initialized()
@@ -93,7 +93,7 @@ class RayWorkers:
             self._connect(address)
         # One thread each for telling and hearing: what is told stays in order, and both go on at once.
         host = self._ray.remote(num_cpus=0, concurrency_groups={"tell": 1, "hear": 1})(Host)
-        shipped = self._ray.put(make_world)  # one copy per machine
+        shipped = self._ray.put(make_context)  # one copy per machine
         self._hosts = [host.remote(shipped) for _ in range(count)]
         self._heard = {self._hear(number): number for number in range(count)}
 

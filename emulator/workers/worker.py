@@ -1,13 +1,13 @@
-"""Many devices in one process: each turn is a coroutine (a greenlet) that gives way where it must wait.
+"""Many devices in one process: each wake-up is a coroutine (a greenlet) that gives way where it must wait.
 
-A turn gives way in five places: where a request waits for its place in virtual time, while it is under way, where the
-device has been given work (so that others can check in before it computes), between training steps if the fleet has
-said something, and while the runtime computes beside, if it does. So one process serves its devices in any order, and
-the result is the same as in any other order.
+A wake-up gives way in five places: where a request waits for its place in virtual time, while it is under way, where
+the device has been given work (so that others can check in before it computes), between training steps if the fleet has
+sent something, and while the runtime computes in the background, if it does. So one process serves its devices in any
+order, and the result is the same as in any other order.
 
-    turns = TurnScheduler(make_world, send)
-    turns.handle(Wake(device=3, turn=0, t=0.0))     # runs device 3 up to its first request
-    while turns.advance(): pass                     # takes the answers that come, and trains whoever has work
+    scheduler = DeviceScheduler(make_context, send)
+    scheduler.handle(Wake(device=3, number=0, t=0.0))   # runs device 3 up to its first request
+    while scheduler.advance(): pass                     # takes the answers that come, and trains whoever has work
 """
 
 import gc
@@ -22,8 +22,8 @@ from greenlet import greenlet
 from fedrela.core.errors import FedRelaError
 from fedrela.edge.engines.engine import RunNative, run_here
 from fedrela.emulator.devices import wake_up
+from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.devices.wake_up import Hooks
-from fedrela.emulator.devices.world import World
 from fedrela.emulator.fleet.messages import (
     Broken,
     Busy,
@@ -37,16 +37,16 @@ from fedrela.emulator.fleet.messages import (
     ToWorker,
     Wake,
 )
-from fedrela.emulator.workers.background import Beside
+from fedrela.emulator.workers.background import BackgroundThread
 
-MakeWorld: TypeAlias = Callable[[RunNative], World]  # told how its engines are to call their runtimes
+MakeContext: TypeAlias = Callable[[RunNative], SharedContext]  # told how its engines are to call their runtimes
 
-# Turns make many objects and hardly any circles of them, so the garbage collector looks seldom: 20 000 new ones later,
-# not 700.
+# Wake-ups make many objects and hardly any circles of them, so the garbage collector looks seldom: 20 000 new ones
+# later, not 700.
 _GC_SELDOM = (20_000, 20, 20)
 
 
-class Line(Protocol):
+class FleetConnection(Protocol):
     """A worker's end of what connects it to the fleet: of a pipe's kind (`multiprocessing.connection.Connection`)."""
 
     def send(self, message: Any) -> None:
@@ -62,48 +62,48 @@ class Line(Protocol):
         ...
 
 
-class TurnScheduler:
-    """Owns the turns of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
+class DeviceScheduler:
+    """Owns the wake-ups of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
 
     def __init__(
         self,
-        make_world: MakeWorld,
+        make_context: MakeContext,
         send: Callable[[FromWorker], None],
         interrupted: Callable[[], bool] = lambda: False,
-        beside: Beside | None = None,
+        background: BackgroundThread | None = None,
     ) -> None:
         self._send = send
         self._interrupted = interrupted
-        self._beside = beside
+        self._background = background
         self._hub = greenlet.getcurrent()
-        self._world = make_world(self._run_beside if beside else run_here)
-        self._abreast = self._world.abreast() if beside else 1  # devices that may compute at once
+        self._context = make_context(self._run_in_background if background else run_here)
+        self._concurrent = self._context.concurrent_devices() if background else 1  # devices that may compute at once
         self._waiting: dict[int, greenlet] = {}  # at a gate
         self._under_way = 0  # requests
         self._answered: deque[tuple[greenlet, httpx.Response | BaseException | None]] = deque()
         self._with_work: deque[greenlet] = deque()
 
     def handle(self, message: ToWorker) -> None:
-        """React to the fleet; returns when the device concerned waits, has work, or has ended its turn.
+        """React to the fleet; returns when the device concerned waits, has work, or is done.
 
         A device waits for its place in virtual time, or for an answer.
         """
         if isinstance(message, Wake):
-            greenlet(self._assignment, self._hub).switch(message)
+            greenlet(self._wake_up, self._hub).switch(message)
         elif isinstance(message, Grant):
             self._waiting.pop(message.device).switch()
         elif isinstance(message, Enroll):
             for device in message.devices:
-                self._world.enroll(device, message.token)
+                self._context.enroll(device, message.token)
             self._send(Enrolled(len(message.devices)))
 
     def advance(self) -> bool:
         """Take the answers that have come; if there is none, let a device compute; else wait. False: all is done."""
-        may_compute = bool(self._with_work) and self._computing < self._abreast
+        may_compute = bool(self._with_work) and self._computing < self._concurrent
         if self._under_way:
-            self._world.route.collect(wait=not may_compute and not self._computing)
-        if self._beside:
-            self._beside.collect(wait=not may_compute and not self._answered)
+            self._context.transport.collect(wait=not may_compute and not self._computing)
+        if self._background:
+            self._background.collect(wait=not may_compute and not self._answered)
         if self._answered:
             while self._answered:
                 device, answer = self._answered.popleft()
@@ -119,21 +119,21 @@ class TurnScheduler:
 
     @property
     def _computing(self) -> int:
-        """Devices whose step runs beside."""
-        return self._beside.under_way if self._beside else 0
+        """Devices whose step runs in the background."""
+        return self._background.under_way if self._background else 0
 
-    def _run_beside(self, run: Callable[[], None]) -> None:
-        """Run what leaves Python beside this thread; the device gives way meanwhile."""
+    def _run_in_background(self, run: Callable[[], None]) -> None:
+        """Run what leaves Python in the background; the device gives way meanwhile."""
         device = greenlet.getcurrent()
-        if self._beside is None or device is self._hub:
+        if self._background is None or device is self._hub:
             run()
             return
-        self._beside.begin(run, lambda error: self._answered.append((device, error)))
+        self._background.begin(run, lambda error: self._answered.append((device, error)))
         error: BaseException | None = self._hub.switch()
         if error is not None:
             raise error
 
-    def _assignment(self, wake: Wake) -> None:
+    def _wake_up(self, wake: Wake) -> None:
         current = greenlet.getcurrent()
 
         def gate(t: float, kind: str, size_bytes: int) -> None:
@@ -153,7 +153,7 @@ class TurnScheduler:
 
         def send(request: httpx.Request) -> httpx.Response:
             self._under_way += 1
-            self._world.route.begin(request, answered)
+            self._context.transport.begin(request, answered)
             answer: httpx.Response | BaseException = self._hub.switch()
             if isinstance(answer, BaseException):
                 raise answer
@@ -163,7 +163,7 @@ class TurnScheduler:
             self._under_way -= 1
             self._answered.append((current, answer))
 
-        done: Done = wake_up.take(self._world, wake, Hooks(gate, send, computing, between_steps))
+        done: Done = wake_up.take(self._context, wake, Hooks(gate, send, computing, between_steps))
         self._send(done)
 
 
@@ -184,12 +184,12 @@ def garbage_set_aside() -> Iterator[None]:
         gc.unfreeze()
 
 
-def serve(connection: Line, make_world: MakeWorld) -> None:
+def serve(connection: FleetConnection, make_context: MakeContext) -> None:
     """The life of a worker: do what the fleet says; while it says nothing, take answers and compute."""
     try:
-        turns = TurnScheduler(make_world, connection.send, connection.poll)
+        scheduler = DeviceScheduler(make_context, connection.send, connection.poll)
         with garbage_set_aside():
-            _work(turns, connection)
+            _work(scheduler, connection)
     except FedRelaError as error:
         connection.send(Broken(error.problem, error.remedy))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
@@ -199,12 +199,12 @@ def serve(connection: Line, make_world: MakeWorld) -> None:
         raise
 
 
-def _work(turns: TurnScheduler, connection: Line) -> None:
+def _work(scheduler: DeviceScheduler, connection: FleetConnection) -> None:
     while True:
-        if connection.poll(0 if turns.busy else None):
+        if connection.poll(0 if scheduler.busy else None):
             message = connection.recv()
             if isinstance(message, Stop):
                 return
-            turns.handle(message)
+            scheduler.handle(message)
         else:
-            turns.advance()
+            scheduler.advance()

@@ -1,6 +1,6 @@
 """Where devices live: in worker processes, or in this one. Two implementations of one small seam.
 
-with Processes(2, make_world) as workers:
+with Processes(2, make_context) as workers:
     workers.send(3, Wake(3, 0, 0.0))
     replies = workers.receive()
 """
@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from fedrela.core.errors import Unavailable
 from fedrela.edge.engines.engine import RunNative
-from fedrela.emulator.devices.world import World
+from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.fleet.messages import Broken, Enroll, Enrolled, FromWorker, Stop, ToWorker
-from fedrela.emulator.workers.background import Beside
-from fedrela.emulator.workers.worker import MakeWorld, TurnScheduler, serve
+from fedrela.emulator.workers.background import BackgroundThread
+from fedrela.emulator.workers.worker import DeviceScheduler, MakeContext, serve
 
 _STOP_SECONDS = 5.0
 
@@ -51,36 +51,36 @@ def enroll_all(workers: Workers, devices: int, token: str) -> None:
 
 
 class Inline:
-    """All devices in this process and thread; they compute when the fleet waits. `beside`: steps in a second thread."""
+    """All devices in this process and thread; they compute when the fleet waits. `background`: steps in another."""
 
     count = 1
 
-    def __init__(self, make_world: MakeWorld, *, beside: bool = False) -> None:
+    def __init__(self, make_context: MakeContext, *, background: bool = False) -> None:
         self._said: deque[FromWorker] = deque()
-        self._beside = Beside() if beside else None
-        self._assignments = TurnScheduler(make_world, self._said.append, beside=self._beside)
+        self._background = BackgroundThread() if background else None
+        self._scheduler = DeviceScheduler(make_context, self._said.append, background=self._background)
 
     def __enter__(self) -> "Inline":
-        if self._beside:
-            self._beside.__enter__()
+        if self._background:
+            self._background.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._beside:
-            self._beside.__exit__()
+        if self._background:
+            self._background.__exit__()
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""
-        self._assignments.handle(message)
+        self._scheduler.handle(message)
 
     def enroll(self, devices: range, token: str) -> None:
         """See `Workers.enroll`."""
-        self._assignments.handle(Enroll(tuple(devices), token))
+        self._scheduler.handle(Enroll(tuple(devices), token))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
-        while not self._said and self._assignments.busy:
-            self._assignments.advance()
+        while not self._said and self._scheduler.busy:
+            self._scheduler.advance()
         said = list(self._said)
         self._said.clear()
         return said
@@ -89,7 +89,7 @@ class Inline:
 class Processes:
     """`count` worker processes, ended when the context is left."""
 
-    def __init__(self, count: int, make_world: MakeWorld) -> None:
+    def __init__(self, count: int, make_context: MakeContext) -> None:
         self.count = count
         context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
@@ -104,7 +104,7 @@ class Processes:
         # Not an argument of the process: whoever starts one that dies at once would wait for ever for it to read that.
         try:
             for number in range(count):
-                self._tell(number, make_world)
+                self._tell(number, make_context)
         except Unavailable:
             self.__exit__()
             raise
@@ -156,13 +156,13 @@ class Processes:
 
 
 def _serve(connection: Connection) -> None:
-    """The life of a worker process: it is told first what its world is made of."""
+    """The life of a worker process: it is told first what its devices share."""
 
-    def world(run_native: RunNative) -> World:
-        make_world: MakeWorld = connection.recv()
-        return make_world(run_native)
+    def context(run_native: RunNative) -> SharedContext:
+        make_context: MakeContext = connection.recv()
+        return make_context(run_native)
 
-    serve(connection, world)
+    serve(connection, context)
 
 
 def _gone() -> Unavailable:

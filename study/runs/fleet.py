@@ -26,10 +26,10 @@ from fedrela.emulator import scenario as scenarios
 from fedrela.emulator.connections import local_coordinator
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import Shards, deal
-from fedrela.emulator.devices.world import World
+from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.fleet.fleet import EmulationFailed, Fleet
 from fedrela.emulator.fleet.messages import Done
-from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import DeviceClass, Scenario
 from fedrela.emulator.workers.workers import Inline
 from fedrela.study.config import Setting
@@ -78,15 +78,15 @@ def train(
         http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
         admin = AdminClient(url, admin_key, http=http)
         task_id = admin.publish(opened.folder, task)
-        traits = Traits(fleet)
+        profiles = DeviceProfiles(fleet)
 
-        def world(run_native: RunNative) -> World:
+        def context(run_native: RunNative) -> SharedContext:
             pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_native)}
-            return World(url, fleet, task, dataset, deal(fleet, dataset), traits, transport, pools)
+            return SharedContext(url, fleet, task, dataset, deal(fleet, dataset), profiles, transport, pools)
 
         watch = _Watch(admin, opened, keep, committed)
-        with Inline(world) as workers:
-            Fleet(fleet, task, task_id, admin, workers, traits, watch).run()
+        with Inline(context) as workers:
+            Fleet(fleet, task, task_id, admin, workers, profiles, watch).run()
         return Trained(watch.weights, watch.bytes_up, watch.bytes_down, watch.updates)
 
 
@@ -138,12 +138,12 @@ def relabels(
 
     Each device's draws follow from its secret, which an emulation knows; so these are the labels that were trained on.
     """
-    traits, number = Traits(fleet), task.relabel.start_round(task.rounds)
+    profiles, number = DeviceProfiles(fleet), task.relabel.start_round(task.rounds)
     old, new = [], []
     for device in range(fleet.devices):
         rows = shards.indices(device)
         examples = Examples({runner.manifest.x[0].name: dataset.x[rows]}, dataset.y[rows])
-        local = LocalRound(task, number, traits.of(device).secret)
+        local = LocalRound(task, number, profiles.of(device).secret)
         old.append(examples.y)
         new.append(local_round.relabel(runner, local, weights, examples))
     return np.concatenate(old), np.concatenate(new)

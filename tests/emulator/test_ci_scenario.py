@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.results import record
 from fedrela.emulator.scenario import load
 
@@ -25,11 +25,11 @@ def run(tmp_path_factory):
 
 
 def test_both_runtimes_train_in_the_same_round(run):
-    traits = Traits(load("ci")[0])
+    profiles = DeviceProfiles(load("ci")[0])
     runtimes = {}
     for event in run.events:
         if event["event"] == "update":
-            runtimes.setdefault(event["round"], set()).add(traits.of(event["device"]).kind.runtime)
+            runtimes.setdefault(event["round"], set()).add(profiles.of(event["device"]).kind.runtime)
     assert sorted(runtimes) == [1, 2, 3, 4, 5, 6]
     assert {"onnx", "executorch"} in runtimes.values()
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from fedrela.emulator.workers.background import Beside
+from fedrela.emulator.workers.background import BackgroundThread
 from fedrela.emulator.workers.ray_workers import RayWorkers
 from tests.emulator.small_fleet import logs
 
@@ -23,17 +23,17 @@ def test_workers_and_transport_change_nothing(emulate):
 
 
 @pytest.mark.parametrize(("states_bytes", "most"), [(64_000_000, 8), (1, 2)])
-def test_training_beside_changes_nothing_and_few_devices_train_at_once(emulate, monkeypatch, states_bytes, most):
-    monkeypatch.setattr("fedrela.emulator.devices.world._STATES_BYTES", states_bytes)
+def test_background_training_changes_nothing_and_few_devices_train_at_once(emulate, monkeypatch, states_bytes, most):
+    monkeypatch.setattr("fedrela.emulator.devices.shared_context._TRAINING_STATES_BYTES", states_bytes)
     monkeypatch.setattr("fedrela.emulator.workers.background.worthwhile", lambda: False)
     one = emulate(in_process=True)
-    under_way, begin = [], Beside.begin
+    under_way, begin = [], BackgroundThread.begin
 
-    def counted(beside, work, ended):
-        begin(beside, work, ended)
-        under_way.append(beside.under_way)
+    def counted(background, work, ended):
+        begin(background, work, ended)
+        under_way.append(background.under_way)
 
-    monkeypatch.setattr(Beside, "begin", counted)
+    monkeypatch.setattr(BackgroundThread, "begin", counted)
     monkeypatch.setattr("fedrela.emulator.workers.background.worthwhile", lambda: True)
     other = emulate(in_process=True)
     assert other.final_sha256 == one.final_sha256

@@ -10,8 +10,8 @@ from fedrela.emulator.scenario import (
     Data,
     DeviceClass,
     Faults,
-    Hostile,
     InvalidScenario,
+    MaliciousClass,
     Scenario,
     Wake,
     from_toml,
@@ -21,13 +21,27 @@ from fedrela.emulator.scenario import (
 
 
 def test_the_shipped_scenarios_load_and_say_what_they_are():
-    assert {"ci", "daily", "hostile", "flaky-network", "huge"} <= set(shipped())
+    assert {"ci", "daily", "malicious", "flaky-network", "huge"} <= set(shipped())
     for name in shipped():
         scenario, _ = load(name)
         assert scenario.name == name
         assert scenario.description
         assert scenario.task is not None
         assert scenario.export
+
+
+def test_attackers_are_read_under_their_former_key_and_not_under_both():
+    attackers = [f'[[{key}]]\nattack = "nan"\nshare = 0.1\n' for key in ("malicious", "hostile")]
+    now, before = (from_toml(f'name = "a"\ndevices = 3\n{table}') for table in attackers)
+    assert before == now
+    assert now.malicious == (MaliciousClass("nan", 0.1),)
+    with pytest.raises(InvalidScenario, match="both malicious and hostile"):
+        from_toml('name = "a"\ndevices = 3\n' + "".join(attackers))
+
+
+def test_a_shipped_scenario_is_found_by_its_former_name_which_is_not_listed():
+    assert load("hostile") == load("malicious")
+    assert "hostile" not in shipped()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +55,7 @@ def test_the_shipped_scenarios_load_and_say_what_they_are():
         ('name = "a"\ndevices = 3\n[data]\nprofile = "linear"', "data.profile"),
         ('name = "a"\ndevices = 3\n[faults]\ncrash = 1.5', "faults.crash"),
         ('name = "a"\ndevices = 3\n[[device]]\nname = "x"\nawake = "late"', "late"),
-        ('name = "a"\ndevices = 3\n' + 2 * '[[hostile]]\nattack = "nan"\nshare = 0.7\n', "1.4"),
+        ('name = "a"\ndevices = 3\n' + 2 * '[[malicious]]\nattack = "nan"\nshare = 0.7\n', "1.4"),
         ('name = "a"\ndevices = 3\nbundle = "b"\nexport = ["c"]', "bundle"),
         ("name = ", "TOML"),
     ],
@@ -58,7 +72,7 @@ def test_a_faulty_scenario_is_refused_with_the_name_of_the_fault(text, names):
         (Data, "alpha", "data.alpha"),
         (DeviceClass, "steps_per_second", "device.steps_per_second"),
         (Faults, "delay_seconds", "faults.delay_seconds"),
-        (partial(Hostile, "scale", 0.1), "factor", "hostile.factor"),
+        (partial(MaliciousClass, "scale", 0.1), "factor", "malicious.factor"),
         (Wake, "poll_seconds", "wake.poll_seconds"),
         (partial(Scenario, "a", 3), "max_hours", "max_hours"),
     ],

@@ -1,4 +1,4 @@
-"""What a person asks for: emulate, replay, report, and judge a task's models again."""
+"""What a person asks for: emulate, replay, report, and evaluate a task's models again."""
 
 import json
 
@@ -10,13 +10,13 @@ from fedrela.emulator.scenario import from_toml
 from tests.emulator.small_fleet import SCENARIO
 
 
-def test_a_task_that_has_begun_is_not_emulated_again(emulate, fleet, folder, coordinator, tmp_path):
+def test_a_task_that_has_begun_is_not_emulated_again(emulate, folder, fedrela_coordinator, tmp_path):
     from fedrela.emulator.emulation import emulate as again
 
     run = emulate(in_process=False, task={"name": "begun", "population": "begun"})
     assert run.rounds
     with pytest.raises(InvalidInput, match="round 1"):
-        again(from_toml(SCENARIO), coordinator, "begun", out=tmp_path / "again", folder=folder, quiet=True)
+        again(from_toml(SCENARIO), fedrela_coordinator, "begun", out=tmp_path / "again", folder=folder, quiet=True)
 
 
 def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch, capsys):
@@ -47,20 +47,20 @@ def test_a_replay_that_differs_names_the_line(emulate):
     check_same(run.folder, run.folder)
 
 
-def test_the_coordinator_is_told_the_figures_and_the_operator_can_judge_again(emulate, coordinator, folder):
+def test_the_coordinator_is_told_the_figures_and_the_operator_can_evaluate_again(emulate, fedrela_coordinator, folder):
     from typer.testing import CliRunner
 
     from fedrela.coordinator.admin_client import AdminClient
     from fedrela.emulator.evaluating import app
 
-    run = emulate(in_process=False, task={"name": "judged", "population": "judged"})
-    with AdminClient(coordinator.url, coordinator.admin_key) as admin:
-        task_id = admin.find("judged")["task_id"]
+    run = emulate(in_process=False, task={"name": "evaluated", "population": "evaluated"})
+    with AdminClient(fedrela_coordinator.url, fedrela_coordinator.admin_key) as admin:
+        task_id = admin.find("evaluated")["task_id"]
         told = [item["accuracy"] for item in admin.rounds(task_id)]
         assert [item["overall"] for item in told] == [item["accuracy"]["overall"] for item in run.rounds[1:]]
         assert [item["few"] for item in told] == [item["accuracy"]["few"] for item in run.rounds[1:]]
-        command = ["evaluate", "judged", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
-        command += ["--url", coordinator.url, "--admin-key", coordinator.admin_key]
+        command = ["evaluate", "evaluated", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
+        command += ["--url", fedrela_coordinator.url, "--admin-key", fedrela_coordinator.admin_key]
         done = CliRunner().invoke(app, command, catch_exceptions=False)
         again = [item["accuracy"] for item in admin.rounds(task_id)]
     printed = [line.split() for line in done.stdout.splitlines()[1:]]

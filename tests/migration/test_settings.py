@@ -14,7 +14,7 @@ from tests.migration.product import RECORDED, VERSION_0_1
 
 FOLDER = VERSION_0_1 / "settings"
 # From a key as version 0.1 called it to its name now: "local.epochs" renames one key, "local" all keys of a table.
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {"hostile": "malicious"}
 READERS: dict[str, Callable[[Path], Any]] = {
     "task.toml": lambda path: task.from_toml(path.read_text()),
     "device.toml": settings.load,

@@ -1,4 +1,4 @@
-"""A whole small study: killed, resumed, and judged against itself."""
+"""A whole small study: killed, resumed, and compared with itself."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = """
 name = "tiny"
 seeds = [1]
-references = ["centralized"]
+references = ["centralised"]
 [training]
 rounds = 3
 epochs = 1

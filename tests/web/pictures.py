@@ -11,7 +11,7 @@ from pathlib import Path
 from fedrela.conformance.demo_shards import write_test_set
 from fedrela.conformance.files import ROUNDS_BUNDLE
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
-from fedrela.emulator.evaluating import judged
+from fedrela.emulator.evaluating import evaluated_rounds
 from tests.web.browser import Browser, Tab, missing
 from tests.web.place import KEY, Place
 from tests.web.test_tabs import run_python
@@ -61,7 +61,7 @@ def evaluate(place: Place, task_id: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         test = Path(scratch) / "test.npz"
         write_test_set(test)
-        for _ in judged(place.admin, task_id, str(test), "0,1,2", "7,8,9"):
+        for _ in evaluated_rounds(place.admin, task_id, str(test), "0,1,2", "7,8,9"):
             pass
 
 

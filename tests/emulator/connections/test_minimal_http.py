@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from fedrela.emulator.connections.asgi import AsgiTransport
-from fedrela.emulator.connections.minimal_http import QuickClient
+from fedrela.emulator.connections.minimal_http import MinimalClient
 
 app = FastAPI()
 three = asyncio.Barrier(3)
@@ -47,7 +47,7 @@ def transport():
 
 
 def test_an_application_sees_method_path_query_headers_and_body(transport):
-    http, url = QuickClient(transport), "http://host:81/echo/a%20b?c=d"
+    http, url = MinimalClient(transport), "http://host:81/echo/a%20b?c=d"
     with http.stream("PUT", url, content=b"body", headers={"X-Own": "e"}) as response:
         assert response.status_code == 201
         assert response.headers["said"] == "a b c=d e 4"
@@ -60,7 +60,7 @@ def test_it_is_what_httpx_gives(transport):
     arguments = {"content": b"xyz", "headers": {"X-Own": "1"}}
     with httpx.Client(transport=transport, trust_env=False) as http:
         answers = []
-        for client in (http, QuickClient(transport)):
+        for client in (http, MinimalClient(transport)):
             with client.stream("PUT", "http://c/echo/1", **arguments) as response:
                 answers.append((response.status_code, sorted(response.headers.items()), response.read()))
     assert answers[0] == answers[1]

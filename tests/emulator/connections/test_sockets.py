@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fedrela.emulator.connections import sockets
-from fedrela.emulator.connections.sockets import CONNECTIONS, SocketRoute
+from fedrela.emulator.connections.sockets import CONNECTIONS, SocketTransport
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -53,8 +53,8 @@ def url(server):
 
 
 @pytest.fixture
-def route(url):
-    with SocketRoute(url) as made:
+def transport(url):
+    with SocketTransport(url) as made:
         yield made
 
 
@@ -62,51 +62,51 @@ def put(url, path, body=b"body"):
     return httpx.Request("PUT", url + path, content=body, headers={"X-Own": "a"})
 
 
-def test_a_request_arrives_as_it_is_and_its_connection_is_used_again(route, url):
-    first, second = (route.handle_request(put(url, "/echo", body)) for body in (b"one", b"x" * 3_000_000))
+def test_a_request_arrives_as_it_is_and_its_connection_is_used_again(transport, url):
+    first, second = (transport.handle_request(put(url, "/echo", body)) for body in (b"one", b"x" * 3_000_000))
     assert (first.status_code, first.read(), len(second.read())) == (201, b"one", 3_000_000)
     own, host, _ = first.headers["said"].split()
     assert (own, f"http://{host}") == ("a", url)
     assert first.headers["said"] == second.headers["said"]  # the port too
 
 
-def test_as_many_as_there_are_connections_are_under_way_at_once_and_the_others_wait(route, url):
+def test_as_many_as_there_are_connections_are_under_way_at_once_and_the_others_wait(transport, url):
     answers = []
     for number in range(2 * CONNECTIONS):
-        route.begin(put(url, "/together", str(number).encode()), answers.append)
+        transport.begin(put(url, "/together", str(number).encode()), answers.append)
     while len(answers) < 2 * CONNECTIONS:
-        route.collect(wait=True)
+        transport.collect(wait=True)
     assert sorted(int(answer.read()) for answer in answers) == list(range(2 * CONNECTIONS))
 
 
-def test_nothing_is_waited_for_unless_asked(route, url):
-    route.collect(wait=True)  # nothing is under way
+def test_nothing_is_waited_for_unless_asked(transport, url):
+    transport.collect(wait=True)  # nothing is under way
     answers = []
-    route.begin(put(url, "/echo"), answers.append)
+    transport.begin(put(url, "/echo"), answers.append)
     while not answers:
-        route.collect(wait=False)
+        transport.collect(wait=False)
     assert answers[0].status_code == 201
 
 
-def test_a_cut_answer_and_a_coordinator_that_is_away_are_transport_errors(route, url):
+def test_a_cut_answer_and_a_coordinator_that_is_away_are_transport_errors(transport, url):
     with pytest.raises(httpx.ReadError):
-        route.handle_request(put(url, "/cut"))
-    with SocketRoute("http://127.0.0.1:1") as nobody, pytest.raises(httpx.ConnectError):
+        transport.handle_request(put(url, "/cut"))
+    with SocketTransport("http://127.0.0.1:1") as nobody, pytest.raises(httpx.ConnectError):
         nobody.handle_request(put("http://127.0.0.1:1", "/echo"))
 
 
-def test_a_connection_that_rested_is_not_used_again(route, url, monkeypatch):
-    first = route.handle_request(put(url, "/echo"))
+def test_a_connection_that_rested_is_not_used_again(transport, url, monkeypatch):
+    first = transport.handle_request(put(url, "/echo"))
     monkeypatch.setattr(sockets, "IDLE_SECONDS", 0.0)
-    second = route.handle_request(put(url, "/echo"))
+    second = transport.handle_request(put(url, "/echo"))
     assert first.headers["said"] != second.headers["said"]
 
 
-def test_an_answer_that_does_not_come_is_given_up(route, url, monkeypatch):
+def test_an_answer_that_does_not_come_is_given_up(transport, url, monkeypatch):
     monkeypatch.setattr(sockets, "TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(Handler, "together", threading.Barrier(2))
     answers = []
-    route.begin(put(url, "/together"), answers.append)
-    route.collect(wait=True)
+    transport.begin(put(url, "/together"), answers.append)
+    transport.collect(wait=True)
     assert isinstance(answers[0], httpx.ReadError)
     Handler.together.abort()

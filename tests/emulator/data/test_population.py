@@ -1,11 +1,11 @@
-"""Data, shards and traits: exact shares, one owner per sample, the same in every process."""
+"""Data, shards and profiles: exact shares, one owner per sample, the same in every process."""
 
 import numpy as np
 import pytest
 
 from fedrela.core.errors import InvalidData, InvalidInput
 from fedrela.emulator.data import datasets, shards
-from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import from_toml
 
 
@@ -88,20 +88,20 @@ def test_data_shared_between_processes_are_the_same(digits, tmp_path):
 def test_shares_of_classes_and_attackers_are_exact():
     fleet = scenario(
         '[[device]]\nname = "a"\nshare = 3\n[[device]]\nname = "b"\nshare = 1\n'
-        '[[hostile]]\nattack = "nan"\nshare = 0.1\n[[hostile]]\nattack = "scale"\nshare = 0.2',
+        '[[malicious]]\nattack = "nan"\nshare = 0.1\n[[malicious]]\nattack = "scale"\nshare = 0.2',
         devices=100,
     )
-    traits = Traits(fleet)
-    devices = [traits.of(index) for index in range(100)]
+    profiles = DeviceProfiles(fleet)
+    devices = [profiles.of(index) for index in range(100)]
     assert sum(device.kind.name == "a" for device in devices) == 75
-    assert sum(device.hostile is not None and device.hostile.attack == "scale" for device in devices) == 20
+    assert sum(device.malicious is not None and device.malicious.attack == "scale" for device in devices) == 20
     assert len({device.secret for device in devices}) == 100
-    assert devices[7] == Traits(fleet).of(7)
+    assert devices[7] == DeviceProfiles(fleet).of(7)
 
 
 def test_a_device_is_awake_across_midnight_in_its_own_time_zone():
     fleet = scenario('[[device]]\nname = "a"\nawake = "22:00-06:00"')
-    device = Traits(fleet).of(0)
+    device = DeviceProfiles(fleet).of(0)
     assert device.awake(23.0)
     assert device.awake(29.0)
     assert not device.awake(12.0)
@@ -110,16 +110,16 @@ def test_a_device_is_awake_across_midnight_in_its_own_time_zone():
 
 
 def test_hours_end_on_their_minute_and_a_device_without_hours_is_always_awake():
-    device = Traits(scenario('[[device]]\nname = "a"\nawake = "22:00-06:30"')).of(0)
+    device = DeviceProfiles(scenario('[[device]]\nname = "a"\nawake = "22:00-06:30"')).of(0)
     assert device.awake(6.49)
     assert not device.awake(6.5)
-    always = Traits(scenario('[[device]]\nname = "a"')).of(0)
+    always = DeviceProfiles(scenario('[[device]]\nname = "a"')).of(0)
     assert always.awake(12.0)
     assert always.hours_until_awake(12.0) == 0.0
 
 
-def test_fates_occur_at_their_rates():
-    traits = Traits(scenario("[faults]\ndrop_out = 0.2\ncrash = 0.1"))
-    fates = [traits.fate(device, turn) for device in range(12) for turn in range(100)]
-    assert 0.15 < sum(fate.drop_out for fate in fates) / 1200 < 0.25
-    assert 0.06 < sum(fate.crash_after_share < 1 for fate in fates) / 1200 < 0.14
+def test_faults_occur_at_their_rates():
+    profiles = DeviceProfiles(scenario("[faults]\ndrop_out = 0.2\ncrash = 0.1"))
+    plans = [profiles.fault_plan(device, number) for device in range(12) for number in range(100)]
+    assert 0.15 < sum(plan.drop_out for plan in plans) / 1200 < 0.25
+    assert 0.06 < sum(plan.crash_after_share < 1 for plan in plans) / 1200 < 0.14

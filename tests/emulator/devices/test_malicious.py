@@ -1,11 +1,11 @@
-"""What hostile devices send, beside float weights: labels, integers, positions, the edges of a lie."""
+"""What malicious devices send, beside float weights: labels, integers, positions, the edges of a lie."""
 
 import numpy as np
 import pytest
 
 from fedrela.core import tensors
 from fedrela.emulator.devices.malicious import Attacker, labels
-from fedrela.emulator.scenario import Hostile
+from fedrela.emulator.scenario import MaliciousClass
 
 METADATA = {"protocol": "1", "examples": "3", "encoding": "int8"}
 
@@ -13,19 +13,19 @@ METADATA = {"protocol": "1", "examples": "3", "encoding": "int8"}
 def sent(attack: str, factor: float, examples: str = "3", **arrays: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
     """What arrives, and the number of examples that it claims."""
     body = tensors.to_bytes(arrays, METADATA | {"examples": examples})
-    changed = Attacker(Hostile(attack, 1.0, factor), seed=0, device=0).tamper(body)  # type: ignore[arg-type]
+    changed = Attacker(MaliciousClass(attack, 1.0, factor), seed=0, device=0).tamper(body)  # type: ignore[arg-type]
     return tensors.read(changed), tensors.read_metadata(changed)["examples"]
 
 
 def test_flipped_labels_mirror_the_classes_and_twice_is_honest() -> None:
-    y, flip = np.array([0, 1, 3]), Hostile("label-flip", 1.0)
+    y, flip = np.array([0, 1, 3]), MaliciousClass("label-flip", 1.0)
     assert labels(y, flip, 4).tolist() == [3, 2, 0]
     assert labels(labels(y, flip, 4), flip, 4).tolist() == y.tolist() == labels(y, None, 4).tolist()
-    assert labels(y, Hostile("nan", 1.0), 4).tolist() == y.tolist()
+    assert labels(y, MaliciousClass("nan", 1.0), 4).tolist() == y.tolist()
 
 
 def test_a_label_flipper_sends_what_it_trained() -> None:
-    assert Attacker(Hostile("label-flip", 1.0), 0, 0).tamper(b"an update") == b"an update"
+    assert Attacker(MaliciousClass("label-flip", 1.0), 0, 0).tamper(b"an update") == b"an update"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_lie_is_a_whole_number_that_the_protocol_can_carry(factor: float, clai
 
 @pytest.mark.parametrize("size", [1, 3, 4, 65])
 def test_garbage_has_the_size_of_the_update_and_repeats_by_seed_and_device(size: int) -> None:
-    garbage = Hostile("garbage", 1.0)
+    garbage = MaliciousClass("garbage", 1.0)
     made = [Attacker(garbage, seed, device).tamper(bytes(size)) for seed, device in ((1, 2), (1, 2), (1, 3), (2, 2))]
     assert [len(body) for body in made] == [size] * 4
     assert made[0] == made[1]

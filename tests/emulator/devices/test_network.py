@@ -1,4 +1,4 @@
-"""The emulated network: time, bytes, loss, and what hostile devices send."""
+"""The emulated network: time, bytes, loss, and what malicious devices send."""
 
 import httpx
 import numpy as np
@@ -9,8 +9,8 @@ from fedrela.core.streams import derive, uniforms
 from fedrela.emulator.devices.malicious import Attacker, labels
 from fedrela.emulator.devices.network import Clock, EmulatedNetwork, kind_of
 from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
-from fedrela.emulator.fleet.profiles import Traits
-from fedrela.emulator.scenario import Hostile, from_toml
+from fedrela.emulator.fleet.profiles import DeviceProfiles
+from fedrela.emulator.scenario import MaliciousClass, from_toml
 
 BODY = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
 
@@ -33,7 +33,7 @@ def network(faults="", server=None, **options):
     )
     gates = []
     made = EmulatedNetwork(
-        device=Traits(scenario).of(0), turn=0, seed=0, faults=scenario.faults, clock=Clock(100.0),
+        device=DeviceProfiles(scenario).of(0), wake_up=0, seed=0, faults=scenario.faults, clock=Clock(100.0),
         send=(server or Server()).handle_request, gate=lambda kind, size_bytes: gates.append(kind),
         assigned=lambda assignment: None, **options,
     )  # fmt: skip
@@ -106,25 +106,25 @@ def test_kinds_of_requests():
 
 @pytest.mark.parametrize(("attack", "factor", "expected"), [("sign-flip", 2, [-2, 4]), ("scale", 10, [10, -20])])
 def test_attacks_on_the_weights(attack, factor, expected):
-    sent = Attacker(Hostile(attack, 1.0, factor), seed=0, device=0).tamper(BODY)
+    sent = Attacker(MaliciousClass(attack, 1.0, factor), seed=0, device=0).tamper(BODY)
     assert tensors.read(sent)["w"].tolist() == expected
     assert tensors.read_metadata(sent)["examples"] == "3"
 
 
 def test_nan_garbage_replay_and_lies():
-    assert np.isnan(tensors.read(Attacker(Hostile("nan", 1.0), 0, 0).tamper(BODY))["w"]).all()
-    garbage = Attacker(Hostile("garbage", 1.0), 0, 0).tamper(BODY)
+    assert np.isnan(tensors.read(Attacker(MaliciousClass("nan", 1.0), 0, 0).tamper(BODY))["w"]).all()
+    garbage = Attacker(MaliciousClass("garbage", 1.0), 0, 0).tamper(BODY)
     assert len(garbage) == len(BODY)
     assert garbage != BODY
-    replay = Attacker(Hostile("replay", 1.0), 0, 0)
+    replay = Attacker(MaliciousClass("replay", 1.0), 0, 0)
     assert [replay.tamper(BODY), replay.tamper(b"another")] == [BODY, BODY]
-    lie = Attacker(Hostile("lie-about-examples", 1.0, 1000), 0, 0).tamper(BODY)
+    lie = Attacker(MaliciousClass("lie-about-examples", 1.0, 1000), 0, 0).tamper(BODY)
     assert tensors.read_metadata(lie)["examples"] == "3000"
 
 
 def test_a_tampered_update_is_sent_with_its_own_digest():
     server = Server()
-    attacker = Attacker(Hostile("sign-flip", 1.0, 1), seed=0, device=0)
+    attacker = Attacker(MaliciousClass("sign-flip", 1.0, 1), seed=0, device=0)
     made, _ = network(server=server, attacker=attacker)
     url = "http://c/v1/assignments/a1/update"
     httpx.Client(transport=made, trust_env=False).put(url, content=BODY, headers={"Content-Digest": "sha-256=:AAAA:"})
@@ -137,11 +137,11 @@ def test_a_tampered_update_is_sent_with_its_own_digest():
 
 def test_label_flip_is_done_to_the_data():
     y = np.array([0, 1, 9])
-    assert labels(y, Hostile("label-flip", 1.0), 10).tolist() == [9, 8, 0]
+    assert labels(y, MaliciousClass("label-flip", 1.0), 10).tolist() == [9, 8, 0]
     assert labels(y, None, 10).tolist() == [0, 1, 9]
 
 
-def test_luck_depends_on_device_turn_and_request_alone():
+def test_luck_depends_on_device_wake_up_and_request_alone():
     made, _ = network("delayed = 0.5")
     first = [made._draws()["delayed"] for _ in range(3)]
     again, _ = network("delayed = 0.5")

@@ -13,7 +13,7 @@ def test_a_device_downloads_all_programs_before_it_asks_the_shared_pool():
     marked: list[str] = []
 
     def download(file):
-        # The other devices of the process have their turn meanwhile: one that waited for the pool would stop them all.
+        # The other devices of the process go on meanwhile: one that waited for the pool would stop them all.
         assert shared._lock.acquire(blocking=False)
         shared._lock.release()
         read.append(file.path)

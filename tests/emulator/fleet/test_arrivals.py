@@ -2,7 +2,7 @@
 
 from fedrela.emulator.fleet.arrivals import Arrivals
 from fedrela.emulator.fleet.messages import Done
-from fedrela.emulator.fleet.profiles import Traits
+from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import from_toml
 
 NIGHT = '[[device]]\nname = "phone"\nawake = "22:00-06:00"\n'
@@ -10,7 +10,7 @@ NIGHT = '[[device]]\nname = "phone"\nawake = "22:00-06:00"\n'
 
 def arrivals(extra="", devices=20):
     scenario = from_toml(f'name = "a"\ndevices = {devices}\nstart_hour_utc = 12\n{extra}')
-    return Arrivals(scenario, Traits(scenario))
+    return Arrivals(scenario, DeviceProfiles(scenario))
 
 
 def woken(made, wanted, **arguments):

@@ -1,14 +1,14 @@
 """The order of virtual time, and what may go together."""
 
-from fedrela.emulator.fleet.event_queue import Agenda
+from fedrela.emulator.fleet.event_queue import EventQueue
 
 
 def same_second(t, other):
     return int(t) == int(other)
 
 
-def agenda(*entries, busy=()):
-    made = Agenda(busy=dict(busy))
+def queue(*entries, busy=()):
+    made = EventQueue(busy=dict(busy))
     for entry in entries:
         made.add(*entry)
     return made
@@ -19,7 +19,7 @@ def room(**most):
 
 
 def test_what_was_noted_first_comes_first_at_one_time_of_one_device():
-    made = agenda((1.0, 2, "done", "b"), (1.0, 1, "done", "a"), (1.0, 2, "gate", "c"))
+    made = queue((1.0, 2, "done", "b"), (1.0, 1, "done", "a"), (1.0, 2, "gate", "c"))
     assert [made.pop()[4] for _ in range(3)] == ["a", "b", "c"]
     assert not made
 
@@ -27,16 +27,16 @@ def test_what_was_noted_first_comes_first_at_one_time_of_one_device():
 def test_requests_go_together_within_one_step_of_the_clock_and_their_room():
     entries = [(1.1, 1, "gate", "update"), (1.2, 2, "gate", "check-in"), (1.3, 3, "gate", "update")]
     late = (2.0, 4, "gate", "update")
-    taken = agenda(*entries, late).gates(same_second, room(update=5, check_in=5))
+    taken = queue(*entries, late).gates(same_second, room(update=5, check_in=5))
     assert [device for _, device, _ in taken] == [1, 2, 3]
-    assert len(agenda(*entries).gates(same_second, room(update=5, check_in=5))) == 3
-    two = agenda(*entries, (1.4, 5, "gate", "update")).gates(same_second, room(update=2, check_in=5))
+    assert len(queue(*entries).gates(same_second, room(update=5, check_in=5))) == 3
+    two = queue(*entries, (1.4, 5, "gate", "update")).gates(same_second, room(update=2, check_in=5))
     assert [device for _, device, _ in two] == [1, 2, 3]
 
 
 def test_what_must_go_alone_goes_alone():
     entries = [(1.1, 1, "gate", "update"), (1.2, 2, "gate", "failure"), (1.3, 3, "gate", "update")]
-    made = agenda(*entries)
+    made = queue(*entries)
     assert [made.gates(same_second, room(update=5)) for _ in range(3)] == [
         [(1.1, 1, "update")],
         [(1.2, 2, "failure")],
@@ -46,14 +46,14 @@ def test_what_must_go_alone_goes_alone():
 
 def test_nothing_goes_past_a_device_that_may_be_heard_before_it():
     entries = [(1.1, 1, "gate", "update"), (1.2, 2, "busy"), (1.3, 3, "gate", "update")]
-    assert len(agenda(*entries, busy={2: 1.2}).gates(same_second, room(update=5))) == 1
-    assert len(agenda(*entries).gates(same_second, room(update=5))) == 2  # it has been heard of
+    assert len(queue(*entries, busy={2: 1.2}).gates(same_second, room(update=5))) == 1
+    assert len(queue(*entries).gates(same_second, room(update=5))) == 2  # it has been heard of
 
 
 def test_devices_are_woken_ahead_within_one_step_and_in_order():
-    made = agenda((1.1, 1, "wake"), (1.2, 9, "done"), (1.4, 3, "wake"), (1.3, 2, "wake"), (2.1, 4, "wake"))
+    made = queue((1.1, 1, "wake"), (1.2, 9, "done"), (1.4, 3, "wake"), (1.3, 2, "wake"), (2.1, 4, "wake"))
     assert made.wakes(same_second, 3) == [(1.1, 1), (1.3, 2), (1.4, 3)]
     assert [made.pop()[1] for _ in range(2)] == [9, 4]
-    assert agenda((1.1, 1, "wake"), (1.3, 2, "wake")).wakes(same_second, 1) == [(1.1, 1)]
-    never = agenda((1.1, 1, "wake"), (5.0, 2, "wake"), (6.0, 9, "done"), (7.0, 3, "wake"))
+    assert queue((1.1, 1, "wake"), (1.3, 2, "wake")).wakes(same_second, 1) == [(1.1, 1)]
+    never = queue((1.1, 1, "wake"), (5.0, 2, "wake"), (6.0, 9, "done"), (7.0, 3, "wake"))
     assert never.wakes(lambda t, first: False, 5) == [(1.1, 1), (5.0, 2)]  # nothing lies between them

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedrela.emulator.fleet.fleet import EmulationFailed
-from fedrela.emulator.scenario import DeviceClass, Faults, Hostile, Wake, from_toml
+from fedrela.emulator.scenario import DeviceClass, Faults, MaliciousClass, Wake, from_toml
 from tests.emulator.small_fleet import SCENARIO, logs
 
 
@@ -48,8 +48,12 @@ def test_devices_that_leave_come_back_as_new_ones(emulate):
 
 
 def test_what_attackers_send_is_refused_or_outvoted(emulate):
-    attackers = (Hostile("nan", 0.12), Hostile("garbage", 0.12), Hostile("lie-about-examples", 0.12, 1000.0))
-    run = emulate(hostile=attackers, round_={"goal": 4})
+    attackers = (
+        MaliciousClass("nan", 0.12),
+        MaliciousClass("garbage", 0.12),
+        MaliciousClass("lie-about-examples", 0.12, 1000.0),
+    )
+    run = emulate(malicious=attackers, round_={"goal": 4})
     refused = {code for kind, code in kinds(run) if kind != "wait" and code}
     assert refused, kinds(run)
     assert np.isfinite(run.summary["loss"])

@@ -6,7 +6,7 @@ import pytest
 
 from fedrela.core.task import Task
 from fedrela.emulator.fleet.messages import Busy, Done, PendingRequest
-from fedrela.emulator.fleet.round_view import CoordinatorClock, Standing
+from fedrela.emulator.fleet.round_view import CoordinatorClock, RoundView
 
 NOW = 20.0  # the coordinator's time
 
@@ -45,22 +45,22 @@ def done(kind):
 
 
 @pytest.fixture
-def standing():
-    return Standing(Coordinator(), task(), "t", lossy=False)
+def round_view():
+    return RoundView(Coordinator(), task(), "t", lossy=False)
 
 
-def test_expected_answers_are_counted_without_asking(standing):
-    assert standing.free() == 3
-    assert not standing.count("check-in", Busy(0, 5.0), NOW)
-    assert standing.free() == 2
-    assert not standing.count("update", done("uploaded"), NOW)
-    assert (standing.round.open, standing.round.reported, standing.free()) == (2, 2, 2)
-    assert standing.admin.asked == 1
+def test_expected_answers_are_counted_without_asking(round_view):
+    assert round_view.free() == 3
+    assert not round_view.count("check-in", Busy(0, 5.0), NOW)
+    assert round_view.free() == 2
+    assert not round_view.count("update", done("uploaded"), NOW)
+    assert (round_view.round.open, round_view.round.reported, round_view.free()) == (2, 2, 2)
+    assert round_view.admin.asked == 1
 
 
 def test_the_update_that_fills_the_round_is_followed_up():
-    standing = Standing(Coordinator(open=3), task(), "t", lossy=False)
-    assert [standing.count("update", done("uploaded"), NOW) for _ in range(3)] == [False, False, True]
+    round_view = RoundView(Coordinator(open=3), task(), "t", lossy=False)
+    assert [round_view.count("update", done("uploaded"), NOW) for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -74,34 +74,34 @@ def test_the_update_that_fills_the_round_is_followed_up():
         ("update", None),
     ],
 )
-def test_whatever_else_happens_is_asked_about(standing, kind, answer):
-    before = standing.round
-    assert standing.count(kind, answer, NOW)
-    assert standing.round == before
+def test_whatever_else_happens_is_asked_about(round_view, kind, answer):
+    before = round_view.round
+    assert round_view.count(kind, answer, NOW)
+    assert round_view.round == before
 
 
 def test_what_the_rules_of_a_round_forbid_says_that_the_coordinator_knows_more():
-    full = Standing(Coordinator(open=5), task(), "t", lossy=False)
+    full = RoundView(Coordinator(open=5), task(), "t", lossy=False)
     assert full.count("check-in", Busy(0, 5.0), NOW)
-    idle = Standing(Coordinator(open=0), task(), "t", lossy=False)
+    idle = RoundView(Coordinator(open=0), task(), "t", lossy=False)
     assert idle.count("update", done("uploaded"), NOW)
     assert (full.round.open, idle.round.reported) == (5, 1)
 
 
 def test_a_round_without_a_deadline_yet_or_a_lossy_network_is_always_asked_about():
-    begins = Standing(Coordinator(deadline_at=None), task(), "t", lossy=False)
+    begins = RoundView(Coordinator(deadline_at=None), task(), "t", lossy=False)
     assert begins.count("check-in", Busy(0, 5.0), NOW)
     assert begins.free() == 2  # counted all the same: nobody else is woken for that slot
-    assert Standing(Coordinator(), task(), "t", lossy=True).count("check-in", Busy(0, 5.0), NOW)
+    assert RoundView(Coordinator(), task(), "t", lossy=True).count("check-in", Busy(0, 5.0), NOW)
 
 
-def test_commits_are_reported_once(standing):
-    assert [record["round"] for record in standing.new_commits()] == [1, 2]
-    assert standing.new_commits() == []
+def test_commits_are_reported_once(round_view):
+    assert [record["round"] for record in round_view.new_commits()] == [1, 2]
+    assert round_view.new_commits() == []
 
 
-def test_as_many_go_together_as_the_round_wants(standing):
-    assert (standing.room("update"), standing.room("check-in"), standing.room("failure")) == (2, 3, 1)
+def test_as_many_go_together_as_the_round_wants(round_view):
+    assert (round_view.room("update"), round_view.room("check-in"), round_view.room("failure")) == (2, 3, 1)
 
 
 def test_the_clock_shows_whole_seconds_and_never_goes_back():

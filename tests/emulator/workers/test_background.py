@@ -1,4 +1,4 @@
-"""The thread beside: it works in order, hands over what went wrong, and leaves nothing behind."""
+"""The background thread: it works in order, hands over what went wrong, and leaves nothing behind."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from fedrela.core.errors import InvalidBundle
 from fedrela.edge.engines.pool import EnginePool
-from fedrela.emulator.workers.background import Beside
+from fedrela.emulator.workers.background import BackgroundThread
 from tests.edge import softmax_bundle as small
 from tests.edge.engines.test_onnx_engine import batch
 
@@ -20,16 +20,16 @@ ASKED = "from fedrela.emulator.workers.background import worthwhile; print(worth
 
 def test_what_is_begun_runs_in_one_other_thread_in_order_and_ends_in_this_one():
     ran, ended = [], []
-    with Beside() as beside:
+    with BackgroundThread() as background:
         for number in range(20):
-            beside.begin(
+            background.begin(
                 lambda n=number: ran.append((n, threading.get_ident())),
                 lambda error, n=number: ended.append((n, error, threading.get_ident())),
             )
-        assert beside.under_way == 20
-        while beside.under_way:
-            beside.collect(wait=False)
-        beside.collect(wait=True)  # nothing is under way: nothing to wait for
+        assert background.under_way == 20
+        while background.under_way:
+            background.collect(wait=False)
+        background.collect(wait=True)  # nothing is under way: nothing to wait for
     assert [number for number, _ in ran] == [number for number, _, _ in ended] == list(range(20))
     (there,) = {thread for _, thread in ran}
     assert there != threading.get_ident()
@@ -38,46 +38,52 @@ def test_what_is_begun_runs_in_one_other_thread_in_order_and_ends_in_this_one():
 
 def test_the_thread_and_its_haste_end_with_the_context():
     usual = sys.getswitchinterval()
-    with Beside():
+    with BackgroundThread():
         assert sys.getswitchinterval() < usual
-        assert "fedrela-beside" in [thread.name for thread in threading.enumerate()]
+        assert "fedrela-background" in [thread.name for thread in threading.enumerate()]
     assert sys.getswitchinterval() == usual
-    assert "fedrela-beside" not in [thread.name for thread in threading.enumerate()]
+    assert "fedrela-background" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_what_nobody_has_taken_up_is_dropped_at_the_end():
     ran, taken, go = [], threading.Event(), threading.Event()
-    with Beside() as beside:
-        beside.begin(lambda: taken.set() or go.wait(), lambda error: None)
+    with BackgroundThread() as background:
+        background.begin(lambda: taken.set() or go.wait(), lambda error: None)
         assert taken.wait(10)
-        beside.begin(lambda: ran.append(1), lambda error: None)
+        background.begin(lambda: ran.append(1), lambda error: None)
         threading.Timer(0.05, go.set).start()
     assert not ran
 
 
-def test_steps_and_predictions_beside_are_those_of_this_thread(engine, small_bundle):
+def test_steps_and_predictions_in_the_background_are_those_of_this_thread(tmp_path):
+    small_bundle = small.write(tmp_path)
+    engine = opened(EnginePool(), small_bundle)
     weights, x, noise = small.start_weights(), batch(5, 1).x, batch(5, 1).randoms
     state = engine.start(weights)
-    wanted = [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)]
+    losses = [engine.train_step(state, batch(size, size)) for size in (4, 2, 7)]
     probabilities, trained = engine.predict(weights, x, noise), engine.weights(state)
-    with Beside() as beside:
-        pool = EnginePool(run_native=lambda run: through(beside, run))
-        other = pool.open("0" * 64, small_bundle.manifest, lambda file: (small_bundle.folder / file.path).read_bytes())
+    with BackgroundThread() as background:
+        other = opened(EnginePool(run_native=lambda run: through(background, run)), small_bundle)
         state = other.start(weights)
-        assert [other.train_step(state, batch(size, size)) for size in (4, 2, 7)] == wanted
+        assert [other.train_step(state, batch(size, size)) for size in (4, 2, 7)] == losses
         assert other.predict(weights, x, noise).tobytes() == probabilities.tobytes()
         assert all(other.weights(state)[name].tobytes() == trained[name].tobytes() for name in trained)
         with pytest.raises(InvalidBundle, match="program train_step failed"):
             other.train_step(state, replace(batch(4, 0), y=np.zeros(9, np.int64)))
 
 
-def through(beside, run):
-    """Run beside, and wait for it."""
-    found = []
-    beside.begin(run, found.append)
-    while not found:
-        beside.collect(wait=False)
-    (error,) = found
+def opened(pool, bundle):
+    """A pool's engine on a bundle."""
+    return pool.open("0" * 64, bundle.manifest, lambda file: (bundle.folder / file.path).read_bytes())
+
+
+def through(background, run):
+    """Run in the background, and wait for it."""
+    errors = []
+    background.begin(run, errors.append)
+    while not errors:
+        background.collect(wait=False)
+    (error,) = errors
     if error is not None:
         raise error
 

@@ -10,7 +10,7 @@ from fedrela.emulator.workers.workers import Processes
 
 
 class Dying:
-    """What a world is made of, more than a pipe holds at once; making it ends the process."""
+    """What devices share, more than a pipe holds at once; making it ends the process."""
 
     def __init__(self):
         self.blob = bytes(2_000_000)

@@ -1,7 +1,7 @@
-"""What all devices of one process share, and what stays of each between its turns.
+"""What all devices of one process share, and what stays of each between its wake-ups.
 
-world = World(url, scenario, task, dataset, shards, traits, route, pools)
-world.enroll(3, token)
+context = SharedContext(url, scenario, task, dataset, shards, profiles, transport, pools)
+context.enroll(3, token)
 """
 
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ from fedrela.edge import client as edge_client
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage.store import MemoryStore
-from fedrela.emulator.connections.minimal_http import QuickClient, Route
+from fedrela.emulator.connections.minimal_http import ConcurrentTransport, MinimalClient
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import Shards
 from fedrela.emulator.devices import malicious
 from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
-from fedrela.emulator.fleet.profiles import Device, Traits
+from fedrela.emulator.fleet.profiles import DeviceProfile, DeviceProfiles
 from fedrela.emulator.scenario import Scenario
 
 _SECRET = b"fedrela emulator"
-_ABREAST = 8  # devices
-_STATES_BYTES = 64_000_000  # of their training states, about
+_MAX_CONCURRENT = 8  # devices
+_TRAINING_STATES_BYTES = 64_000_000  # of their training states, about
 
 
 @dataclass
-class Resident:
-    """What stays of a device between its turns."""
+class DeviceState:
+    """What stays of a device between its wake-ups."""
 
     store: MemoryStore
     blobs: DeviceBlobs
@@ -38,7 +38,7 @@ class Resident:
 
 
 @dataclass
-class World:
+class SharedContext:
     """What all devices of one process share."""
 
     url: str
@@ -46,38 +46,38 @@ class World:
     task: Task
     dataset: Dataset
     shards: Shards
-    traits: Traits
-    route: Route
+    profiles: DeviceProfiles
+    transport: ConcurrentTransport
     pools: dict[str, EnginePool]  # by runtime
     shared: SharedBlobs = field(default_factory=SharedBlobs)
-    residents: dict[int, Resident] = field(default_factory=dict)
+    states: dict[int, DeviceState] = field(default_factory=dict)
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     token: str = ""  # that devices enroll with
 
-    def abreast(self) -> int:
-        """How many devices may compute at once where runtimes are called beside this thread.
+    def concurrent_devices(self) -> int:
+        """How many devices may compute at once where runtimes are called in a background thread.
 
         Two keep the runtime going; with more, as far as memory allows, this thread hardly ever waits for it.
         """
         largest = max(pool.state_bytes for pool in self.pools.values())
-        return min(_ABREAST, max(2, _STATES_BYTES // max(largest, 1)))
+        return min(_MAX_CONCURRENT, max(2, _TRAINING_STATES_BYTES // max(largest, 1)))
 
     def enroll(self, index: int, token: str) -> None:
         """Join the coordinator, over the real network without its emulated faults."""
         self.token = token
-        device = self.traits.of(index)
-        attacker = malicious.Attacker(device.hostile, self.scenario.seed, index) if device.hostile else None
-        self.residents[index] = Resident(MemoryStore(), DeviceBlobs(self.shared), attacker=attacker)
-        self.join(device, CoordinatorApi(QuickClient(self.route), self.url))
+        device = self.profiles.of(index)
+        attacker = malicious.Attacker(device.malicious, self.scenario.seed, index) if device.malicious else None
+        self.states[index] = DeviceState(MemoryStore(), DeviceBlobs(self.shared), attacker=attacker)
+        self.join(device, CoordinatorApi(MinimalClient(self.transport), self.url))
 
-    def join(self, device: Device, api: CoordinatorApi) -> None:
+    def join(self, device: DeviceProfile, api: CoordinatorApi) -> None:
         """Enroll the device by its own client, with the key and secret of this installation."""
-        resident, seed = self.residents[device.index], self.scenario.seed
+        state, seed = self.states[device.index], self.scenario.seed
         secret = device.secret
         purpose: tuple[str | int, ...] = ("key", device.index)
-        if resident.installation:
-            purpose = ("key", device.index, resident.installation)
-            again = derive(_SECRET, seed, "secret", device.index, resident.installation)
+        if state.installation:
+            purpose = ("key", device.index, state.installation)
+            again = derive(_SECRET, seed, "secret", device.index, state.installation)
             secret = words(again, 8).tobytes()
         key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
-        edge_client.enroll(api, resident.store, self.token, secret=secret, private_key=key)
+        edge_client.enroll(api, state.store, self.token, secret=secret, private_key=key)
