@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fedrela.core import interpreter
-from fedrela.core.errors import FedRelaError, InvalidInput
+from fedrela.core.errors import InvalidInput
 
 app = typer.Typer(help="Emulate fleets of devices, and report on what they did.")
 
@@ -72,15 +72,15 @@ def emulate(
         )
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
-    found, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
-    found = _reseeded(found, seed)
+    played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
+    played = _reseeded(played, seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
-    folder_of_run = record.free_folder(out or Path("runs") / found.name)
+    folder_of_run = record.free_folder(out or Path("runs") / played.name)
     with _coordinator(url, admin_key, in_process) as coordinator:
         if not task:
-            task = _publish(found, folder, bundle, coordinator)
+            task = _publish(played, folder, bundle, coordinator)
         summary = run(
-            found,
+            played,
             coordinator,
             task,
             out=folder_of_run,
@@ -110,16 +110,16 @@ def report(
     from fedrela.emulator.results import page, record
     from fedrela.emulator.results import report as figures
 
-    found = figures.summarize([record.read(folder) for folder in runs])
+    summary = figures.summarize([record.read(folder) for folder in runs])
     folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = page.write(found, folder)
-    plain = figures.as_json(found)
+    pictures = page.write(summary, folder)
+    plain = figures.as_json(summary)
     (folder / "report.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(plain))
         return
-    _print_report(found)
+    _print_report(summary)
     typer.echo(f"plots:  {pictures[0]}, {pictures[1]}\nreport: {(folder / 'report.html').resolve()}")
 
 
@@ -161,11 +161,11 @@ def _publish(scenario: Any, folder: Path, bundle: Path | None, coordinator: Any)
         raise InvalidInput(
             "the scenario has no [task]", remedy="add one, or point to a published task with --url and --task"
         )
-    with tempfile.TemporaryDirectory(prefix="fedrela-bundle-") as made:
+    with tempfile.TemporaryDirectory(prefix="fedrela-bundle-") as temporary:
         if bundle is None and scenario.bundle:
             bundle = folder / scenario.bundle
         if bundle is None:
-            bundle = _export(scenario, Path(made) / "bundle")
+            bundle = _export(scenario, Path(temporary) / "bundle")
         with admin_of(coordinator) as admin:
             return admin.publish(bundle, scenario.task)
 
@@ -202,7 +202,7 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     typer.echo(f"run: {folder}   (next: fedrela report {folder})")
 
 
-def _print_report(found: Any) -> None:
+def _print_report(report: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -212,25 +212,12 @@ def _print_report(found: Any) -> None:
     table.add_column("method")
     for group in (*GROUPS, "seeds"):
         table.add_column(group, justify="right")
-    for arm in found.arms:
+    for arm in report.arms:
         table.add_row(arm.label, *(percent(arm.accuracy[group]) for group in GROUPS), str(len(arm.runs)))
-    if found.gains:
-        table.add_row("gain, in points", *(percent(found.gains[group], sign=True) for group in GROUPS), "")
+    if report.gains:
+        table.add_row("gain, in points", *(percent(report.gains[group], sign=True) for group in GROUPS), "")
     console = Console()
     console.print(table)
-    for arm in found.arms:
+    for arm in report.arms:
         for run in arm.runs:
             typer.echo(f"{arm.label}, seed {run.seed}: final weights sha256 {run.summary['final_sha256']}")
-
-
-def main() -> None:
-    """For `python -m fedrela.emulator.cli`."""
-    try:
-        app()
-    except FedRelaError as error:
-        typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

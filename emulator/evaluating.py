@@ -51,7 +51,7 @@ def evaluate(
     from fedrela.coordinator.admin_client import AdminClient
 
     with httpx.Client(timeout=60.0, trust_env=False) as http:
-        admin = AdminClient(url, admin_key or _kept_key(), http=http)
+        admin = AdminClient(url, admin_key or _stored_key(), http=http)
         typer.echo("round  overall     many   medium      few")
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
@@ -112,17 +112,17 @@ def class_groups(manifest: "Manifest", many: str, few: str) -> Groups:
 def _classes(manifest: "Manifest", text: str) -> tuple[int, ...]:
     names = {name: label for label, name in enumerate(manifest.class_names)}
     numbers = {str(label): label for label in range(manifest.classes)}
-    wanted = [item.strip() for item in text.split(",") if item.strip()]
-    for item in wanted:
+    classes = [item.strip() for item in text.split(",") if item.strip()]
+    for item in classes:
         if item not in names | numbers:
             known = ", ".join(names or numbers)
             raise InvalidInput(f"the model has no class {item!r}", remedy=f"choose from {known}")
-    return tuple((numbers | names)[item] for item in wanted)
+    return tuple((numbers | names)[item] for item in classes)
 
 
-def _kept_key() -> str:
+def _stored_key() -> str:
     """The key that `fedrela serve --dev` keeps. Raises InvalidInput where there is none."""
-    kept = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
-    if not kept.is_file():
+    path = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    if not path.is_file():
         raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
-    return kept.read_text().strip()
+    return path.read_text().strip()

@@ -50,7 +50,7 @@ class FleetRun:
         return str(self.summary["final_sha256"])
 
     def assert_accuracy(self, **least: float) -> None:
-        """Each named accuracy (overall, many, medium, few, balanced) is at least as given, in 0..1."""
+        """Each named accuracy (overall, many, medium, few, balanced) is at least this, in 0..1."""
         low = {name: self.accuracy[name] for name, bound in least.items() if not self.accuracy[name] >= bound}
         assert not low, f"accuracy below what was asked for: {low} (asked for {least}); see {self.folder}"
 

@@ -49,7 +49,9 @@ VERBS = {
         ("fedrela.edge.owner.cli", "fedrela.coordinator.cli.operator_verbs"),
     ),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("fedrela.emulator.cli",)),
-    "evaluate": Verb("Evaluate a task's models on a test set of your own.", "emulator", ("fedrela.emulator.evaluating",)),
+    "evaluate": Verb(
+        "Evaluate a task's models on a test set of your own.", "emulator", ("fedrela.emulator.evaluating",)
+    ),
     "study": Verb("Measure what re-labeling adds, against everything else.", "study", ("fedrela.study.cli",)),
     "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("fedrela.emulator.cli",)),
 }

@@ -3,13 +3,19 @@
 Federated arms train through the emulated fleet with exported programs. References that see all data at once are
 labeled so, and are the only training that PyTorch does itself.
 
-    config      what a study's TOML may say            cells         every run that it asks for, named by content
-    methods     FedAvg, focal loss, FedLoGe, ...       datasets      images by path, as arrays
-    fleet       one task of an emulated fleet          longtail      the study: trunks, then branches, resumable
-    tasks       a trunk's and a branch's task          page        docs/study.md from the results
-    centralized references on the pooled data          metrics       recalls, calibration, which way labels moved
-    results     JSON lines that survive a kill -9      comparison    means, spreads, paired differences
-    report      tables, plots and a page               cli           `fedrela study longtail`
+    cli          `fedrela study longtail`, the one door        config      what a study's TOML may say
+    methods      FedAvg, focal loss, FedLoGe, ...              selection   a part of a study
+    models, losses, heads   what is exported and trained
+
+    data/        datasets: images by path, as arrays; images: the formats that are read
+    runs/        cells: every run that a study asks for, named by content; resume: those that are not finished;
+                 groups: a trunk and its branches; parallel: several at a time; tasks: a trunk's and a branch's task;
+                 bundles, start: what is exported, and its start weights; fleet: one task of an emulated fleet;
+                 centralized: references on the pooled data; metrics: recalls, calibration, which way labels moved;
+                 result_files: JSON lines that survive a kill -9; progress
+    pages/       comparison: means, spreads, paired differences; report: comparisons from finished cells;
+                 tables, plots, publish: what `fedrela study longtail` shows;
+                 page, sections, text, evidence: docs/study.md from study/results
 
 torch, and with it `export`, is imported by `models`, `losses`, `heads`, `centralized` and `start` alone, which are
 loaded only where a model is made: importing it takes seconds and much memory.

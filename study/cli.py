@@ -1,9 +1,17 @@
-"""The verb `fedrela study longtail`."""
+"""The verb `fedrela study longtail`. What it needs besides typer is imported when it runs.
 
+$ fedrela study longtail --quick
+"""
+
+import dataclasses
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fedrela.study.config import Study
 
 app = typer.Typer(no_args_is_help=True, help="Measure what re-labeling adds, against everything else.")
 study_app = typer.Typer(no_args_is_help=True, help="Measure what re-labeling adds, against everything else.")
@@ -53,12 +61,56 @@ def longtail(
     Everything federated trains through the emulated fleet with exported programs. Stop it at any time, even with
     kill -9: called again, it goes on with the next unfinished cell. Then: a table, plots and one HTML page.
     """
-    from fedrela.study import command, parts
+    from fedrela.study import config
+    from fedrela.study.selection import Selection, select
 
     if list_:
-        command.list_shipped()
+        _list_shipped()
         return
-    only = parts.Only(tuple(seed), tuple(method), tuple(reference), tuple(setting))
-    command.run(
-        "quick" if quick else study, only, out, work, data, jobs, reference_device, report, report_only, as_json
-    )
+    name = "quick" if quick else study
+    whole, folder = config.load(name)
+    part = select(whole, Selection(tuple(seed), tuple(method), tuple(reference), tuple(setting)))
+    if data:
+        part = dataclasses.replace(part, data=dataclasses.replace(part.data, path=str(Path(data).resolve())))
+    results = out or Path("runs/study") / f"{part.name}.jsonl"
+    if not report_only:
+        _run(part, folder, results, work, reference_device, f"fedrela study longtail {Path(name).name}", jobs)
+    _report(part, results, report or results.with_suffix(""), as_json)
+
+
+def _list_shipped() -> None:
+    """One line per shipped study."""
+    from fedrela.study import config
+
+    for name in config.shipped():
+        study, _ = config.load(name)
+        typer.echo(f"{name:<24} {study.title}")
+
+
+def _run(
+    study: "Study", folder: Path, results: Path, work: Path, reference_device: str, command: str, jobs: int
+) -> None:
+    """Run what is not finished; `folder` is what the study's paths are relative to."""
+    from fedrela.study.data import datasets
+    from fedrela.study.runs import resume
+    from fedrela.study.runs.groups import Workspace
+    from fedrela.study.runs.progress import Bar
+
+    prepared = datasets.prepare(study.data, folder, work / "cache")
+    with Bar() as bar:
+        resume.run(study, prepared, Workspace(results, work, reference_device), bar, command, jobs)
+
+
+def _report(study: "Study", results: Path, folder: Path, as_json: bool) -> None:
+    """Print what the results say, and write plots and page to `folder`."""
+    from rich.console import Console
+
+    from fedrela.study.pages import publish
+
+    if as_json:
+        typer.echo(publish.as_json(results))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    for table in publish.publish(results, folder, study.title or study.name):
+        console.print(table.rich())
+    typer.echo(f"results: {results}\nreport:  {folder / 'report.html'}")

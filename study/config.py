@@ -25,7 +25,7 @@ def require(condition: bool, problem: str, remedy: str) -> None:
 
 
 @dataclass(frozen=True)
-class Data:
+class DatasetLocation:
     """Where the images are. Only `name` appears in results."""
 
     name: str = "digits"
@@ -107,7 +107,7 @@ class Variant:
             require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
 
 
-Reference = Literal["centralised", "centralised-balanced"]
+ReferenceName = Literal["centralised", "centralised-balanced"]
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class Study:
     title: str = ""
     seeds: tuple[int, ...] = (1, 2, 3)
     methods: tuple[str, ...] = ("fedavg",)
-    references: tuple[Reference, ...] = ()
+    references: tuple[ReferenceName, ...] = ()
     only_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of a method or reference; others: all seeds
-    data: Data = field(default_factory=Data)
+    data: DatasetLocation = field(default_factory=DatasetLocation)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
     setting: tuple[Setting, ...] = (Setting("50:1, α 0.3"),)
@@ -138,8 +138,12 @@ class Study:
         for name, seeds in self.only_seeds.items():
             known = (*self.methods, *self.references)
             require(name in known, f"only_seeds names {name}", f"name one of {', '.join(known)}")
-            lost = [str(seed) for seed in seeds if seed not in self.seeds]
-            require(not lost, f"only_seeds.{name} names {', '.join(lost)}", "name seeds that the study has")
+            unknown_seeds = [str(seed) for seed in seeds if seed not in self.seeds]
+            require(
+                not unknown_seeds,
+                f"only_seeds.{name} names {', '.join(unknown_seeds)}",
+                "name seeds that the study has",
+            )
         for variant in self.variant:
             self._check(variant)
 

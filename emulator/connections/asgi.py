@@ -49,9 +49,9 @@ class AsgiTransport(ConcurrentTransport):
         """See `ConcurrentTransport.collect`. What was begun reaches the application together, to be done together."""
         begun, self._begun = self._begun, []
         if begun:
-            found = self._run(self._answers([request for request, _ in begun]))
-            for (_, answered), one in zip(begun, found, strict=True):
-                answered(one)
+            responses = self._run(self._answers([request for request, _ in begun]))
+            for (_, answered), response in zip(begun, responses, strict=True):
+                answered(response)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._running:
@@ -62,7 +62,7 @@ class AsgiTransport(ConcurrentTransport):
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
-        said: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         ended = False
 
         async def receive() -> dict[str, Any]:
@@ -73,10 +73,10 @@ class AsgiTransport(ConcurrentTransport):
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
-            said.append(message)
+            messages.append(message)
 
         await self._app(_scope(request), receive, send)
-        start, *parts = said
+        start, *parts = messages
         return answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in parts))
 
 

@@ -159,9 +159,9 @@ class _Broken(httpx.SyncByteStream):
 
 def _sha256(request: httpx.Request, body: bytes) -> str:
     """The hash of the body that is sent; an honest device's request says it already."""
-    said = request.headers.get("content-digest", "")
-    if body is request.content and said.startswith("sha-256=:"):
-        return base64.b64decode(said.removeprefix("sha-256=:").removesuffix(":")).hex()
+    header = request.headers.get("content-digest", "")
+    if body is request.content and header.startswith("sha-256=:"):
+        return base64.b64decode(header.removeprefix("sha-256=:").removesuffix(":")).hex()
     return signing.sha256(body)
 
 
@@ -171,8 +171,8 @@ def _headers(request: httpx.Request, body: bytes) -> list[tuple[bytes, bytes]]:
     if "content-digest" not in request.headers:
         return headers
     digest = base64.b64encode(hashlib.sha256(body).digest())
-    kept = [(name, value) for name, value in headers if name.lower() != b"content-digest"]
-    return [*kept, (b"content-digest", b"sha-256=:" + digest + b":")]
+    others = [(name, value) for name, value in headers if name.lower() != b"content-digest"]
+    return [*others, (b"content-digest", b"sha-256=:" + digest + b":")]
 
 
 def _with_version(body: bytes, version: str) -> bytes:

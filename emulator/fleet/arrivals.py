@@ -27,9 +27,9 @@ class Arrivals:
     _candidates: list[int] = field(default_factory=list)  # of this round, to be woken, last first
     _candidates_round: int = 0
 
-    def wave(self, wanted: int, *, round_number: int, now: float, away: Container[int]) -> list[tuple[int, float]]:
-        """Up to `wanted` devices that are awake and not in `away`, each with the time at which it comes."""
-        woken = [device for _ in range(wanted) if (device := self._candidate(round_number, now, away)) is not None]
+    def wave(self, count: int, *, round_number: int, now: float, away: Container[int]) -> list[tuple[int, float]]:
+        """Up to `count` devices that are awake and not in `away`, each with the time at which it comes."""
+        woken = [device for _ in range(count) if (device := self._candidate(round_number, now, away)) is not None]
         if not woken:
             return []
         self._waves += 1
@@ -38,7 +38,7 @@ class Arrivals:
         return [(device, now + share * seconds) for device, share in zip(woken, spread, strict=True)]
 
     def start_over(self) -> None:
-        """Everybody has been asked in this round: ask again."""
+        """Everybody has been woken in this round: begin again."""
         self._candidates_round = 0
 
     def first_visits(self) -> list[tuple[int, float]]:

@@ -31,7 +31,7 @@ _NOBODY = -1
 _TOGETHER = 256  # devices woken at once, at most
 _LOOK_AGAIN_SECONDS = 600.0  # virtual: when nobody was there who could be woken
 _UNREACHABLE_SECONDS = 60.0
-_HELD_BYTES = 64_000_000  # of finished updates that wait for others, about
+_WAITING_BYTES = 64_000_000  # of finished updates that wait for others, about
 _MANY_USES = 100_000  # of an enrollment token, where devices leave and come back as new ones
 _TOKEN_SECONDS = 10 * 365 * 86400.0  # more virtual time than any run takes
 
@@ -68,7 +68,7 @@ class Fleet:
     wake_ups: Counter[int] = field(default_factory=Counter)  # per device, so far
     _queue: EventQueue = field(default_factory=EventQueue)
     _unanswered: set[int] = field(default_factory=set)
-    _held: dict[int, int] = field(default_factory=dict)  # device at a gate -> bytes of its request
+    _waiting_bytes: dict[int, int] = field(default_factory=dict)  # device at a gate -> bytes of its request
     _active: dict[int, str] = field(default_factory=dict)  # "coming" to check in, "working" or "returning"
     _ticks: set[float] = field(default_factory=set)
 
@@ -147,7 +147,7 @@ class Fleet:
         granted = self._queue.gates(self._clock.same_step, self._round_view.room)
         self._clock.move(granted[0][0])
         for _, device, _ in granted:
-            self._held.pop(device, None)
+            self._waiting_bytes.pop(device, None)
             self._unanswered.add(device)
             self.workers.send(device, Grant(device))
         answers = self._hear_from(device for _, device, _ in granted)
@@ -158,7 +158,7 @@ class Fleet:
 
     def _gather(self, t: float) -> None:
         """Let devices compute that may send while the coordinator's clock shows the same time: they go together."""
-        while sum(self._held.values()) < _HELD_BYTES and any(
+        while sum(self._waiting_bytes.values()) < _WAITING_BYTES and any(
             self._clock.together(until, t) for until in self._queue.busy.values()
         ):
             self._listen()
@@ -195,11 +195,11 @@ class Fleet:
         if self.scenario.wake.mode != "on-demand" or not round_view.running:
             return
         coming = sum(state == "coming" for state in self._active.values())
-        wanted = round_view.free() - coming
-        woken = self._arrivals.wave(wanted, round_number=round_view.round.number, now=self.now, away=self._active)
+        missing = round_view.free() - coming
+        woken = self._arrivals.wave(missing, round_number=round_view.round.number, now=self.now, away=self._active)
         for device, t in woken:
             self._wake(device, t, "coming")
-        if wanted > 0 and not woken and not self._active:
+        if missing > 0 and not woken and not self._active:
             self._arrivals.start_over()
             self._queue.add(self.now + _LOOK_AGAIN_SECONDS, _NOBODY, "tick")
 
@@ -237,7 +237,7 @@ class Fleet:
         if isinstance(message, PendingRequest):
             if message.kind not in ("check-in", "enrol", "leave"):
                 self._active[device] = "working"
-            self._held[device] = message.size_bytes
+            self._waiting_bytes[device] = message.size_bytes
             self._queue.add(message.t, device, "gate", message.kind)
         else:
             self._queue.add(message.t, device, "done", message)

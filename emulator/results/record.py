@@ -168,12 +168,12 @@ def check_same(first: Path, second: Path) -> None:
                 )
 
 
-def free_folder(wanted: Path) -> Path:
-    """`wanted`, or the first of wanted-2, wanted-3, ... that does not exist: no run overwrites another."""
-    number, folder = 1, wanted
+def free_folder(preferred: Path) -> Path:
+    """`preferred`, or the first of preferred-2, preferred-3, ... that does not exist: no run overwrites another."""
+    number, folder = 1, preferred
     while folder.exists():
         number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
+        folder = preferred.with_name(f"{preferred.name}-{number}")
     return folder
 
 

@@ -36,29 +36,29 @@ class QueueConnection:
     """The half of a `multiprocessing` connection that `serve` uses, over two queues of this process."""
 
     def __init__(self) -> None:
-        self.told: queue.Queue[ToWorker] = queue.Queue()
-        self.said: queue.Queue[FromWorker] = queue.Queue()
+        self.inbox: queue.Queue[ToWorker] = queue.Queue()
+        self.outbox: queue.Queue[FromWorker] = queue.Queue()
         self._peeked: list[ToWorker] = []
 
     def send(self, message: FromWorker) -> None:
         """Tell the fleet."""
-        self.said.put(message)
+        self.outbox.put(message)
 
     def poll(self, timeout: float | None = 0.0) -> bool:
-        """Has the fleet said something? Waits for `timeout` seconds, for ever if it is None."""
+        """Has the fleet sent something? Waits for `timeout` seconds, for ever if it is None."""
         if not self._peeked:
             try:
-                self._peeked.append(self.told.get(timeout != 0, timeout or None))
+                self._peeked.append(self.inbox.get(timeout != 0, timeout or None))
             except queue.Empty:
                 return False
         return True
 
     def recv(self) -> ToWorker:
-        """What the fleet has said; waits for it."""
-        return self._peeked.pop() if self._peeked else self.told.get()
+        """What the fleet has sent; waits for it."""
+        return self._peeked.pop() if self._peeked else self.inbox.get()
 
 
-class Host:
+class WorkerActor:
     """The actor: one worker, computing in a thread of its own, so that it hears of messages between two steps."""
 
     def __init__(self, make_context: MakeContext) -> None:
@@ -68,14 +68,14 @@ class Host:
 
     def tell(self, message: ToWorker) -> None:
         """Hand a message to the worker."""
-        self._connection.told.put(message)
+        self._connection.inbox.put(message)
 
     def hear(self) -> list[FromWorker]:
-        """What the worker has said since; waits until there is something."""
-        said = [self._connection.said.get()]
-        while not self._connection.said.empty():
-            said.append(self._connection.said.get())
-        return said
+        """What the worker has sent since; waits until there is something."""
+        messages = [self._connection.outbox.get()]
+        while not self._connection.outbox.empty():
+            messages.append(self._connection.outbox.get())
+        return messages
 
 
 class RayWorkers:
@@ -92,23 +92,23 @@ class RayWorkers:
         if self._owned:
             self._connect(address)
         # One thread each for telling and hearing: what is told stays in order, and both go on at once.
-        host = self._ray.remote(num_cpus=0, concurrency_groups={"tell": 1, "hear": 1})(Host)
+        actor_class = self._ray.remote(num_cpus=0, concurrency_groups={"tell": 1, "hear": 1})(WorkerActor)
         shipped = self._ray.put(make_context)  # one copy per machine
-        self._hosts = [host.remote(shipped) for _ in range(count)]
+        self._actors = [actor_class.remote(shipped) for _ in range(count)]
         self._heard = {self._hear(number): number for number in range(count)}
 
     def __enter__(self) -> "RayWorkers":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in self._hosts:
+        for actor in self._actors:
             self._ray.kill(actor)
         if self._owned:
             self._ray.shutdown()
 
     def send(self, device: int, message: ToWorker) -> None:
         """See `Workers.send`."""
-        self._hosts[device % self.count].tell.options(concurrency_group="tell").remote(message)
+        self._actors[device % self.count].tell.options(concurrency_group="tell").remote(message)
 
     def enroll(self, devices: range, token: str) -> None:
         """See `Workers.enroll`."""
@@ -132,7 +132,7 @@ class RayWorkers:
         return messages
 
     def _hear(self, number: int) -> Any:
-        return self._hosts[number].hear.options(concurrency_group="hear").remote()
+        return self._actors[number].hear.options(concurrency_group="hear").remote()
 
     def _connect(self, address: str) -> None:
         try:

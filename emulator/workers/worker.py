@@ -54,16 +54,16 @@ class FleetConnection(Protocol):
         ...
 
     def poll(self, timeout: float | None = 0.0) -> bool:
-        """Has the fleet said something? Waits for `timeout` seconds, for ever if it is None."""
+        """Has the fleet sent something? Waits for `timeout` seconds, for ever if it is None."""
         ...
 
     def recv(self) -> Any:
-        """What the fleet has said; waits for it."""
+        """What the fleet has sent; waits for it."""
         ...
 
 
 class DeviceScheduler:
-    """Owns the wake-ups of its devices. `send` tells the fleet; `interrupted`: has the fleet said something?"""
+    """Owns the wake-ups of its devices. `send` tells the fleet; `interrupted`: has the fleet sent something?"""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class Workers(Protocol):
         ...
 
     def receive(self) -> list[FromWorker]:
-        """What workers have said since; waits until there is something."""
+        """What workers have sent since; waits until there is something."""
         ...
 
 
@@ -56,9 +56,9 @@ class Inline:
     count = 1
 
     def __init__(self, make_context: MakeContext, *, background: bool = False) -> None:
-        self._said: deque[FromWorker] = deque()
+        self._sent: deque[FromWorker] = deque()
         self._background = BackgroundThread() if background else None
-        self._scheduler = DeviceScheduler(make_context, self._said.append, background=self._background)
+        self._scheduler = DeviceScheduler(make_context, self._sent.append, background=self._background)
 
     def __enter__(self) -> "Inline":
         if self._background:
@@ -79,11 +79,11 @@ class Inline:
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
-        while not self._said and self._scheduler.busy:
+        while not self._sent and self._scheduler.busy:
             self._scheduler.advance()
-        said = list(self._said)
-        self._said.clear()
-        return said
+        sent = list(self._sent)
+        self._sent.clear()
+        return sent
 
 
 class Processes:

@@ -19,7 +19,7 @@ import numpy as np
 from fedrela.core.errors import InvalidData
 from fedrela.emulator.data import datasets as emulated
 from fedrela.emulator.data.datasets import Dataset
-from fedrela.study.config import Data
+from fedrela.study.config import DatasetLocation
 from fedrela.study.data import images
 
 REMEDY = """put it there, or say where it is with --data PATH or data.path in the study's file; it is one of
@@ -39,7 +39,7 @@ class Prepared:
     sha256: str
 
 
-def prepare(data: Data, folder: Path, cache: Path) -> Prepared:
+def prepare(data: DatasetLocation, folder: Path, cache: Path) -> Prepared:
     """Load `data` (its path relative to `folder`), from the cache if it was loaded before. Raises InvalidData."""
     source = _source(data, folder)
     cache.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _source(data: Data, folder: Path) -> Path | None:
+def _source(data: DatasetLocation, folder: Path) -> Path | None:
     if data.path == "digits":
         return None
     path = Path(data.path).expanduser()
@@ -77,7 +77,7 @@ def _source(data: Data, folder: Path) -> Path | None:
     return path
 
 
-def _stamp(data: Data, source: Path | None) -> str:
+def _stamp(data: DatasetLocation, source: Path | None) -> str:
     """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
     told = [data.path, str(data.test_per_class)]
     if source is not None:
@@ -86,7 +86,7 @@ def _stamp(data: Data, source: Path | None) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
-def _load(data: Data, source: Path | None, scratch: Path) -> Dataset:
+def _load(data: DatasetLocation, source: Path | None, scratch: Path) -> Dataset:
     if source is None:
         return emulated.load("digits", test_per_class=data.test_per_class, seed=0)
     if source.suffix == ".npz":

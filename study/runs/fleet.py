@@ -84,14 +84,14 @@ def train(
             pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_native)}
             return SharedContext(url, fleet, task, dataset, deal(fleet, dataset), profiles, transport, pools)
 
-        watch = _Watch(admin, opened, keep, committed)
+        observer = _CheckpointKeeper(admin, opened, keep, committed)
         with Inline(context) as workers:
-            Fleet(fleet, task, task_id, admin, workers, profiles, watch).run()
-        return Trained(watch.weights, watch.bytes_up, watch.bytes_down, watch.updates)
+            Fleet(fleet, task, task_id, admin, workers, profiles, observer).run()
+        return Trained(observer.weights, observer.bytes_up, observer.bytes_down, observer.updates)
 
 
 @dataclass
-class _Watch:
+class _CheckpointKeeper:
     """Keeps what a study needs of a run."""
 
     admin: AdminClient

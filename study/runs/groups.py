@@ -6,7 +6,7 @@
 
 Server momentum starts at zero in both branches.
 
-    run(group, prepared, place, command, watch)
+    run(group, prepared, workspace, command, observer)
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from fedrela.study.runs.fleet import Trained
 from fedrela.study.runs.tasks import branch_task, trunk_task
 
 
-class Watch(Protocol):
+class CellObserver(Protocol):
     """Whoever is told what is done."""
 
     def advance(self, label: str, rounds: int) -> None:
@@ -45,7 +45,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a study keeps things, and where references are trained.
 
     Results are for keeping; the work folder can be deleted at the price of trunks.
@@ -67,16 +67,16 @@ class Group:
     pending: tuple[Cell, ...]
     starts: frozenset[int]
 
-    def trunk_rounds(self, place: Place) -> int:
+    def trunk_rounds(self, workspace: Workspace) -> int:
         """How far the trunk must be trained; 0: every checkpoint that is needed is there."""
         needed = {cell.start for cell in self.pending if cell.arm != "reference"}
-        return max((start for start in needed if not place.checkpoint(self.pending[0], start).exists()), default=0)
+        return max((start for start in needed if not workspace.checkpoint(self.pending[0], start).exists()), default=0)
 
-    def rounds(self, place: Place) -> int:
+    def rounds(self, workspace: Workspace) -> int:
         """All rounds that the unfinished cells still take; an epoch of a reference counts as one."""
         branches = [cell.training.rounds - cell.start for cell in self.pending if cell.variant is not None]
         references = [cell.training.rounds * cell.training.epochs for cell in self.pending if cell.arm == "reference"]
-        return self.trunk_rounds(place) + sum(branches) + sum(references)
+        return self.trunk_rounds(workspace) + sum(branches) + sum(references)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Setup:
     group: Group
     prepared: Prepared
     shards: Shards
-    place: Place
+    workspace: Workspace
     command: str
-    watch: Watch
+    observer: CellObserver
 
     @property
     def cell(self) -> Cell:
@@ -101,11 +101,11 @@ class Setup:
         return partition.frequency_groups(self.shards.class_counts)
 
 
-def run(group: Group, prepared: Prepared, place: Place, command: str, watch: Watch) -> None:
+def run(group: Group, prepared: Prepared, workspace: Workspace, command: str, observer: CellObserver) -> None:
     """Run a group's unfinished cells, trunk first."""
     cell = group.pending[0]
     shards = deal(fleet.scenario(cell.setting, cell.seed), prepared.dataset)
-    setup = Setup(group, prepared, shards, place, command, watch)
+    setup = Setup(group, prepared, shards, workspace, command, observer)
     if cell.arm == "reference":
         _reference(setup)
     else:
@@ -114,10 +114,10 @@ def run(group: Group, prepared: Prepared, place: Place, command: str, watch: Wat
 
 def _federated(setup: Setup) -> None:
     classes = setup.prepared.dataset.classes
-    bundle = bundles.exported(setup.cell, classes, setup.place.work / "bundles")
-    trunk = _train_trunk(setup, bundle) if setup.group.trunk_rounds(setup.place) else None
+    bundle = bundles.exported(setup.cell, classes, setup.workspace.work / "bundles")
+    trunk = _train_trunk(setup, bundle) if setup.group.trunk_rounds(setup.workspace) else None
     for cell in setup.group.pending:
-        path = setup.place.checkpoint(cell, cell.start)
+        path = setup.workspace.checkpoint(cell, cell.start)
         weights = tensors.from_bytes(path.read_bytes(), bundle.manifest.weights)
         if cell.arm == "trunk":
             row = _row(setup, cell, bundle, weights, trunk)
@@ -129,18 +129,18 @@ def _federated(setup: Setup) -> None:
             row["seconds"] = round(time.monotonic() - began, 1)
             if cell.arm == "relabeled":
                 row["moved"] = _moved(setup, cell, bundle, weights, task)
-        setup.watch.finished(row)
+        setup.observer.finished(row)
 
 
 def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
     """Train once, as far as any unfinished branch needs, and keep every checkpoint that a branch starts from."""
-    rounds = setup.group.trunk_rounds(setup.place)
+    rounds = setup.group.trunk_rounds(setup.workspace)
     starts = frozenset(start for start in setup.group.starts if start <= rounds)
-    weights = bundles.start_weights(setup.cell, bundle, setup.place.work / "start")
+    weights = bundles.start_weights(setup.cell, bundle, setup.workspace.work / "start")
     task = trunk_task(setup.cell, rounds, setup.shards)
     trained = _train(setup, setup.cell, bundle, weights, task, starts)
     for start, found in trained.weights.items():
-        path = setup.place.checkpoint(setup.cell, start)
+        path = setup.workspace.checkpoint(setup.cell, start)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(tensors.to_bytes(found))
@@ -149,13 +149,13 @@ def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
 
 
 def _train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task, keep: frozenset[int]) -> Trained:
-    folder = setup.place.work / "published" / cell.key
+    folder = setup.workspace.work / "published" / cell.key
     published = bundles.with_weights(bundle, weights, folder)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm}"
     scene = fleet.scenario(cell.setting, cell.seed)
 
     def committed(number: int) -> None:
-        setup.watch.advance(label, 1)
+        setup.observer.advance(label, 1)
 
     try:
         return fleet.train(published, task, scene, setup.prepared.dataset, keep, committed)
@@ -212,7 +212,7 @@ def _absent(shards: Shards, devices: int) -> float:
 def _reference(setup: Setup) -> None:
     from fedrela.study.runs import centralized  # the only part that needs torch
 
-    trained_on = centralized.named(setup.place.reference_device)
+    trained_on = centralized.named(setup.workspace.reference_device)
     cell = setup.cell
     began = time.monotonic()
     dataset, pool = setup.prepared.dataset, setup.shards.pool
@@ -223,14 +223,14 @@ def _reference(setup: Setup) -> None:
         dataset.y[pool],
         dataset.x_test,
         dataset.classes,
-        _epoch(setup.watch, label),
-        setup.place.reference_device,
+        _epoch(setup.observer, label),
+        setup.workspace.reference_device,
     )
     row = describe(setup, cell, probabilities)
     row["seconds"] = round(time.monotonic() - began, 1)
     row["trained_on"] = trained_on
-    setup.watch.finished(row)
+    setup.observer.finished(row)
 
 
-def _epoch(watch: Watch, label: str) -> Callable[[], None]:
-    return lambda: watch.advance(label, 1)
+def _epoch(observer: CellObserver, label: str) -> Callable[[], None]:
+    return lambda: observer.advance(label, 1)

@@ -18,7 +18,7 @@ from typing import Any
 from fedrela.core.errors import FedRelaError
 from fedrela.study.data.datasets import Prepared, opened
 from fedrela.study.runs import groups
-from fedrela.study.runs.groups import Group, Place, Watch
+from fedrela.study.runs.groups import CellObserver, Group, Workspace
 
 
 class WorkerFailed(FedRelaError):
@@ -31,10 +31,12 @@ class _Worker:
     pipe: Connection = field(repr=False)
 
 
-def run(todo: Sequence[Group], prepared: Prepared, place: Place, command: str, watch: Watch, jobs: int) -> None:
+def run(
+    todo: Sequence[Group], prepared: Prepared, workspace: Workspace, command: str, observer: CellObserver, jobs: int
+) -> None:
     """Run every group in one of `jobs` processes. Raises WorkerFailed, after the other workers are stopped."""
     waiting = list(reversed(todo))
-    workers = [_start(prepared, place, command) for _ in range(jobs)]
+    workers = [_start(prepared, workspace, command) for _ in range(jobs)]
     try:
         busy = {worker.pipe: worker for worker in workers}
         for worker in workers:
@@ -42,11 +44,11 @@ def run(todo: Sequence[Group], prepared: Prepared, place: Place, command: str, w
         while busy:
             for pipe in wait(list(busy)):
                 assert isinstance(pipe, Connection)
-                kind, told = _receive(busy[pipe])
+                kind, content = _receive(busy[pipe])
                 if kind == "advance":
-                    watch.advance(*told)
+                    observer.advance(*content)
                 elif kind == "finished":
-                    watch.finished(told)
+                    observer.finished(content)
                 elif waiting:
                     pipe.send(waiting.pop())
                 else:
@@ -60,7 +62,7 @@ def run(todo: Sequence[Group], prepared: Prepared, place: Place, command: str, w
 
 def _receive(worker: _Worker) -> tuple[str, Any]:
     try:
-        kind, told = worker.pipe.recv()
+        kind, content = worker.pipe.recv()
     except EOFError:
         worker.process.join()
         raise WorkerFailed(
@@ -68,15 +70,15 @@ def _receive(worker: _Worker) -> tuple[str, Any]:
             remedy="see above for the reason; started again, the study goes on; fewer --jobs need less memory",
         ) from None
     if kind == "failed":
-        raise WorkerFailed(told[0], remedy=told[1])
-    return kind, told
+        raise WorkerFailed(content[0], remedy=content[1])
+    return kind, content
 
 
-def _start(prepared: Prepared, place: Place, command: str) -> _Worker:
+def _start(prepared: Prepared, workspace: Workspace, command: str) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     # The dataset stays out: a worker reads it from the prepared file, which is cheaper than sending it.
-    arguments = (theirs, prepared.npz, prepared.sha256, place, command)
+    arguments = (theirs, prepared.npz, prepared.sha256, workspace, command)
     process = context.Process(target=_work, args=arguments, daemon=True)
     process.start()
     theirs.close()
@@ -84,8 +86,8 @@ def _start(prepared: Prepared, place: Place, command: str) -> _Worker:
 
 
 @dataclass(frozen=True)
-class _Tell:
-    """A worker's watch: sends what it hears to the study."""
+class _PipeObserver:
+    """Sends what a worker observes to the study."""
 
     pipe: Connection
 
@@ -96,7 +98,7 @@ class _Tell:
         self.pipe.send(("finished", row))
 
 
-def _work(pipe: Connection, npz: Path, sha256: str, place: Place, command: str) -> None:
+def _work(pipe: Connection, npz: Path, sha256: str, workspace: Workspace, command: str) -> None:
     """A worker's life: one group after the other, until the study ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends its workers
     threading.Thread(target=_end_with_the_study, daemon=True).start()
@@ -104,7 +106,7 @@ def _work(pipe: Connection, npz: Path, sha256: str, place: Place, command: str) 
     while True:
         group = pipe.recv()
         try:
-            groups.run(group, prepared, place, command, _Tell(pipe))
+            groups.run(group, prepared, workspace, command, _PipeObserver(pipe))
         except FedRelaError as error:
             pipe.send(("failed", (error.problem, error.remedy)))
             return

@@ -35,20 +35,20 @@ class Bar:
         self._bar.stop()
 
     def begin(self, cells: int, finished: int, rounds: int) -> None:
-        """See `fedrela.study.longtail.Progress`."""
+        """See `fedrela.study.runs.resume.StudyObserver`."""
         self._cells, self._finished, self._rounds = cells, finished, rounds
         self._bar.update(self._task, total=rounds)
         self._say(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
 
     def advance(self, label: str, rounds: int) -> None:
-        """See `fedrela.study.runs.groups.Watch`."""
+        """See `fedrela.study.runs.groups.CellObserver`."""
         self._done += rounds
         self._bar.update(self._task, description=label, advance=rounds)
         if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
             self._say(f"{label}: {self._done} of {self._rounds} rounds | {self._left()}")
 
     def finished(self, row: Row) -> None:
-        """See `fedrela.study.runs.groups.Watch`."""
+        """See `fedrela.study.runs.groups.CellObserver`."""
         self._finished += 1
         measured = row["measured"]
         shares = " ".join(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fedrela.core.errors import InvalidData
-from fedrela.study.config import Data, load, shipped
+from fedrela.study.config import DatasetLocation, load, shipped
 from fedrela.study.data import datasets, images
 
 RNG = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_class_folders_and_the_same_zipped(tmp_path, pixels):
 
 def test_folders_without_a_test_part_hold_some_out(tmp_path, pixels):
     write_folders(tmp_path, pixels, ".")
-    prepared = datasets.prepare(Data("own", str(tmp_path), test_per_class=1), tmp_path, tmp_path / "cache")
+    prepared = datasets.prepare(DatasetLocation("own", str(tmp_path), test_per_class=1), tmp_path, tmp_path / "cache")
     assert np.bincount(prepared.dataset.y_test).tolist() == [1, 1]
     assert np.bincount(prepared.dataset.y).tolist() == [2, 2]
 
@@ -104,7 +104,7 @@ def test_cifar_100_has_one_batch_and_fine_labels(tmp_path):
         assert y.tolist() == [7, 99, 0]
         assert (x.reshape(3, -1) == rows).all()
         assert test[1].tolist() == [7, 99, 0]
-    prepared = datasets.prepare(Data("CIFAR-100", str(tmp_path)), tmp_path, tmp_path / "cache")
+    prepared = datasets.prepare(DatasetLocation("CIFAR-100", str(tmp_path)), tmp_path, tmp_path / "cache")
     assert prepared.dataset.classes == 100
 
 
@@ -152,11 +152,11 @@ def test_the_cache_is_used_and_the_fingerprint_is_of_the_values(tmp_path, pixels
     write_folders(tmp_path / "one", pixels, "test")
     write_folders(tmp_path / "two", pixels, "train")
     write_folders(tmp_path / "two", pixels, "test")
-    first = datasets.prepare(Data("a", "one"), tmp_path, tmp_path / "cache")
-    again = datasets.prepare(Data("a", "one"), tmp_path, tmp_path / "cache")
-    other = datasets.prepare(Data("a", "two"), tmp_path, tmp_path / "cache")
+    first = datasets.prepare(DatasetLocation("a", "one"), tmp_path, tmp_path / "cache")
+    again = datasets.prepare(DatasetLocation("a", "one"), tmp_path, tmp_path / "cache")
+    other = datasets.prepare(DatasetLocation("a", "two"), tmp_path, tmp_path / "cache")
     assert first.npz == again.npz
     assert first.sha256 == again.sha256 == other.sha256
-    digits = datasets.prepare(Data(), tmp_path, tmp_path / "cache")
+    digits = datasets.prepare(DatasetLocation(), tmp_path, tmp_path / "cache")
     assert digits.dataset.x.shape[1:] == (1, 8, 8)
     assert digits.sha256 != first.sha256

@@ -7,10 +7,10 @@ from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import deal
 from fedrela.study.config import Setting, Study, Variant
 from fedrela.study.data.datasets import Prepared
-from fedrela.study.longtail import unfinished
 from fedrela.study.runs import fleet, groups, result_files
 from fedrela.study.runs.cells import expand
-from fedrela.study.runs.groups import Group, Place, Setup
+from fedrela.study.runs.groups import Group, Setup, Workspace
+from fedrela.study.runs.resume import unfinished
 
 STUDY = Study(
     "s",
@@ -31,7 +31,7 @@ class Nobody:
 
 @pytest.fixture
 def place(tmp_path):
-    return Place(tmp_path / "r.jsonl", tmp_path / "work")
+    return Workspace(tmp_path / "r.jsonl", tmp_path / "work")
 
 
 def test_what_is_finished_is_not_in_a_group_and_a_finished_group_is_not_there(place):

@@ -39,11 +39,12 @@ def test_a_damaged_line_in_the_middle_is_an_error(tmp_path):
 def test_a_killed_writer_leaves_a_readable_file(tmp_path):
     path = tmp_path / "r.jsonl"
     script = (
-        "import sys, pathlib\nfrom study import results\n"
-        "for n in range(10**6): results.append(pathlib.Path(sys.argv[1]), {'key': str(n), 'pad': 'x' * 5000})\n"
+        "import sys, pathlib\nfrom fedrela.study.runs import result_files\n"
+        "for n in range(10**6): result_files.append(pathlib.Path(sys.argv[1]), {'key': str(n), 'pad': 'x' * 5000})\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", script, str(path)])
     while not path.exists() or path.stat().st_size < 20_000:
+        assert writer.poll() is None
         time.sleep(0.01)
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()
@@ -57,8 +58,8 @@ def test_what_was_not_measured_is_null_however_deep_it_lies(tmp_path):
     nan = float("nan")
     row = {"key": "a", "measured": {"few": nan, "per_class": (1.0, nan), "matrix": [[nan]]}}
     result_files.append(tmp_path / "r.jsonl", result_files.without_nan(row))
-    found = result_files.read(tmp_path / "r.jsonl")["a"]["measured"]
-    assert found == {"few": None, "per_class": [1.0, None], "matrix": [[None]]}
+    measured = result_files.read(tmp_path / "r.jsonl")["a"]["measured"]
+    assert measured == {"few": None, "per_class": [1.0, None], "matrix": [[None]]}
     with pytest.raises(ValueError, match="JSON"):
         result_files.append(tmp_path / "r.jsonl", row)
     assert list(result_files.read(tmp_path / "r.jsonl")) == ["a"]
@@ -67,9 +68,9 @@ def test_what_was_not_measured_is_null_however_deep_it_lies(tmp_path):
 def test_two_writers_at_the_same_time_lose_no_line(tmp_path):
     path = tmp_path / "r.jsonl"
     script = (
-        "import sys, pathlib\nfrom study import results\n"
+        "import sys, pathlib\nfrom fedrela.study.runs import result_files\n"
         "path, name = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
-        "for n in range(60): results.append(path, {'key': name + str(n), 'pad': 'x' * 9000})\n"
+        "for n in range(60): result_files.append(path, {'key': name + str(n), 'pad': 'x' * 9000})\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", script, str(path), name]) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
