@@ -63,23 +63,23 @@ def main() -> None:
     parser.add_argument("--flower", default="", help="python of an environment that has flwr[simulation]")
     parser.add_argument("--limit-seconds", type=float, default=140.0, help="for each contender")
     options = parser.parse_args()
-    wanted = options.only or ("flower", "ours", "plain", "vmap")
+    contenders = options.only or ("flower", "ours", "plain", "vmap")
     rows: dict[str, Row] = {}
-    for name, command in commands(wanted, options):
+    for name, command in commands(contenders, options):
         rows[name] = contender(command, options)
         save(rows, options)  # after each: what was measured is kept, whatever happens next
     print_table(rows, verdicts(rows), options.cohort * options.rounds)
 
 
-def commands(wanted: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+def commands(contenders: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """What is run, by name; what it needs is made just before."""
     sizes = [str(options.devices), str(options.cohort), str(options.rounds)]
     for name in ("plain", "vmap"):
-        if name in wanted:
+        if name in contenders:
             yield f"PyTorch, {name} loop", [sys.executable, "-m", "benchmarks.fleets.loops", name, *sizes]
-    if "ours" in wanted:
+    if "ours" in contenders:
         yield from ours(options)
-    if "flower" in wanted:
+    if "flower" in contenders:
         python = options.flower or str(flower_environment(ROOT / ".venv-flower"))
         yield FLOWER, [python, "benchmarks/fleets/flower.py", "ray", *sizes]
 
@@ -116,28 +116,32 @@ def contender(command: list[str], options: argparse.Namespace) -> Row:
     row: Row = {"peak_bytes": tree.peak_bytes, "cpu_seconds": round(tree.cpu_seconds, 2)}
     if tree.problem:
         return row | {"problem": tree.problem}
-    said = json.loads(tree.output.splitlines()[-1])
-    if isinstance(said, dict):
-        rate = said["machine"]["updates_per_second"]
-        return row | {"devices_per_second": rate, "final_sha256": said["final_sha256"]}
-    return row | {"devices_per_second": options.cohort * options.rounds / float(said)}
+    output = json.loads(tree.output.splitlines()[-1])
+    if isinstance(output, dict):
+        rate = output["machine"]["updates_per_second"]
+        return row | {"devices_per_second": rate, "final_sha256": output["final_sha256"]}
+    return row | {"devices_per_second": options.cohort * options.rounds / float(output)}
 
 
 def verdicts(rows: dict[str, Row]) -> dict[str, Row]:
     """What was to be shown: the figure, its bar, and whether it holds; only where both contenders finished."""
-    found: dict[str, Row] = {}
+    bars: dict[str, Row] = {}
 
     def compare(name: str, mine: str, other: str, key: str, factor: float, *, at_most: bool = False) -> None:
         if key in rows.get(mine, {}) and key in rows.get(other, {}) and "problem" not in rows[mine] | rows[other]:
             ratio = rows[mine][key] / rows[other][key]
-            found[name] = {"ratio": ratio, "bar": factor, "holds": ratio <= factor if at_most else ratio >= factor}
+            bars[name] = {
+                "ratio": ratio,
+                "bar": factor,
+                "holds": ratio <= factor if at_most else ratio >= factor,
+            }
 
     http, inside = OURS
     compare("HTTP: devices/s over Flower's", http, FLOWER, "devices_per_second", 3)
     compare("HTTP: memory over Flower's", http, FLOWER, "peak_bytes", 1 / 3, at_most=True)
     compare("in one process: devices/s over the plain loop's", inside, "PyTorch, plain loop", "devices_per_second", 1)
     compare("in one process: devices/s over the vmapped loop's", inside, "PyTorch, vmap loop", "devices_per_second", 1)
-    return found
+    return bars
 
 
 def print_table(rows: dict[str, Row], bars: dict[str, Row], trainings: int) -> None:
@@ -152,14 +156,14 @@ def print_table(rows: dict[str, Row], bars: dict[str, Row], trainings: int) -> N
 
 def flower_environment(folder: Path) -> Path:
     """The python of an environment with Flower and a CPU build of torch, made if it isn't there."""
-    python, made = folder / "bin" / "python", folder / ".installed"
-    if not made.exists():
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    if not stamp.exists():
         print(f"making {folder} ...", file=sys.stderr, flush=True)
         quietly([sys.executable, "-m", "venv", str(folder)])
         for packages in FLOWER_PACKAGES:
             quietly([str(python), "-m", "pip", "install", "--quiet", *packages])
         quietly([str(python), "-c", "import torch, flwr, ray; assert torch.version.cuda is None, 'not a CPU build'"])
-        made.touch()
+        stamp.touch()
     return python
 
 

@@ -60,21 +60,21 @@ def emulate(scenario: str, out: Path, workers: int) -> Row:
     summary = json.loads(tree.output.splitlines()[-1])
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     happened = Counter(f"{event['event']} {event.get('code', '')}".strip() for event in events)
-    kept = ("rounds", "failed_rounds", "updates", "accuracy", "loss", "virtual_seconds", "final_sha256")
-    return row | {key: summary[key] for key in kept} | summary["machine"] | {"events": dict(sorted(happened.items()))}
+    keys = ("rounds", "failed_rounds", "updates", "accuracy", "loss", "virtual_seconds", "final_sha256")
+    return row | {key: summary[key] for key in keys} | summary["machine"] | {"events": dict(sorted(happened.items()))}
 
 
 def without(name: str, key: str) -> str:
     """The shipped scenario's text without a table."""
     text = (resources.files("fedrela.emulator") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
     heads = (f"[{key}]", f"[[{key}]]")
-    kept, skipping = [], False
+    lines, skipping = [], False
     for line in text.splitlines():
         if line.startswith("["):
             skipping = line.strip() in heads
         if not skipping:
-            kept.append(line)
-    shorter = "\n".join(kept) + "\n"
+            lines.append(line)
+    shorter = "\n".join(lines) + "\n"
     assert key not in tomllib.loads(shorter)
     return shorter
 
@@ -83,15 +83,15 @@ def bars(name: str, row: Row) -> dict[str, bool]:
     """What the scenario must show."""
     if "problem" in row:
         return {"completes": False}
-    found = {"completes": True, "no failed round": row["failed_rounds"] == 0}
+    verdicts = {"completes": True, "no failed round": row["failed_rounds"] == 0}
     if name == "ci":
-        found["under 60 s"] = row["seconds"] < 60
+        verdicts["under 60 s"] = row["seconds"] < 60
     if name == "huge":
-        found["under 4 GB"] = row["peak_bytes"] < 4e9
+        verdicts["under 4 GB"] = row["peak_bytes"] < 4e9
     if name == "malicious":
         lost = row["peaceful"]["accuracy"]["overall"] - row["accuracy"]["overall"]
-        found["attackers cost at most 3 points"] = lost <= 0.03
-    return found
+        verdicts["attackers cost at most 3 points"] = lost <= 0.03
+    return verdicts
 
 
 def print_table(rows: dict[str, Row]) -> None:

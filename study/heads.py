@@ -51,9 +51,9 @@ def sparse_frame(features: int, classes: int, *, sparsity: float = SPARSITY, see
     def loss() -> Tensor:
         optimizer.zero_grad()
         rows = _unit(entries * mask)
-        found = ((rows @ rows.T)[others] - target).square().sum()
-        found.backward()  # type: ignore[no-untyped-call]
-        return found
+        spread = ((rows @ rows.T)[others] - target).square().sum()
+        spread.backward()  # type: ignore[no-untyped-call]
+        return spread
 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
@@ -85,8 +85,8 @@ class SparseFrame(nn.Module):
         features = self.backbone(x)
         if self.training:
             return torch.cat([features @ self.frame.T, self.auxiliary(features.detach())], dim=1)
-        found: Tensor = features @ _unit(self.auxiliary.weight).T
-        return found
+        logits: Tensor = features @ _unit(self.auxiliary.weight).T
+        return logits
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def draw_fleet(report: Report, path: Path) -> None:
     _label(updates, "Updates counted per round (first seed)", "round", "updates")
     _label(traffic, "Bytes (first seed)", "virtual hours", "megabytes")
     traffic.legend(frameon=False, fontsize=8)
-    numbers = report.fleet.turns_per_device
+    numbers = report.fleet.devices_by_updates
     work.bar(list(numbers), list(numbers.values()), color=_COLOURS[2])
     _label(work, "Work per device, all runs", "updates of one device in one run", "devices")
     figure.savefig(path, dpi=110)

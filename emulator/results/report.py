@@ -47,7 +47,7 @@ class FleetFigures:
     events: dict[str, int]  # "refused: code" or "drop-out" and so on -> how often
     bytes_down: int
     bytes_up: int
-    turns_per_device: dict[int, int]  # number of updates -> number of (run, device) pairs
+    devices_by_updates: dict[int, int]  # number of updates -> number of (run, device) pairs
     virtual_seconds: float
 
 
@@ -119,7 +119,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "events": report.fleet.events,
             "bytes_down": report.fleet.bytes_down,
             "bytes_up": report.fleet.bytes_up,
-            "turns_per_device": report.fleet.turns_per_device,
+            "turns_per_device": report.fleet.devices_by_updates,
             "virtual_seconds": report.fleet.virtual_seconds,
         },
     }
@@ -156,7 +156,7 @@ def _gains(first: Arm, last: Arm) -> dict[str, Spread] | None:
 
 def _fleet(runs: Sequence[Run]) -> FleetFigures:
     events: Counter[str] = Counter()
-    turns: Counter[tuple[int, int]] = Counter()
+    updates: Counter[tuple[int, int]] = Counter()
     bytes_down = bytes_up = 0
     for number, run in enumerate(runs):
         for event in run.events:
@@ -164,17 +164,17 @@ def _fleet(runs: Sequence[Run]) -> FleetFigures:
             events[f"{name}: {event['code']}" if event.get("code") else name] += 1
             bytes_down += event.get("bytes_down", 0)
             bytes_up += event.get("bytes_up", 0)
-            turns[number, event["device"]] += name == "update"
+            updates[number, event["device"]] += name == "update"
     for number, run in enumerate(runs):
         for device in range(run.header["scenario"]["devices"]):
-            turns[number, device] += 0
+            updates[number, device] += 0
     return FleetFigures(
         assigned=events.pop("assigned", 0),
         updates=events.pop("update", 0),
         events=dict(sorted(events.items())),
         bytes_down=bytes_down,
         bytes_up=bytes_up,
-        turns_per_device=dict(sorted(Counter(turns.values()).items())),
+        devices_by_updates=dict(sorted(Counter(updates.values()).items())),
         virtual_seconds=max(run.rounds[-1]["t"] for run in runs),
     )
 

@@ -49,8 +49,8 @@ def prepare(data: DatasetLocation, folder: Path, cache: Path) -> Prepared:
         loaded = _load(data, source, temporary)
         np.savez(temporary, x=loaded.x, y=loaded.y, x_test=loaded.x_test, y_test=loaded.y_test)
         temporary.replace(npz)
-    found = opened(npz.resolve(), "")
-    return dataclasses.replace(found, sha256=fingerprint(found.dataset))
+    prepared = opened(npz.resolve(), "")
+    return dataclasses.replace(prepared, sha256=fingerprint(prepared.dataset))
 
 
 def opened(npz: Path, sha256: str) -> Prepared:
@@ -79,11 +79,11 @@ def _source(data: DatasetLocation, folder: Path) -> Path | None:
 
 def _stamp(data: DatasetLocation, source: Path | None) -> str:
     """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
-    told = [data.path, str(data.test_per_class)]
+    identity = [data.path, str(data.test_per_class)]
     if source is not None:
         inside = sorted(source.iterdir()) if source.is_dir() else []
-        told += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+        identity += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
+    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:12]
 
 
 def _load(data: DatasetLocation, source: Path | None, scratch: Path) -> Dataset:

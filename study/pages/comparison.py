@@ -1,7 +1,7 @@
 """Means over seeds, and differences of paired runs with a confidence interval.
 
->>> found = paired([0.40, 0.44, 0.48], [0.45, 0.50, 0.52])
->>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)
+>>> difference = paired([0.40, 0.44, 0.48], [0.45, 0.50, 0.52])
+>>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
 (0.05, 0.025, 0.075)
 """
 
@@ -46,9 +46,9 @@ def paired(first: Sequence[float], second: Sequence[float], confidence: float = 
     """Student's t interval of the mean of second[i] - first[i], pair by pair (same seed, data and start weights)."""
     if len(first) != len(second) or not len(first):
         raise InvalidInput(f"{len(first)} values can't be paired with {len(second)}", remedy="pair the runs by seed")
-    found = spread(np.subtract(second, first).tolist())
+    differences = spread(np.subtract(second, first).tolist())
     half = math.nan
-    if found.count > 1:
-        quantile = float(stats.t.ppf(0.5 + confidence / 2, found.count - 1))
-        half = quantile * found.deviation / math.sqrt(found.count)
-    return Difference(found.mean, found.mean - half, found.mean + half, found.count)
+    if differences.count > 1:
+        quantile = float(stats.t.ppf(0.5 + confidence / 2, differences.count - 1))
+        half = quantile * differences.deviation / math.sqrt(differences.count)
+    return Difference(differences.mean, differences.mean - half, differences.mean + half, differences.count)

@@ -53,18 +53,18 @@ def gather(folder: Path) -> dict[str, Evidence]:
     by_identity: dict[str, list[Row]] = {}
     for row in pool.values():
         by_identity.setdefault(identity(row), []).append(row)
-    found, known = {}, set()
+    studies, known = {}, set()
     for name in config.shipped():
         study, _ = config.load(name)
-        wanted = list(dict.fromkeys(identity(dataclasses.asdict(cell)) for cell in expand(study, "")))
-        known.update(wanted)
-        rows = tuple(row for cell in wanted for row in by_identity.get(cell, ())[-1:])
-        found[name] = Evidence(name, study.title, rows, len(wanted))
+        identities = list(dict.fromkeys(identity(dataclasses.asdict(cell)) for cell in expand(study, "")))
+        known.update(identities)
+        rows = tuple(row for cell in identities for row in by_identity.get(cell, ())[-1:])
+        studies[name] = Evidence(name, study.title, rows, len(identities))
     for stem, read in files.items():
         other = tuple(row for row in read.values() if identity(row) not in known)
         if other:
-            found[stem] = Evidence(stem, f"Other results in {stem}.jsonl", other, len(other))
-    return found
+            studies[stem] = Evidence(stem, f"Other results in {stem}.jsonl", other, len(other))
+    return studies
 
 
 def identity(row: Row) -> str:

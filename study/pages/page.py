@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedrela.study.pages import evidence, plots, sections, text
 from fedrela.study.pages.report import Comparison
-from fedrela.study.pages.sections import DEFAULT, Found, of
+from fedrela.study.pages.sections import DEFAULT, Studies, of
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINE = "cifar10-lt"
@@ -22,41 +22,41 @@ PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once
 
 def write(folder: Path = ROOT / "study" / "results") -> str:
     """The whole page as Markdown."""
-    found = evidence.gather(folder)
-    shown = {name: item for name, item in found.items() if name not in PARTS_OF_OTHERS}
+    studies = evidence.gather(folder)
+    shown = {name: item for name, item in studies.items() if name not in PARTS_OF_OTHERS}
     placed = (HEADLINE, *HARD, METHODS, SENSITIVITY, *PARTS_OF_OTHERS)
-    others = [name for name, item in found.items() if name not in placed and item.rows]
+    others = [name for name, item in studies.items() if name not in placed and item.rows]
     compared = every(shown)
     default = [item for item in compared if item.variant["name"] == DEFAULT]
-    pictures = _pictures(found)
-    parts = [text.INTRODUCTION, *sections.answer(found, HEADLINE)]
-    parts += ["## Does it help?", text.HELP, *of([HEADLINE], found, sections.arms), *_links(pictures, "classes")]
-    parts += ["## In harder settings", text.HARD, *of(HARD, found, sections.arms)]
-    parts += ["## On top of which methods?", text.METHODS, *of([METHODS], found, sections.differences)]
+    pictures = _pictures(studies)
+    parts = [text.INTRODUCTION, *sections.answer(studies, HEADLINE)]
+    parts += ["## Does it help?", text.HELP, *of([HEADLINE], studies, sections.arms), *_links(pictures, "classes")]
+    parts += ["## In harder settings", text.HARD, *of(HARD, studies, sections.arms)]
+    parts += ["## On top of which methods?", text.METHODS, *of([METHODS], studies, sections.differences)]
     parts += _links(pictures, "methods")
     parts += ["## How far from those that see more?", text.GAPS, *sections.gaps(shown)]
-    parts += ["## What do its settings change?", text.SENSITIVITY, *of([SENSITIVITY], found, sections.changes)]
+    parts += ["## What do its settings change?", text.SENSITIVITY, *of([SENSITIVITY], studies, sections.changes)]
     parts += [*_links(pictures, "sensitivity"), "## What does it cost?", text.COST, *sections.cost(default)]
     parts += sections.moves(shown)
     parts += ["## When not to use it", text.NOT, *sections.losers(compared)]
-    parts += ["## Other results", *of(others, found, sections.differences)] if others else []
-    parts += ["## On your own data", text.USE, "## What ran, and what did not", *sections.ran(found)]
+    parts += ["## Other results", *of(others, studies, sections.differences)] if others else []
+    parts += ["## On your own data", text.USE, "## What ran, and what did not", *sections.ran(studies)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def every(found: Found) -> list[Comparison]:
+def every(studies: Studies) -> list[Comparison]:
     """All comparisons of all studies, one that two studies share once."""
     compared: dict[str, Comparison] = {}
-    for item in found.values():
+    for item in studies.values():
         for one in item.compared:
             compared.setdefault(repr((one.study, one.method, one.variant["name"], one.start)), one)
     return list(compared.values())
 
 
-def _pictures(found: Found) -> dict[str, list[Comparison]]:
+def _pictures(studies: Studies) -> dict[str, list[Comparison]]:
     """What each picture shows; none where there is nothing to show."""
-    plain = [item for item in found[HEADLINE].compared if item.method == "fedavg"]
-    shown = {"classes": plain, "methods": found[METHODS].compared, "sensitivity": found[SENSITIVITY].compared}
+    plain = [item for item in studies[HEADLINE].compared if item.method == "fedavg"]
+    shown = {"classes": plain, "methods": studies[METHODS].compared, "sensitivity": studies[SENSITIVITY].compared}
     return {name: items for name, items in shown.items() if items}
 
 
@@ -84,10 +84,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fedrela.study.pages.page", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "study.md")
     parser.add_argument("--results", type=Path, default=ROOT / "study" / "results")
-    asked = parser.parse_args()
-    (asked.out.parent / "pictures").mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(write(asked.results), encoding="utf-8")
-    for path in (asked.out, *draw(asked.results, asked.out.parent / "pictures")):
+    options = parser.parse_args()
+    (options.out.parent / "pictures").mkdir(parents=True, exist_ok=True)
+    options.out.write_text(write(options.results), encoding="utf-8")
+    for path in (options.out, *draw(options.results, options.out.parent / "pictures")):
         print(f"wrote {path}")
 
 

@@ -22,10 +22,10 @@ def draw_differences(compared: Sequence[Comparison], path: Path) -> None:
     axes: Axes = figure.subplots()
     for row, item in enumerate(compared):
         for offset, (name, color) in enumerate(_GROUPS.items()):
-            found = item.difference[name]
+            difference = item.difference[name]
             y = row + (offset - 1.5) * 0.18
-            axes.plot(100 * found.mean, y, "o", color=color, markersize=4, label=name if row == 0 else None)
-            axes.plot([100 * found.low, 100 * found.high], [y, y], color=color, linewidth=1.2)
+            axes.plot(100 * difference.mean, y, "o", color=color, markersize=4, label=name if row == 0 else None)
+            axes.plot([100 * difference.low, 100 * difference.high], [y, y], color=color, linewidth=1.2)
     axes.axvline(0, color="#7a8694", linewidth=0.8)
     axes.set_yticks(
         range(len(compared)), [f"{c.setting}: {c.title}, {c.variant['name']}" for c in compared], fontsize=8

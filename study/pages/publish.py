@@ -43,8 +43,8 @@ def publish(path: Path, folder: Path, title: str) -> list[Table]:
 def as_json(path: Path) -> str:
     """Every comparison and reference as one JSON object; a NaN is null."""
     rows = list(result_files.read(path).values())
-    found = {
+    content = {
         "comparisons": [dataclasses.asdict(item) for item in report.compare(rows)],
         "references": [dataclasses.asdict(item) for item in report.references(rows)],
     }
-    return json.dumps(result_files.without_nan(found), ensure_ascii=False, allow_nan=False)
+    return json.dumps(result_files.without_nan(content), ensure_ascii=False, allow_nan=False)

@@ -74,7 +74,7 @@ class Reference:
 
 def compare(rows: Iterable[Row]) -> list[Comparison]:
     """Every method, setting and variant for which a seed has all three arms, in the order of the rows."""
-    found: dict[str, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    arms: dict[str, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     variants: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if row["arm"] == "reference":
@@ -87,27 +87,27 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
             arm = _name("relabeled", row["training"], _settings(row["variant"]))
             if not any(_settings(known) == _settings(row["variant"]) for known in variants[place]):
                 variants[place].append(row["variant"])
-        found[place][arm][row["seed"]] = row
+        arms[place][arm][row["seed"]] = row
     compared = []
     for place, known in variants.items():
         for variant in known:
-            made = _comparison(found[place], variant)
-            if made is not None:
-                compared.append(made)
+            comparison = _comparison(arms[place], variant)
+            if comparison is not None:
+                compared.append(comparison)
     return compared
 
 
 def references(rows: Iterable[Row]) -> list[Reference]:
     """Every reference per setting."""
-    found: dict[str, list[Row]] = defaultdict(list)
+    groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["arm"] == "reference":
-            found[_name(_shared(row), row["training"]["rounds"], row["method"])].append(row)
+            groups[_name(_shared(row), row["training"]["rounds"], row["method"])].append(row)
     return [
         Reference(
             _shared(group[0]), group[0]["method"], tuple(row["seed"] for row in group), _spreads(group), _by_seed(group)
         )
-        for group in found.values()
+        for group in groups.values()
     ]
 
 
@@ -146,11 +146,11 @@ def _comparison(arms: dict[str, dict[int, Row]], variant: dict[str, Any]) -> Com
         kept_rows = arms.get(_name("kept", training, variant["lr_scale"]), {})
         seeds = sorted(set(rows) & set(kept_rows) & set(arms.get("trunk", {})))
         if seeds:
-            return _made([arms["trunk"][s] for s in seeds], [kept_rows[s] for s in seeds], [rows[s] for s in seeds])
+            return _average([arms["trunk"][s] for s in seeds], [kept_rows[s] for s in seeds], [rows[s] for s in seeds])
     return None
 
 
-def _made(trunk: list[Row], kept: list[Row], relabeled: list[Row]) -> Comparison:
+def _average(trunk: list[Row], kept: list[Row], relabeled: list[Row]) -> Comparison:
     first = relabeled[0]
 
     def mean(name: str) -> float:
@@ -197,8 +197,8 @@ def _name(*parts: Any) -> str:
 
 
 def _values(rows: list[Row], metric: str) -> list[float]:
-    found = [row["measured"][metric] for row in rows]
-    return [math.nan if value is None else value for value in found]
+    values = [row["measured"][metric] for row in rows]
+    return [math.nan if value is None else value for value in values]
 
 
 def _by_seed(rows: list[Row]) -> dict[int, dict[str, float]]:

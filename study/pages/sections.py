@@ -10,25 +10,25 @@ from fedrela.study.pages.evidence import Evidence
 from fedrela.study.pages.report import Comparison
 from fedrela.study.pages.tables import Table
 
-Found = dict[str, Evidence]
+Studies = dict[str, Evidence]
 WORDS = {"overall": "overall accuracy", "few": "the few", "medium": "the medium", "many": "the many"}
 WORDS |= {"ece": "calibration error"}
 NOTHING = "No comparison has all of its branches yet."
 DEFAULT = "FedReLa"  # the name of the variant with default settings in every shipped study
 
 
-def answer(found: Found, headline: str) -> list[str]:
+def answer(studies: Studies, headline: str) -> list[str]:
     """The one sentence that a reader came for, or that it can't be said yet."""
-    plain = [item for item in found[headline].compared if item.method == "fedavg"]
+    plain = [item for item in studies[headline].compared if item.method == "fedavg"]
     if not plain:
-        return [f"**The setting to judge by has not run yet**: `{found[headline].command}`."]
+        return [f"**The setting to judge by has not run yet**: `{studies[headline].command}`."]
     return [_sentence(item) for item in plain]
 
 
 def _sentence(item: Comparison) -> str:
-    told = ", ".join(f"{WORDS[name]} {tables.points(item.difference[name])}" for name in ("overall", "few", "many"))
+    gains = ", ".join(f"{WORDS[name]} {tables.points(item.difference[name])}" for name in ("overall", "few", "many"))
     seeds = "seed" if len(item.seeds) == 1 else "mean over seeds"
-    return f"**{item.study['data']}, {item.setting}: with re-labels, {told} points** ({seeds} {_seeds(item.seeds)})."
+    return f"**{item.study['data']}, {item.setting}: with re-labels, {gains} points** ({seeds} {_seeds(item.seeds)})."
 
 
 def arms(evidence: Evidence) -> list[str]:
@@ -55,11 +55,11 @@ def changes(evidence: Evidence) -> list[str]:
     return [tables.differences(evidence.compared).markdown()] if evidence.compared else [NOTHING]
 
 
-def of(names: Iterable[str], found: Found, show: Callable[[Evidence], list[str]]) -> list[str]:
+def of(names: Iterable[str], studies: Studies, show: Callable[[Evidence], list[str]]) -> list[str]:
     """Each study with its settings, its command, what is missing, and what `show` makes of it."""
     parts = []
     for name in names:
-        evidence = found[name]
+        evidence = studies[name]
         parts.append(f"### {evidence.title}")
         if evidence.rows:
             parts += [_settings(evidence), *show(evidence)]
@@ -68,18 +68,18 @@ def of(names: Iterable[str], found: Found, show: Callable[[Evidence], list[str]]
     return parts
 
 
-def gaps(found: Found) -> list[str]:
+def gaps(studies: Studies) -> list[str]:
     """How far plain and re-labeled FedAvg lie below what sees more, over the seeds that both have."""
     rows: list[tuple[str, ...]] = []
     lost: list[str] = []
-    for evidence in found.values():
+    for evidence in studies.values():
         for item in evidence.compared:
             if item.method != "fedavg" or item.variant["name"] != DEFAULT:
                 continue
-            told = [row for label, top in _ceilings(item, evidence) if (row := _gap(item, label, top))]
-            rows += [row for row in told if row not in rows]
+            of_item = [row for label, top in _ceilings(item, evidence) if (row := _gap(item, label, top))]
+            rows += [row for row in of_item if row not in rows]
             place = f"{item.study['data']}, {item.study['model']['name']}, {item.setting}"
-            if not told and place not in lost:
+            if not of_item and place not in lost:
                 lost.append(place)
     heading = ("data, model", "setting", "what sees more", "seeds of both")
     ahead = ("ahead overall", "with FedReLa", "ahead on the few", "with FedReLa")
@@ -103,24 +103,24 @@ def _gap(item: Comparison, label: str, top: dict[int, dict[str, float]]) -> tupl
 
 
 def _ceilings(item: Comparison, evidence: Evidence) -> list[tuple[str, dict[int, dict[str, float]]]]:
-    found = [
+    references = [
         (report.REFERENCES[one.name], one.by_seed)
         for one in evidence.references
         if one.study["setting"] == item.study["setting"]
     ]
     kept = report.kept_by_seed(evidence.rows, item, "oracle")
-    return [*found, ("federated oracle, global class counts", kept)] if kept else found
+    return [*references, ("federated oracle, global class counts", kept)] if kept else references
 
 
 def cost(compared: Sequence[Comparison]) -> list[str]:
     """What helped and what it cost, counted."""
     lines = []
     for metric in ("overall", "few", "medium", "many", "ece"):
-        measured = [found for item in compared if not math.isnan((found := item.difference[metric]).mean)]
+        measured = [change for item in compared if not math.isnan((change := item.difference[metric]).mean)]
         if measured:
-            up, sure_up = sum(found.mean > 0 for found in measured), sum(found.low > 0 for found in measured)
-            sure_down, sure = sum(found.high < 0 for found in measured), sum(found.count > 1 for found in measured)
-            mean = tables.signed(spread([found.mean for found in measured]).mean)
+            up, sure_up = sum(change.mean > 0 for change in measured), sum(change.low > 0 for change in measured)
+            sure_down, sure = sum(change.high < 0 for change in measured), sum(change.count > 1 for change in measured)
+            mean = tables.signed(spread([change.mean for change in measured]).mean)
             lines.append(
                 f"- {WORDS[metric]}: {mean} points in the mean; higher with re-labels in {up} of {len(measured)} "
                 f"comparisons; of the {sure} with an interval, surely higher in {sure_up}, surely lower in {sure_down}."
@@ -133,9 +133,9 @@ def cost(compared: Sequence[Comparison]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def moves(found: Found) -> list[str]:
+def moves(studies: Studies) -> list[str]:
     """How many labels moved in each comparison, and which way."""
-    parts = [(item.title, tables.movements(item.compared).markdown()) for item in found.values() if item.compared]
+    parts = [(item.title, tables.movements(item.compared).markdown()) for item in studies.values() if item.compared]
     return [prose.MOVES, *(text for title, table in parts for text in (f"{title}:", table))] if parts else []
 
 
@@ -148,9 +148,9 @@ def losers(compared: Sequence[Comparison]) -> list[str]:
     return ["Overall accuracy fell, in points, with:", "\n".join(lines)]
 
 
-def ran(found: Found) -> list[str]:
+def ran(studies: Studies) -> list[str]:
     """Which cells ran, of every shipped study: also of those that did not run at all."""
-    lines = tuple((f"`{item.command}`", item.title, f"{len(item.rows)} of {item.cells}") for item in found.values())
+    lines = tuple((f"`{item.command}`", item.title, f"{len(item.rows)} of {item.cells}") for item in studies.values())
     return [Table("", ("command", "what", "cells that ran"), lines, left=2).markdown()]
 
 

@@ -54,8 +54,8 @@ def start_weights(cell: Cell, opened: Bundle, folder: Path) -> Params:
             part = path.with_suffix(f".{os.getpid()}.part")
             _run(interpreter.command("fedrela.study.runs.start", target, str(cell.seed), str(part)))
             part.replace(path)
-    found = tensors.read(path.read_bytes())
-    weights = {spec.name: found[spec.name] for spec in opened.manifest.weights}
+    stored = tensors.read(path.read_bytes())
+    weights = {spec.name: stored[spec.name] for spec in opened.manifest.weights}
     tensors.check(weights, opened.manifest.weights)
     return weights
 
@@ -80,8 +80,8 @@ def _run(command: list[str]) -> None:
     environment = interpreter.environment()
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if finished.returncode:
-        told = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
+        lines = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
         raise ExportFailed(
-            f"`{' '.join(command[3:5])}` failed: {told[-2] if len(told) > 1 else told}",
-            remedy=told[-1].strip() if told else "run it by hand",
+            f"`{' '.join(command[3:5])}` failed: {lines[-2] if len(lines) > 1 else lines}",
+            remedy=lines[-1].strip() if lines else "run it by hand",
         )

@@ -67,8 +67,8 @@ class Cell:
         if self.variant is not None:
             own |= {"rounds": self.training.rounds, "lr_scale": self.variant.lr_scale}
             if self.arm == "relabeled":
-                kept = ("threshold_percent", "passes", "period")
-                own |= {name: getattr(self.variant, name) for name in kept}
+                relabel_settings = ("threshold_percent", "passes", "period")
+                own |= {name: getattr(self.variant, name) for name in relabel_settings}
         return own
 
 

@@ -139,11 +139,11 @@ def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
     weights = bundles.start_weights(setup.cell, bundle, setup.workspace.work / "start")
     task = trunk_task(setup.cell, rounds, setup.shards)
     trained = _train(setup, setup.cell, bundle, weights, task, starts)
-    for start, found in trained.weights.items():
+    for start, weights_then in trained.weights.items():
         path = setup.workspace.checkpoint(setup.cell, start)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(tensors.to_bytes(found))
+        part.write_bytes(tensors.to_bytes(weights_then))
         part.replace(path)
     return trained
 
@@ -167,11 +167,11 @@ def _moved(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task
     """Which way the labels moved in the first re-labeling of a branch."""
     dataset, scene = setup.prepared.dataset, fleet.scenario(cell.setting, cell.seed)
     old, new = fleet.relabels(fleet.engine(bundle), task, scene, setup.shards, dataset, weights)
-    found = metrics.moved(old, new, setup.shards.class_counts)
+    movement = metrics.moved(old, new, setup.shards.class_counts)
     many, _, few = setup.groups
-    return dataclasses.asdict(found) | {
-        "many_to_few": found.between(many, few),
-        "few_to_many": found.between(few, many),
+    return dataclasses.asdict(movement) | {
+        "many_to_few": movement.between(many, few),
+        "few_to_many": movement.between(few, many),
     }
 
 

@@ -41,20 +41,20 @@ def measure(
     if len(labels) == 0:
         raise InvalidInput("there is no test sample", remedy="give the dataset a test part")
     predicted = probabilities.argmax(axis=1)
-    found = partition.accuracy(predicted, labels, groups, classes)
-    recalls = np.array(found.per_class)
+    accuracy = partition.accuracy(predicted, labels, groups, classes)
+    recalls = np.array(accuracy.per_class)
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Measured(
-        overall=found.overall,
-        many=found.many,
-        medium=found.medium,
-        few=found.few,
-        balanced=found.balanced,
+        overall=accuracy.overall,
+        many=accuracy.many,
+        medium=accuracy.medium,
+        few=accuracy.few,
+        balanced=accuracy.balanced,
         worst=float(np.nanmin(recalls)),
         macro_f1=macro_f1(predicted, labels, classes),
         ece=calibration_error(probabilities, labels),
         nll=float(-np.log(np.maximum(own, 1e-12)).mean()),
-        per_class=found.per_class,
+        per_class=accuracy.per_class,
     )
 
 

@@ -46,7 +46,7 @@ def listening():
     """Where the programs that this process has started listen."""
     for program in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            yield from (found.laddr.ip for found in program.net_connections("tcp") if found.status == "LISTEN")
+            yield from (socket.laddr.ip for socket in program.net_connections("tcp") if socket.status == "LISTEN")
 
 
 def test_workers_on_a_ray_cluster_change_nothing_and_listen_only_here(emulate, monkeypatch):

@@ -56,9 +56,9 @@ def test_the_coordinator_is_told_the_figures_and_the_operator_can_evaluate_again
     run = emulate(in_process=False, task={"name": "evaluated", "population": "evaluated"})
     with AdminClient(fedrela_coordinator.url, fedrela_coordinator.admin_key) as admin:
         task_id = admin.find("evaluated")["task_id"]
-        told = [item["accuracy"] for item in admin.rounds(task_id)]
-        assert [item["overall"] for item in told] == [item["accuracy"]["overall"] for item in run.rounds[1:]]
-        assert [item["few"] for item in told] == [item["accuracy"]["few"] for item in run.rounds[1:]]
+        reported = [item["accuracy"] for item in admin.rounds(task_id)]
+        assert [item["overall"] for item in reported] == [item["accuracy"]["overall"] for item in run.rounds[1:]]
+        assert [item["few"] for item in reported] == [item["accuracy"]["few"] for item in run.rounds[1:]]
         command = ["evaluate", "evaluated", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
         command += ["--url", fedrela_coordinator.url, "--admin-key", fedrela_coordinator.admin_key]
         done = CliRunner().invoke(app, command, catch_exceptions=False)

@@ -116,10 +116,10 @@ def test_without_re_labels_the_two_branches_are_bit_identical(folder):
 
 
 def test_the_report_holds_every_cell(folder):
-    told = json.loads(run(folder, "--report-only", "--json").stdout)
-    assert [item["variant"]["name"] for item in told["comparisons"]] == ["FedReLa", "τ 0"]
-    assert told["comparisons"][1]["difference"]["overall"]["mean"] == 0
-    assert [item["name"] for item in told["references"]] == ["centralised"]
+    printed = json.loads(run(folder, "--report-only", "--json").stdout)
+    assert [item["variant"]["name"] for item in printed["comparisons"]] == ["FedReLa", "τ 0"]
+    assert printed["comparisons"][1]["difference"]["overall"]["mean"] == 0
+    assert [item["name"] for item in printed["references"]] == ["centralised"]
     shown = run(folder, "--report-only")
     assert "FedAvg" in shown.stdout
     page = (folder / "tiny" / "report.html").read_text()

@@ -14,10 +14,10 @@ from fedrela.study import heads, losses, models  # noqa: E402
 def test_the_known_prior_is_cross_entropy_of_shifted_logits():
     logits, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
     counts = {f"count_{label}": torch.tensor(value) for label, value in enumerate([50.0, 5.0, 1.0])}
-    found = losses.KnownPrior(3)(logits, y, **counts)
+    loss = losses.KnownPrior(3)(logits, y, **counts)
     weighted = torch.exp(logits) * torch.tensor([50.0, 5.0, 1.0])
     expected = -torch.log(weighted[torch.arange(5), y] / weighted.sum(1))
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(loss, expected, atol=1e-5)
 
 
 def test_an_unknown_loss_is_an_attribute_error():
@@ -99,9 +99,9 @@ def test_realigned_class_vectors_have_equal_length():
 
 def test_the_auxiliary_head_sends_no_gradient_to_the_backbone():
     model = heads.SparseFrame(models.digits_cnn())
-    found = model.train()(torch.rand(4, 1, 8, 8))
-    assert found.shape == (4, 20)
-    found[:, 10:].sum().backward()
+    logits = model.train()(torch.rand(4, 1, 8, 8))
+    assert logits.shape == (4, 20)
+    logits[:, 10:].sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.backbone.parameters())
     assert model.auxiliary.weight.grad is not None
     assert model.eval()(torch.rand(4, 1, 8, 8)).shape == (4, 10)

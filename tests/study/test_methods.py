@@ -74,8 +74,8 @@ def reference(tmp_path, name, rounds=100, model="nn.Linear(2, 2)"):
 @pytest.mark.parametrize(("name", "share"), [("centralised", 0.75), ("centralised-balanced", 0.5)])
 def test_where_images_say_nothing_a_reference_learns_the_prior_or_takes_it_out(tmp_path, name, share):
     x, y = np.zeros((4, 2), np.float32), np.array([0, 0, 0, 1])
-    found = train_and_predict(reference(tmp_path, name), x, y, x[:1], 2, lambda: None)
-    assert found[0] == pytest.approx([share, 1 - share], abs=1e-3)  # the only minimum; a batch holds all four
+    predicted = train_and_predict(reference(tmp_path, name), x, y, x[:1], 2, lambda: None)
+    assert predicted[0] == pytest.approx([share, 1 - share], abs=1e-3)  # the only minimum; a batch holds all four
 
 
 def test_a_reference_separates_what_is_separable_the_same_way_each_time(tmp_path):
@@ -93,8 +93,8 @@ def test_a_reference_separates_what_is_separable_the_same_way_each_time(tmp_path
 def test_a_lone_last_sample_does_not_break_batch_normalization(tmp_path):
     cell = reference(tmp_path, "centralised", rounds=2, model="nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))")
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
-    found = train_and_predict(cell, x, np.array([0, 0, 1, 1, 1]), x, 2, lambda: None)
-    assert all(math.isfinite(value) for value in found.ravel())
+    predicted = train_and_predict(cell, x, np.array([0, 0, 1, 1, 1]), x, 2, lambda: None)
+    assert all(math.isfinite(value) for value in predicted.ravel())
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])

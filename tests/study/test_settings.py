@@ -51,7 +51,7 @@ def test_a_branch_starts_after_four_fifths_unless_told():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("[data]\nfolder = 'x'", r"data\.folder"),
         ("[model]\nlayers = 3", r"model\.layers"),
@@ -67,8 +67,8 @@ def test_a_branch_starts_after_four_fifths_unless_told():
         ("setting = []", "no setting"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_path(text, told):
-    with pytest.raises(InvalidStudy, match=told):
+def test_a_wrong_value_is_refused_by_its_path(text, problem):
+    with pytest.raises(InvalidStudy, match=problem):
         from_toml(f"name = 'a'\n{text}")
 
 

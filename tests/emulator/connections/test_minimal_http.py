@@ -19,8 +19,8 @@ three = asyncio.Barrier(3)
 @app.put("/echo/{name}")
 async def echo(name: str, request: Request) -> Response:
     body = await request.body()
-    said = f"{name} {request.url.query} {request.headers['x-own']} {len(body)}"
-    return Response(body, headers={"said": said, "host-was": request.headers["host"]}, status_code=201)
+    echoed = f"{name} {request.url.query} {request.headers['x-own']} {len(body)}"
+    return Response(body, headers={"said": echoed, "host-was": request.headers["host"]}, status_code=201)
 
 
 @app.get("/thread")
@@ -40,10 +40,10 @@ async def broken() -> None:
 
 @pytest.fixture
 def transport():
-    made = AsgiTransport(app)
-    made.start()
-    yield made
-    made.stop()
+    transport = AsgiTransport(app)
+    transport.start()
+    yield transport
+    transport.stop()
 
 
 def test_an_application_sees_method_path_query_headers_and_body(transport):
@@ -73,7 +73,7 @@ def test_an_application_runs_in_the_thread_that_asks(transport):
 
     with ThreadPoolExecutor(3) as threads:
         assert ask()
-        assert all(asked.result() for asked in [threads.submit(ask) for _ in range(20)])
+        assert all(future.result() for future in [threads.submit(ask) for _ in range(20)])
 
 
 def test_what_an_application_raises_is_raised(transport):

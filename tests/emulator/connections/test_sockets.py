@@ -38,13 +38,13 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield made
-    made.shutdown()
+    yield server
+    server.shutdown()
     thread.join()
-    made.server_close()
+    server.server_close()
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def url(server):
 
 @pytest.fixture
 def transport(url):
-    with SocketTransport(url) as made:
-        yield made
+    with SocketTransport(url) as transport:
+        yield transport
 
 
 def put(url, path, body=b"body"):

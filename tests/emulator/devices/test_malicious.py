@@ -10,7 +10,9 @@ from fedrela.emulator.scenario import MaliciousClass
 METADATA = {"protocol": "1", "examples": "3", "encoding": "int8"}
 
 
-def sent(attack: str, factor: float, examples: str = "3", **arrays: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
+def sent(
+    attack: str, factor: float, arrays: dict[str, np.ndarray], examples: str = "3"
+) -> tuple[dict[str, np.ndarray], str]:
     """What arrives, and the number of examples that it claims."""
     body = tensors.to_bytes(arrays, METADATA | {"examples": examples})
     changed = Attacker(MaliciousClass(attack, 1.0, factor), seed=0, device=0).tamper(body)  # type: ignore[arg-type]
@@ -33,34 +35,34 @@ def test_a_label_flipper_sends_what_it_trained() -> None:
     [("scale", 2.0, [100, -127, 127]), ("sign-flip", 1.0, [-50, 100, -127]), ("nan", 10.0, [-50, 100, -127])],
 )
 def test_integers_saturate_symmetrically(attack: str, factor: float, expected: list[int]) -> None:
-    arrays, _ = sent(attack, factor, w=np.array([50, -100, 127], np.int8))
+    arrays, _ = sent(attack, factor, {"w": np.array([50, -100, 127], np.int8)})
     assert arrays["w"].dtype == np.int8
     assert arrays["w"].tolist() == expected
 
 
 def test_the_positions_of_a_top_k_update_stay() -> None:
     values, indices = np.array([1.5, -2], np.float32), np.array([4, 9], np.int32)
-    arrays, _ = sent("scale", 10.0, **{"w.values": values, "w.indices": indices})
+    arrays, _ = sent("scale", 10.0, {"w.values": values, "w.indices": indices})
     assert arrays["w.indices"].tolist() == [4, 9]
     assert arrays["w.values"].tolist() == [15, -20]
 
 
 def test_half_precision_keeps_its_dtype_and_overflows_to_infinity() -> None:
-    arrays, _ = sent("scale", 100.0, w=np.array([1, 60000], np.float16))
+    arrays, _ = sent("scale", 100.0, {"w": np.array([1, 60000], np.float16)})
     assert arrays["w"].dtype == np.float16
     assert arrays["w"].tolist() == [100, np.inf]
 
 
 @pytest.mark.parametrize(("factor", "claimed"), [(2.5, "7"), (0.01, "1"), (1e12, "999999999")])
 def test_a_lie_is_a_whole_number_that_the_protocol_can_carry(factor: float, claimed: str) -> None:
-    arrays, examples = sent("lie-about-examples", factor, w=np.array([1, 2], np.int8))
+    arrays, examples = sent("lie-about-examples", factor, {"w": np.array([1, 2], np.int8)})
     assert (examples, arrays["w"].tolist()) == (claimed, [1, 2])
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 65])
 def test_garbage_has_the_size_of_the_update_and_repeats_by_seed_and_device(size: int) -> None:
     garbage = MaliciousClass("garbage", 1.0)
-    made = [Attacker(garbage, seed, device).tamper(bytes(size)) for seed, device in ((1, 2), (1, 2), (1, 3), (2, 2))]
-    assert [len(body) for body in made] == [size] * 4
-    assert made[0] == made[1]
-    assert size < 65 or len(set(made)) == 3
+    bodies = [Attacker(garbage, seed, device).tamper(bytes(size)) for seed, device in ((1, 2), (1, 2), (1, 3), (2, 2))]
+    assert [len(body) for body in bodies] == [size] * 4
+    assert bodies[0] == bodies[1]
+    assert size < 65 or len(set(bodies)) == 3

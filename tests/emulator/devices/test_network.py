@@ -12,7 +12,7 @@ from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
 from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import MaliciousClass, from_toml
 
-BODY = tensors.to_bytes({"w": np.float32([1, -2])}, {"protocol": "1", "examples": "3", "encoding": "float32"})
+BODY = tensors.to_bytes({"w": np.array([1, -2], np.float32)}, {"protocol": "1", "examples": "3", "encoding": "float32"})
 
 
 class Server(httpx.BaseTransport):
@@ -32,23 +32,23 @@ def network(faults="", server=None, **options):
         f"upload_mbit_per_second = 8\ndownload_mbit_per_second = 8\n[faults]\n{faults}"
     )
     gates = []
-    made = EmulatedNetwork(
+    way = EmulatedNetwork(
         device=DeviceProfiles(scenario).of(0), wake_up=0, seed=0, faults=scenario.faults, clock=Clock(100.0),
         send=(server or Server()).handle_request, gate=lambda kind, size_bytes: gates.append(kind),
         assigned=lambda assignment: None, **options,
     )  # fmt: skip
-    return made, gates
+    return way, gates
 
 
-def put(made, body=BODY):
-    return httpx.Client(transport=made, trust_env=False).put("http://c/v1/assignments/a1/update", content=body)
+def put(way, body=BODY):
+    return httpx.Client(transport=way, trust_env=False).put("http://c/v1/assignments/a1/update", content=body)
 
 
 def test_latency_and_bandwidth_move_the_clock_and_bytes_are_counted():
-    made, gates = network(server=Server(b"x" * 1_000_000))
-    put(made, b"y" * 500_000)
-    assert made.clock.now == pytest.approx(100 + 1 + 0.5 + 1.0, abs=0.01)  # latency, 0.5 MB up, 1 MB down at 1 MB/s
-    assert (made.bytes_up, made.bytes_down) == (500_300, 1_000_300)
+    way, gates = network(server=Server(b"x" * 1_000_000))
+    put(way, b"y" * 500_000)
+    assert way.clock.now == pytest.approx(100 + 1 + 0.5 + 1.0, abs=0.01)  # latency, 0.5 MB up, 1 MB down at 1 MB/s
+    assert (way.bytes_up, way.bytes_down) == (500_300, 1_000_300)
     assert gates == ["update"]
 
 
@@ -80,10 +80,10 @@ def test_a_blob_passes_no_gate_and_travels_once_per_process():
     body = b"program"
     server, shared = Server(body), SharedBlobs()
     for _ in range(2):
-        made, gates = network(server=server, shared=shared)
+        way, gates = network(server=server, shared=shared)
         url = f"http://c/v1/blobs/{signing.sha256(body)}"
-        assert httpx.Client(transport=made, trust_env=False).get(url).content == body
-        assert made.bytes_down == len(body) + 300
+        assert httpx.Client(transport=way, trust_env=False).get(url).content == body
+        assert way.bytes_down == len(body) + 300
         assert gates == []
     assert len(server.requests) == 1
 
@@ -125,14 +125,14 @@ def test_nan_garbage_replay_and_lies():
 def test_a_tampered_update_is_sent_with_its_own_digest():
     server = Server()
     attacker = Attacker(MaliciousClass("sign-flip", 1.0, 1), seed=0, device=0)
-    made, _ = network(server=server, attacker=attacker)
+    way, _ = network(server=server, attacker=attacker)
     url = "http://c/v1/assignments/a1/update"
-    httpx.Client(transport=made, trust_env=False).put(url, content=BODY, headers={"Content-Digest": "sha-256=:AAAA:"})
+    httpx.Client(transport=way, trust_env=False).put(url, content=BODY, headers={"Content-Digest": "sha-256=:AAAA:"})
     _, _, body, headers = server.requests[0]
     assert body != BODY
     assert headers["content-length"] == str(len(body))
     assert headers["content-digest"] != "sha-256=:AAAA:"
-    assert made.update_sha256 == signing.sha256(body)
+    assert way.update_sha256 == signing.sha256(body)
 
 
 def test_label_flip_is_done_to_the_data():
@@ -142,8 +142,8 @@ def test_label_flip_is_done_to_the_data():
 
 
 def test_luck_depends_on_device_wake_up_and_request_alone():
-    made, _ = network("delayed = 0.5")
-    first = [made._draws()["delayed"] for _ in range(3)]
+    way, _ = network("delayed = 0.5")
+    first = [way._draws()["delayed"] for _ in range(3)]
     again, _ = network("delayed = 0.5")
     assert first == [again._draws()["delayed"] for _ in range(3)]
     assert first[0] == pytest.approx(float(uniforms(derive(b"fedrela emulator", 0, "request", 0, 0, 0), (6,))[0]))

@@ -13,19 +13,19 @@ def arrivals(extra="", devices=20):
     return Arrivals(scenario, DeviceProfiles(scenario))
 
 
-def woken(made, wanted, **arguments):
+def woken(visits, count, **arguments):
     settings = {"round_number": 1, "now": 100.0, "away": ()} | arguments
-    return [device for device, _ in made.wave(wanted, **settings)]
+    return [device for device, _ in visits.wave(count, **settings)]
 
 
 def test_a_round_wakes_each_device_once_and_the_next_round_others_first():
-    made = arrivals()
-    first, second = woken(made, 12), woken(made, 12)
+    visits = arrivals()
+    first, second = woken(visits, 12), woken(visits, 12)
     assert sorted(first + second) == list(range(20))
-    assert woken(made, 1) == []
-    assert woken(made, 20, round_number=2) != first + second
-    made.start_over()
-    assert len(woken(made, 20, round_number=2)) == 20
+    assert woken(visits, 1) == []
+    assert woken(visits, 20, round_number=2) != first + second
+    visits.start_over()
+    assert len(woken(visits, 20, round_number=2)) == 20
 
 
 def test_whoever_is_away_is_left_alone():
@@ -47,9 +47,9 @@ def test_nobody_is_woken_by_day_and_everybody_by_night():
 
 
 def test_devices_that_poll_wait_for_the_night_and_for_the_coordinator():
-    made = arrivals('[wake]\nmode = "poll"\npoll_seconds = 60\nspread_seconds = 10\n' + NIGHT)
-    assert {t for _, t in made.first_visits()} == {10 * 3600.0}
+    visits = arrivals('[wake]\nmode = "poll"\npoll_seconds = 60\nspread_seconds = 10\n' + NIGHT)
+    assert {t for _, t in visits.first_visits()} == {10 * 3600.0}
     waiting = Done(0, 11 * 3600.0, "waiting", "round-full", 900.0, ())
-    assert made.next_visit(waiting, 1, 50.0) == 11 * 3600.0 + 900
+    assert visits.next_visit(waiting, 1, 50.0) == 11 * 3600.0 + 900
     dropped = Done(0, 11 * 3600.0, "drop-out", "", 0.0, ())
-    assert made.next_visit(dropped, 1, 5000.0) == 11 * 3600.0 + 5000
+    assert visits.next_visit(dropped, 1, 5000.0) == 11 * 3600.0 + 5000

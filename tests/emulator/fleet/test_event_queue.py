@@ -8,10 +8,10 @@ def same_second(t, other):
 
 
 def queue(*entries, busy=()):
-    made = EventQueue(busy=dict(busy))
+    events = EventQueue(busy=dict(busy))
     for entry in entries:
-        made.add(*entry)
-    return made
+        events.add(*entry)
+    return events
 
 
 def room(**most):
@@ -19,9 +19,9 @@ def room(**most):
 
 
 def test_what_was_noted_first_comes_first_at_one_time_of_one_device():
-    made = queue((1.0, 2, "done", "b"), (1.0, 1, "done", "a"), (1.0, 2, "gate", "c"))
-    assert [made.pop()[4] for _ in range(3)] == ["a", "b", "c"]
-    assert not made
+    events = queue((1.0, 2, "done", "b"), (1.0, 1, "done", "a"), (1.0, 2, "gate", "c"))
+    assert [events.pop()[4] for _ in range(3)] == ["a", "b", "c"]
+    assert not events
 
 
 def test_requests_go_together_within_one_step_of_the_clock_and_their_room():
@@ -36,8 +36,8 @@ def test_requests_go_together_within_one_step_of_the_clock_and_their_room():
 
 def test_what_must_go_alone_goes_alone():
     entries = [(1.1, 1, "gate", "update"), (1.2, 2, "gate", "failure"), (1.3, 3, "gate", "update")]
-    made = queue(*entries)
-    assert [made.gates(same_second, room(update=5)) for _ in range(3)] == [
+    events = queue(*entries)
+    assert [events.gates(same_second, room(update=5)) for _ in range(3)] == [
         [(1.1, 1, "update")],
         [(1.2, 2, "failure")],
         [(1.3, 3, "update")],
@@ -51,9 +51,9 @@ def test_nothing_goes_past_a_device_that_may_be_heard_before_it():
 
 
 def test_devices_are_woken_ahead_within_one_step_and_in_order():
-    made = queue((1.1, 1, "wake"), (1.2, 9, "done"), (1.4, 3, "wake"), (1.3, 2, "wake"), (2.1, 4, "wake"))
-    assert made.wakes(same_second, 3) == [(1.1, 1), (1.3, 2), (1.4, 3)]
-    assert [made.pop()[1] for _ in range(2)] == [9, 4]
+    events = queue((1.1, 1, "wake"), (1.2, 9, "done"), (1.4, 3, "wake"), (1.3, 2, "wake"), (2.1, 4, "wake"))
+    assert events.wakes(same_second, 3) == [(1.1, 1), (1.3, 2), (1.4, 3)]
+    assert [events.pop()[1] for _ in range(2)] == [9, 4]
     assert queue((1.1, 1, "wake"), (1.3, 2, "wake")).wakes(same_second, 1) == [(1.1, 1)]
     never = queue((1.1, 1, "wake"), (5.0, 2, "wake"), (6.0, 9, "done"), (7.0, 3, "wake"))
     assert never.wakes(lambda t, first: False, 5) == [(1.1, 1), (5.0, 2)]  # nothing lies between them

@@ -19,10 +19,10 @@ class Coordinator:
             "status": "running", "round": 3, "phase": "collecting", "open": 2, "reported": 1, "problem": "",
             "deadline_at": 90.0, **changes,
         }  # fmt: skip
-        self.asked, self.clock = 0, []
+        self.requests, self.clock = 0, []
 
     def task(self, task_id):
-        self.asked += 1
+        self.requests += 1
         return self.task_record
 
     def rounds(self, task_id):
@@ -36,8 +36,8 @@ class Coordinator:
 
 
 def task(**settings):
-    made = Task(name="t", rounds=5)
-    return dataclasses.replace(made, round=dataclasses.replace(made.round, goal=4, over_selection=1.5, **settings))
+    task_ = Task(name="t", rounds=5)
+    return dataclasses.replace(task_, round=dataclasses.replace(task_.round, goal=4, over_selection=1.5, **settings))
 
 
 def done(kind):
@@ -55,7 +55,7 @@ def test_expected_answers_are_counted_without_asking(round_view):
     assert round_view.free() == 2
     assert not round_view.count("update", done("uploaded"), NOW)
     assert (round_view.round.open, round_view.round.reported, round_view.free()) == (2, 2, 2)
-    assert round_view.admin.asked == 1
+    assert round_view.admin.requests == 1
 
 
 def test_the_update_that_fills_the_round_is_followed_up():

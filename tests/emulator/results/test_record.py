@@ -34,13 +34,13 @@ def test_simultaneous_events_are_written_by_device_whoever_ended_first(tmp_path:
         DeviceEvent(1.0, 3, "wait"),
         DeviceEvent(1.0, 3, "assigned"),
     ]
-    for name, given in (("a", events), ("b", events[::-1])):
+    for name, in_order in (("a", events), ("b", events[::-1])):
         with Recorder(tmp_path / name, HEADER) as recorder:
-            recorder.events(given)
+            recorder.events(in_order)
     written = [(tmp_path / name / "events.jsonl").read_bytes() for name in ("a", "b")]
     assert written[0] == written[1]
-    found = [(event["t"], event["device"], event["event"]) for event in record.read(tmp_path / "a").events]
-    assert found == [(1.0, 3, "assigned"), (1.0, 3, "wait"), (1.0, 9, "assigned"), (2.0, 0, "update")]
+    order = [(event["t"], event["device"], event["event"]) for event in record.read(tmp_path / "a").events]
+    assert order == [(1.0, 3, "assigned"), (1.0, 3, "wait"), (1.0, 9, "assigned"), (2.0, 0, "update")]
 
 
 def test_a_run_can_be_read_while_it_is_made_and_is_complete_at_its_end(tmp_path: Path) -> None:

@@ -36,24 +36,24 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
         make_run(tmp_path / "b1", "B", 1, [0.1, 0.2, 0.6]),
         make_run(tmp_path / "b2", "B", 2, [0.1, 0.2, 0.9]),
     ]
-    made = report.summarize(runs)
-    assert [arm.label for arm in made.arms] == ["A", "B"]
-    assert made.arms[0].accuracy["overall"].mean == pytest.approx(0.6)
-    assert made.arms[0].accuracy["overall"].deviation == pytest.approx(0.1)
-    assert made.gains["overall"].values == pytest.approx((0.1, 0.2))
-    assert made.arms[1].before_per_class[0].mean == pytest.approx(0.2)  # round 1: the last before the re-labeling
-    assert (made.fleet.assigned, made.fleet.updates, made.fleet.bytes_up) == (4, 4, 4000)
-    assert made.fleet.events == {"drop-out": 4}
-    assert made.fleet.turns_per_device == {0: 8, 1: 4}
-    json.dumps(report.as_json(made), allow_nan=False)
+    summary = report.summarize(runs)
+    assert [arm.label for arm in summary.arms] == ["A", "B"]
+    assert summary.arms[0].accuracy["overall"].mean == pytest.approx(0.6)
+    assert summary.arms[0].accuracy["overall"].deviation == pytest.approx(0.1)
+    assert summary.gains["overall"].values == pytest.approx((0.1, 0.2))
+    assert summary.arms[1].before_per_class[0].mean == pytest.approx(0.2)  # round 1: the last before the re-labeling
+    assert (summary.fleet.assigned, summary.fleet.updates, summary.fleet.bytes_up) == (4, 4, 4000)
+    assert summary.fleet.events == {"drop-out": 4}
+    assert summary.fleet.devices_by_updates == {0: 8, 1: 4}
+    json.dumps(report.as_json(summary), allow_nan=False)
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "<b>B</b>", 1, [0.1, 0.6, 0.6])]
-    made = report.summarize(runs)
-    page.draw(made, tmp_path / "accuracy.png")
-    page.draw_fleet(made, tmp_path / "fleet.png")
-    page.render(made, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
+    summary = report.summarize(runs)
+    page.draw(summary, tmp_path / "accuracy.png")
+    page.draw_fleet(summary, tmp_path / "fleet.png")
+    page.render(summary, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert html.count("data:image/png;base64,") == 2

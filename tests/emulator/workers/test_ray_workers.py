@@ -14,7 +14,7 @@ def test_a_line_of_queues_keeps_order_and_peeks_without_taking():
     assert not line.poll()
     assert not line.poll(0.01)
     for message in (Wake(1, 0, 0.0), Grant(1), Stop()):
-        line.told.put(message)
+        line.inbox.put(message)
     assert line.poll()
     assert line.poll(None)
     assert [line.recv() for _ in range(3)] == [Wake(1, 0, 0.0), Grant(1), Stop()]

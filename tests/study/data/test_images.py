@@ -64,8 +64,8 @@ def test_idx_files(tmp_path):
         head = bytes([0, 0, 8, 3]) + struct.pack(">3I", *x.shape)
         (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + x.tobytes()))
         (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 7) + y.tobytes())
-    (found, labels), test = images.read(tmp_path)
-    assert (found[:, 0] == x).all()
+    (pixels, labels), test = images.read(tmp_path)
+    assert (pixels[:, 0] == x).all()
     assert labels.tolist() == list(range(7))
     assert test is not None
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"rubbish")
@@ -124,8 +124,8 @@ def test_missing_data_say_where_to_get_them_and_where_to_put_them(tmp_path, name
     with pytest.raises(InvalidData) as caught:
         datasets.prepare(study.data, tmp_path, tmp_path / "cache")
     assert str(tmp_path / study.data.path) in caught.value.problem
-    for told in ("--data", "data.path", "cs.toronto.edu", "fashion-mnist", "class folders"):
-        assert told in caught.value.remedy
+    for hint in ("--data", "data.path", "cs.toronto.edu", "fashion-mnist", "class folders"):
+        assert hint in caught.value.remedy
 
 
 def test_a_folder_without_images_and_a_file_of_another_kind_are_refused(tmp_path):

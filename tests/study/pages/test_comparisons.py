@@ -31,9 +31,9 @@ def rows(*seeds, **other):
 
 
 def test_spread_of_two_values():
-    found = spread([1.0, 3.0])  # deviations -1 and 1, n - 1 = 1: the square root of 2
-    assert (found.mean, found.count) == (2.0, 2)
-    assert found.deviation == pytest.approx(2**0.5)
+    average = spread([1.0, 3.0])  # deviations -1 and 1, n - 1 = 1: the square root of 2
+    assert (average.mean, average.count) == (2.0, 2)
+    assert average.deviation == pytest.approx(2**0.5)
     with pytest.raises(InvalidInput, match="no value"):
         spread([])
 

@@ -24,8 +24,8 @@ def test_every_result_in_the_repository_can_be_read_and_has_its_command():
 
 
 def test_every_result_in_the_repository_belongs_to_a_shipped_study():
-    found = evidence.gather(ROOT / "study" / "results")
-    assert set(found) == set(config.shipped())
+    studies = evidence.gather(ROOT / "study" / "results")
+    assert set(studies) == set(config.shipped())
 
 
 def test_every_picture_on_the_page_is_in_the_repository():
@@ -37,11 +37,11 @@ def test_every_picture_on_the_page_is_in_the_repository():
 
 def test_a_cell_that_two_studies_share_counts_for_both_in_whatever_file_it_is(tmp_path):
     (tmp_path / "any.jsonl").write_bytes((ROOT / "study/results/digits-methods.jsonl").read_bytes())
-    found = evidence.gather(tmp_path)
-    assert set(found) == set(config.shipped())
-    assert found["quick"].rows
-    assert len(found["digits-methods"].rows) >= len(found["quick"].rows)
-    assert not found["cifar10-lt"].rows
+    studies = evidence.gather(tmp_path)
+    assert set(studies) == set(config.shipped())
+    assert studies["quick"].rows
+    assert len(studies["digits-methods"].rows) >= len(studies["quick"].rows)
+    assert not studies["cifar10-lt"].rows
 
 
 def test_cells_are_told_apart_as_their_names_do():

@@ -82,12 +82,12 @@ def test_a_damaged_file_makes_no_page(tmp_path):
 
 def test_one_seed_has_no_interval_and_is_called_one_seed(tmp_path):
     text = page_of(tmp_path, OF_ONE_SEED)
-    made = text.split("## Does it help?")[1].split("## On your own data")[0]
-    assert "±" not in made
-    assert "[" not in made.replace("![", "").replace("](", "")
-    assert "nan" not in made.lower().split()
-    assert "of the 0 with an interval, surely higher in 0, surely lower in 0" in made
-    gaps = made.split("## How far")[1].split("## What")[0]
+    results = text.split("## Does it help?")[1].split("## On your own data")[0]
+    assert "±" not in results
+    assert "[" not in results.replace("![", "").replace("](", "")
+    assert "nan" not in results.lower().split()
+    assert "of the 0 with an interval, surely higher in 0, surely lower in 0" in results
+    gaps = results.split("## How far")[1].split("## What")[0]
     kinds = ("Pooled data, cross-entropy (PyTorch) | 1 |", "federated oracle, global class counts | 1 |")
     assert all(kind in gaps for kind in kinds)
     assert "balanced softmax" not in gaps
@@ -95,10 +95,10 @@ def test_one_seed_has_no_interval_and_is_called_one_seed(tmp_path):
 
 def test_the_gap_needs_no_re_labeled_branch_of_the_oracle(tmp_path):
     rows = [row for row in OF_ONE_SEED if (row["method"], row["arm"]) != ("oracle", "relabeled")]
-    made = {row["arm"]: row["measured"]["overall"] for row in rows if row["method"] == "fedavg"}
+    overall = {row["arm"]: row["measured"]["overall"] for row in rows if row["method"] == "fedavg"}
     kept = next(row for row in rows if (row["method"], row["arm"]) == ("oracle", "kept"))["measured"]["overall"]
     line = next(line for line in page_of(tmp_path, rows).splitlines() if "| federated oracle" in line)
-    shown = [f"{100 * (kept - made[arm]):+.1f}" for arm in ("kept", "relabeled")]
+    shown = [f"{100 * (kept - overall[arm]):+.1f}" for arm in ("kept", "relabeled")]
     assert [cell.strip() for cell in line.split("|")[5:7]] == shown
 
 
@@ -119,11 +119,11 @@ def test_the_headline_is_a_sentence_with_its_seeds(tmp_path):
     for row in ROWS:
         if row["method"] == "fedavg":
             result_files.append(tmp_path / "some.jsonl", row)
-    found = gather(tmp_path)
-    (told,) = sections.answer(found, "digits-methods")
-    assert told.startswith("**digits, 50:1, α 0.1: with re-labels, overall accuracy +")
-    assert told.endswith("(mean over seeds 1, 2, 3).")
-    (missing,) = sections.answer(found, "cifar10-lt")
+    studies = gather(tmp_path)
+    (sentence,) = sections.answer(studies, "digits-methods")
+    assert sentence.startswith("**digits, 50:1, α 0.1: with re-labels, overall accuracy +")
+    assert sentence.endswith("(mean over seeds 1, 2, 3).")
+    (missing,) = sections.answer(studies, "cifar10-lt")
     assert "`fedrela study longtail cifar10-lt`" in missing
 
 

@@ -43,7 +43,7 @@ def test_what_could_not_be_measured_is_null_in_json(tmp_path):
     rows = [row for row in ROWS if row["method"] == "fedavg" and row["seed"] == 1]
     for row in rows:
         result_files.append(tmp_path / "r.jsonl", row | {"measured": row["measured"] | {"few": None}})
-    (found,) = json.loads(publish.as_json(tmp_path / "r.jsonl"))["comparisons"]
-    assert found["difference"]["few"]["mean"] is None
-    assert found["difference"]["overall"]["low"] is None  # one seed has no interval
-    assert found["seeds"] == [1]
+    (compared,) = json.loads(publish.as_json(tmp_path / "r.jsonl"))["comparisons"]
+    assert compared["difference"]["few"]["mean"] is None
+    assert compared["difference"]["overall"]["low"] is None  # one seed has no interval
+    assert compared["seeds"] == [1]

@@ -61,7 +61,7 @@ def test_variants_share_the_branch_without_re_labels():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ('name = "a"\nrubbish = 1', "rubbish"),
         ('name = "a"\nmethods = ["fedsgd"]', "fedsgd"),
@@ -75,8 +75,8 @@ def test_variants_share_the_branch_without_re_labels():
         ("name = ", "TOML"),
     ],
 )
-def test_a_wrong_study_is_refused_by_name(text, told):
-    with pytest.raises(InvalidStudy, match=told):
+def test_a_wrong_study_is_refused_by_name(text, problem):
+    with pytest.raises(InvalidStudy, match=problem):
         from_toml(text)
 
 
@@ -93,6 +93,6 @@ def test_an_unknown_study_names_the_known():
 
 def test_a_method_or_reference_can_run_with_some_seeds_only():
     one = dataclasses.replace(STUDY, only_seeds={"focal": (2,), "centralised": (1,)})
-    found = {(cell.method, cell.seed) for cell in expand(one, "d")}
-    assert found == {("fedavg", 1), ("fedavg", 2), ("focal", 2), ("centralised", 1)}
+    pairs = {(cell.method, cell.seed) for cell in expand(one, "d")}
+    assert pairs == {("fedavg", 1), ("fedavg", 2), ("focal", 2), ("centralised", 1)}
     assert set(keys(one)) < set(keys(STUDY))

@@ -34,8 +34,8 @@ def with_other_golden_steps(folder: Path) -> bundle.Bundle:
     first = min(recorded)
     body = tensors.to_bytes(recorded | {first: 2 * recorded[first] + 1})
     (folder / golden.path).write_bytes(body)
-    told = dataclasses.replace(golden, sha256=signing.sha256(body), size_bytes=len(body))
-    bundle.write(folder, dataclasses.replace(opened.manifest, golden=told), opened.weights)
+    changed = dataclasses.replace(golden, sha256=signing.sha256(body), size_bytes=len(body))
+    bundle.write(folder, dataclasses.replace(opened.manifest, golden=changed), opened.weights)
     return bundle.read(folder)
 
 

@@ -21,16 +21,16 @@ def test_recalls_and_f1_are_those_of_scikit_learn(seed, classes, count):
     rng = np.random.default_rng(seed)
     q = rng.dirichlet([1] * classes, count)
     labels = rng.integers(0, classes, count)
-    found = metrics.measure(q, labels, (tuple(range(classes)), (), ()))
+    measured = metrics.measure(q, labels, (tuple(range(classes)), (), ()))
     predicted = q.argmax(axis=1)
-    assert found.overall == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
-    assert found.macro_f1 == pytest.approx(sklearn_metrics.f1_score(labels, predicted, average="macro"))
+    assert measured.overall == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
+    assert measured.macro_f1 == pytest.approx(sklearn_metrics.f1_score(labels, predicted, average="macro"))
     recalls = sklearn_metrics.recall_score(labels, predicted, labels=np.unique(labels), average=None, zero_division=0)
-    assert found.balanced == pytest.approx(recalls.mean())
-    assert found.worst == pytest.approx(recalls.min())
-    assert found.nll == pytest.approx(sklearn_metrics.log_loss(labels, q, labels=range(classes)), rel=1e-6)
-    assert found.many == pytest.approx(found.overall)
-    assert math.isnan(found.few)
+    assert measured.balanced == pytest.approx(recalls.mean())
+    assert measured.worst == pytest.approx(recalls.min())
+    assert measured.nll == pytest.approx(sklearn_metrics.log_loss(labels, q, labels=range(classes)), rel=1e-6)
+    assert measured.many == pytest.approx(measured.overall)
+    assert math.isnan(measured.few)
 
 
 def test_calibration_by_hand():
@@ -41,11 +41,11 @@ def test_calibration_by_hand():
 
 def test_moves_by_hand():
     old, new = np.array([0, 0, 0, 1, 2]), np.array([0, 2, 1, 0, 2])
-    found = metrics.moved(old, new, np.array([30, 10, 5]))
-    assert (found.samples, found.relabeled, found.to_rarer) == (5, 3, 2)
-    assert found.matrix == ((1, 1, 1), (1, 0, 0), (0, 0, 1))
-    assert found.between((0,), (1, 2)) == 2
-    assert found.between((0, 1, 2), (0, 1, 2)) == 3
+    moved = metrics.moved(old, new, np.array([30, 10, 5]))
+    assert (moved.samples, moved.relabeled, moved.to_rarer) == (5, 3, 2)
+    assert moved.matrix == ((1, 1, 1), (1, 0, 0), (0, 0, 1))
+    assert moved.between((0,), (1, 2)) == 2
+    assert moved.between((0, 1, 2), (0, 1, 2)) == 3
 
 
 def test_no_test_sample_is_an_error():
@@ -57,16 +57,16 @@ def test_no_test_sample_is_an_error():
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=8))
 def test_the_interval_is_that_of_scipy(pairs):
     first, second = np.array(pairs).T
-    found = comparison.paired(first, second)
-    assert found.mean == pytest.approx((second - first).mean(), abs=1e-12)
+    difference = comparison.paired(first, second)
+    assert difference.mean == pytest.approx((second - first).mean(), abs=1e-12)
     if np.ptp(second - first) > 1e-6:
         expected = stats.ttest_rel(second, first).confidence_interval(0.95)
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+        assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_one_pair_has_no_interval():
-    found = comparison.paired([0.5], [0.6])
-    assert found.mean == pytest.approx(0.1)
-    assert math.isnan(found.low)
+    difference = comparison.paired([0.5], [0.6])
+    assert difference.mean == pytest.approx(0.1)
+    assert math.isnan(difference.low)
     with pytest.raises(InvalidInput):
         comparison.paired([0.5], [0.6, 0.7])

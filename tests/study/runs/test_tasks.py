@@ -48,5 +48,5 @@ def test_both_branches_have_one_seed_and_one_learning_rate(method, shards):
 def test_only_the_oracle_is_told_the_global_counts(shards):
     for cell in expand(STUDY, "d"):
         if cell.arm == "trunk":
-            told = trunk_task(cell, 1, shards).local.hyperparameters
-            assert ("count_0" in told) == (cell.method == "oracle")
+            hyperparameters = trunk_task(cell, 1, shards).local.hyperparameters
+            assert ("count_0" in hyperparameters) == (cell.method == "oracle")
