@@ -104,7 +104,7 @@ def fedrela_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..
 
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., FleetRun]:
-    """The former name of `fedrela_fleet`; as before, it uses the `coordinator` that a project may define anew."""
+    """The former name of `fedrela_fleet`; as before, it uses the `coordinator` that a project may override."""
     return _emulator(request, tmp_path, "coordinator")
 
 

@@ -156,7 +156,7 @@ class MaliciousClass:
 
 
 @dataclass(frozen=True)
-class Wake:
+class WakeSchedule:
     """When devices come. `on-demand`: as many as a round wants are woken, as by a push; `poll`: each by itself."""
 
     mode: Literal["on-demand", "poll"] = "on-demand"
@@ -183,7 +183,7 @@ class Scenario:
     export: tuple[str, ...] = ()  # what one would type after `fedrela export` to make it
     task: Task | None = None  # published by the emulator, unless it is pointed to a task that exists
     data: Data = field(default_factory=Data)
-    wake: Wake = field(default_factory=Wake)
+    wake: WakeSchedule = field(default_factory=WakeSchedule)
     faults: Faults = field(default_factory=Faults)
     device: tuple[DeviceClass, ...] = (DeviceClass(),)
     malicious: tuple[MaliciousClass, ...] = ()

@@ -40,7 +40,7 @@ class EmulationFailed(FedRelaError):
     """The coordinator or the scenario brought the run to an end before the task was finished."""
 
 
-class Observer(Protocol):
+class FleetObserver(Protocol):
     """Whoever records and shows what happens."""
 
     def started(self, devices: int) -> None:
@@ -63,7 +63,7 @@ class Fleet:
     admin: AdminClient
     workers: Workers
     profiles: DeviceProfiles
-    observer: Observer
+    observer: FleetObserver
     now: float = 0.0
     wake_ups: Counter[int] = field(default_factory=Counter)  # per device, so far
     _queue: EventQueue = field(default_factory=EventQueue)

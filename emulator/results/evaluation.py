@@ -47,17 +47,17 @@ class Evaluator:
     final: RoundResult | None = None
 
     def started(self, devices: int) -> None:
-        """See `Observer.started`."""
+        """See `FleetObserver.started`."""
         self.trained_at = time.monotonic()
         self.progress.say(f"{devices} devices have enrolled")
 
     def done(self, done: Done) -> None:
-        """See `Observer.done`."""
+        """See `FleetObserver.done`."""
         self.recorder.events(done.events)
         self.updates += done.kind == "uploaded"
 
     def committed(self, record: dict[str, Any], t: float) -> None:
-        """See `Observer.committed`."""
+        """See `FleetObserver.committed`."""
         self.failed_rounds += record["attempt"] - 1
         self.evaluate(record["round"], record["checkpoint_sha256"], updates=record["updates"], t=t)
         assert self.final is not None

@@ -1,7 +1,7 @@
 """From recorded runs to the figures of a report. Pure: `Run` values in, plain values out; nothing is drawn or printed.
 
 >>> spread([0.5, 0.7])
-Spread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
+SeedSpread(mean=0.6, deviation=0.1, values=(0.5, 0.7))
 """
 
 import math
@@ -19,7 +19,7 @@ GROUPS = ("overall", "many", "medium", "few", "balanced")
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """Mean and population standard deviation over the seeds, and the values themselves in the order of the runs."""
 
     mean: float
@@ -33,9 +33,9 @@ class Arm:
 
     label: str
     runs: tuple[Run, ...]
-    accuracy: dict[str, Spread]  # of the final model, per group, shares in 0..1
-    per_class: tuple[Spread, ...]
-    before_per_class: tuple[Spread, ...]  # at the last round before re-labeling starts, or that far into the run
+    accuracy: dict[str, SeedSpread]  # of the final model, per group, shares in 0..1
+    per_class: tuple[SeedSpread, ...]
+    before_per_class: tuple[SeedSpread, ...]  # at the last round before re-labeling starts, or that far into the run
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Report:
     """Everything that the table, the plots and the page show."""
 
     arms: tuple[Arm, ...]
-    gains: dict[str, Spread] | None  # last arm minus first arm, paired by seed; None without pairs
+    gains: dict[str, SeedSpread] | None  # last arm minus first arm, paired by seed; None without pairs
     fleet: FleetFigures
 
 
@@ -72,13 +72,13 @@ def summarize(runs: Sequence[Run]) -> Report:
     return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs))
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> SeedSpread:
     """Of at least one value."""
     array = np.array(values, np.float64)
-    return Spread(round(float(array.mean()), 12), round(float(array.std()), 12), tuple(map(float, values)))
+    return SeedSpread(round(float(array.mean()), 12), round(float(array.std()), 12), tuple(map(float, values)))
 
 
-def percent(figure: Spread, *, sign: bool = False) -> str:
+def percent(figure: SeedSpread, *, sign: bool = False) -> str:
     """ "48.1 ± 0.9", in percent (or percentage points, with a sign); no spread for a single value."""
     if math.isnan(figure.mean):
         return "–"
@@ -137,11 +137,11 @@ def _arm(label: str, runs: list[Run]) -> Arm:
     )
 
 
-def _by_class(rows: list[list[float | None]]) -> tuple[Spread, ...]:
+def _by_class(rows: list[list[float | None]]) -> tuple[SeedSpread, ...]:
     return tuple(spread([_number(value) for value in column]) for column in zip(*rows, strict=True))
 
 
-def _gains(first: Arm, last: Arm) -> dict[str, Spread] | None:
+def _gains(first: Arm, last: Arm) -> dict[str, SeedSpread] | None:
     """Differences over the seeds that both arms have."""
     pairs = [
         (run.rounds[-1]["accuracy"], other.rounds[-1]["accuracy"])
@@ -183,7 +183,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _plain(figure: Spread) -> dict[str, Any]:
+def _plain(figure: SeedSpread) -> dict[str, Any]:
     def finite(value: float) -> float | None:
         return None if math.isnan(value) else value
 

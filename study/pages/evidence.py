@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedrela.study import config
 from fedrela.study.pages import report
-from fedrela.study.pages.report import Comparison, Reference
+from fedrela.study.pages.report import Comparison, ReferenceResult
 from fedrela.study.runs import result_files
 from fedrela.study.runs.cells import as_first_named, expand
 from fedrela.study.runs.result_files import Row
@@ -41,7 +41,7 @@ class Evidence:
         return report.compare(self.rows)
 
     @property
-    def references(self) -> list[Reference]:
+    def references(self) -> list[ReferenceResult]:
         """What was trained on the pooled data."""
         return report.references(self.rows)
 

@@ -62,7 +62,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceResult:
     """Training on the pooled data, over its seeds."""
 
     study: dict[str, Any]
@@ -79,32 +79,32 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
     for row in rows:
         if row["arm"] == "reference":
             continue
-        place = _name(_shared(row), row["method"], row["start"])
+        group_key = _name(_shared(row), row["method"], row["start"])
         arm = row["arm"]
         if arm == "kept":
             arm = _name("kept", row["training"], row["variant"]["lr_scale"])
         if arm == "relabeled":
             arm = _name("relabeled", row["training"], _settings(row["variant"]))
-            if not any(_settings(known) == _settings(row["variant"]) for known in variants[place]):
-                variants[place].append(row["variant"])
-        arms[place][arm][row["seed"]] = row
+            if not any(_settings(known) == _settings(row["variant"]) for known in variants[group_key]):
+                variants[group_key].append(row["variant"])
+        arms[group_key][arm][row["seed"]] = row
     compared = []
-    for place, known in variants.items():
+    for group_key, known in variants.items():
         for variant in known:
-            comparison = _comparison(arms[place], variant)
+            comparison = _comparison(arms[group_key], variant)
             if comparison is not None:
                 compared.append(comparison)
     return compared
 
 
-def references(rows: Iterable[Row]) -> list[Reference]:
+def references(rows: Iterable[Row]) -> list[ReferenceResult]:
     """Every reference per setting."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["arm"] == "reference":
             groups[_name(_shared(row), row["training"]["rounds"], row["method"])].append(row)
     return [
-        Reference(
+        ReferenceResult(
             _shared(group[0]), group[0]["method"], tuple(row["seed"] for row in group), _spreads(group), _by_seed(group)
         )
         for group in groups.values()

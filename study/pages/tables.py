@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.table import Table as RichTable
 
 from fedrela.study.pages.comparison import Difference, Spread
-from fedrela.study.pages.report import REFERENCES, Comparison, Reference
+from fedrela.study.pages.report import REFERENCES, Comparison, ReferenceResult
 
 SHOWN = ("overall", "many", "medium", "few")
 
@@ -96,7 +96,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     return Table("What re-labeling changed", (*heading, *(f"Δ {name}" for name in (*SHOWN, "ece"))), rows, left=4)
 
 
-def levels(compared: Sequence[Comparison], references: Sequence[Reference]) -> Table:
+def levels(compared: Sequence[Comparison], references: Sequence[ReferenceResult]) -> Table:
     """Where every method ends, beside what sees the pooled data or the global counts."""
     rows = []
     shown = ("overall", "many", "medium", "few", "worst", "macro_f1", "ece")

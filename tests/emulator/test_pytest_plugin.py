@@ -66,9 +66,7 @@ def test_former(fleet, coordinator, export_bundle, fedrela_coordinator, fedrela_
     assert run_tests(tmp_path, tests).startswith("1 passed")
 
 
-def test_a_coordinator_that_a_project_defined_anew_is_still_used_by_the_former_fleet(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_coordinator_that_a_project_overrides_is_still_used_by_the_former_fleet(folder: Path, tmp_path: Path) -> None:
     tests = f"""
 import dataclasses
 import pytest

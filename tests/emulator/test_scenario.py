@@ -13,7 +13,7 @@ from fedrela.emulator.scenario import (
     InvalidScenario,
     MaliciousClass,
     Scenario,
-    Wake,
+    WakeSchedule,
     from_toml,
     load,
     shipped,
@@ -73,7 +73,7 @@ def test_a_faulty_scenario_is_refused_with_the_name_of_the_fault(text, names):
         (DeviceClass, "steps_per_second", "device.steps_per_second"),
         (Faults, "delay_seconds", "faults.delay_seconds"),
         (partial(MaliciousClass, "scale", 0.1), "factor", "malicious.factor"),
-        (Wake, "poll_seconds", "wake.poll_seconds"),
+        (WakeSchedule, "poll_seconds", "wake.poll_seconds"),
         (partial(Scenario, "a", 3), "max_hours", "max_hours"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedrela.emulator.fleet.fleet import EmulationFailed
-from fedrela.emulator.scenario import DeviceClass, Faults, MaliciousClass, Wake, from_toml
+from fedrela.emulator.scenario import DeviceClass, Faults, MaliciousClass, WakeSchedule, from_toml
 from tests.emulator.small_fleet import SCENARIO, logs
 
 
@@ -61,7 +61,7 @@ def test_what_attackers_send_is_refused_or_outvoted(emulate):
 
 
 def test_devices_that_poll_come_by_themselves_and_are_told_to_wait(emulate):
-    run = emulate(wake=Wake("poll", spread_seconds=10, poll_seconds=20))
+    run = emulate(wake=WakeSchedule("poll", spread_seconds=10, poll_seconds=20))
     assert ("wait", "round-full") in kinds(run)
     assert len(run.rounds) == 5
     run.assert_no_failures(allow=("turn-failed", "round-closed", "lease-expired"))
