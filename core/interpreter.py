@@ -1,14 +1,18 @@
 """Processes of ours that run Python: the same interpreter, the same package, and nothing from the caller's folder.
 
 subprocess.run(command("fedrela", "export", ...), env=environment())
+with safe_children():
+    multiprocessing.get_context("spawn").Process(target=work).start()
 """
 
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-_HOME = Path(__file__).parents[2]  # the folder that holds the package
+HOME = Path(__file__).parents[2]  # the folder that holds the package
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -18,8 +22,25 @@ def command(module: str, *arguments: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """This process's environment; where the package isn't installed, with the place that it was found in."""
-    found_by_path = str(_HOME) in {os.path.abspath(entry) for entry in sys.path}
-    if not found_by_path or str(_HOME) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+    found_by_path = str(HOME) in {os.path.abspath(entry) for entry in sys.path}
+    if not found_by_path or str(HOME) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         return dict(os.environ)
-    places = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(_HOME)]
+    places = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(HOME)]
     return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+
+
+@contextmanager
+def safe_children() -> Iterator[None]:
+    """What command()'s -P does, for the Python processes that a library starts meanwhile (multiprocessing, uvicorn).
+
+    Until such a process is told this one's sys.path, it would take even the standard library from the caller's folder.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before

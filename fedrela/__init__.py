@@ -14,7 +14,8 @@ device):
     2
 """
 
-from typing import TYPE_CHECKING, Any
+# Not imported from `typing`: `python -m fedrela` runs this file while the caller's folder still comes first.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fedrela.coordinator.app import create_app as create_app
@@ -27,7 +28,7 @@ __version__ = "0.2.0"
 __all__ = ["DeviceClient", "__version__", "create_app", "emulate", "export_classifier", "open_source"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name's package when the name is asked for."""
     match name:
         case "DeviceClient":

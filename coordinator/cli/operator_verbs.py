@@ -12,6 +12,7 @@ import typer
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
 from fedrela.coordinator.cli.tables import show, table
+from fedrela.core import interpreter
 from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
 
@@ -55,16 +56,17 @@ def serve(
     if dev:
         typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
     typer.echo(f"coordinator public key: {settings.public_key}", err=True)
-    uvicorn.run(
-        "fedrela.coordinator.app:app",
-        host=host,
-        port=port,
-        workers=workers,
-        ssl_certfile=str(ssl_certfile) if ssl_certfile else None,
-        ssl_keyfile=str(ssl_keyfile) if ssl_keyfile else None,
-        access_log=False,
-        log_level="info",
-    )
+    with interpreter.safe_children():
+        uvicorn.run(
+            "fedrela.coordinator.app:app",
+            host=host,
+            port=port,
+            workers=workers,
+            ssl_certfile=str(ssl_certfile) if ssl_certfile else None,
+            ssl_keyfile=str(ssl_keyfile) if ssl_keyfile else None,
+            access_log=False,
+            log_level="info",
+        )
 
 
 def _share_metrics(data: Path) -> None:

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fedrela.core import interpreter
+
 
 def program() -> list[str]:
     """The words that start `fedrela` again from a unit, whose search path is not that of a shell."""
     started = Path(sys.argv[0])
     if started.name == "fedrela" and started.is_file():
         return [str(started.resolve())]
-    return [sys.executable, "-m", "fedrela"]
+    return interpreter.command("fedrela")
 
 
 def unit_file() -> Path:

@@ -47,7 +47,9 @@ def process(folder: Path, *, virtual_clock: bool = True) -> Iterator[tuple[str, 
     environment, admin_key = _environment(folder, virtual_clock)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = interpreter.command("uvicorn", "fedrela.coordinator.app:app", "--port", str(port))
+    # uvicorn puts one folder in front of every other one: the caller's, unless it is told which.
+    where = ("--port", str(port), "--app-dir", str(folder))
+    command = interpreter.command("uvicorn", "fedrela.coordinator.app:app", *where)
     with (folder / "coordinator.log").open("wb") as log:
         child = subprocess.Popen(
             [*command, "--no-access-log", "--log-level", "warning"],

@@ -10,8 +10,10 @@ log are those of `Processes`.
 import os
 import queue
 import threading
+from contextlib import chdir
 from typing import Any
 
+from fedrela.core import interpreter
 from fedrela.core.errors import MissingDependency, Unavailable
 from fedrela.emulator.fleet.messages import Enroll, FromWorker, ToWorker
 from fedrela.emulator.workers.worker import MakeContext, serve
@@ -136,10 +138,11 @@ class RayWorkers:
 
     def _connect(self, address: str) -> None:
         try:
-            if address:
-                self._ray.init(address=address, log_to_driver=False)
-            else:
-                self._start_here(_LOCAL_STARTS)
+            with chdir(interpreter.HOME):  # Ray's workers look there first, and would in the caller's folder
+                if address:
+                    self._ray.init(address=address, log_to_driver=False)
+                else:
+                    self._start_here(_LOCAL_STARTS)
         except Exception as error:  # Ray raises plain Exception too, where a node takes too long to start
             raise Unavailable(
                 f"the Ray cluster can't be reached or started ({str(error)[:200]})",

@@ -10,6 +10,7 @@ from collections import deque
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from fedrela.core import interpreter
 from fedrela.core.errors import Unavailable
 from fedrela.edge.engines.engine import RunNative
 from fedrela.emulator.devices.shared_context import SharedContext
@@ -97,7 +98,8 @@ class Processes:
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            process.start()
+            with interpreter.safe_children():
+                process.start()
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)

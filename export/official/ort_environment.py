@@ -30,7 +30,8 @@ def environment(
         python = folder / "bin" / "python"
         if not (folder / "complete").is_file():
             _build(folder, report)
-    check = "import onnx, onnxruntime.training.artifacts as a; print(a.__name__)"
+    # Without the caller's folder, as -P would have it; a Python that has the package may be too old to know -P.
+    check = "import sys; sys.path[:] = filter(None, sys.path); import onnx, onnxruntime.training.artifacts"
     done = run([str(python), "-c", check])
     if done.returncode:
         raise MissingDependency(
@@ -43,7 +44,7 @@ def environment(
 def _build(folder: Path, report: Callable[[str], None]) -> None:
     maker = _suitable_python()
     report(f"ort-training: building the environment {folder} (1 GB, or more where torch comes with CUDA; once)")
-    made = run([str(maker), "-m", "venv", "--clear", str(folder)])
+    made = run([str(maker), "-I", "-m", "venv", "--clear", str(folder)])
     done = made if made.returncode else run([str(folder / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS])
     if done.returncode:
         raise MissingDependency(

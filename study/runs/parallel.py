@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from fedrela.core import interpreter
 from fedrela.core.errors import FedRelaError
 from fedrela.study.data.datasets import Prepared, opened
 from fedrela.study.runs import groups
@@ -80,7 +81,8 @@ def _start(prepared: Prepared, workspace: Workspace, command: str) -> _Worker:
     # The dataset stays out: a worker reads it from the prepared file, which is cheaper than sending it.
     arguments = (theirs, prepared.npz, prepared.sha256, workspace, command)
     process = context.Process(target=_work, args=arguments, daemon=True)
-    process.start()
+    with interpreter.safe_children():
+        process.start()
     theirs.close()
     return _Worker(process, ours)
 

@@ -45,6 +45,6 @@ def test_the_program_is_the_one_that_ran(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "fedrela"), "device"])
     assert program() == [str(tmp_path / "fedrela")]
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "fedrela.py"), "device"])
-    assert program() == [sys.executable, "-m", "fedrela"]
+    assert program() == [sys.executable, "-P", "-m", "fedrela"]
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert unit_file() == tmp_path / "systemd/user/fedrela-device.service"
