@@ -23,6 +23,7 @@ from fedrela.core.tensors import Params
 from fedrela.export import inputs, losses, lowering, optimizers, program
 from fedrela.export.inputs import RawInput
 from fedrela.export.limits import DEFAULT_MAX_BATCH
+from fedrela.export.loading import under_either_name
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.survey import Survey
@@ -59,7 +60,7 @@ def export_classifier(
     std: Sequence[float] = (),
     loss: str | losses.Loss | Callable[..., Tensor] = "cross-entropy",
     optimizer: str = "sgd",
-    settings: Mapping[str, float] | None = None,
+    hyperparameters: Mapping[str, float] | None = None,
     trainable: Sequence[str] = ("*",),
     proximal: bool = False,
     class_names: Sequence[str] = (),
@@ -69,13 +70,15 @@ def export_classifier(
     private_key: str = "",
     overwrite: bool = False,
     report: Report = lambda stage: None,
+    settings: Mapping[str, float] | None = None,
 ) -> Exported:
     """Write a verified bundle of `model` to the folder `out`.
 
     input: "dtype:shape" without the batch, or several "name=dtype:shape"; uint8 images are divided by 255, then
     `augment`ed ("crop", "crop=4", "flip"), then normalized by `mean` and `std` per channel, all inside the programs.
-    settings: other defaults for hyperparameters. trainable: patterns of parameter names; the rest is frozen into the
-    programs. private_key: signs the bundle. report: called with a line per stage.
+    hyperparameters: in place of the optimizer's and the loss's defaults (formerly `settings`, which is still read).
+    trainable: patterns of parameter names; the rest is frozen into the programs. private_key: signs the bundle.
+    report: called with a line per stage.
 
     Raises InvalidInput, UnsupportedOperation or VerificationFailed; then nothing was written.
     """
@@ -87,7 +90,7 @@ def export_classifier(
         std=std,
         loss=loss,
         optimizer=optimizer,
-        settings=settings,
+        hyperparameters=under_either_name("hyperparameters", hyperparameters, "settings", settings),
         trainable=trainable,
         proximal=proximal,
         class_names=class_names,
@@ -106,7 +109,7 @@ def gather(
     std: Sequence[float] = (),
     loss: str | losses.Loss | Callable[..., Tensor] = "cross-entropy",
     optimizer: str = "sgd",
-    settings: Mapping[str, float] | None = None,
+    hyperparameters: Mapping[str, float] | None = None,
     trainable: Sequence[str] = ("*",),
     proximal: bool = False,
     class_names: Sequence[str] = (),
@@ -122,7 +125,7 @@ def gather(
         optimizer=optimizers.find(optimizer),
         trainable=tuple(trainable),
         proximal=proximal,
-        settings=dict(settings or {}),
+        hyperparameters=dict(hyperparameters or {}),
         class_names=tuple(class_names),
         columns=tuple(columns),
         name=name,
@@ -202,7 +205,7 @@ def _manifest(
         golden=found or Golden("golden.safetensors", "", 0, token_limit=limit),
         loss=recipe.loss.name,
         optimizer=recipe.optimizer.name,
-        hyperparameters=recipe.hyperparameters(),
+        hyperparameters=recipe.hyperparameter_defaults(),
         class_names=recipe.class_names,
         preprocessing=recipe.preprocessing(),
         train_step=programs["train_step"],

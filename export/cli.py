@@ -69,10 +69,13 @@ def export_command(
     optimizer: Annotated[
         str, typer.Option(help="sgd (with momentum), nesterov, plain-sgd (no state) or adamw.")
     ] = "sgd",
-    set_: Annotated[
+    hyperparameter: Annotated[
         list[str],
-        typer.Option("--set", help="Default of a hyperparameter, e.g. --set momentum=0.9. A task may override it."),
+        typer.Option(
+            help="Default of one, e.g. --hyperparameter momentum=0.9; may be repeated. A task may override it."
+        ),
     ] = [],  # noqa: B006
+    set_: Annotated[list[str], typer.Option("--set", hidden=True)] = [],  # noqa: B006
     trainable: Annotated[
         list[str],
         typer.Option(help="Train only parameters that match, e.g. 'head.*'; the rest is frozen into the programs."),
@@ -110,7 +113,7 @@ def export_command(
     three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
     from fedrela.export.classifier import export_recipe, gather
-    from fedrela.export.loading import load_model, numbers, pairs, words
+    from fedrela.export.loading import load_model, numbers, pairs, under_either_name, words
 
     model = load_model(target)
     recipe = gather(
@@ -121,7 +124,7 @@ def export_command(
         std=numbers(std, "--std"),
         loss=loss,
         optimizer=optimizer,
-        settings=pairs(set_),
+        hyperparameters=pairs(under_either_name("--hyperparameter", hyperparameter, "--set", set_)),
         trainable=trainable,
         proximal=proximal,
         class_names=words(class_names),

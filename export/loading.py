@@ -7,12 +7,15 @@
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from fedrela.core import references
 from fedrela.core.errors import InvalidInput
+
+T = TypeVar("T")
 
 
 def load_model(target: str) -> nn.Module:
@@ -51,11 +54,23 @@ def words(text: str) -> tuple[str, ...]:
 
 def pairs(items: Iterable[str]) -> dict[str, float]:
     """name=number items."""
-    found = {}
+    numbers_by_name = {}
     for item in items:
         name, _, value = item.partition("=")
         try:
-            found[name] = float(value)
+            numbers_by_name[name] = float(value)
         except ValueError as error:
-            raise InvalidInput(f"--set {item!r} has no number", remedy="write e.g. --set momentum=0.9") from error
-    return found
+            raise InvalidInput(
+                f"--hyperparameter {item!r} has no number", remedy="write e.g. --hyperparameter momentum=0.9"
+            ) from error
+    return numbers_by_name
+
+
+def under_either_name(name: str, value: T, former_name: str, former_value: T) -> T:
+    """What was written as `name` or, as it was called before, as `former_name`. Raises InvalidInput if it was both."""
+    if value and former_value:
+        raise InvalidInput(
+            f"both {name} and {former_name} are there, and {former_name} is what {name} was called before",
+            remedy=f"write all of it as {name}",
+        )
+    return value or former_value

@@ -23,11 +23,11 @@ from fedrela.core.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Loss:
-    """`function(logits, y, **settings)` with settings from `hyperparameters` and, if `needs_prior`, `class_prior`."""
+    """`function(logits, y, **hyperparameters)`, to which `class_prior` is added if `needs_prior`."""
 
     name: str
     function: Callable[..., Tensor]
-    hyperparameters: dict[str, float] = field(default_factory=dict)
+    hyperparameters: dict[str, float] = field(default_factory=dict)  # their defaults
     needs_prior: bool = False
 
 
@@ -81,7 +81,7 @@ LOSSES = {
 def find(loss: str | Loss | Callable[..., Tensor]) -> Loss:
     """A loss by name, by `module:function`, or a function of one's own: (logits, y[, class_prior], ...) -> (B,).
 
-    Its settings are its further arguments, with their defaults. One that takes them as `**settings` has an attribute
+    Its hyperparameters are its further arguments, with their defaults. One that takes them as `**name` has an attribute
     `hyperparameters`, which maps their names to the defaults. Raises InvalidInput.
     """
     if isinstance(loss, Loss):
@@ -108,7 +108,7 @@ def _own(name: str, function: Callable[..., Any]) -> Loss:
     if len(parameters) < 2 or unknown:
         raise InvalidInput(
             f"the loss {name!r} takes {[p.name for p in parameters]}",
-            remedy="take (logits, y), optionally class_prior, and settings with a number as default",
+            remedy="take (logits, y), optionally class_prior, and hyperparameters with a number as default",
         )
-    settings = {p.name: float(p.default) for p in parameters[2:] if p.name != "class_prior"}
-    return Loss(name, function, settings | dict(declared), any(p.name == "class_prior" for p in parameters[2:]))
+    hyperparameters = {p.name: float(p.default) for p in parameters[2:] if p.name != "class_prior"}
+    return Loss(name, function, hyperparameters | dict(declared), any(p.name == "class_prior" for p in parameters[2:]))

@@ -1,12 +1,12 @@
-"""Optimizers as pure functions: parameters, gradients, state and settings in; new parameters and state out.
+"""Optimizers as pure functions: parameters, gradients, state and hyperparameters in; new parameters and state out.
 
-Every setting is an input of the program. State is zeros at the start of a device's turn.
+Every hyperparameter is an input of the program. State is zeros at the start of a device's turn.
 
     >>> import torch
     >>> sgd = OPTIMIZERS["sgd"]
-    >>> settings = {"lr": torch.tensor(0.5), "momentum": torch.tensor(0.9), "weight_decay": torch.tensor(0.0)}
+    >>> hyperparameters = {"lr": torch.tensor(0.5), "momentum": torch.tensor(0.9), "weight_decay": torch.tensor(0.0)}
     >>> one, zero = {"w": torch.ones(1)}, {"momentum.w": torch.zeros(1)}
-    >>> sgd.update(one, {"w": torch.full((1,), 0.2)}, zero, settings)
+    >>> sgd.update(one, {"w": torch.full((1,), 0.2)}, zero, hyperparameters)
     ({'w': tensor([0.9000])}, {'momentum.w': tensor([0.2000])})
 """
 
@@ -33,48 +33,51 @@ class Optimizer:
 
 
 def _sgd(
-    params: Named, grads: Named, state: Named, settings: Mapping[str, Tensor], *, nesterov: bool
+    params: Named, grads: Named, state: Named, hyperparameters: Mapping[str, Tensor], *, nesterov: bool
 ) -> tuple[Named, Named]:
     """torch.optim.SGD with dampening 0."""
     new_params, new_state = {}, {}
     for name, value in params.items():
-        gradient = grads[name] + settings["weight_decay"] * value
-        velocity = settings["momentum"] * state[f"momentum.{name}"] + gradient
-        step = gradient + settings["momentum"] * velocity if nesterov else velocity
-        new_params[name] = value - settings["lr"] * step
+        gradient = grads[name] + hyperparameters["weight_decay"] * value
+        velocity = hyperparameters["momentum"] * state[f"momentum.{name}"] + gradient
+        step = gradient + hyperparameters["momentum"] * velocity if nesterov else velocity
+        new_params[name] = value - hyperparameters["lr"] * step
         new_state[f"momentum.{name}"] = velocity
     return new_params, new_state
 
 
-def sgd(params: Named, grads: Named, state: Named, settings: Mapping[str, Tensor]) -> tuple[Named, Named]:
+def sgd(params: Named, grads: Named, state: Named, hyperparameters: Mapping[str, Tensor]) -> tuple[Named, Named]:
     """Stochastic gradient descent with momentum and weight decay."""
-    return _sgd(params, grads, state, settings, nesterov=False)
+    return _sgd(params, grads, state, hyperparameters, nesterov=False)
 
 
-def nesterov(params: Named, grads: Named, state: Named, settings: Mapping[str, Tensor]) -> tuple[Named, Named]:
+def nesterov(params: Named, grads: Named, state: Named, hyperparameters: Mapping[str, Tensor]) -> tuple[Named, Named]:
     """The same with Nesterov's momentum."""
-    return _sgd(params, grads, state, settings, nesterov=True)
+    return _sgd(params, grads, state, hyperparameters, nesterov=True)
 
 
-def plain_sgd(params: Named, grads: Named, state: Named, settings: Mapping[str, Tensor]) -> tuple[Named, Named]:
+def plain_sgd(params: Named, grads: Named, state: Named, hyperparameters: Mapping[str, Tensor]) -> tuple[Named, Named]:
     """Without momentum, so without state."""
-    decay = {name: grads[name] + settings["weight_decay"] * value for name, value in params.items()}
-    return {name: value - settings["lr"] * decay[name] for name, value in params.items()}, {}
+    decay = {name: grads[name] + hyperparameters["weight_decay"] * value for name, value in params.items()}
+    return {name: value - hyperparameters["lr"] * decay[name] for name, value in params.items()}, {}
 
 
-def adamw(params: Named, grads: Named, state: Named, settings: Mapping[str, Tensor]) -> tuple[Named, Named]:
+def adamw(params: Named, grads: Named, state: Named, hyperparameters: Mapping[str, Tensor]) -> tuple[Named, Named]:
     """AdamW with bias correction: Loshchilov and Hutter, ICLR 2019."""
     step = state["adam_step"] + 1
-    correction_1 = 1 - torch.exp(step * torch.log(settings["beta1"]))
-    correction_2 = 1 - torch.exp(step * torch.log(settings["beta2"]))
+    correction_1 = 1 - torch.exp(step * torch.log(hyperparameters["beta1"]))
+    correction_2 = 1 - torch.exp(step * torch.log(hyperparameters["beta2"]))
     new_params: Named = {}
     new_state: Named = {"adam_step": step}
     for name, value in params.items():
-        mean = settings["beta1"] * state[f"adam_mean.{name}"] + (1 - settings["beta1"]) * grads[name]
-        square = settings["beta2"] * state[f"adam_square.{name}"] + (1 - settings["beta2"]) * grads[name] * grads[name]
-        denominator = torch.sqrt(square / correction_2) + settings["adam_epsilon"]
-        decayed = value * (1 - settings["lr"] * settings["weight_decay"])
-        new_params[name] = decayed - settings["lr"] * (mean / correction_1) / denominator
+        mean = hyperparameters["beta1"] * state[f"adam_mean.{name}"] + (1 - hyperparameters["beta1"]) * grads[name]
+        square = (
+            hyperparameters["beta2"] * state[f"adam_square.{name}"]
+            + (1 - hyperparameters["beta2"]) * grads[name] * grads[name]
+        )
+        denominator = torch.sqrt(square / correction_2) + hyperparameters["adam_epsilon"]
+        decayed = value * (1 - hyperparameters["lr"] * hyperparameters["weight_decay"])
+        new_params[name] = decayed - hyperparameters["lr"] * (mean / correction_1) / denominator
         new_state[f"adam_mean.{name}"], new_state[f"adam_square.{name}"] = mean, square
     return new_params, new_state
 

@@ -60,7 +60,7 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
         *(ProgramInput(raw.name, "x", ("B", *raw.shape), raw.dtype) for raw in recipe.inputs),
         ProgramInput("y", "y", ("B",), "int64"),
         ProgramInput("sample_weight", "weight", ("B",)),
-        *_inputs("hyperparameter", dict.fromkeys(recipe.hyperparameters(), ())),
+        *_inputs("hyperparameter", dict.fromkeys(recipe.hyperparameter_defaults(), ())),
         *_inputs("random", recipe.augmentation_randoms() | survey.random_shapes()),
         *([ProgramInput("class_prior", "class_prior", (recipe.classes,))] if recipe.loss.needs_prior else []),
     )
@@ -81,10 +81,10 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
         survey.training_mode(model)
         with Rewriting(weight, randoms):
             logits = _call(model, params | fresh, recipe, given)
-        settings = {name: given[name] for name in recipe.loss.hyperparameters}
+        loss_arguments = {name: given[name] for name in recipe.loss.hyperparameters}
         if recipe.loss.needs_prior:
-            settings["class_prior"] = given["class_prior"]
-        losses = recipe.loss.function(logits, y, **settings)
+            loss_arguments["class_prior"] = given["class_prior"]
+        losses = recipe.loss.function(logits, y, **loss_arguments)
         loss_sum, weight_sum = (losses * weight).sum(), weight.sum()
         objective = loss_sum / torch.clamp(weight_sum, min=1e-12)
         grads = _gradients(objective, params)

@@ -1,7 +1,7 @@
 """Everything an export depends on besides the model itself.
 
 >>> from fedrela.export.inputs import parse
->>> Recipe(inputs=(parse("uint8:1x8x8"),), classes=10).hyperparameters()
+>>> Recipe(inputs=(parse("uint8:1x8x8"),), classes=10).hyperparameter_defaults()
 {'lr': 0.03, 'momentum': 0.5, 'weight_decay': 0.0}
 """
 
@@ -27,7 +27,7 @@ class Recipe:
     optimizer: optimizers.Optimizer = optimizers.OPTIMIZERS["sgd"]
     trainable: tuple[str, ...] = ("*",)  # patterns of parameter names
     proximal: bool = False  # FedProx: adds proximal / 2 * |parameters - global parameters|^2 to the loss
-    settings: dict[str, float] = field(default_factory=dict)  # other defaults for hyperparameters
+    hyperparameters: dict[str, float] = field(default_factory=dict)  # in place of the defaults of optimizer and loss
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()  # of a table
     name: str = "model"
@@ -35,7 +35,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise InvalidInput(f"{self.classes} classes", remedy="a classifier has at least 2")
-        unknown = [name for name in self.settings if name not in self._defaults()]
+        unknown = [name for name in self.hyperparameters if name not in self._defaults()]
         if unknown:
             raise InvalidInput(
                 f"there is no hyperparameter {unknown[0]!r} here", remedy=f"known: {', '.join(self._defaults())}"
@@ -54,9 +54,9 @@ class Recipe:
         proximal = {"proximal": 0.01} if self.proximal else {}
         return self.optimizer.hyperparameters | proximal | self.loss.hyperparameters
 
-    def hyperparameters(self) -> dict[str, float]:
+    def hyperparameter_defaults(self) -> dict[str, float]:
         """The program's hyperparameter inputs, in order, with their defaults."""
-        return self._defaults() | self.settings
+        return self._defaults() | self.hyperparameters
 
     def augmentation_randoms(self) -> dict[str, tuple[int | str, ...]]:
         """Names and shapes of the uniforms that augmentation needs."""

@@ -81,7 +81,7 @@ def lower(
         name=name,
         classes=classes,
         golden=Golden("", "", 0),
-        hyperparameters=recipe.hyperparameters(),
+        hyperparameters=recipe.hyperparameter_defaults(),
         **{role: Program(d.inputs, d.outputs, files[role]) for role, d in definitions.items()},
     )
     tensors = survey.parameters(model) | survey.buffers(model)

@@ -90,7 +90,7 @@ class Plan:
             classes=self.recipe.classes,
             golden=Golden("", "", 0, token_limit=limit),
             optimizer=self.recipe.optimizer.name,
-            hyperparameters=self.recipe.hyperparameters(),
+            hyperparameters=self.recipe.hyperparameter_defaults(),
             train_step=programs["train_step"],
             predict=programs["predict"],
             relabel=programs["relabel"],
@@ -110,7 +110,7 @@ def plan(model: nn.Module, recipe: Recipe) -> Plan:
     """Survey `model`. Raises UnsupportedOperation or InvalidInput for what can't be held or traced."""
     if recipe.proximal or recipe.loss.hyperparameters:
         raise InvalidInput(
-            "an official layout's loss has no settings of its own",
+            "an official layout's loss has no hyperparameters of its own",
             remedy="leave --proximal out and take a loss without any, or use --format bundle",
         )
     survey = Survey.of(model, recipe)

@@ -38,17 +38,17 @@ class GoldenStep:
 
 @dataclass(frozen=True)
 class _Course:
-    """The golden steps of one seed, each from the state that the last one left; `settings` replace hyperparameters."""
+    """The golden steps of one seed, each from the state that the last one left; `hyperparameters` replace defaults."""
 
     manifest: Manifest
-    settings: Mapping[str, Array]
+    hyperparameters: Mapping[str, Array]
 
     def run(self, step: Step) -> list[GoldenStep]:
         """All steps."""
         taken: list[GoldenStep] = []
         carried: dict[str, Array] = {}
         for number in range(self.manifest.golden.steps):
-            given = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.settings}
+            given = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.hyperparameters}
             taken.append(GoldenStep(given, step(given)))
             new = {name: value for name, value in taken[-1].expected.items() if name.startswith("new.")}
             carried = {name.removeprefix("new."): value for name, value in new.items()}
@@ -65,8 +65,8 @@ class _Course:
         return found
 
 
-def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenStep]:
-    """The golden steps in eager PyTorch, with `settings` in place of some default hyperparameters.
+def golden_steps(planned: Plan, hyperparameters: Mapping[str, float]) -> list[GoldenStep]:
+    """The golden steps in eager PyTorch, with `hyperparameters` in place of some defaults.
 
     What is nothing but rounding (the gradient of a bias before a BatchNorm) isn't expected. Where rounding decides some
     of an output, it gets slack, as in `fedrela.export.verification.recording`.
@@ -74,7 +74,7 @@ def golden_steps(planned: Plan, settings: Mapping[str, float]) -> list[GoldenSte
     manifest = planned.manifest()
     step = Reference(planned.model, planned.recipe, planned.survey, manifest).train_step
     exact = Reference(planned.model, planned.recipe, planned.survey, manifest, torch.float64).train_step
-    fixed = {name: np.asarray(value, np.float32) for name, value in settings.items()}
+    fixed = {name: np.asarray(value, np.float32) for name, value in hyperparameters.items()}
 
     def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
         course = _Course(replace(manifest, golden=replace(manifest.golden, seed=seed)), fixed)

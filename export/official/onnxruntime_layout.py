@@ -66,7 +66,7 @@ def write(
         raise InvalidInput("onnxruntime-training has plain SGD and AdamW only", remedy="use --optimizer sgd or adamw")
     planned = forward.plan(model, recipe)
     adamw = recipe.optimizer.name == "adamw"
-    constants = recipe.hyperparameters() if adamw else {}
+    constants = recipe.hyperparameter_defaults() if adamw else {}
     steps = official_golden.golden_steps(planned, {} if adamw else {"momentum": 0.0, "weight_decay": 0.0})
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:

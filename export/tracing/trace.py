@@ -1,6 +1,6 @@
 """One flat ATen graph from a Python function over tensors: the graph that every runtime's lowering starts from.
 
-`trace` takes a pure function (weights, batch and settings in; everything out) whose body may call
+`trace` takes a pure function (weights, batch and hyperparameters in; everything out) whose body may call
 `torch.autograd.grad`, and gives a `torch.export.ExportedProgram` without parameters, buffers or mutations: inputs in,
 outputs out, in the order given. A lowering that has a better form of its own for a backward operator names it in
 `keep`, and finds it in the graph undecomposed.

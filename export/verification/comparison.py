@@ -36,7 +36,7 @@ def training_errors(
         name="comparison",
         classes=recipe.classes,
         golden=Golden("", "", 0, token_limit=limit),
-        hyperparameters=recipe.hyperparameters(),
+        hyperparameters=recipe.hyperparameter_defaults(),
         train_step=entries["train_step"],
         predict=entries["predict"],
         relabel=entries["relabel"],

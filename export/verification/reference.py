@@ -99,11 +99,11 @@ class Reference:
     ) -> tuple[Tensor, Tensor]:
         loss = self._recipe.loss
         logits = self._logits(model, given, counted)
-        settings = {name: given[name] for name in loss.hyperparameters}
+        loss_arguments = {name: given[name] for name in loss.hyperparameters}
         if loss.needs_prior:
-            settings["class_prior"] = given["class_prior"]
+            loss_arguments["class_prior"] = given["class_prior"]
         losses = F.cross_entropy(logits, y, reduction="none") if loss.name == "cross-entropy" else None
-        return (loss.function(logits, y, **settings) if losses is None else losses), logits
+        return (loss.function(logits, y, **loss_arguments) if losses is None else losses), logits
 
     def _logits(self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor) -> Tensor:
         """The model's logits for the examples at `counted`."""

@@ -156,7 +156,7 @@ def test_random_numbers_and_value_dependent_control_flow_are_refused(tmp_path):
         ({"classes": 4}, r"gives \(5, 3\)"),
         ({"input": "uint8:3x6x5"}, "can't take a batch"),
         ({"trainable": ["nothing.*"]}, "no parameter matches"),
-        ({"settings": {"momentun": 0.9}}, "momentun"),
+        ({"hyperparameters": {"momentun": 0.9}}, "momentun"),
         ({"mean": [0.5], "std": [0.5]}, "channels"),
         ({"mean": [0.5, 0.5]}, "don't match"),
         ({"optimizer": "lion"}, "lion"),

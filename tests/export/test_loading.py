@@ -86,7 +86,7 @@ def test_what_is_no_number_is_refused_by_its_option():
     with pytest.raises(InvalidInput, match="--std '1;2'"):
         numbers("1;2", "--std")
     for bad in ("lr", "lr=", "lr=fast", "lr=1=2"):
-        with pytest.raises(InvalidInput, match="--set"):
+        with pytest.raises(InvalidInput, match="--hyperparameter"):
             pairs([bad])
 
 

@@ -52,7 +52,7 @@ def test_logit_adjustment_at_temperature_one_is_balanced_softmax():
     assert torch.isfinite(one).all(), "a class that is absent here must not make the loss infinite"
 
 
-def test_own_loss_with_settings_and_prior():
+def test_own_loss_with_hyperparameters_and_prior():
     def own(logits, y, class_prior, sharpness=2.0):
         return losses.cross_entropy(sharpness * logits, y)
 
@@ -60,7 +60,7 @@ def test_own_loss_with_settings_and_prior():
     assert (found.name, found.hyperparameters, found.needs_prior) == ("own", {"sharpness": 2.0}, True)
 
 
-def test_own_loss_that_names_its_settings():
+def test_own_loss_that_names_its_hyperparameters():
     class Counted:
         hyperparameters = MappingProxyType({"count_0": 1.0, "count_1": 2.0})
 

@@ -6,7 +6,7 @@ import torch
 from fedrela.core.errors import InvalidInput
 from fedrela.export import optimizers
 
-SETTINGS = {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.03, "beta1": 0.9, "beta2": 0.99, "adam_epsilon": 1e-8}
+HYPERPARAMETERS = {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.03, "beta1": 0.9, "beta2": 0.99, "adam_epsilon": 1e-8}
 TORCH = {
     "sgd": lambda p: torch.optim.SGD(p, 0.1, momentum=0.8, weight_decay=0.03),
     "nesterov": lambda p: torch.optim.SGD(p, 0.1, momentum=0.8, weight_decay=0.03, nesterov=True),
@@ -24,13 +24,13 @@ def test_five_steps_are_torchs(name):
     ours, optimizer = dict(start), optimizers.find(name)
     shapes = {key: tuple(value.shape) for key, value in start.items()}
     state = {key: torch.zeros(shape) for key, shape in optimizer.state(shapes).items()}
-    settings = {key: torch.tensor(value) for key, value in SETTINGS.items()}
+    hyperparameters = {key: torch.tensor(value) for key, value in HYPERPARAMETERS.items()}
     for _ in range(5):
         grads = {key: torch.randn(value.shape, generator=generator) for key, value in start.items()}
         for key, value in theirs.items():
             value.grad = grads[key].clone()
         torch_optimizer.step()
-        ours, state = optimizer.update(ours, grads, state, settings)
+        ours, state = optimizer.update(ours, grads, state, hyperparameters)
         for key, value in theirs.items():
             assert torch.allclose(ours[key], value, rtol=1e-5, atol=1e-6)
     assert set(state) == set(optimizer.state(shapes))

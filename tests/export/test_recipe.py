@@ -1,4 +1,4 @@
-"""What a recipe accepts, the order of its settings, whom it trains, and how `inspect` tells it from the bundle."""
+"""What a recipe accepts, its hyperparameters' order, whom it trains, and how `inspect` tells it from the bundle."""
 
 import onnx
 import pytest
@@ -17,23 +17,23 @@ def recipe(*inputs, classes=3, **options):
     return Recipe(parse_all(list(inputs or ["uint8:3x8x8"])), classes, **options)
 
 
-def test_settings_come_from_optimizer_then_proximal_then_loss():
+def test_hyperparameters_come_from_optimizer_then_proximal_then_loss():
     made = recipe(
         optimizer=optimizers.OPTIMIZERS["plain-sgd"],
         proximal=True,
         loss=losses.Loss("own", losses.cross_entropy, {"own_scale": 2.0}),
-        settings={"own_scale": 3.0, "lr": 0.5},
+        hyperparameters={"own_scale": 3.0, "lr": 0.5},
     )
     expected = [("lr", 0.5), ("weight_decay", 0.0), ("proximal", 0.01), ("own_scale", 3.0)]
-    assert list(made.hyperparameters().items()) == expected
+    assert list(made.hyperparameter_defaults().items()) == expected
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
         ({"classes": 1}, "1 classes"),
-        ({"settings": {"momentun": 0.9}}, "momentun"),
-        ({"settings": {"proximal": 0.1}}, "proximal"),
+        ({"hyperparameters": {"momentun": 0.9}}, "momentun"),
+        ({"hyperparameters": {"proximal": 0.1}}, "proximal"),
         ({"pipeline": Pipeline((0.5,), (0.5,))}, "1 numbers"),
         ({"pipeline": Pipeline((0.5, 0.5, 0.5))}, "don't match"),
         ({"pipeline": Pipeline(std=(0.5, 0.5, 0.5))}, "don't match"),
@@ -103,7 +103,7 @@ def linear_bundle(folder, seal):
         empty,
         empty,
         Golden("golden", "0" * 64, 0),
-        hyperparameters=made.hyperparameters(),
+        hyperparameters=made.hyperparameter_defaults(),
         class_names=made.class_names,
         preprocessing=made.preprocessing(),
     )
@@ -113,7 +113,7 @@ def linear_bundle(folder, seal):
 def test_inspect_tells_the_recipe_and_counts_what_travels(tmp_path):
     told = describe(linear_bundle(tmp_path, Seal("1" * 64, "2" * 64)))
     assert (told["name"], told["classes"], told["class_names"]) == ("linear", 3, ["a", "b", "c"])
-    assert told["hyperparameters"] == recipe().hyperparameters()
+    assert told["hyperparameters"] == recipe().hyperparameter_defaults()
     assert (told["preprocessing"], told["weights"], told["tensors"]) == ("tabular", 3 * 2 + 3, 2)
     assert (told["manifest_sha256"], told["weights_sha256"]) == ("1" * 64, "2" * 64)
     assert told["signature"] == "none (unsigned)"

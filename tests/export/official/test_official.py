@@ -41,7 +41,7 @@ def recipe(**options):
 def written(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("official")
-    return executorch_layout.write(net(), recipe(settings={"momentum": 0.9}), folder, max_batch=8)
+    return executorch_layout.write(net(), recipe(hyperparameters={"momentum": 0.9}), folder, max_batch=8)
 
 
 def test_training_module_and_sgd_follow_eager_pytorch(written):
@@ -83,7 +83,7 @@ def test_padding_counts_nowhere_in_an_official_forward_pass():
 
 def test_other_weights_change_only_the_ptd_and_no_path_is_inside(written, tmp_path):
     torch.manual_seed(1)
-    again = executorch_layout.write(net(), recipe(settings={"momentum": 0.9}), tmp_path, max_batch=8)
+    again = executorch_layout.write(net(), recipe(hyperparameters={"momentum": 0.9}), tmp_path, max_batch=8)
     (program, weights), (other_program, other_weights) = written.files, again.files
     assert program.read_bytes() == other_program.read_bytes()
     assert weights.read_bytes() != other_weights.read_bytes()
@@ -119,7 +119,7 @@ def test_what_a_layout_cannot_hold_is_refused(tmp_path):
         executorch_layout.write(net(), recipe(optimizer="adamw"), tmp_path)
     with pytest.raises(InvalidInput, match="plain SGD and AdamW"):
         onnxruntime_layout.write(net(), recipe(optimizer="nesterov"), tmp_path, Path("python"))
-    with pytest.raises(InvalidInput, match="no settings of its own"):
+    with pytest.raises(InvalidInput, match="no hyperparameters of its own"):
         executorch_layout.write(net(), recipe(proximal=True), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

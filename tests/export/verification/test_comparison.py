@@ -36,12 +36,15 @@ TWO_INPUTS = ["image=uint8:1x5x4", "age=float32:2"]
 RECIPES = {
     "label smoothing, Nesterov": (net, {"loss": "label-smoothing", "optimizer": "nesterov"}),
     "focal, AdamW": (net, {"loss": "focal", "optimizer": "adamw"}),
-    "balanced softmax, FedProx": (net, {"loss": "balanced-softmax", "proximal": True, "settings": {"proximal": 0.5}}),
+    "balanced softmax, FedProx": (
+        net,
+        {"loss": "balanced-softmax", "proximal": True, "hyperparameters": {"proximal": 0.5}},
+    ),
     "logit adjustment, plain SGD": (net, {"loss": "logit-adjustment", "optimizer": "plain-sgd"}),
     "a loss of one's own, FedProx, AdamW": (net, {"loss": own_loss, "proximal": True, "optimizer": "adamw"}),
     "fixed equiangular head": (lambda: heads.with_fixed_etf(net()), {}),
     "sparse equiangular head": (lambda: heads.with_sparse_etf(net(), sparsity=0.5), {}),
-    "the head alone": (net, {"trainable": ["2.*"], "settings": {"momentum": 0.9, "weight_decay": 0.01}}),
+    "the head alone": (net, {"trainable": ["2.*"], "hyperparameters": {"momentum": 0.9, "weight_decay": 0.01}}),
     "several inputs, flipped": (Two, {"input": TWO_INPUTS, "augment": "flip", "mean": [0.4], "std": [0.2]}),
 }
 
