@@ -26,7 +26,7 @@ from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.loading import under_either_name
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
 from fedrela.export.verification import equality, recording
 from fedrela.export.verification.reference import Reference
 
@@ -144,20 +144,20 @@ def export_recipe(
 ) -> Exported:
     """`export_classifier` with its options checked and gathered."""
     _check_target(out, overwrite)
-    report("survey: running the model twice in training mode")
-    survey = Survey.of(model, recipe)
-    definitions = program.build(model, recipe, survey)
+    report("analysis: running the model twice in training mode")
+    analysis = analyze(model, recipe)
+    definitions = program.build(model, recipe, analysis)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
-        files = _lower(definitions, runtimes, max_batch, draft, survey.operators, report)
+        files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
         manifest = _manifest(recipe, definitions, files, None)
-        reference = Reference(model, recipe, survey, manifest)
-        exact = Reference(model, recipe, survey, manifest, torch.float64)
+        reference = Reference(model, recipe, analysis, manifest)
+        exact = Reference(model, recipe, analysis, manifest, torch.float64)
         report("golden: recording the golden steps in eager PyTorch")
         manifest = _manifest(recipe, definitions, files, recording.record(reference, exact, manifest, draft))
-        weights = _weights(model, survey)
+        weights = _weights(model, analysis)
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         report(f"verify: drawing {len(equality.BATCHES)} steps, predict and relabel in eager PyTorch")
         steps = equality.fresh_steps(reference, exact, manifest, weights, seed=0)
@@ -214,8 +214,8 @@ def _manifest(
     )
 
 
-def _weights(model: nn.Module, survey: Survey) -> Params:
-    own = survey.parameters(model) | survey.buffers(model)
+def _weights(model: nn.Module, analysis: ModelAnalysis) -> Params:
+    own = analysis.parameters(model) | analysis.buffers(model)
     return {name: tensor.detach().to(torch.float32).cpu().numpy().copy() for name, tensor in own.items()}
 
 

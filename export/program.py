@@ -22,7 +22,7 @@ from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.recipe import Recipe
 from fedrela.export.relabel import relabel
-from fedrela.export.tracing.survey import RandomRequest, Survey
+from fedrela.export.tracing.model_analysis import ModelAnalysis, RandomRequest, analyze
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -37,20 +37,20 @@ class Definition:
     function: Function
 
 
-def build(model: nn.Module, recipe: Recipe, survey: Survey | None = None) -> dict[str, Definition]:
+def build(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis | None = None) -> dict[str, Definition]:
     """Definitions of train_step, predict and relabel for `model`."""
-    found = survey or Survey.of(model, recipe)
+    analyzed = analysis or analyze(model, recipe)
     model = copy.deepcopy(model)  # modes and hooks never touch the user's own
     return {
-        "train_step": _train_step(model, recipe, found),
-        "predict": _predict(model, recipe, found),
+        "train_step": _train_step(model, recipe, analyzed),
+        "predict": _predict(model, recipe, analyzed),
         "relabel": _relabel(recipe.classes),
     }
 
 
-def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
-    shapes = {name: tuple(p.shape) for name, p in survey.parameters(model).items()}
-    buffers = {name: tuple(b.shape) for name, b in survey.buffers(model).items()}
+def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> Definition:
+    shapes = {name: tuple(p.shape) for name, p in analysis.parameters(model).items()}
+    buffers = {name: tuple(b.shape) for name, b in analysis.buffers(model).items()}
     state = recipe.optimizer.state(shapes)
     carried = [*_inputs("parameter", shapes), *_inputs("buffer", buffers), *_inputs("optimizer", state)]
     anchors = {f"anchor.{name}": shape for name, shape in shapes.items()} if recipe.proximal else {}
@@ -61,7 +61,7 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
         ProgramInput("y", "y", ("B",), "int64"),
         ProgramInput("sample_weight", "weight", ("B",)),
         *_inputs("hyperparameter", dict.fromkeys(recipe.hyperparameter_defaults(), ())),
-        *_inputs("random", recipe.augmentation_randoms() | survey.random_shapes()),
+        *_inputs("random", recipe.augmentation_randoms() | analysis.random_shapes()),
         *([ProgramInput("class_prior", "class_prior", (recipe.classes,))] if recipe.loss.needs_prior else []),
     )
     names = [item.name for item in inputs]
@@ -77,8 +77,8 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
         params = {name: given[name].detach().requires_grad_() for name in shapes}
         fresh = {name: given[name].detach().clone() for name in buffers}
         y, weight = given["y"], given["sample_weight"]
-        randoms = _Supply(survey.randoms, given)
-        survey.training_mode(model)
+        randoms = _Supply(analysis.randoms, given)
+        analysis.training_mode(model)
         with Rewriting(weight, randoms):
             logits = _call(model, params | fresh, recipe, given)
         loss_arguments = {name: given[name] for name in recipe.loss.hyperparameters}
@@ -108,9 +108,9 @@ def _train_step(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
     return Definition("train_step", inputs, outputs, function)
 
 
-def _predict(model: nn.Module, recipe: Recipe, survey: Survey) -> Definition:
-    shapes = {name: tuple(p.shape) for name, p in survey.parameters(model).items()}
-    buffers = {name: tuple(b.shape) for name, b in survey.buffers(model).items()}
+def _predict(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> Definition:
+    shapes = {name: tuple(p.shape) for name, p in analysis.parameters(model).items()}
+    buffers = {name: tuple(b.shape) for name, b in analysis.buffers(model).items()}
     inputs = (
         *_inputs("parameter", shapes),
         *_inputs("buffer", buffers),

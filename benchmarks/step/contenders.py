@@ -1,8 +1,8 @@
 """Every contender as a step and a prediction without arguments, opened from the files of `benchmarks.step.files`.
 
 All contenders get the same batch, weights and hyperparameters (SGD with momentum and weight decay, the weighted mean
-of the losses; onnxruntime-training's SGD has neither momentum nor weight decay). Each imports its own runtime and nothing
-else, so that a process with one contender needs what that contender needs.
+of the losses; onnxruntime-training's SGD has neither momentum nor weight decay). Each imports its own runtime and
+nothing else, so that a process with one contender needs what that contender needs.
 """
 
 import pickle

@@ -12,7 +12,7 @@ from fedrela.core.tensors import Params
 from fedrela.export import lowering, models, program
 from fedrela.export.inputs import parse
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import analyze
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def lower(
 ) -> Lowered:
     """The programs `roles` of `model`, as `fedrela export` makes them, not yet verified."""
     recipe = Recipe(inputs=(parse(described),), classes=classes, name=name)
-    survey = Survey.of(model, recipe)
-    definitions = program.build(model, recipe, survey)
+    analysis = analyze(model, recipe)
+    definitions = program.build(model, recipe, analysis)
     programs: dict[str, dict[str, bytes]] = {runtime: {} for runtime in runtimes}
     files = {}
     for role, definition in definitions.items():
         entries = []
         for runtime in runtimes if role in roles else ():
-            body, file = lowering.lower(definition, runtime, 64, survey.operators)
+            body, file = lowering.lower(definition, runtime, 64, analysis.operators)
             programs[runtime][role] = body
             entries.append(file)
         files[role] = tuple(entries)
@@ -84,5 +84,5 @@ def lower(
         hyperparameters=recipe.hyperparameter_defaults(),
         **{role: Program(d.inputs, d.outputs, files[role]) for role, d in definitions.items()},
     )
-    tensors = survey.parameters(model) | survey.buffers(model)
+    tensors = analysis.parameters(model) | analysis.buffers(model)
     return Lowered(manifest, {key: value.detach().numpy().copy() for key, value in tensors.items()}, programs)

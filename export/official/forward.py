@@ -25,7 +25,7 @@ from fedrela.export.layers import normalization
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
 
 FED = ("x", "y", "weight", "random", "class_prior")  # roles that the forward pass takes, in the order of train_step
 OUTPUTS = ("loss", "correct_sum", "probabilities")  # and then the new running statistics
@@ -34,11 +34,11 @@ STATISTICS = "statistics.safetensors"
 
 @dataclass(frozen=True)
 class Plan:
-    """A model, surveyed for an official layout."""
+    """A model, analyzed for an official layout."""
 
     model: nn.Module
     recipe: Recipe
-    survey: Survey
+    analysis: ModelAnalysis
     definitions: Mapping[str, Definition]
 
     @property
@@ -69,12 +69,12 @@ class Plan:
 
     def start(self) -> dict[str, Array]:
         """The model's trained parameters."""
-        own = self.survey.parameters(self.model)
+        own = self.analysis.parameters(self.model)
         return {name: value.detach().to(torch.float32).numpy().copy() for name, value in own.items()}
 
     def write_statistics(self, folder: Path) -> tuple[Path, ...]:
         """The file of the model's running statistics, for the first step; none if it has none."""
-        own = {name: value.detach().numpy().copy() for name, value in self.survey.buffers(self.model).items()}
+        own = {name: value.detach().numpy().copy() for name, value in self.analysis.buffers(self.model).items()}
         if not own:
             return ()
         path = folder / STATISTICS
@@ -107,14 +107,14 @@ class Written:
 
 
 def plan(model: nn.Module, recipe: Recipe) -> Plan:
-    """Survey `model`. Raises UnsupportedOperation or InvalidInput for what can't be held or traced."""
+    """Analyze `model`. Raises UnsupportedOperation or InvalidInput for what can't be held or traced."""
     if recipe.proximal or recipe.loss.hyperparameters:
         raise InvalidInput(
             "an official layout's loss has no hyperparameters of its own",
             remedy="leave --proximal out and take a loss without any, or use --format bundle",
         )
-    survey = Survey.of(model, recipe)
-    return Plan(model, recipe, survey, program.build(model, recipe, survey))
+    analysis = analyze(model, recipe)
+    return Plan(model, recipe, analysis, program.build(model, recipe, analysis))
 
 
 def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
@@ -122,16 +122,16 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
 
     In training it takes `Plan.fed`, else `Plan.fed_in_evaluation` and gives no statistics.
     """
-    recipe, survey = planned.recipe, planned.survey
+    recipe, analysis = planned.recipe, planned.analysis
     own = copy.deepcopy(planned.model)
-    _prepare(own, survey, training)
+    _prepare(own, analysis, training)
     names = [item.name for item in (planned.fed if training else planned.fed_in_evaluation)]
     logits_of = own.forward
 
     def forward(*values: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, values, strict=True))
         randoms = given if training else given | _neutral(recipe, given["sample_weight"])
-        queue = [given[request.name] for request in survey.randoms] if training else []
+        queue = [given[request.name] for request in analysis.randoms] if training else []
         xs = {raw.name: recipe.pipeline(raw, given[raw.name], randoms) for raw in recipe.inputs}
         arguments, named = model_arguments(recipe.inputs, xs)
         statistics = {name: given[name].clone() for name in planned.statistics}
@@ -151,13 +151,13 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
     return own
 
 
-def _prepare(model: nn.Module, survey: Survey, training: bool) -> None:
+def _prepare(model: nn.Module, analysis: ModelAnalysis, training: bool) -> None:
     """Put the copy in its mode; it counts no batches, for a counter would be one more thing that training changes."""
-    survey.training_mode(model)
+    analysis.training_mode(model)
     if not training:
         model.eval()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in survey.trainable)
+        parameter.requires_grad_(name in analysis.trainable)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._NormBase):
             module.num_batches_tracked = None

@@ -72,8 +72,8 @@ def golden_steps(planned: Plan, hyperparameters: Mapping[str, float]) -> list[Go
     of an output, it gets slack, as in `fedrela.export.verification.recording`.
     """
     manifest = planned.manifest()
-    step = Reference(planned.model, planned.recipe, planned.survey, manifest).train_step
-    exact = Reference(planned.model, planned.recipe, planned.survey, manifest, torch.float64).train_step
+    step = Reference(planned.model, planned.recipe, planned.analysis, manifest).train_step
+    exact = Reference(planned.model, planned.recipe, planned.analysis, manifest, torch.float64).train_step
     fixed = {name: np.asarray(value, np.float32) for name, value in hyperparameters.items()}
 
     def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
@@ -108,7 +108,7 @@ def _determined(step: GoldenStep, truth: Truth, jumps: Far, left_out: Collection
 
 def probabilities(planned: Plan, first: GoldenStep, state: Mapping[str, Array]) -> Array:
     """What the model with `state` (parameters and statistics) predicts for the first step's examples, unaugmented."""
-    reference = Reference(planned.model, planned.recipe, planned.survey, planned.manifest())
+    reference = Reference(planned.model, planned.recipe, planned.analysis, planned.manifest())
     names = planned.recipe.augmentation_randoms()
     neutral = {name: np.full_like(first.given[name], NEUTRAL_UNIFORM) for name in names}
     return reference.predict(first.given | dict(state) | neutral)["probabilities"]

@@ -131,7 +131,7 @@ def _hand_over(
     planned: Plan, steps: list[GoldenStep], constants: Mapping[str, float], parameters: tuple[str, ...], folder: Path
 ) -> None:
     """Write what the child needs: settings.json and golden.npz."""
-    trainable = planned.survey.trainable
+    trainable = planned.analysis.trainable
     settings = {
         "trainable": list(trainable),
         "frozen": [name for name in parameters if name not in trainable],

@@ -12,7 +12,7 @@ from fedrela.core.bundle import Bundle, Golden, Manifest, Program, Seal
 from fedrela.core.tensors import Params
 from fedrela.export import lowering, program
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import analyze
 from fedrela.export.verification import equality, replay
 from fedrela.export.verification.reference import Reference
 
@@ -24,9 +24,9 @@ def training_errors(
 
     Raises what an export raises.
     """
-    survey = Survey.of(model, recipe)
-    definitions = program.build(model, recipe, survey)
-    lowered = {name: lowering.lower(definitions[name], runtime, 16, survey.operators) for name in programs}
+    analysis = analyze(model, recipe)
+    definitions = program.build(model, recipe, analysis)
+    lowered = {name: lowering.lower(definitions[name], runtime, 16, analysis.operators) for name in programs}
     entries = {
         name: Program(d.inputs, d.outputs, (lowered[name][1],) if name in lowered else ())
         for name, d in definitions.items()
@@ -43,10 +43,10 @@ def training_errors(
     )
     weights: Params = {
         name: tensor.detach().numpy().copy()
-        for name, tensor in (survey.parameters(model) | survey.buffers(model)).items()
+        for name, tensor in (analysis.parameters(model) | analysis.buffers(model)).items()
     }
-    reference = Reference(model, recipe, survey, manifest)
-    exact = Reference(model, recipe, survey, manifest, torch.float64)
+    reference = Reference(model, recipe, analysis, manifest)
+    exact = Reference(model, recipe, analysis, manifest, torch.float64)
     steps = equality.fresh_steps(reference, exact, manifest, weights, seed)
     steps = {name: value for name, value in steps.items() if name.split(".")[0] in programs}
     with tempfile.TemporaryDirectory() as folder:

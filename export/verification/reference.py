@@ -21,7 +21,7 @@ from fedrela.core.tensors import Array
 from fedrela.export.inputs import model_arguments
 from fedrela.export.layers import dropout
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import ModelAnalysis
 
 
 class Reference:
@@ -31,20 +31,25 @@ class Reference:
     """
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, survey: Survey, manifest: Manifest, dtype: torch.dtype = torch.float32
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        analysis: ModelAnalysis,
+        manifest: Manifest,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._dtype = dtype
         self._model = copy.deepcopy(model).to(dtype)
         self._recipe = recipe
-        self._survey = survey
+        self._analysis = analysis
         self._manifest = manifest
 
     def train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One step; outputs as `fedrela.core.bundle.Program` lists them."""
         given = self._tensors(inputs)
         model = self._load(given)
-        self._survey.training_mode(model)
-        parameters = self._survey.parameters(model)
+        self._analysis.training_mode(model)
+        parameters = self._analysis.parameters(model)
         counted = torch.nonzero(given["sample_weight"] > 0)[:, 0]
         weight, y = given["sample_weight"][counted], given["y"][counted]
         losses, logits = self._losses(model, given, counted, y)
@@ -56,7 +61,7 @@ class Reference:
         for value, grad in zip(parameters.values(), grads, strict=True):
             value.grad = torch.zeros_like(value) if grad is None else grad
         state = _optimizer_step(self._recipe.optimizer.name, parameters, given)
-        outputs = {f"new.{name}": value for name, value in (parameters | self._survey.buffers(model) | state).items()}
+        outputs = {f"new.{name}": value for name, value in (parameters | self._analysis.buffers(model) | state).items()}
         outputs["loss_sum"] = (losses * weight).sum()
         outputs["correct_sum"] = ((logits[:, : self._recipe.classes].argmax(1) == y) * weight).sum()
         outputs["weight_sum"] = weight.sum()
@@ -88,7 +93,7 @@ class Reference:
 
     def _load(self, given: Mapping[str, Tensor]) -> nn.Module:
         model = copy.deepcopy(self._model)
-        own = self._survey.parameters(model) | self._survey.buffers(model)
+        own = self._analysis.parameters(model) | self._analysis.buffers(model)
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(given[name])
@@ -113,7 +118,7 @@ class Reference:
         xs = {name: x.to(self._dtype) if x.is_floating_point() else x for name, x in xs.items()}
         queue = []
         if model.training:
-            for request in self._survey.randoms:
+            for request in self._analysis.randoms:
                 axis = request.shape.index("B") if "B" in request.shape else None
                 values = given[request.name]
                 queue.append(values if axis is None else values.index_select(axis, counted))

@@ -108,7 +108,7 @@ def test_a_network_with_units_at_their_kinks_is_compared_whole_and_a_reversed_gr
     assert any(step.slack for step in steps)
     for step in steps:
         assert step.expected.keys() == set(planned.manifest().train_step.outputs)
-        for name in planned.survey.trainable:
+        for name in planned.analysis.trainable:
             new, old = step.expected[f"new.{name}"], step.given[name]
             slack = step.slack.get(f"new.{name}", 0.0)
             assert stability.error(step.given, f"new.{name}", new, 2 * old - new, slack) > 1e-2

@@ -9,7 +9,7 @@ from fedrela.core import golden
 from fedrela.export import export_classifier
 from fedrela.export.classifier import gather
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey
+from fedrela.export.tracing.model_analysis import analyze
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
 
@@ -22,7 +22,7 @@ def kinked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Reference, dict, o
     folder = tmp_path_factory.mktemp("kinked") / "bundle"
     done = export_classifier(model, input="float32:2", classes=2, out=folder)
     recipe: Recipe = gather(input="float32:2", classes=2)
-    exact = Reference(model, recipe, Survey.of(model, recipe), done.manifest, torch.float64)
+    exact = Reference(model, recipe, analyze(model, recipe), done.manifest, torch.float64)
     given = golden.inputs(done.manifest, "train_step", 0)
     given["x"] = np.ones_like(given["x"])
     given["2.weight"] = np.array([[1.0, 2.0], [-1.0, 1.0]], np.float32)

@@ -8,12 +8,12 @@ from fedrela.core.errors import InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import parse_all
 from fedrela.export.losses import Loss, cross_entropy
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.survey import Survey, example
+from fedrela.export.tracing.model_analysis import analyze, example
 
 
-def survey(model, *inputs, **options):
-    """A survey of a model of three classes."""
-    return Survey.of(model, Recipe(parse_all(list(inputs or ["float32:4"])), 3, **options))
+def analysis(model, *inputs, **options):
+    """The analysis of a model of three classes."""
+    return analyze(model, Recipe(parse_all(list(inputs or ["float32:4"])), 3, **options))
 
 
 def layers():
@@ -49,36 +49,36 @@ class Returns(nn.Module):
 def test_everything_is_found_and_the_model_is_left_as_it_was():
     model = layers().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = survey(model)
-    assert found.trainable == ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias")
-    assert found.changed == ("1.running_mean", "1.running_var")
-    assert found.held == ()
-    assert found.random_shapes() == {"dropout.0": ("B", 6)}
-    assert found == survey(model)
+    analyzed = analysis(model)
+    assert analyzed.trainable == ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias")
+    assert analyzed.changed == ("1.running_mean", "1.running_var")
+    assert analyzed.held == ()
+    assert analyzed.random_shapes() == {"dropout.0": ("B", 6)}
+    assert analyzed == analysis(model)
     assert not model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_a_frozen_norm_is_held_in_evaluation_mode():
     model = layers()
-    found = survey(model, trainable=("3.*",))
-    assert (found.held, found.changed) == (("1",), ())
-    assert list(found.parameters(model)) == ["3.weight", "3.bias"]
-    assert found.buffers(model) == {}
-    found.training_mode(model)
+    analyzed = analysis(model, trainable=("3.*",))
+    assert (analyzed.held, analyzed.changed) == (("1",), ())
+    assert list(analyzed.parameters(model)) == ["3.weight", "3.bias"]
+    assert analyzed.buffers(model) == {}
+    analyzed.training_mode(model)
     assert [module.training for module in model] == [True, False, True, True]
 
 
 def test_no_uniforms_for_a_dropout_of_nothing():
-    assert survey(nn.Sequential(nn.Dropout(0.0), nn.Linear(4, 3))).randoms == ()
+    assert analysis(nn.Sequential(nn.Dropout(0.0), nn.Linear(4, 3))).randoms == ()
 
 
 def test_a_merged_batch_is_split_off():
-    assert survey(Reshaped(), "float32:2x2").random_shapes() == {"dropout.0": ("B", 2, 2), "dropout.1": (4, "B")}
+    assert analysis(Reshaped(), "float32:2x2").random_shapes() == {"dropout.0": ("B", 2, 2), "dropout.1": (4, "B")}
 
 
 def test_operators_are_told_with_the_first_that_calls_them():
-    paths = set(survey(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU())).operators.items())
+    paths = set(analysis(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3), nn.ReLU())).operators.items())
     assert {path for name, path in paths if "relu" in name} == {"1 (ReLU)"}
     assert {path for name, path in paths if "addmm" in name} == {"0 (Linear)"}
 
@@ -86,21 +86,21 @@ def test_operators_are_told_with_the_first_that_calls_them():
 def test_wrong_logits_are_refused():
     for function in (lambda y: y[:, :2], lambda y: y.sum(0), lambda y: (y, y), lambda y: y[1:]):
         with pytest.raises(InvalidInput, match="the model gives"):
-            survey(Returns(function))
+            analysis(Returns(function))
 
 
 def test_a_loss_of_ones_own_may_take_more_columns_but_not_fewer():
     own = Loss("own", cross_entropy)
-    assert survey(Returns(lambda y: y, columns=5), loss=own).trainable == ("linear.weight", "linear.bias")
+    assert analysis(Returns(lambda y: y, columns=5), loss=own).trainable == ("linear.weight", "linear.bias")
     with pytest.raises(InvalidInput, match="the model gives"):
-        survey(Returns(lambda y: y, columns=5))
+        analysis(Returns(lambda y: y, columns=5))
     with pytest.raises(InvalidInput, match="the model gives"):
-        survey(Returns(lambda y: y, columns=2), loss=own)
+        analysis(Returns(lambda y: y, columns=2), loss=own)
 
 
 def test_the_layer_that_cant_take_its_input_is_named():
     with pytest.raises(InvalidInput, match=r"batch of 5 inputs \(1 \(Linear\): "):
-        survey(nn.Sequential(nn.ReLU(), nn.Linear(7, 3)))
+        analysis(nn.Sequential(nn.ReLU(), nn.Linear(7, 3)))
 
 
 def test_a_layer_with_hidden_random_numbers_is_named():
@@ -114,7 +114,7 @@ def test_a_layer_with_hidden_random_numbers_is_named():
             return nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0][:, -1]
 
     with pytest.raises(UnsupportedOperation, match=r"lstm \(LSTM\): aten\.lstm of a packed sequence.* stack single"):
-        survey(Packed(), "float32:6x4")
+        analysis(Packed(), "float32:6x4")
 
 
 def test_dropout_between_recurrent_layers_asks_for_its_uniforms():
@@ -126,7 +126,7 @@ def test_dropout_between_recurrent_layers_asks_for_its_uniforms():
         def forward(self, x):
             return self.gru(x.transpose(0, 1))[0][-1]
 
-    assert survey(Deep(), "float32:6x4").random_shapes() == {"dropout.0": (6, "B", 3), "dropout.1": (6, "B", 3)}
+    assert analysis(Deep(), "float32:6x4").random_shapes() == {"dropout.0": (6, "B", 3), "dropout.1": (6, "B", 3)}
 
 
 def test_examples_have_the_shapes_types_and_ranges_of_the_inputs():

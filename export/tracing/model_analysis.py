@@ -5,7 +5,7 @@ output.
     >>> from fedrela.export.inputs import parse
     >>> from fedrela.export.recipe import Recipe
     >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.1), torch.nn.Linear(4, 2))
-    >>> Survey.of(model, Recipe((parse("float32:3"),), classes=2)).random_shapes()
+    >>> analyze(model, Recipe((parse("float32:3"),), classes=2)).random_shapes()
     {'dropout.0': ('B', 4)}
 """
 
@@ -35,31 +35,14 @@ class RandomRequest:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What was found. `trainable` and `changed` are names of parameters and buffers."""
+class ModelAnalysis:
+    """What a model does when it is trained. `trainable` and `changed` are names of parameters and buffers."""
 
     trainable: tuple[str, ...]
     changed: tuple[str, ...]
     held: tuple[str, ...]  # normalization layers that training leaves in evaluation mode
     randoms: tuple[RandomRequest, ...]
     operators: dict[str, str] = field(default_factory=dict)  # ATen operator -> the first submodule that calls it
-
-    @staticmethod
-    def of(model: nn.Module, recipe: Recipe) -> "Survey":
-        """Run a copy of `model` in training mode. Raises InvalidInput or UnsupportedOperation."""
-        trainable = recipe.trainable_names(model)
-        held = tuple(
-            name
-            for name, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._NormBase) and not recipe.trains(f"{name}.weight")
-        )
-        small, changed, operators = _run(model, recipe, held, _SMALL)
-        large, _, _ = _run(model, recipe, held, _LARGE)
-        randoms = tuple(
-            RandomRequest(f"dropout.{index}", _open(one, other))
-            for index, (one, other) in enumerate(zip(small, large, strict=True))
-        )
-        return Survey(trainable, changed, held, randoms, operators)
 
     def training_mode(self, model: nn.Module) -> None:
         """Put `model` in training mode, but for frozen normalization layers."""
@@ -76,6 +59,23 @@ class Survey:
     def random_shapes(self) -> dict[str, tuple[int | str, ...]]:
         """Names and shapes of the uniforms for dropout."""
         return {request.name: request.shape for request in self.randoms}
+
+
+def analyze(model: nn.Module, recipe: Recipe) -> ModelAnalysis:
+    """Run a copy of `model` in training mode. Raises InvalidInput or UnsupportedOperation."""
+    trainable = recipe.trainable_names(model)
+    held = tuple(
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase) and not recipe.trains(f"{name}.weight")
+    )
+    small, changed, operators = _run(model, recipe, held, _SMALL)
+    large, _, _ = _run(model, recipe, held, _LARGE)
+    randoms = tuple(
+        RandomRequest(f"dropout.{index}", _open(one, other))
+        for index, (one, other) in enumerate(zip(small, large, strict=True))
+    )
+    return ModelAnalysis(trainable, changed, held, randoms, operators)
 
 
 def example(recipe: Recipe, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -102,16 +102,16 @@ def _run(
 ) -> tuple[list[tuple[int, ...]], tuple[str, ...], dict[str, str]]:
     """Shapes of the uniforms asked for, names of the float buffers that changed, and who calls which operator."""
     generator = torch.Generator().manual_seed(batch)
-    given = example(recipe, batch, generator)
+    raw_inputs = example(recipe, batch, generator)
     half = {
         name: torch.full([batch if size == "B" else int(size) for size in shape], 0.5)
         for name, shape in recipe.augmentation_randoms().items()
     }
-    xs = {raw.name: recipe.pipeline(raw, given[raw.name], half) for raw in recipe.inputs}
-    asked: list[tuple[int, ...]] = []
+    xs = {raw.name: recipe.pipeline(raw, raw_inputs[raw.name], half) for raw in recipe.inputs}
+    requested: list[tuple[int, ...]] = []
 
     def uniforms(shape: tuple[int, ...]) -> Tensor:
-        asked.append(tuple(shape))
+        requested.append(tuple(shape))
         with _disable_current_modes():
             return torch.rand(shape, generator=generator)
 
@@ -135,18 +135,18 @@ def _run(
     changed = tuple(
         name for name, b in scratch.named_buffers() if b.is_floating_point() and not torch.equal(b, before[name])
     )
-    return asked, changed, observer.operators
+    return requested, changed, observer.operators
 
 
 def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
     """(B, C) is asked for; a loss of one's own may take more columns, of which the first C are the logits."""
-    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    fits = found == (batch, recipe.classes)
-    if isinstance(found, tuple) and recipe.loss.name not in LOSSES:
-        fits = len(found) == 2 and found[0] == batch and found[1] >= recipe.classes
+    shape_or_type = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    fits = shape_or_type == (batch, recipe.classes)
+    if isinstance(shape_or_type, tuple) and recipe.loss.name not in LOSSES:
+        fits = len(shape_or_type) == 2 and shape_or_type[0] == batch and shape_or_type[1] >= recipe.classes
     if not fits:
         raise InvalidInput(
-            f"the model gives {found} for a batch of {batch}",
+            f"the model gives {shape_or_type} for a batch of {batch}",
             remedy=f"return logits of shape (batch, {recipe.classes}), or correct --classes",
         )
 
