@@ -40,12 +40,17 @@ class Exported:
     folder: Path
     manifest: Manifest
     seal: Seal
-    verdicts: tuple[equality.VerificationResult, ...]
+    results: tuple[equality.VerificationResult, ...]
+
+    @property
+    def verdicts(self) -> tuple[equality.VerificationResult, ...]:
+        """`results` by its former name."""
+        return self.results
 
     @property
     def largest_error(self) -> float:
         """The largest relative error of all."""
-        return max(verdict.largest for verdict in self.verdicts)
+        return max(result.largest for result in self.results)
 
 
 def export_classifier(
@@ -161,15 +166,15 @@ def export_recipe(
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         report(f"verify: drawing {len(equality.BATCHES)} steps, predict and relabel in eager PyTorch")
         steps = equality.fresh_steps(reference, exact, manifest, weights, seed=0)
-        verdicts = []
+        results = []
         for runtime in runtimes:
             report(f"verify: running them on {runtime}, in a fresh process")
-            verdict = equality.replay(draft, runtime, steps)
-            verdict.check()
-            verdicts.append(verdict)
+            result = equality.replay(draft, runtime, steps)
+            result.check()
+            results.append(result)
         _publish(draft, out)
     report(f"written: {out}")
-    return Exported(out, manifest, seal, tuple(verdicts))
+    return Exported(out, manifest, seal, tuple(results))
 
 
 def _lower(

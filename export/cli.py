@@ -138,10 +138,10 @@ def export_command(
     private_key = key.read_text().strip() if key else ""
     exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
     if as_json:
-        typer.echo(json.dumps(display.summary(exported.manifest, exported.verdicts) | {"folder": str(exported.folder)}))
+        typer.echo(json.dumps(display.summary(exported.manifest, exported.results) | {"folder": str(exported.folder)}))
         return
     display.print_programs(exported.manifest)
-    display.print_verdicts(exported.manifest, exported.verdicts)
+    display.print_verification(exported.manifest, exported.results)
 
 
 def _say(stage: str) -> None:
@@ -184,17 +184,17 @@ def verify_command(
     from fedrela.export.verification import equality, replay
 
     opened = bundle.read(folder, trusted_key=trusted_key)
-    verdicts = []
+    results = []
     for runtime in replay.available(opened):
         _status.print(f"[dim]•[/dim] golden steps on {runtime}")
-        verdicts.append(equality.replay(folder, runtime))
+        results.append(equality.replay(folder, runtime))
     if as_json:
-        typer.echo(json.dumps(display.summary(opened.manifest, verdicts)))
+        typer.echo(json.dumps(display.summary(opened.manifest, results)))
     else:
-        display.print_verdicts(opened.manifest, verdicts)
-    for verdict in verdicts:
+        display.print_verification(opened.manifest, results)
+    for result in results:
         try:
-            verdict.check(opened.manifest.golden.tolerance)
+            result.check(opened.manifest.golden.tolerance)
         except VerificationFailed as error:
             raise VerificationFailed(error.problem, remedy="update that runtime, or export the model again") from error
 

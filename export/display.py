@@ -64,16 +64,16 @@ def print_programs(manifest: Any) -> None:
     Console(highlight=False).print(table)
 
 
-def print_verdicts(manifest: Any, verdicts: Any) -> None:
+def print_verification(manifest: Any, results: Any) -> None:
     """The largest relative error of each kind of output on each runtime."""
     table = Table(title="largest relative error against eager PyTorch", title_justify="left")
     for heading in ("runtime", "tensors", "golden steps", "fresh steps"):
         table.add_column(heading)
-    for verdict in verdicts:
-        golden, steps = _by_group(manifest, verdict.golden), _by_group(manifest, verdict.steps)
+    for result in results:
+        golden, steps = _by_group(manifest, result.golden), _by_group(manifest, result.steps)
         for group, error in golden.items():
             fresh = f"{steps[group]:.1e}" if group in steps else ""
-            table.add_row(verdict.runtime, group, f"{error:.1e}", fresh)
+            table.add_row(result.runtime, group, f"{error:.1e}", fresh)
     Console(highlight=False).print(table)
 
 
@@ -88,7 +88,7 @@ def _by_group(manifest: Any, errors: dict[str, float]) -> dict[str, float]:
     return groups
 
 
-def summary(manifest: Any, verdicts: Any) -> dict[str, Any]:
+def summary(manifest: Any, results: Any) -> dict[str, Any]:
     """Programs and errors as one JSON object."""
     return {
         "programs": {
@@ -99,10 +99,10 @@ def summary(manifest: Any, verdicts: Any) -> dict[str, Any]:
             for name in PROGRAMS
         },
         "largest_relative_error": {
-            verdict.runtime: {
-                "golden": _by_group(manifest, verdict.golden),
-                "fresh": _by_group(manifest, verdict.steps),
+            result.runtime: {
+                "golden": _by_group(manifest, result.golden),
+                "fresh": _by_group(manifest, result.steps),
             }
-            for verdict in verdicts
+            for result in results
         },
     }

@@ -73,7 +73,7 @@ def verify(planned: Plan, program: Path, weights: Path) -> dict[str, float]:
     session = _Session(planned, program, weights)
     session.begin(steps[0])
     tolerance = planned.manifest().golden.tolerance
-    return golden.judge("executorch-training", steps, [session.step(step.given) for step in steps], tolerance)
+    return golden.compare("executorch-training", steps, [session.step(step.inputs) for step in steps], tolerance)
 
 
 class _Session:
@@ -97,7 +97,7 @@ class _Session:
 
     def begin(self, first: GoldenStep) -> None:
         """Start from the golden parameters. The module shows its own after a first pass only, and shares memory."""
-        given = first.given
+        given = first.inputs
         self._forward(given)
         named, own = self._module.named_parameters(), self._planned.start()
         if set(named) != set(own):

@@ -1,7 +1,7 @@
 """The golden steps that an official training layout is held against, in eager PyTorch.
 
 steps = golden_steps(planned, {"momentum": 0.0})
-judge("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
+compare("ort-training", steps, [{"loss": ..., "correct_sum": ..., "new.head.weight": ...}, ...], 1e-4)
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,10 +18,10 @@ from fedrela.export.inputs import NEUTRAL_UNIFORM
 from fedrela.export.official.forward import Plan
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
-from fedrela.export.verification.stability import Step, nudged
+from fedrela.export.verification.stability import Step, perturbed
 
 Truth = Mapping[str, Array]  # a step's outputs in float64
-Far = Mapping[str, float]  # how far outputs jump
+Magnitudes = Mapping[str, float]  # how discontinuous outputs are, by name
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class GoldenStep:
     slack: how much further than the tolerance an output may be off, as `fedrela.core.golden` has it.
     """
 
-    given: dict[str, Array]
+    inputs: dict[str, Array]
     expected: dict[str, Array]
     slack: dict[str, float] = field(default_factory=dict)
 
@@ -48,21 +48,21 @@ class _Course:
         taken: list[GoldenStep] = []
         carried: dict[str, Array] = {}
         for number in range(self.manifest.golden.steps):
-            given = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.hyperparameters}
-            taken.append(GoldenStep(given, step(given)))
+            inputs = {**golden.inputs(self.manifest, "train_step", number), **carried, **self.hyperparameters}
+            taken.append(GoldenStep(inputs, step(inputs)))
             new = {name: value for name, value in taken[-1].expected.items() if name.startswith("new.")}
             carried = {name.removeprefix("new."): value for name, value in new.items()}
         return taken
 
-    def jumps(self, step: Step, taken: list[GoldenStep], nudges: Iterable[int]) -> list[Far]:
-        """Of each step, the outputs that jump, and how far."""
-        found: list[Far] = [{} for _ in taken]
-        for direction in nudges:
-            there, back = (self.run(nudged(self.manifest, step, sign, direction)) for sign in (1.0, -1.0))
-            for number, (one, up, down) in enumerate(zip(taken, there, back, strict=True)):
-                bent = stability.bends(one.given, one.expected, up.expected, down.expected)
-                found[number] = stability.farther(found[number], bent)
-        return found
+    def discontinuities(self, step: Step, taken: list[GoldenStep], directions: Iterable[int]) -> list[Magnitudes]:
+        """Of each step, the outputs that are discontinuous, and by how much."""
+        largest: list[Magnitudes] = [{} for _ in taken]
+        for direction in directions:
+            plus, minus = (self.run(perturbed(self.manifest, step, sign, direction)) for sign in (1.0, -1.0))
+            for number, (one, up, down) in enumerate(zip(taken, plus, minus, strict=True)):
+                magnitudes = stability.asymmetries(one.inputs, one.expected, up.expected, down.expected)
+                largest[number] = stability.elementwise_maximum(largest[number], magnitudes)
+        return largest
 
 
 def golden_steps(planned: Plan, hyperparameters: Mapping[str, float]) -> list[GoldenStep]:
@@ -76,33 +76,42 @@ def golden_steps(planned: Plan, hyperparameters: Mapping[str, float]) -> list[Go
     exact = Reference(planned.model, planned.recipe, planned.analysis, manifest, torch.float64).train_step
     fixed = {name: np.asarray(value, np.float32) for name, value in hyperparameters.items()}
 
-    def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Far]]]:
+    def draw(seed: int) -> tuple[Collection[str], tuple[_Course, list[GoldenStep], list[Truth], list[Magnitudes]]]:
         course = _Course(replace(manifest, golden=replace(manifest.golden, seed=seed)), fixed)
         taken = course.run(step)
-        truth: list[Truth] = [exact(one.given) for one in taken]
-        jumps = course.jumps(step, taken, stability.NUDGES)
-        return {name for found in jumps for name in found} - _nothing(taken, truth), (course, taken, truth, jumps)
+        truth: list[Truth] = [exact(one.inputs) for one in taken]
+        discontinuities = course.discontinuities(step, taken, stability.PERTURBATIONS)
+        return {name for of_step in discontinuities for name in of_step} - _nothing(taken, truth), (
+            course,
+            taken,
+            truth,
+            discontinuities,
+        )
 
-    kinks, (course, taken, truth, jumps) = stability.steadiest(draw)
-    if kinks:
-        more = course.jumps(step, taken, stability.MORE_NUDGES)
-        jumps = [stability.farther(one, other) for one, other in zip(jumps, more, strict=True)]
+    unstable, (course, taken, truth, discontinuities) = stability.most_stable(draw)
+    if unstable:
+        more = course.discontinuities(step, taken, stability.MORE_PERTURBATIONS)
+        discontinuities = [
+            stability.elementwise_maximum(one, other) for one, other in zip(discontinuities, more, strict=True)
+        ]
     left_out = _nothing(taken, truth)
-    return [_determined(*one, left_out) for one in zip(taken, truth, jumps, strict=True)]
+    return [_determined(*one, left_out) for one in zip(taken, truth, discontinuities, strict=True)]
 
 
 def _nothing(taken: list[GoldenStep], truth: list[Truth]) -> set[str]:
     """What is nothing but rounding at some step: not expected of any, for it goes on into the next."""
     beyond = stability.NOTHING_BUT_NOISE
-    noise = [stability.noise(one.given, exact, one.expected, beyond) for one, exact in zip(taken, truth, strict=True)]
+    noise = [stability.noise(one.inputs, exact, one.expected, beyond) for one, exact in zip(taken, truth, strict=True)]
     return set().union(*noise)
 
 
-def _determined(step: GoldenStep, truth: Truth, jumps: Far, left_out: Collection[str]) -> GoldenStep:
+def _determined(step: GoldenStep, truth: Truth, discontinuities: Magnitudes, left_out: Collection[str]) -> GoldenStep:
     """`step` without what is nothing but rounding, and with slack for what rounding decides some of."""
-    noise = stability.noise(step.given, truth, step.expected)
+    noise = stability.noise(step.inputs, truth, step.expected)
     rounding = {name: float(np.abs(truth[name] - step.expected[name]).max(initial=0.0)) for name in noise}
-    slack = {name: stability.TIMES * far for name, far in stability.farther(jumps, rounding).items()}
+    slack = {
+        name: stability.TIMES * far for name, far in stability.elementwise_maximum(discontinuities, rounding).items()
+    }
     return replace(step, expected={n: v for n, v in step.expected.items() if n not in left_out}, slack=slack)
 
 
@@ -110,23 +119,23 @@ def probabilities(planned: Plan, first: GoldenStep, state: Mapping[str, Array]) 
     """What the model with `state` (parameters and statistics) predicts for the first step's examples, unaugmented."""
     reference = Reference(planned.model, planned.recipe, planned.analysis, planned.manifest())
     names = planned.recipe.augmentation_randoms()
-    neutral = {name: np.full_like(first.given[name], NEUTRAL_UNIFORM) for name in names}
-    return reference.predict(first.given | dict(state) | neutral)["probabilities"]
+    neutral = {name: np.full_like(first.inputs[name], NEUTRAL_UNIFORM) for name in names}
+    return reference.predict(first.inputs | dict(state) | neutral)["probabilities"]
 
 
-def judge(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], tolerance: float) -> dict[str, float]:
+def compare(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]], tolerance: float) -> dict[str, float]:
     """Relative error by output name; each of `actual` has new.<parameter>, loss and correct_sum of one step.
 
     Raises VerificationFailed naming the first output beyond `tolerance`.
     """
     errors: dict[str, float] = {}
-    for number, (step, found) in enumerate(zip(steps, actual, strict=True)):
-        for name, value in found.items():
+    for number, (step, outputs) in enumerate(zip(steps, actual, strict=True)):
+        for name, value in outputs.items():
             if name == "loss":
-                name, value = "loss_sum", value * step.given["sample_weight"].sum()
+                name, value = "loss_sum", value * step.inputs["sample_weight"].sum()
             if name in step.expected:
                 errors[f"train_step.{number}.{name}"] = stability.error(
-                    step.given, name, step.expected[name], value, step.slack.get(name, 0.0)
+                    step.inputs, name, step.expected[name], value, step.slack.get(name, 0.0)
                 )
     for name, error in errors.items():
         check(layout, name, error, tolerance)

@@ -136,23 +136,23 @@ def _hand_over(
         "trainable": list(trainable),
         "frozen": [name for name in parameters if name not in trainable],
         "optimizer": planned.recipe.optimizer.name,
-        "lr": float(steps[0].given["lr"]),
+        "lr": float(steps[0].inputs["lr"]),
         "steps": len(steps),
         "fed": [item.name for item in planned.fed],
         "fed_eval": [item.name for item in planned.fed_in_evaluation],
         "statistics": list(planned.statistics),
         "undetermined": [name for name in trainable if f"new.{name}" not in steps[0].expected],
         "constants": dict(constants),
-        "golden_constants": {name: float(steps[0].given[name]) for name in constants},
+        "golden_constants": {name: float(steps[0].inputs[name]) for name in constants},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    arrays = {f"{n}.{item.name}": step.given[item.name] for n, step in enumerate(steps) for item in planned.fed}
-    parameters_given = {f"{n}.{name}": step.given[name] for n, step in enumerate(steps) for name in trainable}
+    arrays = {f"{n}.{item.name}": step.inputs[item.name] for n, step in enumerate(steps) for item in planned.fed}
+    parameters_given = {f"{n}.{name}": step.inputs[name] for n, step in enumerate(steps) for name in trainable}
     np.savez(folder / "golden.npz", **arrays, **parameters_given)  # type: ignore[arg-type]  # numpy's own options are no arrays
 
 
 def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, folder: Path) -> dict[str, float]:
-    """Run the child and hold what it found against eager PyTorch: relative errors by golden output."""
+    """Run the child and hold what it gives against eager PyTorch: relative errors by golden output."""
     done = run([str(python), str(_CHILD), str(folder)])
     if done.returncode:
         missing = re.search(_NO_GRADIENT, done.stderr)
@@ -161,18 +161,18 @@ def _made_and_checked(planned: Plan, steps: list[GoldenStep], python: Path, fold
             f"onnxruntime-training can't take this model ({why})",
             remedy="replace that layer, or use --format bundle, which has a gradient for it",
         )
-    found = dict(np.load(folder / "results.npz"))
+    results = dict(np.load(folder / "results.npz"))
     for name, value in planned.start().items():
-        if not np.array_equal(found.pop(f"checkpoint.{name}"), value):
+        if not np.array_equal(results.pop(f"checkpoint.{name}"), value):
             raise VerificationFailed(f"the checkpoint holds another {name} than the model", remedy="export again")
     outcomes: list[dict[str, Array]] = [
-        {key.removeprefix(f"{n}."): value for key, value in found.items() if key.startswith(f"{n}.")}
+        {key.removeprefix(f"{n}."): value for key, value in results.items() if key.startswith(f"{n}.")}
         for n in range(len(steps))
     ]
     tolerance = planned.manifest().golden.tolerance
-    errors = official_golden.judge("ort-training", steps, outcomes, tolerance)
+    errors = official_golden.compare("ort-training", steps, outcomes, tolerance)
     trained = {name.removeprefix("new."): value for name, value in outcomes[-1].items() if name.startswith("new.")}
     predicted = official_golden.probabilities(planned, steps[0], trained)
-    errors["probabilities"] = golden.relative_error(predicted, found["probabilities"])
+    errors["probabilities"] = golden.relative_error(predicted, results["probabilities"])
     official_golden.check("ort-training", "probabilities", errors["probabilities"], tolerance)
     return errors

@@ -18,10 +18,10 @@ from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array, Params
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
-from fedrela.export.verification.replay import ANEW, STEPS_FILE
+from fedrela.export.verification.replay import RESTART, STEPS_FILE
 
 Steps = dict[str, Array]
-# A step's inputs, eager PyTorch's outputs, those in float64, and how far some jump.
+# A step's inputs, eager PyTorch's outputs, those in float64, and how far some are discontinuous.
 Drawn = tuple[dict[str, Array], dict[str, Array], dict[str, Array], dict[str, float]]
 TOLERANCE = 1e-4
 BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
@@ -56,7 +56,7 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
 
     Starts near `weights`, a little moved so that no tensor is all zeros. `exact` is the reference in float64; where
     float32 itself is rounding noise (the gradient of a bias before a BatchNorm, say), an output gets an allowance.
-    Data on which rounding decides the side of a kink are drawn anew.
+    Data on which rounding decides the side of a kink are drawn again.
     """
     generator = np.random.default_rng(seed)
     start = {name: _moved(value, generator) for name, value in weights.items()}
@@ -64,20 +64,20 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
     recorded: Steps = {}
     carried: dict[str, Array] = dict(start)
     for step, batch in enumerate(BATCHES):
-        kinks, drawn = _steady_draw(reference, exact, manifest, batch, anchors | carried, generator)
-        given, outputs, truth, jumps = drawn
-        recorded |= _recorded(f"train_step.{step}", given, outputs)
-        recorded |= _allowances(f"train_step.{step}", manifest, given, outputs, truth, jumps)
-        recorded |= {f"train_step.{step}/{ANEW}": np.ones((), np.float32)} if kinks else {}
+        unstable, drawn = _stable_draw(reference, exact, manifest, batch, anchors | carried, generator)
+        inputs, outputs, truth, discontinuities = drawn
+        recorded |= _recorded(f"train_step.{step}", inputs, outputs)
+        recorded |= _allowances(f"train_step.{step}", manifest, inputs, outputs, truth, discontinuities)
+        recorded |= {f"train_step.{step}/{RESTART}": np.ones((), np.float32)} if unstable else {}
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
-    given = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
-    given = {item.name: given[item.name] for item in manifest.predict.inputs}
-    recorded |= _recorded("predict.0", given, reference.predict(given))
-    given = _random_inputs(manifest, manifest.relabel, 200, generator)
-    return recorded | _recorded("relabel.0", given, reference.relabel(given))
+    inputs = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
+    inputs = {item.name: inputs[item.name] for item in manifest.predict.inputs}
+    recorded |= _recorded("predict.0", inputs, reference.predict(inputs))
+    inputs = _random_inputs(manifest, manifest.relabel, 200, generator)
+    return recorded | _recorded("relabel.0", inputs, reference.relabel(inputs))
 
 
-def _steady_draw(
+def _stable_draw(
     reference: Reference,
     exact: Reference,
     manifest: Manifest,
@@ -87,24 +87,24 @@ def _steady_draw(
 ) -> tuple[bool, Drawn]:
     """The best draw of a step, and whether something lies at a kink even there.
 
-    If so, several do, and the first few nudges have missed some.
+    If so, several do, and the first few perturbations have missed some.
     """
     noise: set[str] = set()
 
     def draw(number: int) -> tuple[Collection[str], Drawn]:
         fed = {**_random_inputs(manifest, manifest.train_step, batch, generator), **fixed}
-        given = {item.name: fed[item.name] for item in manifest.train_step.inputs}
-        outputs, truth = reference.train_step(given), exact.train_step(given)
-        jumps = stability.jumps(manifest, reference.train_step, given, outputs)
+        inputs = {item.name: fed[item.name] for item in manifest.train_step.inputs}
+        outputs, truth = reference.train_step(inputs), exact.train_step(inputs)
+        discontinuities = stability.discontinuities(manifest, reference.train_step, inputs, outputs)
         if number == 0:  # what is noise lies in the net, not in the draw
-            noise.update(stability.noise(given, truth, outputs, stability.NOTHING_BUT_NOISE))
-        return jumps.keys() - noise, (given, outputs, truth, jumps)
+            noise.update(stability.noise(inputs, truth, outputs, stability.NOTHING_BUT_NOISE))
+        return discontinuities.keys() - noise, (inputs, outputs, truth, discontinuities)
 
-    kinks, (given, outputs, truth, jumps) = stability.steadiest(draw)
-    if kinks:
-        more = stability.jumps(manifest, reference.train_step, given, outputs, stability.MORE_NUDGES)
-        jumps = stability.farther(jumps, more)
-    return bool(kinks), (given, outputs, truth, jumps)
+    unstable, (inputs, outputs, truth, discontinuities) = stability.most_stable(draw)
+    if unstable:
+        more = stability.discontinuities(manifest, reference.train_step, inputs, outputs, stability.MORE_PERTURBATIONS)
+        discontinuities = stability.elementwise_maximum(discontinuities, more)
+    return bool(unstable), (inputs, outputs, truth, discontinuities)
 
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
@@ -116,10 +116,10 @@ def _moved(value: Array, generator: np.random.Generator) -> Array:
 def _allowances(
     prefix: str,
     manifest: Manifest,
-    given: Mapping[str, Array],
+    inputs: Mapping[str, Array],
     outputs: Mapping[str, Array],
     exact: Mapping[str, Array],
-    jumps: Mapping[str, float],
+    discontinuities: Mapping[str, float],
 ) -> Steps:
     """Where eager float32 is rounding noise, or rounding decides the side of a kink, what is added to the scale.
 
@@ -128,19 +128,19 @@ def _allowances(
     """
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
-        name: float(np.abs(value - given[name.removeprefix("new.")]).max(initial=0.0))
+        name: float(np.abs(value - inputs[name.removeprefix("new.")]).max(initial=0.0))
         for name, value in outputs.items()
         if name in roles
     }
-    found: Steps = {}
+    allowances: Steps = {}
     for name in changes:
-        before = given[name.removeprefix("new.")]
-        if name in jumps or golden.relative_error(exact[name], outputs[name], before) > stability.NOISE:
+        before = inputs[name.removeprefix("new.")]
+        if name in discontinuities or golden.relative_error(exact[name], outputs[name], before) > stability.NOISE:
             largest = max(change for other, change in changes.items() if roles[other] == roles[name])
             rounding = float(np.abs(exact[name] - outputs[name]).max(initial=0.0)) / stability.NOISE
-            jump = stability.TIMES * jumps.get(name, 0.0) / TOLERANCE
-            found[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, jump), np.float32)
-    return found
+            discontinuity = stability.TIMES * discontinuities.get(name, 0.0) / TOLERANCE
+            allowances[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, discontinuity), np.float32)
+    return allowances
 
 
 def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> VerificationResult:
@@ -172,8 +172,8 @@ def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None)
     return VerificationResult(runtime, answer["golden"], answer["steps"])
 
 
-def _recorded(prefix: str, given: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in given.items()} | {
+def _recorded(prefix: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in inputs.items()} | {
         f"{prefix}/out/{name}": np.asarray(value) for name, value in outputs.items()
     }
 
@@ -187,7 +187,7 @@ def _random_inputs(
 
 
 def _random(manifest: Manifest, item: ProgramInput, batch: int, generator: np.random.Generator) -> Array | float:
-    """Fresh data for one input: as `fedrela.core.golden` describes roles, but drawn anew."""
+    """Fresh data for one input: as `fedrela.core.golden` describes roles, but drawn at random."""
     shape = tuple(batch if isinstance(size, str) else size for size in item.shape)
     if item.role in ("parameter", "buffer", "optimizer", "anchor"):
         return np.zeros(shape)

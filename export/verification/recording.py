@@ -31,22 +31,29 @@ def record(reference: Reference, exact: Reference, manifest: Manifest, folder: P
         seeded = replace(manifest, golden=replace(manifest.golden, seed=seed))
         recorded = golden.run(seeded, *runs)
         off = golden.errors(seeded, golden.run(seeded, exact.train_step, exact.predict, exact.relabel), recorded)
-        jumps = stability.golden_jumps(seeded, recorded, runs)
+        discontinuities = stability.golden_discontinuities(seeded, recorded, runs)
         if seed == 0:  # what is nothing but rounding lies in the net, not in the data
             nothing.update(_nothing(off))
-        return {name for name in jumps if _tensor(name) not in nothing}, (seeded, recorded, off, jumps)
+        return {name for name in discontinuities if _tensor(name) not in nothing}, (
+            seeded,
+            recorded,
+            off,
+            discontinuities,
+        )
 
-    kinks, (seeded, recorded, off, jumps) = stability.steadiest(draw)
-    if kinks:
-        more = stability.golden_jumps(seeded, recorded, runs, stability.MORE_NUDGES)
-        jumps = stability.farther(jumps, more)
-    relative = stability.farther(jumps, {name: error for name, error in off.items() if not error <= stability.NOISE})
+    unstable, (seeded, recorded, off, discontinuities) = stability.most_stable(draw)
+    if unstable:
+        more = stability.golden_discontinuities(seeded, recorded, runs, stability.MORE_PERTURBATIONS)
+        discontinuities = stability.elementwise_maximum(discontinuities, more)
+    relative = stability.elementwise_maximum(
+        discontinuities, {name: error for name, error in off.items() if not error <= stability.NOISE}
+    )
     left_out = _nothing(off)
-    kept = {name: value for name, value in recorded.items() if _tensor(name) not in left_out}
-    scales = golden.scales(seeded, kept)
-    slack = {name: stability.TIMES * relative[name] * scales[name] for name in kept if name in relative}
+    expected = {name: value for name, value in recorded.items() if _tensor(name) not in left_out}
+    scales = golden.scales(seeded, expected)
+    slack = {name: stability.TIMES * relative[name] * scales[name] for name in expected if name in relative}
     body = tensors.to_bytes(
-        kept | {golden.SLACK + name: np.asarray(value, np.float32) for name, value in slack.items()}
+        expected | {golden.SLACK + name: np.asarray(value, np.float32) for name, value in slack.items()}
     )
     (folder / seeded.golden.path).write_bytes(body)
     return replace(seeded.golden, sha256=signing.sha256(body), size_bytes=len(body))

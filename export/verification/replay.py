@@ -21,7 +21,7 @@ from fedrela.core.errors import FedRelaError, InvalidBundle, MissingDependency
 from fedrela.core.tensors import Array
 
 STEPS_FILE = "steps.safetensors"
-ANEW = "anew"  # marks a step after which the next one starts from eager PyTorch's state
+RESTART = "restart"  # marks a step after which the next one starts from eager PyTorch's state
 RUNTIMES = ("onnx", "executorch")
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
 
@@ -34,7 +34,7 @@ def load(opened: Bundle, runtime: str, names: tuple[str, ...] = PROGRAMS) -> dic
 
 
 def golden_errors(opened: Bundle, runs: Mapping[str, Run]) -> dict[str, float]:
-    """Relative error of every recorded golden output. Raises nothing: the caller judges."""
+    """Relative error of every recorded golden output. Raises nothing: the caller decides."""
     expected = tensors.read((opened.folder / opened.manifest.golden.path).read_bytes())
     return golden.errors(opened.manifest, expected, golden.run(opened.manifest, **runs))
 
@@ -43,26 +43,26 @@ def step_errors(runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str
     """Relative error of every output of the steps of `fedrela.export.verification.equality`: whole tensors, own state
     carried along.
 
-    Not so where a step allows more than the tolerance, nor at all after one that is marked to start anew: what rounding
+    Not so where a step allows more than the tolerance, nor at all after one that is marked for a restart: what rounding
     decides there would decide all later steps.
     """
-    found: dict[str, float] = {}
+    errors: dict[str, float] = {}
     carried: dict[str, Array] = {}
     for prefix in sorted({name.split("/")[0] for name in steps}):
         program = prefix.split(".")[0]
-        given = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/in/")}
+        inputs = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/in/")}
         expected = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/out/")}
-        outputs = runs[program](given | (carried if program == "train_step" else {}))
+        outputs = runs[program](inputs | (carried if program == "train_step" else {}))
         if program == "train_step":
             settled = [name for name in outputs if name.startswith("new.") and f"{prefix}/allow/{name}" not in steps]
             carried = {name.removeprefix("new."): outputs[name] for name in settled}
-            carried = {} if f"{prefix}/{ANEW}" in steps else carried
+            carried = {} if f"{prefix}/{RESTART}" in steps else carried
         for name, want in expected.items():
-            before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
+            before = inputs[name.removeprefix("new.")] if name.startswith("new.") else 0.0
             got = np.asarray(outputs[name])
             allowed = float(steps.get(f"{prefix}/allow/{name}", 0.0))
-            found[f"{prefix}.{name}"] = _error(name, want, got, before, allowed)
-    return found
+            errors[f"{prefix}.{name}"] = _error(name, want, got, before, allowed)
+    return errors
 
 
 def _error(name: str, expected: Array, actual: Array, before: Array | float, allowed: float) -> float:

@@ -5,7 +5,7 @@ different sides, and all gradients before it differ. Such data prove nothing, so
 every parameter by some roundings of float32, in a few directions and their opposites, and looks whether both changes of
 an output cancel, as they do where it follows smoothly.
 
-    jumps(manifest, reference.train_step, given, reference.train_step(given))      # {}: these data will do
+    discontinuities(manifest, reference.train_step, inputs, reference.train_step(inputs))      # {}: these data will do
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,21 +22,21 @@ from fedrela.core.tensors import Array
 NOISE = 1e-5
 ROUNDING = 1e-5  # relative: what roundings of float32 (6e-8) come to in long sums and over the steps that went before
 NOTHING_BUT_NOISE = 0.1  # off by more than this, relative, it says nothing at all; a unit beyond its kink makes less
-JUMP = 1e-4  # relative change of an output beyond which it did not follow smoothly
-NUDGES = (0, 1)  # seeds of directions: one direction may miss a unit at its kink
-MORE_NUDGES = (2, 3, 4, 5)
+DISCONTINUITY = 1e-4  # relative change of an output beyond which it did not follow smoothly
+PERTURBATIONS = (0, 1)  # seeds of directions: one direction may miss a unit at its kink
+MORE_PERTURBATIONS = (2, 3, 4, 5)
 DRAWS = 4  # before the best of them has to do
-FEW = 4  # outputs jump: perhaps none does in another draw; if more do, some will in every draw
-TIMES = 3.0  # as far as it was seen to jump, a runtime with other roundings may be off
+FEW = 4  # outputs are discontinuous: perhaps none is in another draw; if more are, some will be in every draw
+TIMES = 3.0  # the discontinuity that was seen: as far as a runtime with other roundings may be off
 
 T = TypeVar("T")
 Step = Callable[[dict[str, Array]], dict[str, Array]]
 
 
-def steadiest(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
-    """What jumps, and the data: of the first draw in which nothing does, else of the one in which the fewest do.
+def most_stable(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
+    """The discontinuous outputs, and the data: of the first draw in which none is, else of that in which fewest are.
 
-    `draw` is asked for numbers 0, 1, ...; after one in which more than a few jump no other is tried.
+    `draw` is asked for numbers 0, 1, ...; after one in which more than a few are, no other is tried.
     """
     drawn: list[tuple[Collection[str], T]] = []
     for number in range(DRAWS):
@@ -46,92 +46,97 @@ def steadiest(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collect
     return min(drawn, key=lambda one: len(one[0]))
 
 
-def jumps(
+def discontinuities(
     manifest: Manifest,
     step: Step,
-    given: Mapping[str, Array],
+    inputs: Mapping[str, Array],
     outputs: Mapping[str, Array],
-    nudges: Iterable[int] = NUDGES,
+    directions: Iterable[int] = PERTURBATIONS,
 ) -> dict[str, float]:
-    """The outputs of one training step that jump, and how far. `step` gave `outputs` for `given`.
+    """The outputs of one training step that are discontinuous, and by how much. `step` gave `outputs` for `inputs`.
 
-    Where it computes in float32, what is rounding noise anyway (see `noise`) jumps as well.
+    Where it computes in float32, what is rounding noise anyway (see `noise`) counts as well.
     """
-    found: dict[str, float] = {}
-    for direction in nudges:
-        there, back = (nudged(manifest, step, sign, direction)(dict(given)) for sign in (1.0, -1.0))
-        found = farther(found, bends(given, outputs, there, back))
-    return found
+    largest: dict[str, float] = {}
+    for direction in directions:
+        plus, minus = (perturbed(manifest, step, sign, direction)(dict(inputs)) for sign in (1.0, -1.0))
+        largest = elementwise_maximum(largest, asymmetries(inputs, outputs, plus, minus))
+    return largest
 
 
-def bends(
-    given: Mapping[str, Array], outputs: Mapping[str, Array], there: Mapping[str, Array], back: Mapping[str, Array]
+def asymmetries(
+    inputs: Mapping[str, Array], outputs: Mapping[str, Array], plus: Mapping[str, Array], minus: Mapping[str, Array]
 ) -> dict[str, float]:
-    """The outputs of one training step for which the changes of two opposite nudges don't cancel, and by how far."""
-    found: dict[str, float] = {}
+    """The outputs of one training step whose changes under two opposite perturbations don't cancel, and by how much."""
+    magnitudes: dict[str, float] = {}
     for name in _followed(outputs):
-        bent = there[name] + back[name] - outputs[name]  # as it was, had it followed smoothly
-        if not error(given, name, outputs[name], bent) <= JUMP:
-            found[name] = float(np.abs(bent - outputs[name]).max(initial=0.0))
-    return found
+        mirrored = plus[name] + minus[name] - outputs[name]  # as it was, had it followed smoothly
+        if not error(inputs, name, outputs[name], mirrored) <= DISCONTINUITY:
+            magnitudes[name] = float(np.abs(mirrored - outputs[name]).max(initial=0.0))
+    return magnitudes
 
 
-def golden_jumps(
-    manifest: Manifest, recorded: Mapping[str, Array], runs: tuple[Step, Step, Step], nudges: Iterable[int] = NUDGES
+def golden_discontinuities(
+    manifest: Manifest,
+    recorded: Mapping[str, Array],
+    runs: tuple[Step, Step, Step],
+    directions: Iterable[int] = PERTURBATIONS,
 ) -> dict[str, float]:
-    """The golden outputs that jump, and how far, relative.
+    """The golden outputs that are discontinuous, and by how much, relative.
 
     runs: train_step, predict and relabel, which gave `recorded`.
     """
     train_step, predict, relabel = runs
-    found: dict[str, float] = {}
-    for direction in nudges:
-        there, back = (
-            golden.run(manifest, nudged(manifest, train_step, sign, direction), predict, relabel)
+    largest: dict[str, float] = {}
+    for direction in directions:
+        plus, minus = (
+            golden.run(manifest, perturbed(manifest, train_step, sign, direction), predict, relabel)
             for sign in (1.0, -1.0)
         )
         errors = golden.errors(
-            manifest, recorded, {name: there[name] + back[name] - recorded[name] for name in recorded}
+            manifest, recorded, {name: plus[name] + minus[name] - recorded[name] for name in recorded}
         )
-        found = farther(found, {name: errors[name] for name in _followed(recorded) if not errors[name] <= JUMP})
-    return found
+        largest = elementwise_maximum(
+            largest, {name: errors[name] for name in _followed(recorded) if not errors[name] <= DISCONTINUITY}
+        )
+    return largest
 
 
-def farther(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    """What jumps in either, as far as it does in either."""
+def elementwise_maximum(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """What is discontinuous in either, with the larger of its two magnitudes."""
     return {name: max(one.get(name, 0.0), other.get(name, 0.0)) for name in {**one, **other}}
 
 
 def noise(
-    given: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array], beyond: float = NOISE
+    inputs: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array], beyond: float = NOISE
 ) -> set[str]:
     """The outputs of one step in float32 that are rounding noise: off from those in float64 by more than `beyond`."""
-    return {name for name in outputs if not error(given, name, exact[name], outputs[name]) <= beyond}
+    return {name for name in outputs if not error(inputs, name, exact[name], outputs[name]) <= beyond}
 
 
-def nudged(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:
+def perturbed(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:
     """`run` from parameters that are moved by roundings; what it returns is moved back."""
 
-    def step(given: dict[str, Array]) -> dict[str, Array]:
+    def step(inputs: dict[str, Array]) -> dict[str, Array]:
         generator = np.random.default_rng(direction)
         moved: dict[str, Array] = {}
         for item in manifest.train_step.role("parameter"):
-            value = given[item.name]
+            value = inputs[item.name]
             moves = sign * ROUNDING * generator.standard_normal(value.shape, dtype=np.float32)
             moved[item.name] = (value * (1 + moves)).astype(value.dtype)
-        outputs = run(given | moved)
-        back = {f"new.{name}": outputs[f"new.{name}"] - (value - given[name]) for name, value in moved.items()}
+        outputs = run(inputs | moved)
+        back = {f"new.{name}": outputs[f"new.{name}"] - (value - inputs[name]) for name, value in moved.items()}
         return outputs | back
 
     return step
 
 
-def error(given: Mapping[str, Array], name: str, expected: Array, actual: Array, slack: float = 0.0) -> float:
-    """The relative error of one output of a training step on `given`; of state, that of its change."""
-    before = given[name.removeprefix("new.")] if name.startswith("new.") else 0.0
+def error(inputs: Mapping[str, Array], name: str, expected: Array, actual: Array, slack: float = 0.0) -> float:
+    """The relative error of one output of a training step on `inputs`; of state, that of its change."""
+    before = inputs[name.removeprefix("new.")] if name.startswith("new.") else 0.0
     return golden.relative_error(np.asarray(expected), np.asarray(actual), before, slack)
 
 
 def _followed(names: Iterable[str]) -> list[str]:
-    """All but the count of right answers, which jumps by nature and is compared all the same."""
+    """All but the count of right answers, which is discontinuous by nature and is compared all the same."""
     return [name for name in names if not name.endswith("correct_sum")]

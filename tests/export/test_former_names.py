@@ -50,8 +50,9 @@ def test_help_shows_todays_option_alone() -> None:
 @pytest.mark.parametrize("argument", ["hyperparameters", "settings"])
 def test_both_arguments_of_export_classifier_are_read(tmp_path: Path, argument: str) -> None:
     options = {argument: {"momentum": 0.75}}
-    export_classifier(nn.Linear(3, 2), input="float32:3", classes=2, out=tmp_path / "bundle", **options)  # type: ignore[arg-type]
+    done = export_classifier(nn.Linear(3, 2), input="float32:3", classes=2, out=tmp_path / "bundle", **options)  # type: ignore[arg-type]
     assert defaults(tmp_path)["momentum"] == 0.75
+    assert done.verdicts == done.results
 
 
 def test_both_arguments_at_once_are_refused_by_name(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_batch_norm_is_trained_and_its_statistics_come_back(tmp_path):
 def test_padding_counts_nowhere_in_an_official_forward_pass():
     torch.manual_seed(0)
     planned = forward.plan(net(nn.BatchNorm2d(3)), recipe())
-    module, given = forward.loss_module(planned), golden.golden_steps(planned, {})[0].given
+    module, given = forward.loss_module(planned), golden.golden_steps(planned, {})[0].inputs
     padded = {name: value.copy() for name, value in given.items()}
     padded["x"][-1] = 255 - padded["x"][-1]  # the last golden example is padding
     first, second = ([torch.from_numpy(np.array(v[item.name])) for item in planned.fed] for v in (given, padded))
@@ -95,10 +95,10 @@ def test_a_wrong_gradient_is_found(written):
     planned = forward.plan(net(), recipe())
     steps = golden.golden_steps(planned, {})
     wrong = [{name: value.copy() for name, value in step.expected.items() if name != "loss_sum"} for step in steps]
-    assert max(golden.judge("a layout", steps, wrong, 1e-4).values()) == 0
+    assert max(golden.compare("a layout", steps, wrong, 1e-4).values()) == 0
     wrong[1]["new.0.weight"] += 1e-3
     with pytest.raises(VerificationFailed, match=r"train_step\.1\.new\.0\.weight differs"):
-        golden.judge("a layout", steps, wrong, 1e-4)
+        golden.compare("a layout", steps, wrong, 1e-4)
 
 
 def test_a_network_with_units_at_their_kinks_is_compared_whole_and_a_reversed_gradient_is_found():
@@ -109,9 +109,9 @@ def test_a_network_with_units_at_their_kinks_is_compared_whole_and_a_reversed_gr
     for step in steps:
         assert step.expected.keys() == set(planned.manifest().train_step.outputs)
         for name in planned.analysis.trainable:
-            new, old = step.expected[f"new.{name}"], step.given[name]
+            new, old = step.expected[f"new.{name}"], step.inputs[name]
             slack = step.slack.get(f"new.{name}", 0.0)
-            assert stability.error(step.given, f"new.{name}", new, 2 * old - new, slack) > 1e-2
+            assert stability.error(step.inputs, f"new.{name}", new, 2 * old - new, slack) > 1e-2
 
 
 def test_what_a_layout_cannot_hold_is_refused(tmp_path):

@@ -25,8 +25,8 @@ def test_model(name, runtime, tmp_path):
     )
     opened = bundle.read(done.folder)
     assert available(opened) == (runtime,)
-    (verdict,) = done.verdicts
+    (result,) = done.results
     trained = {f"new.{spec.name}" for spec in opened.manifest.weights}
-    assert trained <= {key.split(".", 2)[2] for key in verdict.steps}, "every weight and statistic was compared"
+    assert trained <= {key.split(".", 2)[2] for key in result.steps}, "every weight and statistic was compared"
     assert done.largest_error <= 1e-4
     layers_page.record("models", name, runtime, done.largest_error)

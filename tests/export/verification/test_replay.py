@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedrela.export.verification.replay import ANEW, step_errors
+from fedrela.export.verification.replay import RESTART, step_errors
 
 # By hand: a program that doubles its only weight; eager PyTorch goes 1 -> 2 -> 4, this one 1 -> 3 -> 6.
 STEPS = {
@@ -23,7 +23,7 @@ def off_at_first(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     ("more", "second"),
     [
         ({}, 2 / 2.04),  # |6 - 4| of |4 - 2| + 1 % of 4
-        ({f"train_step.0/{ANEW}": np.ones((), np.float32)}, 0.0),
+        ({f"train_step.0/{RESTART}": np.ones((), np.float32)}, 0.0),
         ({"train_step.0/allow/new.w": np.float32(1e6).reshape(())}, 0.0),
     ],
     ids=["carried along", "marked", "allowed more"],

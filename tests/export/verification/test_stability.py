@@ -29,17 +29,17 @@ def kinked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Reference, dict, o
     return exact, given, done.manifest
 
 
-@pytest.mark.parametrize(("weight", "jumps"), [([1.0, -1.0], True), ([1.0, -0.9], False)])
-def test_a_unit_at_its_kink_is_found(kinked: tuple, weight: list[float], jumps: bool) -> None:
+@pytest.mark.parametrize(("weight", "discontinuous"), [([1.0, -1.0], True), ([1.0, -0.9], False)])
+def test_a_unit_at_its_kink_is_found(kinked: tuple, weight: list[float], discontinuous: bool) -> None:
     exact, given, manifest = kinked  # the first hidden unit is 1 - 1 = 0, where ReLU has its kink, or 0.1
     given = given | {"0.weight": np.array([weight, [1.0, 1.0]], np.float32)}
-    found = stability.jumps(manifest, exact.train_step, given, exact.train_step(given))
-    assert ("new.0.weight" in found) == jumps
-    assert jumps or not found
+    magnitudes = stability.discontinuities(manifest, exact.train_step, given, exact.train_step(given))
+    assert ("new.0.weight" in magnitudes) == discontinuous
+    assert discontinuous or not magnitudes
 
 
 def test_golden_steps_are_ones_that_float32_decides(kinked: tuple) -> None:
     exact, _, manifest = kinked
     runs = (exact.train_step, exact.predict, exact.relabel)
     truth = golden.run(manifest, *runs)
-    assert not stability.golden_jumps(manifest, truth, runs)
+    assert not stability.golden_discontinuities(manifest, truth, runs)
