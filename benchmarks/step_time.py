@@ -42,10 +42,10 @@ def main() -> None:
     reasons: dict[str, str] = {}
     python = _ort_python(options.ort_training, reasons) if "ort-training" in options.contenders else None
     contenders = ["eager", *(name for name in options.contenders if python or name != "ort-training")]
-    kept = files.prepare(options.kept, options.nets, contenders, options.batches, python)
+    folder_of_nets = files.prepare(options.kept, options.nets, contenders, options.batches, python)
     rows: list[dict[str, Any]] = []
     for name in options.nets:
-        folders = {contender: kept / name / contender for contender in contenders}
+        folders = {contender: folder_of_nets / name / contender for contender in contenders}
         for contender in contenders:
             if (reason := files.reason(folders[contender])) is not None:
                 _leave_out(name, contender, reason, folders, reasons)

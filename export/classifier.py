@@ -197,7 +197,7 @@ def _lower(
 
 
 def _manifest(
-    recipe: Recipe, definitions: Mapping[str, Definition], files: Mapping[str, list[ProgramFile]], found: Golden | None
+    recipe: Recipe, definitions: Mapping[str, Definition], files: Mapping[str, list[ProgramFile]], golden: Golden | None
 ) -> Manifest:
     programs = {
         name: Program(definition.inputs, definition.outputs, tuple(files[name]))
@@ -207,7 +207,7 @@ def _manifest(
     return Manifest(
         name=recipe.name,
         classes=recipe.classes,
-        golden=found or Golden("golden.safetensors", "", 0, token_limit=limit),
+        golden=golden or Golden("golden.safetensors", "", 0, token_limit=limit),
         loss=recipe.loss.name,
         optimizer=recipe.optimizer.name,
         hyperparameters=recipe.hyperparameter_defaults(),

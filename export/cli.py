@@ -159,8 +159,8 @@ def _export_official(
     else:
         from fedrela.export.official import onnxruntime_layout, ort_environment
 
-        found = ort_environment.environment(python=python, report=_say)
-        written = onnxruntime_layout.write(model, recipe, out, found, report=_say)
+        environment = ort_environment.environment(python=python, report=_say)
+        written = onnxruntime_layout.write(model, recipe, out, environment, report=_say)
     files = {path.name: path.stat().st_size for path in written.files}
     inputs = [f"{item.name} {item.dtype} {list(item.shape)}" for item in written.inputs]
     if as_json:

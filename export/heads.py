@@ -82,8 +82,8 @@ class SparseETF(nn.Module):
         frame = simplex_frame(features, classes, seed)
         generator = torch.Generator().manual_seed(seed + 1)
         ranks = torch.rand(frame.shape, generator=generator).argsort(1).argsort(1)
-        kept = frame * (ranks >= math.floor(sparsity * features))
-        self.register_buffer("frame", kept / kept.norm(dim=1, keepdim=True))
+        sparse = frame * (ranks >= math.floor(sparsity * features))
+        self.register_buffer("frame", sparse / sparse.norm(dim=1, keepdim=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, features) -> logits (B, classes)."""
@@ -92,10 +92,10 @@ class SparseETF(nn.Module):
 
 def _last_linear(model: nn.Module) -> tuple[nn.Module, str, nn.Linear]:
     copied = copy.deepcopy(model)
-    found = [(name, module) for name, module in copied.named_modules() if isinstance(module, nn.Linear)]
-    if not found:
+    linear_layers = [(name, module) for name, module in copied.named_modules() if isinstance(module, nn.Linear)]
+    if not linear_layers:
         raise InvalidInput("the model has no linear layer", remedy="end it in a torch.nn.Linear(features, classes)")
-    return copied, *found[-1]
+    return copied, *linear_layers[-1]
 
 
 def _replace(model: nn.Module, name: str, head: nn.Module) -> nn.Module:

@@ -73,17 +73,17 @@ def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> De
         )
 
     def function(*values: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(names, values, strict=True))
-        params = {name: given[name].detach().requires_grad_() for name in shapes}
-        fresh = {name: given[name].detach().clone() for name in buffers}
-        y, weight = given["y"], given["sample_weight"]
-        randoms = _Supply(analysis.randoms, given)
+        tensors = dict(zip(names, values, strict=True))
+        params = {name: tensors[name].detach().requires_grad_() for name in shapes}
+        fresh = {name: tensors[name].detach().clone() for name in buffers}
+        y, weight = tensors["y"], tensors["sample_weight"]
+        randoms = _Supply(analysis.randoms, tensors)
         analysis.training_mode(model)
         with Rewriting(weight, randoms):
-            logits = _call(model, params | fresh, recipe, given)
-        loss_arguments = {name: given[name] for name in recipe.loss.hyperparameters}
+            logits = _call(model, params | fresh, recipe, tensors)
+        loss_arguments = {name: tensors[name] for name in recipe.loss.hyperparameters}
         if recipe.loss.needs_prior:
-            loss_arguments["class_prior"] = given["class_prior"]
+            loss_arguments["class_prior"] = tensors["class_prior"]
         losses = recipe.loss.function(logits, y, **loss_arguments)
         loss_sum, weight_sum = (losses * weight).sum(), weight.sum()
         objective = loss_sum / torch.clamp(weight_sum, min=1e-12)
@@ -91,9 +91,9 @@ def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> De
         frozen = {name: value.detach() for name, value in params.items()}
         if recipe.proximal:
             grads = {
-                name: g + given["proximal"] * (frozen[name] - given[f"anchor.{name}"]) for name, g in grads.items()
+                name: g + tensors["proximal"] * (frozen[name] - tensors[f"anchor.{name}"]) for name, g in grads.items()
             }
-        new_params, new_state = recipe.optimizer.update(frozen, grads, {name: given[name] for name in state}, given)
+        new_params, new_state = recipe.optimizer.update(frozen, grads, {name: tensors[name] for name in state}, tensors)
         correct = ((logits.detach()[:, : recipe.classes].argmax(1) == y).to(torch.float32) * weight).sum()
         return (
             *(new_params[name] for name in shapes),
@@ -120,10 +120,10 @@ def _predict(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> Defin
     names = [item.name for item in inputs]
 
     def function(*values: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(names, values, strict=True))
+        tensors = dict(zip(names, values, strict=True))
         model.eval()
         with torch.no_grad(), Rewriting(None, _refuse):
-            logits = _call(model, {name: given[name] for name in (*shapes, *buffers)}, recipe, given)
+            logits = _call(model, {name: tensors[name] for name in (*shapes, *buffers)}, recipe, tensors)
         return (torch.softmax(logits, dim=1),)
 
     return Definition("predict", inputs, ("probabilities",), function)
@@ -139,9 +139,9 @@ def _relabel(classes: int) -> Definition:
     return Definition("relabel", inputs, ("new_labels", "flip_rate"), relabel)
 
 
-def _call(model: nn.Module, state: Mapping[str, Tensor], recipe: Recipe, given: Mapping[str, Tensor]) -> Tensor:
+def _call(model: nn.Module, state: Mapping[str, Tensor], recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
     """Logits (B, C) of the model with `state` in place of its own tensors."""
-    xs = {raw.name: recipe.pipeline(raw, given[raw.name], dict(given)) for raw in recipe.inputs}
+    xs = {raw.name: recipe.pipeline(raw, tensors[raw.name], dict(tensors)) for raw in recipe.inputs}
     logits: Tensor = torch.func.functional_call(model, dict(state), *model_arguments(recipe.inputs, xs))
     return logits
 
@@ -165,8 +165,8 @@ def _refuse(shape: tuple[int, ...]) -> Tensor:
 class _Supply:
     """Gives the random inputs out in the order in which the model asks."""
 
-    def __init__(self, requests: tuple[RandomRequest, ...], given: Mapping[str, Tensor]) -> None:
-        self._queue = [given[request.name] for request in requests]
+    def __init__(self, requests: tuple[RandomRequest, ...], tensors: Mapping[str, Tensor]) -> None:
+        self._queue = [tensors[request.name] for request in requests]
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         values = self._queue.pop(0)

@@ -30,17 +30,17 @@ class Opened:
 
 def opened(contender: str, folder: Path, batch: int, threads: int) -> Opened:
     """Open `contender` from its files."""
-    given = dict(np.load(folder / f"batch-{batch}.npz"))
+    arrays = dict(np.load(folder / f"batch-{batch}.npz"))
     opener = {
         "eager": _eager,
         "onnx": _exported,
         "executorch": _exported,
         "executorch-recipe": _executorch_recipe,
     }[contender]
-    return opener(contender, folder, given, threads)
+    return opener(contender, folder, arrays, threads)
 
 
-def _eager(contender: str, folder: Path, given: dict[str, Array], threads: int) -> Opened:
+def _eager(contender: str, folder: Path, arrays: dict[str, Array], threads: int) -> Opened:
     """A step and a prediction as one writes them in PyTorch."""
     import torch
     import torch.nn.functional as F
@@ -48,7 +48,7 @@ def _eager(contender: str, folder: Path, given: dict[str, Array], threads: int) 
     torch.set_num_threads(threads)
     model = torch.load(folder / "model.pt", weights_only=False)  # written by the parent just before
     optimizer = torch.optim.SGD(model.parameters(), **SETTINGS)
-    x, y, weight = (torch.from_numpy(given[name]) for name in ("x", "y", "sample_weight"))
+    x, y, weight = (torch.from_numpy(arrays[name]) for name in ("x", "y", "sample_weight"))
 
     def step() -> None:
         model.train()
@@ -65,7 +65,7 @@ def _eager(contender: str, folder: Path, given: dict[str, Array], threads: int) 
     return Opened(step, lambda: {n: t.detach().numpy() for n, t in model.named_parameters()}, predict)
 
 
-def _exported(contender: str, folder: Path, given: dict[str, Array], threads: int) -> Opened:
+def _exported(contender: str, folder: Path, arrays: dict[str, Array], threads: int) -> Opened:
     """Our program on the engine that a device uses."""
     from fedrela.edge.engines.engine import Batch, Engine
 
@@ -82,26 +82,26 @@ def _exported(contender: str, folder: Path, given: dict[str, Array], threads: in
         engine = ExecutorchEngine(manifest, plain["programs"], threads=threads)
     state = engine.start(plain.pop("weights"))
     (name,) = (item.name for item in manifest.train_step.role("x"))
-    randoms = {item.name: given[item.name] for item in manifest.train_step.role("random")}
-    batch = Batch({name: given["x"]}, given["y"], given["sample_weight"], SETTINGS, randoms)
+    randoms = {item.name: arrays[item.name] for item in manifest.train_step.role("random")}
+    batch = Batch({name: arrays["x"]}, arrays["y"], arrays["sample_weight"], SETTINGS, randoms)
     known: list[Params] = []
 
     def predict() -> object:
         known[:] = known or [engine.weights(state)]
-        return engine.predict(known[0], {name: given["x"]}, {})
+        return engine.predict(known[0], {name: arrays["x"]}, {})
 
     predicts = predict if "predict" in plain["programs"] else None
     return Opened(lambda: engine.train_step(state, batch), lambda: engine.weights(state), predicts)
 
 
-def _executorch_recipe(contender: str, folder: Path, given: dict[str, Array], threads: int) -> Opened:
+def _executorch_recipe(contender: str, folder: Path, arrays: dict[str, Array], threads: int) -> Opened:
     """ExecuTorch's own program, trained as its documentation says."""
     import torch
     from executorch.extension.pybindings import portable_lib
     from executorch.extension.training import TrainingModule, get_sgd_optimizer
 
     portable_lib._unsafe_reset_threadpool(threads)
-    x, y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
+    x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
     training = TrainingModule(portable_lib._load_for_executorch(str(folder / f"forward-{len(y)}.pte")))
     optimizers: list[Any] = []
 
@@ -112,7 +112,7 @@ def _executorch_recipe(contender: str, folder: Path, given: dict[str, Array], th
         optimizers[0].step(training.named_gradients())
 
     def weights() -> Params:
-        found = training.named_parameters()
-        return {name.removeprefix("model."): tensor.numpy().copy() for name, tensor in found.items()}
+        parameters = training.named_parameters()
+        return {name.removeprefix("model."): tensor.numpy().copy() for name, tensor in parameters.items()}
 
     return Opened(step, weights)

@@ -30,9 +30,9 @@ ROUNDING = "rounding.json"  # of eager PyTorch, by batch size
 _COSTLY = ("ResNet-18", "MobileNetV2")  # lowered first, so that none of them is the last one running
 
 
-def prepare(kept: Path, nets: list[str], contenders: list[str], batches: list[int], ort_python: Path | None) -> Path:
+def prepare(cache: Path, nets: list[str], contenders: list[str], batches: list[int], ort_python: Path | None) -> Path:
     """The folder with a folder per net, in it one per contender, made by as many processes as there are cores."""
-    folder = kept / _digest()
+    folder = cache / _digest()
     jobs = [(net, contender) for net in nets for contender in contenders]
     jobs.sort(key=lambda job: (job[0] not in _COSTLY, job[1] != "executorch"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -48,16 +48,16 @@ def reason(folder: Path) -> str | None:
 
 def _digest() -> str:
     """Changes with every source that decides what the programs are."""
-    own = [ROOT / "benchmarks" / name for name in ("models.py", "step_files.py")]
-    sources = [*ROOT.glob("export/**/*.py"), *ROOT.glob("core/*.py"), *own]
+    own = [Path(__file__), Path(__file__).with_name("models.py")]
+    sources = [*ROOT.glob("export/**/*.py"), *ROOT.glob("core/**/*.py"), *own]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
 
 
 def _prepared(folder: Path, net: str, contender: str, batches: list[int], ort_python: Path | None) -> None:
-    """Make one contender's files unless they are there; what is half made is made anew."""
+    """Make one contender's files unless they are there; what is half made is made again."""
     made = folder / net / contender
-    wanted = [made / f"batch-{size}.npz" for size in batches]
-    if all(path.exists() for path in wanted):
+    batch_files = [made / f"batch-{size}.npz" for size in batches]
+    if all(path.exists() for path in batch_files):
         return
     shutil.rmtree(made, ignore_errors=True)
     half = made.with_name(made.name + ".partial")
@@ -115,14 +115,14 @@ def _rounding(model: "torch.nn.Module", batch: Path) -> float:
     import torch
     from torch.nn.functional import cross_entropy
 
-    given = np.load(batch)
-    found = []
+    arrays = np.load(batch)
+    gradients = []
     for dtype in (torch.float32, torch.float64):
         twin = copy.deepcopy(model).to(dtype).train()
         torch.manual_seed(0)
-        cross_entropy(twin(torch.from_numpy(given["x"]).to(dtype)), torch.from_numpy(given["y"])).backward()
-        found.append(torch.cat([weight.grad.double().flatten() for weight in twin.parameters()]))
-    return float((found[0] - found[1]).norm() / found[1].norm())
+        cross_entropy(twin(torch.from_numpy(arrays["x"]).to(dtype)), torch.from_numpy(arrays["y"])).backward()
+        gradients.append(torch.cat([weight.grad.double().flatten() for weight in twin.parameters()]))
+    return float((gradients[0] - gradients[1]).norm() / gradients[1].norm())
 
 
 def _write_ours(runtime: str, folder: Path, name: str, batches: list[int]) -> None:
@@ -155,8 +155,8 @@ def _write_executorch_recipe(folder: Path, name: str, batches: list[int]) -> Non
             return F.cross_entropy(logits, y), logits.detach().argmax(1)
 
     for size in batches:
-        given = np.load(folder / f"batch-{size}.npz")
-        x, y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
+        arrays = np.load(folder / f"batch-{size}.npz")
+        x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
         try:
             exported = torch.export.export(WithLoss(models.build(name)), (x, y), strict=True)
             joint = _export_forward_backward(exported, joint_loss_index=0)

@@ -30,8 +30,8 @@ class Opened:
 def main():
     """Load the four files and take turns."""
     folder, batch, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    given = np.load(folder / f"batch-{batch}.npz")
-    fed = [given[name] for name in json.loads((folder / "fed.json").read_text())]
+    arrays = np.load(folder / f"batch-{batch}.npz")
+    fed = [arrays[name] for name in json.loads((folder / "fed.json").read_text())]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     state = CheckpointState.load_checkpoint(str(folder / "checkpoint"))

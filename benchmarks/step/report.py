@@ -69,29 +69,29 @@ def write(path: Path, machine: Row, rows: list[Row], reasons: dict[str, str]) ->
 
 def write_docs() -> None:
     """Replace what stands between the two markers of README.md and of docs/speed.md by tables of the last results."""
-    found = json.loads(RESULTS.read_text())
-    for path, tables in ((DOCS, _tables(found)), (README, _means(found))):
+    results = json.loads(RESULTS.read_text())
+    for path, tables in ((DOCS, _tables(results)), (README, _means(results))):
         before, _, rest = path.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         path.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{after}")
         print(f"wrote the tables of {path.relative_to(ROOT)}")
 
 
-def _settings(found: dict[str, Any]) -> tuple[list[tuple[int, int]], list[str]]:
+def _settings(results: dict[str, Any]) -> tuple[list[tuple[int, int]], list[str]]:
     """Threads and batch sizes that were measured, and how a table names them."""
-    settings = sorted({(row["threads"], row["batch"]) for row in found["rows"]})
+    settings = sorted({(row["threads"], row["batch"]) for row in results["rows"]})
     return settings, [f"{threads} thread{'s' if threads > 1 else ''}, batch {batch}" for threads, batch in settings]
 
 
-def _means(found: dict[str, Any]) -> str:
-    settings, heads = _settings(found)
+def _means(results: dict[str, Any]) -> str:
+    settings, heads = _settings(results)
     title = "Time as a ratio to eager PyTorch, geometric mean over the convolutional nets, and the largest:\n"
-    return title + _table(["what", "with", *heads], _mean_cells(found["geometric_means"], settings))
+    return title + _table(["what", "with", *heads], _mean_cells(results["geometric_means"], settings))
 
 
-def _tables(found: dict[str, Any]) -> str:
-    rows, machine = found["rows"], found["machine"]
-    settings, heads = _settings(found)
+def _tables(results: dict[str, Any]) -> str:
+    rows, machine = results["rows"], results["machine"]
+    settings, heads = _settings(results)
     steps = [row for row in rows if row["what"] == "step"]
     packages = ", ".join(f"{name} {machine[name]}" for name in ("torch", "onnxruntime", "executorch"))
     parts = [
@@ -100,15 +100,15 @@ def _tables(found: dict[str, Any]) -> str:
         "Milliseconds of one training step, and the ratio to eager PyTorch in the same run:",
         _table(["net", "contender", *heads], _cells(steps, settings)),
         "Geometric mean over the convolutional nets, and the largest ratio:",
-        _table(["what", "contender", *heads], _mean_cells(found["geometric_means"], settings)),
+        _table(["what", "contender", *heads], _mean_cells(results["geometric_means"], settings)),
         "Ratio of one prediction to eager PyTorch's:",
         _table(["net", "contender", *heads], _ratio_cells([r for r in rows if r["what"] == "predict"], settings)),
         "Peak memory of the whole training process in MB, imports included, and the ratio to eager PyTorch's:",
         _table(["net", "contender", *heads], _memory_cells(steps, settings)),
     ]
-    if found["left_out"]:
+    if results["left_out"]:
         parts.append("Left out:")
-        parts.append("\n".join(f"- {what}: {reason}" for what, reason in found["left_out"].items()) + "\n")
+        parts.append("\n".join(f"- {what}: {reason}" for what, reason in results["left_out"].items()) + "\n")
     if RELABEL.exists():
         relabel = json.loads(RELABEL.read_text())
         seconds, share = f"{relabel['relabel_seconds']:.2f}", f"{relabel['ratio']:.2f}"
@@ -132,23 +132,29 @@ def _grouped(rows: list[Row], first: str = "net") -> dict[tuple[str, str], dict[
 
 
 def _cells(rows: list[Row], settings: list[tuple[int, int]]) -> Iterable[list[str]]:
-    for (net, contender), found in _grouped(rows).items():
-        wrong = any((row.get("update_error") or 0) > WRONG for row in found.values())
-        texts = [f"{found[s]['milliseconds']:.1f} ({found[s]['ratio']:.2f})" if s in found else "" for s in settings]
+    for (net, contender), measured in _grouped(rows).items():
+        wrong = any((row.get("update_error") or 0) > WRONG for row in measured.values())
+        texts = [
+            f"{measured[s]['milliseconds']:.1f} ({measured[s]['ratio']:.2f})" if s in measured else "" for s in settings
+        ]
         yield [net, TITLES[contender] + (", wrong update" if wrong else ""), *texts]
 
 
 def _ratio_cells(rows: list[Row], settings: list[tuple[int, int]]) -> Iterable[list[str]]:
-    for (net, contender), found in _grouped(rows).items():
+    for (net, contender), measured in _grouped(rows).items():
         if contender != "eager":
-            yield [net, TITLES[contender], *(f"{found[s]['ratio']:.2f}" if s in found else "" for s in settings)]
+            yield [
+                net,
+                TITLES[contender],
+                *(f"{measured[s]['ratio']:.2f}" if s in measured else "" for s in settings),
+            ]
 
 
 def _mean_cells(rows: list[Row], settings: list[tuple[int, int]]) -> Iterable[list[str]]:
-    for (what, contender), found in _grouped(rows, "what").items():
+    for (what, contender), measured in _grouped(rows, "what").items():
         texts = [
-            f"{found[s]['geometric_mean']:.2f} (at most {found[s]['largest']:.2f}, {found[s]['nets']} nets)"
-            if s in found
+            f"{measured[s]['geometric_mean']:.2f} (at most {measured[s]['largest']:.2f}, {measured[s]['nets']} nets)"
+            if s in measured
             else ""
             for s in settings
         ]
@@ -157,9 +163,9 @@ def _mean_cells(rows: list[Row], settings: list[tuple[int, int]]) -> Iterable[li
 
 def _memory_cells(rows: list[Row], settings: list[tuple[int, int]]) -> Iterable[list[str]]:
     eager = {(r["net"], r["threads"], r["batch"]): r["peak_mb"] for r in rows if r["contender"] == "eager"}
-    for (net, contender), found in _grouped(rows).items():
+    for (net, contender), measured in _grouped(rows).items():
         texts = [
-            f"{found[s]['peak_mb']:.0f} ({found[s]['peak_mb'] / eager[net, *s]:.2f})" if s in found else ""
+            f"{measured[s]['peak_mb']:.0f} ({measured[s]['peak_mb'] / eager[net, *s]:.2f})" if s in measured else ""
             for s in settings
         ]
         yield [net, TITLES[contender], *texts]

@@ -155,8 +155,8 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
 
 def squeeze(x: Tensor, dims: int | Sequence[int]) -> Tensor:
     """A reshape, which costs nothing: the kernel copies."""
-    given = [dims] if isinstance(dims, int) else dims
-    gone = {d % max(1, x.dim()) for d in given}
+    axes = [dims] if isinstance(dims, int) else dims
+    gone = {d % max(1, x.dim()) for d in axes}
     return x.reshape([size for d, size in enumerate(x.shape) if d not in gone or size != 1])
 
 
@@ -187,23 +187,23 @@ def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype
 
     What is left of `dims`, the batch say, stays a sum; any other sum stays whole (NotImplemented).
     """
-    given = sorted(d % max(1, x.dim()) for d in dims or ())
-    trailing = _trailing(x, given)
+    axes = sorted(d % max(1, x.dim()) for d in dims or ())
+    trailing = _trailing(x, axes)
     if x.dtype != torch.float32 or dtype not in (None, x.dtype) or not trailing:
         return _WHOLE
     outer, inner = x.shape[: x.dim() - trailing], prod(x.shape[x.dim() - trailing :])
     result = row_sums(x.reshape(prod(outer), inner)).reshape([*outer, *[1] * (trailing if keepdim else 0)])
-    rest = given[:-trailing]
+    rest = axes[:-trailing]
     return result.sum(rest, keepdim=keepdim) if rest else result
 
 
 def mean(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """Likewise; stays whole (NotImplemented) where a dimension is open or not among the last."""
-    given = sorted(d % max(1, x.dim()) for d in dims or ())
-    if _trailing(x, given) != len(given):
+    axes = sorted(d % max(1, x.dim()) for d in dims or ())
+    if _trailing(x, axes) != len(axes):
         return _WHOLE
-    summed = total(x, given, keepdim, dtype=dtype)
-    return summed if summed is _WHOLE else summed / prod(x.shape[d] for d in given)
+    summed = total(x, axes, keepdim, dtype=dtype)
+    return summed if summed is _WHOLE else summed / prod(x.shape[d] for d in axes)
 
 
 def _trailing(x: Tensor, dims: Sequence[int]) -> int:

@@ -90,13 +90,13 @@ def alpha_channels(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
 
 def _channels_kept(x: Tensor, p: float, uniforms: Uniforms) -> Tensor:
     """1 for a channel that is kept, else 0, in a shape that broadcasts over x (B, C, ...)."""
-    kept = (uniforms(tuple(x.shape[:2])) >= p).to(x.dtype)
-    return kept.reshape([*x.shape[:2], *[1] * (x.dim() - 2)])
+    mask = (uniforms(tuple(x.shape[:2])) >= p).to(x.dtype)
+    return mask.reshape([*x.shape[:2], *[1] * (x.dim() - 2)])
 
 
-def _standardized(x: Tensor, kept: Tensor, p: float) -> Tensor:
+def _standardized(x: Tensor, mask: Tensor, p: float) -> Tensor:
     scale = 1 / math.sqrt((1 - p) * (1 + p * _SELU_FLOOR**2))
-    return (x * kept + _SELU_FLOOR * (1 - kept)) * scale - scale * _SELU_FLOOR * p
+    return (x * mask + _SELU_FLOOR * (1 - mask)) * scale - scale * _SELU_FLOOR * p
 
 
 def _rule(drop: Drop, uniforms: Uniforms, *, by_default: bool = True, single: int = 0) -> Callable[..., Tensor]:
@@ -182,7 +182,7 @@ def _layer_by_layer(
         if layer:
             x = elementwise(x, p, uniforms)
         start = tuple(part[layer] for part in parts)
-        given = start if isinstance(state, tuple | list) else start[0]
-        x, *final = func(x, given, weights[layer * own : (layer + 1) * own], biases, 1, 0.0, training, *rest)
+        layer_state = start if isinstance(state, tuple | list) else start[0]
+        x, *final = func(x, layer_state, weights[layer * own : (layer + 1) * own], biases, 1, 0.0, training, *rest)
         finals.append(final)
     return (x, *(torch.cat(each) for each in zip(*finals, strict=True)))

@@ -43,9 +43,9 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | tuple[int | None, ...], re
 
 def _sizes(x: Tensor, output_size: int | tuple[int | None, ...]) -> tuple[list[int], list[int]]:
     """Height and width of x and of the output."""
-    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    requested = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     sizes = [int(x.shape[-2 + axis]) for axis in range(2)]
-    return sizes, [size if want is None else want for size, want in zip(sizes, wanted, strict=True)]
+    return sizes, [size if want is None else want for size, want in zip(sizes, requested, strict=True)]
 
 
 def _means(size: int, parts: int) -> Tensor:

@@ -12,6 +12,6 @@ from torch import Tensor
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """What replaces `torch._weight_norm`: the norm is over all dimensions but `dim`, over all of them if it is -1."""
-    kept = dim % v.dim() if dim != -1 else None
-    others = [d for d in range(v.dim()) if d != kept]
+    axis = dim % v.dim() if dim != -1 else None
+    others = [d for d in range(v.dim()) if d != axis]
     return v * (g / torch.sqrt((v * v).sum(others, keepdim=True)))

@@ -97,8 +97,8 @@ class _Session:
 
     def begin(self, first: GoldenStep) -> None:
         """Start from the golden parameters. The module shows its own after a first pass only, and shares memory."""
-        given = first.inputs
-        self._forward(given)
+        inputs = first.inputs
+        self._forward(inputs)
         named, own = self._module.named_parameters(), self._planned.start()
         if set(named) != set(own):
             raise VerificationFailed(
@@ -108,23 +108,23 @@ class _Session:
         for key, tensor in named.items():
             if not np.array_equal(tensor.numpy(), own[key]):
                 raise VerificationFailed(f"{WEIGHTS} holds another {key} than the model", remedy="export again")
-            tensor.copy_(torch.from_numpy(np.array(given[key])))
-        self._statistics = {name: given[name] for name in self._planned.statistics}
-        momentum = float(given.get("momentum", np.float32(0)))
+            tensor.copy_(torch.from_numpy(np.array(inputs[key])))
+        self._statistics = {name: inputs[name] for name in self._planned.statistics}
+        momentum = float(inputs.get("momentum", np.float32(0)))
         nesterov = self._planned.recipe.optimizer.name == "nesterov"
-        decay = float(given["weight_decay"])
-        self._optimizer = self._make_optimizer(named, float(given["lr"]), momentum, 0.0, decay, nesterov)
+        decay = float(inputs["weight_decay"])
+        self._optimizer = self._make_optimizer(named, float(inputs["lr"]), momentum, 0.0, decay, nesterov)
 
-    def step(self, given: Mapping[str, Array]) -> dict[str, Array]:
+    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One training step; the new parameters and statistics, loss and count."""
-        outputs = self._forward({**given, **self._statistics})
+        outputs = self._forward({**inputs, **self._statistics})
         self._optimizer.step(self._module.named_gradients())
         self._statistics = {name: outputs[f"new.{name}"] for name in self._statistics}
         new = {f"new.{name}": np.array(value) for name, value in self._module.named_parameters().items()}
         return outputs | new
 
-    def _forward(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        fed = [torch.from_numpy(np.array(given[item.name])) for item in self._planned.fed]
+    def _forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        fed = [torch.from_numpy(np.array(inputs[item.name])) for item in self._planned.fed]
         outputs: list[Tensor] = self._module.forward_backward(METHOD, fed)
         return {name: np.array(value) for name, value in zip(self._planned.outputs, outputs, strict=True)}
 

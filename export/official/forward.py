@@ -129,21 +129,21 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
     logits_of = own.forward
 
     def forward(*values: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(names, values, strict=True))
-        randoms = given if training else given | _neutral(recipe, given["sample_weight"])
-        queue = [given[request.name] for request in analysis.randoms] if training else []
-        xs = {raw.name: recipe.pipeline(raw, given[raw.name], randoms) for raw in recipe.inputs}
+        fed = dict(zip(names, values, strict=True))
+        randoms = fed if training else fed | _neutral(recipe, fed["sample_weight"])
+        queue = [fed[request.name] for request in analysis.randoms] if training else []
+        xs = {raw.name: recipe.pipeline(raw, fed[raw.name], randoms) for raw in recipe.inputs}
         arguments, named = model_arguments(recipe.inputs, xs)
-        statistics = {name: given[name].clone() for name in planned.statistics}
+        statistics = {name: fed[name].clone() for name in planned.statistics}
         with (
             _holding(own, statistics),
-            Rewriting(given["sample_weight"], lambda shape: queue.pop(0).reshape(shape), normalization.plain),
+            Rewriting(fed["sample_weight"], lambda shape: queue.pop(0).reshape(shape), normalization.plain),
         ):
             logits = logits_of(*arguments, **named)
-        prior = {"class_prior": given["class_prior"]} if recipe.loss.needs_prior else {}
-        losses = recipe.loss.function(logits, given["y"], **prior)
-        loss = (losses * given["sample_weight"]).sum() / torch.clamp(given["sample_weight"].sum(), min=1e-12)
-        correct = ((logits.detach().argmax(1) == given["y"]).to(torch.float32) * given["sample_weight"]).sum()
+        prior = {"class_prior": fed["class_prior"]} if recipe.loss.needs_prior else {}
+        losses = recipe.loss.function(logits, fed["y"], **prior)
+        loss = (losses * fed["sample_weight"]).sum() / torch.clamp(fed["sample_weight"].sum(), min=1e-12)
+        correct = ((logits.detach().argmax(1) == fed["y"]).to(torch.float32) * fed["sample_weight"]).sum()
         outputs = (loss, correct, torch.softmax(logits.detach(), 1))
         return (*outputs, *(value.detach() for value in statistics.values())) if training else outputs
 

@@ -59,14 +59,14 @@ def _suitable_python() -> Path:
     if sys.version_info[:2] <= NEWEST_PYTHON:
         return Path(sys.executable)
     names = [f"python3.{minor}" for minor in range(NEWEST_PYTHON[1], 8, -1)]
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
+    interpreter = next((path for name in names if (path := shutil.which(name))), None)
+    if interpreter is None:
         raise MissingDependency(
             f"onnxruntime-training 1.19.2 needs Python 3.{NEWEST_PYTHON[1]} or older, and this is "
             f"{sys.version_info[0]}.{sys.version_info[1]}",
             remedy=f"install python3.{NEWEST_PYTHON[1]}, or name a Python that has the package: --ort-training-python",
         )
-    return Path(found)
+    return Path(interpreter)
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

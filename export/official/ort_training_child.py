@@ -85,8 +85,8 @@ def train(made: Path, settings: dict[str, Any], golden: Mapping[str, NDArray[Any
         # A step of AdamW on rounding noise is any step: such parameters are given, lest they lead the others astray.
         for name in settings["undetermined"] if step else settings["trainable"]:
             state.parameters[name].data = golden[f"{step}.{name}"]
-        given = {name: golden[f"{step}.{name}"] for name in settings["fed"]} | statistics
-        loss, correct, _, *new = module(*[given[name] for name in settings["fed"]])
+        inputs = {name: golden[f"{step}.{name}"] for name in settings["fed"]} | statistics
+        loss, correct, _, *new = module(*[inputs[name] for name in settings["fed"]])
         statistics = {name: np.array(value) for name, value in zip(statistics, new, strict=True)}
         stepper.step()
         module.lazy_reset_grad()
@@ -94,8 +94,8 @@ def train(made: Path, settings: dict[str, Any], golden: Mapping[str, NDArray[Any
         results |= {f"{step}.new.{name}": value for name, value in statistics.items()}
         results |= {f"{step}.loss": np.array(loss), f"{step}.correct_sum": np.array(correct)}
     module.eval()
-    given = {name: golden[f"0.{name}"] for name in settings["fed_eval"]} | statistics
-    results["probabilities"] = np.array(module(*[given[name] for name in settings["fed_eval"]])[2])
+    inputs = {name: golden[f"0.{name}"] for name in settings["fed_eval"]} | statistics
+    results["probabilities"] = np.array(module(*[inputs[name] for name in settings["fed_eval"]])[2])
     return results
 
 

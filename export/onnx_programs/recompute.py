@@ -41,9 +41,11 @@ def recompute(model: onnx.ModelProto, definition: Definition, *, large: int = LA
             continue
         readers = [(index, reader) for index, reader in enumerate(nodes) if node.output[0] in reader.input]
         late = [reader for index, reader in readers if index not in forward]
-        kept = any(norm.input[0] in reader.input for index, reader in enumerate(nodes) if index not in forward)
+        read_elsewhere = any(
+            norm.input[0] in reader.input for index, reader in enumerate(nodes) if index not in forward
+        )
         cost = max((_cost(reader, sizes) for index, reader in readers if index in forward), default=0)
-        if late and kept and cost >= costly and _example_size(node.output[0], sizes) >= large:
+        if late and read_elsewhere and cost >= costly and _example_size(node.output[0], sizes) >= large:
             added[place] = _again(norm, node, late)
     del model.graph.node[:]
     for place, node in enumerate(nodes):
@@ -52,11 +54,11 @@ def recompute(model: onnx.ModelProto, definition: Definition, *, large: int = LA
 
 def _needed_for(output: str, nodes: Sequence[onnx.NodeProto]) -> set[int]:
     """The places of the nodes that `output` depends on."""
-    wanted, places = {output}, set[int]()
+    needed, places = {output}, set[int]()
     for place in reversed(range(len(nodes))):
-        if wanted.intersection(nodes[place].output):
+        if needed.intersection(nodes[place].output):
             places.add(place)
-            wanted.update(nodes[place].input)
+            needed.update(nodes[place].input)
     return places
 
 

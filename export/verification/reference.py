@@ -46,21 +46,21 @@ class Reference:
 
     def train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One step; outputs as `fedrela.core.bundle.Program` lists them."""
-        given = self._tensors(inputs)
-        model = self._load(given)
+        tensors = self._tensors(inputs)
+        model = self._load(tensors)
         self._analysis.training_mode(model)
         parameters = self._analysis.parameters(model)
-        counted = torch.nonzero(given["sample_weight"] > 0)[:, 0]
-        weight, y = given["sample_weight"][counted], given["y"][counted]
-        losses, logits = self._losses(model, given, counted, y)
+        counted = torch.nonzero(tensors["sample_weight"] > 0)[:, 0]
+        weight, y = tensors["sample_weight"][counted], tensors["y"][counted]
+        losses, logits = self._losses(model, tensors, counted, y)
         objective = (losses * weight).sum() / weight.sum()
         if self._recipe.proximal:
             for name, value in parameters.items():
-                objective = objective + given["proximal"] / 2 * (value - given[f"anchor.{name}"]).square().sum()
+                objective = objective + tensors["proximal"] / 2 * (value - tensors[f"anchor.{name}"]).square().sum()
         grads = torch.autograd.grad(objective, list(parameters.values()), allow_unused=True)
         for value, grad in zip(parameters.values(), grads, strict=True):
             value.grad = torch.zeros_like(value) if grad is None else grad
-        state = _optimizer_step(self._recipe.optimizer.name, parameters, given)
+        state = _optimizer_step(self._recipe.optimizer.name, parameters, tensors)
         outputs = {f"new.{name}": value for name, value in (parameters | self._analysis.buffers(model) | state).items()}
         outputs["loss_sum"] = (losses * weight).sum()
         outputs["correct_sum"] = ((logits[:, : self._recipe.classes].argmax(1) == y) * weight).sum()
@@ -70,11 +70,11 @@ class Reference:
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Class probabilities in evaluation mode."""
-        given = self._tensors(inputs)
-        model = self._load(given)
+        tensors = self._tensors(inputs)
+        model = self._load(tensors)
         model.eval()
         with torch.no_grad():
-            logits = self._logits(model, given, torch.arange(len(given[self._recipe.inputs[0].name])))
+            logits = self._logits(model, tensors, torch.arange(len(tensors[self._recipe.inputs[0].name])))
         return {"probabilities": torch.softmax(logits, 1).numpy()}
 
     def relabel(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -88,39 +88,39 @@ class Reference:
         return {"new_labels": result.labels, "flip_rate": result.flip_rate.astype(np.float32)}
 
     def _tensors(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
-        found = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
-        return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in found.items()}
+        tensors = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in tensors.items()}
 
-    def _load(self, given: Mapping[str, Tensor]) -> nn.Module:
+    def _load(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         model = copy.deepcopy(self._model)
         own = self._analysis.parameters(model) | self._analysis.buffers(model)
         with torch.no_grad():
             for name, tensor in own.items():
-                tensor.copy_(given[name])
+                tensor.copy_(tensors[name])
         return model
 
     def _losses(
-        self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor, y: Tensor
+        self, model: nn.Module, tensors: Mapping[str, Tensor], counted: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         loss = self._recipe.loss
-        logits = self._logits(model, given, counted)
-        loss_arguments = {name: given[name] for name in loss.hyperparameters}
+        logits = self._logits(model, tensors, counted)
+        loss_arguments = {name: tensors[name] for name in loss.hyperparameters}
         if loss.needs_prior:
-            loss_arguments["class_prior"] = given["class_prior"]
+            loss_arguments["class_prior"] = tensors["class_prior"]
         losses = F.cross_entropy(logits, y, reduction="none") if loss.name == "cross-entropy" else None
         return (loss.function(logits, y, **loss_arguments) if losses is None else losses), logits
 
-    def _logits(self, model: nn.Module, given: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+    def _logits(self, model: nn.Module, tensors: Mapping[str, Tensor], counted: Tensor) -> Tensor:
         """The model's logits for the examples at `counted`."""
-        augment = {name: given[name][counted] for name in self._recipe.augmentation_randoms()}
+        augment = {name: tensors[name][counted] for name in self._recipe.augmentation_randoms()}
         raws = self._recipe.inputs
-        xs = {raw.name: self._recipe.pipeline(raw, given[raw.name][counted], augment) for raw in raws}
+        xs = {raw.name: self._recipe.pipeline(raw, tensors[raw.name][counted], augment) for raw in raws}
         xs = {name: x.to(self._dtype) if x.is_floating_point() else x for name, x in xs.items()}
         queue = []
         if model.training:
             for request in self._analysis.randoms:
                 axis = request.shape.index("B") if "B" in request.shape else None
-                values = given[request.name]
+                values = tensors[request.name]
                 queue.append(values if axis is None else values.index_select(axis, counted))
         arguments, named = model_arguments(self._recipe.inputs, xs)
         with SuppliedDropout(lambda shape: queue.pop(0).reshape(shape)):
@@ -139,35 +139,35 @@ class SuppliedDropout(TorchFunctionMode):
         return self._rules.get(func, func)(*args, **(kwargs or {}))
 
 
-def _optimizer_step(name: str, parameters: dict[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _optimizer_step(name: str, parameters: dict[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """One step of torch.optim from the given state, in place; the new state by its manifest names."""
     values = list(parameters.values())
-    lr, decay = float(given["lr"]), float(given["weight_decay"])
+    lr, decay = float(tensors["lr"]), float(tensors["weight_decay"])
     if name == "adamw":
-        betas = (float(given["beta1"]), float(given["beta2"]))
-        adam = torch.optim.AdamW(values, lr, betas, float(given["adam_epsilon"]), decay, foreach=False)
+        betas = (float(tensors["beta1"]), float(tensors["beta2"]))
+        adam = torch.optim.AdamW(values, lr, betas, float(tensors["adam_epsilon"]), decay, foreach=False)
         for key, value in parameters.items():
             adam.state[value] = {
-                "step": given["adam_step"].clone(),
-                "exp_avg": given[f"adam_mean.{key}"].clone(),
-                "exp_avg_sq": given[f"adam_square.{key}"].clone(),
+                "step": tensors["adam_step"].clone(),
+                "exp_avg": tensors[f"adam_mean.{key}"].clone(),
+                "exp_avg_sq": tensors[f"adam_square.{key}"].clone(),
             }
         adam.step()
         means = {f"adam_mean.{key}": adam.state[value]["exp_avg"] for key, value in parameters.items()}
         squares = {f"adam_square.{key}": adam.state[value]["exp_avg_sq"] for key, value in parameters.items()}
         return {"adam_step": adam.state[values[0]]["step"]} | means | squares
-    momentum = float(given["momentum"]) if name != "plain-sgd" else 0.0
+    momentum = float(tensors["momentum"]) if name != "plain-sgd" else 0.0
     nesterov = name == "nesterov" and momentum > 0
     sgd = torch.optim.SGD(values, lr, momentum, weight_decay=decay, nesterov=nesterov, foreach=False)
     if not momentum:  # torch keeps no buffer then; the graph's is the gradient
-        kept = {
+        momenta = {
             f"momentum.{key}": value.grad + decay * value.detach()
             for key, value in parameters.items()
             if value.grad is not None
         }
         sgd.step()
-        return {} if name == "plain-sgd" else kept
+        return {} if name == "plain-sgd" else momenta
     for key, value in parameters.items():
-        sgd.state[value] = {"momentum_buffer": given[f"momentum.{key}"].clone()}
+        sgd.state[value] = {"momentum_buffer": tensors[f"momentum.{key}"].clone()}
     sgd.step()
     return {f"momentum.{key}": sgd.state[value]["momentum_buffer"] for key, value in parameters.items()}

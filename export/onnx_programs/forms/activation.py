@@ -58,8 +58,8 @@ def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
 
 def leaky_relu_backward(grad: Value, x: Value, negative_slope: float, self_is_result: bool) -> Value:
     """aten.leaky_relu_backward: grad where x > 0, else negative_slope * grad."""
-    kept = positive(x)
-    slope = op.Add(op.Mul(op.Sub(floats(1.0), kept), floats(negative_slope)), kept)
+    mask = positive(x)
+    slope = op.Add(op.Mul(op.Sub(floats(1.0), mask), floats(negative_slope)), mask)
     return op.Mul(grad, slope)
 
 
