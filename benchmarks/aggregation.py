@@ -57,9 +57,9 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
     """Publish a task and have `updates` updates accepted for round 1; the task's id."""
     make_bundle(folder / "bundle", parameters)
     sealed = bundle.read(folder / "bundle")
-    with context.connect(settings_of(folder)) as c:
+    with context.connect(settings_of(folder)) as coordinator:
         for sha256, body in sealed.blobs().items():
-            c.blobs.put(blobs.public(sha256), body)
+            coordinator.blobs.put(blobs.public(sha256), body)
         rounds = Rounds(goal=updates, compute_lease_seconds=1e6, deadline_seconds=1e6)
         task = Task(
             "aggregation",
@@ -69,27 +69,31 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
             aggregation=Aggregation(rule=rule),  # type: ignore[arg-type]
         )
         seal = sealed.seal
-        task_id = tasks.publish(c, task, seal.manifest_sha256, seal.weights_sha256, 0.0)
-        token = devices.create_token(c, "default", updates, 1e6, 0.0).enrolment_token
+        task_id = tasks.publish(coordinator, task, seal.manifest_sha256, seal.weights_sha256, 0.0)
+        token = devices.create_token(coordinator, "default", updates, 1e6, 0.0).enrolment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
-            secret = auth.hash_token(devices.enroll(c, EnrollRequest(token, f"{index:064x}"), 1.0).device_token)
-            (turn,) = group_commit.check_ins(c, [Caller(secret, offer)], 1.0)
+            secret = auth.hash_token(
+                devices.enroll(coordinator, EnrollRequest(token, f"{index:064x}"), 1.0).device_token
+            )
+            (turn,) = group_commit.check_ins(coordinator, [Caller(secret, offer)], 1.0)
             assert isinstance(turn, Assignment)
             body = update_body(parameters, index)
             announced = Announced(secret, turn.assignment_id, turn.upload_token, len(body))
-            (upload,) = group_commit.begin_uploads(c, [announced], 1.0)
+            (upload,) = group_commit.begin_uploads(coordinator, [announced], 1.0)
             assert isinstance(upload, Upload)
-            (receipt,) = group_commit.accept_updates(c, [service.store_update(c, upload, body)], 1.0)
+            (receipt,) = group_commit.accept_updates(
+                coordinator, [service.store_update(coordinator, upload, body)], 1.0
+            )
             assert isinstance(receipt, UpdateReceipt)
     return task_id
 
 
 def aggregate(folder: Path, task_id: str) -> tuple[float, float]:
     """Seconds and peak resident megabytes of the aggregation."""
-    with context.connect(settings_of(folder)) as c:
+    with context.connect(settings_of(folder)) as coordinator:
         started = time.perf_counter()
-        global_model.aggregate(c, task_id, 1)
+        global_model.aggregate(coordinator, task_id, 1)
         seconds = time.perf_counter() - started
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 

@@ -139,14 +139,14 @@ def _line(phase: str, answers: Answers, cpu_ms: float) -> Figures:
 def register(server: Server, count: int) -> tuple[list[str], str]:
     """Write `count` devices to the database of a coordinator that does not run; their tokens, and a link for more."""
     tokens = [auth.new_token() for _ in range(count)]
-    with context.connect(settings_of(server.folder, server.database_url)) as c:
-        link = devices.create_token(c, "default", devices.MAX_USES, 86400.0, time.time())
+    with context.connect(settings_of(server.folder, server.database_url)) as coordinator:
+        link = devices.create_token(coordinator, "default", devices.MAX_USES, 86400.0, time.time())
         fixed = {"population": "default", "token_id": link.token_id, "enrolled_at": 0.0}
         rows = [
             {"id": f"d-{index}", "token_hash": auth.hash_token(token), "public_key": f"{index:064x}"} | fixed
             for index, token in enumerate(tokens)
         ]
-        with c.store.write() as tx:
+        with coordinator.store.write() as tx:
             tx.execute(sa.insert(schema.devices), rows)
     return tokens, link.enrolment_token
 

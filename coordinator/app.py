@@ -100,11 +100,11 @@ def _add_health(app: FastAPI) -> None:
         """Database and blob store answer too."""
 
         def probe() -> None:
-            c = coordinator_of(request)
-            with c.store.read() as view:
+            coordinator = coordinator_of(request)
+            with coordinator.store.read() as view:
                 view.execute(sa.select(sa.literal(1)))
             with suppress(KeyError):
-                c.blobs.size("public/" + "0" * 64)
+                coordinator.blobs.size("public/" + "0" * 64)
 
         await in_thread(probe)
         return plain({"status": "ready"})

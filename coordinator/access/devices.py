@@ -67,7 +67,9 @@ class NewToken:
     expires_at: float
 
 
-def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float) -> NewToken:
+def create_token(
+    coordinator: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float
+) -> NewToken:
     """A token that enrolls at most `max_uses` devices within `valid_seconds`."""
     if not _POPULATION.fullmatch(population):
         raise InvalidMessage(
@@ -79,7 +81,7 @@ def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: 
         raise InvalidMessage(f"valid_seconds is {valid_seconds}", remedy="use a time of at most ten years")
     secret = auth.new_token()
     token = NewToken(auth.new_id("e"), secret, population, max_uses, now + valid_seconds)
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         tx.execute(
             sa.insert(schema.tokens).values(
                 id=token.token_id,
@@ -94,7 +96,7 @@ def create_token(c: Coordinator, population: str, max_uses: int, valid_seconds: 
     return token
 
 
-def enroll(c: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse:
+def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse:
     """Use up one place of an enrollment token and register the device's key.
 
     A device whose answer was lost repeats with the same key and token: it gets a new secret, and its place counts once.
@@ -102,7 +104,7 @@ def enroll(c: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse
     if not _PUBLIC_KEY.fullmatch(request.public_key):
         raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
     secret, table = auth.new_token(), schema.devices
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         link = _valid_link(tx, request.enrolment_token, now)
         repeated = tx.scalar(
             sa.select(table.c.id).where(
@@ -118,7 +120,7 @@ def enroll(c: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse
         else:
             _use_up(tx, link)
             _register(tx, device_id, request.public_key, secret, link, now)
-    return EnrollResponse(device_id, secret, c.settings.public_key, link.population)
+    return EnrollResponse(device_id, secret, coordinator.settings.public_key, link.population)
 
 
 def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
@@ -191,30 +193,30 @@ def check(device: Device, check_in: CheckIn) -> None:
         )
 
 
-def authenticate(c: Coordinator, token_hash: str) -> Device:
+def authenticate(coordinator: Coordinator, token_hash: str) -> Device:
     """The device that a hashed token belongs to, in a view of its own. Raises Refused(401)."""
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         device = identify_all(view, [token_hash]).get(token_hash)
     if device is None:
         raise auth.unauthenticated()
     return device
 
 
-def revoke_device(c: Coordinator, device_id: str, now: float) -> None:
+def revoke_device(coordinator: Coordinator, device_id: str, now: float) -> None:
     """From now on the device is nobody; an open turn gives its slot back. Revoking twice is no fault."""
-    while not _revoked_at_once(c, device_id, now):
+    while not _revoked_at_once(coordinator, device_id, now):
         pass  # it took a turn just now, so another task's lock is needed
 
 
-def _revoked_at_once(c: Coordinator, device_id: str, now: float) -> bool:
+def _revoked_at_once(coordinator: Coordinator, device_id: str, now: float) -> bool:
     """One transaction that revokes the device and ends its turn; False, and nothing done, if it took one meanwhile."""
     table, turns = schema.devices, schema.assignments
     open_assignment = sa.select(turns.c.id, turns.c.task_id).where(
         turns.c.device_id == device_id, turns.c.status == "open"
     )
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         held = view.execute(open_assignment).one_or_none()
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         task = rows.lock_task(tx, held.task_id) if held is not None else None
         lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
         if tx.execute(lock).one_or_none() is None:
@@ -230,9 +232,9 @@ def _revoked_at_once(c: Coordinator, device_id: str, now: float) -> bool:
     return True
 
 
-def revoke_token(c: Coordinator, token_id: str, now: float) -> None:
+def revoke_token(coordinator: Coordinator, token_id: str, now: float) -> None:
     """No more devices by this token; those enrolled stay. Revoking twice is no fault."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         known = tx.execute(
             sa.update(schema.tokens)
             .where(schema.tokens.c.id == token_id)

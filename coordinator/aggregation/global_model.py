@@ -34,37 +34,37 @@ def worker_name() -> str:
     return f"{HOST}/{os.getpid()}"
 
 
-def run_due(c: Coordinator) -> int:
+def run_due(coordinator: Coordinator) -> int:
     """Aggregate and commit every round that waits for it and that no other worker holds. Returns how many.
 
     A round whose updates can't be read stays as it is, with the reason in its task's `problem`; it is tried again.
     """
-    with c.aggregating:
-        return sum(_run(c, task_id, number) for task_id, number in _waiting(c))
+    with coordinator.aggregating:
+        return sum(_run(coordinator, task_id, number) for task_id, number in _waiting(coordinator))
 
 
-def _run(c: Coordinator, task_id: str, number: int) -> bool:
-    if time.monotonic() < c.retry_at.get(task_id, 0.0) or not _claim(c, task_id, number):
+def _run(coordinator: Coordinator, task_id: str, number: int) -> bool:
+    if time.monotonic() < coordinator.retry_at.get(task_id, 0.0) or not _claim(coordinator, task_id, number):
         return False
     try:
-        result = aggregate(c, task_id, number)
-        committed = closing.commit(c, task_id, number, result, c.store.now())
+        result = aggregate(coordinator, task_id, number)
+        committed = closing.commit(coordinator, task_id, number, result, coordinator.store.now())
     except FedRelaError as error:
         log.error("round can't be aggregated", extra={"task": task_id, "round": number, "problem": str(error)})
-        c.retry_at[task_id] = time.monotonic() + RETRY_SECONDS
-        _record_problem(c, task_id, number, str(error))
+        coordinator.retry_at[task_id] = time.monotonic() + RETRY_SECONDS
+        _record_problem(coordinator, task_id, number, str(error))
         return False
     if committed:
         metrics.ROUNDS_COMMITTED.inc()
         metrics.AGGREGATION_SECONDS.observe(result.seconds)
         log.info("round committed", extra={"task": task_id, "round": number, "seconds": round(result.seconds, 4)})
-    _drop_updates(c, task_id, number)
+    _drop_updates(coordinator, task_id, number)
     return committed
 
 
-def _waiting(c: Coordinator) -> list[tuple[str, int]]:
+def _waiting(coordinator: Coordinator) -> list[tuple[str, int]]:
     tasks, table = schema.tasks, schema.rounds
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(
             sa.select(table.c.task_id, table.c.number)
             .join(tasks, sa.and_(tasks.c.id == table.c.task_id, tasks.c.round == table.c.number))
@@ -74,10 +74,10 @@ def _waiting(c: Coordinator) -> list[tuple[str, int]]:
     return [(row.task_id, row.number) for row in found]
 
 
-def _claim(c: Coordinator, task_id: str, number: int) -> bool:
+def _claim(coordinator: Coordinator, task_id: str, number: int) -> bool:
     """Take the round's lease unless a living worker has it."""
     now = time.time()
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         record = rows.round_row(tx, task_id, row.round) if row.round == number else None
         if record is None or record.phase != "aggregating":
@@ -111,8 +111,8 @@ def _set_lease(tx: sa.Connection, task_id: str, number: int, now: float) -> None
     )
 
 
-def _record_problem(c: Coordinator, task_id: str, number: int, problem: str) -> None:
-    with c.store.write() as tx:
+def _record_problem(coordinator: Coordinator, task_id: str, number: int, problem: str) -> None:
+    with coordinator.store.write() as tx:
         tx.execute(
             sa.update(schema.tasks)
             .where(schema.tasks.c.id == task_id, schema.tasks.c.round == number)
@@ -125,39 +125,41 @@ def _record_problem(c: Coordinator, task_id: str, number: int, problem: str) -> 
         )
 
 
-def aggregate(c: Coordinator, task_id: str, number: int) -> Result:
+def aggregate(coordinator: Coordinator, task_id: str, number: int) -> Result:
     """Compute the next global model from the stored updates and store it; nothing refers to it yet."""
     started = time.perf_counter()
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one()
         record = rows.round_row(view, task_id, number)
         updates = _counted(view, task_id, number)
-    task, specs = parse_task(row.task_json), c.manifest(row.manifest_sha256).weights
-    change = reduction.fold(c.blobs, updates, task, number, specs, on_progress=_Lease(c, task_id, number).renew)
-    weights = tensors.view(blobs.needed(c.blobs, blobs.public(record.base_checkpoint_sha256)))
+    task, specs = parse_task(row.task_json), coordinator.manifest(row.manifest_sha256).weights
+    change = reduction.fold(
+        coordinator.blobs, updates, task, number, specs, on_progress=_Lease(coordinator, task_id, number).renew
+    )
+    weights = tensors.view(blobs.needed(coordinator.blobs, blobs.public(record.base_checkpoint_sha256)))
     optimizer = server_opt.make(task.aggregation)
-    state = _load_state(c, row.server_state) if row.server_state else optimizer.init(weights)
+    state = _load_state(coordinator, row.server_state) if row.server_state else optimizer.init(weights)
     weights, state = optimizer.step(weights, change, state)
     del change
     body = tensors.to_bytes({spec.name: weights[spec.name] for spec in specs})
     tensors.check(weights, specs)  # finite, or nothing is committed
     sha256 = signing.sha256(body)
-    c.blobs.put(blobs.public(sha256), body)
-    return Result(sha256, len(body), _save_state(c, task_id, state), time.perf_counter() - started)
+    coordinator.blobs.put(blobs.public(sha256), body)
+    return Result(sha256, len(body), _save_state(coordinator, task_id, state), time.perf_counter() - started)
 
 
 class _Lease:
     """A worker's claim on a round; `renew` is cheap to call often."""
 
-    def __init__(self, c: Coordinator, task_id: str, number: int) -> None:
-        self._c, self._task_id, self._number = c, task_id, number
+    def __init__(self, coordinator: Coordinator, task_id: str, number: int) -> None:
+        self._coordinator, self._task_id, self._number = coordinator, task_id, number
         self._renewed = time.monotonic()
 
     def renew(self) -> None:
         """Extend the lease where a quarter of it has passed."""
         if time.monotonic() - self._renewed > LEASE_SECONDS / 4:
             self._renewed = time.monotonic()
-            with self._c.store.write() as tx:
+            with self._coordinator.store.write() as tx:
                 _set_lease(tx, self._task_id, self._number, time.time())
 
 
@@ -179,29 +181,29 @@ def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
     return [Counted(*row) for row in found]
 
 
-def _load_state(c: Coordinator, name: str) -> Params:
-    return tensors.read(blobs.needed(c.blobs, name))
+def _load_state(coordinator: Coordinator, name: str) -> Params:
+    return tensors.read(blobs.needed(coordinator.blobs, name))
 
 
-def _save_state(c: Coordinator, task_id: str, state: Params) -> str:
+def _save_state(coordinator: Coordinator, task_id: str, state: Params) -> str:
     """The private blob of a server optimizer's state; empty for one that has none."""
     if not state:
         return ""
     body = tensors.to_bytes(state)
     name = f"private/{task_id}.state.{signing.sha256(body)}"
-    c.blobs.put(name, body)
+    coordinator.blobs.put(name, body)
     return name
 
 
-def _drop_updates(c: Coordinator, task_id: str, number: int) -> None:
+def _drop_updates(coordinator: Coordinator, task_id: str, number: int) -> None:
     """The updates of a committed round are of no more use, and nobody should be able to look at them."""
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         if rows.round_row(view, task_id, number).phase != "committed":
             return
         updates = _counted(view, task_id, number)
     for update in updates:
         try:
-            c.blobs.delete(blobs.update(update.assignment_id, update.sha256))
+            coordinator.blobs.delete(blobs.update(update.assignment_id, update.sha256))
         except FedRelaError as error:
             log.warning("an update stays until blobs are collected", extra={"problem": str(error)})
             return

@@ -46,14 +46,14 @@ RECORD = {"type": "object"}
 )
 async def put_blob(request: Request, sha256: str) -> Response:
     """Store a blob under its hash. Storing it again is no fault."""
-    c = coordinator_of(request)
+    coordinator = coordinator_of(request)
     wire.check_sha256_name(sha256)
     length = limits.declared_length(request)
     if length is None:
         raise Refused("the blob has no Content-Length", remedy="send its length", code="length-required", status=411)
-    body = await limits.read_body(request, c.settings.max_blob_bytes, 600.0)
+    body = await limits.read_body(request, coordinator.settings.max_blob_bytes, 600.0)
     await in_thread(signing.check_sha256, body, sha256, "the blob")
-    await in_thread(c.blobs.put, blobs.public(sha256), body)
+    await in_thread(coordinator.blobs.put, blobs.public(sha256), body)
     return json_response(BlobReceipt(sha256, len(body)), 201)
 
 
@@ -63,11 +63,13 @@ async def put_blob(request: Request, sha256: str) -> Response:
 )
 async def publish(request: Request) -> Response:
     """Begin a task on blobs that are stored already."""
-    c, wanted = coordinator_of(request), await message(request, PublishRequest)
+    coordinator, wanted = coordinator_of(request), await message(request, PublishRequest)
     for name in (wanted.manifest_sha256, wanted.checkpoint_sha256):
         wire.check_sha256_name(name)
     task_id = await in_thread(
-        lambda: tasks.publish(c, wanted.task, wanted.manifest_sha256, wanted.checkpoint_sha256, c.store.now())
+        lambda: tasks.publish(
+            coordinator, wanted.task, wanted.manifest_sha256, wanted.checkpoint_sha256, coordinator.store.now()
+        )
     )
     return json_response(PublishResponse(task_id), 201)
 
@@ -104,8 +106,8 @@ async def list_rounds(
 )
 async def judge_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
     """What the operator's own test set says of a committed round's model."""
-    c, report = coordinator_of(request), await message(request, AccuracyReport)
-    await in_thread(lambda: evaluation.judge(c, task_id, number, report, c.store.now()))
+    coordinator, report = coordinator_of(request), await message(request, AccuracyReport)
+    await in_thread(lambda: evaluation.judge(coordinator, task_id, number, report, coordinator.store.now()))
     return Response(status_code=204)
 
 
@@ -117,8 +119,8 @@ def _command(verb: str, operation: Callable[..., None]) -> None:
         description=(operation.__doc__ or "").strip(),
     )
     async def command(request: Request, task_id: str) -> Response:
-        c = coordinator_of(request)
-        await in_thread(lambda: operation(c, task_id, c.store.now()))
+        coordinator = coordinator_of(request)
+        await in_thread(lambda: operation(coordinator, task_id, coordinator.store.now()))
         return Response(status_code=204)
 
 
@@ -130,9 +132,11 @@ _command("cancel", tasks.cancel)
 @router.post("/tokens", **openapi.route(security="admin", takes=TokenRequest, gives=RECORD, status=201))
 async def create_token(request: Request) -> Response:
     """An enrollment token; its secret is in this answer and nowhere else."""
-    c, wanted = coordinator_of(request), await message(request, TokenRequest)
+    coordinator, wanted = coordinator_of(request), await message(request, TokenRequest)
     token = await in_thread(
-        lambda: devices.create_token(c, wanted.population, wanted.max_uses, wanted.valid_seconds, c.store.now())
+        lambda: devices.create_token(
+            coordinator, wanted.population, wanted.max_uses, wanted.valid_seconds, coordinator.store.now()
+        )
     )
     return json_response(token, 201)
 
@@ -146,8 +150,8 @@ async def list_tokens(request: Request) -> Response:
 @router.delete("/tokens/{token_id}", **openapi.route(security="admin", status=204, problems=(404,)))
 async def revoke_token(request: Request, token_id: str) -> Response:
     """No more devices by this token."""
-    c = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_token(c, token_id, c.store.now()))
+    coordinator = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_token(coordinator, token_id, coordinator.store.now()))
     return Response(status_code=204)
 
 
@@ -162,29 +166,29 @@ async def list_devices(
 @router.delete("/devices/{device_id}", **openapi.route(security="admin", status=204, problems=(404,)))
 async def revoke_device(request: Request, device_id: str) -> Response:
     """The device's token is worth nothing from now on."""
-    c = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(c, device_id, c.store.now()))
+    coordinator = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(coordinator, device_id, coordinator.store.now()))
     return Response(status_code=204)
 
 
 @router.post("/clock", **openapi.route(security="admin", takes=ClockRequest, gives=ClockRequest, problems=(409,)))
 async def advance_clock(request: Request) -> Response:
     """Virtual clock only: move time forward and do everything that is then due."""
-    c, wanted = coordinator_of(request), await message(request, ClockRequest)
-    if not c.settings.virtual_clock:
+    coordinator, wanted = coordinator_of(request), await message(request, ClockRequest)
+    if not coordinator.settings.virtual_clock:
         raise Refused(
             "this coordinator runs on real time",
             remedy="start it with FEDRELA_DEV=1 FEDRELA_VIRTUAL_CLOCK=1 for an emulation",
             code="real-clock",
             status=409,
         )
-    now = await in_thread(c.store.advance_clock, wanted.now_seconds)
-    await in_thread(housekeeping.settle, c)
+    now = await in_thread(coordinator.store.advance_clock, wanted.now_seconds)
+    await in_thread(housekeeping.settle, coordinator)
     return json_response(ClockRequest(now))
 
 
 @router.post("/collect", **openapi.route(security="admin", takes=CollectRequest, gives=RECORD))
 async def collect(request: Request) -> Response:
     """Delete blobs that no task needs, or list what would go."""
-    c, wanted = coordinator_of(request), await message(request, CollectRequest)
-    return json_response(await in_thread(collection.collect, c, wanted.min_age_seconds, wanted.dry_run))
+    coordinator, wanted = coordinator_of(request), await message(request, CollectRequest)
+    return json_response(await in_thread(collection.collect, coordinator, wanted.min_age_seconds, wanted.dry_run))

@@ -50,8 +50,8 @@ def device_of(request: Request) -> Device:
 @router.post("/v1/devices", **openapi.route(takes=EnrollRequest, gives=EnrollResponse, status=201, problems=(403,)))
 async def enroll(request: Request) -> Response:
     """A device introduces itself with the enrollment token of its link and gets its own token."""
-    c, wanted = coordinator_of(request), await message(request, EnrollRequest)
-    return json_response(await in_thread(lambda: devices.enroll(c, wanted, c.store.now())), 201)
+    coordinator, wanted = coordinator_of(request), await message(request, EnrollRequest)
+    return json_response(await in_thread(lambda: devices.enroll(coordinator, wanted, coordinator.store.now())), 201)
 
 
 @router.post(
@@ -84,11 +84,11 @@ async def blob(request: Request, sha256: str) -> Response:
 
 
 def _blob(request: Request, sha256: str) -> Response:
-    c = coordinator_of(request)
+    coordinator = coordinator_of(request)
     wire.check_sha256_name(sha256)
-    if not auth.same(auth.bearer(request.headers.get("authorization")), c.settings.admin_key):
+    if not auth.same(auth.bearer(request.headers.get("authorization")), coordinator.settings.admin_key):
         device_of(request)
-    return downloads.respond(c.blobs, sha256, request.headers)
+    return downloads.respond(coordinator.blobs, sha256, request.headers)
 
 
 @router.put(
@@ -107,7 +107,7 @@ async def put_update(request: Request, assignment_id: str) -> Response:
 
 
 async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt:
-    c = coordinator_of(request)
+    coordinator = coordinator_of(request)
     token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
     length = limits.declared_length(request)
     beginning: Batches[Announced, Upload] = request.app.state.beginning
@@ -117,14 +117,16 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     try:
         body = await limits.read_body(request, upload.max_bytes, upload.seconds)
         metrics.BYTES_RECEIVED.inc(len(body))
-        stored = await in_thread(service.store_update, c, upload, body)
+        stored = await in_thread(service.store_update, coordinator, upload, body)
     finally:
         memory.give_back(length or 0)
     counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
     receipt = await counting(stored)
-    if c.settings.virtual_clock and c.wake.is_set():  # this update, or one beside it, has completed a round
-        c.wake.clear()
-        await in_thread(housekeeping.settle, c)
+    if (
+        coordinator.settings.virtual_clock and coordinator.wake.is_set()
+    ):  # this update, or one beside it, has completed a round
+        coordinator.wake.clear()
+        await in_thread(housekeeping.settle, coordinator)
     return receipt
 
 
@@ -134,8 +136,10 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
 )
 async def failure(request: Request, assignment_id: str) -> Response:
     """A device gives its slot back and says why."""
-    c, report = coordinator_of(request), await message(request, FailureReport)
-    await in_thread(lambda: service.report_failure(c, device_of(request), assignment_id, report, c.store.now()))
+    coordinator, report = coordinator_of(request), await message(request, FailureReport)
+    await in_thread(
+        lambda: service.report_failure(coordinator, device_of(request), assignment_id, report, coordinator.store.now())
+    )
     metrics.FAILURES.labels(report.code).inc()
     return Response(status_code=204)
 
@@ -146,14 +150,14 @@ async def failure(request: Request, assignment_id: str) -> Response:
 )
 async def evaluate(request: Request, assignment_id: str) -> Response:
     """Totals over a device's hold-out, where the task asks for them; only the sums over all devices are kept."""
-    c, report = coordinator_of(request), await message(request, EvaluationReport)
-    await in_thread(lambda: evaluation.add(c, device_of(request), assignment_id, report))
+    coordinator, report = coordinator_of(request), await message(request, EvaluationReport)
+    await in_thread(lambda: evaluation.add(coordinator, device_of(request), assignment_id, report))
     return Response(status_code=204)
 
 
 @router.delete("/v1/devices/self", **openapi.route(security="device", status=204))
 async def leave(request: Request) -> Response:
     """The owner withdraws: the token is worth nothing from now on, and an open turn is given back."""
-    c = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(c, device_of(request).id, c.store.now()))
+    coordinator = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(coordinator, device_of(request).id, coordinator.store.now()))
     return Response(status_code=204)

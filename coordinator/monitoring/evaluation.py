@@ -18,17 +18,17 @@ from fedrela.core.wire import EvaluationReport
 MOST = 2**31 - 1
 
 
-def add(c: Coordinator, device: Device, assignment_id: str, report: EvaluationReport) -> None:
+def add(coordinator: Coordinator, device: Device, assignment_id: str, report: EvaluationReport) -> None:
     """Add one device's totals to its round's, once per assignment; nothing of a single device is kept."""
     if not 1 <= report.examples <= MOST or not 0 <= report.correct <= report.examples or report.loss_sum < 0:
         raise InvalidMessage(
             "the evaluation's totals are impossible",
             remedy="send 0 <= correct <= examples, examples >= 1, loss_sum >= 0",
         )
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         task_id = rows.current_assignment(view, assignment_id, device.id).task_id
     table = schema.rounds
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         assignment = rows.current_assignment(tx, assignment_id, device.id)
         if not parse_task(row.task_json).local_evaluation:
@@ -51,13 +51,13 @@ def add(c: Coordinator, device: Device, assignment_id: str, report: EvaluationRe
         tx.execute(sa.update(schema.assignments).where(schema.assignments.c.id == assignment.id).values(evaluated=True))
 
 
-def judge(c: Coordinator, task_id: str, number: int, report: AccuracyReport, now: float) -> None:
+def judge(coordinator: Coordinator, task_id: str, number: int, report: AccuracyReport, now: float) -> None:
     """Keep what the operator's test set says of a committed round; a later report takes the place of an earlier one."""
     shares = (report.overall, report.many, report.medium, report.few)
     if not 1 <= report.examples <= MOST or not all(share is None or 0 <= share <= 1 for share in shares):
         raise InvalidMessage("the accuracy is impossible", remedy="send shares from 0 to 1, and examples >= 1")
     table, found = schema.accuracies, schema.rounds
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         rows.lock_task(tx, task_id)
         committed = sa.select(found.c.committed_at).where(found.c.task_id == task_id, found.c.number == number)
         if tx.scalar(committed) is None:
@@ -80,10 +80,10 @@ def accuracies(view: sa.Connection, task_id: str) -> dict[int, dict[str, Any]]:
     return {row.round: {name: row._mapping[name] for name in names} for row in found}
 
 
-def state(c: Coordinator) -> list[Any]:
+def state(coordinator: Coordinator) -> list[Any]:
     """Something that changes whenever a figure of any task does."""
     r, a = schema.rounds.c, schema.accuracies.c
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         of_devices = view.execute(sa.select(sa.func.sum(r.evaluation_examples))).one()
         of_operator = view.execute(sa.select(sa.func.count(), sa.func.max(a.judged_at), sa.func.sum(a.overall))).one()
     return [str(value) for value in (*of_devices, *of_operator)]

@@ -22,16 +22,16 @@ _ROUND = (
 )  # fmt: skip
 
 
-def tasks(c: Coordinator) -> list[Record]:
+def tasks(coordinator: Coordinator) -> list[Record]:
     """Every task, oldest first."""
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(sa.select(schema.tasks).order_by(schema.tasks.c.created_at, schema.tasks.c.id)).all()
         return [_task(view, row) for row in found]
 
 
-def task(c: Coordinator, task_id: str) -> Record:
+def task(coordinator: Coordinator, task_id: str) -> Record:
     """One task with its settings. Raises Refused(404)."""
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one_or_none()
         if row is None:
             raise rows.not_found("task")
@@ -54,11 +54,11 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
     return record
 
 
-def rounds(c: Coordinator, task_id: str) -> list[Record]:
+def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
     """Every round of a task so far, with its failures by code and the bytes that travelled."""
-    task(c, task_id)
+    task(coordinator, task_id)
     table = schema.rounds
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
         failures, turns = _assignments(view, task_id)
         judged = evaluation.accuracies(view, task_id)
@@ -113,19 +113,19 @@ def as_csv(records: list[Record]) -> str:
     return out.getvalue()
 
 
-def tokens(c: Coordinator) -> list[Record]:
+def tokens(coordinator: Coordinator) -> list[Record]:
     """Every enrollment token, without its secret."""
     table = schema.tokens
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(sa.select(table).order_by(table.c.created_at, table.c.id)).all()
     names = ("population", "max_uses", "uses", "created_at", "expires_at", "revoked_at")
     return [{"token_id": row.id} | {name: row._mapping[name] for name in names} for row in found]
 
 
-def devices(c: Coordinator, limit: int, after: str) -> list[Record]:
+def devices(coordinator: Coordinator, limit: int, after: str) -> list[Record]:
     """At most `limit` devices whose id follows `after`."""
     table = schema.devices
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
     names = ("population", "public_key", "token_id", "enrolled_at", "last_turn_at", "revoked_at")
     return [{"device_id": row.id} | {name: row._mapping[name] for name in names} for row in found]

@@ -58,10 +58,10 @@ def exposition() -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def observe_tasks(c: Coordinator) -> None:
+def observe_tasks(coordinator: Coordinator) -> None:
     """Set the gauges from the database."""
     TASK_PHASE.clear()
-    for record in history.tasks(c):
+    for record in history.tasks(coordinator):
         name = record["task_id"]
         TASK_ROUND.labels(name).set(record["round"])
         TASK_OPEN.labels(name).set(record.get("open", 0))

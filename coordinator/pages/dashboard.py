@@ -69,8 +69,8 @@ async def home(request: Request) -> Response:
     """Every task, token and device; or the login."""
     if not signed_in(request):
         return page("login.html", problem="")
-    c = coordinator_of(request)
-    return page("home.html", **await in_thread(overview, c))
+    coordinator = coordinator_of(request)
+    return page("home.html", **await in_thread(overview, coordinator))
 
 
 @router.get("/dashboard/tasks/{task_id}", dependencies=inside)
@@ -104,13 +104,13 @@ async def chart(request: Request, task_id: str, kind: str) -> Response:
 @router.get("/dashboard/events", dependencies=inside)
 async def events(request: Request) -> Response:
     """Server-sent events: one whenever something changed, so that a page fetches its live part again."""
-    c = coordinator_of(request)
+    coordinator = coordinator_of(request)
 
     async def changes() -> AsyncIterator[str]:
         seen, until = "", time.monotonic() + EVENT_SECONDS
         yield "retry: 500\n\n"
         while time.monotonic() < until and not await request.is_disconnected():
-            figures = [await in_thread(history.tasks, c), await in_thread(evaluation.state, c)]
+            figures = [await in_thread(history.tasks, coordinator), await in_thread(evaluation.state, coordinator)]
             state = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:16]
             yield f"data: {state}\n\n" if state != seen else ": nothing new\n\n"
             seen = state
@@ -127,24 +127,24 @@ async def static(name: str) -> Response:
     return FileResponse(HERE / "static" / name, headers={"Cache-Control": "no-cache"})
 
 
-def overview(c: Coordinator) -> dict[str, Any]:
+def overview(coordinator: Coordinator) -> dict[str, Any]:
     """What the first page shows."""
     enrolled = sa.select(sa.func.count()).select_from(schema.devices).where(schema.devices.c.revoked_at.is_(None))
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         device_count = view.scalar(enrolled)
     return {
-        "tasks": history.tasks(c),
-        "tokens": history.tokens(c),
-        "devices": history.devices(c, LISTED_DEVICES, ""),
+        "tasks": history.tasks(coordinator),
+        "tokens": history.tokens(coordinator),
+        "devices": history.devices(coordinator, LISTED_DEVICES, ""),
         "device_count": device_count,
         "refused": refused_updates(),
-        "now": c.store.now(),
+        "now": coordinator.store.now(),
     }
 
 
-def task_view(c: Coordinator, task_id: str) -> dict[str, Any]:
+def task_view(coordinator: Coordinator, task_id: str) -> dict[str, Any]:
     """What a task's page shows: exactly the records of the admin API, and their sums. Raises Refused(404)."""
-    record, rounds = history.task(c, task_id), history.rounds(c, task_id)
+    record, rounds = history.task(coordinator, task_id), history.rounds(coordinator, task_id)
     failures: dict[str, int] = {}
     for item in rounds:
         for code, count in item["failures"].items():
@@ -159,7 +159,7 @@ def task_view(c: Coordinator, task_id: str) -> dict[str, Any]:
         "evaluated": any(item["evaluation"] or item["accuracy"] for item in rounds),
         "judged": judged(rounds),
         "stamp": hashlib.sha256(json.dumps(rounds).encode()).hexdigest()[:16],  # so that charts are drawn anew
-        "now": c.store.now(),
+        "now": coordinator.store.now(),
     }
 
 

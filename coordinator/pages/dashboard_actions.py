@@ -65,8 +65,8 @@ def _task_button(verb: str, operation: Callable[..., None]) -> None:
     @router.post(f"/dashboard/tasks/{{task_id}}/{verb}", dependencies=inside, name=f"dashboard-{verb}")
     async def press(request: Request, task_id: str) -> Response:
         await form(request)
-        c = coordinator_of(request)
-        await in_thread(lambda: operation(c, task_id, c.store.now()))
+        coordinator = coordinator_of(request)
+        await in_thread(lambda: operation(coordinator, task_id, coordinator.store.now()))
         return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
 
 
@@ -78,12 +78,14 @@ _task_button("cancel", tasks.cancel)
 @router.post("/dashboard/tasks", dependencies=inside)
 async def create_task(request: Request) -> Response:
     """A new task on the programs of one that is there: from its start weights, or from its newest."""
-    fields, c = await form(request), coordinator_of(request)
+    fields, coordinator = await form(request), coordinator_of(request)
     try:
         wanted = task_file.from_toml(fields.get("toml", ""))
-        like = await in_thread(history.task, c, fields.get("like", ""))
+        like = await in_thread(history.task, coordinator, fields.get("like", ""))
         weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
-        task_id = await in_thread(lambda: tasks.publish(c, wanted, like["manifest_sha256"], weights, c.store.now()))
+        task_id = await in_thread(
+            lambda: tasks.publish(coordinator, wanted, like["manifest_sha256"], weights, coordinator.store.now())
+        )
     except FedRelaError as error:
         return page("message.html", 400, title="The task was not created", text=str(error), link="", code="")
     return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
@@ -92,13 +94,15 @@ async def create_task(request: Request) -> Response:
 @router.post("/dashboard/tokens", dependencies=inside)
 async def create_token(request: Request) -> Response:
     """An enrollment link with its QR code, shown this once."""
-    fields, c = await form(request), coordinator_of(request)
+    fields, coordinator = await form(request), coordinator_of(request)
     try:
         uses, hours = int(fields.get("uses", "1")), float(fields.get("hours", "24"))
     except ValueError as error:
         raise InvalidMessage("uses or hours is no number", remedy="write whole numbers") from error
     population = fields.get("population", "default")
-    token = await in_thread(lambda: devices.create_token(c, population, uses, hours * 3600, c.store.now()))
+    token = await in_thread(
+        lambda: devices.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
+    )
     link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrolment_token}"
     return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
 
@@ -107,8 +111,8 @@ async def create_token(request: Request) -> Response:
 async def revoke_token(request: Request, token_id: str) -> Response:
     """No more devices by this token."""
     await form(request)
-    c = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_token(c, token_id, c.store.now()))
+    coordinator = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_token(coordinator, token_id, coordinator.store.now()))
     return RedirectResponse("/", 303)
 
 
@@ -116,6 +120,6 @@ async def revoke_token(request: Request, token_id: str) -> Response:
 async def revoke_device(request: Request, device_id: str) -> Response:
     """The device's token is worth nothing from now on."""
     await form(request)
-    c = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(c, device_id, c.store.now()))
+    coordinator = coordinator_of(request)
+    await in_thread(lambda: devices.revoke_device(coordinator, device_id, coordinator.store.now()))
     return RedirectResponse("/", 303)

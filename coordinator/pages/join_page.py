@@ -103,10 +103,10 @@ def _file(path: str, accepts: str) -> Response:
     return FileResponse(found, headers=headers, media_type=media)
 
 
-def _open_tasks(c: Coordinator, authorization: str | None) -> OpenTasks:
-    population = _population(c, auth.hash_token(auth.bearer(authorization)), c.store.now())
+def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTasks:
+    population = _population(coordinator, auth.hash_token(auth.bearer(authorization)), coordinator.store.now())
     table = schema.tasks
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         found = view.execute(
             sa.select(table)
             .where(table.c.population == population, table.c.status.in_(("running", "paused")))
@@ -119,7 +119,7 @@ def _open_tasks(c: Coordinator, authorization: str | None) -> OpenTasks:
                 row.name,
                 row.status,
                 row.task_json,
-                blobs.needed(c.blobs, blobs.public(row.manifest_sha256)).decode(),
+                blobs.needed(coordinator.blobs, blobs.public(row.manifest_sha256)).decode(),
                 row.checkpoint_bytes,
             )
             for row in found
@@ -127,10 +127,10 @@ def _open_tasks(c: Coordinator, authorization: str | None) -> OpenTasks:
     )
 
 
-def _population(c: Coordinator, token_hash: str, now: float) -> str:
+def _population(coordinator: Coordinator, token_hash: str, now: float) -> str:
     """Of a device, or of an enrollment token that still has a place. Raises Refused (403)."""
     tokens, devices = schema.tokens, schema.devices
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         population = view.scalar(
             sa.select(devices.c.population).where(devices.c.token_hash == token_hash, devices.c.revoked_at.is_(None))
         ) or view.scalar(

@@ -13,10 +13,10 @@ from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
 
 
-def tick(c: Coordinator, now: float) -> int:
+def tick(coordinator: Coordinator, now: float) -> int:
     """End the leases and deadlines that are over; return how many tasks changed."""
     turns, table, tasks = schema.assignments, schema.rounds, schema.tasks
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         expired = sa.select(turns.c.task_id).where(turns.c.status == "open", turns.c.expires_at <= now)
         overdue = (
             sa.select(table.c.task_id)
@@ -25,13 +25,13 @@ def tick(c: Coordinator, now: float) -> int:
         )
         due = sorted(view.scalars(expired.union(overdue)))
     for task_id in due:
-        tick_task(c, task_id, now)
+        tick_task(coordinator, task_id, now)
     return len(due)
 
 
-def tick_task(c: Coordinator, task_id: str, now: float) -> None:
+def tick_task(coordinator: Coordinator, task_id: str, now: float) -> None:
     """The same for one task."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         task = parse_task(row.task_json)
         before, _ = rows.expire_assignments(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
@@ -47,7 +47,7 @@ def tick_task(c: Coordinator, task_id: str, now: float) -> None:
                 sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem)
             )
     if after.phase == "aggregating":
-        c.wake.set()
+        coordinator.wake.set()
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Result:
     seconds: float
 
 
-def commit(c: Coordinator, task_id: str, number: int, result: Result, now: float) -> bool:
+def commit(coordinator: Coordinator, task_id: str, number: int, result: Result, now: float) -> bool:
     """One transaction closes the round and opens the next. False if another worker has committed it already."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         record = rows.round_row(tx, task_id, number)
         before = rows.as_round(record)

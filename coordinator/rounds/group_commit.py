@@ -4,7 +4,7 @@ The rules (`rounds/service.py`, `rounds/uploads.py`) know of one device each. He
 what they raise becomes the answer to the one request that it is about. Where a whole transaction fails, it is done
 again with a savepoint for each request, so that the one at fault fails alone.
 
-    answers = group_commit.accept_updates(c, stored_updates, c.store.now())
+    answers = group_commit.accept_updates(coordinator, stored_updates, coordinator.store.now())
 """
 
 from collections import defaultdict
@@ -47,20 +47,20 @@ _ACCEPT_UPDATE: _Step[StoredUpdate, UpdateReceipt] = _Step(
 )
 
 
-def check_ins(c: Coordinator, callers: list[Caller], now: float) -> list[Assignment | Wait | Exception]:
+def check_ins(coordinator: Coordinator, callers: list[Caller], now: float) -> list[Assignment | Wait | Exception]:
     """`service.check_in` for each, and `service.join` for those who are offered a slot."""
-    with c.store.read() as connection:
-        view = View(c, connection, [caller.token_hash for caller in callers])
+    with coordinator.store.read() as connection:
+        view = View(coordinator, connection, [caller.token_hash for caller in callers])
         answers = [_attempt(service.check_in, view, caller, now) for caller in callers]
     # A device that asks twice at once gets one slot, and hears of it twice.
     offers = {answer.asking.device.id: answer for answer in answers if isinstance(answer, Offer)}
-    joined = _join_all(c, list(offers.values()), now)
+    joined = _join_all(coordinator, list(offers.values()), now)
     return [
         joined.get(answer.asking.device.id, answer.wait) if isinstance(answer, Offer) else answer for answer in answers
     ]
 
 
-def _join_all(c: Coordinator, offers: list[Offer], now: float) -> dict[str, Assignment | Exception]:
+def _join_all(coordinator: Coordinator, offers: list[Offer], now: float) -> dict[str, Assignment | Exception]:
     """Each device tries its tasks in their order: all try their first, then those who got nothing their second ..."""
     joined: dict[str, Assignment | Exception] = {}
     for rank in range(max((len(offer.task_ids) for offer in offers), default=0)):
@@ -69,7 +69,7 @@ def _join_all(c: Coordinator, offers: list[Offer], now: float) -> dict[str, Assi
             if rank < len(offer.task_ids) and offer.asking.device.id not in joined:
                 by_task[offer.task_ids[rank]].append(offer.asking)
         for task_id in sorted(by_task):
-            answers = _in_transaction(c, task_id, by_task[task_id], now, _JOIN)
+            answers = _in_transaction(coordinator, task_id, by_task[task_id], now, _JOIN)
             for asking, answer in zip(by_task[task_id], answers, strict=True):
                 # A second turn is refused by the database: the device took one through another connection just now.
                 if answer is not None and not isinstance(answer, ConstraintError):
@@ -77,15 +77,19 @@ def _join_all(c: Coordinator, offers: list[Offer], now: float) -> dict[str, Assi
     return joined
 
 
-def begin_uploads(c: Coordinator, announced: list[Announced], now: float) -> list[Upload | FedRelaError]:
+def begin_uploads(coordinator: Coordinator, announced: list[Announced], now: float) -> list[Upload | FedRelaError]:
     """`uploads.begin_upload` for each, and `uploads.extend_lease` where it is needed."""
-    with c.store.read() as connection:
-        view = View(c, connection, [one.token_hash for one in announced], [one.assignment_id for one in announced])
+    with coordinator.store.read() as connection:
+        view = View(
+            coordinator, connection, [one.token_hash for one in announced], [one.assignment_id for one in announced]
+        )
         answers = [_attempt(uploads.begin_upload, view, one, now) for one in announced]
-    return [_attempt(uploads.extend_lease, c, one, now) if isinstance(one, Upload) else one for one in answers]
+    return [
+        _attempt(uploads.extend_lease, coordinator, one, now) if isinstance(one, Upload) else one for one in answers
+    ]
 
 
-def accept_updates(c: Coordinator, stored: list[StoredUpdate], now: float) -> list[UpdateReceipt | Exception]:
+def accept_updates(coordinator: Coordinator, stored: list[StoredUpdate], now: float) -> list[UpdateReceipt | Exception]:
     """`service.accept_update` for each. What is acknowledged is durable."""
     by_task: dict[str, list[int]] = defaultdict(list)
     for index, update in enumerate(stored):
@@ -93,34 +97,36 @@ def accept_updates(c: Coordinator, stored: list[StoredUpdate], now: float) -> li
     answers: dict[int, UpdateReceipt | Exception] = {}
     for task_id in sorted(by_task):
         indices = by_task[task_id]
-        counted = _in_transaction(c, task_id, [stored[index] for index in indices], now, _ACCEPT_UPDATE)
+        counted = _in_transaction(coordinator, task_id, [stored[index] for index in indices], now, _ACCEPT_UPDATE)
         answers |= zip(indices, counted, strict=True)
     return [answers[index] for index in range(len(stored))]
 
 
-def _in_transaction(c: Coordinator, task_id: str, items: list[T], now: float, step: _Step[T, R]) -> list[R | Exception]:
+def _in_transaction(
+    coordinator: Coordinator, task_id: str, items: list[T], now: float, step: _Step[T, R]
+) -> list[R | Exception]:
     """One transaction for all requests of a task; if that fails, one in which each can fail alone."""
     try:
         try:
-            with c.store.write() as connection:
-                answers, awaits_aggregation = _apply(c, connection, task_id, items, now, step)
+            with coordinator.store.write() as connection:
+                answers, awaits_aggregation = _apply(coordinator, connection, task_id, items, now, step)
         except FedRelaError:
             raise
         except Exception:
-            with c.store.write() as connection:
-                answers, awaits_aggregation = _apply_one_by_one(c, connection, task_id, items, now, step)
+            with coordinator.store.write() as connection:
+                answers, awaits_aggregation = _apply_one_by_one(coordinator, connection, task_id, items, now, step)
     except FedRelaError as error:  # there is no such task, or the database can't do it now: nothing was done
         return [error] * len(items)
     if awaits_aggregation:
-        c.wake.set()
+        coordinator.wake.set()
     return answers
 
 
 def _apply(
-    c: Coordinator, connection: sa.Connection, task_id: str, items: list[T], now: float, step: _Step[T, R]
+    coordinator: Coordinator, connection: sa.Connection, task_id: str, items: list[T], now: float, step: _Step[T, R]
 ) -> tuple[list[R | Exception], bool]:
     """The answers, and whether the round waits for its aggregation."""
-    tx = TaskTransaction(c, connection, task_id)
+    tx = TaskTransaction(coordinator, connection, task_id)
     step.preload(tx, items)
     answers: list[R | Exception] = [_attempt(step.rule, tx, item, now) for item in items]
     tx.flush(now)
@@ -128,7 +134,7 @@ def _apply(
 
 
 def _apply_one_by_one(
-    c: Coordinator, connection: sa.Connection, task_id: str, items: list[T], now: float, step: _Step[T, R]
+    coordinator: Coordinator, connection: sa.Connection, task_id: str, items: list[T], now: float, step: _Step[T, R]
 ) -> tuple[list[R | Exception], bool]:
     """The same with a savepoint for each."""
     rows.lock_task(connection, task_id)  # outside every savepoint: going back to one lets go of its locks
@@ -136,8 +142,8 @@ def _apply_one_by_one(
     awaits_aggregation = False
     for item in items:
         try:
-            with c.store.savepoint(connection):
-                (answer,), awaits = _apply(c, connection, task_id, [item], now, step)
+            with coordinator.store.savepoint(connection):
+                (answer,), awaits = _apply(coordinator, connection, task_id, [item], now, step)
         except Exception as error:
             answers.append(error)
         else:

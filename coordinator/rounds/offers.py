@@ -36,8 +36,8 @@ def resumed(view: View, asking: Asking, held: OpenAssignment, now: float) -> Ass
     """A device that lost its assignment gets the same one, with what is left of its lease."""
     task, record = view.task_and_round(held.task_id, held.round)
     if task.status != "running":
-        return _wait("paused", parse_task(task.task_json), candidate_of(asking), view.c, now)
-    return assignment(view.c, task, record, held.assignment_id, held.compute_until - now)
+        return _wait("paused", parse_task(task.task_json), candidate_of(asking), view.coordinator, now)
+    return assignment(view.coordinator, task, record, held.assignment_id, held.compute_until - now)
 
 
 def offer(view: View, asking: Asking, now: float) -> Offer | Wait:
@@ -48,10 +48,14 @@ def offer(view: View, asking: Asking, now: float) -> Offer | Wait:
     if tasks:
         # round-full: the answer of a task that wants the device, if another device is quicker
         offered = zip(tasks, reasons, strict=True)
-        waits = [_wait(reason or "round-full", open_.task, candidate, view.c, now) for open_, reason in offered]
+        waits = [
+            _wait(reason or "round-full", open_.task, candidate, view.coordinator, now) for open_, reason in offered
+        ]
         wait = min(waits, key=_usefulness)
     else:
-        wait = _wait("finished" if view.has_finished_task(population) else "no-task", None, candidate, view.c, now)
+        wait = _wait(
+            "finished" if view.has_finished_task(population) else "no-task", None, candidate, view.coordinator, now
+        )
     wanting = [open_ for open_, reason in zip(tasks, reasons, strict=True) if reason is None]
     task_ids = [open_.id for open_ in sorted(wanting, key=lambda open_: (_fullness(open_), open_.id))]
     if (held := asking.device.open_assignment) is not None:
@@ -85,12 +89,16 @@ def _usefulness(wait: Wait) -> tuple[bool, float]:
     return wait.reason == "paused", wait.retry_after_seconds
 
 
-def _wait(reason: selection.Reason, task: Task | None, candidate: Candidate, c: Coordinator, now: float) -> Wait:
-    seconds = selection.retry_after_seconds(reason, task, candidate, now, c.settings.idle_retry_seconds)
+def _wait(
+    reason: selection.Reason, task: Task | None, candidate: Candidate, coordinator: Coordinator, now: float
+) -> Wait:
+    seconds = selection.retry_after_seconds(reason, task, candidate, now, coordinator.settings.idle_retry_seconds)
     return Wait(seconds, reason)
 
 
-def assignment(c: Coordinator, task: Row, record: Row, assignment_id: str, lease_seconds: float) -> Assignment:
+def assignment(
+    coordinator: Coordinator, task: Row, record: Row, assignment_id: str, lease_seconds: float
+) -> Assignment:
     settings = parse_task(task.task_json).round
     unsigned = Assignment(
         assignment_id=assignment_id,
@@ -102,9 +110,9 @@ def assignment(c: Coordinator, task: Row, record: Row, assignment_id: str, lease
         checkpoint_bytes=record.base_checkpoint_bytes,
         compute_lease_seconds=round(max(lease_seconds, 0.0), 3),
         upload_lease_seconds=settings.upload_lease_seconds,
-        upload_token=auth.upload_token(c.settings.signing_key, assignment_id),
+        upload_token=auth.upload_token(coordinator.settings.signing_key, assignment_id),
     )
-    signature = _signature(c.settings.signing_key, unsigned.message())
+    signature = _signature(coordinator.settings.signing_key, unsigned.message())
     return Assignment(**{**unsigned.__dict__, "signature": signature})
 
 

@@ -65,14 +65,17 @@ def join(tx: TaskTransaction, asking: Asking, now: float) -> Assignment | None:
     if tx.row.status != "running":
         return None
     candidate = offers.candidate_of(asking, tx.had_assignment(asking.device.id))
-    if selection.refusal(tx.task, tx.c.manifest(tx.row.manifest_sha256), candidate, tx.round, now) is not None:
+    if (
+        selection.refusal(tx.task, tx.coordinator.manifest(tx.row.manifest_sha256), candidate, tx.round, now)
+        is not None
+    ):
         return None
     tx.round = rules.join(tx.round, tx.task.round, now)
     assignment_id = tx.open_assignment(asking.device.id, now)
-    return offers.assignment(tx.c, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
+    return offers.assignment(tx.coordinator, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
 
 
-def store_update(c: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
+def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
     """Check the body and store it; nothing refers to it yet.
 
     Raises InvalidTensors or InvalidMessage, and then nothing is stored, or Unavailable.
@@ -81,7 +84,7 @@ def store_update(c: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
     if upload.stored_sha256 is not None:
         return StoredUpdate(assignment_id, task_id, sha256)
     _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
-    c.blobs.put(blobs.update(assignment_id, sha256), body)
+    coordinator.blobs.put(blobs.update(assignment_id, sha256), body)
     return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples)
 
 
@@ -137,11 +140,13 @@ def _other_update() -> Refused:
     )
 
 
-def report_failure(c: Coordinator, device: Device, assignment_id: str, report: FailureReport, now: float) -> None:
+def report_failure(
+    coordinator: Coordinator, device: Device, assignment_id: str, report: FailureReport, now: float
+) -> None:
     """A device gives its slot back. Saying it again is no fault; saying it after an update is."""
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         task_id = rows.current_assignment(view, assignment_id, device.id).task_id
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         turn = rows.current_assignment(tx, assignment_id, device.id)
         if turn.status == "reported":

@@ -13,7 +13,7 @@ from fedrela.core.errors import InvalidTask, Refused
 from fedrela.core.task import Task
 
 
-def publish(c: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
+def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
     """Check that every blob is there and fits, then open round 1. Returns the task's id.
 
     Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one, InvalidBundle or InvalidTensors
@@ -22,15 +22,15 @@ def publish(c: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256:
     for name in ("min_client_version", "max_client_version"):
         if text := getattr(task.eligibility, name):
             versions.parse(text)
-    manifest = bundle.parse_manifest(_published(c, manifest_sha256, "the manifest"))
-    checkpoint = _published(c, checkpoint_sha256, "checkpoint 0")
+    manifest = bundle.parse_manifest(_published(coordinator, manifest_sha256, "the manifest"))
+    checkpoint = _published(coordinator, checkpoint_sha256, "checkpoint 0")
     tensors.from_bytes(checkpoint, manifest.weights)
-    _check_programs(c, manifest)
+    _check_programs(coordinator, manifest)
     _check_hyperparameters(task, manifest)
     task_body = strict.to_json(task)
-    c.blobs.put(blobs.public(signing.sha256(task_body)), task_body)
+    coordinator.blobs.put(blobs.public(signing.sha256(task_body)), task_body)
     task_id = auth.new_id("t")
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         tx.execute(
             sa.insert(schema.tasks).values(
                 id=task_id,
@@ -51,18 +51,18 @@ def publish(c: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256:
     return task_id
 
 
-def _published(c: Coordinator, sha256: str, what: str) -> bytes:
+def _published(coordinator: Coordinator, sha256: str, what: str) -> bytes:
     try:
-        return blobs.get(c.blobs, blobs.public(sha256))
+        return blobs.get(coordinator.blobs, blobs.public(sha256))
     except KeyError as error:
         raise _missing(sha256, what) from error
 
 
-def _check_programs(c: Coordinator, manifest: Manifest) -> None:
+def _check_programs(coordinator: Coordinator, manifest: Manifest) -> None:
     """Every file that the manifest names is stored, in the size that it names."""
     for path, (sha256, size_bytes) in manifest.files().items():
         try:
-            stored = c.blobs.size(blobs.public(sha256))
+            stored = coordinator.blobs.size(blobs.public(sha256))
         except KeyError as error:
             raise _missing(sha256, path) from error
         if stored != size_bytes:
@@ -93,29 +93,29 @@ def _missing(sha256: str, what: str) -> Refused:
     )
 
 
-def pause(c: Coordinator, task_id: str, now: float) -> None:
+def pause(coordinator: Coordinator, task_id: str, now: float) -> None:
     """No new turns; devices at work may still report. Pausing twice is no fault."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = _alive(tx, task_id)
         if row.status == "running":
             _set_status(tx, row, "paused", "paused by the operator")
 
 
-def resume(c: Coordinator, task_id: str, now: float) -> None:
+def resume(coordinator: Coordinator, task_id: str, now: float) -> None:
     """Go on; a round that had failed starts again with all its retries."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = _alive(tx, task_id)
         if row.status == "running":
             return
         _set_status(tx, row, "running", "")
         round_ = rows.as_round(rows.round_row(tx, task_id, row.round))
         rows.save_round(tx, task_id, rules.resume(round_, parse_task(row.task_json).round, now))
-    c.wake.set()
+    coordinator.wake.set()
 
 
-def cancel(c: Coordinator, task_id: str, now: float) -> None:
+def cancel(coordinator: Coordinator, task_id: str, now: float) -> None:
     """End the task for good; open turns are closed, the checkpoints so far are kept. Cancelling twice is no fault."""
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         if row.status == "cancelled":
             return

@@ -1,7 +1,7 @@
 """One task in a transaction that holds its lock: the rules read it and change it here, for one device or for many.
 
-with c.store.write() as connection:
-    tx = TaskTransaction(c, connection, task_id)
+with coordinator.store.write() as connection:
+    tx = TaskTransaction(coordinator, connection, task_id)
     receipts = [service.accept_update(tx, update, now) for update in updates]
     tx.flush(now)
 """
@@ -27,8 +27,8 @@ class TaskTransaction:
     refusal says.
     """
 
-    def __init__(self, c: Coordinator, connection: sa.Connection, task_id: str) -> None:
-        self.c = c
+    def __init__(self, coordinator: Coordinator, connection: sa.Connection, task_id: str) -> None:
+        self.coordinator = coordinator
         self._connection = connection
         self.row = rows.lock_task(connection, task_id)
         self.task = parse_task(self.row.task_json)

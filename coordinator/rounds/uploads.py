@@ -61,10 +61,12 @@ def begin_upload(view: View, announced: Announced, now: float) -> Upload:
     A compute lease that ends before the upload may is extended once: by `extend_lease`, as a view writes nothing.
     """
     device = view.device(announced.token_hash)
-    if not auth.same(announced.upload_token, auth.upload_token(view.c.settings.signing_key, announced.assignment_id)):
+    if not auth.same(
+        announced.upload_token, auth.upload_token(view.coordinator.settings.signing_key, announced.assignment_id)
+    ):
         raise _bad_token()
     assignment = view.assignment(announced.assignment_id, device.id)
-    task, manifest = parse_task(assignment.task_json), view.c.manifest(assignment.manifest_sha256)
+    task, manifest = parse_task(assignment.task_json), view.coordinator.manifest(assignment.manifest_sha256)
     check_assignment(assignment.status, assignment.expires_at, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
     _check_length(announced.length, max_bytes)
@@ -87,11 +89,11 @@ def begin_upload(view: View, announced: Announced, now: float) -> Upload:
     )
 
 
-def extend_lease(c: Coordinator, upload: Upload, now: float) -> Upload:
+def extend_lease(coordinator: Coordinator, upload: Upload, now: float) -> Upload:
     """One transaction: the turn lasts until the upload may end, unless another request extended or ended it."""
     if (ends_at := upload.short_lease_ends_at) is None:
         return upload
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         values = {"assignment": upload.assignment_id, "ends_at": ends_at, "until": now + upload.seconds}
         extended = tx.execute(_EXTEND, values).rowcount
     return upload if extended else replace(upload, seconds=max(ends_at - now, 0.001))

@@ -47,9 +47,13 @@ class View:
     """One read of the database. The devices and turns that are named when it is made are loaded with it."""
 
     def __init__(
-        self, c: Coordinator, connection: sa.Connection, token_hashes: list[str], assignment_ids: Sequence[str] = ()
+        self,
+        coordinator: Coordinator,
+        connection: sa.Connection,
+        token_hashes: list[str],
+        assignment_ids: Sequence[str] = (),
     ) -> None:
-        self.c = c
+        self.coordinator = coordinator
         self._connection = connection
         self._devices = devices.identify_all(connection, token_hashes)
         self._assignments: dict[str, Row] = {}
@@ -89,7 +93,7 @@ class View:
                     row.task,
                     row.status,
                     parse_task(row.task_json),
-                    self.c.manifest(row.manifest_sha256),
+                    self.coordinator.manifest(row.manifest_sha256),
                     rows.as_round(row),
                 )
                 for row in self._connection.execute(_OPEN_TASKS, {"population": population})

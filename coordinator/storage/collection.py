@@ -24,24 +24,24 @@ class Collected:
     dry_run: bool
 
 
-def collect(c: Coordinator, min_age_seconds: float, dry_run: bool) -> Collected:
+def collect(coordinator: Coordinator, min_age_seconds: float, dry_run: bool) -> Collected:
     """Delete, or only list, every blob that is not needed. Listing comes first, so a new blob is never at risk."""
     if min_age_seconds < 0:
         raise InvalidMessage(f"min_age_seconds is {min_age_seconds}", remedy="use 0 or more")
     before = time.time() - min_age_seconds
-    old = [blob for blob in c.blobs.listing() if blob.stored_at < before]
-    needed = _needed(c)
+    old = [blob for blob in coordinator.blobs.listing() if blob.stored_at < before]
+    needed = _needed(coordinator)
     unneeded = sorted((blob for blob in old if blob.name not in needed), key=lambda blob: blob.name)
     if not dry_run:
         for blob in unneeded:
-            c.blobs.delete(blob.name)
+            coordinator.blobs.delete(blob.name)
     return Collected(tuple(blob.name for blob in unneeded), sum(blob.size for blob in unneeded), dry_run)
 
 
-def _needed(c: Coordinator) -> set[str]:
+def _needed(coordinator: Coordinator) -> set[str]:
     names: set[str] = set()
     turns, rounds = schema.assignments, schema.rounds
-    with c.store.read() as view:
+    with coordinator.store.read() as view:
         tasks = view.execute(sa.select(schema.tasks)).all()
         checkpoints = view.execute(
             sa.select(rounds.c.task_id, rounds.c.checkpoint_sha256)
@@ -60,9 +60,9 @@ def _needed(c: Coordinator) -> set[str]:
     names |= {blobs.update(row.id, row.update_sha256) for row in waiting}
     for task in tasks:
         of_task = [row.checkpoint_sha256 for row in checkpoints if row.task_id == task.id]
-        kept = of_task[: c.settings.keep_checkpoints] if c.settings.keep_checkpoints else of_task
+        kept = of_task[: coordinator.settings.keep_checkpoints] if coordinator.settings.keep_checkpoints else of_task
         roots = {task.task_sha256, task.manifest_sha256, task.checkpoint_sha256, task.initial_checkpoint_sha256, *kept}
-        files = c.manifest(task.manifest_sha256).files().values()
+        files = coordinator.manifest(task.manifest_sha256).files().values()
         names |= {blobs.public(sha256) for sha256 in roots | {sha256 for sha256, _ in files}}
         names.add(task.server_state)
     return names

@@ -237,19 +237,19 @@ def test_an_update_that_breaks_its_transaction_breaks_only_itself(
 def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> None:
     task_id = any_house.publish(1, goal=2)
     (device,) = any_house.devices(1)
-    c = any_house.coordinator
-    with c.store.read() as connection:
-        offer = service.check_in(View(c, connection, [auth.hash_token(device.token)]), caller(device), 0.0)
+    coordinator = any_house.coordinator
+    with coordinator.store.read() as connection:
+        offer = service.check_in(View(coordinator, connection, [auth.hash_token(device.token)]), caller(device), 0.0)
     assert isinstance(offer, Offer)
     assert offer.task_ids == (task_id,)
-    with c.store.write() as connection:
-        tx = TaskTransaction(c, connection, task_id)
+    with coordinator.store.write() as connection:
+        tx = TaskTransaction(coordinator, connection, task_id)
         assignment = service.join(tx, offer.asking, 0.0)
         tx.flush(0.0)
     assert assignment is not None
     update = delivered(any_house, device, assignment)
-    with c.store.write() as connection:
-        tx = TaskTransaction(c, connection, task_id)
+    with coordinator.store.write() as connection:
+        tx = TaskTransaction(coordinator, connection, task_id)
         assert service.accept_update(tx, update, 1.0) == UpdateReceipt(1)
         assert service.accept_update(tx, update, 1.0) == UpdateReceipt(1, duplicate=True)
         tx.flush(1.0)

@@ -48,14 +48,16 @@ def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -
     (device,) = house.devices(1)
     assignment = device.join()
     house.clock(49)
-    c = house.coordinator
+    coordinator = house.coordinator
     announced = Announced(
         auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE)
     )
-    (begun,) = group_commit.begin_uploads(c, [announced], 49.0)
+    (begun,) = group_commit.begin_uploads(coordinator, [announced], 49.0)
     assert isinstance(begun, Upload)
     house.clock(55)  # the sweep must leave it alone
-    assert group_commit.accept_updates(c, [service.store_update(c, begun, ONE)], 55.0) == [UpdateReceipt(1)]
+    assert group_commit.accept_updates(coordinator, [service.store_update(coordinator, begun, ONE)], 55.0) == [
+        UpdateReceipt(1)
+    ]
 
 
 def test_an_upload_lease_is_given_once(house: House) -> None:

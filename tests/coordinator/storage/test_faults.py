@@ -49,8 +49,8 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
     task_id = house.publish(1, goal=1)
     (device,) = house.devices(1)
     assignment = device.join()
-    c = house.coordinator
-    with c.store.read() as view:
+    coordinator = house.coordinator
+    with coordinator.store.read() as view:
         raw = view.connection.driver_connection
         assert raw is not None
     import sqlalchemy as sa
@@ -59,7 +59,7 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    sa.event.listen(c.store._engine, "checkout", limit)
+    sa.event.listen(coordinator.store._engine, "checkout", limit)
     big = house.operator.headers
     codes = set()
     for _ in range(400):
@@ -67,13 +67,13 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
         codes.add(answer.status_code)
         if answer.status_code != 201:
             break
-    sa.event.remove(c.store._engine, "checkout", limit)
+    sa.event.remove(coordinator.store._engine, "checkout", limit)
     assert "full" in check_problem(answer, 503, "unavailable")["detail"]
     assert codes == {201, 503}
-    with c.store.write() as tx:
+    with coordinator.store.write() as tx:
         tx.connection.driver_connection.execute("PRAGMA max_page_count=1000000")  # type: ignore[union-attr]
     assert device.upload(assignment, ONE).status_code in (200, 503)
-    c.store._engine.dispose()
+    coordinator.store._engine.dispose()
     assert device.upload(assignment, ONE).status_code == 200
     assert house.operator.task(task_id)["status"] == "finished"
 
