@@ -76,10 +76,10 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
             secret = auth.hash_token(
                 devices.enroll(coordinator, EnrollRequest(token, f"{index:064x}"), 1.0).device_token
             )
-            (turn,) = group_commit.check_ins(coordinator, [Caller(secret, offer)], 1.0)
-            assert isinstance(turn, Assignment)
+            (assignment,) = group_commit.check_ins(coordinator, [Caller(secret, offer)], 1.0)
+            assert isinstance(assignment, Assignment)
             body = update_body(parameters, index)
-            announced = Announced(secret, turn.assignment_id, turn.upload_token, len(body))
+            announced = Announced(secret, assignment.assignment_id, assignment.upload_token, len(body))
             (upload,) = group_commit.begin_uploads(coordinator, [announced], 1.0)
             assert isinstance(upload, Upload)
             (receipt,) = group_commit.accept_updates(

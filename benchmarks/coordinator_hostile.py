@@ -105,13 +105,15 @@ def _enroll(http: httpx.Client, link: str) -> dict[str, str]:
 
 def _round(http: httpx.Client, headers: list[dict[str, str]], shards: list[tuple[Floats, Any]], factor: float) -> None:
     offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
-    turns = [http.post("/v1/check-ins", json=offer, headers=header).json()["assignment"] for header in headers]
-    weights = tensors.read(http.get(f"/v1/blobs/{turns[0]['checkpoint_sha256']}", headers=headers[0]).content)["w"]
-    for index, (turn, (x, y)) in enumerate(zip(turns, shards, strict=True)):
+    assignments = [http.post("/v1/check-ins", json=offer, headers=header).json()["assignment"] for header in headers]
+    weights = tensors.read(http.get(f"/v1/blobs/{assignments[0]['checkpoint_sha256']}", headers=headers[0]).content)[
+        "w"
+    ]
+    for index, (assignment, (x, y)) in enumerate(zip(assignments, shards, strict=True)):
         change = train(weights, x, y) * np.float32(factor if index < HOSTILE else 1.0)
         body = tensors.to_bytes({"w": change}, UpdateMetadata(len(y)).as_strings())
-        token = {"Fedrela-Upload-Token": turn["upload_token"]}
-        path = f"/v1/assignments/{turn['assignment_id']}/update"
+        token = {"Fedrela-Upload-Token": assignment["upload_token"]}
+        path = f"/v1/assignments/{assignment['assignment_id']}/update"
         http.put(path, content=body, headers=headers[index] | token).raise_for_status()
 
 

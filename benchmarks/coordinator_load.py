@@ -41,7 +41,7 @@ from fedrela.core.task import Relabel, Rounds, Task
 RESULTS = Path(__file__).parent / "results"
 ENROLLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
 CHECK_IN = json.dumps({"population": "default", "client_version": "0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
-Turns = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
+Assignments = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
 
 
 def enrollments(port: int, enrolment_token: str) -> Answers:
@@ -75,30 +75,30 @@ def steady_check_ins(port: int, tokens: list[str], seconds: float) -> Answers:
     return http_load.run(at_rate(port, _check_ins(tokens), int(CHECK_INS * seconds), CHECK_INS))
 
 
-def _updates(turns: Turns, parameters: int) -> list[Request]:
+def _updates(assignments: Assignments, parameters: int) -> list[Request]:
     """Bodies that differ in their last bytes, so the large part is in memory once."""
     body = update_body(parameters, 0)
     heads = [
         message(
-            f"PUT /v1/assignments/{turn['assignment_id']}/update",
+            f"PUT /v1/assignments/{assignment['assignment_id']}/update",
             length=len(body),
             authorization=f"Bearer {token}",
-            fedrela_upload_token=turn["upload_token"],
+            fedrela_upload_token=assignment["upload_token"],
         )
-        for token, turn in turns
+        for token, assignment in assignments
     ]
     return [[head, body[:-4], np.float32(index).tobytes()] for index, head in enumerate(heads)]
 
 
-def updates(port: int, turns: Turns, parameters: int, seconds: float) -> Answers:
+def updates(port: int, assignments: Assignments, parameters: int, seconds: float) -> Answers:
     """Uploads on 16 connections, as fast as they are acknowledged."""
-    requests = _updates(turns, parameters)
+    requests = _updates(assignments, parameters)
     return http_load.run(flat_out(port, requests.__getitem__, len(requests), 16, seconds))
 
 
-def steady_updates(port: int, turns: Turns, parameters: int) -> Answers:
+def steady_updates(port: int, assignments: Assignments, parameters: int) -> Answers:
     """Uploads at a fixed rate."""
-    requests = _updates(turns, parameters)
+    requests = _updates(assignments, parameters)
     return http_load.run(at_rate(port, requests.__getitem__, len(requests), UPDATES))
 
 
@@ -119,14 +119,14 @@ class Bench:
             self.setting.figures.append(_line(name, found, 1000 * spent / requests))
         return answers
 
-    def turns(self, folder: Path, tokens: list[str], name: str) -> Turns:
-        """Publish a task that wants more devices than there are, and give a turn of it to each of these."""
+    def assignments(self, folder: Path, tokens: list[str], name: str) -> Assignments:
+        """Publish a task that wants more devices than there are, and give an assignment of it to each of these."""
         rounds = Rounds(goal=len(tokens) + 1, minimum=1, deadline_seconds=3600, compute_lease_seconds=3600)
         with self.server.operator() as admin:
             admin.publish(folder, Task(name, 1, round=rounds, relabel=Relabel(enabled=False)))
-        (found,) = self.phase(("check-ins that all get a turn", check_ins, (tokens, len(tokens), 1e9)))
+        (found,) = self.phase(("check-ins that all get an assignment", check_ins, (tokens, len(tokens), 1e9)))
         given = [(token, json.loads(found.bodies[index])["assignment"]) for index, token in enumerate(tokens)]
-        return [(token, turn) for token, turn in given if turn]
+        return [(token, assignment) for token, assignment in given if assignment]
 
 
 def _line(phase: str, answers: Answers, cpu_ms: float) -> Figures:
@@ -165,9 +165,9 @@ def measure(setting: Setting, database_url: str, seconds: float, parameters: int
             bench.phase(("a route that does nothing", nothing, ()))
             bench.phase(("enrolments", enrollments, (link,)))
             few = int(min(setting.devices // 2, UPDATES * seconds))
-            held = bench.turns(folder / "bundle", tokens[:few], "first")
+            held = bench.assignments(folder / "bundle", tokens[:few], "first")
             bench.phase(("updates", updates, (held, parameters, seconds)))
-            held = bench.turns(folder / "bundle", tokens[-few:], "second")
+            held = bench.assignments(folder / "bundle", tokens[-few:], "second")
             bench.phase(("check-ins", check_ins, (tokens, 10**9, seconds)))
             bench.phase((f"check-ins, {CHECK_INS:.0f} due a second", steady_check_ins, (tokens, seconds)))
             bench.phase(

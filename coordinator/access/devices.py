@@ -21,7 +21,7 @@ MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
 
 @dataclass(frozen=True)
 class OpenAssignment:
-    """A turn that a device has not ended yet; its lease may be over."""
+    """An assignment that a device has not ended yet; its lease may be over."""
 
     assignment_id: str
     task_id: str
@@ -203,16 +203,16 @@ def authenticate(coordinator: Coordinator, token_hash: str) -> Device:
 
 
 def revoke_device(coordinator: Coordinator, device_id: str, now: float) -> None:
-    """From now on the device is nobody; an open turn gives its slot back. Revoking twice is no fault."""
+    """From now on the device is nobody; an open assignment gives its slot back. Revoking twice is no fault."""
     while not _revoked_at_once(coordinator, device_id, now):
-        pass  # it took a turn just now, so another task's lock is needed
+        pass  # it took an assignment just now, so another task's lock is needed
 
 
 def _revoked_at_once(coordinator: Coordinator, device_id: str, now: float) -> bool:
-    """One transaction that revokes the device and ends its turn; False, and nothing done, if it took one meanwhile."""
-    table, turns = schema.devices, schema.assignments
-    open_assignment = sa.select(turns.c.id, turns.c.task_id).where(
-        turns.c.device_id == device_id, turns.c.status == "open"
+    """One transaction that revokes the device and ends its assignment; False, and nothing done, if it took one now."""
+    table, assignments = schema.devices, schema.assignments
+    open_assignment = sa.select(assignments.c.id, assignments.c.task_id).where(
+        assignments.c.device_id == device_id, assignments.c.status == "open"
     )
     with coordinator.store.read() as view:
         held = view.execute(open_assignment).one_or_none()
@@ -221,7 +221,7 @@ def _revoked_at_once(coordinator: Coordinator, device_id: str, now: float) -> bo
         lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
         if tx.execute(lock).one_or_none() is None:
             raise rows.not_found("device")
-        assignment = tx.execute(open_assignment).one_or_none()  # its last: whoever gives turns locks the device too
+        assignment = tx.execute(open_assignment).one_or_none()  # its last: who gives one locks the device too
         if assignment is not None and (task is None or assignment.task_id != task.id):
             return False
         since = sa.func.coalesce(table.c.revoked_at, now)

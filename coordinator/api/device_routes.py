@@ -96,7 +96,7 @@ def _blob(request: Request, sha256: str) -> Response:
     **openapi.route(security="device", takes=wire.TENSORS_TYPE, gives=UpdateReceipt, problems=(403, 404, 409, 411)),
 )
 async def put_update(request: Request, assignment_id: str) -> Response:
-    """The weight change of one turn. Idempotent: the same body again is acknowledged again and counts once."""
+    """The weight change of one assignment. Idempotent: the same body again is acknowledged again and counts once."""
     try:
         receipt = await _receive_update(request, assignment_id)
     except FedRelaError as error:
@@ -157,7 +157,7 @@ async def evaluate(request: Request, assignment_id: str) -> Response:
 
 @router.delete("/v1/devices/self", **openapi.route(security="device", status=204))
 async def leave(request: Request) -> Response:
-    """The owner withdraws: the token is worth nothing from now on, and an open turn is given back."""
+    """The owner withdraws: the token is worth nothing from now on, and an open assignment is given back."""
     coordinator = coordinator_of(request)
     await in_thread(lambda: devices.revoke_device(coordinator, device_of(request).id, coordinator.store.now()))
     return Response(status_code=204)

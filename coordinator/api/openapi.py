@@ -26,7 +26,7 @@ EXAMPLES: dict[type, Any] = {
     wire.FailureReport: wire.FailureReport("training-failed"),
     wire.EvaluationReport: wire.EvaluationReport(12.5, 90, 100),
     wire.Problem: wire.Problem(
-        "Conflict", 409, "lease-expired", "the lease of this turn is over", "drop this update and check in again"
+        "Conflict", 409, "lease-expired", "the lease of this assignment is over", "drop this update and check in again"
     ),
     messages.PublishRequest: messages.PublishRequest(Task("digits", 20), HASH, HASH),
     messages.PublishResponse: messages.PublishResponse("t-0123"),

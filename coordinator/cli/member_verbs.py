@@ -63,7 +63,7 @@ def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = 
 
 @device_app.command("revoke")
 def device_revoke(device_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
-    """The device's token is worth nothing from now on; its open turn is given back."""
+    """The device's token is worth nothing from now on; its open assignment is given back."""
     with admin(url, admin_key) as api:
         api.request("DELETE", f"/devices/{device_id}")
     show({"device_id": device_id, "revoked": True}, as_json, f"device {device_id} is revoked")

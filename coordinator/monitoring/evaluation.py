@@ -36,7 +36,7 @@ def add(coordinator: Coordinator, device: Device, assignment_id: str, report: Ev
                 "this task asks for no evaluation", remedy="send none", code="evaluation-not-wanted", status=403
             )
         if assignment.status not in ("open", "reported"):
-            raise Refused("this turn is over", remedy="check in again", code="turn-over", status=409)
+            raise Refused("this assignment is over", remedy="check in again", code="turn-over", status=409)
         if assignment.evaluated:
             return
         tx.execute(

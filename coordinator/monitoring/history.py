@@ -60,16 +60,16 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
     table = schema.rounds
     with coordinator.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
-        failures, turns = _assignments(view, task_id)
+        failures, assignments = _assignments(view, task_id)
         judged = evaluation.accuracies(view, task_id)
     records = []
     for row in found:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
         record |= {
             "updates": row.reported,
-            "turns": turns.get(row.number, 0),
+            "turns": assignments.get(row.number, 0),
             "failures": failures.get(row.number, {}),
-            "checkpoint_bytes": row.base_checkpoint_bytes * turns.get(row.number, 0),
+            "checkpoint_bytes": row.base_checkpoint_bytes * assignments.get(row.number, 0),
             "evaluation": None,
             "accuracy": judged.get(row.number),
         }
@@ -84,7 +84,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
 
 
 def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
-    """round -> failure code -> turns, and round -> turns."""
+    """round -> failure code -> assignments, and round -> assignments."""
     table = schema.assignments
     found = view.execute(
         sa.select(table.c.round, table.c.failure, sa.func.count())
@@ -93,12 +93,12 @@ def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str,
         .order_by(table.c.round, table.c.failure)
     ).all()
     failures: dict[int, dict[str, int]] = {}
-    turns: dict[int, int] = {}
+    assignments: dict[int, int] = {}
     for number, failure, count in found:
-        turns[number] = turns.get(number, 0) + count
+        assignments[number] = assignments.get(number, 0) + count
         if failure is not None:
             failures.setdefault(number, {})[failure] = count
-    return failures, turns
+    return failures, assignments
 
 
 def as_csv(records: list[Record]) -> str:

@@ -38,7 +38,7 @@ SERIES: dict[str, tuple[tuple[str, Callable[[Record], float | None]], ...]] = {
     ),
     "participation": (
         ("updates counted", lambda item: item["updates"]),
-        ("turns that failed", lambda item: sum(item["failures"].values())),
+        ("assignments that failed", lambda item: sum(item["failures"].values())),
     ),
     "traffic": (
         ("updates, kB", lambda item: item["update_bytes"] / 1e3),

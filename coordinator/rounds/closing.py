@@ -1,4 +1,4 @@
-"""How turns and rounds end: leases and deadlines that are over, and the commit of a round. One transaction each.
+"""How assignments and rounds end: leases and deadlines that are over, and the commit of a round. One transaction each.
 
 `now` is in seconds of the coordinator's clock and is always passed in.
 """
@@ -15,9 +15,11 @@ from fedrela.coordinator.storage import rows, schema
 
 def tick(coordinator: Coordinator, now: float) -> int:
     """End the leases and deadlines that are over; return how many tasks changed."""
-    turns, table, tasks = schema.assignments, schema.rounds, schema.tasks
+    assignments, table, tasks = schema.assignments, schema.rounds, schema.tasks
     with coordinator.store.read() as view:
-        expired = sa.select(turns.c.task_id).where(turns.c.status == "open", turns.c.expires_at <= now)
+        expired = sa.select(assignments.c.task_id).where(
+            assignments.c.status == "open", assignments.c.expires_at <= now
+        )
         overdue = (
             sa.select(table.c.task_id)
             .join(tasks, sa.and_(tasks.c.id == table.c.task_id, tasks.c.round == table.c.number))

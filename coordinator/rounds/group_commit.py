@@ -71,7 +71,7 @@ def _join_all(coordinator: Coordinator, offers: list[Offer], now: float) -> dict
         for task_id in sorted(by_task):
             answers = _in_transaction(coordinator, task_id, by_task[task_id], now, _JOIN)
             for asking, answer in zip(by_task[task_id], answers, strict=True):
-                # A second turn is refused by the database: the device took one through another connection just now.
+                # The database refuses a second assignment: the device took one through another connection just now.
                 if answer is not None and not isinstance(answer, ConstraintError):
                     joined[asking.device.id] = answer
     return joined

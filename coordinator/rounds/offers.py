@@ -17,7 +17,7 @@ from fedrela.core.wire import Assignment, CheckIn, Wait
 
 @dataclass(frozen=True)
 class Asking:
-    """A device that is known and has no turn, and what it says of itself."""
+    """A device that is known and has no assignment, and what it says of itself."""
 
     device: Device
     check_in: CheckIn

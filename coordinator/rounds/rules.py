@@ -26,8 +26,8 @@
     FAILED       release                                       FAILED        open - 1
     FAILED       resume                                        COLLECTING    attempt 1, a new deadline
 
-Every other pair raises Refused and changes nothing. A *slot* is a turn that is open or, in a synchronous round,
-reported; a turn that ends without a report gives its slot back. An update that was acknowledged is never dropped: a
+Every other pair raises Refused and changes nothing. A *slot* is an assignment that is open or, in a synchronous round,
+reported; one that ends without a report gives its slot back. An update that was acknowledged is never dropped: a
 round that is tried again starts from the same weights, so what was reported still counts.
 
     >>> settings = Rounds(goal=2, deadline_seconds=60)
@@ -48,7 +48,7 @@ Phase = Literal["collecting", "aggregating", "committed", "failed"]
 
 @dataclass(frozen=True)
 class Round:
-    """One round of one task. In asynchronous mode `open` counts the task's open turns, whatever their start weights."""
+    """One round of one task. Asynchronous: `open` counts the task's open assignments, whatever their start weights."""
 
     number: int
     phase: Phase
@@ -66,7 +66,7 @@ def first(now: float) -> Round:
 
 
 def slots(settings: Rounds) -> int:
-    """Synchronous: turns handed out per round; asynchronous: turns open at a time."""
+    """Synchronous: assignments handed out per round; asynchronous: assignments open at a time."""
     if settings.mode == "asynchronous":
         return settings.concurrency or 2 * settings.goal
     return math.ceil(settings.goal * settings.over_selection)
@@ -101,7 +101,7 @@ def counts_in(round_: Round) -> int:
 
 
 def report(round_: Round, settings: Rounds) -> Round:
-    """An update was accepted for an open turn."""
+    """An update was accepted for an open assignment."""
     if round_.phase == "aggregating" and settings.mode == "asynchronous":
         return replace(release(round_), pending=round_.pending + 1)
     if round_.phase != "collecting":
@@ -112,9 +112,9 @@ def report(round_: Round, settings: Rounds) -> Round:
 
 
 def release(round_: Round) -> Round:
-    """An open turn ends, with or without a report: its slot is free again."""
+    """An open assignment ends, with or without a report: its slot is free again."""
     if round_.open < 1 or round_.phase == "committed":
-        raise _refused("no turn of this round is open", "check in again", "round-closed")
+        raise _refused("no assignment of this round is open", "check in again", "round-closed")
     return replace(round_, open=round_.open - 1)
 
 
@@ -144,7 +144,7 @@ def commit(round_: Round) -> Round:
 
 
 def following(round_: Round, settings: Rounds, now: float) -> Round:
-    """The round that a commit opens. Asynchronous: open turns and pending updates move into it."""
+    """The round that a commit opens. Asynchronous: open assignments and pending updates move into it."""
     opened = Round(round_.number + 1, "collecting", now)
     if settings.mode == "synchronous":
         return opened

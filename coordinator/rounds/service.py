@@ -47,7 +47,7 @@ class StoredUpdate:
 
 
 def check_in(view: View, caller: Caller, now: float) -> Assignment | Wait | Offer:
-    """The turn that the device has already, the tasks that it may join, or a time to come back.
+    """The assignment that the device has already, the tasks that it may join, or a time to come back.
 
     Raises Refused (401, 403) or InvalidInput.
     """
@@ -60,7 +60,7 @@ def check_in(view: View, caller: Caller, now: float) -> Assignment | Wait | Offe
 
 
 def join(tx: TaskTransaction, asking: Asking, now: float) -> Assignment | None:
-    """A turn of the task's open round; None where, seen under its lock, it doesn't want the device any more."""
+    """An assignment of the open round; None where, seen under its lock, it doesn't want the device any more."""
     tx.sweep_leases(now)
     if tx.row.status != "running":
         return None
@@ -89,28 +89,28 @@ def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> Store
 
 
 def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> UpdateReceipt:
-    """Count a stored update: its turn ends and the round moves on. The same again is acknowledged and changes nothing.
+    """Count a stored update: its assignment ends, the round moves on. The same again is acknowledged, nothing changes.
 
-    Raises Refused (409) where the turn or the round has ended, or has another update. One that is too stale is refused
-    too, and its turn ends.
+    Raises Refused (409) where the assignment or the round has ended, or has another update. One that is too stale is
+    refused too, and its assignment ends.
     """
-    turn = tx.assignment(stored.assignment_id)
-    if turn.status == "reported":
-        if turn.update_sha256 != stored.sha256:
+    assignment = tx.assignment(stored.assignment_id)
+    if assignment.status == "reported":
+        if assignment.update_sha256 != stored.sha256:
             raise _other_update()
-        return UpdateReceipt(turn.round, duplicate=True)
-    uploads.check_assignment(turn.status, turn.expires_at, now)
+        return UpdateReceipt(assignment.round, duplicate=True)
+    uploads.check_assignment(assignment.status, assignment.expires_at, now)
     counts_in = rules.counts_in(tx.round)
     if counts_in > tx.task.rounds:
         raise uploads.ended("closed")
-    stale = rules.staleness(counts_in, turn.round)
+    stale = rules.staleness(counts_in, assignment.round)
     if tx.task.round.mode == "asynchronous" and stale > tx.task.round.max_staleness:
         tx.round = rules.release(tx.round)
-        tx.end_assignment(turn, "failed", now, failure="too-stale")
+        tx.end_assignment(assignment, "failed", now, failure="too-stale")
         raise _too_stale(tx.task)
     tx.round = rules.report(tx.round, tx.task.round)
     tx.end_assignment(
-        turn,
+        assignment,
         "reported",
         now,
         counted_in=counts_in,
@@ -119,7 +119,7 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
         update_digest=stored.digest,
         update_bytes=stored.size_bytes,
     )
-    return UpdateReceipt(turn.round)
+    return UpdateReceipt(assignment.round)
 
 
 def _too_stale(task: Task) -> Refused:
@@ -134,7 +134,7 @@ def _too_stale(task: Task) -> Refused:
 def _other_update() -> Refused:
     return Refused(
         "another update was accepted for this assignment",
-        remedy="send one update per assignment; check in for the next turn",
+        remedy="send one update per assignment; check in for the next one",
         code="already-reported",
         status=409,
     )
@@ -148,15 +148,15 @@ def report_failure(
         task_id = rows.current_assignment(view, assignment_id, device.id).task_id
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
-        turn = rows.current_assignment(tx, assignment_id, device.id)
-        if turn.status == "reported":
+        assignment = rows.current_assignment(tx, assignment_id, device.id)
+        if assignment.status == "reported":
             raise Refused(
-                "this turn has reported already",
+                "this assignment has reported already",
                 remedy="report a failure or an update, not both",
                 code="already-reported",
                 status=409,
             )
-        if turn.status != "open":
+        if assignment.status != "open":
             return
-        rows.end_assignment(tx, turn.id, "failed", now, failure=report.code)
+        rows.end_assignment(tx, assignment.id, "failed", now, failure=report.code)
         rows.save_round(tx, row.id, rules.release(rows.as_round(rows.round_row(tx, row.id, row.round))))

@@ -94,7 +94,7 @@ def _missing(sha256: str, what: str) -> Refused:
 
 
 def pause(coordinator: Coordinator, task_id: str, now: float) -> None:
-    """No new turns; devices at work may still report. Pausing twice is no fault."""
+    """No new assignments; devices at work may still report. Pausing twice is no fault."""
     with coordinator.store.write() as tx:
         row = _alive(tx, task_id)
         if row.status == "running":
@@ -114,7 +114,7 @@ def resume(coordinator: Coordinator, task_id: str, now: float) -> None:
 
 
 def cancel(coordinator: Coordinator, task_id: str, now: float) -> None:
-    """End the task for good; open turns are closed, the checkpoints so far are kept. Cancelling twice is no fault."""
+    """End the task for good; open assignments are closed, checkpoints are kept. Cancelling twice is no fault."""
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         if row.status == "cancelled":

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.storage import rows
-from fedrela.coordinator.storage.rows import Turn
+from fedrela.coordinator.storage.rows import StoredAssignment
 
 _OF_REPORT = ("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes")
 
@@ -36,7 +36,7 @@ class TaskTransaction:
         self.record = rows.round_row(connection, task_id, number)
         self.round = self._stored_round = rows.as_round(self.record)
         self._leases_are_swept = False
-        self._assignments: dict[str, Turn] = {}
+        self._assignments: dict[str, StoredAssignment] = {}
         self._had_assignment: dict[str, bool] = {}
         self._opened: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []
@@ -47,35 +47,35 @@ class TaskTransaction:
         return bool(self._assignments) and self.round.phase == "aggregating"
 
     def preload_assignments(self, assignment_ids: list[str]) -> None:
-        """Load turns that will be asked for, all at once."""
+        """Load assignments that will be asked for, all at once."""
         self._assignments |= rows.assignments(self._connection, assignment_ids)
 
-    def assignment(self, assignment_id: str) -> Turn:
-        """A turn that exists."""
+    def assignment(self, assignment_id: str) -> StoredAssignment:
+        """An assignment that exists."""
         if assignment_id not in self._assignments:
             self.preload_assignments([assignment_id])
         return self._assignments[assignment_id]
 
     def preload_devices(self, device_ids: list[str]) -> None:
-        """Load, all at once, whether devices had their turn; none of them can be revoked until the transaction ends."""
+        """Load, all at once, whether devices had their assignment; none can be revoked until the transaction ends."""
         had = rows.had_assignment(self._connection, self.row.id, self.round.number, device_ids, lock=True)
         # One that is not found was revoked meanwhile.
         self._had_assignment |= {device_id: had.get(device_id, True) for device_id in device_ids}
 
     def had_assignment(self, device_id: str) -> bool:
-        """Whether a device had its turn in this round, or may have none."""
+        """Whether a device had its assignment in this round, or may have none."""
         if device_id not in self._had_assignment:
             self.preload_devices([device_id])
         return self._had_assignment[device_id]
 
     def sweep_leases(self, now: float) -> None:
-        """End every turn of the task whose lease is over; once in a transaction is enough."""
+        """End every assignment of the task whose lease is over; once in a transaction is enough."""
         if not self._leases_are_swept:
             self.round, _ = rows.expire_assignments(self._connection, self.row.id, self.round, now)
             self._leases_are_swept = True
 
     def open_assignment(self, device_id: str, now: float) -> str:
-        """Give a device a turn of this round; the assignment's id."""
+        """Give a device an assignment of this round; the assignment's id."""
         assignment_id, until = auth.new_id("a"), now + self.task.round.compute_lease_seconds
         assignment = {"id": assignment_id, "device_id": device_id, "task_id": self.row.id, "round": self.round.number}
         assignment |= {
@@ -88,8 +88,8 @@ class TaskTransaction:
         self._opened.append(assignment)
         return assignment_id
 
-    def end_assignment(self, assignment: Turn, status: str, now: float, **columns: Any) -> None:
-        """End a turn with what its report sets; columns that are not given are emptied."""
+    def end_assignment(self, assignment: StoredAssignment, status: str, now: float, **columns: Any) -> None:
+        """End an assignment with what its report sets; columns that are not given are emptied."""
         ending = dict.fromkeys(_OF_REPORT) | {"assignment": assignment.id, "status": status, "ended_at": now} | columns
         self._ended.append(ending)
         self._assignments[assignment.id] = replace(assignment, status=status, update_sha256=ending["update_sha256"])

@@ -24,9 +24,9 @@ _EXTEND = (
     .values(expires_at=sa.bindparam("until"))
 )
 ASSIGNMENT_ENDED = {
-    "failed": ("turn-failed", "this turn was given back"),
-    "expired": ("lease-expired", "the lease of this turn is over"),
-    "closed": ("round-closed", "the round was closed without this turn"),
+    "failed": ("turn-failed", "this assignment was given back"),
+    "expired": ("lease-expired", "the lease of this assignment is over"),
+    "closed": ("round-closed", "the round was closed without this assignment"),
 }
 
 
@@ -90,7 +90,7 @@ def begin_upload(view: View, announced: Announced, now: float) -> Upload:
 
 
 def extend_lease(coordinator: Coordinator, upload: Upload, now: float) -> Upload:
-    """One transaction: the turn lasts until the upload may end, unless another request extended or ended it."""
+    """One transaction: the assignment lasts until the upload may end, unless another request extended or ended it."""
     if (ends_at := upload.short_lease_ends_at) is None:
         return upload
     with coordinator.store.write() as tx:
@@ -109,7 +109,7 @@ def _bad_token() -> Refused:
 
 
 def check_assignment(status: str, expires_at: float, now: float) -> None:
-    """Raise Refused(409) unless a turn is open or has reported."""
+    """Raise Refused(409) unless an assignment is open or has reported."""
     if status == "open" and now >= expires_at:
         status = "expired"
     if status in ASSIGNMENT_ENDED:
@@ -117,7 +117,7 @@ def check_assignment(status: str, expires_at: float, now: float) -> None:
 
 
 def ended(status: str) -> Refused:
-    """The answer to an update for a turn that ended without one."""
+    """The answer to an update for an assignment that ended without one."""
     code, problem = ASSIGNMENT_ENDED[status]
     return Refused(problem, remedy="drop this update and check in again", code=code, status=409)
 

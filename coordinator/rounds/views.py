@@ -44,7 +44,7 @@ class OpenTask:
 
 
 class View:
-    """One read of the database. The devices and turns that are named when it is made are loaded with it."""
+    """One read of the database. The devices and assignments that are named when it is made are loaded with it."""
 
     def __init__(
         self,
@@ -62,9 +62,8 @@ class View:
             self._assignments = {assignment.id: assignment for assignment in connection.execute(*named)}
         self._open_tasks: dict[str, list[OpenTask]] = {}  # by population
         self._finished: dict[str, bool] = {}  # by population
-        self._had_assignment: dict[
-            str, dict[str, bool]
-        ] = {}  # task -> device -> whether it had its turn of the open round
+        # task -> device -> whether it had its assignment of the open round
+        self._had_assignment: dict[str, dict[str, bool]] = {}
 
     def device(self, token_hash: str) -> Device:
         """The device that a hashed token belongs to. Raises Refused (401)."""
@@ -107,7 +106,7 @@ class View:
         return self._finished[population]
 
     def had_assignment(self, open_: OpenTask, device: Device) -> bool:
-        """Whether the device had its turn in the open round; a question that is asked of few rounds, then for all."""
+        """Whether the device had its assignment of the open round; asked of few rounds, and then of all devices."""
         if open_.id not in self._had_assignment:
             members = [one.id for one in self._devices.values() if one.population == device.population]
             self._had_assignment[open_.id] = rows.had_assignment(

@@ -40,7 +40,7 @@ def collect(coordinator: Coordinator, min_age_seconds: float, dry_run: bool) -> 
 
 def _needed(coordinator: Coordinator) -> set[str]:
     names: set[str] = set()
-    turns, rounds = schema.assignments, schema.rounds
+    assignments, rounds = schema.assignments, schema.rounds
     with coordinator.store.read() as view:
         tasks = view.execute(sa.select(schema.tasks)).all()
         checkpoints = view.execute(
@@ -49,11 +49,11 @@ def _needed(coordinator: Coordinator) -> set[str]:
             .order_by(rounds.c.number.desc())
         ).all()
         waiting = view.execute(
-            sa.select(turns.c.id, turns.c.update_sha256)
-            .join(schema.tasks, schema.tasks.c.id == turns.c.task_id)
+            sa.select(assignments.c.id, assignments.c.update_sha256)
+            .join(schema.tasks, schema.tasks.c.id == assignments.c.task_id)
             .where(
-                turns.c.status == "reported",
-                turns.c.counted_in >= schema.tasks.c.round,
+                assignments.c.status == "reported",
+                assignments.c.counted_in >= schema.tasks.c.round,
                 schema.tasks.c.status.in_(("running", "paused")),
             )
         ).all()

@@ -1,7 +1,7 @@
 """Rows of the database as values of the rules, and back.
 
 Every function runs inside its caller's transaction. `lock_task` is the one lock of the system: whoever changes a round
-or a turn of a task holds it, so operations on one task happen one after the other, whatever the number of workers.
+or an assignment of a task holds it, so operations on one task happen one after the other, however many workers run.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _NEW_ASSIGNMENT = sa.insert(_A)
 _LAST_ASSIGNMENT = (
     sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_turn_at=sa.bindparam("given_at"))
 )
-# A turn whose lease ran out may be taken again; every other turn of a round is the device's only one.
+# An assignment whose lease ran out may be taken again; every other one of a round is the device's only one.
 _HAD_ASSIGNMENT = sa.select(
     _D.c.id,
     sa.exists().where(
@@ -48,13 +48,13 @@ _HAD_ASSIGNMENT = sa.select(
         _A.c.status != "expired",
     ),
 ).where(_D.c.revoked_at.is_(None))
-# In the order that turns are inserted in, so that two workers never wait for each other's devices.
+# In the order that assignments are inserted in, so that two workers never wait for each other's devices.
 _HAD_ASSIGNMENT_LOCKED = _HAD_ASSIGNMENT.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What the rules look at of a turn."""
+class StoredAssignment:
+    """What the rules look at of an assignment."""
 
     id: str
     round: int
@@ -113,7 +113,7 @@ def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256
 def had_assignment(
     connection: sa.Connection, task_id: str, number: int, device_ids: list[str], *, lock: bool = False
 ) -> dict[str, bool]:
-    """Whether each device has had its turn in a round; one that is revoked is left out.
+    """Whether each device has had its assignment in a round; one that is revoked is left out.
 
     lock: none of them can be revoked until the transaction ends.
     """
@@ -122,9 +122,9 @@ def had_assignment(
     return {row[0]: bool(row[1]) for row in asked}
 
 
-def insert_assignments(tx: sa.Connection, turns: list[dict[str, Any]]) -> None:
-    """Insert turns that begin, and note at each device when. The database refuses a second open turn of a device."""
-    ordered = sorted(turns, key=lambda assignment: str(assignment["device_id"]))
+def insert_assignments(tx: sa.Connection, assignments: list[dict[str, Any]]) -> None:
+    """Insert assignments that begin, and note when at each device. The database refuses a device's second open one."""
+    ordered = sorted(assignments, key=lambda assignment: str(assignment["device_id"]))
     tx.execute(_NEW_ASSIGNMENT, ordered)
     tx.execute(
         _LAST_ASSIGNMENT,
@@ -142,12 +142,12 @@ def end_assignment(tx: sa.Connection, assignment_id: str, status: str, now: floa
 
 
 def end_reported(tx: sa.Connection, ended: list[dict[str, Any]]) -> None:
-    """Close the turns of many updates: dicts of the id as `turn` and the columns that a report sets."""
+    """Close the assignments of many updates: dicts of the id as `assignment` and the columns that a report sets."""
     tx.execute(_END_REPORTED, sorted(ended, key=lambda columns: str(columns["assignment"])))
 
 
 def close_open_assignments(tx: sa.Connection, task_id: str, now: float) -> int:
-    """End every open turn of a task: its round was committed without them, or the task is over."""
+    """End every open assignment of a task: its round was committed without them, or the task is over."""
     closed = tx.execute(
         sa.update(schema.assignments)
         .where(schema.assignments.c.task_id == task_id, schema.assignments.c.status == "open")
@@ -157,7 +157,7 @@ def close_open_assignments(tx: sa.Connection, task_id: str, now: float) -> int:
 
 
 def expire_assignments(tx: sa.Connection, task_id: str, round_: Round, now: float) -> tuple[Round, int]:
-    """End every open turn whose lease is over; each gives its slot back. Returns the round and how many ended."""
+    """End every open assignment whose lease is over; each gives its slot back. Returns the round and how many ended."""
     expired = tx.execute(_EXPIRED, {"task_id": task_id, "now": now}).all()
     for row in expired:
         code = "upload-lease-expired" if row.expires_at > row.compute_until else "compute-lease-expired"
@@ -174,9 +174,9 @@ def current_assignment(tx: sa.Connection, assignment_id: str, device_id: str) ->
     return row
 
 
-def assignments(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, Turn]:
-    """Turns by id."""
-    return {row[0]: Turn(*row) for row in tx.execute(*among(_ASSIGNMENTS, _A.c.id, assignment_ids))}
+def assignments(tx: sa.Connection, assignment_ids: list[str]) -> dict[str, StoredAssignment]:
+    """Assignments by id."""
+    return {row[0]: StoredAssignment(*row) for row in tx.execute(*among(_ASSIGNMENTS, _A.c.id, assignment_ids))}
 
 
 def among(

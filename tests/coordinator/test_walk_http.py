@@ -161,9 +161,9 @@ def test_metrics_count_and_name_no_device(house: House) -> None:
     house.publish(1, goal=1)
     device, other = house.devices(2)
     other.fail(other.join())
-    turn = device.join()
-    assert device.upload(turn, b"no tensors").status_code == 400
-    device.upload(turn, fleet.body(fleet.change(1.0)))
+    assignment = device.join()
+    assert device.upload(assignment, b"no tensors").status_code == 400
+    device.upload(assignment, fleet.body(fleet.change(1.0)))
     device.check_in()
     page = house.http.get("/metrics", headers=house.operator.headers).text
     for sample in (

@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-import fleet
 import pytest
-from test_bad_input import check_problem
 
 from fedrela.coordinator.access import devices
 from fedrela.coordinator.storage import rows
 from fedrela.core import signing
+from tests.coordinator import fleet
+from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import House
 
 ONE = fleet.body(fleet.change(1.0))
@@ -75,15 +75,15 @@ def test_revocation_works_at_once_and_frees_the_slot(house: House, by_owner: boo
     assert two.upload(two.join(), ONE).status_code == 200
 
 
-def test_a_turn_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house: House) -> None:
-    """The turn is being given, in a transaction not yet committed, while the revocation looks and decides."""
+def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any_house: House) -> None:
+    """The assignment is being given, in a transaction not yet committed, while the revocation looks and decides."""
     task_id = any_house.publish(1, goal=1)
     one, two = any_house.devices(2)
     decide, revocations = rows.had_assignment, []
 
     def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         decided = decide(view, *arguments, **options)
-        if view.get_execution_options().get("writes") and not revocations:  # in the transaction that gives turns
+        if view.get_execution_options().get("writes") and not revocations:  # in the transaction that gives assignments
             revocations.append(pool.submit(devices.revoke_device, any_house.coordinator, one.device_id, 0.0))
             wait(revocations, timeout=1)  # it finishes, or it waits for a lock
         return decided

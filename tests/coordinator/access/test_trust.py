@@ -1,4 +1,4 @@
-"""Who may do what: credentials, other people's turns, secrets, limits, logs."""
+"""Who may do what: credentials, other people's assignments, secrets, limits, logs."""
 
 import logging
 from dataclasses import replace

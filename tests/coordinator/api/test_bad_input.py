@@ -80,7 +80,7 @@ def test_a_bad_update_is_refused_and_nothing_is_stored_or_lost(house: House, nam
     assert word in check_problem(answer, 400, code)["detail"]
     assert stored(house) == []
     assert house.operator.task(task_id)["reported"] == 0
-    assert one.upload(assignment, fleet.body(GOOD)).status_code == 200  # the turn was not lost
+    assert one.upload(assignment, fleet.body(GOOD)).status_code == 200  # the assignment was not lost
     assert two.upload(two.join(), fleet.body(GOOD)).status_code == 200
 
 

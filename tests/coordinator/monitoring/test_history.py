@@ -31,7 +31,7 @@ def test_csv_of_nothing_is_a_header() -> None:
     assert history.as_csv([]) == "round\n"
 
 
-def test_a_round_counts_its_turns_failures_and_bytes(house: House) -> None:
+def test_a_round_counts_its_assignments_failures_and_bytes(house: House) -> None:
     task_id = house.publish(2, goal=1)
     first, second = house.devices(2)
     assignment = first.join()

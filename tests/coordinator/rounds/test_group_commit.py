@@ -43,12 +43,12 @@ def keyed_devices(house: House, count: int) -> list[fleet.Device]:
 
 
 def assignments(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
-    """A turn for each, from one batch."""
+    """An assignment for each, from one batch."""
     answers = group_commit.check_ins(house.coordinator, [caller(device) for device in fleet_], now)
     return [answer for answer in answers if isinstance(answer, Assignment)]
 
 
-def test_a_batch_never_gives_more_turns_than_there_are_slots(any_house: House) -> None:
+def test_a_batch_never_gives_more_assignments_than_there_are_slots(any_house: House) -> None:
     house = any_house
     first, second = house.publish(1, goal=2, name="first"), house.publish(1, goal=3, name="second")
     answers = group_commit.check_ins(house.coordinator, [caller(device) for device in house.devices(9)], 0.0)
@@ -58,7 +58,7 @@ def test_a_batch_never_gives_more_turns_than_there_are_slots(any_house: House) -
     assert [house.operator.task(task_id)["open"] for task_id in (first, second)] == [2, 3]
 
 
-def test_a_device_that_asks_twice_in_a_batch_gets_one_turn(any_house: House) -> None:
+def test_a_device_that_asks_twice_in_a_batch_gets_one_assignment(any_house: House) -> None:
     house = any_house
     task_id = house.publish(1, goal=5)
     one, two = house.devices(2)
@@ -98,7 +98,7 @@ def test_leases_that_are_over_are_swept_for_the_batch_that_finds_them(house: Hou
     assert house.operator.task(task_id)["open"] == 2
 
 
-def test_only_the_selected_fraction_of_the_devices_gets_turns(house: House) -> None:
+def test_only_the_selected_fraction_of_the_devices_gets_assignments(house: House) -> None:
     limits = Eligibility(device_fraction=0.5)
     task = Task("some", 1, round=Rounds(goal=60), relabel=Relabel(enabled=False), eligibility=limits)
     house.operator.publish(house.bundle, task)
@@ -141,7 +141,7 @@ def test_updates_of_a_batch_count_once_each_and_the_round_closes_at_its_goal(any
     assert house.operator.rounds(task_id)[0]["update_bytes"] == 2 * len(ONE)
 
 
-def test_another_body_for_the_same_turn_in_one_batch_is_refused(house: House) -> None:
+def test_another_body_for_the_same_assignment_in_one_batch_is_refused(house: House) -> None:
     house.publish(1, goal=2)
     (device,) = house.devices(1)
     (assignment,) = assignments(house, [device])
@@ -186,7 +186,7 @@ def test_stale_and_fresh_updates_of_one_batch_are_told_apart(house: House) -> No
     assert house.operator.rounds(task_id)[0]["failures"] == {"too-stale": 1}
 
 
-def test_a_turn_taken_through_another_connection_costs_no_other_device_of_the_batch_its_own(
+def test_an_assignment_taken_through_another_connection_costs_no_other_device_of_the_batch_its_own(
     any_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_id = any_house.publish(1, goal=5)
@@ -219,7 +219,7 @@ def test_an_update_that_breaks_its_transaction_breaks_only_itself(
     sent = [delivered(any_house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
     end_assignment = TaskTransaction.end_assignment
 
-    def broken(tx: TaskTransaction, assignment: rows.Turn, *arguments: Any, **columns: Any) -> None:
+    def broken(tx: TaskTransaction, assignment: rows.StoredAssignment, *arguments: Any, **columns: Any) -> None:
         end_assignment(tx, assignment, *arguments, **columns)
         if assignment.id == given[1].assignment_id:
             raise ZeroDivisionError

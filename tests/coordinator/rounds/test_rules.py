@@ -125,7 +125,7 @@ def test_every_other_pair_is_refused(settings: Rounds, before: Round, event) -> 
         event(before, settings)
 
 
-def test_over_selection_hands_out_more_turns_than_the_goal() -> None:
+def test_over_selection_hands_out_more_assignments_than_the_goal() -> None:
     assert rules.slots(Rounds(goal=10, over_selection=1.25)) == 13
     assert rules.slots(Rounds(mode="asynchronous", goal=10)) == 20
 
@@ -147,7 +147,7 @@ class Fleet(RuleBasedStateMachine):
         self.round = rules.first(0.0)
         self.now = 0.0
         self.open: set[int] = set()
-        self.counted: dict[int, int] = {}  # turn -> round in which it counts
+        self.counted: dict[int, int] = {}  # assignment -> round in which it counts
         self.committed: list[int] = []
         self.assignments = 0
 

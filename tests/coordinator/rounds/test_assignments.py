@@ -79,8 +79,8 @@ def test_a_deadline_with_enough_reports_commits_without_the_stragglers(house: Ho
     task_id = house.publish(2, goal=3, minimum=2, deadline_seconds=100, compute_lease_seconds=500)
     devices = house.devices(3)
     assignments = [device.join() for device in devices]
-    for device, turn in list(zip(devices, assignments, strict=True))[:2]:
-        device.upload(turn, ONE)
+    for device, assignment in list(zip(devices, assignments, strict=True))[:2]:
+        device.upload(assignment, ONE)
     assert house.operator.task(task_id)["round"] == 1
     house.clock(100)
     assert house.operator.task(task_id)["round"] == 2
@@ -120,23 +120,23 @@ def test_the_deadline_starts_with_the_first_device_so_an_early_task_waits_for_it
 def test_pause_lets_devices_at_work_report_and_nobody_else_in(house: House) -> None:
     task_id = house.publish(1, goal=2)
     one, two = house.devices(2)
-    turn = one.join()
+    assignment = one.join()
     house.operator.call("POST", f"/tasks/{task_id}/pause")
     house.operator.call("POST", f"/tasks/{task_id}/pause")
     assert two.check_in()["wait"]["reason"] == "paused"
-    assert one.upload(turn, ONE).status_code == 200
+    assert one.upload(assignment, ONE).status_code == 200
     house.operator.call("POST", f"/tasks/{task_id}/resume")
     assert two.upload(two.join(), ONE).status_code == 200
     assert house.operator.task(task_id)["status"] == "finished"
 
 
-def test_cancel_closes_open_turns_for_good(house: House) -> None:
+def test_cancel_closes_open_assignments_for_good(house: House) -> None:
     task_id = house.publish(1, goal=1)
     (device,) = house.devices(1)
-    turn = device.join()
+    assignment = device.join()
     house.operator.call("POST", f"/tasks/{task_id}/cancel")
     house.operator.call("POST", f"/tasks/{task_id}/cancel")
-    assert device.upload(turn, ONE).json()["code"] == "round-closed"
+    assert device.upload(assignment, ONE).json()["code"] == "round-closed"
     assert device.check_in()["wait"]["reason"] == "no-task"
     answer = house.http.post(f"/v1/admin/tasks/{task_id}/resume", headers=house.operator.headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "task-over")
@@ -147,7 +147,9 @@ def test_over_selection_takes_the_first_to_report_and_closes_the_rest(house: Hou
     devices = house.devices(4)
     assignments = [device.join() for device in devices[:3]]
     assert devices[3].check_in()["wait"]["reason"] == "round-full"
-    answers = [device.upload(turn, ONE).status_code for device, turn in zip(devices, assignments, strict=False)]
+    answers = [
+        device.upload(assignment, ONE).status_code for device, assignment in zip(devices, assignments, strict=False)
+    ]
     assert answers == [200, 200, 409]
     assert house.operator.rounds(task_id)[0]["updates"] == 2
 
@@ -160,7 +162,7 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     )
     devices = house.devices(3)
     assignments = [device.join() for device in devices]
-    assert sorted(turn["task_id"] for turn in assignments) == sorted([first, first, second])
+    assert sorted(assignment["task_id"] for assignment in assignments) == sorted([first, first, second])
     (stranger,) = house.devices(1, "lab")
     assert stranger.join()["task_id"] == other
     answer = stranger.http.post(
@@ -171,7 +173,7 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong-population")
 
 
-def test_a_device_has_one_open_turn_whatever_the_number_of_tasks(house: House) -> None:
+def test_a_device_has_one_open_assignment_whatever_the_number_of_tasks(house: House) -> None:
     house.publish(1, goal=5, name="first")
     house.publish(1, goal=5, name="second")
     (device,) = house.devices(1)
@@ -201,9 +203,9 @@ def test_version_bounds_runtime_separation_and_fraction_are_told_apart(house: Ho
 def test_failure_codes_are_kept_apart_and_free_the_slot(house: House, code: str) -> None:
     task_id = house.publish(1, goal=1)
     one, two = house.devices(2)
-    turn = one.join()
-    assert one.fail(turn, code).status_code == 204
-    assert one.fail(turn, code).status_code == 204
+    assignment = one.join()
+    assert one.fail(assignment, code).status_code == 204
+    assert one.fail(assignment, code).status_code == 204
     assert house.operator.rounds(task_id)[0]["failures"] == {code: 1}
     assert one.check_in()["wait"]["reason"] == "round-full"  # not again in this round
     assert two.upload(two.join(), ONE).status_code == 200
