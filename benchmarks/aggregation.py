@@ -3,7 +3,7 @@
     python -m benchmarks.aggregation --shape 1000x1000000 100x11000000
 
 For each shape (updates x parameters) the updates are accepted by the coordinator's own service, as if devices had sent
-them, and then aggregated in a fresh process: read from the store, checked for damage, folded in float64, new checkpoint
+them, and then aggregated in a fresh process: read from the store, checked for damage, reduced in float64, new weights
 stored. The references are what numpy reaches on arrays of that size which are in memory already: the same weighted sum
 (`total64 += weight * array`), a plain float64 sum (`total64 += array`) and a plain float32 sum. Peak memory is the
 whole process's. The robust rules are measured on one shape.
@@ -26,8 +26,8 @@ from fedrela.coordinator import context
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.aggregation import global_model
 from fedrela.coordinator.rounds import group_commit, service, tasks
-from fedrela.coordinator.rounds.service import Caller
-from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.coordinator.rounds.service import CheckInRequest
+from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.storage import blobs
 from fedrela.core import bundle
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
@@ -76,11 +76,11 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
             secret = auth.hash_token(
                 devices.enroll(coordinator, EnrollRequest(token, f"{index:064x}"), 1.0).device_token
             )
-            (assignment,) = group_commit.check_ins(coordinator, [Caller(secret, offer)], 1.0)
+            (assignment,) = group_commit.check_ins(coordinator, [CheckInRequest(secret, offer)], 1.0)
             assert isinstance(assignment, Assignment)
             body = update_body(parameters, index)
-            announced = Announced(secret, assignment.assignment_id, assignment.upload_token, len(body))
-            (upload,) = group_commit.begin_uploads(coordinator, [announced], 1.0)
+            headers = UploadHeaders(secret, assignment.assignment_id, assignment.upload_token, len(body))
+            (upload,) = group_commit.begin_uploads(coordinator, [headers], 1.0)
             assert isinstance(upload, Upload)
             (receipt,) = group_commit.accept_updates(
                 coordinator, [service.store_update(coordinator, upload, body)], 1.0

@@ -32,7 +32,7 @@ import sqlalchemy as sa
 from benchmarks.serving import http_load, postgresql
 from benchmarks.serving.fixture import Server, make_bundle, settings_of, update_body
 from benchmarks.serving.http_load import Answers, Request, at_rate, flat_out, message
-from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, judge, show
+from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, compare_with_bar, show
 from fedrela.coordinator import context
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.storage import schema
@@ -179,7 +179,7 @@ def measure(setting: Setting, database_url: str, seconds: float, parameters: int
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
-    judge(setting)
+    compare_with_bar(setting)
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from fastapi.responses import Response
 
 from fedrela.coordinator import context
 from fedrela.coordinator.api import admin_routes, device_routes, openapi, problems, threads
-from fedrela.coordinator.api.limits import Memory, RateLimit
-from fedrela.coordinator.api.middleware import Gate
+from fedrela.coordinator.api.limits import RateLimit, UploadMemory
+from fedrela.coordinator.api.middleware import RequestLimits
 from fedrela.coordinator.api.requests import coordinator_of, plain
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator
@@ -26,7 +26,7 @@ from fedrela.coordinator.monitoring import logs, metrics
 from fedrela.coordinator.pages import dashboard, dashboard_actions, join_page
 from fedrela.coordinator.rounds import group_commit
 from fedrela.coordinator.rounds.batching import Batches
-from fedrela.coordinator.rounds.housekeeping import Worker
+from fedrela.coordinator.rounds.housekeeping import HousekeepingThread
 from fedrela.coordinator.settings import Settings
 
 T = TypeVar("T")
@@ -43,19 +43,19 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         threads.allow(settings.threads)
         app.state.device_rate = RateLimit(settings.requests_per_device_per_second)
         app.state.address_rate = RateLimit(settings.requests_per_address_per_second)
-        app.state.upload_memory = Memory(settings.max_uploads_in_memory_bytes)
+        app.state.upload_memory = UploadMemory(settings.max_uploads_in_memory_bytes)
         with context.connect(settings) as coordinator:
             app.state.coordinator = coordinator
             app.state.joining = _batches("joining", group_commit.check_ins, coordinator)
             app.state.beginning = _batches("beginning", group_commit.begin_uploads, coordinator)
             app.state.counting = _batches("counting", group_commit.accept_updates, coordinator)
-            worker = None if settings.virtual_clock else Worker(coordinator)
-            if worker:
-                worker.start()
+            housekeeping_thread = None if settings.virtual_clock else HousekeepingThread(coordinator)
+            if housekeeping_thread:
+                housekeeping_thread.start()
             try:
                 yield
             finally:
-                for thread in (app.state.joining, app.state.beginning, app.state.counting, worker):
+                for thread in (app.state.joining, app.state.beginning, app.state.counting, housekeeping_thread):
                     if thread:
                         await in_thread(thread.stop)
 
@@ -74,7 +74,7 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     _add_health(app)
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(Gate, state=app.state)
+    app.add_middleware(RequestLimits, state=app.state)
     return app
 
 

@@ -1,6 +1,6 @@
 """What every operation of a coordinator works with.
 
->>> # with connect(Settings.from_environment()) as coordinator: closing.tick(coordinator)
+>>> # with connect(Settings.from_environment()) as coordinator: closing.expire(coordinator, now)
 """
 
 import threading

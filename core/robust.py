@@ -1,4 +1,4 @@
-"""Aggregation that a minority of hostile updates can't steer: coordinate median, trimmed mean, multi-Krum, clipping.
+"""Aggregation that a minority of malicious updates can't steer: coordinate median, trimmed mean, multi-Krum, clipping.
 
 The rules work on a stack: one update a row, shape (n, d) float32, an array in memory or a `numpy.memmap` on disk. They
 read it in blocks of columns, so they hold O(d) plus a few blocks of `BLOCK_BYTES`, whatever n is. Every row counts the
@@ -84,12 +84,12 @@ def multi_krum(stack: Stack, byzantine_fraction: float) -> Vector:
 def krum_order(stack: Stack, byzantine_fraction: float) -> NDArray[np.int64]:
     """The rows that multi-Krum keeps, best first."""
     n = _require_rows(stack)
-    hostile = int(byzantine_fraction * n + 1e-9)
-    neighbors = max(n - hostile - 2, 1)
+    byzantine = int(byzantine_fraction * n + 1e-9)
+    neighbors = max(n - byzantine - 2, 1)
     distances = _squared_distances(stack)
     np.fill_diagonal(distances, np.inf)
     scores = np.sort(distances, axis=1)[:, : min(neighbors, n - 1)].sum(axis=1)
-    return np.argsort(scores, kind="stable")[: n - hostile].astype(np.int64)
+    return np.argsort(scores, kind="stable")[: n - byzantine].astype(np.int64)
 
 
 def flatten(update: Params, out: Vector) -> None:

@@ -31,15 +31,15 @@ class Setting:
     short_of: list[str] = field(default_factory=list)  # what the bar asks for and was not reached
 
 
-def judge(setting: Setting) -> None:
+def compare_with_bar(setting: Setting) -> None:
     """Note what the bar asks for and was not reached. A fixed rate counts as kept where 98 % of it were answered."""
     for line in setting.figures:
         if line.errors:
             setting.short_of.append(f"{line.phase}: {line.errors} errors")
-        asked = CHECK_INS if "check-ins" in line.phase else UPDATES
+        required_per_second = CHECK_INS if "check-ins" in line.phase else UPDATES
         at_rate = " due" in line.phase
         if line.phase in ("check-ins", "updates") or at_rate:
-            if line.per_second < asked * (0.98 if at_rate else 1.0):
+            if line.per_second < required_per_second * (0.98 if at_rate else 1.0):
                 setting.short_of.append(f"{line.phase}: {line.per_second} a second")
             if at_rate and "check-ins" in line.phase and line.p99_ms >= P99_MS:
                 setting.short_of.append(f"{line.phase}: p99 {line.p99_ms} ms")

@@ -1,6 +1,6 @@
 """The stored updates of a round become the next global model. Runs in a worker thread, never in a request.
 
-The result depends only on what is stored: updates are folded in ascending order of their bodies' SHA-256, so arrival
+The result depends only on what is stored: updates are reduced in ascending order of their bodies' SHA-256, so arrival
 order, the number of workers and a crash in the middle change nothing. Several workers may compute one round (a lease
 makes it rare); the first commit wins, and all results are equal.
 """
@@ -133,7 +133,7 @@ def aggregate(coordinator: Coordinator, task_id: str, number: int) -> Result:
         record = rows.round_row(view, task_id, number)
         updates = _counted(view, task_id, number)
     task, specs = parse_task(row.task_json), coordinator.manifest(row.manifest_sha256).weights
-    change = reduction.fold(
+    change = reduction.reduce(
         coordinator.blobs, updates, task, number, specs, on_progress=_Lease(coordinator, task_id, number).renew
     )
     weights = tensors.view(blobs.needed(coordinator.blobs, blobs.public(record.base_checkpoint_sha256)))
@@ -164,7 +164,7 @@ class _Lease:
 
 
 def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
-    """The updates of a round in the order in which they are folded."""
+    """The updates of a round in the order in which they are reduced."""
     table = schema.assignments
     found = view.execute(
         sa.select(

@@ -1,6 +1,6 @@
 """Many stored updates become one change of weights.
 
-The mean of plain float32 updates reads them in strips (`aggregation/tiles.py`). Of other encodings, and where updates
+The mean of plain float32 updates reads them in tiles (`aggregation/tiles.py`). Of other encodings, and where updates
 are clipped, it holds one accumulator and at most `AHEAD` + 1 update bodies; the next body is read and its hash checked
 while the present one is added. A robust rule first writes the updates as rows of one temporary file and then works on
 blocks of its columns, so its memory doesn't grow with the number of devices.
@@ -40,7 +40,7 @@ class Counted:
     size_bytes: int
 
 
-def fold(
+def reduce(
     blobs: Blobs,
     updates: list[Counted],
     task: Task,

@@ -1,7 +1,7 @@
-"""The mean of plain float32 updates by strips: one strip of the model is added up over all updates, then the next.
+"""The mean of plain float32 updates by tiles: one tile of the model is added up over all updates, then the next.
 
-A strip of the sum, and the part of an update that is added to it, stay in the processor's cache, and no whole update is
-ever in memory: the mean holds one float64 model and a few strips. Strips are independent, so that some are worked on at
+A tile of the sum, and the part of an update that is added to it, stay in the processor's cache, and no whole update is
+ever in memory: the mean holds one float64 model and a few tiles. Tiles are independent, so that some are worked on at
 a time; each element is still summed in the order of the updates, and the result has the same bits as
 `fedrela.core.aggregate.mean`.
 """
@@ -58,20 +58,20 @@ def mean(
     if any(layout.tensors != layouts[0].tensors for layout in layouts):
         return None
     total = np.zeros(size, np.float64)
-    starts = range(0, size, blobs.strip_bytes // 4)
+    starts = range(0, size, blobs.tile_bytes // 4)
 
-    def strip(start: int) -> list[NDArray[np.uint64]]:
+    def tile(start: int) -> list[NDArray[np.uint64]]:
         with np.errstate(all="ignore"):  # a damaged body is found by its digest
-            into = total[start : start + blobs.strip_bytes // 4]
+            into = total[start : start + blobs.tile_bytes // 4]
             return [_add(blobs, part, layout.start, into, start) for part, layout in zip(parts, layouts, strict=True)]
 
     with ThreadPoolExecutor(THREADS) as pool:
-        under_way = [pool.submit(strip, start) for start in starts]
+        under_way = [pool.submit(tile, start) for start in starts]
         while wait(under_way, PROGRESS_SECONDS).not_done:
             on_progress()
     sums = [one.result() for one in under_way]
     for index, part in enumerate(parts):
-        _check(blobs, part, layouts[index].start, [of_strip[index] for of_strip in sums], starts)
+        _check(blobs, part, layouts[index].start, [of_tile[index] for of_tile in sums], starts)
     values = aggregate.divided(total, divisor)
     found = {name: values[begin // 4 : end // 4] for name, begin, end in layouts[0].tensors}
     return {spec.name: found[spec.name].reshape(tuple(int(d) for d in spec.shape)) for spec in specs}
@@ -94,12 +94,12 @@ def _layout(blobs: Blobs, part: Part, size: int) -> _Layout:
     return _Layout(start, tuple(sorted(tensors, key=lambda tensor: int(tensor[1]))))
 
 
-def _add(blobs: Blobs, part: Part, start: int, strip: NDArray[np.float64], first: int) -> NDArray[np.uint64]:
-    """Add the elements of a strip, which begins with element `first`; gives the sums that the digest is made of."""
+def _add(blobs: Blobs, part: Part, start: int, tile: NDArray[np.float64], first: int) -> NDArray[np.uint64]:
+    """Add the elements of a tile, which begins with element `first`; gives the sums that the digest is made of."""
     at = start + 4 * first
-    data = _read(blobs, part, at, 4 * strip.size)
+    data = _read(blobs, part, at, 4 * tile.size)
     values = np.frombuffer(data, np.float32)
-    aggregate.add_weighted(strip, values * np.float32(part.factor) if part.factor != 1 else values, part.weight)
+    aggregate.add_weighted(tile, values * np.float32(part.factor) if part.factor != 1 else values, part.weight)
     return _piece_sums(data, at, part)
 
 

@@ -107,7 +107,7 @@ async def list_rounds(
 async def judge_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
     """What the operator's own test set says of a committed round's model."""
     coordinator, report = coordinator_of(request), await message(request, AccuracyReport)
-    await in_thread(lambda: evaluation.judge(coordinator, task_id, number, report, coordinator.store.now()))
+    await in_thread(lambda: evaluation.record_accuracy(coordinator, task_id, number, report, coordinator.store.now()))
     return Response(status_code=204)
 
 
@@ -183,7 +183,7 @@ async def advance_clock(request: Request) -> Response:
             status=409,
         )
     now = await in_thread(coordinator.store.advance_clock, wanted.now_seconds)
-    await in_thread(housekeeping.settle, coordinator)
+    await in_thread(housekeeping.run_housekeeping, coordinator)
     return json_response(ClockRequest(now))
 
 

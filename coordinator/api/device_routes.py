@@ -16,8 +16,8 @@ from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import evaluation, metrics
 from fedrela.coordinator.rounds import housekeeping, service
 from fedrela.coordinator.rounds.batching import Batches
-from fedrela.coordinator.rounds.service import Caller, StoredUpdate
-from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
+from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.core import wire
 from fedrela.core.errors import FedRelaError
 from fedrela.core.wire import (
@@ -60,8 +60,8 @@ async def enroll(request: Request) -> Response:
 async def check_in(request: Request) -> Response:
     """A device offers to work; it gets an assignment, or a time to come back."""
     offer = await message(request, CheckIn)
-    joining: Batches[Caller, Assignment | Wait] = request.app.state.joining
-    answer = await joining(Caller(credentials(request), offer))
+    joining: Batches[CheckInRequest, Assignment | Wait] = request.app.state.joining
+    answer = await joining(CheckInRequest(credentials(request), offer))
     if isinstance(answer, Wait):
         metrics.CHECK_INS.labels(answer.reason).inc()
         return json_response(CheckInResponse(wait=answer))
@@ -110,9 +110,9 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     coordinator = coordinator_of(request)
     token = request.headers.get(wire.UPLOAD_TOKEN_HEADER, "")
     length = limits.declared_length(request)
-    beginning: Batches[Announced, Upload] = request.app.state.beginning
-    upload = await beginning(Announced(credentials(request), assignment_id, token, length))
-    memory: limits.Memory = request.app.state.upload_memory
+    beginning: Batches[UploadHeaders, Upload] = request.app.state.beginning
+    upload = await beginning(UploadHeaders(credentials(request), assignment_id, token, length))
+    memory: limits.UploadMemory = request.app.state.upload_memory
     memory.take(length or 0)
     try:
         body = await limits.read_body(request, upload.max_bytes, upload.seconds)
@@ -126,7 +126,7 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
         coordinator.settings.virtual_clock and coordinator.wake.is_set()
     ):  # this update, or one beside it, has completed a round
         coordinator.wake.clear()
-        await in_thread(housekeeping.settle, coordinator)
+        await in_thread(housekeeping.run_housekeeping, coordinator)
     return receipt
 
 

@@ -51,7 +51,7 @@ class RateLimit:
             raise TooMany("too many requests", remedy="wait as long as Retry-After says", retry_after_seconds=wait)
 
 
-class Memory:
+class UploadMemory:
     """Bytes of request bodies held at one time in this process."""
 
     def __init__(self, limit_bytes: int) -> None:

@@ -13,7 +13,7 @@ from fedrela.coordinator.monitoring import metrics
 from fedrela.core.errors import FedRelaError, Refused
 
 
-class Gate:
+class RequestLimits:
     """The ASGI middleware. `state` is the application's, filled when serving begins."""
 
     def __init__(self, app: ASGIApp, state: Any) -> None:

@@ -17,7 +17,7 @@ from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Run and operate a coordinator.")
-task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel and export tasks.")
+task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel tasks; download models.")
 app.add_typer(task_app, name="task")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
@@ -136,8 +136,9 @@ task_app.command("resume", help="Go on after a pause or a failed round.")(_task_
 task_app.command("cancel", help="End a task for good.")(_task_command("cancel", "is cancelled"))
 
 
-@task_app.command("export")
-def task_export(
+@task_app.command("download")
+@task_app.command("export", hidden=True)  # what it was called in version 0.1
+def task_download(
     task_id: str,
     output: Annotated[Path, typer.Argument(help="The file to write, .safetensors.")],
     round_number: Annotated[int, typer.Option("--round", help="After which round; 0: the start weights.")] = -1,

@@ -1,7 +1,7 @@
 """How good the models are: totals over the devices' hold-outs, and accuracy on the operator's own test set.
 
 Devices' totals are summed per round and kept for no single device. They can't be split by class, so many, medium and
-few are known only where an operator judges a round's model on labeled data of their own.
+few are known only where an operator evaluates a round's model on labeled data of their own.
 """
 
 from typing import Any
@@ -51,7 +51,7 @@ def add(coordinator: Coordinator, device: Device, assignment_id: str, report: Ev
         tx.execute(sa.update(schema.assignments).where(schema.assignments.c.id == assignment.id).values(evaluated=True))
 
 
-def judge(coordinator: Coordinator, task_id: str, number: int, report: AccuracyReport, now: float) -> None:
+def record_accuracy(coordinator: Coordinator, task_id: str, number: int, report: AccuracyReport, now: float) -> None:
     """Keep what the operator's test set says of a committed round; a later report takes the place of an earlier one."""
     shares = (report.overall, report.many, report.medium, report.few)
     if not 1 <= report.examples <= MOST or not all(share is None or 0 <= share <= 1 for share in shares):
@@ -63,7 +63,7 @@ def judge(coordinator: Coordinator, task_id: str, number: int, report: AccuracyR
         if tx.scalar(committed) is None:
             raise Refused(
                 f"round {number} is not committed",
-                remedy="judge rounds whose model is there",
+                remedy="evaluate rounds whose model is there",
                 code="round-open",
                 status=409,
             )
@@ -73,7 +73,7 @@ def judge(coordinator: Coordinator, task_id: str, number: int, report: AccuracyR
 
 
 def accuracies(view: sa.Connection, task_id: str) -> dict[int, dict[str, Any]]:
-    """Round -> accuracy on the operator's test set, where it was judged."""
+    """Round -> accuracy on the operator's test set, where it was evaluated."""
     table = schema.accuracies
     found = view.execute(sa.select(table).where(table.c.task_id == task_id)).all()
     names = ("overall", "many", "medium", "few", "examples")

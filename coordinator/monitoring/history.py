@@ -61,7 +61,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
     with coordinator.store.read() as view:
         found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
         failures, assignments = _assignments(view, task_id)
-        judged = evaluation.accuracies(view, task_id)
+        accuracies = evaluation.accuracies(view, task_id)
     records = []
     for row in found:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
@@ -71,7 +71,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
             "failures": failures.get(row.number, {}),
             "checkpoint_bytes": row.base_checkpoint_bytes * assignments.get(row.number, 0),
             "evaluation": None,
-            "accuracy": judged.get(row.number),
+            "accuracy": accuracies.get(row.number),
         }
         if row.evaluation_examples:
             record["evaluation"] = {

@@ -157,14 +157,14 @@ def task_view(coordinator: Coordinator, task_id: str) -> dict[str, Any]:
         "update_bytes": sum(item["update_bytes"] for item in rounds),
         "checkpoint_bytes": sum(item["checkpoint_bytes"] for item in rounds),
         "evaluated": any(item["evaluation"] or item["accuracy"] for item in rounds),
-        "judged": judged(rounds),
+        "newest_evaluated": newest_evaluated(rounds),
         "stamp": hashlib.sha256(json.dumps(rounds).encode()).hexdigest()[:16],  # so that charts are drawn anew
         "now": coordinator.store.now(),
     }
 
 
-def judged(rounds: list[history.Record]) -> history.Record | None:
-    """The newest round that was judged on the operator's test set."""
+def newest_evaluated(rounds: list[history.Record]) -> history.Record | None:
+    """The newest round that was evaluated on the operator's test set."""
     return next((item for item in reversed(rounds) if item["accuracy"]), None)
 
 

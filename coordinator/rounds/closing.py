@@ -13,7 +13,7 @@ from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
 
 
-def tick(coordinator: Coordinator, now: float) -> int:
+def expire(coordinator: Coordinator, now: float) -> int:
     """End the leases and deadlines that are over; return how many tasks changed."""
     assignments, table, tasks = schema.assignments, schema.rounds, schema.tasks
     with coordinator.store.read() as view:
@@ -27,11 +27,11 @@ def tick(coordinator: Coordinator, now: float) -> int:
         )
         due = sorted(view.scalars(expired.union(overdue)))
     for task_id in due:
-        tick_task(coordinator, task_id, now)
+        expire_in_task(coordinator, task_id, now)
     return len(due)
 
 
-def tick_task(coordinator: Coordinator, task_id: str, now: float) -> None:
+def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
     """The same for one task."""
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)

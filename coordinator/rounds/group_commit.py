@@ -17,10 +17,10 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import service, uploads
-from fedrela.coordinator.rounds.offers import Asking, Offer
-from fedrela.coordinator.rounds.service import Caller, StoredUpdate
+from fedrela.coordinator.rounds.offers import Applicant, Offer
+from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.rounds.views import View
 from fedrela.coordinator.storage import rows
 from fedrela.core.errors import FedRelaError
@@ -39,24 +39,27 @@ class _Step(Generic[T, R]):
     preload: Callable[[TaskTransaction, list[T]], None]
 
 
-_JOIN: _Step[Asking, Assignment | None] = _Step(
-    service.join, lambda tx, asking: tx.preload_devices([one.device.id for one in asking])
+_JOIN: _Step[Applicant, Assignment | None] = _Step(
+    service.join, lambda tx, applicants: tx.preload_devices([one.device.id for one in applicants])
 )
 _ACCEPT_UPDATE: _Step[StoredUpdate, UpdateReceipt] = _Step(
     service.accept_update, lambda tx, updates: tx.preload_assignments([update.assignment_id for update in updates])
 )
 
 
-def check_ins(coordinator: Coordinator, callers: list[Caller], now: float) -> list[Assignment | Wait | Exception]:
+def check_ins(
+    coordinator: Coordinator, requests: list[CheckInRequest], now: float
+) -> list[Assignment | Wait | Exception]:
     """`service.check_in` for each, and `service.join` for those who are offered a slot."""
     with coordinator.store.read() as connection:
-        view = View(coordinator, connection, [caller.token_hash for caller in callers])
-        answers = [_attempt(service.check_in, view, caller, now) for caller in callers]
+        view = View(coordinator, connection, [request.token_hash for request in requests])
+        answers = [_attempt(service.check_in, view, request, now) for request in requests]
     # A device that asks twice at once gets one slot, and hears of it twice.
-    offers = {answer.asking.device.id: answer for answer in answers if isinstance(answer, Offer)}
+    offers = {answer.applicant.device.id: answer for answer in answers if isinstance(answer, Offer)}
     joined = _join_all(coordinator, list(offers.values()), now)
     return [
-        joined.get(answer.asking.device.id, answer.wait) if isinstance(answer, Offer) else answer for answer in answers
+        joined.get(answer.applicant.device.id, answer.wait) if isinstance(answer, Offer) else answer
+        for answer in answers
     ]
 
 
@@ -64,26 +67,26 @@ def _join_all(coordinator: Coordinator, offers: list[Offer], now: float) -> dict
     """Each device tries its tasks in their order: all try their first, then those who got nothing their second ..."""
     joined: dict[str, Assignment | Exception] = {}
     for rank in range(max((len(offer.task_ids) for offer in offers), default=0)):
-        by_task: dict[str, list[Asking]] = defaultdict(list)
+        by_task: dict[str, list[Applicant]] = defaultdict(list)
         for offer in offers:
-            if rank < len(offer.task_ids) and offer.asking.device.id not in joined:
-                by_task[offer.task_ids[rank]].append(offer.asking)
+            if rank < len(offer.task_ids) and offer.applicant.device.id not in joined:
+                by_task[offer.task_ids[rank]].append(offer.applicant)
         for task_id in sorted(by_task):
             answers = _in_transaction(coordinator, task_id, by_task[task_id], now, _JOIN)
-            for asking, answer in zip(by_task[task_id], answers, strict=True):
+            for applicant, answer in zip(by_task[task_id], answers, strict=True):
                 # The database refuses a second assignment: the device took one through another connection just now.
                 if answer is not None and not isinstance(answer, ConstraintError):
-                    joined[asking.device.id] = answer
+                    joined[applicant.device.id] = answer
     return joined
 
 
-def begin_uploads(coordinator: Coordinator, announced: list[Announced], now: float) -> list[Upload | FedRelaError]:
+def begin_uploads(coordinator: Coordinator, headers: list[UploadHeaders], now: float) -> list[Upload | FedRelaError]:
     """`uploads.begin_upload` for each, and `uploads.extend_lease` where it is needed."""
     with coordinator.store.read() as connection:
         view = View(
-            coordinator, connection, [one.token_hash for one in announced], [one.assignment_id for one in announced]
+            coordinator, connection, [one.token_hash for one in headers], [one.assignment_id for one in headers]
         )
-        answers = [_attempt(uploads.begin_upload, view, one, now) for one in announced]
+        answers = [_attempt(uploads.begin_upload, view, one, now) for one in headers]
     return [
         _attempt(uploads.extend_lease, coordinator, one, now) if isinstance(one, Upload) else one for one in answers
     ]

@@ -16,7 +16,7 @@ TICK_SECONDS = 0.5
 log = logging.getLogger("fedrela.coordinator")
 
 
-class Worker:
+class HousekeepingThread:
     """Owns the thread. `stop` lets an aggregation that is under way finish."""
 
     def __init__(self, coordinator: Coordinator) -> None:
@@ -38,7 +38,7 @@ class Worker:
         while not self._stopping.is_set():
             self._coordinator.wake.clear()
             try:
-                settle(self._coordinator)
+                run_housekeeping(self._coordinator)
             except FedRelaError as error:
                 log.error("housekeeping failed; it is tried again", extra={"problem": str(error)})
             except Exception:
@@ -46,8 +46,8 @@ class Worker:
             self._coordinator.wake.wait(TICK_SECONDS)
 
 
-def settle(coordinator: Coordinator) -> None:
+def run_housekeeping(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
-    closing.tick(coordinator, coordinator.store.now())
+    closing.expire(coordinator, coordinator.store.now())
     while global_model.run_due(coordinator):
         pass

@@ -16,7 +16,7 @@ from fedrela.core.wire import Assignment, CheckIn, Wait
 
 
 @dataclass(frozen=True)
-class Asking:
+class Applicant:
     """A device that is known and has no assignment, and what it says of itself."""
 
     device: Device
@@ -27,24 +27,24 @@ class Asking:
 class Offer:
     """The tasks that want a device, the emptiest first, and its answer if all their slots are gone."""
 
-    asking: Asking
+    applicant: Applicant
     task_ids: tuple[str, ...]
     wait: Wait
 
 
-def resumed(view: View, asking: Asking, held: OpenAssignment, now: float) -> Assignment | Wait:
+def resumed(view: View, applicant: Applicant, held: OpenAssignment, now: float) -> Assignment | Wait:
     """A device that lost its assignment gets the same one, with what is left of its lease."""
     task, record = view.task_and_round(held.task_id, held.round)
     if task.status != "running":
-        return _wait("paused", parse_task(task.task_json), candidate_of(asking), view.coordinator, now)
+        return _wait("paused", parse_task(task.task_json), candidate_of(applicant), view.coordinator, now)
     return assignment(view.coordinator, task, record, held.assignment_id, held.compute_until - now)
 
 
-def offer(view: View, asking: Asking, now: float) -> Offer | Wait:
+def offer(view: View, applicant: Applicant, now: float) -> Offer | Wait:
     """The tasks that a device may join, or when to come back."""
-    candidate, population = candidate_of(asking), asking.device.population
+    candidate, population = candidate_of(applicant), applicant.device.population
     tasks = view.open_tasks(population)
-    reasons = [_reason(view, open_, asking.device, candidate, now) for open_ in tasks]
+    reasons = [_reason(view, open_, applicant.device, candidate, now) for open_ in tasks]
     if tasks:
         # round-full: the answer of a task that wants the device, if another device is quicker
         offered = zip(tasks, reasons, strict=True)
@@ -58,10 +58,10 @@ def offer(view: View, asking: Asking, now: float) -> Offer | Wait:
         )
     wanting = [open_ for open_, reason in zip(tasks, reasons, strict=True) if reason is None]
     task_ids = [open_.id for open_ in sorted(wanting, key=lambda open_: (_fullness(open_), open_.id))]
-    if (held := asking.device.open_assignment) is not None:
+    if (held := applicant.device.open_assignment) is not None:
         # The lease is over, but nobody has swept it yet: joining its task does, and frees the device for every other.
         task_ids = [held.task_id, *(task_id for task_id in task_ids if task_id != held.task_id)]
-    return Offer(asking, tuple(task_ids), wait) if task_ids else wait
+    return Offer(applicant, tuple(task_ids), wait) if task_ids else wait
 
 
 def _reason(view: View, open_: OpenTask, device: Device, candidate: Candidate, now: float) -> selection.Reason | None:
@@ -78,9 +78,9 @@ def _fullness(open_: OpenTask) -> float:
     return (open_.round.open + open_.round.reported) / rules.slots(open_.task.round)
 
 
-def candidate_of(asking: Asking, had_assignment: bool = False) -> Candidate:
+def candidate_of(applicant: Applicant, had_assignment: bool = False) -> Candidate:
     """What the rules of selection look at."""
-    device, check_in = asking.device, asking.check_in
+    device, check_in = applicant.device, applicant.check_in
     return Candidate(device.public_key, check_in.client_version, check_in.runtimes, device.last_turn_at, had_assignment)
 
 

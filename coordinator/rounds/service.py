@@ -2,7 +2,7 @@
 
     publish ──► check_in ──► join ──► begin_upload ──► accept_update ──► aggregate ──► commit ──► the next round
     (tasks.py)                │       (uploads.py)          ▲      (aggregation.py)  (closing.py)
-                              └── report_failure            └── tick: leases and deadlines (closing.py)
+                              └── report_failure            └── expire: leases and deadlines (closing.py)
 
 `check_in` and `begin_upload` read a view; `join` and `accept_update` change a task in a transaction that holds its
 lock. `rounds/group_commit.py` gives them the view and the transaction, one for all requests that come at the same time.
@@ -15,7 +15,7 @@ from fedrela.coordinator.access import devices
 from fedrela.coordinator.access.devices import Device
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import offers, rules, selection, uploads
-from fedrela.coordinator.rounds.offers import Asking, Offer
+from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.transaction import TaskTransaction
 from fedrela.coordinator.rounds.uploads import Upload
 from fedrela.coordinator.rounds.views import View
@@ -27,7 +27,7 @@ from fedrela.core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt,
 
 
 @dataclass(frozen=True)
-class Caller:
+class CheckInRequest:
     """A check-in, and the hash of the token that it came with."""
 
     token_hash: str
@@ -46,32 +46,32 @@ class StoredUpdate:
     examples: int | None = None
 
 
-def check_in(view: View, caller: Caller, now: float) -> Assignment | Wait | Offer:
+def check_in(view: View, request: CheckInRequest, now: float) -> Assignment | Wait | Offer:
     """The assignment that the device has already, the tasks that it may join, or a time to come back.
 
     Raises Refused (401, 403) or InvalidInput.
     """
-    device = view.device(caller.token_hash)
-    devices.check(device, caller.check_in)
-    asking, held = Asking(device, caller.check_in), device.open_assignment
+    device = view.device(request.token_hash)
+    devices.check(device, request.check_in)
+    applicant, held = Applicant(device, request.check_in), device.open_assignment
     if held is not None and held.expires_at > now:
-        return offers.resumed(view, asking, held, now)
-    return offers.offer(view, asking, now)
+        return offers.resumed(view, applicant, held, now)
+    return offers.offer(view, applicant, now)
 
 
-def join(tx: TaskTransaction, asking: Asking, now: float) -> Assignment | None:
+def join(tx: TaskTransaction, applicant: Applicant, now: float) -> Assignment | None:
     """An assignment of the open round; None where, seen under its lock, it doesn't want the device any more."""
     tx.sweep_leases(now)
     if tx.row.status != "running":
         return None
-    candidate = offers.candidate_of(asking, tx.had_assignment(asking.device.id))
+    candidate = offers.candidate_of(applicant, tx.had_assignment(applicant.device.id))
     if (
         selection.refusal(tx.task, tx.coordinator.manifest(tx.row.manifest_sha256), candidate, tx.round, now)
         is not None
     ):
         return None
     tx.round = rules.join(tx.round, tx.task.round, now)
-    assignment_id = tx.open_assignment(asking.device.id, now)
+    assignment_id = tx.open_assignment(applicant.device.id, now)
     return offers.assignment(tx.coordinator, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
 
 

@@ -31,7 +31,7 @@ ASSIGNMENT_ENDED = {
 
 
 @dataclass(frozen=True)
-class Announced:
+class UploadHeaders:
     """An update whose body has not been read yet: the hash of the device's token, and what its headers say."""
 
     token_hash: str
@@ -55,21 +55,21 @@ class Upload:
     short_lease_ends_at: float | None = None  # the compute lease ends before the upload may: `extend_lease` first
 
 
-def begin_upload(view: View, announced: Announced, now: float) -> Upload:
+def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
     """Permit an upload, or raise Refused (401, 403, 404, 409, 411, 413), before a byte of the body is read.
 
     A compute lease that ends before the upload may is extended once: by `extend_lease`, as a view writes nothing.
     """
-    device = view.device(announced.token_hash)
+    device = view.device(headers.token_hash)
     if not auth.same(
-        announced.upload_token, auth.upload_token(view.coordinator.settings.signing_key, announced.assignment_id)
+        headers.upload_token, auth.upload_token(view.coordinator.settings.signing_key, headers.assignment_id)
     ):
         raise _bad_token()
-    assignment = view.assignment(announced.assignment_id, device.id)
+    assignment = view.assignment(headers.assignment_id, device.id)
     task, manifest = parse_task(assignment.task_json), view.coordinator.manifest(assignment.manifest_sha256)
     check_assignment(assignment.status, assignment.expires_at, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
-    _check_length(announced.length, max_bytes)
+    _check_length(headers.length, max_bytes)
     seconds, short_lease_ends_at = task.round.upload_lease_seconds, None
     if assignment.status == "open" and assignment.expires_at - now < seconds:
         if assignment.expires_at > assignment.compute_until:

@@ -49,7 +49,7 @@ class Blobs(Protocol):
     is full or read-only raises Unavailable and leaves no part of a blob under its name.
     """
 
-    strip_bytes: int  # how much to read at a time where a blob is read in parts
+    tile_bytes: int  # how much to read at a time where a blob is read in parts
 
     def put(self, name: str, body: bytes) -> None: ...
 
@@ -122,7 +122,7 @@ def damaged(name: str) -> IntegrityError:
 class FolderBlobs:
     """Blobs as files. A file appears under its name whole and synced, or not at all."""
 
-    strip_bytes = 512 * 1024  # stays in a processor's cache
+    tile_bytes = 512 * 1024  # stays in a processor's cache
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -19,7 +19,7 @@ _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 class ObjectBlobs:
     """One bucket, below one prefix."""
 
-    strip_bytes = 16 * 1024 * 1024  # a request each
+    tile_bytes = 16 * 1024 * 1024  # a request each
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

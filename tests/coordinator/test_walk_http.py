@@ -185,8 +185,8 @@ def test_metrics_count_and_name_no_device(house: House) -> None:
 
 
 def test_evaluation_totals_are_summed_only_where_the_task_asks(house: House) -> None:
-    asking = Task("ask", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False), local_evaluation=True)
-    task_id = house.operator.publish(house.bundle, asking)
+    applicant = Task("ask", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False), local_evaluation=True)
+    task_id = house.operator.publish(house.bundle, applicant)
     one, two = house.devices(2)
     for device, correct in ((one, 8), (two, 4)):
         assignment = device.join()

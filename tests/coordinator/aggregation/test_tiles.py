@@ -1,4 +1,4 @@
-"""The mean by strips: the same bits as the plain mean, and every kind of damage named."""
+"""The mean by tiles: the same bits as the plain mean, and every kind of damage named."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +21,9 @@ SPECS = (TensorSpec("w", (301, 333)), TensorSpec("b", (7,)), TensorSpec("s", ())
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> FolderBlobs:
-    """A folder of blobs that is read in strips of 40 000 bytes, which are no multiple of a digest's piece."""
+    """A folder of blobs that is read in tiles of 40 000 bytes, which are no multiple of a digest's piece."""
     found = FolderBlobs(tmp_path)
-    found.strip_bytes = 40_000
+    found.tile_bytes = 40_000
     return found
 
 
@@ -59,7 +59,7 @@ def test_an_object_store_gives_the_same_bits(blobs: FolderBlobs, s3_url: str, mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     parts = [stored(blobs, index)[1] for index in range(3)]
     base, _, query = s3_url.partition("?")
-    remote = blob_urls.connect(f"{base}/strips?{query}")
+    remote = blob_urls.connect(f"{base}/tiles?{query}")
     for part in parts:
         remote.put(part.name, blobs.read(part.name))
     expected = mean(blobs, parts)
@@ -83,12 +83,12 @@ def test_a_body_that_ends_with_a_whole_piece_has_no_rest(blobs: FolderBlobs) -> 
     assert mean(blobs, parts, specs) is not None
 
 
-@pytest.mark.parametrize("strip_bytes", [8, 65_536, 10**9])
-def test_the_size_of_a_strip_changes_no_bit(blobs: FolderBlobs, strip_bytes: int) -> None:
+@pytest.mark.parametrize("tile_bytes", [8, 65_536, 10**9])
+def test_the_size_of_a_tile_changes_no_bit(blobs: FolderBlobs, tile_bytes: int) -> None:
     specs = (TensorSpec("w", (1001,)),)
     parts = [stored(blobs, index, specs)[1] for index in range(3)]
     expected = mean(blobs, parts, specs)
-    blobs.strip_bytes = strip_bytes
+    blobs.tile_bytes = tile_bytes
     found = mean(blobs, parts, specs)
     assert expected is not None
     assert found is not None

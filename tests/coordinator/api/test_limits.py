@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fedrela.coordinator.api.limits import Memory, RateLimit
+from fedrela.coordinator.api.limits import RateLimit, UploadMemory
 from fedrela.coordinator.api.problems import TooMany
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
@@ -69,7 +69,7 @@ def test_a_bucket_refills_and_keys_do_not_share() -> None:
 
 
 def test_memory_for_uploads_is_bounded_but_one_large_upload_always_fits() -> None:
-    memory = Memory(100)
+    memory = UploadMemory(100)
     memory.take(1000)
     with pytest.raises(TooMany):
         memory.take(1)

@@ -58,13 +58,16 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     wait_for(lambda: "finished" in run("task", "list"))
     assert "committed" in run("task", "show", task_id)
     target = tmp_path / "model.safetensors"
-    exported = json.loads(run("task", "export", task_id, str(target), "--json"))
+    exported = json.loads(run("task", "download", task_id, str(target), "--json"))
     assert exported["sha256"] == json.loads(run("task", "show", task_id, "--json"))["checkpoint_sha256"]
-    first = run("task", "export", task_id, str(tmp_path / "first.safetensors"), "--round", "1")
+    first = run("task", "download", task_id, str(tmp_path / "first.safetensors"), "--round", "1")
     assert exported["sha256"] in first
-    start = run("task", "export", task_id, str(tmp_path / "start.safetensors"), "--round", "0")
+    start = run("task", "download", task_id, str(tmp_path / "start.safetensors"), "--round", "0")
     assert exported["sha256"] not in start
-    missing = RUNNER.invoke(app, ["task", "export", task_id, str(target), "--round", "9"])
+    old = json.loads(run("task", "export", task_id, str(target), "--json"))  # version 0.1's name of the verb
+    assert old == exported
+    assert "export" not in run("task", "--help")
+    missing = RUNNER.invoke(app, ["task", "download", task_id, str(target), "--round", "9"])
     assert "not committed" in str(missing.exception)
     assert "0 blobs" in run("task", "collect", "--dry-run")
     run("device", "revoke", device.device_id)

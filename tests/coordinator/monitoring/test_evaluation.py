@@ -14,7 +14,7 @@ from tests.coordinator.conftest import KEY, House, settings_for
 FIGURES = {"overall": 0.8612, "many": 0.964, "medium": 0.9441, "few": 0.6473, "examples": 500}
 
 
-def judge(house: House, task_id: str, number: int, **figures: float | None):
+def evaluate(house: House, task_id: str, number: int, **figures: float | None):
     """The operator's report, as the answer."""
     return house.http.put(
         f"/v1/admin/tasks/{task_id}/rounds/{number}/accuracy",
@@ -33,35 +33,35 @@ def task_id(house: House) -> str:
 
 
 def test_figures_of_a_committed_round_are_told_as_they_came(house: House, task_id: str) -> None:
-    assert judge(house, task_id, 1).status_code == 204
+    assert evaluate(house, task_id, 1).status_code == 204
     first, second = house.operator.call("GET", f"/tasks/{task_id}/rounds")
     assert first["accuracy"] == FIGURES
     assert second["accuracy"] is None
 
 
 def test_a_later_report_takes_the_place_of_an_earlier_one(house: House, task_id: str) -> None:
-    judge(house, task_id, 1)
-    judge(house, task_id, 1, overall=0.5, many=None, medium=None, few=None)
+    evaluate(house, task_id, 1)
+    evaluate(house, task_id, 1, overall=0.5, many=None, medium=None, few=None)
     (first, _) = house.operator.call("GET", f"/tasks/{task_id}/rounds")
     assert first["accuracy"] == {"overall": 0.5, "many": None, "medium": None, "few": None, "examples": 500}
 
 
 @pytest.mark.parametrize("figures", [{"overall": 1.01}, {"few": -0.1}, {"examples": 0}, {"many": float(2)}])
 def test_impossible_figures_are_refused(house: House, task_id: str, figures: dict[str, float]) -> None:
-    assert judge(house, task_id, 1, **figures).status_code == 400
+    assert evaluate(house, task_id, 1, **figures).status_code == 400
     assert house.operator.call("GET", f"/tasks/{task_id}/rounds")[0]["accuracy"] is None
 
 
 def test_an_open_round_and_an_unknown_task_have_no_model_to_judge(house: House, task_id: str) -> None:
     for number in (0, 2, 99):
-        assert judge(house, task_id, number).json()["code"] == "round-open"
-    assert judge(house, "t-unknown", 1).status_code == 404
+        assert evaluate(house, task_id, number).json()["code"] == "round-open"
+    assert evaluate(house, "t-unknown", 1).status_code == 404
 
 
 def test_numbers_that_no_database_holds_are_refused(house: House, task_id: str) -> None:
     for number in (-1, 2**31, 2735927877231969304576):
-        assert judge(house, task_id, number).status_code == 400
-    assert judge(house, task_id, 1, examples=10**30).status_code == 400
+        assert evaluate(house, task_id, number).status_code == 400
+    assert evaluate(house, task_id, 1, examples=10**30).status_code == 400
     assert house.operator.call("GET", f"/tasks/{task_id}/rounds")[0]["accuracy"] is None
 
 
@@ -73,7 +73,7 @@ def test_no_device_can_report_accuracy_by_class(house: House, task_id: str) -> N
 
 
 def test_the_dashboard_prints_the_same_figures_and_draws_them(house: House, task_id: str) -> None:
-    judge(house, task_id, 1)
+    evaluate(house, task_id, 1)
     house.http.post("/login", data={"admin_key": KEY}, follow_redirects=False)
     text = house.http.get(f"/dashboard/tasks/{task_id}/live").text
     row = re.search(r'<th scope="row">1</th>.*?</tr>', text, re.DOTALL)
@@ -88,10 +88,10 @@ def test_the_dashboard_prints_the_same_figures_and_draws_them(house: House, task
 
 def test_the_live_page_is_told_of_new_figures(house: House, task_id: str) -> None:
     before = evaluation.state(house.coordinator)
-    judge(house, task_id, 1)
+    evaluate(house, task_id, 1)
     after = evaluation.state(house.coordinator)
     assert before != after
-    judge(house, task_id, 1, overall=0.1)
+    evaluate(house, task_id, 1, overall=0.1)
     assert evaluation.state(house.coordinator) != after
 
 

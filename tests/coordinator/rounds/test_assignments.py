@@ -36,23 +36,23 @@ def test_a_slot_of_a_dead_device_is_free_at_once_for_a_check_in_even_before_the_
     house.coordinator.store.advance_clock(51)
     again = device.join()
     assert again["assignment_id"] != first["assignment_id"]
-    assert closing.tick(house.coordinator, 51.0) == 0
+    assert closing.expire(house.coordinator, 51.0) == 0
 
 
 def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -> None:
     from fedrela.coordinator.access import auth
     from fedrela.coordinator.rounds import group_commit, service
-    from fedrela.coordinator.rounds.uploads import Announced, Upload
+    from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 
     house.publish(1, goal=1, compute_lease_seconds=50, upload_lease_seconds=10)
     (device,) = house.devices(1)
     assignment = device.join()
     house.clock(49)
     coordinator = house.coordinator
-    announced = Announced(
+    headers = UploadHeaders(
         auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE)
     )
-    (begun,) = group_commit.begin_uploads(coordinator, [announced], 49.0)
+    (begun,) = group_commit.begin_uploads(coordinator, [headers], 49.0)
     assert isinstance(begun, Upload)
     house.clock(55)  # the sweep must leave it alone
     assert group_commit.accept_updates(coordinator, [service.store_update(coordinator, begun, ONE)], 55.0) == [

@@ -8,9 +8,9 @@ import pytest
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.rounds import group_commit, service
 from fedrela.coordinator.rounds.offers import Offer
-from fedrela.coordinator.rounds.service import Caller, StoredUpdate
+from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.rounds.uploads import Announced, Upload
+from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.rounds.views import View
 from fedrela.coordinator.storage import rows
 from fedrela.core.errors import InvalidInput, Refused
@@ -22,16 +22,16 @@ from tests.coordinator.conftest import House
 ONE = fleet.body(fleet.change(1.0))
 
 
-def caller(device: fleet.Device, **changes: Any) -> Caller:
+def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
     """A check-in as the route makes it."""
     offer: dict[str, Any] = {"population": "default", "client_version": "0.1.0", "runtimes": ("onnx 1.32.0",)}
-    return Caller(auth.hash_token(device.token), CheckIn(**(offer | changes)))
+    return CheckInRequest(auth.hash_token(device.token), CheckIn(**(offer | changes)))
 
 
 def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
     """An update that is stored and not counted."""
-    announced = Announced(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
-    (begun,) = group_commit.begin_uploads(house.coordinator, [announced], 0.0)
+    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
+    (begun,) = group_commit.begin_uploads(house.coordinator, [headers], 0.0)
     assert isinstance(begun, Upload)
     return service.store_update(house.coordinator, begun, body)
 
@@ -76,7 +76,7 @@ def test_each_fault_of_a_batch_is_its_caller_s_own(house: House) -> None:
         caller(gone),
         caller(foreign, population="lab"),
         caller(odd, client_version="new"),
-        Caller("0" * 64, caller(good).check_in),
+        CheckInRequest("0" * 64, caller(good).check_in),
         caller(good),
     ]
     answers = group_commit.check_ins(house.coordinator, callers, 0.0)

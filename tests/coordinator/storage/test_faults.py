@@ -113,11 +113,11 @@ def test_a_damaged_or_missing_update_keeps_its_round_open_until_it_is_restored(h
     assert "does not match its hash" in shown["problem"]
     path.unlink()
     house.coordinator.retry_at.clear()
-    housekeeping.settle(house.coordinator)
+    housekeeping.run_housekeeping(house.coordinator)
     assert "missing" in house.operator.task(task_id)["problem"]
     path.write_bytes(body)
     house.coordinator.retry_at.clear()
-    housekeeping.settle(house.coordinator)
+    housekeeping.run_housekeeping(house.coordinator)
     shown = house.operator.task(task_id)
     assert (shown["status"], shown["problem"]) == ("finished", "")
 

@@ -1,6 +1,6 @@
-"""One device in five is hostile: which aggregation rules still give a usable model?
+"""One device in five is malicious: which aggregation rules still give a usable model?
 
-    python -m benchmarks.coordinator_hostile
+    python -m benchmarks.coordinator_malicious
 
 Twenty devices hold scikit-learn's bundled digits (a Dirichlet split of the training half, alpha = 1) and train a
 softmax classifier with plain SGD; the coordinator is the real one, in this process, on virtual time. Hostile devices
@@ -85,7 +85,9 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
     )
     make_bundle(folder / "bundle", 650)
     aggregation = Aggregation(rule=rule, trim_fraction=0.25, byzantine_fraction=0.25)  # type: ignore[arg-type]
-    task = Task("hostile", ROUNDS, round=Rounds(goal=DEVICES), relabel=Relabel(enabled=False), aggregation=aggregation)
+    task = Task(
+        "malicious", ROUNDS, round=Rounds(goal=DEVICES), relabel=Relabel(enabled=False), aggregation=aggregation
+    )
     with TestClient(create_app(lambda: settings), base_url="http://coordinator") as http:
         admin = AdminClient("http://coordinator", ADMIN_KEY, http=http)
         task_id = admin.publish(folder / "bundle", task)
@@ -124,7 +126,7 @@ def measure(seeds: int) -> list[Cell]:
         for attack, factor in ATTACKS.items():
             found = []
             for seed in range(seeds):
-                with tempfile.TemporaryDirectory(prefix="coordinator-hostile-") as folder:
+                with tempfile.TemporaryDirectory(prefix="coordinator-malicious-") as folder:
                     found.append(federate(rule, factor, seed, Path(folder)))
             cells.append(Cell(rule, attack, round(float(np.mean(found)), 2)))
     return cells
@@ -134,7 +136,7 @@ def main() -> None:
     """Measure, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_hostile.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_malicious.json")
     arguments = parser.parse_args()
     cells = measure(arguments.seeds)
     print(f"{'':14}" + "".join(f"{attack:>20}" for attack in ATTACKS))
