@@ -244,7 +244,7 @@ def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> Non
     assert offer.task_ids == (task_id,)
     with coordinator.store.write() as connection:
         tx = TaskTransaction(coordinator, connection, task_id)
-        assignment = service.join(tx, offer.asking, 0.0)
+        assignment = service.join(tx, offer.applicant, 0.0)
         tx.flush(0.0)
     assert assignment is not None
     update = delivered(any_house, device, assignment)
