@@ -1,7 +1,7 @@
 """The console script `fedrela`: finds a verb's package when the verb is asked for, and not before.
 
 So a Raspberry Pi with only the edge extra never imports torch or FastAPI, and `fedrela --help` imports no package.
-May import `fedrela.core.errors`; every other package is named as text.
+Every package but `fedrela.core` is named as text.
 
     $ fedrela device run
 """
@@ -27,33 +27,27 @@ class Verb:
     modules: tuple[str, ...]
 
 
+# What defines the verbs, by module.
+EXPORT = "fedrela.export.cli"
+OPERATOR = "fedrela.coordinator.cli.operator_verbs"
+OWNER = "fedrela.edge.owner.cli"
+EMULATOR = "fedrela.emulator.cli"
+EVALUATION = "fedrela.emulator.evaluating"
+STUDY = "fedrela.study.cli"
+
 VERBS = {
-    "export": Verb("Turn a PyTorch classifier into training programs.", "export", ("fedrela.export.cli",)),
-    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", ("fedrela.export.cli",)),
-    "inspect": Verb("Show what a bundle holds.", "export", ("fedrela.export.cli",)),
-    "serve": Verb("Run the coordinator.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)),
-    "publish": Verb(
-        "Send a bundle and a task to a coordinator.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
-    ),
-    "task": Verb(
-        "Create, list, pause, resume, cancel and export tasks.",
-        "coordinator",
-        ("fedrela.coordinator.cli.operator_verbs",),
-    ),
-    "token": Verb(
-        "Create, list and revoke enrollment tokens.", "coordinator", ("fedrela.coordinator.cli.operator_verbs",)
-    ),
-    "device": Verb(
-        "Enroll and run this device; list and revoke devices.",
-        "edge",
-        ("fedrela.edge.owner.cli", "fedrela.coordinator.cli.operator_verbs"),
-    ),
-    "emulate": Verb("Run a fleet of emulated devices.", "emulator", ("fedrela.emulator.cli",)),
-    "evaluate": Verb(
-        "Evaluate a task's models on a test set of your own.", "emulator", ("fedrela.emulator.evaluating",)
-    ),
-    "study": Verb("Measure what re-labeling adds, against everything else.", "study", ("fedrela.study.cli",)),
-    "report": Verb("Table, plots and a page from recorded runs.", "emulator", ("fedrela.emulator.cli",)),
+    "export": Verb("Turn a PyTorch classifier into training programs.", "export", (EXPORT,)),
+    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", (EXPORT,)),
+    "inspect": Verb("Show what a bundle holds.", "export", (EXPORT,)),
+    "serve": Verb("Run the coordinator.", "coordinator", (OPERATOR,)),
+    "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", (OPERATOR,)),
+    "task": Verb("Create, list, pause, resume, cancel and download tasks.", "coordinator", (OPERATOR,)),
+    "token": Verb("Create, list and revoke enrollment tokens.", "coordinator", (OPERATOR,)),
+    "device": Verb("Enroll and run this device; list and revoke devices.", "edge", (OWNER, OPERATOR)),
+    "emulate": Verb("Run a fleet of emulated devices.", "emulator", (EMULATOR,)),
+    "evaluate": Verb("Evaluate a task's models on a test set of your own.", "emulator", (EVALUATION,)),
+    "study": Verb("Measure what re-labeling adds, against everything else.", "study", (STUDY,)),
+    "report": Verb("Table, plots and a page from recorded runs.", "emulator", (EMULATOR,)),
 }
 
 
@@ -75,15 +69,18 @@ class VerbGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The command for a verb, its sub-verbs merged from every module that is installed. Exits 2 if none is."""
-    verb = VERBS[name]
-    found = [command for module in verb.modules if (command := _from_module(module, name)) is not None]
-    if not found:
-        typer.echo(f"error: `fedrela {name}` needs more packages\n  run: pip install 'fedrela[{verb.extra}]'", err=True)
+    commands = [command for module in VERBS[name].modules if (command := _from_module(module, name)) is not None]
+    if not commands:
+        typer.echo(_needs_more(name), err=True)
         raise typer.Exit(2)
-    first, *others = found
+    first, *others = commands
     for other in others:
         first.commands.update(other.commands)
     return first
+
+
+def _needs_more(verb: str) -> str:
+    return f"error: `fedrela {verb}` needs more packages\n  run: pip install 'fedrela[{VERBS[verb].extra}]'"
 
 
 def _from_module(module: str, verb: str) -> Any:
@@ -91,11 +88,16 @@ def _from_module(module: str, verb: str) -> Any:
     try:
         app = importlib.import_module(module).app
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "fedrela":
-            raise  # one of our own modules is broken: never hide that
+        if _is_ours(error):
+            raise
         return None
     group = typer.main.get_group(app)
     return group.commands.get(verb)
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    """One of our own modules is broken: never hide that."""
+    return (error.name or "").split(".")[0] == "fedrela"
 
 
 def _summary(name: str) -> Any:
@@ -113,8 +115,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(f"fedrela {__version__}")
         raise typer.Exit
 
@@ -135,6 +137,12 @@ def main() -> None:
     except FedRelaError as error:
         typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:  # what only the verb's work needs is imported when it runs
+        verb = next((word for word in sys.argv[1:] if word in VERBS), None)
+        if verb is None or _is_ours(error):
+            raise
+        typer.echo(_needs_more(verb), err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
