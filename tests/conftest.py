@@ -31,6 +31,7 @@ LONGEST_FIRST = (
     "study/test_longtail.py",
     "export/executorch_programs/test_bundle.py",
     "edge/engines/test_executorch_engine.py",
+    "packaging/test_installed.py",
     "emulator/test_ci_project.py",
     "arm64/test_arm64.py",
     "web/test_tabs.py",
