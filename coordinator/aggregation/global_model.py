@@ -19,7 +19,8 @@ from fedrela.coordinator.monitoring import metrics
 from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.rounds.closing import Result
 from fedrela.coordinator.storage import blobs, rows, schema
-from fedrela.core import server_opt, signing, tensors
+from fedrela.core import signing, tensors
+from fedrela.core.aggregation import server_opt
 from fedrela.core.errors import FedRelaError
 from fedrela.core.tensors import Params
 

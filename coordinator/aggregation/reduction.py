@@ -20,8 +20,9 @@ from fedrela.coordinator.aggregation.tiles import Part
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
-from fedrela.core import encodings, robust, tensors
-from fedrela.core.aggregate import mean
+from fedrela.core import encodings, tensors
+from fedrela.core.aggregation import robust
+from fedrela.core.aggregation.aggregate import mean
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params, TensorSpec
 

@@ -3,7 +3,7 @@
 A tile of the sum, and the part of an update that is added to it, stay in the processor's cache, and no whole update is
 ever in memory: the mean holds one float64 model and a few tiles. Tiles are independent, so that some are worked on at
 a time; each element is still summed in the order of the updates, and the result has the same bits as
-`fedrela.core.aggregate.mean`.
+`fedrela.core.aggregation.aggregate.mean`.
 """
 
 import json
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import DIGEST_PIECE, Blobs
-from fedrela.core import aggregate
+from fedrela.core.aggregation import aggregate
 from fedrela.core.tensors import Params, TensorSpec
 
 THREADS = min(2, os.cpu_count() or 1)  # more would take the processors from requests

@@ -49,7 +49,9 @@ def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) 
     manifest = Manifest(
         "tiny",
         2,
-        **programs,
+        programs["train_step"],
+        programs["predict"],
+        programs["relabel"],
         golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)),
         hyperparameters={"lr": 0.1},
     )

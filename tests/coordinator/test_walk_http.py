@@ -72,7 +72,7 @@ def test_arrival_order_does_not_change_a_bit_of_the_model(house: House) -> None:
 
 @pytest.mark.parametrize("optimizer", ["fedavg", "fedavgm", "fedadam", "fedyogi"])
 def test_server_optimizers_keep_their_state_from_round_to_round(house: House, optimizer: str) -> None:
-    from fedrela.core import server_opt
+    from fedrela.core.aggregation import server_opt
 
     settings = Aggregation(server_optimizer=optimizer, server_lr=0.5)  # type: ignore[arg-type]
     task_id = house.operator.publish(

@@ -45,10 +45,9 @@ def test_an_enrollment_whose_answer_was_lost_is_repeated_and_counts_once(house: 
     lost, repeated = (house.http.post("/v1/devices", json=body) for _ in range(2))
     assert (lost.status_code, repeated.status_code) == (201, 201)
     assert lost.json()["device_id"] == repeated.json()["device_id"]
-    leave = {"headers": {"Authorization": f"Bearer {lost.json()['device_token']}"}}
-    check_problem(house.http.delete("/v1/devices/self", **leave), 401, "unauthenticated")
-    leave = {"headers": {"Authorization": f"Bearer {repeated.json()['device_token']}"}}
-    assert house.http.delete("/v1/devices/self", **leave).status_code == 204
+    bearers = [{"Authorization": f"Bearer {answer.json()['device_token']}"} for answer in (lost, repeated)]
+    check_problem(house.http.delete("/v1/devices/self", headers=bearers[0]), 401, "unauthenticated")
+    assert house.http.delete("/v1/devices/self", headers=bearers[1]).status_code == 204
     check_problem(house.http.post("/v1/devices", json=body), 403, "bad-enrolment-token")
 
 
@@ -79,7 +78,8 @@ def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any
     """The assignment is being given, in a transaction not yet committed, while the revocation looks and decides."""
     task_id = any_house.publish(1, goal=1)
     one, two = any_house.devices(2)
-    decide, revocations = rows.had_assignment, []
+    decide = rows.had_assignment
+    revocations: list[Any] = []
 
     def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         decided = decide(view, *arguments, **options)

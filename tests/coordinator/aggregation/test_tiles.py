@@ -11,7 +11,8 @@ from fedrela.coordinator.aggregation.tiles import Part
 from fedrela.coordinator.storage import blob_urls
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import FolderBlobs
-from fedrela.core import aggregate, signing, tensors
+from fedrela.core import signing, tensors
+from fedrela.core.aggregation import aggregate
 from fedrela.core.errors import IntegrityError, Unavailable
 from fedrela.core.tensors import Params, TensorSpec
 from fedrela.core.wire import UpdateMetadata
@@ -30,7 +31,7 @@ def blobs(tmp_path: Path) -> FolderBlobs:
 def stored(blobs: FolderBlobs, index: int, specs: tuple[TensorSpec, ...] = SPECS) -> tuple[Params, Part]:
     """An update of pseudo-random values; the number of examples changes the length of its header."""
     rng = np.random.default_rng(index)
-    update = {spec.name: rng.normal(size=tuple(spec.shape)).astype(np.float32) for spec in specs}
+    update = {spec.name: rng.normal(size=[int(size) for size in spec.shape]).astype(np.float32) for spec in specs}
     body = tensors.to_bytes(update, UpdateMetadata(10**index).as_strings())
     name = blob_store.update(f"a-{index}", signing.sha256(body))
     blobs.put(name, body)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ CHECK_IN = CheckIn("default", "1", ())
 
 
 @pytest.fixture
-def verbs(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def verbs(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A running server that the verbs find by their environment."""
     server.start()
     monkeypatch.setenv("FEDRELA_URL", server.url)

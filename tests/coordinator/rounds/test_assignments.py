@@ -1,9 +1,8 @@
 """Leases, deadlines, retries, several tasks, asynchronous rounds: whole behaviors in virtual time."""
 
-import numpy as np
 import pytest
 
-from fedrela.core.task import Aggregation, Eligibility, Relabel, Rounds, Task
+from fedrela.core.task import Eligibility, Relabel, Rounds, Task
 from fedrela.core.wire import UpdateReceipt
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House
@@ -209,31 +208,6 @@ def test_failure_codes_are_kept_apart_and_free_the_slot(house: House, code: str)
     assert house.operator.rounds(task_id)[0]["failures"] == {code: 1}
     assert one.check_in()["wait"]["reason"] == "round-full"  # not again in this round
     assert two.upload(two.join(), ONE).status_code == 200
-
-
-def test_fedbuff_weighs_by_staleness_and_refuses_what_is_too_old(any_house: House) -> None:
-    house = any_house
-    rounds = Rounds(mode="asynchronous", goal=2, concurrency=4, max_staleness=1, staleness_exponent=0.5)
-    task = Task("buffer", 4, round=rounds, relabel=Relabel(enabled=False), aggregation=Aggregation())
-    task_id = house.operator.publish(house.bundle, task)
-    slow, slower, *fast = house.devices(8)
-    slow_assignment, slower_assignment = slow.join(), slower.join()
-    for device in fast[:2]:
-        device.upload(device.join(), fleet.body(fleet.change(2.0)))
-    assert house.operator.task(task_id)["round"] == 2
-    assert slow.upload(slow_assignment, fleet.body(fleet.change(8.0))).status_code == 200  # one round old
-    fast[2].upload(fast[2].join(), fleet.body(fleet.change(2.0)))
-    weights = house.operator.weights(house.operator.task(task_id)["checkpoint_sha256"])
-    np.testing.assert_allclose(weights["b"], 2.0 + (8.0 / np.sqrt(2) + 2.0) / 2, rtol=1e-6)
-    late = slower.upload(slower_assignment, fleet.body(fleet.change(1e6)))  # two rounds old
-    assert (late.status_code, late.json()["code"]) == (409, "too-stale")
-    assert house.operator.rounds(task_id)[0]["failures"] == {"too-stale": 1}
-    assert house.operator.task(task_id)["open"] == 0
-    for device in fast[3:5]:
-        device.upload(device.join(), fleet.body(fleet.change(0.0)))
-    for device in fast[:2]:
-        device.upload(device.join(), fleet.body(fleet.change(0.0)))
-    assert house.operator.task(task_id)["status"] == "finished"
 
 
 def test_a_device_takes_part_once_per_round_so_no_update_is_made_twice_from_the_same_weights(house: House) -> None:

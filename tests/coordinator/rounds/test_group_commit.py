@@ -1,51 +1,21 @@
 """Many check-ins and many updates in one batch give what one after the other would."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.rounds import group_commit, service
 from fedrela.coordinator.rounds.offers import Offer
-from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
+from fedrela.coordinator.rounds.service import CheckInRequest
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.rounds.views import View
-from fedrela.coordinator.storage import rows
 from fedrela.core.errors import InvalidInput, Refused
 from fedrela.core.task import Eligibility, Relabel, Rounds, Task
-from fedrela.core.wire import Assignment, CheckIn, UpdateReceipt, Wait
+from fedrela.core.wire import Assignment, UpdateReceipt, Wait
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House
-
-ONE = fleet.body(fleet.change(1.0))
-
-
-def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
-    """A check-in as the route makes it."""
-    offer: dict[str, Any] = {"population": "default", "client_version": "0.1.0", "runtimes": ("onnx 1.32.0",)}
-    return CheckInRequest(auth.hash_token(device.token), CheckIn(**(offer | changes)))
-
-
-def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
-    """An update that is stored and not counted."""
-    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
-    (begun,) = group_commit.begin_uploads(house.coordinator, [headers], 0.0)
-    assert isinstance(begun, Upload)
-    return service.store_update(house.coordinator, begun, body)
-
-
-def keyed_devices(house: House, count: int) -> list[fleet.Device]:
-    """Devices whose lots are the same in every run."""
-    token = house.operator.link(count)
-    return [fleet.enroll(house.http, token, public_key=f"{index:064x}") for index in range(count)]
-
-
-def assignments(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
-    """An assignment for each, from one batch."""
-    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in fleet_], now)
-    return [answer for answer in answers if isinstance(answer, Assignment)]
+from tests.coordinator.rounds.batches import ONE, assignments, caller, delivered, keyed_devices
 
 
 def test_a_batch_never_gives_more_assignments_than_there_are_slots(any_house: House) -> None:
@@ -184,54 +154,6 @@ def test_stale_and_fresh_updates_of_one_batch_are_told_apart(house: House) -> No
     assert getattr(answers[0], "code", "") == "too-stale"
     assert answers[1] == UpdateReceipt(2)
     assert house.operator.rounds(task_id)[0]["failures"] == {"too-stale": 1}
-
-
-def test_an_assignment_taken_through_another_connection_costs_no_other_device_of_the_batch_its_own(
-    any_house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task_id = any_house.publish(1, goal=5)
-    one, two, three = any_house.devices(3)
-    look = rows.had_assignment
-    taken: list[Assignment | Wait | Exception] = []
-
-    def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
-        had = look(connection, *arguments, **options)
-        if not taken:
-            monkeypatch.setattr(rows, "had_assignment", look)
-            taken.extend(group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0))
-        return had
-
-    monkeypatch.setattr(rows, "had_assignment", interrupted)
-    asking = [caller(two), caller(one), caller(three)]
-    answers = group_commit.check_ins(any_house.coordinator, asking, 0.0)
-    assert isinstance(taken[0], Assignment)
-    assert [type(answer) for answer in answers] == [Assignment, Wait, Assignment]
-    assert group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0) == taken
-    assert any_house.operator.task(task_id)["open"] == 3
-
-
-def test_an_update_that_breaks_its_transaction_breaks_only_itself(
-    any_house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task_id = any_house.publish(1, goal=2, over_selection=2.0)
-    fleet_ = any_house.devices(3)
-    given = assignments(any_house, fleet_)
-    sent = [delivered(any_house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
-    end_assignment = TaskTransaction.end_assignment
-
-    def broken(tx: TaskTransaction, assignment: rows.StoredAssignment, *arguments: Any, **columns: Any) -> None:
-        end_assignment(tx, assignment, *arguments, **columns)
-        if assignment.id == given[1].assignment_id:
-            raise ZeroDivisionError
-
-    monkeypatch.setattr(TaskTransaction, "end_assignment", broken)
-    answers = group_commit.accept_updates(any_house.coordinator, sent, 0.0)
-    assert answers[0] == answers[2] == UpdateReceipt(1)
-    assert isinstance(answers[1], ZeroDivisionError)
-    shown = any_house.operator.task(task_id)
-    assert (shown["phase"], shown["reported"], shown["open"]) == ("aggregating", 2, 1)
-    assert any_house.operator.rounds(task_id)[0]["update_bytes"] == 2 * len(ONE)
-    assert any_house.coordinator.wake.is_set()
 
 
 def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> None:

@@ -163,7 +163,7 @@ def test_writers_do_not_lose_each_others_changes(any_database: str) -> None:
     def add() -> None:
         for _ in range(20):
             with store.write() as tx:
-                uses = tx.scalar(sa.select(schema.tokens.c.uses).with_for_update())
+                uses = tx.execute(sa.select(schema.tokens.c.uses).with_for_update()).scalar_one()
                 tx.execute(sa.update(schema.tokens).values(uses=uses + 1))
 
     threads = [threading.Thread(target=add) for _ in range(4)]

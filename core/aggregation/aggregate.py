@@ -1,6 +1,6 @@
 """Many updates into one, streaming: the mean holds one accumulator, whatever the number of updates.
 
-Rules that withstand byzantine updates are in `fedrela.core.robust`.
+Rules that withstand byzantine updates are in `fedrela.core.aggregation.robust`.
 
     >>> one, two = {"w": np.float32([1.0])}, {"w": np.float32([4.0])}
     >>> mean([(one, 2), (two, 1)], zero={"w": np.float32([0.0])})["w"]

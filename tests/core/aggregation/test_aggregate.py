@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrela.core.aggregate import mean
+from fedrela.core.aggregation.aggregate import mean
 from fedrela.core.errors import InvalidInput
 
 ZERO = {"w": np.zeros(3, np.float32)}

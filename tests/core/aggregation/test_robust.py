@@ -1,4 +1,4 @@
-"""fedrela.core.robust: values worked out by hand, laws, and an independent reading of Krum's definition."""
+"""fedrela.core.aggregation.robust: values worked out by hand, laws, and an independent reading of Krum's definition."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrela.core import robust, tensors
+from fedrela.core import tensors
+from fedrela.core.aggregation import robust
 from fedrela.core.errors import InvalidInput
 from fedrela.core.task import Aggregation
 from fedrela.core.tensors import TensorSpec

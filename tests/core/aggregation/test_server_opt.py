@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedrela.core.server_opt import make
+from fedrela.core.aggregation.server_opt import make
 from fedrela.core.task import Aggregation
 
 

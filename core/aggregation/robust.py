@@ -32,7 +32,7 @@ def aggregate(stack: Stack, settings: Aggregation) -> Vector:
         return trimmed_mean(stack, settings.trim_fraction)
     if settings.rule == "multi-krum":
         return multi_krum(stack, settings.byzantine_fraction)
-    raise InvalidInput(f"{settings.rule!r} is no robust rule", remedy="use fedrela.core.aggregate for the mean")
+    raise InvalidInput(f"{settings.rule!r} is no robust rule", remedy="use core.aggregation.aggregate for the mean")
 
 
 def clip(update: Params, limit: float) -> Params:

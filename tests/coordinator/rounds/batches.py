@@ -1,0 +1,39 @@
+"""Check-ins and stored updates as the routes make them, for tests of batches."""
+
+from typing import Any
+
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.rounds import group_commit, service
+from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
+from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
+from fedrela.core.wire import Assignment, CheckIn
+from tests.coordinator import fleet
+from tests.coordinator.conftest import House
+
+ONE = fleet.body(fleet.change(1.0))
+
+
+def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
+    """A check-in as the route makes it."""
+    offer: dict[str, Any] = {"population": "default", "client_version": "0.1.0", "runtimes": ("onnx 1.32.0",)}
+    return CheckInRequest(auth.hash_token(device.token), CheckIn(**(offer | changes)))
+
+
+def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
+    """An update that is stored and not counted."""
+    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
+    (begun,) = group_commit.begin_uploads(house.coordinator, [headers], 0.0)
+    assert isinstance(begun, Upload)
+    return service.store_update(house.coordinator, begun, body)
+
+
+def keyed_devices(house: House, count: int) -> list[fleet.Device]:
+    """Devices whose lots are the same in every run."""
+    token = house.operator.link(count)
+    return [fleet.enroll(house.http, token, public_key=f"{index:064x}") for index in range(count)]
+
+
+def assignments(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:
+    """An assignment for each, from one batch."""
+    answers = group_commit.check_ins(house.coordinator, [caller(device) for device in fleet_], now)
+    return [answer for answer in answers if isinstance(answer, Assignment)]
