@@ -151,15 +151,15 @@ def compare(rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -
 
 def faults(calm: Outcome, killed: Outcome, rounds: int) -> list[str]:
     """What is wrong, if anything."""
-    found = []
+    faults = []
     if len(killed.checkpoints) != rounds or None in killed.checkpoints:
-        found.append("the job did not complete")
+        faults.append("the job did not complete")
     if killed.checkpoints != calm.checkpoints:
-        found.append("the weights differ from the undisturbed run's")
+        faults.append("the weights differ from the undisturbed run's")
     for outcome in (calm, killed):
         if not outcome.acknowledged == outcome.counted == rounds * DEVICES:
-            found.append(f"{outcome.acknowledged} updates were acknowledged and {outcome.counted} counted")
-    return found
+            faults.append(f"{outcome.acknowledged} updates were acknowledged and {outcome.counted} counted")
+    return faults
 
 
 def main() -> None:

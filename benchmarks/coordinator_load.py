@@ -48,8 +48,8 @@ def enrollments(port: int, enrolment_token: str) -> Answers:
     """Devices introduce themselves, each with its own key."""
 
     def prepare(index: int) -> Request:
-        wanted = {"enrolment_token": enrolment_token, "public_key": f"e{index:063x}"}
-        return [message("POST /v1/devices", json.dumps(wanted).encode())]
+        enrollment = {"enrolment_token": enrolment_token, "public_key": f"e{index:063x}"}
+        return [message("POST /v1/devices", json.dumps(enrollment).encode())]
 
     return http_load.run(flat_out(port, prepare, ENROLLMENTS, 16))
 
@@ -115,8 +115,8 @@ class Bench:
         answers = [one.result() for one in under_way]
         spent = self.server.cpu_seconds() - before
         requests = sum(len(one.latencies) for one in answers)
-        for (name, _, _), found in zip(loads, answers, strict=True):
-            self.setting.figures.append(_line(name, found, 1000 * spent / requests))
+        for (name, _, _), answer in zip(loads, answers, strict=True):
+            self.setting.figures.append(_line(name, answer, 1000 * spent / requests))
         return answers
 
     def assignments(self, folder: Path, tokens: list[str], name: str) -> Assignments:
@@ -124,9 +124,9 @@ class Bench:
         rounds = Rounds(goal=len(tokens) + 1, minimum=1, deadline_seconds=3600, compute_lease_seconds=3600)
         with self.server.operator() as admin:
             admin.publish(folder, Task(name, 1, round=rounds, relabel=Relabel(enabled=False)))
-        (found,) = self.phase(("check-ins that all get an assignment", check_ins, (tokens, len(tokens), 1e9)))
-        given = [(token, json.loads(found.bodies[index])["assignment"]) for index, token in enumerate(tokens)]
-        return [(token, assignment) for token, assignment in given if assignment]
+        (joined,) = self.phase(("check-ins that all get an assignment", check_ins, (tokens, len(tokens), 1e9)))
+        assigned = [(token, json.loads(joined.bodies[index])["assignment"]) for index, token in enumerate(tokens)]
+        return [(token, assignment) for token, assignment in assigned if assignment]
 
 
 def _line(phase: str, answers: Answers, cpu_ms: float) -> Figures:

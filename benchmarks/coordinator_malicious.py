@@ -124,11 +124,11 @@ def measure(seeds: int) -> list[Cell]:
     cells = []
     for rule in RULES:
         for attack, factor in ATTACKS.items():
-            found = []
+            accuracies = []
             for seed in range(seeds):
                 with tempfile.TemporaryDirectory(prefix="coordinator-malicious-") as folder:
-                    found.append(federate(rule, factor, seed, Path(folder)))
-            cells.append(Cell(rule, attack, round(float(np.mean(found)), 2)))
+                    accuracies.append(federate(rule, factor, seed, Path(folder)))
+            cells.append(Cell(rule, attack, round(float(np.mean(accuracies)), 2)))
     return cells
 
 

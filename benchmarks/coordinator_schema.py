@@ -56,8 +56,8 @@ def explore(server: Server, folder: Path, name: str, options: list[str], example
 def _statuses(event: object) -> list[str]:
     """Every response's status in an event, wherever it is."""
     if isinstance(event, dict):
-        found = [str(event["status_code"])] if "status_code" in event and "headers" in event else []
-        return found + [status for value in event.values() for status in _statuses(value)]
+        statuses = [str(event["status_code"])] if "status_code" in event and "headers" in event else []
+        return statuses + [status for value in event.values() for status in _statuses(value)]
     if isinstance(event, list):
         return [status for value in event for status in _statuses(value)]
     return []

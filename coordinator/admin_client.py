@@ -55,12 +55,12 @@ class AdminClient:
         sealed = bundle.read(folder)
         for sha256, body in sealed.blobs().items():
             self.request("PUT", f"/blobs/{sha256}", content=body)
-        wanted = {
+        publication = {
             "task": json.loads(strict.to_json(task)),
             "manifest_sha256": sealed.seal.manifest_sha256,
             "checkpoint_sha256": sealed.seal.weights_sha256,
         }
-        return str(self.request("POST", "/tasks", json=wanted).json()["task_id"])
+        return str(self.request("POST", "/tasks", json=publication).json()["task_id"])
 
     def find(self, name_or_id: str) -> dict[str, Any]:
         """The task of that id, or the newest of that name. Raises InvalidInput where there is none."""
@@ -89,8 +89,8 @@ class AdminClient:
 
     def enrolment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
         """A token that enrolls `uses` devices."""
-        wanted = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
-        return str(self.request("POST", "/tokens", json=wanted).json()["enrolment_token"])
+        token_request = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
+        return str(self.request("POST", "/tokens", json=token_request).json()["enrolment_token"])
 
     def set_clock(self, now_seconds: float) -> float | None:
         """Move the virtual clock; returns its time, or None if this coordinator's clock is the real one."""

@@ -79,15 +79,15 @@ class Server:
     def _statistics(self) -> list[list[int]]:
         """The fields of /proc/PID/stat (proc(5)) from the parent's id on, of each process of its group."""
         assert self.process is not None
-        found = []
+        processes = []
         for file in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = [0, *map(int, file.read_text().rpartition(")")[2].split()[1:])]
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if fields[2] == self.process.pid:
-                found.append(fields)
-        return found
+                processes.append(fields)
+        return processes
 
     def operator(self) -> AdminClient:
         """Its admin API."""

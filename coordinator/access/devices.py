@@ -172,13 +172,13 @@ def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, l
 
 def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Device]:
     """The devices that these hashed tokens belong to, as of `view`; an unknown or revoked one is left out."""
-    found = {}
+    by_token_hash = {}
     for row in view.execute(*rows.among(_BY_TOKEN, schema.devices.c.token_hash, token_hashes)):
         assignment = None
         if row.assignment is not None:
             assignment = OpenAssignment(row.assignment, row.task_id, row.round, row.compute_until, row.expires_at)
-        found[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, assignment)
-    return found
+        by_token_hash[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, assignment)
+    return by_token_hash
 
 
 def check(device: Device, check_in: CheckIn) -> None:

@@ -66,13 +66,13 @@ def _run(coordinator: Coordinator, task_id: str, number: int) -> bool:
 def _waiting(coordinator: Coordinator) -> list[tuple[str, int]]:
     tasks, table = schema.tasks, schema.rounds
     with coordinator.store.read() as view:
-        found = view.execute(
+        round_rows = view.execute(
             sa.select(table.c.task_id, table.c.number)
             .join(tasks, sa.and_(tasks.c.id == table.c.task_id, tasks.c.round == table.c.number))
             .where(table.c.phase == "aggregating", tasks.c.status.in_(("running", "paused")))
             .order_by(table.c.task_id)
         ).all()
-    return [(row.task_id, row.number) for row in found]
+    return [(row.task_id, row.number) for row in round_rows]
 
 
 def _claim(coordinator: Coordinator, task_id: str, number: int) -> bool:
@@ -167,7 +167,7 @@ class _Lease:
 def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
     """The updates of a round in the order in which they are reduced."""
     table = schema.assignments
-    found = view.execute(
+    part_rows = view.execute(
         sa.select(
             table.c.id,
             table.c.update_sha256,
@@ -179,7 +179,7 @@ def _counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
         .where(table.c.task_id == task_id, table.c.counted_in == number, table.c.status == "reported")
         .order_by(table.c.update_sha256, table.c.round)
     )
-    return [Counted(*row) for row in found]
+    return [Counted(*row) for row in part_rows]
 
 
 def _load_state(coordinator: Coordinator, name: str) -> Params:

@@ -73,8 +73,8 @@ def mean(
     for index, part in enumerate(parts):
         _check(blobs, part, layouts[index].start, [of_tile[index] for of_tile in sums], starts)
     values = aggregate.divided(total, divisor)
-    found = {name: values[begin // 4 : end // 4] for name, begin, end in layouts[0].tensors}
-    return {spec.name: found[spec.name].reshape(tuple(int(d) for d in spec.shape)) for spec in specs}
+    values_by_name = {name: values[begin // 4 : end // 4] for name, begin, end in layouts[0].tensors}
+    return {spec.name: values_by_name[spec.name].reshape(tuple(int(d) for d in spec.shape)) for spec in specs}
 
 
 def _layout(blobs: Blobs, part: Part, size: int) -> _Layout:
@@ -118,9 +118,9 @@ def _check(blobs: Blobs, part: Part, start: int, sums: list[NDArray[np.uint64]],
     rest = _read(blobs, part, whole, part.size_bytes - whole)
     total = np.zeros(whole // DIGEST_PIECE, np.uint64)
     head = _piece_sums(_read(blobs, part, 0, start), 0, part)
-    for at, found in [(0, head), *zip((start + 4 * first for first in firsts), sums, strict=True)]:
+    for at, tile_sum in [(0, head), *zip((start + 4 * first for first in firsts), sums, strict=True)]:
         piece = at // DIGEST_PIECE
-        total[piece : piece + found.size] += found
+        total[piece : piece + tile_sum.size] += tile_sum
     if blob_store.digest_of(part.size_bytes, total, rest) != part.digest:
         raise blob_store.damaged(part.name)
 

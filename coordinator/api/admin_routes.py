@@ -63,12 +63,16 @@ async def put_blob(request: Request, sha256: str) -> Response:
 )
 async def publish(request: Request) -> Response:
     """Begin a task on blobs that are stored already."""
-    coordinator, wanted = coordinator_of(request), await message(request, PublishRequest)
-    for name in (wanted.manifest_sha256, wanted.checkpoint_sha256):
+    coordinator, publication = coordinator_of(request), await message(request, PublishRequest)
+    for name in (publication.manifest_sha256, publication.checkpoint_sha256):
         wire.check_sha256_name(name)
     task_id = await in_thread(
         lambda: tasks.publish(
-            coordinator, wanted.task, wanted.manifest_sha256, wanted.checkpoint_sha256, coordinator.store.now()
+            coordinator,
+            publication.task,
+            publication.manifest_sha256,
+            publication.checkpoint_sha256,
+            coordinator.store.now(),
         )
     )
     return json_response(PublishResponse(task_id), 201)
@@ -132,10 +136,14 @@ _command("cancel", tasks.cancel)
 @router.post("/tokens", **openapi.route(security="admin", takes=TokenRequest, gives=RECORD, status=201))
 async def create_token(request: Request) -> Response:
     """An enrollment token; its secret is in this answer and nowhere else."""
-    coordinator, wanted = coordinator_of(request), await message(request, TokenRequest)
+    coordinator, token_request = coordinator_of(request), await message(request, TokenRequest)
     token = await in_thread(
         lambda: devices.create_token(
-            coordinator, wanted.population, wanted.max_uses, wanted.valid_seconds, coordinator.store.now()
+            coordinator,
+            token_request.population,
+            token_request.max_uses,
+            token_request.valid_seconds,
+            coordinator.store.now(),
         )
     )
     return json_response(token, 201)
@@ -174,7 +182,7 @@ async def revoke_device(request: Request, device_id: str) -> Response:
 @router.post("/clock", **openapi.route(security="admin", takes=ClockRequest, gives=ClockRequest, problems=(409,)))
 async def advance_clock(request: Request) -> Response:
     """Virtual clock only: move time forward and do everything that is then due."""
-    coordinator, wanted = coordinator_of(request), await message(request, ClockRequest)
+    coordinator, clock_request = coordinator_of(request), await message(request, ClockRequest)
     if not coordinator.settings.virtual_clock:
         raise Refused(
             "this coordinator runs on real time",
@@ -182,7 +190,7 @@ async def advance_clock(request: Request) -> Response:
             code="real-clock",
             status=409,
         )
-    now = await in_thread(coordinator.store.advance_clock, wanted.now_seconds)
+    now = await in_thread(coordinator.store.advance_clock, clock_request.now_seconds)
     await in_thread(housekeeping.run_housekeeping, coordinator)
     return json_response(ClockRequest(now))
 
@@ -190,5 +198,7 @@ async def advance_clock(request: Request) -> Response:
 @router.post("/collect", **openapi.route(security="admin", takes=CollectRequest, gives=RECORD))
 async def collect(request: Request) -> Response:
     """Delete blobs that no task needs, or list what would go."""
-    coordinator, wanted = coordinator_of(request), await message(request, CollectRequest)
-    return json_response(await in_thread(collection.collect, coordinator, wanted.min_age_seconds, wanted.dry_run))
+    coordinator, collection_request = coordinator_of(request), await message(request, CollectRequest)
+    return json_response(
+        await in_thread(collection.collect, coordinator, collection_request.min_age_seconds, collection_request.dry_run)
+    )

@@ -50,8 +50,8 @@ def device_of(request: Request) -> Device:
 @router.post("/v1/devices", **openapi.route(takes=EnrollRequest, gives=EnrollResponse, status=201, problems=(403,)))
 async def enroll(request: Request) -> Response:
     """A device introduces itself with the enrollment token of its link and gets its own token."""
-    coordinator, wanted = coordinator_of(request), await message(request, EnrollRequest)
-    return json_response(await in_thread(lambda: devices.enroll(coordinator, wanted, coordinator.store.now())), 201)
+    coordinator, enrollment = coordinator_of(request), await message(request, EnrollRequest)
+    return json_response(await in_thread(lambda: devices.enroll(coordinator, enrollment, coordinator.store.now())), 201)
 
 
 @router.post(

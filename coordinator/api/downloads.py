@@ -50,15 +50,15 @@ def respond(blobs: Blobs, sha256: str, headers: Headers) -> Response:
     known = headers.get("if-none-match", "")
     if known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
         return Response(status_code=304, headers=fixed)
-    wanted = None
+    requested_range = None
     if "range" in headers and headers.get("if-range", etag) == etag:
-        wanted = byte_range(headers["range"], size)
-    start, end = wanted or (0, size)
+        requested_range = byte_range(headers["range"], size)
+    start, end = requested_range or (0, size)
     fixed["Content-Length"] = str(end - start)
-    if wanted:
+    if requested_range:
         fixed["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     metrics.BYTES_SENT.inc(end - start)
-    status, media = (206 if wanted else 200), "application/octet-stream"
+    status, media = (206 if requested_range else 200), "application/octet-stream"
     if end - start > CHECKED_BYTES:
         return StreamingResponse(_chunks(blobs, name, start, end), status, fixed, media_type=media)
     return Response(_read(blobs, name, sha256, start, end, size), status, fixed, media_type=media)

@@ -31,9 +31,9 @@ def admin(url: str, admin_key: str) -> Any:
     """An AdminClient. Raises InvalidInput where there is no key."""
     from fedrela.coordinator.admin_client import AdminClient
 
-    kept = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
-    if not admin_key and kept.is_file():
-        admin_key = kept.read_text().strip()
+    key_file = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    if not admin_key and key_file.is_file():
+        admin_key = key_file.read_text().strip()
     if not admin_key:
         raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
     return AdminClient(url, admin_key)

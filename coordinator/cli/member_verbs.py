@@ -22,9 +22,9 @@ def token_create(
     as_json: Json = False,
 ) -> None:
     """Make an enrollment link. It is shown once; send it to the devices' owners over a safe channel."""
-    wanted = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
+    token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     with admin(url, admin_key) as api:
-        token = api.request("POST", "/tokens", json=wanted).json()
+        token = api.request("POST", "/tokens", json=token_request).json()
         token["link"] = f"{api.url}/join#{token['enrolment_token']}"
     code = ""
     if with_code and not as_json:
@@ -39,8 +39,8 @@ def token_create(
 def token_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """Every enrollment token, without its secret."""
     with admin(url, admin_key) as api:
-        found = api.get("/tokens")
-    table(found, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
+        tokens = api.get("/tokens")
+    table(tokens, ("token_id", "population", "uses", "max_uses", "expires_at", "revoked_at"), as_json)
 
 
 @token_app.command("revoke")
@@ -54,11 +54,11 @@ def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", 
 @device_app.command("list")
 def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """Every enrolled device."""
-    found: list[dict[str, Any]] = []
+    device_list: list[dict[str, Any]] = []
     with admin(url, admin_key) as api:
-        while page := api.get(f"/devices?after={found[-1]['device_id'] if found else ''}"):
-            found += page
-    table(found, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
+        while page := api.get(f"/devices?after={device_list[-1]['device_id'] if device_list else ''}"):
+            device_list += page
+    table(device_list, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
 
 
 @device_app.command("revoke")

@@ -101,9 +101,11 @@ def task_create(
 def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """Every task and where it stands."""
     with admin(url, admin_key) as api:
-        found = api.get("/tasks")
+        task_list = api.get("/tasks")
     table(
-        found, ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"), as_json
+        task_list,
+        ("task_id", "name", "population", "status", "committed_rounds", "rounds", "reported", "problem"),
+        as_json,
     )
 
 
@@ -111,11 +113,11 @@ def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = Fa
 def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """One task: settings, open round, and every round so far."""
     with admin(url, admin_key) as api:
-        found = api.get(f"/tasks/{task_id}")
+        shown_task = api.get(f"/tasks/{task_id}")
         rounds = api.get(f"/tasks/{task_id}/rounds")
     if as_json:
-        return show(found | {"history": rounds}, True, "")
-    for key, value in found.items():
+        return show(shown_task | {"history": rounds}, True, "")
+    for key, value in shown_task.items():
         if key != "task":
             typer.echo(f"{key:26} {value}")
     typer.echo("")
@@ -179,11 +181,11 @@ def task_collect(
 ) -> None:
     """Delete stored blobs that no task needs any more."""
     with admin(url, admin_key) as api:
-        wanted = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
-        found = api.request("POST", "/collect", json=wanted).json()
-    names = "".join(f"{name}\n" for name in found["names"])
+        collection_request = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
+        collected = api.request("POST", "/collect", json=collection_request).json()
+    names = "".join(f"{name}\n" for name in collected["names"])
     verb = "would go" if dry_run else "deleted"
-    show(found, as_json, f"{names}{len(found['names'])} blobs, {found['bytes']} bytes {verb}")
+    show(collected, as_json, f"{names}{len(collected['names'])} blobs, {collected['bytes']} bytes {verb}")
 
 
 def _text(path: Path) -> str:

@@ -56,10 +56,12 @@ def record_accuracy(coordinator: Coordinator, task_id: str, number: int, report:
     shares = (report.overall, report.many, report.medium, report.few)
     if not 1 <= report.examples <= MOST or not all(share is None or 0 <= share <= 1 for share in shares):
         raise InvalidMessage("the accuracy is impossible", remedy="send shares from 0 to 1, and examples >= 1")
-    table, found = schema.accuracies, schema.rounds
+    table, round_table = schema.accuracies, schema.rounds
     with coordinator.store.write() as tx:
         rows.lock_task(tx, task_id)
-        committed = sa.select(found.c.committed_at).where(found.c.task_id == task_id, found.c.number == number)
+        committed = sa.select(round_table.c.committed_at).where(
+            round_table.c.task_id == task_id, round_table.c.number == number
+        )
         if tx.scalar(committed) is None:
             raise Refused(
                 f"round {number} is not committed",
@@ -75,9 +77,9 @@ def record_accuracy(coordinator: Coordinator, task_id: str, number: int, report:
 def accuracies(view: sa.Connection, task_id: str) -> dict[int, dict[str, Any]]:
     """Round -> accuracy on the operator's test set, where it was evaluated."""
     table = schema.accuracies
-    found = view.execute(sa.select(table).where(table.c.task_id == task_id)).all()
+    accuracy_rows = view.execute(sa.select(table).where(table.c.task_id == task_id)).all()
     names = ("overall", "many", "medium", "few", "examples")
-    return {row.round: {name: row._mapping[name] for name in names} for row in found}
+    return {row.round: {name: row._mapping[name] for name in names} for row in accuracy_rows}
 
 
 def state(coordinator: Coordinator) -> list[Any]:

@@ -25,8 +25,8 @@ _ROUND = (
 def tasks(coordinator: Coordinator) -> list[Record]:
     """Every task, oldest first."""
     with coordinator.store.read() as view:
-        found = view.execute(sa.select(schema.tasks).order_by(schema.tasks.c.created_at, schema.tasks.c.id)).all()
-        return [_task(view, row) for row in found]
+        task_rows = view.execute(sa.select(schema.tasks).order_by(schema.tasks.c.created_at, schema.tasks.c.id)).all()
+        return [_task(view, row) for row in task_rows]
 
 
 def task(coordinator: Coordinator, task_id: str) -> Record:
@@ -59,11 +59,11 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
     task(coordinator, task_id)
     table = schema.rounds
     with coordinator.store.read() as view:
-        found = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
+        round_rows = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
         failures, assignments = _assignments(view, task_id)
         accuracies = evaluation.accuracies(view, task_id)
     records = []
-    for row in found:
+    for row in round_rows:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
         record |= {
             "updates": row.reported,
@@ -86,7 +86,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
 def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
     """round -> failure code -> assignments, and round -> assignments."""
     table = schema.assignments
-    found = view.execute(
+    failure_counts = view.execute(
         sa.select(table.c.round, table.c.failure, sa.func.count())
         .where(table.c.task_id == task_id)
         .group_by(table.c.round, table.c.failure)
@@ -94,7 +94,7 @@ def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str,
     ).all()
     failures: dict[int, dict[str, int]] = {}
     assignments: dict[int, int] = {}
-    for number, failure, count in found:
+    for number, failure, count in failure_counts:
         assignments[number] = assignments.get(number, 0) + count
         if failure is not None:
             failures.setdefault(number, {})[failure] = count
@@ -117,15 +117,15 @@ def tokens(coordinator: Coordinator) -> list[Record]:
     """Every enrollment token, without its secret."""
     table = schema.tokens
     with coordinator.store.read() as view:
-        found = view.execute(sa.select(table).order_by(table.c.created_at, table.c.id)).all()
+        token_rows = view.execute(sa.select(table).order_by(table.c.created_at, table.c.id)).all()
     names = ("population", "max_uses", "uses", "created_at", "expires_at", "revoked_at")
-    return [{"token_id": row.id} | {name: row._mapping[name] for name in names} for row in found]
+    return [{"token_id": row.id} | {name: row._mapping[name] for name in names} for row in token_rows]
 
 
 def devices(coordinator: Coordinator, limit: int, after: str) -> list[Record]:
     """At most `limit` devices whose id follows `after`."""
     table = schema.devices
     with coordinator.store.read() as view:
-        found = view.execute(sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
+        device_rows = view.execute(sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
     names = ("population", "public_key", "token_id", "enrolled_at", "last_turn_at", "revoked_at")
-    return [{"device_id": row.id} | {name: row._mapping[name] for name in names} for row in found]
+    return [{"device_id": row.id} | {name: row._mapping[name] for name in names} for row in device_rows]

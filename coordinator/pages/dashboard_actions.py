@@ -36,9 +36,9 @@ async def form(request: Request) -> dict[str, str]:
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     """Exchange the admin key for a session."""
-    given = (await form(request)).get("admin_key", "")
+    given_key = (await form(request)).get("admin_key", "")
     key = coordinator_of(request).settings.admin_key
-    if not auth.same(given, key):
+    if not auth.same(given_key, key):
         return page("login.html", 401, problem="That is not the admin key.")
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
@@ -80,11 +80,11 @@ async def create_task(request: Request) -> Response:
     """A new task on the programs of one that is there: from its start weights, or from its newest."""
     fields, coordinator = await form(request), coordinator_of(request)
     try:
-        wanted = task_file.from_toml(fields.get("toml", ""))
+        new_task = task_file.from_toml(fields.get("toml", ""))
         like = await in_thread(history.task, coordinator, fields.get("like", ""))
         weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
         task_id = await in_thread(
-            lambda: tasks.publish(coordinator, wanted, like["manifest_sha256"], weights, coordinator.store.now())
+            lambda: tasks.publish(coordinator, new_task, like["manifest_sha256"], weights, coordinator.store.now())
         )
     except FedRelaError as error:
         return page("message.html", 400, title="The task was not created", text=str(error), link="", code="")

@@ -84,30 +84,30 @@ def _file(path: str, accepts: str) -> Response:
             "the phone page has not been built", remedy="run `make web` (needs Node.js), or install the wheel"
         )
     name = PurePosixPath(path)
-    found = PAGE / name
-    small = found.with_name(found.name + ".br")
+    file = PAGE / name
+    small = file.with_name(file.name + ".br")
     takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
     # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
-    there = found.is_file() or takes_small
-    if name.is_absolute() or ".." in name.parts or found.suffix == ".br" or not there:
+    there = file.is_file() or takes_small
+    if name.is_absolute() or ".." in name.parts or file.suffix == ".br" or not there:
         raise Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
     headers = dict(HEADERS)
     # Built files have a hash in their name; the others are asked for again each time.
     headers["Cache-Control"] = "public, max-age=31536000, immutable" if name.parts[0] == "assets" else "no-cache"
-    media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+    media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     if small.is_file():
         headers["Vary"] = "Accept-Encoding"
     if takes_small:
         headers["Content-Encoding"] = "br"
-        found = small
-    return FileResponse(found, headers=headers, media_type=media)
+        file = small
+    return FileResponse(file, headers=headers, media_type=media)
 
 
 def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTasks:
     population = _population(coordinator, auth.hash_token(auth.bearer(authorization)), coordinator.store.now())
     table = schema.tasks
     with coordinator.store.read() as view:
-        found = view.execute(
+        task_rows = view.execute(
             sa.select(table)
             .where(table.c.population == population, table.c.status.in_(("running", "paused")))
             .order_by(table.c.created_at, table.c.id)
@@ -122,7 +122,7 @@ def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTask
                 blobs.needed(coordinator.blobs, blobs.public(row.manifest_sha256)).decode(),
                 row.checkpoint_bytes,
             )
-            for row in found
+            for row in task_rows
         ),
     )
 

@@ -60,8 +60,16 @@ def _needed(coordinator: Coordinator) -> set[str]:
     names |= {blobs.update(row.id, row.update_sha256) for row in waiting}
     for task in tasks:
         of_task = [row.checkpoint_sha256 for row in checkpoints if row.task_id == task.id]
-        kept = of_task[: coordinator.settings.keep_checkpoints] if coordinator.settings.keep_checkpoints else of_task
-        roots = {task.task_sha256, task.manifest_sha256, task.checkpoint_sha256, task.initial_checkpoint_sha256, *kept}
+        retained = (
+            of_task[: coordinator.settings.keep_checkpoints] if coordinator.settings.keep_checkpoints else of_task
+        )
+        roots = {
+            task.task_sha256,
+            task.manifest_sha256,
+            task.checkpoint_sha256,
+            task.initial_checkpoint_sha256,
+            *retained,
+        }
         files = coordinator.manifest(task.manifest_sha256).files().values()
         names |= {blobs.public(sha256) for sha256 in roots | {sha256 for sha256, _ in files}}
         names.add(task.server_state)

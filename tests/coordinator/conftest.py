@@ -57,8 +57,8 @@ class House:
     @property
     def coordinator(self) -> Coordinator:
         """The open store behind it."""
-        found: Coordinator = self.http.app.state.coordinator  # type: ignore[attr-defined]
-        return found
+        coordinator: Coordinator = self.http.app.state.coordinator  # type: ignore[attr-defined]
+        return coordinator
 
     def publish(self, rounds: int = 3, *, name: str = "tiny", **round_settings: Any) -> str:
         """A task without re-labeling."""
@@ -93,8 +93,8 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def house(tmp_path: Path, bundle_folder: Path) -> Iterator[House]:
     """A coordinator on SQLite and a folder of blobs, with a virtual clock."""
-    with house_with(settings_for(tmp_path / "data"), bundle_folder) as found:
-        yield found
+    with house_with(settings_for(tmp_path / "data"), bundle_folder) as house:
+        yield house
 
 
 @pytest.fixture(scope="session")
@@ -150,8 +150,8 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def any_house(any_database: str, tmp_path: Path, bundle_folder: Path) -> Iterator[House]:
     """The same coordinator on each database."""
-    with house_with(settings_for(tmp_path / "data", database_url=any_database), bundle_folder) as found:
-        yield found
+    with house_with(settings_for(tmp_path / "data", database_url=any_database), bundle_folder) as house:
+        yield house
 
 
 @pytest.fixture(scope="session")
@@ -239,6 +239,6 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """Not started yet; killed at the end."""
-    found = Server(tmp_path / "server", free_port())
-    yield found
-    found.kill()
+    server = Server(tmp_path / "server", free_port())
+    yield server
+    server.kill()

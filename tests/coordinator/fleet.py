@@ -87,17 +87,17 @@ class Operator:
         read = bundle.read(folder)
         for sha256, content in read.blobs().items():
             self.call("PUT", f"/blobs/{sha256}", content=content)
-        wanted = {
+        body = {
             "task": json.loads(strict.to_json(task)),
             "manifest_sha256": read.seal.manifest_sha256,
             "checkpoint_sha256": read.seal.weights_sha256,
         }
-        return str(self.call("POST", "/tasks", json=wanted)["task_id"])
+        return str(self.call("POST", "/tasks", json=body)["task_id"])
 
     def link(self, uses: int = 100, population: str = "default") -> str:
         """An enrollment token."""
-        wanted = {"population": population, "max_uses": uses, "valid_seconds": 3600}
-        return str(self.call("POST", "/tokens", json=wanted)["enrolment_token"])
+        body = {"population": population, "max_uses": uses, "valid_seconds": 3600}
+        return str(self.call("POST", "/tokens", json=body)["enrolment_token"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Where a task stands."""
@@ -163,5 +163,5 @@ def enroll(http: Any, token: str, population: str = "default", *, public_key: st
     key = public_key or signing.public_key(signing.generate_key())
     answer = http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
     assert answer.status_code == 201, answer.text
-    found = answer.json()
-    return Device(http, found["device_id"], found["device_token"], population)
+    enrolled = answer.json()
+    return Device(http, enrolled["device_id"], enrolled["device_token"], population)

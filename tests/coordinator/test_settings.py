@@ -48,10 +48,10 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 
 
 def test_defaults_limit_a_real_service_and_not_a_trial(tmp_path: Path) -> None:
-    found = Settings.from_environment(SECRETS | {"FEDRELA_DATA": str(tmp_path)})
-    assert (found.dev, found.virtual_clock, found.keep_checkpoints) == (False, False, 0)
-    assert (found.requests_per_device_per_second, found.requests_per_address_per_second) == (20, 1000)
-    assert (found.database_url, found.blobs_url) == (
+    defaults = Settings.from_environment(SECRETS | {"FEDRELA_DATA": str(tmp_path)})
+    assert (defaults.dev, defaults.virtual_clock, defaults.keep_checkpoints) == (False, False, 0)
+    assert (defaults.requests_per_device_per_second, defaults.requests_per_address_per_second) == (20, 1000)
+    assert (defaults.database_url, defaults.blobs_url) == (
         f"sqlite:///{tmp_path}/coordinator.sqlite",
         f"file://{tmp_path}/blobs",
     )
@@ -59,7 +59,7 @@ def test_defaults_limit_a_real_service_and_not_a_trial(tmp_path: Path) -> None:
     assert trial.dev
     assert trial.virtual_clock
     assert (trial.requests_per_device_per_second, trial.requests_per_address_per_second) == (0, 0)
-    assert trial.idle_retry_seconds < found.idle_retry_seconds
+    assert trial.idle_retry_seconds < defaults.idle_retry_seconds
 
 
 def test_an_admin_key_may_be_just_long_enough() -> None:
@@ -76,13 +76,13 @@ def test_a_signing_key_is_64_lower_case_digits_and_a_refusal_does_not_repeat_it(
 
 
 def test_given_secrets_win_over_made_ones_and_nothing_is_written(tmp_path: Path) -> None:
-    found = Settings.from_environment(SECRETS | {"FEDRELA_DEV": "1", "FEDRELA_DATA": str(tmp_path / "data")})
-    assert (found.admin_key, found.signing_key) == ("k" * 32, "11" * 32)
+    loaded = Settings.from_environment(SECRETS | {"FEDRELA_DEV": "1", "FEDRELA_DATA": str(tmp_path / "data")})
+    assert (loaded.admin_key, loaded.signing_key) == ("k" * 32, "11" * 32)
     assert not (tmp_path / "data").exists()
 
 
 def test_the_repr_holds_no_secret_and_the_public_key_is_the_signing_key_s() -> None:
-    found = Settings.from_environment(SECRETS)
-    assert "k" * 32 not in repr(found)
-    assert "11" * 32 not in repr(found)
-    signing.verify(found.public_key, b"x", signing.sign(found.signing_key, b"x"))
+    loaded = Settings.from_environment(SECRETS)
+    assert "k" * 32 not in repr(loaded)
+    assert "11" * 32 not in repr(loaded)
+    signing.verify(loaded.public_key, b"x", signing.sign(loaded.signing_key, b"x"))

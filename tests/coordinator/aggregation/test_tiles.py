@@ -23,9 +23,9 @@ SPECS = (TensorSpec("w", (301, 333)), TensorSpec("b", (7,)), TensorSpec("s", ())
 @pytest.fixture
 def blobs(tmp_path: Path) -> FolderBlobs:
     """A folder of blobs that is read in tiles of 40 000 bytes, which are no multiple of a digest's piece."""
-    found = FolderBlobs(tmp_path)
-    found.tile_bytes = 40_000
-    return found
+    folder_blobs = FolderBlobs(tmp_path)
+    folder_blobs.tile_bytes = 40_000
+    return folder_blobs
 
 
 def stored(blobs: FolderBlobs, index: int, specs: tuple[TensorSpec, ...] = SPECS) -> tuple[Params, Part]:
@@ -47,12 +47,12 @@ def test_it_has_the_bits_of_the_plain_mean_in_the_manifest_s_order(blobs: Folder
     updates = [stored(blobs, index) for index in range(5)]
     scaled = [(tensors.scale(update, part.factor), part.weight) for update, part in updates]
     expected = aggregate.mean(scaled, zero=updates[0][0])
-    found = mean(blobs, [part for _, part in updates])
-    assert found is not None
-    assert list(found) == ["w", "b", "s"]
+    average = mean(blobs, [part for _, part in updates])
+    assert average is not None
+    assert list(average) == ["w", "b", "s"]
     for name, array in expected.items():
-        assert found[name].shape == array.shape
-        assert found[name].tobytes() == array.tobytes()
+        assert average[name].shape == array.shape
+        assert average[name].tobytes() == array.tobytes()
 
 
 def test_an_object_store_gives_the_same_bits(blobs: FolderBlobs, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +64,10 @@ def test_an_object_store_gives_the_same_bits(blobs: FolderBlobs, s3_url: str, mo
     for part in parts:
         remote.put(part.name, blobs.read(part.name))
     expected = mean(blobs, parts)
-    found = tiles.mean(remote, parts, SPECS, on_progress=lambda: None)
+    average = tiles.mean(remote, parts, SPECS, on_progress=lambda: None)
     assert expected is not None
-    assert found is not None
-    assert [array.tobytes() for array in found.values()] == [array.tobytes() for array in expected.values()]
+    assert average is not None
+    assert [array.tobytes() for array in average.values()] == [array.tobytes() for array in expected.values()]
     remote.put(parts[1].name, blobs.read(parts[1].name)[:-9])
     with pytest.raises((IntegrityError, Unavailable)):
         tiles.mean(remote, parts, SPECS, on_progress=lambda: None)
@@ -90,10 +90,10 @@ def test_the_size_of_a_tile_changes_no_bit(blobs: FolderBlobs, tile_bytes: int) 
     parts = [stored(blobs, index, specs)[1] for index in range(3)]
     expected = mean(blobs, parts, specs)
     blobs.tile_bytes = tile_bytes
-    found = mean(blobs, parts, specs)
+    average = mean(blobs, parts, specs)
     assert expected is not None
-    assert found is not None
-    assert found["w"].tobytes() == expected["w"].tobytes()
+    assert average is not None
+    assert average["w"].tobytes() == expected["w"].tobytes()
 
 
 def test_bodies_of_different_layouts_are_left_to_the_general_way(blobs: FolderBlobs) -> None:

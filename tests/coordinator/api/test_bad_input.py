@@ -196,12 +196,12 @@ def test_an_impossible_task_is_refused_before_anything_is_stored(
     for sha256, body in sealed.blobs().items():
         house.operator.call("PUT", f"/blobs/{sha256}", content=body)
     task = Task("t", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False))
-    wanted = {
+    publication = {
         "task": json.loads(strict.to_json(task)),
         "manifest_sha256": sealed.seal.manifest_sha256,
         "checkpoint_sha256": sealed.seal.weights_sha256,
     }
-    answer = house.http.post("/v1/admin/tasks", json=wanted | change, headers=house.operator.headers)
+    answer = house.http.post("/v1/admin/tasks", json=publication | change, headers=house.operator.headers)
     check_problem(answer, 409 if code == "blob-missing" else 400, code)
     assert house.operator.call("GET", "/tasks") == []
 
@@ -221,6 +221,10 @@ def test_weights_that_do_not_fit_the_manifest_are_refused(house: House) -> None:
     other = tensors.to_bytes({"w": np.zeros((3, 2), np.float32)})
     house.operator.call("PUT", f"/blobs/{signing.sha256(other)}", content=other)
     task = json.loads(strict.to_json(Task("t", 3, relabel=Relabel(enabled=False))))
-    wanted = {"task": task, "manifest_sha256": sealed.seal.manifest_sha256, "checkpoint_sha256": signing.sha256(other)}
-    answer = house.http.post("/v1/admin/tasks", json=wanted, headers=house.operator.headers)
+    publication = {
+        "task": task,
+        "manifest_sha256": sealed.seal.manifest_sha256,
+        "checkpoint_sha256": signing.sha256(other),
+    }
+    answer = house.http.post("/v1/admin/tasks", json=publication, headers=house.operator.headers)
     check_problem(answer, 400, "invalid-tensors")

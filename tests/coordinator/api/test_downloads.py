@@ -82,13 +82,13 @@ def test_a_large_blob_is_streamed(device: tuple[House, fleet.Device, str], monke
 @settings(deadline=None)
 def test_a_range_lies_inside_or_is_refused(size: int, first: int, last: int) -> None:
     try:
-        found = downloads.byte_range(f"bytes={first}-{last}", size)
+        bounds = downloads.byte_range(f"bytes={first}-{last}", size)
     except Refused:
         assert first >= size
         return
-    assert (found is None) == (last < first)
-    if found:
-        assert 0 <= found[0] == first < found[1] <= size
+    assert (bounds is None) == (last < first)
+    if bounds:
+        assert 0 <= bounds[0] == first < bounds[1] <= size
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 60))

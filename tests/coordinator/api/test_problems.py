@@ -24,10 +24,10 @@ from fedrela.core.wire import PROBLEM_TYPE
     ],
 )
 def test_an_error_s_document(error: FedRelaError, status: int, code: str, title: str) -> None:
-    found = problems.describe(error)
-    assert (found.status, found.code, found.title) == (status, code, title)
-    assert (found.detail, found.remedy, found.retry_after_seconds) == ("p", "r", 0)
-    assert "Retry-After" not in problems.response(found).headers
+    problem = problems.describe(error)
+    assert (problem.status, problem.code, problem.title) == (status, code, title)
+    assert (problem.detail, problem.remedy, problem.retry_after_seconds) == ("p", "r", 0)
+    assert "Retry-After" not in problems.response(problem).headers
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.01, "1"), (2.0, "2"), (2.1, "3")])

@@ -74,17 +74,17 @@ def test_an_unknown_task_is_404(house: House) -> None:
 
 def test_devices_come_in_pages_and_no_secret_comes_with_them(house: House) -> None:
     devices = house.devices(5)
-    found, after = [], ""
+    records, after = [], ""
     for size in (2, 2, 1):
         page = history.devices(house.coordinator, 2, after)
         assert len(page) == size
-        found += page
+        records += page
         after = page[-1]["device_id"]
     assert history.devices(house.coordinator, 2, after) == []
-    assert [record["device_id"] for record in found] == sorted(device.device_id for device in devices)
+    assert [record["device_id"] for record in records] == sorted(device.device_id for device in devices)
     (token,) = history.tokens(house.coordinator)
     assert (token["uses"], token["max_uses"]) == (5, 5)
-    told = str(found) + str(token)
-    assert not any(device.headers["Authorization"].split()[1] in told for device in devices)
-    assert "token_sha256" not in told
-    assert "hash" not in told
+    shown = str(records) + str(token)
+    assert not any(device.headers["Authorization"].split()[1] in shown for device in devices)
+    assert "token_sha256" not in shown
+    assert "hash" not in shown

@@ -35,8 +35,8 @@ def test_no_text_can_start_a_second_line(event: str, field: str) -> None:
     text = line(event, problem=field)
     assert "\n" not in text
     assert "\r" not in text
-    found = json.loads(text)
-    assert (found["event"], found["problem"]) == (event, field)
+    entry = json.loads(text)
+    assert (entry["event"], entry["problem"]) == (event, field)
 
 
 def test_what_json_cannot_hold_is_written_as_text() -> None:

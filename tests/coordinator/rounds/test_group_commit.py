@@ -22,8 +22,8 @@ def test_a_batch_never_gives_more_assignments_than_there_are_slots(any_house: Ho
     house = any_house
     first, second = house.publish(1, goal=2, name="first"), house.publish(1, goal=3, name="second")
     answers = group_commit.check_ins(house.coordinator, [caller(device) for device in house.devices(9)], 0.0)
-    given = Counter(answer.task_id for answer in answers if isinstance(answer, Assignment))
-    assert given == {first: 2, second: 3}
+    per_task = Counter(answer.task_id for answer in answers if isinstance(answer, Assignment))
+    assert per_task == {first: 2, second: 3}
     assert [answer.reason for answer in answers if isinstance(answer, Wait)] == ["round-full"] * 4
     assert [house.operator.task(task_id)["open"] for task_id in (first, second)] == [2, 3]
 
@@ -74,11 +74,11 @@ def test_only_the_selected_fraction_of_the_devices_gets_assignments(house: House
     house.operator.publish(house.bundle, task)
     asking = keyed_devices(house, 60)
     answers = group_commit.check_ins(house.coordinator, [caller(device) for device in asking], 0.0)
-    given = [isinstance(answer, Assignment) for answer in answers]
-    assert 10 < sum(given) < 50
+    has_assignment = [isinstance(answer, Assignment) for answer in answers]
+    assert 10 < sum(has_assignment) < 50
     assert {answer.reason for answer in answers if isinstance(answer, Wait)} == {"not-selected"}
     again = group_commit.check_ins(house.coordinator, [caller(device) for device in asking], 1.0)
-    assert [isinstance(answer, Assignment) for answer in again] == given  # asking again draws no other lot
+    assert [isinstance(answer, Assignment) for answer in again] == has_assignment  # asking again draws no other lot
 
 
 def test_waiting_times_are_spread_so_that_a_fleet_does_not_come_back_at_once(house: House) -> None:
@@ -96,8 +96,8 @@ def test_updates_of_a_batch_count_once_each_and_the_round_closes_at_its_goal(any
     house = any_house
     task_id = house.publish(2, goal=2, over_selection=2.0)
     fleet_ = house.devices(4)
-    given = assignments(house, fleet_)
-    sent = [delivered(house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
+    assigned = assignments(house, fleet_)
+    sent = [delivered(house, device, assignment) for device, assignment in zip(fleet_, assigned, strict=True)]
     answers = group_commit.accept_updates(house.coordinator, [sent[0], sent[0], sent[1], sent[2], sent[0]], 0.0)
     assert [answers[index] for index in (0, 1, 4)] == [
         UpdateReceipt(1),
@@ -128,9 +128,9 @@ def test_an_update_for_a_task_that_is_over_is_refused_and_an_acknowledged_one_re
 ) -> None:
     task_id = house.publish(1, goal=1, over_selection=2.0)
     fleet_ = house.devices(2)
-    given = assignments(house, fleet_)
-    late = delivered(house, fleet_[1], given[1])
-    sent = delivered(house, fleet_[0], given[0])
+    assigned = assignments(house, fleet_)
+    late = delivered(house, fleet_[1], assigned[1])
+    sent = delivered(house, fleet_[0], assigned[0])
     if cancelled:
         house.operator.call("POST", f"/tasks/{task_id}/cancel")
     else:

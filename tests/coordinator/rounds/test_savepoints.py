@@ -41,13 +41,13 @@ def test_an_update_that_breaks_its_transaction_breaks_only_itself(
 ) -> None:
     task_id = any_house.publish(1, goal=2, over_selection=2.0)
     fleet_ = any_house.devices(3)
-    given = assignments(any_house, fleet_)
-    sent = [delivered(any_house, device, assignment) for device, assignment in zip(fleet_, given, strict=True)]
+    assigned = assignments(any_house, fleet_)
+    sent = [delivered(any_house, device, assignment) for device, assignment in zip(fleet_, assigned, strict=True)]
     end_assignment = TaskTransaction.end_assignment
 
     def broken(tx: TaskTransaction, assignment: rows.StoredAssignment, *arguments: Any, **columns: Any) -> None:
         end_assignment(tx, assignment, *arguments, **columns)
-        if assignment.id == given[1].assignment_id:
+        if assignment.id == assigned[1].assignment_id:
             raise ZeroDivisionError
 
     monkeypatch.setattr(TaskTransaction, "end_assignment", broken)

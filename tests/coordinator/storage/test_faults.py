@@ -156,14 +156,14 @@ def test_collection_lists_first_and_keeps_whatever_a_task_needs(house: House) ->
     (house.settings.data_folder / "blobs" / "private" / ".crash.part").write_bytes(b"half")
     young = house.operator.call("POST", "/collect", json={"dry_run": True})
     assert young["names"] == []  # younger than an hour
-    wanted = {"dry_run": True, "min_age_seconds": 0}
+    collection = {"dry_run": True, "min_age_seconds": 0}
     before = len(list(orphan.listing()))
-    listed = house.operator.call("POST", "/collect", json=wanted)
+    listed = house.operator.call("POST", "/collect", json=collection)
     assert len(listed["names"]) == 3
     assert len(list(orphan.listing())) == before
-    gone = house.operator.call("POST", "/collect", json=wanted | {"dry_run": False})
+    gone = house.operator.call("POST", "/collect", json=collection | {"dry_run": False})
     assert gone["names"] == listed["names"]
-    assert house.operator.call("POST", "/collect", json=wanted)["names"] == []
+    assert house.operator.call("POST", "/collect", json=collection)["names"] == []
     assert device.upload(assignment, ONE).status_code == 200  # everything that matters is still there
     assert house.operator.task(task_id)["committed_rounds"] == 2
 
@@ -176,8 +176,8 @@ def test_collection_keeps_only_the_newest_checkpoints_where_told_so(tmp_path: Pa
             device.upload(device.join(), fleet.body(fleet.change(value)))
         house.operator.call("POST", "/collect", json={"dry_run": False, "min_age_seconds": 0})
         names = {blob.name for blob in house.coordinator.blobs.listing()}
-        kept = [f"public/{record['checkpoint_sha256']}" in names for record in house.operator.rounds(task_id)]
-        assert kept == [False, False, True]
+        still_there = [f"public/{record['checkpoint_sha256']}" in names for record in house.operator.rounds(task_id)]
+        assert still_there == [False, False, True]
         assert f"public/{house.operator.task(task_id)['initial_checkpoint_sha256']}" in names
 
 

@@ -113,9 +113,9 @@ def test_a_bucket_that_does_not_exist_is_unavailable(s3_url: str, monkeypatch: p
 def test_the_schema_is_the_same_after_migration_and_in_the_tables(any_database: str) -> None:
     store = Store(any_database)
     with store.read() as view:
-        found = sa.inspect(view)
+        inspector = sa.inspect(view)
         for table in schema.metadata.sorted_tables:
-            assert {column["name"] for column in found.get_columns(table.name)} == {c.name for c in table.columns}
+            assert {column["name"] for column in inspector.get_columns(table.name)} == {c.name for c in table.columns}
         assert view.scalar(sa.select(sa.func.max(schema.migrations.c.version))) == len(migrations.STEPS)
     store.close()
     Store(any_database).close()  # a second start changes nothing
