@@ -1,4 +1,4 @@
-"""The coordinator: hands out weights, believes nobody, loses nothing, and folds updates into the next global model.
+"""The coordinator: hands out weights, believes nobody, loses nothing, aggregates updates into the next global model.
 
 Start it with `fedrela serve` or `uvicorn fedrela.coordinator.app:app`. Read `rounds/service.py` first, then
 `rounds/rules.py`.

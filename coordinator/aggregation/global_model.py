@@ -17,7 +17,7 @@ from fedrela.coordinator.aggregation.reduction import Counted
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.monitoring import metrics
 from fedrela.coordinator.rounds import closing
-from fedrela.coordinator.rounds.closing import Result
+from fedrela.coordinator.rounds.closing import AggregationResult
 from fedrela.coordinator.storage import blobs, rows, schema
 from fedrela.core import signing, tensors
 from fedrela.core.aggregation import server_opt
@@ -126,7 +126,7 @@ def _record_problem(coordinator: Coordinator, task_id: str, number: int, problem
         )
 
 
-def aggregate(coordinator: Coordinator, task_id: str, number: int) -> Result:
+def aggregate(coordinator: Coordinator, task_id: str, number: int) -> AggregationResult:
     """Compute the next global model from the stored updates and store it; nothing refers to it yet."""
     started = time.perf_counter()
     with coordinator.store.read() as view:
@@ -146,7 +146,7 @@ def aggregate(coordinator: Coordinator, task_id: str, number: int) -> Result:
     tensors.check(weights, specs)  # finite, or nothing is committed
     sha256 = signing.sha256(body)
     coordinator.blobs.put(blobs.public(sha256), body)
-    return Result(sha256, len(body), _save_state(coordinator, task_id, state), time.perf_counter() - started)
+    return AggregationResult(sha256, len(body), _save_state(coordinator, task_id, state), time.perf_counter() - started)
 
 
 class _Lease:

@@ -108,7 +108,7 @@ async def list_rounds(
     "/tasks/{task_id}/rounds/{number}/accuracy",
     **openapi.route(security="admin", takes=AccuracyReport, status=204, problems=(404, 409)),
 )
-async def judge_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
+async def evaluate_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
     """What the operator's own test set says of a committed round's model."""
     coordinator, report = coordinator_of(request), await message(request, AccuracyReport)
     await in_thread(lambda: evaluation.record_accuracy(coordinator, task_id, number, report, coordinator.store.now()))

@@ -37,7 +37,7 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
         row = rows.lock_task(tx, task_id)
         task = parse_task(row.task_json)
         before, _ = rows.expire_assignments(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
-        after = rules.tick(before, task.round, now) if row.status == "running" else before
+        after = rules.expire(before, task.round, now) if row.status == "running" else before
         closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
         rows.save_round(tx, task_id, after, **closed)
         if after.phase == "failed":
@@ -53,7 +53,7 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
 
 
 @dataclass(frozen=True)
-class Result:
+class AggregationResult:
     """What aggregating a round gave."""
 
     checkpoint_sha256: str
@@ -62,7 +62,7 @@ class Result:
     seconds: float
 
 
-def commit(coordinator: Coordinator, task_id: str, number: int, result: Result, now: float) -> bool:
+def commit(coordinator: Coordinator, task_id: str, number: int, result: AggregationResult, now: float) -> bool:
     """One transaction closes the round and opens the next. False if another worker has committed it already."""
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)

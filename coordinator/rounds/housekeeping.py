@@ -12,7 +12,7 @@ from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import closing
 from fedrela.core.errors import FedRelaError
 
-TICK_SECONDS = 0.5
+INTERVAL_SECONDS = 0.5
 log = logging.getLogger("fedrela.coordinator")
 
 
@@ -43,7 +43,7 @@ class HousekeepingThread:
                 log.error("housekeeping failed; it is tried again", extra={"problem": str(error)})
             except Exception:
                 log.exception("housekeeping failed unexpectedly; it is tried again")
-            self._coordinator.wake.wait(TICK_SECONDS)
+            self._coordinator.wake.wait(INTERVAL_SECONDS)
 
 
 def run_housekeeping(coordinator: Coordinator) -> None:

@@ -8,7 +8,7 @@ from fedrela.coordinator.access.devices import Device, OpenAssignment
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import rules, selection
 from fedrela.coordinator.rounds.selection import Candidate
-from fedrela.coordinator.rounds.views import OpenTask, View
+from fedrela.coordinator.rounds.views import JoinableTask, View
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import signing
 from fedrela.core.task import Task
@@ -64,7 +64,9 @@ def offer(view: View, applicant: Applicant, now: float) -> Offer | Wait:
     return Offer(applicant, tuple(task_ids), wait) if task_ids else wait
 
 
-def _reason(view: View, open_: OpenTask, device: Device, candidate: Candidate, now: float) -> selection.Reason | None:
+def _reason(
+    view: View, open_: JoinableTask, device: Device, candidate: Candidate, now: float
+) -> selection.Reason | None:
     """Why a task doesn't want the device; None where it does."""
     if open_.status != "running":
         return "paused"
@@ -74,7 +76,7 @@ def _reason(view: View, open_: OpenTask, device: Device, candidate: Candidate, n
     return reason
 
 
-def _fullness(open_: OpenTask) -> float:
+def _fullness(open_: JoinableTask) -> float:
     return (open_.round.open + open_.round.reported) / rules.slots(open_.task.round)
 
 

@@ -16,9 +16,9 @@
     COLLECTING   report    reported + 1 < goal                 COLLECTING    open - 1, reported + 1
     COLLECTING   report    reported + 1 = goal                 AGGREGATING   open - 1, reported + 1
     COLLECTING   release   (failure, expired lease)            COLLECTING    open - 1
-    COLLECTING   tick      deadline, reported >= minimum       AGGREGATING
-    COLLECTING   tick      deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
-    COLLECTING   tick      deadline, fewer, no retry left      FAILED        the task is paused
+    COLLECTING   expire    deadline, reported >= minimum       AGGREGATING
+    COLLECTING   expire    deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
+    COLLECTING   expire    deadline, fewer, no retry left      FAILED        the task is paused
     AGGREGATING  join      asynchronous, a slot is free        AGGREGATING   open + 1
     AGGREGATING  report    asynchronous                        AGGREGATING   open - 1, pending + 1
     AGGREGATING  release                                       AGGREGATING   open - 1
@@ -118,7 +118,7 @@ def release(round_: Round) -> Round:
     return replace(round_, open=round_.open - 1)
 
 
-def tick(round_: Round, settings: Rounds, now: float) -> Round:
+def expire(round_: Round, settings: Rounds, now: float) -> Round:
     """Time passed. Only a collecting round whose deadline is over changes."""
     if round_.phase != "collecting" or round_.deadline_at is None or now < round_.deadline_at:
         return round_

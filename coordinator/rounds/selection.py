@@ -1,6 +1,6 @@
 """Who is wanted: pure checks of a device against a task, and the time after which it should come back.
 
-What a device itself must judge (battery, network, examples) is not here.
+What a device itself must decide (battery, network, examples) is not here.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What devices do, where the rules of a round meet storage: one function each, for one device, whole or not at all.
 
     publish ──► check_in ──► join ──► begin_upload ──► accept_update ──► aggregate ──► commit ──► the next round
-    (tasks.py)                │       (uploads.py)          ▲      (aggregation.py)  (closing.py)
+    (tasks.py)                │       (uploads.py)          ▲      (global_model.py) (closing.py)
                               └── report_failure            └── expire: leases and deadlines (closing.py)
 
 `check_in` and `begin_upload` read a view; `join` and `accept_update` change a task in a transaction that holds its

@@ -33,7 +33,7 @@ _ASSIGNMENTS = sa.select(_A, *_T.c["task_json", "manifest_sha256"]).join(_T, _T.
 
 
 @dataclass(frozen=True)
-class OpenTask:
+class JoinableTask:
     """A task that may want devices, and its open round."""
 
     id: str
@@ -60,7 +60,7 @@ class View:
         if assignment_ids:
             named = rows.among(_ASSIGNMENTS, _A.c.id, list(assignment_ids))
             self._assignments = {assignment.id: assignment for assignment in connection.execute(*named)}
-        self._open_tasks: dict[str, list[OpenTask]] = {}  # by population
+        self._open_tasks: dict[str, list[JoinableTask]] = {}  # by population
         self._finished: dict[str, bool] = {}  # by population
         # task -> device -> whether it had its assignment of the open round
         self._had_assignment: dict[str, dict[str, bool]] = {}
@@ -84,11 +84,11 @@ class View:
         task = self._connection.execute(_TASK, {"task_id": task_id}).one()
         return task, rows.round_row(self._connection, task_id, number)
 
-    def open_tasks(self, population: str) -> list[OpenTask]:
+    def open_tasks(self, population: str) -> list[JoinableTask]:
         """The tasks of a population that are running or paused, the oldest first."""
         if population not in self._open_tasks:
             self._open_tasks[population] = [
-                OpenTask(
+                JoinableTask(
                     row.task,
                     row.status,
                     parse_task(row.task_json),
@@ -105,7 +105,7 @@ class View:
             self._finished[population] = bool(self._connection.scalar(_FINISHED, {"population": population}))
         return self._finished[population]
 
-    def had_assignment(self, open_: OpenTask, device: Device) -> bool:
+    def had_assignment(self, open_: JoinableTask, device: Device) -> bool:
         """Whether the device had its assignment of the open round; asked of few rounds, and then of all devices."""
         if open_.id not in self._had_assignment:
             members = [one.id for one in self._devices.values() if one.population == device.population]

@@ -108,7 +108,7 @@ def test_every_encoding_is_decoded_and_another_one_refused(house: House, encodin
 @pytest.mark.parametrize(
     ("rule", "expected"), [("mean", 254.5), ("median", 6.0), ("trimmed-mean", 6.0), ("multi-krum", 6.0)]
 )
-def test_one_hostile_device_in_four_moves_the_mean_and_not_the_robust_rules(
+def test_one_malicious_device_in_four_moves_the_mean_and_not_the_robust_rules(
     house: House, rule: str, expected: float
 ) -> None:
     settings = Aggregation(

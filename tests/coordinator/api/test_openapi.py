@@ -28,7 +28,7 @@ def test_every_schema_refuses_further_keys_and_none_has_a_field_for_a_label(hous
         if schema.get("type") == "object":
             assert schema["additionalProperties"] is False or "patternProperties" in schema
             names |= set(schema["properties"])
-    sent = {"EnrolRequest", "CheckIn", "FailureReport", "EvaluationReport"}
+    sent = {"EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport"}
     fields = {f for name in sent for f in document["components"]["schemas"][name]["properties"]}
     assert fields == {
         "enrolment_token",

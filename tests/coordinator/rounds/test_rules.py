@@ -23,9 +23,9 @@ def at(**changes: object) -> Round:
     return replace(EMPTY, **changes)  # type: ignore[arg-type]
 
 
-def tick_at(now: float):
-    """The tick event at a time."""
-    return lambda round_, settings: rules.tick(round_, settings, now)
+def expire_at(now: float):
+    """The expiry event at a time."""
+    return lambda round_, settings: rules.expire(round_, settings, now)
 
 
 def join_at(now: float):
@@ -45,27 +45,27 @@ TABLE = [
     ("below the goal", SYNC, at(open=2), rules.report, at(open=1, reported=1)),
     ("the goal", SYNC, at(open=1, reported=1), rules.report, at(reported=2, phase="aggregating")),
     ("a slot comes back", SYNC, at(open=2), release, at(open=1)),
-    ("before the deadline", SYNC, at(open=1, deadline_at=60), tick_at(59.9), at(open=1, deadline_at=60)),
+    ("before the deadline", SYNC, at(open=1, deadline_at=60), expire_at(59.9), at(open=1, deadline_at=60)),
     (
         "enough at the deadline",
         SYNC,
         at(open=1, reported=1, deadline_at=60),
-        tick_at(60),
+        expire_at(60),
         at(open=1, reported=1, deadline_at=60, phase="aggregating"),
     ),
     (
         "too few, tried again, what was reported stays",
         PAIR,
         at(open=1, reported=1, deadline_at=60),
-        tick_at(60),
+        expire_at(60),
         at(open=1, reported=1, deadline_at=120, attempt=2),
     ),
-    ("nobody left: wait for the first join", SYNC, at(deadline_at=60), tick_at(60), at(attempt=2)),
+    ("nobody left: wait for the first join", SYNC, at(deadline_at=60), expire_at(60), at(attempt=2)),
     (
         "no retry left",
         PAIR,
         at(reported=1, deadline_at=60, attempt=2),
-        tick_at(60),
+        expire_at(60),
         at(reported=1, attempt=2, phase="failed"),
     ),
     ("asynchronous: joins go on", ASYNC, at(phase="aggregating"), join_at(1), at(phase="aggregating", open=1)),
@@ -180,7 +180,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 30.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        self.round = rules.tick(self.round, self.settings, self.now)
+        self.round = rules.expire(self.round, self.settings, self.now)
 
     @precondition(lambda self: self.round.phase == "failed")
     @rule()
