@@ -13,7 +13,7 @@ from fedrela.coordinator.settings import Settings
 from fedrela.coordinator.storage import blob_urls
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
-from fedrela.coordinator.storage.store import Store
+from fedrela.coordinator.storage.store import Database
 from fedrela.core import bundle, strict
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask
@@ -25,7 +25,7 @@ class Coordinator:
     """The open store, the blobs, and the flag that wakes the aggregation worker."""
 
     settings: Settings
-    store: Store
+    store: Database
     blobs: Blobs
     wake: threading.Event = field(default_factory=threading.Event)
     aggregating: threading.Lock = field(default_factory=threading.Lock)  # one round at a time in a process
@@ -45,7 +45,7 @@ class Coordinator:
 @contextmanager
 def connect(settings: Settings) -> Iterator[Coordinator]:
     """Open the store and the blobs; close them at the end."""
-    store = Store(settings.database_url, virtual_clock=settings.virtual_clock)
+    store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
     try:
         yield Coordinator(settings, store, blob_urls.connect(settings.blobs_url))
     finally:

@@ -3,7 +3,7 @@
 A write transaction holds SQLite's write lock from its first statement (BEGIN IMMEDIATE), so what it reads is what it
 changes; on PostgreSQL the rows that decide are locked by `for_update`. Commits are synced to disk before they return.
 
-    >>> store = Store("sqlite:///:memory:")
+    >>> store = Database("sqlite:///:memory:")
     Traceback (most recent call last):
     ...
     fedrela.core.errors.InvalidInput: the database URL names no file; use sqlite:////absolute/path or postgresql://...
@@ -28,7 +28,7 @@ RESTED_SECONDS = 1.0  # a pooled connection that was in use more recently is tak
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
-class Store:
+class Database:
     """Owns the connection pool. `virtual`: the clock is a number in the database instead of the machine's time."""
 
     def __init__(self, url: str, *, virtual_clock: bool = False) -> None:

@@ -6,18 +6,17 @@ only, and no code of it is run.
 
 import gzip
 import io
-import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fedrela.core.errors import InvalidData
+from fedrela.edge.sources import cifar
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 UNPACKED = ("cifar-10-batches-py", "cifar-100-python")  # what CIFAR's archives unpack to
@@ -103,31 +102,7 @@ def _idx_array(folder: Path, stem: str, dimensions: int) -> NDArray[np.uint8]:
         raise InvalidData(f"{path.name} is damaged ({error})", remedy="fetch it again") from error
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Refuses every name that numpy's arrays don't need."""
-
-    _ALLOWED: ClassVar = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in self._ALLOWED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
 def _cifar(folder: Path, names: list[str]) -> Part:
-    """CIFAR's batches: `data` (n, 3072) channel by channel, and `labels` or, of CIFAR-100, `fine_labels`."""
-    pixels, labels = [], []
-    for name in names:
-        try:
-            with (folder / name).open("rb") as file:
-                batch = _ArraysOnly(file, encoding="bytes").load()
-            pixels.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch.get(b"labels", batch.get(b"fine_labels")), np.int64))
-        except (OSError, pickle.UnpicklingError, KeyError, EOFError, ValueError, TypeError) as error:
-            raise InvalidData(f"{name} is no CIFAR batch ({error})", remedy="fetch and unpack it again") from error
+    """CIFAR's batches, each as a device reads it."""
+    pixels, labels = zip(*(cifar.read_batch(folder / name) for name in names), strict=True)
     return np.concatenate(pixels), np.concatenate(labels)

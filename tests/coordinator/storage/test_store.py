@@ -11,7 +11,7 @@ from fedrela.coordinator.storage import blob_urls, migrations, schema
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage import store as store_module
 from fedrela.coordinator.storage.blobs import Blobs, FolderBlobs
-from fedrela.coordinator.storage.store import Store
+from fedrela.coordinator.storage.store import Database
 from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, InvalidInput, Unavailable
 
@@ -111,27 +111,27 @@ def test_a_bucket_that_does_not_exist_is_unavailable(s3_url: str, monkeypatch: p
 
 
 def test_the_schema_is_the_same_after_migration_and_in_the_tables(any_database: str) -> None:
-    store = Store(any_database)
+    store = Database(any_database)
     with store.read() as view:
         inspector = sa.inspect(view)
         for table in schema.metadata.sorted_tables:
             assert {column["name"] for column in inspector.get_columns(table.name)} == {c.name for c in table.columns}
         assert view.scalar(sa.select(sa.func.max(schema.migrations.c.version))) == len(migrations.STEPS)
     store.close()
-    Store(any_database).close()  # a second start changes nothing
+    Database(any_database).close()  # a second start changes nothing
 
 
 def test_a_database_of_a_newer_program_is_refused(any_database: str) -> None:
-    store = Store(any_database)
+    store = Database(any_database)
     with store.write() as tx:
         tx.execute(sa.insert(schema.migrations).values(version=99, applied_at=0.0))
     store.close()
     with pytest.raises(Unavailable, match="version 99"):
-        Store(any_database)
+        Database(any_database)
 
 
 def test_a_failed_write_leaves_nothing(any_database: str) -> None:
-    store = Store(any_database)
+    store = Database(any_database)
     row = {
         "id": "e-1",
         "token_hash": "h",
@@ -155,7 +155,7 @@ def test_a_failed_write_leaves_nothing(any_database: str) -> None:
 
 
 def test_writers_do_not_lose_each_others_changes(any_database: str) -> None:
-    store = Store(any_database, virtual_clock=True)
+    store = Database(any_database, virtual_clock=True)
     row = {"id": "e-1", "token_hash": "h", "population": "p", "max_uses": 999, "uses": 0, "created_at": 0.0}
     with store.write() as tx:
         tx.execute(sa.insert(schema.tokens).values(row | {"expires_at": 1.0}))
@@ -179,7 +179,7 @@ def test_writers_do_not_lose_each_others_changes(any_database: str) -> None:
 def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(
     new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(new_database())
+    store = Database(new_database())
     _end_sessions(store)
     monkeypatch.setattr(store_module, "RESTED_SECONDS", 0.0)
     with store.read() as view:
@@ -194,7 +194,7 @@ def test_a_connection_that_dies_in_use_is_unavailable_once(
     new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "RESTED_SECONDS", 1e9)
-    store = Store(new_database())
+    store = Database(new_database())
     _end_sessions(store)
     with pytest.raises(Unavailable), store.write() as tx:
         tx.execute(sa.select(sa.literal(1)))
@@ -203,7 +203,7 @@ def test_a_connection_that_dies_in_use_is_unavailable_once(
     store.close()
 
 
-def _end_sessions(store: Store) -> None:
+def _end_sessions(store: Database) -> None:
     """As a restart of PostgreSQL would."""
     import psycopg
 
@@ -218,9 +218,9 @@ def _end_sessions(store: Store) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x", "nonsense"])
 def test_an_unknown_database_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="sqlite:////absolute/path or postgresql"):
-        Store(url)
+        Database(url)
 
 
 def test_a_database_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="database"):
-        Store("postgresql://nobody@127.0.0.1:9/nothing")
+        Database("postgresql://nobody@127.0.0.1:9/nothing")
