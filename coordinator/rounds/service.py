@@ -64,11 +64,9 @@ def join(tx: TaskTransaction, applicant: Applicant, now: float) -> Assignment | 
     tx.sweep_leases(now)
     if tx.row.status != "running":
         return None
+    manifest = tx.coordinator.manifest(tx.row.manifest_sha256)
     candidate = offers.candidate_of(applicant, tx.had_assignment(applicant.device.id))
-    if (
-        selection.refusal(tx.task, tx.coordinator.manifest(tx.row.manifest_sha256), candidate, tx.round, now)
-        is not None
-    ):
+    if selection.refusal(tx.task, manifest, candidate, tx.round, now) is not None:
         return None
     tx.round = rules.join(tx.round, tx.task.round, now)
     assignment_id = tx.open_assignment(applicant.device.id, now)
