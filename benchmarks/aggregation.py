@@ -70,7 +70,7 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         )
         seal = sealed.seal
         task_id = tasks.publish(coordinator, task, seal.manifest_sha256, seal.weights_sha256, 0.0)
-        token = devices.create_token(coordinator, "default", updates, 1e6, 0.0).enrolment_token
+        token = devices.create_token(coordinator, "default", updates, 1e6, 0.0).enrollment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
             secret = auth.hash_token(

@@ -106,7 +106,7 @@ def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: 
                 aggregation=Aggregation(server_optimizer="fedadam", server_lr=0.1),
             )
             task_id = admin.publish(folder / "bundle", task)
-            token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
+            token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
         pause = 0.12 * kills / rounds
         devices = [Device(coordinator.url, i, enroll(coordinator.url, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):

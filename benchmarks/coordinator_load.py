@@ -40,15 +40,15 @@ from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 ENROLLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
-CHECK_IN = json.dumps({"population": "default", "client_version": "0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
+CHECK_IN = json.dumps({"population": "default", "client": "python 0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
 Assignments = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
 
 
-def enrollments(port: int, enrolment_token: str) -> Answers:
+def enrollments(port: int, enrollment_token: str) -> Answers:
     """Devices introduce themselves, each with its own key."""
 
     def prepare(index: int) -> Request:
-        enrollment = {"enrolment_token": enrolment_token, "public_key": f"e{index:063x}"}
+        enrollment = {"enrollment_token": enrollment_token, "public_key": f"e{index:063x}"}
         return [message("POST /v1/devices", json.dumps(enrollment).encode())]
 
     return http_load.run(flat_out(port, prepare, ENROLLMENTS, 16))
@@ -148,7 +148,7 @@ def register(server: Server, count: int) -> tuple[list[str], str]:
         ]
         with coordinator.store.write() as tx:
             tx.execute(sa.insert(schema.devices), rows)
-    return tokens, link.enrolment_token
+    return tokens, link.enrollment_token
 
 
 def measure(setting: Setting, database_url: str, seconds: float, parameters: int) -> None:

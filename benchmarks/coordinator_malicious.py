@@ -91,7 +91,7 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
     with TestClient(create_app(lambda: settings), base_url="http://coordinator") as http:
         admin = AdminClient("http://coordinator", ADMIN_KEY, http=http)
         task_id = admin.publish(folder / "bundle", task)
-        link = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrolment_token"]
+        link = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
         headers = [_enroll(http, link) for _ in range(DEVICES)]
         for _ in range(ROUNDS):
             _round(http, headers, shards, factor)
@@ -101,12 +101,12 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
 
 def _enroll(http: httpx.Client, link: str) -> dict[str, str]:
     key = signing.public_key(signing.generate_key())
-    answer = http.post("/v1/devices", json={"enrolment_token": link, "public_key": key}).json()
+    answer = http.post("/v1/devices", json={"enrollment_token": link, "public_key": key}).json()
     return {"Authorization": f"Bearer {answer['device_token']}"}
 
 
 def _round(http: httpx.Client, headers: list[dict[str, str]], shards: list[tuple[Floats, Any]], factor: float) -> None:
-    offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
+    offer = {"population": "default", "client": "python 1.0", "runtimes": ["onnx 1.32.0"]}
     assignments = [http.post("/v1/check-ins", json=offer, headers=header).json()["assignment"] for header in headers]
     weights = tensors.read(http.get(f"/v1/blobs/{assignments[0]['checkpoint_sha256']}", headers=headers[0]).content)[
         "w"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 VECTORS = Path(__file__).parent / "vectors"
+PAGE = Path(__file__).parent / "messages.md"
 ROUNDS_BUNDLE = VECTORS / "rounds" / "bundle"
 
 

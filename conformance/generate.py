@@ -9,8 +9,16 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from fedrela.conformance import encoding_cases, holdout_cases, message_cases, signing_cases, stream_cases, tensor_cases
-from fedrela.conformance.files import VECTORS, write_json
+from fedrela.conformance import (
+    encoding_cases,
+    field_table,
+    holdout_cases,
+    message_cases,
+    signing_cases,
+    stream_cases,
+    tensor_cases,
+)
+from fedrela.conformance.files import PAGE, VECTORS, write_json
 
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "streams.json": stream_cases.build,
@@ -30,6 +38,8 @@ def main() -> None:
     for name, build in DOCUMENTS.items():
         write_json(VECTORS / name, build())
         print(f"wrote {VECTORS / name}")
+    PAGE.write_text(field_table.insert(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {PAGE}")
     if not fast:
         from fedrela.conformance import golden_cases, round_cases
 

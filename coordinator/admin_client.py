@@ -87,10 +87,10 @@ class AdminClient:
         report = {name: None if math.isnan(share) else share for name, share in shares.items()}
         self.request("PUT", f"/tasks/{task_id}/rounds/{round_number}/accuracy", json=report | {"examples": examples})
 
-    def enrolment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
+    def enrollment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
         """A token that enrolls `uses` devices."""
         token_request = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
-        return str(self.request("POST", "/tokens", json=token_request).json()["enrolment_token"])
+        return str(self.request("POST", "/tokens", json=token_request).json()["enrollment_token"])
 
     def set_clock(self, now_seconds: float) -> float | None:
         """Move the virtual clock; returns its time, or None if this coordinator's clock is the real one."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fedrela.coordinator.settings import Settings
-from fedrela.coordinator.storage import blob_urls
+from fedrela.coordinator.storage import blob_urls, stored_tasks
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Database
-from fedrela.core import bundle, strict
+from fedrela.core import bundle
 from fedrela.core.bundle import Manifest
-from fedrela.core.errors import InvalidTask
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 
 
@@ -47,12 +47,14 @@ def connect(settings: Settings) -> Iterator[Coordinator]:
     """Open the store and the blobs; close them at the end."""
     store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
     try:
-        yield Coordinator(settings, store, blob_urls.connect(settings.blobs_url))
+        blobs = blob_urls.connect(settings.blobs_url)
+        stored_tasks.rewrite(store, blobs)
+        yield Coordinator(settings, store, blobs)
     finally:
         store.close()
 
 
 @lru_cache(maxsize=256)
-def parse_task(task_json: str) -> Task:
+def parse_task(stored: str) -> Task:
     """A task as the database keeps it."""
-    return strict.from_json(Task, task_json, InvalidTask)
+    return task_json.decode(stored)

@@ -28,12 +28,9 @@ from fedrela.core.manifest import (
     Golden,
     Manifest,
     Preprocessing,
-    Program,
-    ProgramFile,
-    ProgramInput,
-    Role,
     parse_manifest,
 )
+from fedrela.core.protocol.programs import Program, ProgramFile, ProgramInput, Role
 from fedrela.core.tensors import Params
 
 __all__ = [
@@ -85,9 +82,13 @@ class Bundle:
 
 
 def write(folder: Path, manifest: Manifest, weights: Params, *, private_key: str = "") -> Seal:
-    """Write manifest, weights and seal beside the program files that are already in `folder`."""
+    """Write manifest, weights and seal beside the program files that are already in `folder`.
+
+    Raises InvalidBundle or InvalidTensors, and then nothing was written.
+    """
     tensors.check(weights, manifest.weights)
     manifest_body = strict.to_json(manifest)
+    parse_manifest(manifest_body)  # what no device would take is not written
     weights_body = tensors.to_bytes(weights)
     unsigned = Seal(signing.sha256(manifest_body), signing.sha256(weights_body))
     seal = unsigned

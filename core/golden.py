@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from fedrela.core import streams
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
-from fedrela.core.manifest import CARRIED
+from fedrela.core.protocol.programs import CARRIED
 from fedrela.core.tensors import Array
 
 SAMPLE = 512

@@ -1,92 +1,82 @@
-"""Plain dicts (from TOML or JSON) into frozen dataclasses, refusing whatever is not exactly right.
+"""Dataclasses from JSON and TOML: exactly the named fields, exactly the annotated types, within their limits.
 
-An unknown key, a missing key, a wrong type, a non-finite number or a duplicate JSON key is an error that names the
-dotted path. Nothing is coerced but a whole number where a float is wanted. `check` asks the same of a dataclass that
-was made in Python.
+A file that a person writes is read strictly: an unknown key is an error that names the dotted path, and a key that has
+another name now is read under both. A message of the protocol is read as clients of other versions need it: what is
+unknown is ignored. Nothing is coerced but a whole number where a float is wanted. `check` asks the same of a dataclass
+that was made in Python.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
     ... class Point:
     ...     x: float
     ...     y: float = 0.0
-    >>> build(Point, {"x": 1}, InvalidMessage)
-    Point(x=1.0, y=0.0)
+    >>> build(Point, {"x": 1}, InvalidMessage), from_json(Point, '{"x": 2, "z": 3}')
+    (Point(x=1.0, y=0.0), Point(x=2.0, y=0.0))
 """
 
 import dataclasses
-import json
 import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fedrela.core.errors import InvalidInput, InvalidMessage
+from fedrela.core.protocol import json_text
+from fedrela.core.protocol.json_text import encode as to_json
+from fedrela.core.protocol.limits import Limit
+
+__all__ = ["Former", "build", "check", "from_json", "from_toml", "to_json"]
 
 T = TypeVar("T")
 _PLAIN = (str, int, bool)  # values of these types are right whatever they are
 
 
-def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "") -> T:
+@dataclasses.dataclass(frozen=True)
+class Former:
+    """What a key was called before. A class lists them as `FORMER_KEYS = {"enrol": Former("enroll")}`."""
+
+    name: str  # what it is called now
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def build(cls: type[T], data: object, error: type[InvalidInput], path: str = "", *, ignore_unknown: bool = False) -> T:
     """Make the dataclass `cls` from the mapping `data`; raise `error` naming the path of the first fault."""
     if not isinstance(data, Mapping):
         raise error(f"{path or 'the document'} is {_name(data)}", remedy="make it a table of named values")
     hints, fields = _fields(cls)  # type: ignore[arg-type]
-    unknown = [key for key in data if key not in fields]
-    if unknown:
-        raise error(
-            f"unknown key {_join(path, str(unknown[0]))!r}", remedy=f"known keys here: {', '.join(sorted(fields))}"
-        )
+    if not ignore_unknown:
+        data = _current_names(cls, data, error, path)
+        unknown = [key for key in data if key not in fields]
+        if unknown:
+            raise error(
+                f"unknown key {_join(path, str(unknown[0]))!r}", remedy=f"known keys here: {', '.join(sorted(fields))}"
+            )
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in data:
             value, hint = data[name], hints[name]
             plain = type(value) is hint and hint in _PLAIN
-            values[name] = value if plain else _value(hint, value, error, _join(path, name))
+            values[name] = value if plain else _value(hint, value, error, _join(path, name), ignore_unknown)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise error(f"key {_join(path, name)!r} is missing", remedy="add it")
     return cls(**values)
 
 
 def check(value: object, error: type[InvalidInput], path: str = "") -> None:
-    """Raise `error` for a field that `build` would refuse: a wrong type, or a number that is not finite.
+    """Raise `error` for a field that `build` would refuse: a wrong type, or a value beyond its limits.
 
     For `__post_init__`, so that a value has been checked however it was made.
     """
     for name, hint in _fields(type(value))[0].items():  # type: ignore[arg-type]  # a class is hashable
-        _value(hint, getattr(value, name), error, _join(path, name))
+        _value(hint, getattr(value, name), error, _join(path, name), False)
 
 
 def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = InvalidMessage) -> T:
-    """Parse JSON and `build`. Duplicate keys and NaN or Infinity are refused."""
-
-    try:
-        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
-        data = _decoder(error).decode(text)  # type: ignore[arg-type]  # a class is hashable
-        escaped = "\\u" in body if isinstance(body, str) else b"\\u" in body
-        if escaped or not body.isascii():
-            json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-    except (ValueError, RecursionError) as fault:  # also a number of more digits than Python reads
-        raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
-    return build(cls, data, error)
-
-
-@lru_cache(maxsize=32)
-def _decoder(error: type[InvalidInput]) -> json.JSONDecoder:
-    """A decoder that raises `error` for a duplicate key, NaN and Infinity: made once, as every message needs it."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            raise error("a JSON object holds the same key twice", remedy="send each key once")
-        return table
-
-    def refuse(literal: str) -> float:
-        raise error(f"the JSON holds {literal}", remedy="send finite numbers only")
-
-    return json.JSONDecoder(object_pairs_hook=unique, parse_constant=refuse)
+    """A message of the protocol, by the rules of `json_text`; members that are unknown here are ignored."""
+    return build(cls, json_text.parse(body, error), error, ignore_unknown=True)
 
 
 def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> T:
@@ -98,64 +88,90 @@ def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> 
     return build(cls, data, error)
 
 
-def to_json(value: Any) -> bytes:
-    """The canonical JSON of a dataclass: sorted keys, no spaces, UTF-8. Equal values give equal bytes."""
-    return _CANONICAL.encode(value).encode()
-
-
-def _by_name(value: Any) -> dict[str, Any]:
-    """A dataclass as a dict. `dataclasses.asdict` would copy whatever is in it, for every message anew."""
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
-_CANONICAL = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_by_name
-)
+def _current_names(cls: type[Any], data: Mapping[str, Any], error: type[InvalidInput], path: str) -> Mapping[str, Any]:
+    """The same values, each key by the name that it has now. Raises `error` where one stands under two names."""
+    former_keys: Mapping[str, Former] = getattr(cls, "FORMER_KEYS", {})
+    renamed = {key: former_keys[key] for key in data if key in former_keys}
+    if not renamed:
+        return data
+    values = {key: value for key, value in data.items() if key not in renamed}
+    for key, former in renamed.items():
+        if former.name in values:
+            raise error(
+                f"both {_join(path, former.name)} and {_join(path, key)} are there",
+                remedy=f"keep {former.name}, its name now",
+            )
+        values[former.name] = former.convert(data[key])
+    return values
 
 
 @lru_cache(maxsize=128)
 def _fields(cls: type[Any]) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
     """Type hints and fields by name: looked up once per class, as every message of a device needs them."""
-    return typing.get_type_hints(cls), {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {name: hints[name] for name in fields}, fields
 
 
-def _value(hint: Any, value: Any, error: type[InvalidInput], path: str) -> Any:
+def _value(hint: Any, value: Any, error: type[InvalidInput], path: str, ignore_unknown: bool) -> Any:
     """Check one value against its type hint; return it, as the tuple or dataclass that the hint asks for."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _limited(arguments, value, error, path, ignore_unknown)
     if origin in (types.UnionType, typing.Union):
-        return _union(arguments, value, error, path)
-    if origin is typing.Literal:
-        if value in arguments and type(value) in {type(option) for option in arguments}:
-            return value
-        raise error(f"{path} is {value!r}", remedy=f"choose one of {', '.join(map(repr, arguments))}")
+        return _union(arguments, value, error, path, ignore_unknown)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise error(f"{path} is {_name(value)}", remedy="make it a list")
-        return tuple(_value(arguments[0], item, error, f"{path}[{index}]") for index, item in enumerate(value))
+        items = (_value(arguments[0], item, error, f"{path}[{at}]", ignore_unknown) for at, item in enumerate(value))
+        return tuple(items)
     if origin is dict:
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise error(f"{path} is {_name(value)}", remedy="make it a table of named values")
-        return {key: _value(arguments[1], item, error, _join(path, key)) for key, item in value.items()}
+        return _table(arguments, value, error, path, ignore_unknown)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else build(hint, value, error, path)
-    return _scalar(hint, value, error, path)
+        return value if isinstance(value, hint) else build(hint, value, error, path, ignore_unknown=ignore_unknown)
+    return _choice(arguments, value, error, path) if origin is typing.Literal else _scalar(hint, value, error, path)
 
 
-def _union(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str) -> Any:
+def _table(arguments: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str, ignore_unknown: bool) -> Any:
+    """Named values, all of one type."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise error(f"{path} is {_name(value)}", remedy="make it a table of named values")
+    for key in value:
+        _value(arguments[0], key, error, path, False)
+    return {key: _value(arguments[1], item, error, _join(path, key), ignore_unknown) for key, item in value.items()}
+
+
+def _limited(arguments: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str, ignore_unknown: bool) -> Any:
+    """A value of an annotated type, if it lies within its limits."""
+    checked = _value(arguments[0], value, error, path, ignore_unknown)
+    for limit in arguments[1:]:
+        bound: Limit = limit
+        if not bound.holds(checked):
+            raise error(f"{path} is {repr(checked)[:100]}", remedy=bound.remedy())
+    return checked
+
+
+def _union(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str, ignore_unknown: bool) -> Any:
     """The first option that fits, a whole number staying whole where both int and float do."""
     if value is None and type(None) in options:
         return None
     for option in options:
         if option is type(value):
-            return _value(option, value, error, path)
+            return _value(option, value, error, path, ignore_unknown)
     faults = []
     for option in options:
         if option is not type(None):
             try:
-                return _value(option, value, error, path)
+                return _value(option, value, error, path, ignore_unknown)
             except error as fault:
                 faults.append(fault)
     raise faults[-1]
+
+
+def _choice(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str) -> Any:
+    if isinstance(value, str | int) and value in options and type(value) in {type(option) for option in options}:
+        return value
+    raise error(f"{path} is {repr(value)[:100]}", remedy=f"choose one of {', '.join(map(repr, options))}")
 
 
 def _scalar(hint: type, value: Any, error: type[InvalidInput], path: str) -> Any:

@@ -1,6 +1,7 @@
 r"""Task: everything a round depends on. Written as TOML by an operator, sent as JSON to devices.
 
-An unknown key or an impossible combination is an error at load.
+An unknown key in a file or an impossible combination is an error at load. How a task travels is in
+`fedrela.core.protocol.task_json`.
 
     >>> task = from_toml('name = "digits"\nrounds = 20\n[relabel]\nstart = 0.8')
     >>> task.relabel.start_round(task.rounds)
@@ -9,12 +10,28 @@ An unknown key or an impossible combination is an error at load.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.hours import parse_hours
-from fedrela.core.wire import Encoding
+from fedrela.core.protocol.limits import Between, Features, Length, Name, Natural, Text, Version
+from fedrela.core.strict import Former
+from fedrela.core.wire import CLIENT_NAME, Encoding
+
+MILLION = 1_000_000
+LONGEST_SECONDS = 2**32
+LONGEST_SEED = 10**100  # exclusive
+
+Rate = Annotated[float, Between(0, MILLION, above=True)]
+BelowHalf = Annotated[float, Between(0, 0.5, below=True)]
+BelowOne = Annotated[float, Between(0, 1, below=True)]
+Share = Annotated[float, Between(0, 1, above=True)]
+UpToAMillion = Annotated[int, Between(0, MILLION)]
+FromOneToAMillion = Annotated[int, Between(1, MILLION)]
+LeaseSeconds = Annotated[float, Between(0, LONGEST_SECONDS, above=True)]
+# By a client's name ("python", "page", "android"); "any": every client that isn't named.
+ClientVersions = Annotated[dict[Annotated[str, Text(CLIENT_NAME, "a client's name, or any")], Version], Length(0, 20)]
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
@@ -26,11 +43,11 @@ def _require(condition: bool, problem: str, remedy: str) -> None:
 class LocalTraining:
     """What a device does in one client round."""
 
-    epochs: int = 5
-    batch_size: int = 8
+    epochs: Annotated[int, Between(1, 10_000)] = 5
+    batch_size: FromOneToAMillion = 8
     # Values for the program's hyperparameter inputs, by name; the manifest's defaults fill in the others.
-    hyperparameters: dict[str, float] = field(default_factory=dict)
-    max_steps: int = 0  # 0: as many as the epochs need
+    hyperparameters: Annotated[dict[str, float], Length(0, 100)] = field(default_factory=dict)
+    max_steps: Annotated[int, Between(0, 1_000_000_000)] = 0  # 0: as many as the epochs need
     # Which samples an epoch takes: each once in random order, or n draws with every local class equally likely.
     sampling: Literal["shuffle", "class-balanced"] = "shuffle"
     # Samples made on the device: none, mixtures of two, or SMOTE's interpolations that fill up local minorities.
@@ -38,9 +55,6 @@ class LocalTraining:
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "local")
-        _require(self.epochs >= 1, f"local.epochs is {self.epochs}", "train at least 1 epoch")
-        _require(self.batch_size >= 1, f"local.batch_size is {self.batch_size}", "use a batch of at least 1")
-        _require(self.max_steps >= 0, f"local.max_steps is {self.max_steps}", "use 0 for no limit")
         _require(
             self.synthesis != "smote" or self.sampling == "class-balanced",
             'local.synthesis "smote" fills up minorities, and local.sampling "shuffle" leaves them small',
@@ -54,24 +68,16 @@ class Relabel:
 
     enabled: bool = True
     start: int | float = 0.8  # a whole number: the round (from 1); a fraction in (0, 1): after this share of the rounds
-    period: int = 0  # 0: once; k: again every k rounds, from the original labels
-    threshold_percent: float = 5.0
-    passes: int = 5  # predictions averaged, each under its own augmentation
-    lr_scale: float = 0.1  # the learning rate is multiplied by this from the start round on
+    period: UpToAMillion = 0  # 0: once; k: again every k rounds, from the original labels
+    threshold_percent: Annotated[float, Between(0, 100)] = 5.0
+    passes: Annotated[int, Between(1, 1000)] = 5  # predictions averaged, each under its own augmentation
+    lr_scale: Rate = 0.1  # the learning rate is multiplied by this from the start round on
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "relabel")
         fraction = isinstance(self.start, float) and 0 < self.start < 1
-        whole = isinstance(self.start, int) and self.start >= 1
+        whole = isinstance(self.start, int) and 1 <= self.start <= MILLION
         _require(fraction or whole, f"relabel.start is {self.start}", "use a round >= 1 or a share between 0 and 1")
-        _require(self.period >= 0, f"relabel.period is {self.period}", "use 0 for once")
-        _require(
-            0 <= self.threshold_percent <= 100,
-            f"relabel.threshold_percent is {self.threshold_percent}",
-            "choose a number from 0 to 100",
-        )
-        _require(self.passes >= 1, f"relabel.passes is {self.passes}", "use at least 1")
-        _require(self.lr_scale > 0, f"relabel.lr_scale is {self.lr_scale}", "use a positive factor")
 
     def start_round(self, rounds: int) -> int:
         """The first round (from 1) that trains on re-labels: after `start` of all rounds, or round `start` itself."""
@@ -94,31 +100,27 @@ class Rounds:
     """How the coordinator runs a round. All times in seconds."""
 
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
-    goal: int = 10  # updates that close a round; asynchronous: the buffer size
-    minimum: int = 1  # at the deadline: enough to aggregate; fewer fail the round, which is then tried again
-    over_selection: float = 1.0  # assignments handed out per update wanted
-    deadline_seconds: float = 600.0  # of a synchronous round
-    compute_lease_seconds: float = 300.0  # from assignment to the start of the upload
-    upload_lease_seconds: float = 60.0  # grace for the upload itself, after the compute lease
-    retries: int = 3  # of one failed round, before the task is paused
-    retry_after_seconds: float = 1.0  # base of the waiting time for a device that is not wanted now; jitter is added
-    concurrency: int = 0  # asynchronous: open assignments at most; 0: twice the goal
-    max_staleness: int = 20  # asynchronous: an update based on an older round is refused
-    staleness_exponent: float = 0.5  # asynchronous: weight (1 + staleness) ** -exponent (FedBuff, arXiv 2106.06639)
+    goal: FromOneToAMillion = 10  # updates that close a round; asynchronous: the buffer size
+    minimum: FromOneToAMillion = 1  # at the deadline: enough to aggregate; fewer fail the round, which is tried again
+    over_selection: Annotated[float, Between(1, 100)] = 1.0  # assignments handed out per update wanted
+    deadline_seconds: Annotated[float, Between(0, LONGEST_SECONDS, above=True)] = 600.0  # of a synchronous round
+    compute_lease_seconds: LeaseSeconds = 300.0  # from assignment to the start of the upload
+    upload_lease_seconds: LeaseSeconds = 60.0  # grace for the upload itself, after the compute lease
+    retries: Annotated[int, Between(0, 1000)] = 3  # of one failed round, before the task is paused
+    # Base of the waiting time for a device that is not wanted now; jitter is added.
+    retry_after_seconds: Annotated[float, Between(0, 86_400, above=True)] = 1.0
+    concurrency: UpToAMillion = 0  # asynchronous: open assignments at most; 0: twice the goal
+    max_staleness: UpToAMillion = 20  # asynchronous: an update based on an older round is refused
+    # Asynchronous: weight (1 + staleness) ** -exponent (FedBuff, arXiv 2106.06639).
+    staleness_exponent: Annotated[float, Between(0, 100)] = 0.5
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "round")
-        _require(self.goal >= 1, f"round.goal is {self.goal}", "ask for at least 1 update")
         _require(
-            1 <= self.minimum <= self.goal,
+            self.minimum <= self.goal,
             f"round.minimum is {self.minimum} and round.goal {self.goal}",
             "choose 1 <= minimum <= goal",
         )
-        _require(self.over_selection >= 1, f"round.over_selection is {self.over_selection}", "use 1.0 or more")
-        for name in ("deadline_seconds", "compute_lease_seconds", "upload_lease_seconds", "retry_after_seconds"):
-            _require(getattr(self, name) > 0, f"round.{name} is {getattr(self, name)}", "use a positive time")
-        for name in ("retries", "concurrency", "max_staleness", "staleness_exponent"):
-            _require(getattr(self, name) >= 0, f"round.{name} is {getattr(self, name)}", "use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -127,66 +129,48 @@ class Aggregation:
 
     rule: Literal["mean", "median", "trimmed-mean", "multi-krum"] = "mean"
     weight_by_examples: bool = True  # mean only; robust rules never trust a claimed number
-    max_examples: int = 10_000  # a device that claims more counts as this many
-    clip_norm: float = 0.0  # 0: no clipping; else each update's L2 norm is clipped to this first
-    trim_fraction: float = 0.2  # trimmed-mean: share dropped at each end
-    byzantine_fraction: float = 0.2  # multi-krum: share of devices assumed byzantine
+    max_examples: Annotated[int, Between(1, 1_000_000_000)] = 10_000  # a device that claims more counts as this many
+    clip_norm: Annotated[float, Between(0, 1e30)] = 0.0  # 0: none; else each update's L2 norm is clipped to this first
+    trim_fraction: BelowHalf = 0.2  # trimmed-mean: share dropped at each end
+    byzantine_fraction: BelowHalf = 0.2  # multi-krum: share of devices assumed byzantine
     server_optimizer: Literal["fedavg", "fedavgm", "fedadam", "fedyogi"] = "fedavg"
-    server_lr: float = 1.0
-    server_momentum: float = 0.9  # fedavgm; beta1 of fedadam and fedyogi
-    server_beta2: float = 0.99
-    server_epsilon: float = 1e-3
+    server_lr: Rate = 1.0
+    server_momentum: BelowOne = 0.9  # fedavgm; beta1 of fedadam and fedyogi
+    server_beta2: BelowOne = 0.99
+    server_epsilon: Rate = 1e-3
     encoding: Encoding = "float32"  # of an update on its way up
-    top_k_fraction: float = 0.1
+    top_k_fraction: Share = 0.1
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "aggregation")
-        _require(self.max_examples >= 1, f"aggregation.max_examples is {self.max_examples}", "use at least 1")
-        _require(self.clip_norm >= 0, f"aggregation.clip_norm is {self.clip_norm}", "use 0 for no clipping")
-        for name in ("trim_fraction", "byzantine_fraction"):
-            _require(
-                0 <= getattr(self, name) < 0.5, f"aggregation.{name} is {getattr(self, name)}", "use 0 up to below 0.5"
-            )
-        _require(self.server_lr > 0, f"aggregation.server_lr is {self.server_lr}", "use a positive rate")
-        for name in ("server_momentum", "server_beta2"):
-            _require(
-                0 <= getattr(self, name) < 1, f"aggregation.{name} is {getattr(self, name)}", "use 0 up to below 1"
-            )
-        _require(self.server_epsilon > 0, "aggregation.server_epsilon is not positive", "use a small positive number")
-        _require(0 < self.top_k_fraction <= 1, "aggregation.top_k_fraction is out of range", "use (0, 1]")
 
 
 @dataclass(frozen=True)
 class Eligibility:
     """What a device must meet before and while it trains; checked on the device, never reported."""
 
-    require_mains_or_battery_percent: float = 0.0  # on mains, or at least this much battery; 0: never mind
+    FORMER_KEYS: ClassVar[dict[str, Former]] = {
+        "require_mains_or_battery_percent": Former("min_battery_percent"),
+        "min_client_version": Former("min_client_versions", lambda version: {"any": version} if version else {}),
+        "max_client_version": Former("max_client_versions", lambda version: {"any": version} if version else {}),
+    }
+    min_battery_percent: Annotated[float, Between(0, 100)] = 0.0  # charging, or at least this charge; 0: never mind
     require_unmetered_network: bool = False
-    max_cpu_celsius: float = 0.0  # 0: never mind
+    max_cpu_celsius: Annotated[float, Between(0, 1000)] = 0.0  # 0: never mind
     refuse_when_throttled: bool = False
-    max_load_per_core: float = 0.0  # 0: never mind
-    min_free_disk_bytes: int = 0
-    min_free_memory_bytes: int = 0
-    min_examples: int = 1
+    max_load_per_core: Annotated[float, Between(0, 1000)] = 0.0  # 0: never mind
+    min_free_disk_bytes: Natural = 0
+    min_free_memory_bytes: Natural = 0
+    min_examples: Annotated[int, Between(1, 1_000_000_000)] = 1
     hours: str = ""  # local time, "22:00-06:00"; empty: any
-    min_client_version: str = ""  # inclusive; checked by the coordinator too
-    max_client_version: str = ""  # inclusive
-    device_fraction: float = 1.0  # share of the population that may take part in a round
-    min_separation_seconds: float = 0.0  # between two client rounds of one device
+    min_client_versions: ClientVersions = field(default_factory=dict)  # inclusive; checked by the coordinator
+    max_client_versions: ClientVersions = field(default_factory=dict)  # inclusive
+    device_fraction: Share = 1.0  # share of the population that may take part in a round
+    # Between two client rounds of one device.
+    min_separation_seconds: Annotated[float, Between(0, LONGEST_SECONDS)] = 0.0
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "eligibility")
-        percent = self.require_mains_or_battery_percent
-        _require(
-            0 <= percent <= 100,
-            f"eligibility.require_mains_or_battery_percent is {percent}",
-            "use a number from 0 to 100",
-        )
-        at_least_0 = ("max_cpu_celsius", "max_load_per_core", "min_free_disk_bytes", "min_free_memory_bytes")
-        for name in (*at_least_0, "min_separation_seconds"):
-            _require(getattr(self, name) >= 0, f"eligibility.{name} is {getattr(self, name)}", "use 0 or more")
-        _require(0 < self.device_fraction <= 1, f"eligibility.device_fraction is {self.device_fraction}", "use (0, 1]")
-        _require(self.min_examples >= 1, f"eligibility.min_examples is {self.min_examples}", "use at least 1")
         if self.hours:
             parse_hours(self.hours, "eligibility.hours", InvalidTask)
 
@@ -195,9 +179,9 @@ class Eligibility:
 class Task:
     """One federated training job."""
 
-    name: str
-    rounds: int
-    population: str = "default"
+    name: Name
+    rounds: FromOneToAMillion
+    population: Name = "default"
     seed: int = 0  # of shuffles, augmentation and re-label draws; tasks with one seed pair up draw by draw
     local_evaluation: bool = False  # ask devices for totals on their hold-out; the owner must allow it too
     local: LocalTraining = field(default_factory=LocalTraining)
@@ -205,19 +189,11 @@ class Task:
     round: Rounds = field(default_factory=Rounds)
     aggregation: Aggregation = field(default_factory=Aggregation)
     eligibility: Eligibility = field(default_factory=Eligibility)
+    requires: Features = ()  # what a client must understand beyond the base of the protocol, to take part at all
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask)
-        for key in ("name", "population"):
-            text = getattr(self, key)
-            clean = text.replace("-", "").replace("_", "").replace(".", "")
-            _require(
-                0 < len(text) <= 100 and clean.isalnum() and clean.isascii(),
-                f"{key} is {text!r}",
-                "use 1 to 100 letters, digits, '-', '_' and '.'",
-            )
-        _require(self.rounds >= 1, f"rounds is {self.rounds}", "run at least 1 round")
-        _require(self.seed >= 0, f"seed is {self.seed}", "use 0 or more")
+        _require(0 <= self.seed < LONGEST_SEED, f"seed is {self.seed}", "use 0 or more, and at most 100 digits")
         _require(
             not self.relabel.enabled or self.relabel.start_round(self.rounds) <= self.rounds,
             f"relabel.start {self.relabel.start} lies after the last round {self.rounds}",

@@ -26,6 +26,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from fedrela.core.errors import InvalidTensors
+from fedrela.core.protocol import json_text
 
 Array: TypeAlias = NDArray[Any]
 Params: TypeAlias = dict[str, NDArray[np.float32]]
@@ -40,6 +41,11 @@ _DTYPES = {
     "I64": "int64",
     "BOOL": "bool",
 }
+
+# Of any tensor, whether a program takes it or a file holds it.
+MOST_DIMENSIONS = 16
+LARGEST_DIMENSION = 2**31 - 1
+MOST_ELEMENTS = 2**40
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def read(body: bytes) -> dict[str, Array]:
 
     The library lists them in an order that changes by run.
 
-    Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype we never use.
+    Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype or a shape we never use.
     """
     try:
         entries = safetensors.deserialize(bytes(body))  # type: ignore[no-untyped-call]
@@ -127,6 +133,7 @@ def read(body: bytes) -> dict[str, Array]:
         raise InvalidTensors(
             f"the bytes are not a well-formed safetensors file ({error})", remedy="send the file again, whole"
         ) from error
+    _check_header(body)
     arrays: dict[str, Array] = {}
     for name, entry in sorted(entries, key=itemgetter(0)):
         dtype = _DTYPES.get(str(entry["dtype"]))
@@ -136,6 +143,21 @@ def read(body: bytes) -> dict[str, Array]:
             )
         arrays[name] = np.frombuffer(bytes(entry["data"]), dtype=dtype).reshape(entry["shape"])
     return arrays
+
+
+def _check_header(body: bytes) -> None:
+    """Raise InvalidTensors for a header that the library takes and other readers don't: see `json_text`."""
+    (header_bytes,) = struct.unpack_from("<Q", body)
+    header = json_text.parse(bytes(body[8 : 8 + header_bytes]), InvalidTensors)
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        if not (isinstance(entry, dict) and isinstance(entry["dtype"], str)):
+            raise InvalidTensors(f"tensor {name!r} has no description", remedy="send the file again, whole")
+        shape = entry["shape"]
+        elements = math.prod(filter(None, shape))  # numpy's arrays without an element are bounded, too
+        if len(shape) > MOST_DIMENSIONS or max(shape, default=0) > LARGEST_DIMENSION or elements > MOST_ELEMENTS:
+            raise InvalidTensors(f"tensor {name!r} is too large", remedy="send smaller tensors")
 
 
 def read_metadata(body: bytes) -> dict[str, str]:

@@ -10,8 +10,9 @@ import re
 from functools import lru_cache
 
 from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol.limits import VERSION_PATTERN
 
-_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9}){0,5})(?:[+-][A-Za-z0-9.+-]{1,40}|\.?[A-Za-z][A-Za-z0-9.+-]{0,40})?")
+_VERSION = re.compile(VERSION_PATTERN, re.ASCII)
 _LEADING = re.compile(r"\d+(?:\.\d+)*")
 
 

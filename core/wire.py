@@ -15,23 +15,49 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
 Every request but the enrollment carries `Authorization: Bearer <device token>`; an update also carries
 `Fedrela-Upload-Token`. Errors are RFC 9457 problem documents (`Problem`).
 
-    >>> CheckIn(population="default", client_version="0.1.0", runtimes=("onnx 1.32.0",)).protocol
+What a message must hold and may hold is written here; members that a reader doesn't know it ignores, so that an app of
+today works with a coordinator of tomorrow (docs: conformance/README.md).
+
+    >>> CheckIn(population="default", client="python 0.2.0", runtimes=("onnx 1.32.0",)).protocol
     1
 """
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from fedrela.core.errors import InvalidMessage
+from fedrela.core.protocol.limits import (
+    SAFE_WHOLE,
+    VERSION_PATTERN,
+    Between,
+    Exactly,
+    Features,
+    Id,
+    Length,
+    Name,
+    Sha256,
+    Text,
+    Token,
+)
 
 PROTOCOL = 1
+# What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
+FEATURES: tuple[str, ...] = ()
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
 PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"
 
 Encoding = Literal["float32", "float16", "int8", "top-k"]
 FailureCode = Literal["not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed"]
+WaitReason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+
+CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
+ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
+LeaseSeconds = Annotated[float, Between(0, 2**32)]
+PublicKey = Annotated[str, Text("[0-9a-f]{64}", "an Ed25519 key of 64 lower-case hexadecimal digits")]
+Client = Annotated[str, Text(f"{CLIENT_NAME} {VERSION_PATTERN}", 'a name and a version such as "python 0.2.0"')]
+Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onnx 1.28.0"')]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -52,47 +78,51 @@ def check_sha256_name(name: str) -> None:
 class EnrollRequest:
     """A device introduces itself with the enrollment token from its link."""
 
-    enrolment_token: str
-    public_key: str  # the device's Ed25519 key, hexadecimal
-    protocol: int = PROTOCOL
+    enrollment_token: Annotated[str, Length(0, 512)]
+    public_key: Annotated[str, Length(0, 512)]  # the device's Ed25519 key, hexadecimal
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
 class EnrollResponse:
     """What the device keeps. `device_token` is shown once and stored by the coordinator as a hash only."""
 
-    device_id: str
-    device_token: str
-    coordinator_public_key: str
-    population: str
-    protocol: int = PROTOCOL
+    device_id: Id
+    device_token: Token
+    coordinator_public_key: PublicKey
+    population: Name
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
 class CheckIn:
-    """A device offers to work. `runtimes` are "name version" pairs, best first."""
+    """A device offers to work. `client` is "name version", `runtimes` are such pairs, best first.
 
-    population: str
-    client_version: str
-    runtimes: tuple[str, ...]
-    protocol: int = PROTOCOL
+    `features`: what the client understands beyond the base of the protocol.
+    """
+
+    population: Name
+    client: Client
+    runtimes: Annotated[tuple[Runtime, ...], Length(0, 16)]
+    features: Features = ()
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
 class Assignment:
     """One assignment of one device. Everything it needs is named by hash; `signature` is over `message()`."""
 
-    assignment_id: str
-    task_id: str
-    round: int  # from 1; the global model it starts from is the checkpoint of round - 1
-    task_sha256: str  # the Task as JSON
-    manifest_sha256: str
-    checkpoint_sha256: str
-    checkpoint_bytes: int
-    compute_lease_seconds: float
-    upload_lease_seconds: float
-    upload_token: str
-    signature: str = ""
+    assignment_id: Id
+    task_id: Annotated[str, Text("[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, '-', '_' and '.'")]
+    round: Annotated[int, Between(1, SAFE_WHOLE)]  # the global model it starts from is the checkpoint of round - 1
+    task_sha256: Sha256  # the Task as JSON
+    manifest_sha256: Sha256
+    checkpoint_sha256: Sha256
+    checkpoint_bytes: Annotated[int, Between(1, SAFE_WHOLE)]
+    compute_lease_seconds: LeaseSeconds
+    upload_lease_seconds: LeaseSeconds
+    upload_token: Token
+    signature: Annotated[str, Length(0, 200)] = ""
 
     def message(self) -> bytes:
         """The bytes that the coordinator's key signs: what the device is going to run, on which weights."""
@@ -102,19 +132,33 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Wait:
-    """The device is not wanted now; come back after this many seconds (jitter is already in it)."""
+    """The device is not wanted now; come back after this many seconds (jitter is already in it).
 
-    retry_after_seconds: float
-    reason: Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+    A coordinator sends a `WaitReason`; one that a client doesn't know means "come back later".
+    """
+
+    retry_after_seconds: Annotated[float, Between(0, 1e9)]
+    reason: Annotated[str, Length(1, 100)]
+
+    def known_reason(self) -> WaitReason | Literal["later"]:
+        """The reason, as far as this version knows it."""
+        known: tuple[WaitReason, ...] = get_args(WaitReason)
+        return next((reason for reason in known if reason == self.reason), "later")
 
 
 @dataclass(frozen=True)
 class CheckInResponse:
-    """Exactly one of the two is set."""
+    """Exactly one of the two is set. Raises InvalidMessage otherwise."""
 
     assignment: Assignment | None = None
     wait: Wait | None = None
-    protocol: int = PROTOCOL
+    protocol: ProtocolVersion = PROTOCOL
+
+    def __post_init__(self) -> None:
+        if (self.assignment is None) == (self.wait is None):
+            raise InvalidMessage(
+                "the coordinator's answer is not exactly one of assignment and wait", remedy="update the coordinator"
+            )
 
 
 @dataclass(frozen=True)
@@ -153,9 +197,9 @@ def read_update_metadata(metadata: dict[str, str]) -> UpdateMetadata:
 class UpdateReceipt:
     """The update is stored durably. `duplicate`: it had been stored before, and counts once."""
 
-    round: int
+    round: Annotated[int, Between(1, SAFE_WHOLE)]
     duplicate: bool = False
-    protocol: int = PROTOCOL
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
@@ -163,17 +207,17 @@ class FailureReport:
     """Why a device gives its slot back."""
 
     code: FailureCode
-    protocol: int = PROTOCOL
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
     """Totals over a device's hold-out; sent only if the task asks and the owner allows."""
 
-    loss_sum: float
-    correct: int
-    examples: int
-    protocol: int = PROTOCOL
+    loss_sum: Annotated[float, Between(0, 1e15)]
+    correct: Annotated[int, Between(0, 10**9)]
+    examples: Annotated[int, Between(1, 10**9)]
+    protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
@@ -186,4 +230,4 @@ class Problem:
     detail: str
     remedy: str
     type: str = "about:blank"
-    retry_after_seconds: float = 0.0
+    retry_after_seconds: Annotated[float, Between(0, 1e9)] = 0.0

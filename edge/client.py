@@ -28,7 +28,7 @@ from fedrela.core.errors import (
     Unavailable,
     VerificationFailed,
 )
-from fedrela.core.wire import Assignment, CheckIn, FailureReport
+from fedrela.core.wire import FEATURES, Assignment, CheckIn, FailureReport
 from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Sent
@@ -44,6 +44,7 @@ from fedrela.edge.training.work import AssignmentFailed, RoundWork
 
 __all__ = ["DeviceClient", "Outcome", "enroll", "forget", "steady_clock"]
 
+CLIENT = f"python {__version__}"
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or all assignments fail
 
@@ -90,6 +91,7 @@ class DeviceClient:
     on_event: Callable[[Event], None] = lambda event: None
 
     def __post_init__(self) -> None:
+        state.rename_former_keys(self.store)
         identity = state.load_identity(self.store)
         if identity is None or not identity.device_id:
             raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
@@ -165,7 +167,7 @@ class DeviceClient:
         obstacles = reasons(self.conditions(), self.settings.eligibility)
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
-        answer = self.api.check_in(CheckIn(self.identity.population, __version__, self.pool.offered()))
+        answer = self.api.check_in(CheckIn(self.identity.population, CLIENT, self.pool.offered(), FEATURES))
         stored = state.load_assignment(self.store)
         if answer.assignment is not None and stored is not None and is_same(stored.assignment, answer.assignment):
             held = replace(stored, assignment=answer.assignment, received_at=self.now())
@@ -177,7 +179,7 @@ class DeviceClient:
         if answer.assignment is None:
             assert answer.wait is not None  # api.check_in: exactly one of the two
             pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
-            return Outcome("waiting", answer.wait.reason, pause)
+            return Outcome("waiting", answer.wait.known_reason(), pause)
         held = state.HeldAssignment(answer.assignment, self.now())
         state.save_assignment(self.store, held)
         self._tell("assigned", held)
@@ -185,7 +187,7 @@ class DeviceClient:
 
     def train(self, held: state.HeldAssignment) -> bytes | None:
         """The update of a round: fetched, verified, re-labeled when due, trained. None where `stop` came first."""
-        finished = self.store.get("turn/update")
+        finished = self.store.get("assignment/update")
         if finished is not None:
             return finished
         job = self._fetcher.job(held.assignment)

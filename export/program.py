@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fedrela.core.bundle import ProgramInput, Role
 from fedrela.core.errors import InvalidInput
-from fedrela.core.manifest import TOTALS
+from fedrela.core.protocol.programs import TOTALS
 from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.recipe import Recipe

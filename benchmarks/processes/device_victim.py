@@ -108,9 +108,9 @@ class Victim:
         """Steps in the newest checkpoint; whether the update is finished; whether there is an assignment at all."""
         if load_assignment(self.store) is None:
             return 0, False, False
-        snapshot = self.store.get("turn/snapshot")
+        snapshot = self.store.get("assignment/snapshot")
         steps = int(tensors.read_metadata(snapshot)["steps"]) if snapshot else 0
-        return steps, self.store.get("turn/update") is not None, True
+        return steps, self.store.get("assignment/update") is not None, True
 
     def uploads(self) -> int:
         """How often an update was sent; requests are logged before they are sent."""
@@ -141,4 +141,4 @@ def take_assignment(folder: str, writer: Any) -> None:
 def token(admin: AdminClient) -> str:
     """An enrollment token."""
     body = {"population": "default", "max_uses": 1, "valid_seconds": 3600.0}
-    return str(admin.request("POST", "/tokens", json=body).json()["enrolment_token"])
+    return str(admin.request("POST", "/tokens", json=body).json()["enrollment_token"])

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from fedrela.conformance import placeholders
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.settings import Settings
 from fedrela.core import bundle, signing, tensors
-from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.bundle import Golden, Manifest, ProgramInput
 from fedrela.core.wire import UpdateMetadata
 
 ADMIN_KEY = "benchmark-admin-key-of-32-letters"
@@ -114,12 +115,9 @@ def make_bundle(folder: Path, parameters: int) -> None:
     w = ProgramInput("w", "parameter", (parameters,))
     golden = tensors.to_bytes({"train_step.0.loss_sum": np.zeros(1, np.float32)})
     (folder / "golden.safetensors").write_bytes(golden)
-    programs = {}
+    programs = placeholders.programs((w,), ProgramInput("x", "x", ("B", 3)), 2)
     for name in bundle.PROGRAMS:
-        body = f"placeholder of {name}".encode()
-        (folder / f"{name}.onnx").write_bytes(body)
-        file = ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17")
-        programs[name] = Program((w,), ("out",), (file,))
+        (folder / f"{name}.onnx").write_bytes(placeholders.body(name))
     manifest = Manifest("load", 2, **programs, golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)))
     bundle.write(folder, manifest, weights)
 

@@ -1,6 +1,6 @@
 """Devices that take part whatever happens to their coordinator: each repeats a request until it is answered.
 
-device = Device(url, 0, enroll(url, enrolment_token), pause_seconds=0.1)
+device = Device(url, 0, enroll(url, enrollment_token), pause_seconds=0.1)
 device.start()
 """
 
@@ -61,7 +61,7 @@ class Device(threading.Thread):
             self.failure = failure
 
     def _assignment(self, client: httpx.Client) -> bool:
-        offer = {"population": "default", "client_version": "1.0", "runtimes": ["onnx 1.32.0"]}
+        offer = {"population": "default", "client": "python 1.0", "runtimes": ["onnx 1.32.0"]}
         answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
         if answer["wait"]:
             time.sleep(0.02)
@@ -85,5 +85,5 @@ class Device(threading.Thread):
 def enroll(url: str, token: str) -> str:
     """A new device's token."""
     key = signing.public_key(signing.generate_key())
-    answer = httpx.post(f"{url}/v1/devices", json={"enrolment_token": token, "public_key": key})
+    answer = httpx.post(f"{url}/v1/devices", json={"enrollment_token": token, "public_key": key})
     return str(answer.json()["device_token"])

@@ -9,7 +9,6 @@ from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
-from fedrela.core import versions
 from fedrela.core.errors import InvalidMessage, Refused
 from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
 
@@ -37,14 +36,14 @@ class Device:
     id: str
     public_key: str
     population: str
-    last_turn_at: float | None
+    last_assignment_at: float | None
     open_assignment: OpenAssignment | None = None
 
 
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
-        *schema.devices.c["token_hash", "id", "public_key", "population", "last_turn_at"],
+        *schema.devices.c["token_hash", "id", "public_key", "population", "last_assignment_at"],
         schema.assignments.c.id.label("assignment"),
         *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
     )
@@ -61,7 +60,7 @@ class NewToken:
     """An enrollment token as its maker sees it: the only time that the secret is shown."""
 
     token_id: str
-    enrolment_token: str
+    enrollment_token: str
     population: str
     max_uses: int
     expires_at: float
@@ -105,12 +104,12 @@ def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> Enro
         raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
     secret, table = auth.new_token(), schema.devices
     with coordinator.store.write() as tx:
-        link = _valid_link(tx, request.enrolment_token, now)
+        link = _valid_link(tx, request.enrollment_token, now)
         repeated = tx.scalar(
             sa.select(table.c.id).where(
                 table.c.token_id == link.id,
                 table.c.public_key == request.public_key,
-                table.c.last_turn_at.is_(None),
+                table.c.last_assignment_at.is_(None),
                 table.c.revoked_at.is_(None),
             )
         )
@@ -123,11 +122,11 @@ def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> Enro
     return EnrollResponse(device_id, secret, coordinator.settings.public_key, link.population)
 
 
-def _valid_link(tx: sa.Connection, enrolment_token: str, now: float) -> rows.Row:
+def _valid_link(tx: sa.Connection, enrollment_token: str, now: float) -> rows.Row:
     table = schema.tokens
     link = tx.execute(
         sa.select(table).where(
-            table.c.token_hash == auth.hash_token(enrolment_token),
+            table.c.token_hash == auth.hash_token(enrollment_token),
             table.c.revoked_at.is_(None),
             table.c.expires_at > now,
         )
@@ -152,7 +151,7 @@ def _bad_link() -> Refused:
     return Refused(
         "the enrollment token is wrong, used up, expired or revoked",
         remedy="ask the operator for a new link (`fedrela token create`)",
-        code="bad-enrolment-token",
+        code="bad-enrollment-token",
         status=403,
     )
 
@@ -177,13 +176,14 @@ def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Devi
         assignment = None
         if row.assignment is not None:
             assignment = OpenAssignment(row.assignment, row.task_id, row.round, row.compute_until, row.expires_at)
-        by_token_hash[row.token_hash] = Device(row.id, row.public_key, row.population, row.last_turn_at, assignment)
+        by_token_hash[row.token_hash] = Device(
+            row.id, row.public_key, row.population, row.last_assignment_at, assignment
+        )
     return by_token_hash
 
 
 def check(device: Device, check_in: CheckIn) -> None:
-    """Raise InvalidInput for a version that is none, and Refused (403) for another population than the device's."""
-    versions.parse(check_in.client_version)
+    """Raise Refused (403) for another population than the device's."""
     if check_in.population != device.population:
         raise Refused(
             f"this device belongs to the population {device.population!r}",

@@ -17,7 +17,7 @@ from fedrela.coordinator.api.messages import (
     PublishResponse,
     TokenRequest,
 )
-from fedrela.coordinator.api.requests import coordinator_of, json_response, message, plain
+from fedrela.coordinator.api.requests import coordinator_of, json_response, operator_message, plain
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import evaluation, history
 from fedrela.coordinator.rounds import housekeeping, tasks
@@ -63,7 +63,7 @@ async def put_blob(request: Request, sha256: str) -> Response:
 )
 async def publish(request: Request) -> Response:
     """Begin a task on blobs that are stored already."""
-    coordinator, publication = coordinator_of(request), await message(request, PublishRequest)
+    coordinator, publication = coordinator_of(request), await operator_message(request, PublishRequest)
     for name in (publication.manifest_sha256, publication.checkpoint_sha256):
         wire.check_sha256_name(name)
     task_id = await in_thread(
@@ -110,7 +110,7 @@ async def list_rounds(
 )
 async def evaluate_round(request: Request, task_id: str, number: int = Path(ge=0, lt=2**31)) -> Response:
     """What the operator's own test set says of a committed round's model."""
-    coordinator, report = coordinator_of(request), await message(request, AccuracyReport)
+    coordinator, report = coordinator_of(request), await operator_message(request, AccuracyReport)
     await in_thread(lambda: evaluation.record_accuracy(coordinator, task_id, number, report, coordinator.store.now()))
     return Response(status_code=204)
 
@@ -136,7 +136,7 @@ _command("cancel", tasks.cancel)
 @router.post("/tokens", **openapi.route(security="admin", takes=TokenRequest, gives=RECORD, status=201))
 async def create_token(request: Request) -> Response:
     """An enrollment token; its secret is in this answer and nowhere else."""
-    coordinator, token_request = coordinator_of(request), await message(request, TokenRequest)
+    coordinator, token_request = coordinator_of(request), await operator_message(request, TokenRequest)
     token = await in_thread(
         lambda: devices.create_token(
             coordinator,
@@ -182,7 +182,7 @@ async def revoke_device(request: Request, device_id: str) -> Response:
 @router.post("/clock", **openapi.route(security="admin", takes=ClockRequest, gives=ClockRequest, problems=(409,)))
 async def advance_clock(request: Request) -> Response:
     """Virtual clock only: move time forward and do everything that is then due."""
-    coordinator, clock_request = coordinator_of(request), await message(request, ClockRequest)
+    coordinator, clock_request = coordinator_of(request), await operator_message(request, ClockRequest)
     if not coordinator.settings.virtual_clock:
         raise Refused(
             "this coordinator runs on real time",
@@ -198,7 +198,7 @@ async def advance_clock(request: Request) -> Response:
 @router.post("/collect", **openapi.route(security="admin", takes=CollectRequest, gives=RECORD))
 async def collect(request: Request) -> Response:
     """Delete blobs that no task needs, or list what would go."""
-    coordinator, collection_request = coordinator_of(request), await message(request, CollectRequest)
+    coordinator, collection_request = coordinator_of(request), await operator_message(request, CollectRequest)
     return json_response(
         await in_thread(collection.collect, coordinator, collection_request.min_age_seconds, collection_request.dry_run)
     )

@@ -15,12 +15,12 @@ from fedrela.core.task import Task
 HASH = "0f343b0931126a20f133d67c2b018a3b5b4a4c4ab1b3d7d5e1c9b5f5f6c0a111"
 KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 ASSIGNMENT = wire.Assignment(
-    "a-0123", "t-0123", 3, HASH, HASH, HASH, 401_234, 300.0, 60.0, "<upload token>", "<signature>"
+    "a-0123", "t-0123", 3, HASH, HASH, HASH, 401_234, 300.0, 60.0, "upload-token", "<signature>"
 )
 EXAMPLES: dict[type, Any] = {
-    wire.EnrollRequest: wire.EnrollRequest("<enrollment token>", KEY),
-    wire.EnrollResponse: wire.EnrollResponse("d-0123", "<device token>", KEY, "default"),
-    wire.CheckIn: wire.CheckIn("default", "0.1.0", ("onnx 1.32.0",)),
+    wire.EnrollRequest: wire.EnrollRequest("enrollment-token", KEY),
+    wire.EnrollResponse: wire.EnrollResponse("d-0123", "device-token", KEY, "default"),
+    wire.CheckIn: wire.CheckIn("default", "python 0.2.0", ("onnx 1.32.0",)),
     wire.CheckInResponse: wire.CheckInResponse(assignment=ASSIGNMENT),
     wire.UpdateReceipt: wire.UpdateReceipt(3),
     wire.FailureReport: wire.FailureReport("training-failed"),
@@ -125,11 +125,13 @@ def install(app: FastAPI) -> None:
 
 
 def _schemas() -> dict[str, Any]:
-    """JSON schemas of every message and what it holds; no other key is allowed in any of them."""
+    """JSON schemas of every message and what it holds. Between devices and the coordinator other keys are ignored,
+    since either may be the newer one; in an operator's messages they are refused, since they are mistakes.
+    """
     inputs = [(cls, "validation", TypeAdapter(cls)) for cls in EXAMPLES if dataclasses.is_dataclass(cls)]
     _, definitions = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = definitions["$defs"]
-    for schema in schemas.values():
+    for name, schema in schemas.items():
         if schema.get("type") == "object":
-            schema["additionalProperties"] = False
+            schema["additionalProperties"] = hasattr(wire, name)
     return schemas

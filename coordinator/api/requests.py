@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from fedrela.coordinator.api import limits
 from fedrela.coordinator.context import Coordinator
 from fedrela.core import strict
-from fedrela.core.wire import check_protocol
+from fedrela.core.errors import InvalidMessage
+from fedrela.core.protocol import json_text
 
 T = TypeVar("T")
 
@@ -21,13 +22,18 @@ def coordinator_of(request: Request) -> Coordinator:
 
 
 async def message(request: Request, cls: type[T]) -> T:
-    """The request's JSON body as `cls`. Raises InvalidMessage or Refused."""
-    body = await limits.read_body(request, coordinator_of(request).settings.max_message_bytes, limits.MESSAGE_SECONDS)
-    value = strict.from_json(cls, body)
-    protocol = getattr(value, "protocol", None)
-    if protocol is not None:
-        check_protocol(protocol)
-    return value
+    """A device's JSON body as `cls`; what a newer client says besides is ignored. Raises InvalidMessage or Refused."""
+    return strict.from_json(cls, await _body(request))
+
+
+async def operator_message(request: Request, cls: type[T]) -> T:
+    """An operator's JSON body as `cls`; an unknown key is a mistake. Raises InvalidMessage, InvalidTask or Refused."""
+    return strict.build(cls, json_text.parse(await _body(request)), InvalidMessage)
+
+
+async def _body(request: Request) -> bytes:
+    most = coordinator_of(request).settings.max_message_bytes
+    return await limits.read_body(request, most, limits.MESSAGE_SECONDS)
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -25,7 +25,7 @@ def token_create(
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     with admin(url, admin_key) as api:
         token = api.request("POST", "/tokens", json=token_request).json()
-        token["link"] = f"{api.url}/join#{token['enrolment_token']}"
+        token["link"] = f"{api.url}/join#{token['enrollment_token']}"
     code = ""
     if with_code and not as_json:
         from fedrela.coordinator.pages import qr
@@ -58,7 +58,7 @@ def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = 
     with admin(url, admin_key) as api:
         while page := api.get(f"/devices?after={device_list[-1]['device_id'] if device_list else ''}"):
             device_list += page
-    table(device_list, ("device_id", "population", "enrolled_at", "last_turn_at", "revoked_at"), as_json)
+    table(device_list, ("device_id", "population", "enrolled_at", "last_assignment_at", "revoked_at"), as_json)
 
 
 @device_app.command("revoke")

@@ -36,7 +36,7 @@ def add(coordinator: Coordinator, device: Device, assignment_id: str, report: Ev
                 "this task asks for no evaluation", remedy="send none", code="evaluation-not-wanted", status=403
             )
         if assignment.status not in ("open", "reported"):
-            raise Refused("this assignment is over", remedy="check in again", code="turn-over", status=409)
+            raise Refused("this assignment is over", remedy="check in again", code="assignment-over", status=409)
         if assignment.evaluated:
             return
         tx.execute(
@@ -71,7 +71,7 @@ def record_accuracy(coordinator: Coordinator, task_id: str, number: int, report:
             )
         tx.execute(sa.delete(table).where(table.c.task_id == task_id, table.c.round == number))
         values = {name: getattr(report, name) for name in ("overall", "many", "medium", "few", "examples")}
-        tx.execute(sa.insert(table).values(task_id=task_id, round=number, judged_at=now, **values))
+        tx.execute(sa.insert(table).values(task_id=task_id, round=number, evaluated_at=now, **values))
 
 
 def accuracies(view: sa.Connection, task_id: str) -> dict[int, dict[str, Any]]:
@@ -87,5 +87,7 @@ def state(coordinator: Coordinator) -> list[Any]:
     r, a = schema.rounds.c, schema.accuracies.c
     with coordinator.store.read() as view:
         of_devices = view.execute(sa.select(sa.func.sum(r.evaluation_examples))).one()
-        of_operator = view.execute(sa.select(sa.func.count(), sa.func.max(a.judged_at), sa.func.sum(a.overall))).one()
+        of_operator = view.execute(
+            sa.select(sa.func.count(), sa.func.max(a.evaluated_at), sa.func.sum(a.overall))
+        ).one()
     return [str(value) for value in (*of_devices, *of_operator)]

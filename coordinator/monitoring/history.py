@@ -67,7 +67,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
         record |= {
             "updates": row.reported,
-            "turns": assignments.get(row.number, 0),
+            "assignments": assignments.get(row.number, 0),
             "failures": failures.get(row.number, {}),
             "checkpoint_bytes": row.base_checkpoint_bytes * assignments.get(row.number, 0),
             "evaluation": None,
@@ -127,5 +127,5 @@ def devices(coordinator: Coordinator, limit: int, after: str) -> list[Record]:
     table = schema.devices
     with coordinator.store.read() as view:
         device_rows = view.execute(sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
-    names = ("population", "public_key", "token_id", "enrolled_at", "last_turn_at", "revoked_at")
+    names = ("population", "public_key", "token_id", "enrolled_at", "last_assignment_at", "revoked_at")
     return [{"device_id": row.id} | {name: row._mapping[name] for name in names} for row in device_rows]

@@ -31,7 +31,7 @@ CHECK_INS = Counter("fedrela_check_ins_total", "Check-ins by answer: assignment,
 UPDATES_ACCEPTED = Counter("fedrela_updates_accepted_total", "Updates stored and counted")
 UPDATES_REPEATED = Counter("fedrela_updates_repeated_total", "Updates that had been accepted before")
 UPDATES_REFUSED = Counter("fedrela_updates_refused_total", "Updates refused, by problem code", ["code"])
-FAILURES = Counter("fedrela_turn_failures_total", "Assignments given back by devices, by failure code", ["code"])
+FAILURES = Counter("fedrela_assignment_failures_total", "Assignments given back by devices, by failure code", ["code"])
 BYTES_RECEIVED = Counter("fedrela_update_bytes_total", "Bytes of updates received")
 BYTES_SENT = Counter("fedrela_blob_bytes_total", "Bytes of blobs sent")
 ROUNDS_COMMITTED = Counter("fedrela_rounds_committed_total", "Rounds committed by this coordinator")
@@ -39,7 +39,7 @@ AGGREGATION_SECONDS = Histogram(
     "fedrela_aggregation_seconds", "Time to aggregate a round", buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
 )
 TASK_ROUND = Gauge("fedrela_task_round", "Number of the open round", ["task"], multiprocess_mode="mostrecent")
-TASK_OPEN = Gauge("fedrela_task_open_turns", "Devices at work", ["task"], multiprocess_mode="mostrecent")
+TASK_OPEN = Gauge("fedrela_task_open_assignments", "Devices at work", ["task"], multiprocess_mode="mostrecent")
 TASK_REPORTED = Gauge("fedrela_task_reported", "Updates in the open round", ["task"], multiprocess_mode="mostrecent")
 TASK_PHASE = Gauge(
     "fedrela_task_phase",

@@ -103,7 +103,7 @@ async def create_token(request: Request) -> Response:
     token = await in_thread(
         lambda: devices.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
     )
-    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrolment_token}"
+    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrollment_token}"
     return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
 
 

@@ -145,7 +145,7 @@ def _population(coordinator: Coordinator, token_hash: str, now: float) -> str:
         raise Refused(
             "the enrollment token is wrong, used up, expired or revoked",
             remedy="ask the operator for a new link (`fedrela token create`)",
-            code="bad-enrolment-token",
+            code="bad-enrollment-token",
             status=403,
         )
     return str(population)

@@ -83,7 +83,14 @@ def _fullness(open_: JoinableTask) -> float:
 def candidate_of(applicant: Applicant, had_assignment: bool = False) -> Candidate:
     """What the rules of selection look at."""
     device, check_in = applicant.device, applicant.check_in
-    return Candidate(device.public_key, check_in.client_version, check_in.runtimes, device.last_turn_at, had_assignment)
+    return Candidate(
+        device.public_key,
+        check_in.client,
+        check_in.runtimes,
+        check_in.features,
+        device.last_assignment_at,
+        had_assignment,
+    )
 
 
 def _usefulness(wait: Wait) -> tuple[bool, float]:

@@ -5,15 +5,15 @@ What a device itself must decide (battery, network, examples) is not here.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.core import versions
 from fedrela.core.bundle import PROGRAMS, Manifest
 from fedrela.core.task import Task
+from fedrela.core.wire import WaitReason
 
-Reason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+Reason = WaitReason
 JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
 
 
@@ -22,15 +22,16 @@ class Candidate:
     """What is known of a device that checks in."""
 
     public_key: str  # what its lots are drawn from: stable where its name is random, so a repeated run is the same run
-    client_version: str
+    client: str  # name and version
     runtimes: tuple[str, ...]
-    last_turn_at: float | None
+    features: tuple[str, ...]
+    last_assignment_at: float | None
     had_assignment: bool = False  # in this round already
 
 
 def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
     """Why the task doesn't want this device now; None if it does."""
-    if not _fits_version(task, candidate.client_version):
+    if not _fits_version(task, candidate.client) or not {*task.requires, *manifest.requires} <= {*candidate.features}:
         return "version"
     if not any(_runs(manifest, runtime) for runtime in candidate.runtimes):
         return "runtime"
@@ -38,7 +39,7 @@ def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round,
     if fraction < 1 and share(candidate.public_key, task.name, round_.number, round_.attempt) >= fraction:
         return "not-selected"
     separation = task.eligibility.min_separation_seconds
-    if candidate.last_turn_at is not None and now < candidate.last_turn_at + separation:
+    if candidate.last_assignment_at is not None and now < candidate.last_assignment_at + separation:
         return "too-soon"
     if candidate.had_assignment or not rules.has_room(round_, task.round):
         return "round-full"
@@ -58,15 +59,19 @@ def retry_after_seconds(
     base = idle_seconds
     if task is not None and reason in ("round-full", "not-selected"):
         base = task.round.retry_after_seconds
-    if task is not None and reason == "too-soon" and candidate.last_turn_at is not None:
-        base = max(candidate.last_turn_at + task.eligibility.min_separation_seconds - now, 0.001)
+    if task is not None and reason == "too-soon" and candidate.last_assignment_at is not None:
+        base = max(candidate.last_assignment_at + task.eligibility.min_separation_seconds - now, 0.001)
     return round(base * (1 + JITTER * share(candidate.public_key, repr(now))), 3)
 
 
-def _fits_version(task: Task, client_version: str) -> bool:
-    low, high = task.eligibility.min_client_version, task.eligibility.max_client_version
-    mine = versions.parse(client_version)
-    return (not low or versions.parse(low) <= mine) and (not high or mine <= versions.parse(high))
+def _fits_version(task: Task, client: str) -> bool:
+    name, _, version = client.partition(" ")
+    low, high = (
+        limits.get(name, limits.get("any"))
+        for limits in (task.eligibility.min_client_versions, task.eligibility.max_client_versions)
+    )
+    mine = versions.parse(version)
+    return (low is None or versions.parse(low) <= mine) and (high is None or mine <= versions.parse(high))
 
 
 def _runs(manifest: Manifest, runtime: str) -> bool:

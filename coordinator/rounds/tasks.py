@@ -7,10 +7,12 @@ from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import blobs, rows, schema
 from fedrela.coordinator.storage.rows import Row
-from fedrela.core import bundle, signing, strict, tensors, versions
+from fedrela.core import bundle, signing, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
+from fedrela.core.wire import FEATURES
 
 
 def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
@@ -19,15 +21,13 @@ def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoi
     Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one, InvalidBundle or InvalidTensors
     where the manifest or the weights don't fit.
     """
-    for name in ("min_client_version", "max_client_version"):
-        if text := getattr(task.eligibility, name):
-            versions.parse(text)
     manifest = bundle.parse_manifest(_published(coordinator, manifest_sha256, "the manifest"))
     checkpoint = _published(coordinator, checkpoint_sha256, "checkpoint 0")
     tensors.from_bytes(checkpoint, manifest.weights)
     _check_programs(coordinator, manifest)
     _check_hyperparameters(task, manifest)
-    task_body = strict.to_json(task)
+    _check_features(task, manifest)
+    task_body = task_json.encode(task)
     coordinator.blobs.put(blobs.public(signing.sha256(task_body)), task_body)
     task_id = auth.new_id("t")
     with coordinator.store.write() as tx:
@@ -82,6 +82,13 @@ def _check_hyperparameters(task: Task, manifest: Manifest) -> None:
             f"local.hyperparameters names {unknown[0]!r}, which the program doesn't take",
             remedy=f"use one of {', '.join(sorted(known)) or '(none)'}",
         )
+
+
+def _check_features(task: Task, manifest: Manifest) -> None:
+    """Nobody could take part in what this version itself doesn't know."""
+    unknown = sorted({*task.requires, *manifest.requires} - set(FEATURES))
+    if unknown:
+        raise InvalidTask(f"the feature {unknown[0]!r} is required and unknown here", remedy="update the coordinator")
 
 
 def _missing(sha256: str, what: str) -> Refused:

@@ -26,7 +26,17 @@ def add_accuracies(connection: sa.Connection) -> None:
     schema.accuracies.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables, add_accuracies)
+def rename_columns(connection: sa.Connection) -> None:
+    """Version 3: today's names. A database of this release has them already."""
+    for table, former, name in (
+        ("devices", "last_turn_at", "last_assignment_at"),
+        ("accuracies", "judged_at", "evaluated_at"),
+    ):
+        if former in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
+            connection.execute(sa.text(f"ALTER TABLE {table} RENAME COLUMN {former} TO {name}"))
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables, add_accuracies, rename_columns)
 
 
 def migrate(connection: sa.Connection, now: float) -> int:

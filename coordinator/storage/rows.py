@@ -35,7 +35,7 @@ _END_REPORTED = (
 _ASSIGNMENTS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256"])
 _NEW_ASSIGNMENT = sa.insert(_A)
 _LAST_ASSIGNMENT = (
-    sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_turn_at=sa.bindparam("given_at"))
+    sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_assignment_at=sa.bindparam("given_at"))
 )
 # An assignment whose lease ran out may be taken again; every other one of a round is the device's only one.
 _HAD_ASSIGNMENT = sa.select(

@@ -47,7 +47,7 @@ devices = sa.Table(
     sa.Column("population", sa.String(100), nullable=False),
     sa.Column("token_id", sa.String(40), nullable=False),
     sa.Column("enrolled_at", sa.Double, nullable=False),
-    sa.Column("last_turn_at", sa.Double),
+    sa.Column("last_assignment_at", sa.Double),
     sa.Column("revoked_at", sa.Double),
 )
 
@@ -107,7 +107,7 @@ accuracies = sa.Table(  # of a round's result on the operator's own test set; no
     sa.Column("medium", sa.Double),
     sa.Column("few", sa.Double),
     sa.Column("examples", sa.BigInteger, nullable=False),
-    sa.Column("judged_at", sa.Double, nullable=False),
+    sa.Column("evaluated_at", sa.Double, nullable=False),
 )
 
 assignments = sa.Table(

@@ -45,7 +45,7 @@ def reasons(now: Conditions, rule: Eligibility) -> tuple[str, ...]:
 
 
 def _power(now: Conditions, rule: Eligibility) -> str:
-    least_percent = rule.require_mains_or_battery_percent
+    least_percent = rule.min_battery_percent
     if not least_percent or now.on_mains or now.battery_percent is None or now.battery_percent >= least_percent:
         return ""
     return f"the battery is at {now.battery_percent:.0f} %, {least_percent:.0f} % or mains power is wanted"

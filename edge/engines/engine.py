@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest
-from fedrela.core.manifest import CARRIED
+from fedrela.core.protocol.programs import CARRIED
 from fedrela.core.tensors import Array, Params
 
 State: TypeAlias = Any  # opaque: parameters, buffers and optimizer state inside the runtime

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidBundle, InvalidData, InvalidTask, MissingDependency
-from fedrela.core.manifest import CARRIED, TOTALS
+from fedrela.core.protocol.programs import CARRIED, TOTALS
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest, Program
 from fedrela.core.errors import InvalidBundle, InvalidTask
-from fedrela.core.manifest import CARRIED, CHANGING, TOTALS
 from fedrela.core.onnx_files import in_place as onnx_in_place
 from fedrela.core.onnx_files.constants import with_constants
+from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here, state_bytes
 from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fedrela.core.manifest import TOTALS
+from fedrela.core.protocol.programs import TOTALS
 from fedrela.core.tensors import Array
 
 

@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fedrela.core import bundle, signing, strict
+from fedrela.core import bundle, signing
 from fedrela.core.bundle import Manifest, ProgramFile
-from fedrela.core.errors import IntegrityError, InvalidBundle, InvalidTask
+from fedrela.core.errors import IntegrityError, InvalidBundle
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Assignment
@@ -142,4 +143,4 @@ def parse_manifest(body: bytes) -> Manifest:
 @lru_cache(maxsize=16)
 def parse_task(body: bytes) -> Task:
     """The task that a coordinator sent. Raises InvalidTask."""
-    return strict.from_json(Task, body, InvalidTask)
+    return task_json.decode(body)

@@ -30,7 +30,7 @@ def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, An
     return {
         "task_id": held.assignment.task_id,
         "round": held.assignment.round,
-        "trained": store.get("turn/update") is not None,
+        "trained": device_state.assignment_part(store, "update") is not None,
         "lease_ends": datetime.fromtimestamp(held.upload_until()).isoformat(timespec="seconds"),
     }
 

@@ -6,7 +6,7 @@ checkpoint/<sha256>        the global weights of the present assignment
 partial/<sha256>           an unfinished download
 overlays/<task>            labels that a re-labeling laid over the data
 residuals/<task>           what a top-k encoding has dropped so far
-turn/assignment.json       the assignment under way; snapshot: training state; update: the finished body
+assignment/assignment.json the assignment under way; snapshot: training state; update: the finished body
 self-tests/<...>           golden steps that passed, by program and runtime version
 log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
 status.json                for `fedrela device status`
@@ -24,7 +24,8 @@ from fedrela.core.wire import Assignment
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import Overlay
 
-ASSIGNMENT_KEYS = ("turn/assignment.json", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated")
+PREFIX, FORMER_PREFIX = "assignment/", "turn/"
+ASSIGNMENT_KEYS = tuple(PREFIX + name for name in ("assignment.json", "snapshot", "update", "residual", "evaluated"))
 LOG_KEY = "log/sent.jsonl"
 LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
@@ -73,6 +74,20 @@ def task_key(task_id: str) -> str:
     return hashlib.sha256(task_id.encode()).hexdigest()[:32]
 
 
+def rename_former_keys(store: Store) -> None:
+    """Go on with what version 0.1 kept: it called an assignment a turn. Safe to repeat, and to be killed in."""
+    for key in store.keys(FORMER_PREFIX):
+        store.put(PREFIX + key.removeprefix(FORMER_PREFIX), store.get(key) or b"")
+    for key in store.keys(FORMER_PREFIX):
+        store.delete(key)
+
+
+def assignment_part(store: Store, name: str) -> bytes | None:
+    """A part of the assignment under way, also where no client has gone on with it since version 0.1."""
+    body = store.get(PREFIX + name)
+    return store.get(FORMER_PREFIX + name) if body is None else body
+
+
 def load_identity(store: Store) -> Identity | None:
     """Who this device is; None before it has enrolled. Raises InvalidInput for a damaged file."""
     body = store.get("identity.json")
@@ -86,7 +101,7 @@ def save_identity(store: Store, identity: Identity) -> None:
 
 def load_assignment(store: Store) -> HeldAssignment | None:
     """The assignment under way, if there is one. A damaged record counts as none: the lease will run out."""
-    body = store.get("turn/assignment.json")
+    body = assignment_part(store, "assignment.json")
     try:
         return strict.from_json(HeldAssignment, body) if body is not None else None
     except InvalidInput:
@@ -96,7 +111,7 @@ def load_assignment(store: Store) -> HeldAssignment | None:
 
 def save_assignment(store: Store, held: HeldAssignment) -> None:
     """Keep the assignment, so that a restart goes on with it."""
-    store.put("turn/assignment.json", strict.to_json(held))
+    store.put("assignment/assignment.json", strict.to_json(held))
 
 
 def clear_assignment(store: Store) -> None:
@@ -108,12 +123,12 @@ def clear_assignment(store: Store) -> None:
 def save_snapshot(store: Store, snapshot: Snapshot) -> None:
     """Keep the training state of the assignment."""
     metadata = {"steps": str(snapshot.steps), "seconds": repr(snapshot.seconds)}
-    store.put("turn/snapshot", tensors.to_bytes(snapshot.tensors, metadata))
+    store.put("assignment/snapshot", tensors.to_bytes(snapshot.tensors, metadata))
 
 
 def load_snapshot(store: Store, specs: tuple[TensorSpec, ...]) -> Snapshot | None:
     """The kept training state, if it is whole and fits; training starts from the beginning otherwise."""
-    body = store.get("turn/snapshot")
+    body = store.get("assignment/snapshot")
     if body is None:
         return None
     try:
@@ -121,7 +136,7 @@ def load_snapshot(store: Store, specs: tuple[TensorSpec, ...]) -> Snapshot | Non
         metadata = tensors.read_metadata(body)
         return Snapshot(int(metadata["steps"]), float(metadata["seconds"]), state)
     except (InvalidTensors, KeyError, ValueError):
-        store.delete("turn/snapshot")
+        store.delete("assignment/snapshot")
         return None
 
 
@@ -150,7 +165,7 @@ def load_residual(store: Store, task_id: str, specs: tuple[TensorSpec, ...]) -> 
 
 def commit_residual(store: Store, task_id: str) -> None:
     """The assignment's update was accepted, so what it dropped is now owed. Repeating it changes nothing."""
-    body = store.get("turn/residual")
+    body = store.get("assignment/residual")
     if body is not None:
         store.put(f"residuals/{task_key(task_id)}", body)
 

@@ -1,11 +1,11 @@
 """Store: where a device keeps bytes. Two implementations: a private folder, and memory for emulated devices.
 
-Keys are relative paths made by this package ("blobs/<sha256>", "turn/snapshot"); a key from elsewhere can't leave the
-folder. A `put` is all or nothing, whatever happens to the process or the power.
+Keys are relative paths made by this package ("blobs/<sha256>", "assignment/update"); a key from elsewhere can't
+leave the folder. A `put` is all or nothing, whatever happens to the process or the power.
 
     >>> store = MemoryStore()
-    >>> store.put("turn/update", b"bytes")
-    >>> store.get("turn/update"), store.get("turn/snapshot")
+    >>> store.put("assignment/update", b"bytes")
+    >>> store.get("assignment/update"), store.get("assignment/snapshot")
     (b'bytes', None)
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedrela.core import encodings, tensors
 from fedrela.core.errors import InvalidTensors
-from fedrela.core.manifest import CARRIED
+from fedrela.core.protocol.programs import CARRIED
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import FailureCode, UpdateMetadata
 from fedrela.edge.conditions.eligibility import Conditions, reasons
@@ -139,7 +139,7 @@ class RoundWork:
     def keep(self, engine_state: Any, done: int, examples: Examples) -> None:
         """Keep the training state, so that a restart on the same data goes on from here."""
         if self.held.fingerprint != examples.fingerprint:
-            self.store.delete("turn/snapshot")  # of other data
+            self.store.delete("assignment/snapshot")  # of other data
             self.held = replace(self.held, fingerprint=examples.fingerprint)
             state.save_assignment(self.store, self.held)
         snapshot = state.Snapshot(done, self.seconds, self.job.engine.snapshot(engine_state))
@@ -188,17 +188,17 @@ class RoundWork:
             top_k_fraction=aggregation.top_k_fraction,
         )
         if dropped:
-            self.store.put("turn/residual", tensors.to_bytes(dropped))
-        self.store.put("turn/update", body)
-        self.store.delete("turn/snapshot")
+            self.store.put("assignment/residual", tensors.to_bytes(dropped))
+        self.store.put("assignment/update", body)
+        self.store.delete("assignment/snapshot")
         return body
 
     def report_evaluation(self, local: local_round.LocalRound, held_out: Examples) -> None:
         """Totals over the hold-out, once a client round, if the task asks and the owner allows."""
         allowed = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
-        if allowed and self.store.get("turn/evaluated") is None:
+        if allowed and self.store.get("assignment/evaluated") is None:
             self.evaluate(holdout.evaluate(self.job.engine, local, self.job.weights, held_out))
-            self.store.put("turn/evaluated", b"sent")
+            self.store.put("assignment/evaluated", b"sent")
 
     def tell(self, kind: Any, *, step: int = 0, detail: str = "") -> None:
         """Tell the owner of progress."""

@@ -177,7 +177,7 @@ def _headers(request: httpx.Request, body: bytes) -> list[tuple[bytes, bytes]]:
 
 def _with_version(body: bytes, version: str) -> bytes:
     """A check-in as an older client would send it."""
-    return to_json(replace(from_json(CheckIn, body), client_version=version))
+    return to_json(replace(from_json(CheckIn, body), client=f"python {version}"))
 
 
 def kind_of(method: str, path: str) -> str:

@@ -104,7 +104,7 @@ class Fleet:
 
     def _enroll(self) -> None:
         uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
-        token = self.admin.enrolment_token(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
+        token = self.admin.enrollment_token(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
         enroll_all(self.workers, self.scenario.devices, token)
         self.observer.started(self.scenario.devices)
 

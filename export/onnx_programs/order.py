@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from fedrela.core.manifest import CARRIED, CHANGING
 from fedrela.core.onnx_files.in_place import ELEMENTWISE, Node, late_readers
+from fedrela.core.protocol.programs import CARRIED, CHANGING
 from fedrela.export.onnx_programs.shapes import Shapes, shapes
 from fedrela.export.program import Definition
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fedrela.conformance import placeholders
 from fedrela.core import bundle, encodings, signing, strict, tensors
-from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
+from fedrela.core.bundle import Golden, Manifest, ProgramInput
 from fedrela.core.streams import derive
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
@@ -27,31 +28,14 @@ def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) 
     parameters = tuple(ProgramInput(name, "parameter", array.shape) for name, array in weights.items())
     golden = tensors.to_bytes({"train_step.0.loss_sum": np.zeros(1, np.float32)})
     (folder / "golden.safetensors").write_bytes(golden)
-    programs = {}
-    for name, inputs in (
-        (
-            "train_step",
-            (
-                *parameters,
-                ProgramInput("x", "x", ("B", 3)),
-                ProgramInput("y", "y", ("B",), "int64"),
-                ProgramInput("weight", "weight", ("B",)),
-                ProgramInput("lr", "hyperparameter", ()),
-            ),
-        ),
-        ("predict", (*parameters, ProgramInput("x", "x", ("B", 3)))),
-        ("relabel", (ProgramInput("probabilities", "probabilities", ("N", 2)),)),
-    ):
-        body = f"placeholder of {name}".encode()
-        (folder / f"{name}.onnx").write_bytes(body)
-        file = ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17")
-        programs[name] = Program(inputs, ("out",), (file,))
+    lr = ProgramInput("lr", "hyperparameter", ())
+    programs = placeholders.programs(parameters, ProgramInput("x", "x", ("B", 3)), 2, lr)
+    for name in bundle.PROGRAMS:
+        (folder / f"{name}.onnx").write_bytes(placeholders.body(name))
     manifest = Manifest(
         "tiny",
         2,
-        programs["train_step"],
-        programs["predict"],
-        programs["relabel"],
+        **programs,
         golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)),
         hyperparameters={"lr": 0.1},
     )
@@ -97,7 +81,7 @@ class Operator:
     def link(self, uses: int = 100, population: str = "default") -> str:
         """An enrollment token."""
         body = {"population": population, "max_uses": uses, "valid_seconds": 3600}
-        return str(self.call("POST", "/tokens", json=body)["enrolment_token"])
+        return str(self.call("POST", "/tokens", json=body)["enrollment_token"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Where a task stands."""
@@ -122,7 +106,7 @@ class Device:
     device_id: str
     token: str
     population: str = "default"
-    client_version: str = "0.1.0"
+    client: str = "python 0.1.0"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -131,7 +115,7 @@ class Device:
 
     def check_in(self, **changes: Any) -> dict[str, Any]:
         """The answer to a check-in."""
-        offer = {"population": self.population, "client_version": self.client_version, "runtimes": ("onnx 1.32.0",)}
+        offer = {"population": self.population, "client": self.client, "runtimes": ("onnx 1.32.0",)}
         message = CheckIn(**(offer | changes))
         answer = self.http.post("/v1/check-ins", content=strict.to_json(message), headers=self.headers)
         assert answer.status_code == 200, answer.text
@@ -161,7 +145,7 @@ class Device:
 def enroll(http: Any, token: str, population: str = "default", *, public_key: str = "") -> Device:
     """A new device; its lots are drawn from its key."""
     key = public_key or signing.public_key(signing.generate_key())
-    answer = http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
+    answer = http.post("/v1/devices", json={"enrollment_token": token, "public_key": key})
     assert answer.status_code == 201, answer.text
     enrolled = answer.json()
     return Device(http, enrolled["device_id"], enrolled["device_token"], population)

@@ -148,7 +148,7 @@ def test_history_counts_updates_failures_and_bytes(house: House) -> None:
     assert three.upload(three.join(), body).status_code == 200
     record, opened = house.operator.rounds(task_id)
     assert record["failures"] == {"compute-lease-expired": 2, "not-eligible": 1}
-    assert (record["updates"], record["turns"], record["update_bytes"]) == (2, 5, 2 * len(body))
+    assert (record["updates"], record["assignments"], record["update_bytes"]) == (2, 5, 2 * len(body))
     assert (record["committed_at"], opened["phase"]) == (60.0, "collecting")
     table = house.http.get(f"/v1/admin/tasks/{task_id}/rounds?format=csv", headers=house.operator.headers)
     assert table.headers["content-type"].startswith("text/csv")
@@ -171,7 +171,7 @@ def test_metrics_count_and_name_no_device(house: House) -> None:
         'fedrela_check_ins_total{answer="finished"}',
         "fedrela_updates_accepted_total",
         'fedrela_updates_refused_total{code="invalid-tensors"}',
-        'fedrela_turn_failures_total{code="training-failed"}',
+        'fedrela_assignment_failures_total{code="training-failed"}',
         'fedrela_task_phase{phase="finished",',
         'fedrela_request_seconds_bucket{le="0.1",route="/v1/check-ins"}',
         "fedrela_update_bytes_total",

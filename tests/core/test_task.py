@@ -75,7 +75,7 @@ def test_the_learning_rate_falls_from_the_start_on():
         ("[aggregation]\nserver_epsilon = 0", "server_epsilon"),
         ("[aggregation]\ntop_k_fraction = 0", "top_k_fraction"),
         ("[eligibility]\ndevice_fraction = 0", "device_fraction"),
-        ("[eligibility]\nrequire_mains_or_battery_percent = 101", "require_mains_or_battery_percent"),
+        ("[eligibility]\nmin_battery_percent = 101", "min_battery_percent"),
         ("[eligibility]\nmax_cpu_celsius = -1", "max_cpu_celsius"),
         ("[eligibility]\nmin_free_disk_bytes = -1", "min_free_disk_bytes"),
         ('[eligibility]\nhours = "22-06"', 'write it like "22:00-06:00"'),

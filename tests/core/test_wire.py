@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 
 import pytest
 
@@ -23,8 +24,8 @@ def test_what_a_device_may_say_is_exactly_this():
         for cls in (wire.EnrollRequest, CheckIn, UpdateMetadata, wire.FailureReport, wire.EvaluationReport)
     }
     assert sent == {
-        "EnrollRequest": {"enrolment_token", "public_key", "protocol"},
-        "CheckIn": {"population", "client_version", "runtimes", "protocol"},
+        "EnrollRequest": {"enrollment_token", "public_key", "protocol"},
+        "CheckIn": {"population", "client", "runtimes", "features", "protocol"},
         "UpdateMetadata": {"examples", "encoding", "protocol"},
         "FailureReport": {"code", "protocol"},
         "EvaluationReport": {"loss_sum", "correct", "examples", "protocol"},
@@ -51,10 +52,49 @@ def test_json_round_trip():
     assert strict.from_json(wire.CheckInResponse, strict.to_json(waiting)) == waiting
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"population":"p","client_version":"1","runtimes":[],"labels":[1]}', b"[]"])
-def test_missing_and_unknown_fields_are_refused(body):
+@pytest.mark.parametrize("body", [b"{}", b'{"population":"p","client":1,"runtimes":[]}', b"[]"])
+def test_missing_and_malformed_fields_are_refused(body):
     with pytest.raises(InvalidMessage):
         strict.from_json(CheckIn, body)
+
+
+def test_what_a_newer_side_says_besides_is_ignored():
+    known = strict.from_json(CheckIn, b'{"population":"p","client":"python 9.0","runtimes":[]}')
+    body = b'{"population":"p","client":"python 9.0","runtimes":[],"colors":{"a":[1]}}'
+    assert strict.from_json(CheckIn, body) == known
+    late = b'{"wait":{"retry_after_seconds":5,"reason":"moon-phase","until":9},"hint":"x"}'
+    wait = strict.from_json(wire.CheckInResponse, late).wait
+    assert wait is not None
+    assert (wait.retry_after_seconds, wait.known_reason()) == (5.0, "later")
+    assert wire.Wait(1.0, "paused").known_reason() == "paused"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("assignment_id", "a/b"),
+        ("task_id", ""),
+        ("task_id", "t" * 201),
+        ("round", 0),
+        ("task_sha256", "A" * 64),
+        ("checkpoint_bytes", 0),
+        ("compute_lease_seconds", -1),
+        ("upload_lease_seconds", 2**32 + 1),
+        ("upload_token", "two words"),
+        ("signature", "0" * 201),
+    ],
+)
+def test_an_assignment_that_could_not_be_used_safely_is_refused(field, value):
+    body = json.loads(strict.to_json(wire.CheckInResponse(assignment=ASSIGNMENT)))
+    body["assignment"][field] = value
+    with pytest.raises(InvalidMessage, match=f"assignment.{field}"):
+        strict.from_json(wire.CheckInResponse, json.dumps(body))
+
+
+@pytest.mark.parametrize("body", [b"{}", strict.to_json({"wait": wire.Wait(1.0, "paused"), "assignment": ASSIGNMENT})])
+def test_an_answer_is_exactly_one_of_assignment_and_wait(body):
+    with pytest.raises(InvalidMessage, match="exactly one"):
+        strict.from_json(wire.CheckInResponse, body)
 
 
 def test_versions_and_names_are_checked():

@@ -53,7 +53,7 @@ class LiveCoordinator:
     def token(self) -> str:
         """An enrollment token for a hundred devices."""
         body = {"population": "default", "max_uses": 100, "valid_seconds": 3600.0}
-        return str(self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"])
+        return str(self.admin.request("POST", "/tokens", json=body).json()["enrollment_token"])
 
     def rounds(self, task_id: str) -> list[dict[str, Any]]:
         """The task's history."""

@@ -11,7 +11,7 @@ import numpy as np
 from fedrela.core import bundle, golden, signing, tensors
 from fedrela.core import relabel as reference
 from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
-from fedrela.core.manifest import TOTALS
+from fedrela.core.protocol.programs import TOTALS
 from fedrela.core.tensors import Array, Params
 from tests.edge.softmax_programs import CLASSES, NOISE, PIXELS, PREDICT, RELABEL, SIDE, TRAIN, program
 

@@ -79,7 +79,7 @@ class Place:
     def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
         """An enrollment link for one device."""
         body = {"population": population, "max_uses": 1, "valid_seconds": valid_seconds}
-        token = self.admin.request("POST", "/tokens", json=body).json()["enrolment_token"]
+        token = self.admin.request("POST", "/tokens", json=body).json()["enrollment_token"]
         return f"{self.url}/join#{token}"
 
     def device(self, shard: int, *, secret: bytes = b"") -> DeviceClient:

@@ -118,12 +118,12 @@ def test_pausing_keeps_what_is_done(new_phone):
     tab.do("waitFor", code="() => /step [1-9]\\d+ of/.test(document.querySelector('#doing').textContent)")
     tab.start()
     tab.do("waitFor", code="() => /^Paused/.test(document.querySelector('#doing').textContent)")
-    assignment = tab.stored("turn/assignment")
+    assignment = tab.stored("assignment/assignment")
     assert assignment is not None
     tab.do("eval", code="() => { document.querySelector('#doing').textContent = ''; }")
     tab.start()
     tab.do("waitFor", code="() => /step [1-9]\\d+ of/.test(document.querySelector('#doing').textContent)")
-    assert tab.stored("turn/assignment") == assignment
+    assert tab.stored("assignment/assignment") == assignment
     assert sum(seen.url.endswith("/check-ins") for seen in phone.recorder.seen) == 1
     assert phone.updates() == 0
 

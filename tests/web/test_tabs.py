@@ -98,7 +98,7 @@ def fleet(place: Place, recorder: Recorder, browser: Browser, tmp_path: Path) ->
     threads = run_python(place, secrets)
     killed = tabs[2]
     killed.do("waitFor", code="() => /step ([3-9]\\d|1\\d\\d) of/.test(document.querySelector('#doing').textContent)")
-    assert killed.do("eval", code=READ_BYTES, argument="turn/snapshot")  # it was in the middle, and kept its state
+    assert killed.do("eval", code=READ_BYTES, argument="assignment/snapshot")  # it was in the middle, and kept its state
     killed.do("crash")
     before = len(recorder.seen)
     wait_for(lambda: all(device_reported(recorder, tabs[shard]) for shard in (5, 6)))
@@ -215,8 +215,8 @@ def check_known_message(seen: Seen) -> None:
         assert set(tensors.read_metadata(seen.body)) == {"protocol", "examples", "encoding"}
         return
     fields = {
-        "devices": {"enrolment_token", "public_key", "protocol"},
-        "check-ins": {"population", "client_version", "runtimes", "protocol"},
+        "devices": {"enrollment_token", "public_key", "protocol"},
+        "check-ins": {"population", "client", "features", "runtimes", "protocol"},
         "failure": {"code", "protocol"},
     }
     assert set(json.loads(seen.body)) == fields[path.rsplit("/", 1)[-1]]

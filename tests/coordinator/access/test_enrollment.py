@@ -22,39 +22,39 @@ def test_enrollment_tokens_are_limited_in_number_and_time_and_can_be_revoked(hou
     key = signing.public_key(signing.generate_key())
 
     def enroll(secret: str) -> object:
-        return house.http.post("/v1/devices", json={"enrolment_token": secret, "public_key": key})
+        return house.http.post("/v1/devices", json={"enrollment_token": secret, "public_key": key})
 
-    check_problem(enroll(token), 403, "bad-enrolment-token")
-    check_problem(enroll("guess"), 403, "bad-enrolment-token")
+    check_problem(enroll(token), 403, "bad-enrollment-token")
+    check_problem(enroll("guess"), 403, "bad-enrollment-token")
     house.operator.link(5)
     made = house.operator.call("POST", "/tokens", json={"max_uses": 5, "valid_seconds": 10})
-    assert enroll(made["enrolment_token"]).status_code == 201  # type: ignore[attr-defined]
+    assert enroll(made["enrollment_token"]).status_code == 201  # type: ignore[attr-defined]
     house.clock(10)
-    check_problem(enroll(made["enrolment_token"]), 403, "bad-enrolment-token")
+    check_problem(enroll(made["enrollment_token"]), 403, "bad-enrollment-token")
     revoked = house.operator.call("POST", "/tokens", json={"max_uses": 5})
     house.operator.call("DELETE", f"/tokens/{revoked['token_id']}")
-    check_problem(enroll(revoked["enrolment_token"]), 403, "bad-enrolment-token")
+    check_problem(enroll(revoked["enrollment_token"]), 403, "bad-enrollment-token")
     listed = house.operator.call("GET", "/tokens")
     assert sorted(item["uses"] for item in listed) == [0, 0, 1, 2]
-    assert all("token_hash" not in item and "enrolment_token" not in item for item in listed)
+    assert all("token_hash" not in item and "enrollment_token" not in item for item in listed)
 
 
 def test_an_enrollment_whose_answer_was_lost_is_repeated_and_counts_once(house: House) -> None:
     token = house.operator.link(1)
-    body = {"enrolment_token": token, "public_key": signing.public_key(signing.generate_key())}
+    body = {"enrollment_token": token, "public_key": signing.public_key(signing.generate_key())}
     lost, repeated = (house.http.post("/v1/devices", json=body) for _ in range(2))
     assert (lost.status_code, repeated.status_code) == (201, 201)
     assert lost.json()["device_id"] == repeated.json()["device_id"]
     bearers = [{"Authorization": f"Bearer {answer.json()['device_token']}"} for answer in (lost, repeated)]
     check_problem(house.http.delete("/v1/devices/self", headers=bearers[0]), 401, "unauthenticated")
     assert house.http.delete("/v1/devices/self", headers=bearers[1]).status_code == 204
-    check_problem(house.http.post("/v1/devices", json=body), 403, "bad-enrolment-token")
+    check_problem(house.http.post("/v1/devices", json=body), 403, "bad-enrollment-token")
 
 
 @pytest.mark.parametrize("key", ["", "zz", "0" * 63, "G" * 64, "A" * 64])
 def test_a_malformed_public_key_uses_up_no_place(house: House, key: str) -> None:
     token = house.operator.link(1)
-    answer = house.http.post("/v1/devices", json={"enrolment_token": token, "public_key": key})
+    answer = house.http.post("/v1/devices", json={"enrollment_token": token, "public_key": key})
     check_problem(answer, 400, "invalid-message")
     fleet.enroll(house.http, token)
 

@@ -35,7 +35,7 @@ NOBODY = {"Authorization": "Bearer nobody"}
 )
 def test_nobody_gets_in_without_credentials(house: House, method: str, path: str) -> None:
     bodies = {
-        "/v1/check-ins": {"population": "default", "client_version": "1", "runtimes": []},
+        "/v1/check-ins": {"population": "default", "client": "python 1", "runtimes": []},
         "/v1/assignments/a-1/failure": {"code": "timed-out"},
         "/v1/assignments/a-1/evaluation": {"loss_sum": 1.0, "correct": 1, "examples": 1},
     }
@@ -48,7 +48,7 @@ def test_nobody_gets_in_without_credentials(house: House, method: str, path: str
 def test_a_device_token_opens_no_admin_route_and_the_admin_key_is_no_device(house: House) -> None:
     (device,) = house.devices(1)
     check_problem(house.http.get("/v1/admin/tasks", headers=device.headers), 401, "unauthenticated")
-    message = {"population": "default", "client_version": "1", "runtimes": []}
+    message = {"population": "default", "client": "python 1", "runtimes": []}
     answer = house.http.post("/v1/check-ins", json=message, headers=house.operator.headers)
     check_problem(answer, 401, "unauthenticated")
 
@@ -115,7 +115,7 @@ def test_a_device_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path, 
     settings = settings_for(tmp_path / "data", requests_per_device_per_second=0.01)
     with house_with(settings, bundle_folder) as house:
         one, two = house.devices(2)
-        message = {"population": "default", "client_version": "1", "runtimes": []}
+        message = {"population": "default", "client": "python 1", "runtimes": []}
         answers = [house.http.post("/v1/check-ins", json=message, headers=one.headers) for _ in range(2)]
         assert answers[0].status_code == 200
         problem = check_problem(answers[-1], 429, "too-many-requests")

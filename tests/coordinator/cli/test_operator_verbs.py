@@ -46,10 +46,10 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     assert json.loads(run("task", "show", task_id, "--json"))["status"] == "paused"
     run("task", "resume", task_id)
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
-    assert token["link"] == f"{verbs.url}/join#{token['enrolment_token']}"
+    assert token["link"] == f"{verbs.url}/join#{token['enrollment_token']}"
     assert f"fedrela device enroll '{verbs.url}/join#" in run("token", "create")
     with verbs.http() as http:
-        device = fleet.enroll(http, token["enrolment_token"])
+        device = fleet.enroll(http, token["enrollment_token"])
         assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200
     assert device.device_id in run("device", "list")
     from tests.coordinator.conftest import wait_for

@@ -38,16 +38,16 @@ def test_a_round_counts_its_assignments_failures_and_bytes(house: House) -> None
     assert first.fail(assignment, "timed-out").status_code == 204
     assert second.upload(second.join(), UPDATE).is_success
     done, current = history.rounds(house.coordinator, task_id)
-    assert (done["round"], done["phase"], done["turns"], done["updates"]) == (1, "committed", 2, 1)
+    assert (done["round"], done["phase"], done["assignments"], done["updates"]) == (1, "committed", 2, 1)
     assert done["failures"] == {"timed-out": 1}
     assert done["checkpoint_bytes"] == 2 * assignment["checkpoint_bytes"]
     assert done["update_bytes"] == len(UPDATE)
-    assert (current["round"], current["turns"], current["failures"], current["evaluation"]) == (2, 0, {}, None)
+    assert (current["round"], current["assignments"], current["failures"], current["evaluation"]) == (2, 0, {}, None)
     answer = house.operator.http.get(
         f"/v1/admin/tasks/{task_id}/rounds?format=csv", headers={"Authorization": f"Bearer {house.settings.admin_key}"}
     )
     table = list(csv.DictReader(io.StringIO(answer.text)))
-    assert [(row["round"], row["turns"], row["failures"]) for row in table] == [
+    assert [(row["round"], row["assignments"], row["failures"]) for row in table] == [
         ("1", "2", "timed-out=1"),
         ("2", "0", ""),
     ]

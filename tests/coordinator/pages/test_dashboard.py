@@ -73,7 +73,7 @@ def test_the_pages_print_the_numbers_of_the_api(pages):
     assert f"{task['committed_rounds']} of {task['rounds']}" in text
     rows = re.findall(r"<tr><th scope=\"row\">(\d+)</th><td>(\w+)</td><td>(\d+)</td><td>(\d+)</td>", text)
     assert sorted((int(a), b, int(c), int(d)) for a, b, c, d in rows) == [
-        (item["round"], item["phase"], item["updates"], item["turns"]) for item in rounds
+        (item["round"], item["phase"], item["updates"], item["assignments"]) for item in rounds
     ]
     for item in rounds:
         assert f"<td>{item['update_bytes']}</td>" in text
@@ -104,7 +104,7 @@ def test_a_link_comes_with_its_code_and_enrolls(pages):
     text = pages.http.post("/dashboard/tokens", data={"uses": "1", "hours": "1", "population": "p"}).text
     token = re.search(r"/join#([\w-]+)", text)[1]
     assert "data:image/svg+xml" in text
-    answer = pages.http.post("/v1/devices", json={"enrolment_token": token, "public_key": "ab" * 32})
+    answer = pages.http.post("/v1/devices", json={"enrollment_token": token, "public_key": "ab" * 32})
     assert answer.json()["population"] == "p"
     assert token not in pages.http.get("/").text
 

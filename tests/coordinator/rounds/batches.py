@@ -15,7 +15,7 @@ ONE = fleet.body(fleet.change(1.0))
 
 def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
     """A check-in as the route makes it."""
-    offer: dict[str, Any] = {"population": "default", "client_version": "0.1.0", "runtimes": ("onnx 1.32.0",)}
+    offer: dict[str, Any] = {"population": "default", "client": "python 0.1.0", "runtimes": ("onnx 1.32.0",)}
     return CheckInRequest(auth.hash_token(device.token), CheckIn(**(offer | changes)))
 
 

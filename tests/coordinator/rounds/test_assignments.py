@@ -166,7 +166,7 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     assert stranger.join()["task_id"] == other
     answer = stranger.http.post(
         "/v1/check-ins",
-        json={"population": "default", "client_version": "1", "runtimes": ["onnx 1.32.0"]},
+        json={"population": "default", "client": "python 1", "runtimes": ["onnx 1.32.0"]},
         headers=stranger.headers,
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong-population")
@@ -180,13 +180,15 @@ def test_a_device_has_one_open_assignment_whatever_the_number_of_tasks(house: Ho
 
 
 def test_version_bounds_runtime_separation_and_fraction_are_told_apart(house: House) -> None:
-    limits = Eligibility(min_client_version="0.2.0", max_client_version="0.9", min_separation_seconds=100)
+    limits = Eligibility(
+        min_client_versions={"python": "0.2.0"}, max_client_versions={"any": "0.9"}, min_separation_seconds=100
+    )
     task = Task("picky", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False), eligibility=limits)
     house.operator.publish(house.bundle, task)
     (device,) = house.devices(1)
-    assert device.check_in(client_version="0.1.9")["wait"]["reason"] == "version"
-    assert device.check_in(client_version="1.0")["wait"]["reason"] == "version"
-    device.client_version = "0.2.0"
+    assert device.check_in(client="python 0.1.9")["wait"]["reason"] == "version"
+    assert device.check_in(client="page 1.0")["wait"]["reason"] == "version"
+    device.client = "python 0.2.0"
     assert device.check_in(runtimes=("executorch 1.4.1",))["wait"]["reason"] == "runtime"
     device.upload(device.join(), ONE)
     wait = device.check_in()["wait"]

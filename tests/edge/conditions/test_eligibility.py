@@ -16,10 +16,10 @@ from tests.edge.live import LiveCoordinator, device, small_task
 @pytest.mark.parametrize(
     ("conditions", "rule", "count"),
     [
-        (Conditions(), Eligibility(require_mains_or_battery_percent=50, max_cpu_celsius=70, hours="22:00-06:00"), 0),
-        (Conditions(on_mains=False, battery_percent=49), Eligibility(require_mains_or_battery_percent=50), 1),
-        (Conditions(on_mains=False, battery_percent=50), Eligibility(require_mains_or_battery_percent=50), 0),
-        (Conditions(on_mains=True, battery_percent=3), Eligibility(require_mains_or_battery_percent=50), 0),
+        (Conditions(), Eligibility(min_battery_percent=50, max_cpu_celsius=70, hours="22:00-06:00"), 0),
+        (Conditions(on_mains=False, battery_percent=49), Eligibility(min_battery_percent=50), 1),
+        (Conditions(on_mains=False, battery_percent=50), Eligibility(min_battery_percent=50), 0),
+        (Conditions(on_mains=True, battery_percent=3), Eligibility(min_battery_percent=50), 0),
         (Conditions(metered=True), Eligibility(require_unmetered_network=True), 1),
         (Conditions(metered=True), Eligibility(), 0),
         (Conditions(cpu_celsius=71), Eligibility(max_cpu_celsius=70), 1),
@@ -172,7 +172,7 @@ def test_a_pause_that_outlasts_the_lease_gives_the_slot_back(live: LiveCoordinat
 
 def test_the_owners_conditions_hold_before_a_check_in(live: LiveCoordinator, small_bundle: Bundle) -> None:
     live.publish(small_bundle, small_task(**ONE))
-    settings = DeviceSettings(eligibility=Eligibility(require_mains_or_battery_percent=30))
+    settings = DeviceSettings(eligibility=Eligibility(min_battery_percent=30))
     client = device(
         live, 1, some_examples(), settings=settings, conditions=lambda: Conditions(on_mains=False, battery_percent=29)
     )

@@ -127,7 +127,7 @@ def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None
 def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
     live: LiveCoordinator, home: Path, small_bundle: Bundle
 ) -> None:
-    local = LocalTraining(epochs=100_000, batch_size=5)
+    local = LocalTraining(epochs=10_000, batch_size=1)
     task_id = live.publish(
         small_bundle, small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
     )
@@ -146,7 +146,7 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
         assert process.returncode == code
         assert '"stopped"' in rest
     store = FolderStore(home / "state")
-    assert store.get("turn/snapshot") is not None
+    assert store.get("assignment/snapshot") is not None
     live.admin.request("POST", f"/tasks/{task_id}/cancel")
 
 

@@ -20,7 +20,7 @@ def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
     store = MemoryStore()
     state.save_identity(store, Identity("http://c", "d-1", "the-token", "key", "p", "private", "5e" * 32))
     state.save_assignment(
-        store, HeldAssignment(Assignment("a", "t-1", 3, "1", "2", "3", 4, 100.0, 30.0, "upload"), 1000.0)
+        store, HeldAssignment(Assignment("a", "t-1", 3, "1" * 64, "2" * 64, "3" * 64, 4, 100.0, 30.0, "upload"), 1000.0)
     )
     shown = render(describe(store, "/s", Conditions(cpu_celsius=51.0)))
     assert "task_id t-1, round 3, trained False" in shown
@@ -29,7 +29,7 @@ def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
     status = describe(store, "/s", Conditions())
     assert status["assignment"] == status["turn"]  # its name in version 0.1
     assert (status["assignment"]["task_id"], status["assignment"]["round"]) == ("t-1", 3)
-    store.put("turn/update", b"body")
+    store.put("assignment/update", b"body")
     assert "trained True" in render(describe(store, "/s", Conditions()))
     for secret in ("the-token", "private", "5e5e", "upload"):
         assert secret not in shown

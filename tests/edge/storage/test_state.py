@@ -44,6 +44,19 @@ def test_a_damaged_identity_is_an_error_but_a_damaged_assignment_is_forgotten() 
     assert store.keys() == ["identity.json"]
 
 
+def test_what_version_0_1_kept_goes_on_under_its_name_of_today() -> None:
+    store = MemoryStore()
+    held = HeldAssignment(ASSIGNMENT, 12.5, "fingerprint")
+    state.save_assignment(store, held)
+    store.put("turn/assignment.json", store.get("assignment/assignment.json") or b"")
+    store.put("turn/snapshot", b"steps")
+    store.delete("assignment/assignment.json")
+    for _ in range(2):
+        state.rename_former_keys(store)
+        assert state.load_assignment(store) == held
+        assert store.keys() == ["assignment/assignment.json", "assignment/snapshot"]
+
+
 @pytest.mark.parametrize("body", [b"{torn", b"[1]", b"3", b"null"])
 def test_a_status_that_is_no_object_counts_as_none(body: bytes) -> None:
     store = MemoryStore()
@@ -74,7 +87,7 @@ def test_a_snapshot_comes_back_bit_for_bit(seconds: float) -> None:
 )
 def test_a_snapshot_that_does_not_fit_is_deleted(body: bytes) -> None:
     store = MemoryStore()
-    store.put("turn/snapshot", body)
+    store.put("assignment/snapshot", body)
     assert state.load_snapshot(store, SPECS) is None
     assert store.keys() == []
 
@@ -96,7 +109,7 @@ def test_a_residual_is_owed_only_once_its_update_was_accepted() -> None:
     store = MemoryStore()
     state.commit_residual(store, "t")  # nothing was dropped
     assert state.load_residual(store, "t", SPECS) is None
-    store.put("turn/residual", tensors.to_bytes({"w": np.array([1, 2], np.float32)}))
+    store.put("assignment/residual", tensors.to_bytes({"w": np.array([1, 2], np.float32)}))
     assert state.load_residual(store, "t", SPECS) is None
     for _ in range(2):
         state.commit_residual(store, "t")

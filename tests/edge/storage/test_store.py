@@ -15,19 +15,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_put_get_append_delete_keys_clear(store: Store) -> None:
-    assert store.get("turn/update") is None
-    store.put("turn/update", b"one")
-    store.put("turn/update", b"two")
+    assert store.get("assignment/update") is None
+    store.put("assignment/update", b"one")
+    store.put("assignment/update", b"two")
     store.append("log/sent.jsonl", b"a\n")
     store.append("log/sent.jsonl", b"b\n")
     store.put("blobs/" + "a" * 64, b"")
-    assert store.get("turn/update") == b"two"
+    assert store.get("assignment/update") == b"two"
     assert store.get("log/sent.jsonl") == b"a\nb\n"
-    assert store.keys() == ["blobs/" + "a" * 64, "log/sent.jsonl", "turn/update"]
-    assert store.keys("turn/") == ["turn/update"]
-    store.delete("turn/update")
-    store.delete("turn/update")
-    assert store.get("turn/update") is None
+    assert store.keys() == ["assignment/update", "blobs/" + "a" * 64, "log/sent.jsonl"]
+    assert store.keys("assignment/") == ["assignment/update"]
+    store.delete("assignment/update")
+    store.delete("assignment/update")
+    assert store.get("assignment/update") is None
     store.clear()
     assert store.keys() == []
 
@@ -62,17 +62,17 @@ def test_the_folder_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FolderStore(tmp_path)
-    store.put("turn/update", b"old")
+    store.put("assignment/update", b"old")
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fedrela.edge.storage.store.os.fsync", full)
     with pytest.raises(Unavailable, match=r"No space left.*free some disk space"):
-        store.put("turn/update", b"new")
+        store.put("assignment/update", b"new")
     monkeypatch.undo()
-    assert store.get("turn/update") == b"old"
-    assert store.keys() == ["turn/update"]
+    assert store.get("assignment/update") == b"old"
+    assert store.keys() == ["assignment/update"]
     assert not list(tmp_path.rglob("*~"))
 
 

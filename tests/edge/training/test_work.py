@@ -49,7 +49,7 @@ def test_a_stopped_round_goes_on_and_gives_the_same_bits(
             stop = StopEvent()
             client = device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(step, stop))
             assert client.run_once().kind == "stopped"
-            snapshot = store.get("turn/snapshot")
+            snapshot = store.get("assignment/snapshot")
             assert snapshot is not None
             assert tensors.read_metadata(snapshot)["steps"] == str(step)
         assert device(live, 4, some_examples(), store=store).run_once().kind == "uploaded"
@@ -74,7 +74,7 @@ def test_a_damaged_snapshot_starts_the_round_anew(live: LiveCoordinator, small_b
     seen: list[Event] = []
     stop, store = StopEvent(), MemoryStore()
     device(live, 4, some_examples(), store=store, stop=stop, on_event=interrupted_at(3, stop)).run_once()
-    store.put("turn/snapshot", (store.get("turn/snapshot") or b"")[:-5])
+    store.put("assignment/snapshot", (store.get("assignment/snapshot") or b"")[:-5])
     assert device(live, 4, some_examples(), store=store, on_event=seen.append).run_once().kind == "uploaded"
     assert next(event.step for event in seen if event.kind == "step") == 1
 
@@ -181,11 +181,11 @@ def test_what_top_k_drops_is_owed_and_paid(live: LiveCoordinator, small_bundle: 
     second = state.load_assignment(client.store)
     assert second is not None
     paid, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
-    left = tensors.from_bytes(client.store.get("turn/residual") or b"", specs)
-    client.store.delete("turn/update")
+    left = tensors.from_bytes(client.store.get("assignment/residual") or b"", specs)
+    client.store.delete("assignment/update")
     client.store.delete(f"residuals/{state.task_key(second.assignment.task_id)}")
     alone, _ = encodings.decode(client.train(second) or b"", specs, "top-k")
-    rest = tensors.from_bytes(client.store.get("turn/residual") or b"", specs)
+    rest = tensors.from_bytes(client.store.get("assignment/residual") or b"", specs)
     for name, before in owed.items():
         np.testing.assert_allclose(paid[name] + left[name], alone[name] + rest[name] + before, atol=1e-6)
 

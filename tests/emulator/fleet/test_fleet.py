@@ -69,7 +69,7 @@ def test_devices_that_poll_come_by_themselves_and_are_told_to_wait(emulate):
 
 def test_old_clients_are_turned_away(emulate):
     old = DeviceClass("old", share=0.4, client_version="0.0.1")
-    eligibility = dataclasses.replace(from_toml(SCENARIO).task.eligibility, min_client_version="0.1")
+    eligibility = dataclasses.replace(from_toml(SCENARIO).task.eligibility, min_client_versions={"any": "0.1"})
     run = emulate(device=(DeviceClass("new", share=0.6), old), task={"eligibility": eligibility}, round_={"goal": 3})
     assert ("wait", "version") in kinds(run)
     assert len(run.rounds) == 5

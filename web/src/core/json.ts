@@ -1,5 +1,8 @@
 /**
- * JSON as RFC 8259 says it, strictly: no key twice, no NaN, nothing after the value, UTF-8 only.
+ * JSON as every client of the protocol reads it: RFC 8259, and what two readers could take differently is refused. UTF-8
+ * without a byte-order mark; no key twice, no half of a surrogate pair, no NaN, nothing after the value; arrays and objects
+ * at most 64 deep; a number of at most 64 characters, whole numbers within +-(2^53 - 1) (RFC 7493), others finite. That
+ * holds for members that nobody looks at, too.
  *
  * A number written as a whole number is a bigint, any other a number, so that `1` and `1.0` stay apart. Objects are
  * Maps: a key such as "__proto__" is a key like any other.
@@ -8,12 +11,13 @@ import { InvalidInput } from "./errors.ts";
 
 export type Json = null | boolean | string | bigint | number | Json[] | Map<string, Json>;
 
-const MAX_DEPTH = 64;
+const MOST_DEPTH = 64;
+const MOST_NUMBER_CHARACTERS = 64;
+const SAFE_WHOLE = BigInt(Number.MAX_SAFE_INTEGER);
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 // A run of characters that stand for themselves, or one escape.
 const TEXT = /[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const HALF = /\p{Surrogate}/u;
-const MAX_DIGITS = 4000;
 const SPACE = /[ \t\n\r]*/y;
 
 /** Parse UTF-8 bytes or text. Throws InvalidInput. */
@@ -38,8 +42,8 @@ class Reader {
 
   constructor(private readonly text: string) {}
 
+  /** A value that lies in `depth` arrays and objects. */
   value(depth: number): Json {
-    if (depth > MAX_DEPTH) throw this.fault("too deep");
     this.match(SPACE);
     const first = this.text[this.at];
     let value: Json;
@@ -60,7 +64,7 @@ class Reader {
 
   private object(depth: number): Map<string, Json> {
     const map = new Map<string, Json>();
-    this.items("{", "}", () => {
+    this.items(depth, "{", "}", () => {
       this.match(SPACE);
       const key = this.string();
       if (map.has(key)) throw new InvalidInput("a JSON object holds the same key twice", "send each key once");
@@ -73,11 +77,12 @@ class Reader {
 
   private array(depth: number): Json[] {
     const list: Json[] = [];
-    this.items("[", "]", () => list.push(this.value(depth + 1)));
+    this.items(depth, "[", "]", () => list.push(this.value(depth + 1)));
     return list;
   }
 
-  private items(open: string, close: string, item: () => void): void {
+  private items(depth: number, open: string, close: string, item: () => void): void {
+    if (depth >= MOST_DEPTH) throw this.fault("it is too deep");
     this.expect(open);
     this.match(SPACE);
     if (this.text[this.at] === close) {
@@ -107,8 +112,18 @@ class Reader {
     const match = this.match(NUMBER);
     if (!match) throw this.fault("a value is malformed");
     const written = this.text.slice(start, this.at);
-    if (written.length > MAX_DIGITS) throw this.fault("a number is too long");
-    return match[1] === undefined && match[2] === undefined ? BigInt(written) : Number(written);
+    if (written.length > MOST_NUMBER_CHARACTERS) throw this.fault("a number is too long");
+    if (match[1] === undefined && match[2] === undefined) return this.safe(BigInt(written));
+    const number = Number(written);
+    return Number.isFinite(number) ? number : this.unsafe();
+  }
+
+  private safe(number: bigint): bigint {
+    return number >= -SAFE_WHOLE && number <= SAFE_WHOLE ? number : this.unsafe();
+  }
+
+  private unsafe(): never {
+    throw new InvalidInput("the JSON holds a number that is too large", "send whole numbers within 2^53, and finite ones");
   }
 
   private word<T extends Json>(written: string, value: T): T {

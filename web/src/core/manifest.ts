@@ -1,102 +1,74 @@
-/** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `fedrela.core.bundle`. */
-import { InvalidInput, NotEligible } from "./errors.ts";
-import { type Typed, bool, choice, either, list, nullable, object, read, real, require_, section, table, text, whole, withDefault } from "./shape.ts";
+/** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `fedrela.core.manifest`. */
+import { NotEligible, InvalidInput } from "./errors.ts";
+import { characters, exactly, features, listOf, natural, positive, realAbove, sha256, tableOf, wholeFrom } from "./limits.ts";
+import { checkPrograms } from "./program-contract.ts";
+import { type ProgramFile, type ProgramName, type Shape, fileName, inputs, program } from "./programs.ts";
+import { type Read, type Typed, bool, choice, list, nullable, object, read, real, require_, section, text, withDefault } from "./shape.ts";
 
-export const CARRIED: readonly Role[] = ["parameter", "buffer", "optimizer"];
-export const PROGRAMS = ["train_step", "predict", "relabel"] as const;
+export { CARRIED, PROGRAMS, inputs } from "./programs.ts";
+export type { Program, ProgramFile, ProgramInput, ProgramName, Role, Shape } from "./programs.ts";
 
-const role = choice(
-  "parameter",
-  "buffer",
-  "optimizer",
-  "anchor",
-  "x",
-  "y",
-  "weight",
-  "hyperparameter",
-  "random",
-  "class_prior",
-  "probabilities",
-  "labels",
-  "uniforms",
-  "threshold_percent",
-);
-const shape = list(either(whole, text));
-const input = object({ name: text, role, shape, dtype: withDefault(text, "float32") });
-const file = object({
-  runtime: choice("onnx", "executorch"),
-  path: text,
-  sha256: text,
-  size_bytes: whole,
-  min_runtime_version: text,
-  max_batch: withDefault(whole, 0),
-});
-const program = object({ inputs: list(input), outputs: list(text), files: list(file) });
-const preprocessing = object({
+const written = object({
   kind: withDefault(choice("image", "tabular", "tokens", "raw"), "raw"),
   resize: withDefault(bool, false),
   grayscale: withDefault(bool, false),
-  columns: withDefault(list(text), []),
+  columns: withDefault(listOf(text, 0, 10_000), []),
+  fit: withDefault(choice("exact", "stretch", "crop", "pad"), "exact"),
 });
+// Bundles made before there was `fit` say `resize`.
+const preprocessing: Read<Omit<Typed<typeof written>, "resize">> = (value, path) => {
+  const { resize, ...rest } = written(value, path);
+  const fit = resize && value instanceof Map && !value.has("fit") ? "stretch" : rest.fit;
+  return { ...rest, fit };
+};
 const golden = object({
-  path: text,
-  sha256: text,
-  size_bytes: whole,
-  seed: withDefault(whole, 0),
-  steps: withDefault(whole, 3),
-  batch: withDefault(whole, 8),
-  token_limit: withDefault(whole, 0),
-  tolerance: withDefault(real, 1e-4),
+  path: fileName,
+  sha256,
+  size_bytes: positive,
+  seed: withDefault(natural, 0),
+  steps: withDefault(wholeFrom(1, 1024), 3),
+  batch: withDefault(wholeFrom(1, 1024), 8),
+  token_limit: withDefault(wholeFrom(0, 2 ** 31 - 1), 0),
+  tolerance: withDefault(realAbove(0, 0.1), 1e-4),
 });
 const fields = object({
-  name: text,
-  classes: whole,
+  name: characters(1, 200),
+  classes: wholeFrom(2, 1_000_000),
   train_step: program,
   predict: program,
   relabel: program,
   golden,
   loss: withDefault(text, "cross-entropy"),
   optimizer: withDefault(text, "sgd"),
-  hyperparameters: withDefault(nullable(table(real)), null),
-  class_names: withDefault(list(text), []),
+  hyperparameters: withDefault(nullable(tableOf(real, 100)), null),
+  class_names: withDefault(list(characters(1, 200)), []),
   preprocessing: section(preprocessing),
-  schema_version: withDefault(whole, 1),
+  schema_version: withDefault(exactly(1, "reload this page to update it"), 1),
+  requires: withDefault(features, []),
 });
 
-export type Role = Typed<typeof role>;
-export type Shape = Typed<typeof shape>;
-export type ProgramInput = Typed<typeof input>;
-export type ProgramFile = Typed<typeof file>;
-export type Program = Typed<typeof program>;
 export type Manifest = Typed<typeof fields>;
-export type ProgramName = (typeof PROGRAMS)[number];
 export interface TensorSpec {
   name: string;
   shape: number[];
   dtype: string;
 }
 
-/** Read a manifest. Throws InvalidInput; a path that leaves the bundle's folder is refused. */
+/** Read a manifest. Throws InvalidInput for whatever no device could use, before any runtime sees it. */
 export function parseManifest(body: Uint8Array | string): Manifest {
   const manifest = read(fields, body);
-  const { schema_version, classes, class_names } = manifest;
-  require_(schema_version === 1, `the manifest has schema version ${schema_version}, this page reads 1`, "reload the page");
-  require_(classes >= 2, `the manifest names ${classes} classes`, "export with at least 2 classes");
+  const { classes, class_names, hyperparameters, train_step, predict, relabel } = manifest;
+  require_(new Set(class_names).size === class_names.length, "two classes have one name", "give each its own");
   require_(
     class_names.length === 0 || class_names.length === classes,
     `${class_names.length} class names for ${classes} classes`,
     "name every class once",
   );
-  for (const path of paths(manifest))
-    require_(path !== "" && path !== "." && path !== ".." && !path.includes("/"), `the manifest names the path '${path}'`, "use plain file names");
-  for (const name of PROGRAMS)
-    require_(manifest[name].files.length > 0, `program ${name} has no file`, "export it for at least one runtime");
+  checkPrograms({ train_step, predict, relabel }, classes);
+  const taken = new Set(inputs(train_step, "hyperparameter").map((item) => item.name));
+  for (const name of hyperparameters?.keys() ?? [])
+    require_(taken.has(name), `hyperparameter '${name}' is no input of train_step`, "export the model again");
   return manifest;
-}
-
-/** The inputs that have one of `roles`, in order. */
-export function inputs(program: Program, ...roles: Role[]): ProgramInput[] {
-  return program.inputs.filter((item) => roles.includes(item.role));
 }
 
 /** The tensors that travel: parameters and buffers, in train_step's order. */
@@ -122,8 +94,4 @@ export function onnxFile(manifest: Manifest, name: ProgramName): ProgramFile {
   const file = manifest[name].files.find((item) => item.runtime === "onnx");
   if (!file) throw new NotEligible("this model has no program for browsers", "ask the operator to export it as ONNX");
   return file;
-}
-
-function paths(manifest: Manifest): string[] {
-  return [manifest.golden.path, ...PROGRAMS.flatMap((name) => manifest[name].files.map((item) => item.path))];
 }

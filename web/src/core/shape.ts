@@ -1,6 +1,7 @@
 /**
- * Readers that turn parsed JSON into typed values, refusing whatever is not exactly right: an unknown key, a missing
- * key, a wrong type, a number that is not finite. A whole number is taken where a float is wanted, and nothing else.
+ * Readers that turn parsed JSON into typed values, refusing a missing key and a wrong type. A whole number is taken where a
+ * float is wanted, and nothing else. Members that nobody named are ignored, so that this page works with a coordinator of
+ * tomorrow. What a value may be beyond its type says `limits.ts`.
  *
  *     const point = object({ x: real, y: withDefault(real, 0) });
  *     point(parseJson('{"x": 1}'), "");   // { x: 1, y: 0 }
@@ -27,21 +28,11 @@ export const text: Read<string> = (value, path) => (typeof value === "string" ? 
 export const bool: Read<boolean> = (value, path) =>
   typeof value === "boolean" ? value : wrong(value, path, "true or false");
 
-export const whole: Read<number> = (value, path) => {
-  if (typeof value !== "bigint") return wrong(value, path, "a whole number");
-  if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) return wrong(value, path, "a smaller number");
-  return Number(value);
-};
+// The JSON parser has seen to it that every number fits.
+export const whole: Read<number> = (value, path) => (typeof value === "bigint" ? Number(value) : wrong(value, path, "a whole number"));
 
-/** A whole number of any size. */
-export const bigWhole: Read<bigint> = (value, path) =>
-  typeof value === "bigint" ? value : wrong(value, path, "a whole number");
-
-export const real: Read<number> = (value, path) => {
-  const number = typeof value === "bigint" ? Number(value) : value;
-  if (typeof number !== "number") return wrong(value, path, "a number");
-  return Number.isFinite(number) ? number : wrong(value, path, "a finite number");
-};
+export const real: Read<number> = (value, path) =>
+  typeof value === "bigint" || typeof value === "number" ? Number(value) : wrong(value, path, "a number");
 
 export function choice<const T extends readonly string[]>(...options: T): Read<T[number]> {
   return (value, path) =>
@@ -53,10 +44,10 @@ export function list<T>(item: Read<T>): Read<T[]> {
     Array.isArray(value) ? value.map((each, index) => item(each, `${path}[${index}]`)) : wrong(value, path, "a list");
 }
 
-export function table<T>(item: Read<T>): Read<Map<string, T>> {
+export function table<T>(item: Read<T>, key: Read<string> = text): Read<Map<string, T>> {
   return (value, path) => {
     if (!(value instanceof Map)) return wrong(value, path, "a table of named values");
-    return new Map([...value].map(([key, each]) => [key, item(each, join(path, key))]));
+    return new Map([...value].map(([name, each]) => [key(name, path), item(each, join(path, name))]));
   };
 }
 
@@ -86,14 +77,11 @@ export function section<T>(reader: Read<T>): Optional<T> {
 export function object<const F extends Record<string, Field>>(fields: F): Read<{ [K in keyof F]: Value<F[K]> }> {
   return (value, path) => {
     if (!(value instanceof Map)) return wrong(value, path, "a table of named values");
-    for (const key of value.keys())
-      if (!Object.hasOwn(fields, key))
-        throw new InvalidInput(`unknown key '${join(path, key)}'`, `known keys here: ${Object.keys(fields).join(", ")}`);
     const entries = Object.entries(fields).map(([key, field]) => {
       const item = value.get(key);
       const reader = typeof field === "function" ? field : field.read;
       if (item !== undefined) return [key, reader(item, join(path, key))];
-      if (typeof field === "function") throw new InvalidInput(`key '${join(path, key)}' is missing`, "add it");
+      if (typeof field === "function") return refuse(`key '${join(path, key)}' is missing`, "add it");
       return [key, field.fallback()];
     });
     return Object.fromEntries(entries) as { [K in keyof F]: Value<F[K]> };
@@ -102,7 +90,11 @@ export function object<const F extends Record<string, Field>>(fields: F): Read<{
 
 /** Throws unless `condition` holds. */
 export function require_(condition: boolean, problem: string, remedy: string): void {
-  if (!condition) throw new InvalidInput(problem, remedy);
+  if (!condition) refuse(problem, remedy);
+}
+
+export function refuse(problem: string, remedy: string): never {
+  throw new InvalidInput(problem, remedy);
 }
 
 function join(path: string, key: string): string {
@@ -111,5 +103,5 @@ function join(path: string, key: string): string {
 
 function wrong(value: Json, path: string, expected: string): never {
   const kind = value === null ? "null" : value instanceof Map ? "a table" : Array.isArray(value) ? "a list" : typeof value;
-  throw new InvalidInput(`${path || "the document"} is ${kind}`, `make it ${expected}`);
+  return refuse(`${path || "the document"} is ${kind}`, `make it ${expected}`);
 }

@@ -1,86 +1,114 @@
 /** Task: everything a round depends on, as the coordinator sends it. See the Python `fedrela.core.task` for every field. */
-import { type Typed, bigWhole, bool, choice, either, object, read, real, require_, section, table, text, whole, withDefault } from "./shape.ts";
+import {
+  features,
+  limited,
+  matching,
+  natural,
+  plainName,
+  realAbove,
+  realBelow,
+  realFrom,
+  tableOf,
+  version,
+  wholeFrom,
+} from "./limits.ts";
+import { type Read, type Typed, bool, choice, object, read, real, require_, section, withDefault } from "./shape.ts";
+
+const MILLION = 1_000_000;
+const BILLION = 1_000_000_000;
+const LONGEST_SECONDS = 2 ** 32;
+const TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
 
 /** A share written as 0.8 and a round written as 17 mean different things, so the two are kept apart. */
 export type Start = { share: number } | { round: number };
 
-const start = either(
-  (value, path): Start => ({ round: whole(value, path) }),
-  (value, path): Start => ({ share: real(value, path) }),
+const startAtRound = wholeFrom(1, MILLION);
+const startAtShare = limited(real, (share) => share > 0 && share < 1, "use a round >= 1 or a share between 0 and 1");
+// A text holds what is larger than any JSON reader keeps.
+const seedText = matching("0|[1-9][0-9]{0,99}", "1 to 100 digits without a leading zero");
+const startRoundOrShare: Read<Start> = (value, path) =>
+  typeof value === "bigint" ? { round: startAtRound(value, path) } : { share: startAtShare(value, path) };
+const seed: Read<bigint> = (value, path) => BigInt(typeof value === "string" ? seedText(value, path) : natural(value, path));
+const hours = limited(
+  matching(`|${TIME}-${TIME}`, 'a time such as "22:00-06:00"'),
+  (value) => !value || value.slice(0, 5) !== value.slice(6),
+  "leave it empty for any time",
 );
+const clientVersions = tableOf(version, 20, matching("[a-z][a-z0-9-]{0,31}", "a client's name, or any"));
 
+// The defaults are the protocol's: what a value is where it isn't there. They never change.
 const local = object({
-  epochs: withDefault(whole, 5),
-  batch_size: withDefault(whole, 8),
-  hyperparameters: withDefault(table(real), new Map<string, number>()),
-  max_steps: withDefault(whole, 0),
+  epochs: withDefault(wholeFrom(1, 10_000), 5),
+  batch_size: withDefault(wholeFrom(1, MILLION), 8),
+  hyperparameters: withDefault(tableOf(real, 100), new Map<string, number>()),
+  max_steps: withDefault(wholeFrom(0, BILLION), 0),
   sampling: withDefault(choice("shuffle", "class-balanced"), "shuffle"),
   synthesis: withDefault(choice("none", "mixup", "smote"), "none"),
-  // A browser trains on its samples as they are; a task that asks for more is refused here, before anything changes.
 });
 const relabel = object({
   enabled: withDefault(bool, true),
-  start: withDefault(start, { share: 0.8 }),
-  period: withDefault(whole, 0),
-  threshold_percent: withDefault(real, 5),
-  passes: withDefault(whole, 5),
-  lr_scale: withDefault(real, 0.1),
+  start: withDefault(startRoundOrShare, { share: 0.8 }),
+  period: withDefault(wholeFrom(0, MILLION), 0),
+  threshold_percent: withDefault(realFrom(0, 100), 5),
+  passes: withDefault(wholeFrom(1, 1000), 5),
+  lr_scale: withDefault(realAbove(0, MILLION), 0.1),
 });
 const rounds = object({
   mode: withDefault(choice("synchronous", "asynchronous"), "synchronous"),
-  goal: withDefault(whole, 10),
-  minimum: withDefault(whole, 1),
-  over_selection: withDefault(real, 1),
-  deadline_seconds: withDefault(real, 600),
-  compute_lease_seconds: withDefault(real, 300),
-  upload_lease_seconds: withDefault(real, 60),
-  retries: withDefault(whole, 3),
-  retry_after_seconds: withDefault(real, 1),
-  concurrency: withDefault(whole, 0),
-  max_staleness: withDefault(whole, 20),
-  staleness_exponent: withDefault(real, 0.5),
+  goal: withDefault(wholeFrom(1, MILLION), 10),
+  minimum: withDefault(wholeFrom(1, MILLION), 1),
+  over_selection: withDefault(realFrom(1, 100), 1),
+  deadline_seconds: withDefault(realAbove(0, LONGEST_SECONDS), 600),
+  compute_lease_seconds: withDefault(realAbove(0, LONGEST_SECONDS), 300),
+  upload_lease_seconds: withDefault(realAbove(0, LONGEST_SECONDS), 60),
+  retries: withDefault(wholeFrom(0, 1000), 3),
+  retry_after_seconds: withDefault(realAbove(0, 86_400), 1),
+  concurrency: withDefault(wholeFrom(0, MILLION), 0),
+  max_staleness: withDefault(wholeFrom(0, MILLION), 20),
+  staleness_exponent: withDefault(realFrom(0, 100), 0.5),
 });
 const aggregation = object({
   rule: withDefault(choice("mean", "median", "trimmed-mean", "multi-krum"), "mean"),
   weight_by_examples: withDefault(bool, true),
-  max_examples: withDefault(whole, 10_000),
-  clip_norm: withDefault(real, 0),
-  trim_fraction: withDefault(real, 0.2),
-  byzantine_fraction: withDefault(real, 0.2),
+  max_examples: withDefault(wholeFrom(1, BILLION), 10_000),
+  clip_norm: withDefault(realFrom(0, 1e30), 0),
+  trim_fraction: withDefault(realBelow(0, 0.5), 0.2),
+  byzantine_fraction: withDefault(realBelow(0, 0.5), 0.2),
   server_optimizer: withDefault(choice("fedavg", "fedavgm", "fedadam", "fedyogi"), "fedavg"),
-  server_lr: withDefault(real, 1),
-  server_momentum: withDefault(real, 0.9),
-  server_beta2: withDefault(real, 0.99),
-  server_epsilon: withDefault(real, 1e-3),
+  server_lr: withDefault(realAbove(0, MILLION), 1),
+  server_momentum: withDefault(realBelow(0, 1), 0.9),
+  server_beta2: withDefault(realBelow(0, 1), 0.99),
+  server_epsilon: withDefault(realAbove(0, MILLION), 1e-3),
   encoding: withDefault(choice("float32", "float16", "int8", "top-k"), "float32"),
-  top_k_fraction: withDefault(real, 0.1),
+  top_k_fraction: withDefault(realAbove(0, 1), 0.1),
 });
 const eligibility = object({
-  require_mains_or_battery_percent: withDefault(real, 0),
+  min_battery_percent: withDefault(realFrom(0, 100), 0),
   require_unmetered_network: withDefault(bool, false),
-  max_cpu_celsius: withDefault(real, 0),
+  max_cpu_celsius: withDefault(realFrom(0, 1000), 0),
   refuse_when_throttled: withDefault(bool, false),
-  max_load_per_core: withDefault(real, 0),
-  min_free_disk_bytes: withDefault(whole, 0),
-  min_free_memory_bytes: withDefault(whole, 0),
-  min_examples: withDefault(whole, 1),
-  hours: withDefault(text, ""),
-  min_client_version: withDefault(text, ""),
-  max_client_version: withDefault(text, ""),
-  device_fraction: withDefault(real, 1),
-  min_separation_seconds: withDefault(real, 0),
+  max_load_per_core: withDefault(realFrom(0, 1000), 0),
+  min_free_disk_bytes: withDefault(natural, 0),
+  min_free_memory_bytes: withDefault(natural, 0),
+  min_examples: withDefault(wholeFrom(1, BILLION), 1),
+  hours: withDefault(hours, ""),
+  min_client_versions: withDefault(clientVersions, new Map<string, string>()),
+  max_client_versions: withDefault(clientVersions, new Map<string, string>()),
+  device_fraction: withDefault(realAbove(0, 1), 1),
+  min_separation_seconds: withDefault(realFrom(0, LONGEST_SECONDS), 0),
 });
 const fields = object({
-  name: text,
-  rounds: whole,
-  population: withDefault(text, "default"),
-  seed: withDefault(bigWhole, 0n),
+  name: plainName,
+  rounds: wholeFrom(1, MILLION),
+  population: withDefault(plainName, "default"),
+  seed: withDefault(seed, 0n),
   local_evaluation: withDefault(bool, false),
   local: section(local),
   relabel: section(relabel),
   round: section(rounds),
   aggregation: section(aggregation),
   eligibility: section(eligibility),
+  requires: withDefault(features, []),
 });
 
 export type Task = Typed<typeof fields>;
@@ -89,9 +117,7 @@ export type Encoding = Task["aggregation"]["encoding"];
 /** Read a task. Throws InvalidInput naming the key at fault. */
 export function parseTask(body: Uint8Array | string): Task {
   const task = read(fields, body);
-  checkNames(task);
-  checkTraining(task);
-  checkRounds(task);
+  checkCombinations(task);
   return task;
 }
 
@@ -113,67 +139,23 @@ export function lrFactor(task: Task, round: number): number {
   return generation(task, round) ? task.relabel.lr_scale : 1;
 }
 
-function checkNames(task: Task): void {
-  for (const key of ["name", "population"] as const)
-    require_(
-      /^[A-Za-z0-9._-]{1,100}$/.test(task[key]) && /[A-Za-z0-9]/.test(task[key]),
-      `${key} is '${task[key].slice(0, 120)}'`,
-      "use 1 to 100 letters, digits, '-', '_' and '.'",
-    );
-  require_(task.rounds >= 1, `rounds is ${task.rounds}`, "run at least 1 round");
-  require_(task.seed >= 0n, `seed is ${task.seed}`, "use 0 or more");
-}
-
-function checkTraining(task: Task): void {
-  const { local, relabel } = task;
-  atLeast(task, "local", { epochs: 1, batch_size: 1, max_steps: 0 });
+/** What no field shows by itself. */
+function checkCombinations(task: Task): void {
+  const { local, relabel, round, aggregation } = task;
   require_(
     local.synthesis !== "smote" || local.sampling === "class-balanced",
     'local.synthesis "smote" fills up minorities, and local.sampling "shuffle" leaves them small',
     'set local.sampling = "class-balanced"',
   );
-  atLeast(task, "relabel", { period: 0, passes: 1, threshold_percent: 0 });
-  require_(relabel.threshold_percent <= 100, "relabel.threshold_percent is above 100", "choose a number from 0 to 100");
-  require_(relabel.lr_scale > 0, `relabel.lr_scale is ${relabel.lr_scale}`, "use a positive factor");
-  const { start } = relabel;
-  const possible = "round" in start ? start.round >= 1 : start.share > 0 && start.share < 1;
-  require_(possible, "relabel.start is out of range", "use a round >= 1 or a share between 0 and 1");
   require_(
     !relabel.enabled || startRound(task) <= task.rounds,
     `relabel.start lies after the last round ${task.rounds}`,
     "start earlier, run more rounds, or set relabel.enabled = false",
   );
-}
-
-function checkRounds(task: Task): void {
-  const { round, aggregation, eligibility } = task;
-  atLeast(task, "round", { goal: 1, minimum: 1, over_selection: 1, retries: 0, concurrency: 0, max_staleness: 0, staleness_exponent: 0 });
-  for (const key of ["deadline_seconds", "compute_lease_seconds", "upload_lease_seconds", "retry_after_seconds"] as const)
-    require_(round[key] > 0, `round.${key} is ${round[key]}`, "use a positive time");
   require_(round.minimum <= round.goal, "round.minimum is above round.goal", "choose 1 <= minimum <= goal");
-  atLeast(task, "aggregation", { max_examples: 1, clip_norm: 0, trim_fraction: 0, byzantine_fraction: 0, server_momentum: 0, server_beta2: 0 });
-  for (const [key, limit] of [["trim_fraction", 0.5], ["byzantine_fraction", 0.5], ["server_momentum", 1], ["server_beta2", 1]] as const)
-    require_(aggregation[key] < limit, `aggregation.${key} is ${aggregation[key]}`, `use a number below ${limit}`);
-  for (const key of ["server_lr", "server_epsilon", "top_k_fraction"] as const)
-    require_(aggregation[key] > 0, `aggregation.${key} is ${aggregation[key]}`, "use a positive number");
-  require_(aggregation.top_k_fraction <= 1, "aggregation.top_k_fraction is above 1", "use (0, 1]");
   require_(
     round.mode === "synchronous" || aggregation.rule === "mean",
     `aggregation.rule '${aggregation.rule}' needs a whole cohort at once`,
     'use round.mode = "synchronous" or aggregation.rule = "mean"',
   );
-  atLeast(task, "eligibility", { min_examples: 1, min_separation_seconds: 0 });
-  const fraction = eligibility.device_fraction;
-  require_(fraction > 0 && fraction <= 1, `eligibility.device_fraction is ${fraction}`, "use (0, 1]");
-}
-
-function atLeast<S extends "local" | "relabel" | "round" | "aggregation" | "eligibility">(
-  task: Task,
-  name: S,
-  limits: Partial<Record<keyof Task[S], number>>,
-): void {
-  for (const [key, limit] of Object.entries(limits) as [string, number][]) {
-    const value = (task[name] as Record<string, unknown>)[key] as number;
-    require_(value >= limit, `${name}.${key} is ${value}`, `use ${limit} or more`);
-  }
 }

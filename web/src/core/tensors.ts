@@ -11,6 +11,11 @@ export interface Tensor {
 }
 export type Tensors = Map<string, Tensor>;
 
+// Of any tensor, whether a program takes it or a file holds it.
+export const MOST_DIMENSIONS = 16;
+export const LARGEST_DIMENSION = 2 ** 31 - 1;
+export const MOST_ELEMENTS = 2 ** 40;
+
 interface Layout {
   dtype: string;
   bytes: number;
@@ -142,6 +147,9 @@ function readEntry(name: string, value: Json): { name: string; layout: Layout; s
   const layout = typeof code === "string" && Object.hasOwn(LAYOUTS, code) ? LAYOUTS[code] : undefined;
   if (!layout) throw malformed(`tensor '${name}' has a dtype that never travels`);
   const shape = naturals(value.get("shape"));
+  const elements = size(shape.filter((dimension) => dimension > 0));
+  if (shape.length > MOST_DIMENSIONS || shape.some((dimension) => dimension > LARGEST_DIMENSION) || elements > MOST_ELEMENTS)
+    throw malformed(`tensor '${name}' is too large`);
   const offsets = naturals(value.get("data_offsets"));
   if (offsets.length !== 2 || offsets[0]! > offsets[1]!) throw malformed(`tensor '${name}' has wrong offsets`);
   return { name, layout, shape, from: offsets[0]!, to: offsets[1]! };

@@ -1,6 +1,10 @@
-/** The HTTP messages that a device reads and writes. See the Python `fedrela.core.wire`; every error is an RFC 9457 problem. */
-import { InvalidInput } from "./errors.ts";
-import { type Typed, bool, choice, nullable, object, read, real, text, whole, withDefault } from "./shape.ts";
+/**
+ * The HTTP messages that a device reads and writes. See the Python `fedrela.core.wire`; every error is an RFC 9457 problem.
+ * What they hold can be used as it is in a URL or a header: that is part of reading them.
+ */
+import { NotEligible } from "./errors.ts";
+import { characters, exactly, id, limited, matching, plainName, positive, realFrom, sha256, token } from "./limits.ts";
+import { type Typed, bool, nullable, object, read, text, whole, withDefault } from "./shape.ts";
 
 export const PROTOCOL = 1;
 export const UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token";
@@ -8,40 +12,45 @@ export const TENSORS_TYPE = "application/vnd.safetensors";
 
 export type FailureCode = "not-eligible" | "training-failed" | "self-test-failed" | "timed-out" | "integrity-failed";
 
+/** What this version understands beyond the base of the protocol. A task or manifest that needs another takes no part of it. */
+export const FEATURES: readonly string[] = [];
+
+const protocol = withDefault(exactly(PROTOCOL, "reload this page to update it"), PROTOCOL);
+const leaseSeconds = realFrom(0, 2 ** 32);
+const retrySeconds = realFrom(0, 1e9);
+
 const enrollResponse = object({
-  device_id: text,
-  device_token: text,
-  coordinator_public_key: text,
-  population: text,
-  protocol: withDefault(whole, PROTOCOL),
+  device_id: id,
+  device_token: token,
+  coordinator_public_key: matching("[0-9a-f]{64}", "an Ed25519 key of 64 lower-case hexadecimal digits"),
+  population: plainName,
+  protocol,
 });
 const assignment = object({
-  assignment_id: text,
-  task_id: text,
-  round: whole,
-  task_sha256: text,
-  manifest_sha256: text,
-  checkpoint_sha256: text,
-  checkpoint_bytes: whole,
-  compute_lease_seconds: real,
-  upload_lease_seconds: real,
-  upload_token: text,
-  signature: withDefault(text, ""),
+  assignment_id: id,
+  task_id: matching("[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, '-', '_' and '.'"),
+  round: positive,
+  task_sha256: sha256,
+  manifest_sha256: sha256,
+  checkpoint_sha256: sha256,
+  checkpoint_bytes: positive,
+  compute_lease_seconds: leaseSeconds,
+  upload_lease_seconds: leaseSeconds,
+  upload_token: token,
+  signature: withDefault(characters(0, 200), ""),
 });
-const wait = object({
-  retry_after_seconds: real,
-  reason: choice("no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"),
-});
+const wait = object({ retry_after_seconds: retrySeconds, reason: characters(1, 100) });
 const checkInResponse = object({
   assignment: withDefault(nullable(assignment), null),
   wait: withDefault(nullable(wait), null),
-  protocol: withDefault(whole, PROTOCOL),
+  protocol,
 });
-const updateReceipt = object({
-  round: whole,
-  duplicate: withDefault(bool, false),
-  protocol: withDefault(whole, PROTOCOL),
-});
+const oneOfTwo = limited(
+  checkInResponse,
+  ({ assignment, wait }) => (assignment === null) !== (wait === null),
+  "let it be exactly one of assignment and wait",
+);
+const updateReceipt = object({ round: positive, duplicate: withDefault(bool, false), protocol });
 const problem = object({
   title: text,
   status: whole,
@@ -49,8 +58,12 @@ const problem = object({
   detail: text,
   remedy: text,
   type: withDefault(text, "about:blank"),
-  retry_after_seconds: withDefault(real, 0),
+  retry_after_seconds: withDefault(retrySeconds, 0),
 });
+
+/** Why a coordinator has nothing for a device now. One that this page doesn't know means: come back later. */
+export const WAIT_REASONS = ["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number] | "later";
 
 export type EnrollResponse = Typed<typeof enrollResponse>;
 export type Assignment = Typed<typeof assignment>;
@@ -68,18 +81,34 @@ export interface EvaluationReport {
 
 /** The bodies of the requests, so that the page can say how large they are before anything is sent. */
 export const enrollRequest = (token: string, publicKey: string): Uint8Array =>
-  json({ enrolment_token: token, public_key: publicKey, protocol: PROTOCOL });
-export const checkInRequest = (population: string, clientVersion: string, runtime: string): Uint8Array =>
-  json({ population, client_version: clientVersion, runtimes: [runtime], protocol: PROTOCOL });
+  json({ enrollment_token: token, public_key: publicKey, protocol: PROTOCOL });
+export const checkInRequest = (population: string, client: string, runtime: string): Uint8Array =>
+  json({ population, client, runtimes: [runtime], features: FEATURES, protocol: PROTOCOL });
 export const evaluationReport = (report: EvaluationReport): Uint8Array => json({ ...report, protocol: PROTOCOL });
 export const failureReport = (code: FailureCode): Uint8Array => json({ code, protocol: PROTOCOL });
 
 type Body = Uint8Array | string;
-export const parseEnrollResponse = (body: Body): EnrollResponse => versioned(read(enrollResponse, body));
-export const parseCheckInResponse = (body: Body): CheckInResponse => versioned(read(checkInResponse, body));
-export const parseUpdateReceipt = (body: Body): UpdateReceipt => versioned(read(updateReceipt, body));
+export const parseEnrollResponse = (body: Body): EnrollResponse => read(enrollResponse, body);
+export const parseCheckInResponse = (body: Body): CheckInResponse => read(oneOfTwo, body);
+export const parseUpdateReceipt = (body: Body): UpdateReceipt => read(updateReceipt, body);
 export const parseProblem = (body: Body): Problem => read(problem, body);
 export const parseAssignment = (body: Body): Assignment => read(assignment, body);
+
+/** The reason, as far as this page knows it. */
+export function knownReason({ reason }: Wait): WaitReason {
+  return WAIT_REASONS.find((known) => known === reason) ?? "later";
+}
+
+/** The first of the features that a task or a manifest `requires` and this page doesn't understand. */
+export function unknownFeature(...items: readonly { requires: readonly string[] }[]): string | undefined {
+  return items.flatMap((item) => item.requires).find((name) => !FEATURES.includes(name));
+}
+
+/** Throws NotEligible where there is one: this page takes no part. */
+export function checkFeatures(...items: readonly { requires: readonly string[] }[]): void {
+  const unknown = unknownFeature(...items);
+  if (unknown !== undefined) throw new NotEligible(`the task needs "${unknown}", which this page can't do`, "reload this page to update it");
+}
 
 /** The bytes that the coordinator's key signs: what the device is going to run, on which weights. */
 export function assignmentMessage(
@@ -91,10 +120,4 @@ export function assignmentMessage(
 
 function json(message: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(message));
-}
-
-function versioned<T extends { protocol: number }>(message: T): T {
-  if (message.protocol !== PROTOCOL)
-    throw new InvalidInput(`protocol version ${message.protocol} is not ${PROTOCOL}`, "reload this page to update it");
-  return message;
 }

@@ -1,6 +1,5 @@
 /** The coordinator's calls, one method each. Only the page's own origin is ever asked. */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { InvalidInput } from "../core/errors.ts";
 import {
   type Assignment,
   type CheckInResponse,
@@ -30,13 +29,9 @@ export class Api {
     return parseEnrollResponse(await this.post("/v1/devices", enrollRequest(enrollmentToken, publicKey)));
   }
 
-  /** Offer to work. Throws InvalidInput for an answer that is not exactly one of assignment and wait. */
-  async checkIn(population: string, clientVersion: string, runtime: string): Promise<CheckInResponse> {
-    const answer = parseCheckInResponse(await this.post("/v1/check-ins", checkInRequest(population, clientVersion, runtime)));
-    if ((answer.assignment === null) === (answer.wait === null))
-      throw new InvalidInput("the coordinator's answer is not exactly one of assignment and wait", "update the coordinator");
-    if (answer.assignment) checkAssignment(answer.assignment);
-    return answer;
+  /** Offer to work. The answer is exactly one of assignment and wait. */
+  async checkIn(population: string, client: string, runtime: string): Promise<CheckInResponse> {
+    return parseCheckInResponse(await this.post("/v1/check-ins", checkInRequest(population, client, runtime)));
   }
 
   /** Download a blob, going on from what is kept of it. Throws IntegrityError if it never matches its name. */
@@ -74,17 +69,4 @@ export class Api {
   private async post(path: string, body: Uint8Array): Promise<Uint8Array> {
     return this.transport.call({ method: "POST", path, body, headers: { "Content-Type": "application/json" } });
   }
-}
-
-/** Throws InvalidInput for an assignment that could not be used safely in a URL or a header. */
-function checkAssignment(item: Assignment): void {
-  const hashes = [item.task_sha256, item.manifest_sha256, item.checkpoint_sha256];
-  const sound =
-    hashes.every((name) => /^[0-9a-f]{64}$/.test(name)) &&
-    /^[\x21-\x7e]{1,512}$/.test(item.upload_token) &&
-    /^[A-Za-z0-9_-]{1,128}$/.test(item.assignment_id) &&
-    item.round >= 1 &&
-    item.checkpoint_bytes >= 1 &&
-    item.task_id.length > 0;
-  if (!sound) throw new InvalidInput("the coordinator's assignment is malformed", "tell the operator");
 }

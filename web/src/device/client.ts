@@ -3,7 +3,7 @@
  * the work of a round is in `work.ts`.
  */
 import { FedRelaError, IntegrityError, NotEligible, Refused, StorageFull, Unavailable, VerificationFailed } from "../core/errors.ts";
-import { type Assignment, type FailureCode, type Wait, assignmentMessage, parseAssignment } from "../core/wire.ts";
+import { type Assignment, type FailureCode, type WaitReason, assignmentMessage, knownReason, parseAssignment } from "../core/wire.ts";
 import { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
@@ -11,14 +11,14 @@ import { RUNTIME_VERSION } from "../engine/engine.ts";
 import { Fetcher } from "./fetch.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
-import { CLIENT_VERSION } from "./version.ts";
+import { CLIENT } from "./version.ts";
 import { PAUSE_SECONDS, AssignmentFailed, type AssignmentRecord, RoundWork, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
 
-const ASSIGNMENT_KEYS = ["turn/assignment", "turn/snapshot", "turn/update", "turn/residual", "turn/evaluated"];
+const ASSIGNMENT_KEYS = ["assignment/assignment", "assignment/snapshot", "assignment/update", "assignment/residual", "assignment/evaluated"];
 
 export type Outcome =
   | { kind: "uploaded"; round: number; duplicate: boolean }
-  | { kind: "waiting"; reason: Wait["reason"] | "not-eligible"; seconds: number }
+  | { kind: "waiting"; reason: WaitReason | "not-eligible"; seconds: number }
   | { kind: "dropped"; code: string; problem: string; remedy: string }
   | { kind: "stopped" };
 
@@ -83,7 +83,7 @@ export class Client {
   }
 
   private async held(): Promise<Held | undefined> {
-    const record = await this.store.getJson<AssignmentRecord>("turn/assignment");
+    const record = await this.store.getJson<AssignmentRecord>("assignment/assignment");
     return record && { assignment: parseAssignment(record.assignment), record };
   }
 
@@ -101,19 +101,19 @@ export class Client {
       return { kind: "waiting", reason: "not-eligible", seconds: PAUSE_SECONDS };
     }
     this.world.tell({ kind: "checking-in", round: 0, rounds: 0 });
-    const answer = await this.api.checkIn(this.identity.population, CLIENT_VERSION, `onnx ${RUNTIME_VERSION}`);
+    const answer = await this.api.checkIn(this.identity.population, CLIENT, `onnx ${RUNTIME_VERSION}`);
     const held = await this.held();
     const goesOn = held && answer.assignment && isSame(held.assignment, answer.assignment);
     if (!goesOn) await this.store.delete(...ASSIGNMENT_KEYS);
-    if (answer.wait) return { kind: "waiting", reason: answer.wait.reason, seconds: answer.wait.retry_after_seconds };
+    if (answer.wait) return { kind: "waiting", reason: knownReason(answer.wait), seconds: answer.wait.retry_after_seconds };
     const assignment = answer.assignment!;
     const record = { assignment: JSON.stringify(assignment), receivedAt: seconds(), fingerprint: goesOn ? held.record.fingerprint : "" };
-    await this.store.putJson("turn/assignment", record);
+    await this.store.putJson("assignment/assignment", record);
     return { assignment, record };
   }
 
   private async update({ assignment, record }: Held): Promise<Uint8Array | undefined> {
-    const finished = await this.store.get("turn/update");
+    const finished = await this.store.get("assignment/update");
     if (finished) return finished;
     this.world.tell({ kind: "preparing", round: assignment.round, rounds: 0 });
     const job = await this.fetcher.job(assignment);
@@ -125,7 +125,7 @@ export class Client {
     if (seconds() > uploadUntil(assignment, record)) throw lateFailure();
     this.world.tell({ kind: "uploading", round: assignment.round, rounds: 0 });
     const receipt = await this.api.update(assignment, update);
-    const owed = await this.store.get("turn/residual");
+    const owed = await this.store.get("assignment/residual");
     if (owed) await this.store.put(`residuals/${taskKey(assignment)}`, owed);
     await this.store.delete(...ASSIGNMENT_KEYS);
     await this.addTotals({ rounds: 1 });

@@ -1,5 +1,4 @@
 /** May this device train now? The task's and the owner's conditions against what a browser can see. */
-import { InvalidInput } from "../core/errors.ts";
 import type { Task } from "../core/task.ts";
 
 /** What the page can see; undefined where the browser doesn't tell. */
@@ -11,15 +10,12 @@ export interface Conditions {
   minuteOfDay?: number;
 }
 
-export type Rule = Pick<
-  Task["eligibility"],
-  "require_mains_or_battery_percent" | "require_unmetered_network" | "min_free_disk_bytes" | "hours"
->;
+export type Rule = Pick<Task["eligibility"], "min_battery_percent" | "require_unmetered_network" | "min_free_disk_bytes" | "hours">;
 
 /** Why training must wait, as sentences for the owner; empty if nothing stands in the way. */
 export function reasons(now: Conditions, rule: Rule): string[] {
   const obstacles: string[] = [];
-  const leastPercent = rule.require_mains_or_battery_percent;
+  const leastPercent = rule.min_battery_percent;
   if (leastPercent && !now.onMains && now.batteryPercent !== undefined && now.batteryPercent < leastPercent)
     obstacles.push(`The battery is at ${Math.round(now.batteryPercent)} %. Plug in, or wait for ${leastPercent} %.`);
   if (rule.require_unmetered_network && now.metered) obstacles.push("You are saving data. Training waits for Wi-Fi.");
@@ -30,9 +26,8 @@ export function reasons(now: Conditions, rule: Rule): string[] {
   return obstacles;
 }
 
+/** Whether the hours, "22:00-06:00" as a task is read with them, hold a minute of the day. */
 function inside(hours: string, minute: number): boolean {
-  const match = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/.exec(hours);
-  if (!match) throw new InvalidInput(`eligibility.hours is '${hours}'`, 'write it like "22:00-06:00"');
-  const [start, end] = [60 * Number(match[1]) + Number(match[2]), 60 * Number(match[3]) + Number(match[4])];
+  const [start, end] = hours.split("-").map((time) => 60 * Number(time.slice(0, 2)) + Number(time.slice(3))) as [number, number];
   return start <= end ? minute >= start && minute < end : minute >= start || minute < end;
 }

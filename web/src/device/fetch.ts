@@ -9,7 +9,7 @@ import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from ".
 import { checkHash, hash, verify } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
-import { type Assignment, assignmentMessage } from "../core/wire.ts";
+import { type Assignment, assignmentMessage, checkFeatures } from "../core/wire.ts";
 import type { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { Engine, RUNTIME_VERSION, threads } from "../engine/engine.ts";
@@ -46,6 +46,7 @@ export class Fetcher {
   async job(assignment: Assignment): Promise<Job> {
     verify(this.pinnedKey, assignmentMessage(assignment), assignment.signature);
     const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
+    checkFeatures(task);
     const engine = await this.engine(assignment.manifest_sha256);
     await this.accelerate(engine, assignment, task);
     const weights = parseAs(await this.checkpoint(assignment, engine.manifest), weightSpecs(engine.manifest));
@@ -57,6 +58,7 @@ export class Fetcher {
     if (this.opened?.manifestSha === manifestSha) return this.opened.engine;
     await this.close();
     const manifest = parseManifest(await this.blob(manifestSha, MANIFEST_BYTES));
+    checkFeatures(manifest);
     const programs = new Map();
     for (const name of PROGRAMS) {
       const file = onnxFile(manifest, name);

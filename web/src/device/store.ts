@@ -8,14 +8,14 @@
  *     partial/<sha256>       an unfinished download
  *     overlays/<task>        labels that a re-labeling laid over the data
  *     residuals/<task>       what a top-k encoding has dropped so far
- *     turn/...               the assignment under way: assignment, snapshot, finished update, its residual
+ *     assignment/...         the assignment under way: assignment, snapshot, finished update, its residual
  *     self-tests/<...>       golden steps that passed, by program and runtime version
  *     processors/<...>       what trains faster and right: the processor or the graphics processor, see processor.ts
  *     totals                 rounds taken part in, bytes sent and received
  *
  * Samples are records of their own, so that one picture can be removed without reading the others.
  */
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
 import { within } from "../core/deadline.ts";
 import { BrowserSilent, StorageFull } from "../core/errors.ts";
 
@@ -36,16 +36,35 @@ interface Schema extends DBSchema {
 }
 
 export const DATABASE = "fedrela";
+const VERSION = 2; // 1: the assignment under way was called a turn
+
+function create(db: IDBPDatabase<Schema>): void {
+  db.createObjectStore("bytes");
+  db.createObjectStore("samples", { keyPath: "id", autoIncrement: true }).createIndex("form", "form");
+}
+
+/** An assignment that was begun by an earlier version of this page goes on. */
+async function moveAssignment(tx: IDBPTransaction<Schema, ("bytes" | "samples")[], "versionchange">): Promise<void> {
+  const bytes = tx.objectStore("bytes");
+  for (const key of await bytes.getAllKeys(withPrefix("turn/"))) {
+    await bytes.put((await bytes.get(key))!, key.replace("turn/", "assignment/"));
+    await bytes.delete(key);
+  }
+}
+
+function withPrefix(prefix: string): IDBKeyRange {
+  return IDBKeyRange.bound(prefix, `${prefix}\uffff`);
+}
 
 export class Store {
   private constructor(private readonly db: IDBPDatabase<Schema>) {}
 
   /** Throws BrowserSilent where the browser doesn't open its database. */
   static async open(): Promise<Store> {
-    const opening = openDB<Schema>(DATABASE, 1, {
-      upgrade(created) {
-        created.createObjectStore("bytes");
-        created.createObjectStore("samples", { keyPath: "id", autoIncrement: true }).createIndex("form", "form");
+    const opening = openDB<Schema>(DATABASE, VERSION, {
+      async upgrade(db, from, _to, tx) {
+        if (from < 1) create(db);
+        else if (from < 2) await moveAssignment(tx);
       },
     });
     const late = (): Error => new BrowserSilent("its storage for this page does not open", "close and open the browser");
@@ -70,7 +89,7 @@ export class Store {
   }
 
   async keys(prefix: string): Promise<string[]> {
-    return this.db.getAllKeys("bytes", IDBKeyRange.bound(prefix, `${prefix}\uffff`));
+    return this.db.getAllKeys("bytes", withPrefix(prefix));
   }
 
   async getJson<T>(key: string): Promise<T | undefined> {

@@ -1,2 +1,2 @@
-/** What a check-in says of this client; the same as the Python device of this release. */
-export const CLIENT_VERSION = "0.2.0";
+/** What a check-in says of this client: its name, and the version of this release. */
+export const CLIENT = "page 0.2.0";

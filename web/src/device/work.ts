@@ -98,9 +98,9 @@ export class RoundWork {
   /** Totals over the hold-out, once a client round, if the task asks and the owner allows. */
   private async reportEvaluation(heldOut: Examples): Promise<void> {
     const allowed = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
-    if (!allowed || (await this.store.get("turn/evaluated"))) return;
+    if (!allowed || (await this.store.get("assignment/evaluated"))) return;
     await this.send(await evaluate(this.job.engine, this.local, this.job.weights, heldOut));
-    await this.store.put("turn/evaluated", new TextEncoder().encode("sent"));
+    await this.store.put("assignment/evaluated", new TextEncoder().encode("sent"));
   }
 
   /** The labels to train on; re-labels first where this round's generation is new to the device. */
@@ -144,11 +144,11 @@ export class RoundWork {
     const fresh = { state: job.engine.start(job.weights), done: 0 };
     if (record.fingerprint !== print) {
       record.fingerprint = print;
-      await store.delete("turn/snapshot");
-      await store.putJson("turn/assignment", record);
+      await store.delete("assignment/snapshot");
+      await store.putJson("assignment/assignment", record);
       return fresh;
     }
-    const body = await store.get("turn/snapshot");
+    const body = await store.get("assignment/snapshot");
     if (!body) return fresh;
     const specs = inputs(job.engine.manifest.train_step, ...CARRIED).map(({ name, shape, dtype }) => ({ name, shape: shape.map(Number), dtype }));
     return { state: parseAs(body, specs), done: Number(parse(body).metadata.get("steps")) };
@@ -156,7 +156,7 @@ export class RoundWork {
 
   private async keep(state: State, done: number): Promise<void> {
     this.saveNow = false;
-    await this.store.put("turn/snapshot", toBytes(state, { steps: String(done) }));
+    await this.store.put("assignment/snapshot", toBytes(state, { steps: String(done) }));
   }
 
   private obstacles(): string[] {
@@ -183,9 +183,9 @@ export class RoundWork {
     const owed = encoding === "top-k" ? await store.get(`residuals/${taskKey(job.assignment)}`) : undefined;
     const residual: Tensors | undefined = owed && parseAs(owed, weightSpecs(job.engine.manifest));
     const encoded = encode(change(state, job.weights), encoding, examples, stream(local, "encode"), fraction, residual);
-    if (encoded.residual.size) await store.put("turn/residual", toBytes(encoded.residual));
-    await store.put("turn/update", encoded.body);
-    await store.delete("turn/snapshot");
+    if (encoded.residual.size) await store.put("assignment/residual", toBytes(encoded.residual));
+    await store.put("assignment/update", encoded.body);
+    await store.delete("assignment/snapshot");
     return encoded.body;
   }
 }

@@ -28,7 +28,7 @@ let active = false; // a loop is under way
 let client: Client | undefined;
 let conditions: Conditions = {};
 let owner: Owner = {
-  rule: { require_mains_or_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" },
+  rule: { min_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" },
   holdoutFraction: 0,
   allowEvaluation: false,
 };

@@ -63,7 +63,7 @@ export class Choices {
     const { spareBattery, spareData, shareTotals } = this.settings;
     const owner: Owner = {
       rule: {
-        require_mains_or_battery_percent: spareBattery ? SPARED_BATTERY_PERCENT : 0,
+        min_battery_percent: spareBattery ? SPARED_BATTERY_PERCENT : 0,
         require_unmetered_network: spareData,
         min_free_disk_bytes: 0,
         hours: "",

@@ -6,9 +6,9 @@ import { encode } from "../core/encodings.ts";
 import { derive } from "../core/streams.ts";
 import { type Tensors, float32, size } from "../core/tensors.ts";
 import { Refused, Unavailable } from "../core/errors.ts";
-import { checkInRequest, enrollRequest, evaluationReport, failureReport, parseProblem } from "../core/wire.ts";
+import { checkInRequest, enrollRequest, evaluationReport, failureReport, parseProblem, unknownFeature } from "../core/wire.ts";
 import { unfit } from "../device/examples.ts";
-import { CLIENT_VERSION } from "../device/version.ts";
+import { CLIENT } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
 
 const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole });
@@ -85,9 +85,15 @@ const EVALUATION = `only if you allow it under “When to train”: for how many
   evaluationReport({ loss_sum: 123456.7890123456, correct: 100000, examples: 100000 }).length,
 )}`;
 
+/** Why this page can't take part in a task, as half a sentence; empty where it can. */
+export function obstacle({ task, manifest }: Offer): string {
+  const feature = unknownFeature(task, manifest);
+  return feature === undefined ? unfit(manifest) : `it needs “${feature}”, which this page can't do`;
+}
+
 function details(offer: Offer, page: PageSizes | undefined): Node[] {
   const { manifest, task, checkpointBytes } = offer;
-  const reason = unfit(manifest);
+  const reason = obstacle(offer);
   if (reason)
     return [make("h3", {}, `Task “${offer.name}”`), make("p", {}, `This page can't take part in it: ${reason}. Another kind of device can.`)];
   const programs = PROGRAMS.reduce((sum, name) => sum + onnxFile(manifest, name).size_bytes, manifest.golden.size_bytes);
@@ -105,7 +111,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
     list([
       `the change of the model's numbers, each round you take part in: ${bytes(updateBytes(manifest, task))}`,
       "with it, how many examples you have in all (not of which class): a few digits",
-      `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT_VERSION, "onnx 1.30.0").length)} each time`,
+      `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT, "onnx 1.30.0").length)} each time`,
       `once, a public key made just now, and the link's secret: ${bytes(enrollRequest("x".repeat(43), "x".repeat(64)).length)}`,
       ...(task.local_evaluation ? [EVALUATION] : []),
       `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,

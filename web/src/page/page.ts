@@ -6,7 +6,6 @@
  */
 import { FedRelaError, Refused } from "../core/errors.ts";
 import type { Outcome, Totals } from "../device/client.ts";
-import { unfit } from "../device/examples.ts";
 import { type Identity, loadIdentity } from "../device/identity.ts";
 import { type Command, type Fault, type Report, faultOf } from "../device/protocol.ts";
 import type { Store } from "../device/store.ts";
@@ -14,7 +13,7 @@ import type { Progress } from "../device/work.ts";
 import { Choices } from "./choices.ts";
 import { byId, show } from "./dom.ts";
 import { Gallery } from "./gallery.ts";
-import { type Offer, describe, fetchOffers, pageSizes } from "./offer.ts";
+import { type Offer, describe, fetchOffers, obstacle, pageSizes } from "./offer.ts";
 import { WakeLock, watchConditions } from "./sensors.ts";
 import { alert, doing, figures, say, trainButton } from "./view.ts";
 import { droppedSentence, processorSentence, progressSentence, sentence, waitSentence } from "./words.ts";
@@ -75,7 +74,7 @@ export class Page {
     try {
       const offers = await fetchOffers(this.link);
       byId("offer").replaceChildren(describe(offers, await pageSizes()));
-      const possible = !offers.length || offers.some((offer) => !unfit(offer.manifest));
+      const possible = !offers.length || offers.some((offer) => !obstacle(offer));
       byId("join").hidden = !possible;
       say(possible ? "" : "This page can't take part here, so there is nothing to join. Nothing was sent from this device.");
       alert("");
@@ -103,7 +102,7 @@ export class Page {
     const offers = await this.offers(identity);
     byId("consent-again").replaceChildren(describe(offers, await pageSizes()));
     byId("share-totals-choice").hidden = !offers.some((offer) => offer.task.local_evaluation);
-    const possible = offers.find((offer) => !unfit(offer.manifest));
+    const possible = offers.find((offer) => !obstacle(offer));
     if (possible) {
       this.gallery = new Gallery(this.store, possible.manifest, () => this.button(), (error) => this.fault(faultOf(error), "run"));
       await this.gallery.render();

@@ -6,7 +6,7 @@ import type { Progress } from "../device/work.ts";
 
 /** What went wrong, for the owner of the device. */
 export function sentence(fault: Fault): string {
-  if (fault.code === "bad-enrolment-token")
+  if (fault.code === "bad-enrollment-token")
     return "This link has expired or has been used up. Ask the person who sent it for a new one. Nothing was sent from this device.";
   if (fault.code === "unauthenticated")
     return "The operator has removed this device, so it takes no further part. Nothing more is sent. You can delete everything below.";
@@ -70,7 +70,7 @@ function milliseconds(time: number): string {
 
 /** Why the device waits. */
 export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): string {
-  const reasons: Record<string, string> = {
+  const reasons: Record<typeof outcome.reason, string> = {
     "no-task": "There is nothing to do right now. The page asks again by itself.",
     "round-full": "Enough devices are at work on this round. Yours is asked for the next one.",
     "too-soon": "Your device has done its part for now. It is asked again later.",
@@ -79,9 +79,10 @@ export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): st
     runtime: "This task has no program for browsers.",
     paused: "The operator has paused the task. The page asks again by itself.",
     finished: "The task is finished. Thank you for taking part.",
+    later: "The operator's server has nothing for your device right now. The page asks again by itself.",
     "not-eligible": "Training waits until your conditions are met.",
   };
-  return reasons[outcome.reason] ?? "Waiting.";
+  return reasons[outcome.reason];
 }
 
 function capital(text: string): string {

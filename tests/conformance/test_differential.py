@@ -1,0 +1,101 @@
+"""Python and the page give one verdict on every body, and the command that says so finds a client that doesn't."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from fedrela.conformance.differential import edges
+from fedrela.conformance.differential.__main__ import compare, main
+from fedrela.conformance.differential.bodies import documents
+from fedrela.conformance.differential.mutants import KINDS, case
+from fedrela.conformance.differential.verdicts import python_verdict
+from fedrela.core.protocol import json_text
+from fedrela.core.task import Task
+from tests.web.browser import WEB
+
+CASES = 6000
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page's verdicts as a program, built beside no other build."""
+    if shutil.which("node") is None or not (WEB / "node_modules").is_dir():
+        pytest.skip("Node.js or the page's packages are not installed; run: make web")
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "package.json").write_text('{"type": "module"}')
+    command = ["npx", "tsc", "-p", "tsconfig.test.json", "--outDir", str(folder)]
+    built = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return shlex.join(["node", str(folder / "web" / "conformance" / "verdicts.js")])
+
+
+def test_python_and_the_page_give_one_verdict(page):
+    tally = compare(range(CASES), 0, [page])
+    assert tally.cases == CASES
+    assert [example.text() for example in tally.examples] == []
+    assert (tally.differences, tally.foreign) == (0, 0)
+
+
+def test_python_accepts_and_refuses_of_every_kind_and_raises_nothing_else():
+    tally = compare(range(CASES, 2 * CASES), 0, [])
+    assert [example.text() for example in tally.examples] == []
+    assert tally.foreign == 0
+    for kind in KINDS:
+        assert tally.verdicts[kind, "accepted"] > 60
+        assert tally.verdicts[kind, "refused"] > 60
+
+
+def test_the_good_bodies_are_good():
+    for kind, bodies in documents().items():
+        for body in bodies:
+            assert python_verdict(kind, json_text.encode(body)) == "accepted", (kind, body)
+
+
+def test_a_case_is_the_same_whenever_it_is_made():
+    command = "from fedrela.conformance.differential.mutants import case; print([case(3, n).body for n in range(200)])"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([case(3, number).body for number in range(200)])
+
+
+def test_the_values_around_a_limit_lie_at_it_inside_and_outside():
+    around = edges.edges({}, Task)
+    assert {0, 1, 2, 9_999, 10_000, 10_001} <= set(around["local", "epochs"])
+    fractions = around["aggregation", "trim_fraction"]
+    assert {0.0, 0.5} <= set(fractions)
+    assert any(0 < value < 1e-300 for value in fractions)
+    assert any(0.499999 < value < 0.5 for value in fractions)
+    assert any(value < 0 for value in fractions)
+    assert {len(name) for name in around["name",]} >= {0, 1, 99, 100, 101}
+
+
+CLIENTS = {
+    "accepts all": 'import sys\nfor line in sys.stdin: print("accepted", flush=True)',
+    "refuses all": 'import sys\nfor line in sys.stdin: print("refused", flush=True)',
+    "breaks down": 'import sys\nfor line in sys.stdin: print("foreign: TypeError", flush=True)',
+    "ends early": "import sys\nfor _ in range(5): sys.stdin.readline(); print('accepted', flush=True)",
+}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_command_finds_a_client_that_differs(name, tmp_path, capfd):
+    figures = tmp_path / "figures.json"
+    client = shlex.join([sys.executable, "-c", CLIENTS[name]])
+    assert main(["--cases", "400", "--jobs", "1", "--client", client, "--json", str(figures)]) == 1
+    document = json.loads(figures.read_text())
+    accepted = sum(counts["accepted"] for counts in document["kinds"].values())
+    expected = {"accepts all": 400 - accepted, "refuses all": accepted, "breaks down": 400}
+    assert document["differences"] == document["clients"][client] == expected.get(name, document["differences"])
+    assert document["differences"] > 100
+    assert document["foreign"] == {"breaks down": 400, "ends early": 395}.get(name, 0)
+    assert "400 cases" in capfd.readouterr().out
+
+
+def test_the_command_is_content_where_all_agree(tmp_path):
+    figures = tmp_path / "figures.json"
+    assert main(["--cases", "400", "--jobs", "2", "--seed", "9", "--json", str(figures)]) == 0
+    document = json.loads(figures.read_text())
+    assert (document["cases"], document["differences"], document["examples"]) == (400, 0, [])

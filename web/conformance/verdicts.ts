@@ -1,0 +1,35 @@
+/**
+ * The page's verdicts on bodies, for `python -m fedrela.conformance.differential`: a line of JSON for every case on the
+ * standard input, `{"kind": "Task", "body": base64}`; a line for each on the standard output: "accepted", "refused", or
+ * "foreign: " and what happened.
+ *
+ *     npx tsc -p tsconfig.test.json && node .test-build/web/conformance/verdicts.js
+ */
+import { createInterface } from "node:readline";
+import { FedRelaError } from "../src/core/errors.ts";
+import { parseManifest } from "../src/core/manifest.ts";
+import { parseTask } from "../src/core/task.ts";
+import { parse as parseTensors } from "../src/core/tensors.ts";
+import { parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../src/core/wire.ts";
+
+const PARSERS: Record<string, (body: Uint8Array) => unknown> = {
+  CheckInResponse: parseCheckInResponse,
+  EnrollResponse: parseEnrollResponse,
+  UpdateReceipt: parseUpdateReceipt,
+  Problem: parseProblem,
+  Task: parseTask,
+  Manifest: parseManifest,
+  Safetensors: parseTensors,
+};
+
+function verdict(line: string): string {
+  const { kind, body } = JSON.parse(line) as { kind: string; body: string };
+  try {
+    PARSERS[kind]!(new Uint8Array(Buffer.from(body, "base64")));
+    return "accepted";
+  } catch (error) {
+    return error instanceof FedRelaError ? "refused" : `foreign: ${String(error).replaceAll("\n", " ").slice(0, 80)}`;
+  }
+}
+
+createInterface({ input: process.stdin }).on("line", (line) => process.stdout.write(`${verdict(line)}\n`));
