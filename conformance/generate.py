@@ -13,6 +13,7 @@ from fedrela.conformance import (
     encoding_cases,
     field_table,
     holdout_cases,
+    image_cases,
     message_cases,
     signing_cases,
     stream_cases,
@@ -27,6 +28,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "messages.json": message_cases.build,
     "encodings.json": encoding_cases.build,
     "holdout.json": holdout_cases.build,
+    "images.json": image_cases.build,
 }
 
 

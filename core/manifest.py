@@ -19,6 +19,7 @@ from fedrela.core.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
 PROGRAMS = ("train_step", "predict", "relabel")
+Fit = Literal["exact", "stretch", "crop", "pad"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,15 @@ class Preprocessing:
     """How a device makes x from what it holds. Normalization and augmentation are inside the programs."""
 
     kind: Literal["image", "tabular", "tokens", "raw"] = "raw"
-    resize: bool = False  # in bundles made before there was `fit`: "stretch"
+    resize: bool = False  # read of bundles made before there was `fit`
     grayscale: bool = False
     columns: Annotated[tuple[str, ...], Length(0, 10_000)] = ()  # tabular: the CSV columns, in order
     # Pictures of another size than the model's: refused; their proportions given up; their middle; with a margin.
-    fit: Literal["exact", "stretch", "crop", "pad"] = "exact"
+    fit: Fit = ""  # type: ignore[assignment]  # a bundle that says nothing: what `resize` meant before there was `fit`
+
+    def __post_init__(self) -> None:
+        if not self.fit:
+            object.__setattr__(self, "fit", "stretch" if self.resize else "exact")
 
 
 @dataclass(frozen=True)

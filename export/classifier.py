@@ -7,7 +7,6 @@
 True
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 
 from fedrela.core import bundle
 from fedrela.core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
-from fedrela.core.errors import InvalidInput
+from fedrela.core.manifest import Fit
 from fedrela.core.tensors import Params
-from fedrela.export import inputs, losses, lowering, optimizers, program
+from fedrela.export import bundle_folder, inputs, losses, lowering, optimizers, program
 from fedrela.export.inputs import RawInput
 from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.loading import under_either_name
@@ -70,6 +69,7 @@ def export_classifier(
     proximal: bool = False,
     class_names: Sequence[str] = (),
     columns: Sequence[str] = (),
+    resize: Fit | None = None,
     name: str = "model",
     max_batch: int = DEFAULT_MAX_BATCH,
     private_key: str = "",
@@ -83,6 +83,7 @@ def export_classifier(
     `augment`ed ("crop", "crop=4", "flip"), then normalized by `mean` and `std` per channel, all inside the programs.
     hyperparameters: in place of the optimizer's and the loss's defaults (formerly `settings`, which is still read).
     trainable: patterns of parameter names; the rest is frozen into the programs. private_key: signs the bundle.
+    resize: what devices do with pictures of another size: "crop" (the default), "stretch", "pad", "exact" (refuse).
     report: called with a line per stage.
 
     Raises InvalidInput, UnsupportedOperation or VerificationFailed; then nothing was written.
@@ -100,6 +101,7 @@ def export_classifier(
         proximal=proximal,
         class_names=class_names,
         columns=columns,
+        resize=resize,
         name=name,
     )
     return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, private_key, overwrite, report)
@@ -119,6 +121,7 @@ def gather(
     proximal: bool = False,
     class_names: Sequence[str] = (),
     columns: Sequence[str] = (),
+    resize: Fit | None = None,
     name: str = "model",
 ) -> Recipe:
     """The recipe that these options of `export_classifier` mean. Raises InvalidInput."""
@@ -133,6 +136,7 @@ def gather(
         hyperparameters=dict(hyperparameters or {}),
         class_names=tuple(class_names),
         columns=tuple(columns),
+        resize=resize,
         name=name,
     )
 
@@ -148,7 +152,7 @@ def export_recipe(
     report: Report,
 ) -> Exported:
     """`export_classifier` with its options checked and gathered."""
-    _check_target(out, overwrite)
+    bundle_folder.check(out, overwrite)
     report("analysis: running the model twice in training mode")
     analysis = analyze(model, recipe)
     definitions = program.build(model, recipe, analysis)
@@ -172,7 +176,7 @@ def export_recipe(
             result = equality.replay(draft, runtime, steps)
             result.check()
             results.append(result)
-        _publish(draft, out)
+        bundle_folder.put_in_place(draft, out)
     report(f"written: {out}")
     return Exported(out, manifest, seal, tuple(results))
 
@@ -222,29 +226,3 @@ def _manifest(
 def _weights(model: nn.Module, analysis: ModelAnalysis) -> Params:
     own = analysis.parameters(model) | analysis.buffers(model)
     return {name: tensor.detach().to(torch.float32).cpu().numpy().copy() for name, tensor in own.items()}
-
-
-def _check_target(out: Path, overwrite: bool) -> None:
-    if not out.exists():
-        return
-    ours = out.is_dir() and ((out / "seal.json").is_file() or not any(out.iterdir()))
-    if not ours:
-        raise InvalidInput(f"{out} exists and is no bundle", remedy="choose another --out folder")
-    if not overwrite and any(out.iterdir()):
-        raise InvalidInput(f"{out} holds a bundle already", remedy="add --overwrite, or choose another --out folder")
-
-
-def _publish(draft: Path, out: Path) -> None:
-    """Put the finished folder in place; an older bundle there is gone only when the new one stands."""
-    if out.exists():
-        old = draft.parent / "old"
-        out.rename(old)
-        try:
-            draft.rename(out)
-        except OSError:
-            old.rename(out)
-            raise
-        shutil.rmtree(old)
-    else:
-        draft.rename(out)
-    out.chmod(0o755)

@@ -27,6 +27,15 @@ class Runtime(StrEnum):
     both = "both"
 
 
+class Resize(StrEnum):
+    """What devices do with pictures of another size than the model's."""
+
+    exact = "exact"
+    stretch = "stretch"
+    crop = "crop"
+    pad = "pad"
+
+
 class Layout(StrEnum):
     """What `fedrela export` writes."""
 
@@ -85,6 +94,13 @@ def export_command(
     ] = False,
     class_names: Annotated[str, typer.Option(help="Names of the classes in order, separated by commas.")] = "",
     columns: Annotated[str, typer.Option(help="Columns of a table in the model's order, separated by commas.")] = "",
+    resize: Annotated[
+        Resize | None,
+        typer.Option(
+            help="What devices do with pictures of another size: crop them to the model's proportions and scale, "
+            "stretch, pad with black, or exact: refuse them. [default: crop for pictures]"
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the model, for the manifest. [default: the function's]")] = "",
     max_batch: Annotated[
         int, typer.Option(min=1, help="Largest batch of the ExecuTorch programs; ONNX takes any.")
@@ -129,6 +145,7 @@ def export_command(
         proximal=proximal,
         class_names=words(class_names),
         columns=words(columns),
+        resize=resize.value if resize else None,
         name=name or target.rpartition(":")[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2],
     )
     if layout is not Layout.bundle:

@@ -18,6 +18,7 @@ def describe(opened: Bundle) -> dict[str, Any]:
         "optimizer": manifest.optimizer,
         "hyperparameters": manifest.hyperparameters,
         "preprocessing": manifest.preprocessing.kind,
+        "resize": manifest.preprocessing.fit,
         "weights": sum(spec.size for spec in manifest.weights),
         "tensors": len(manifest.weights),
         "manifest_sha256": seal.manifest_sha256,

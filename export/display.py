@@ -18,6 +18,8 @@ def print_contents(described: Mapping[str, Any]) -> None:
         f"[bold]{escape(described['name'])}[/bold]: {described['classes']} classes, loss {described['loss']}, "
         f"optimizer {described['optimizer']}, {described['weights']:,} weights in {described['tensors']} tensors"
     )
+    if described["preprocessing"] == "image":
+        console.print(f"pictures of another size: {described['resize']}")
     console.print(f"signature: {described['signature']}")
     for program in described["programs"]:
         table = Table(title=program["name"], title_justify="left", title_style="bold")

@@ -7,11 +7,13 @@
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import get_args
 
 from torch import nn
 
 from fedrela.core.bundle import Preprocessing
 from fedrela.core.errors import InvalidInput
+from fedrela.core.manifest import Fit
 from fedrela.export import losses, optimizers
 from fedrela.export.inputs import Pipeline, RawInput
 
@@ -30,6 +32,7 @@ class Recipe:
     hyperparameters: dict[str, float] = field(default_factory=dict)  # in place of the defaults of optimizer and loss
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()  # of a table
+    resize: Fit | None = None  # what devices do with pictures of another size; None: crop them
     name: str = "model"
 
     def __post_init__(self) -> None:
@@ -39,6 +42,13 @@ class Recipe:
         if unknown:
             raise InvalidInput(
                 f"there is no hyperparameter {unknown[0]!r} here", remedy=f"known: {', '.join(self._defaults())}"
+            )
+        if self.resize not in (None, *get_args(Fit)):
+            raise InvalidInput(f"there is no resizing {self.resize!r}", remedy=f"known: {', '.join(get_args(Fit))}")
+        if self.resize not in (None, "exact") and not self._takes_pictures():
+            raise InvalidInput(
+                f"resizing by {self.resize!r} of inputs that are no pictures",
+                remedy="leave it out; pictures are one input uint8:1xHxW or uint8:3xHxW",
             )
         channels = {raw.shape[0] for raw in self.inputs if raw.is_image}
         for values in (self.pipeline.mean, self.pipeline.std):
@@ -77,13 +87,17 @@ class Recipe:
             )
         return names
 
+    def _takes_pictures(self) -> bool:
+        return len(self.inputs) == 1 and self.inputs[0].is_image and self.inputs[0].shape[0] in (1, 3)
+
     def preprocessing(self) -> Preprocessing:
         """How a device makes the raw tensors."""
         first = self.inputs[0]
         if len(self.inputs) > 1:
             return Preprocessing("raw")
         if first.is_image:
-            return Preprocessing("image", grayscale=first.shape[0] == 1)
+            fit: Fit = self.resize or ("crop" if self._takes_pictures() else "exact")
+            return Preprocessing("image", grayscale=first.shape[0] == 1, fit=fit)
         if first.dtype == "float32" and len(first.shape) == 1:
             return Preprocessing("tabular", columns=self.columns)
         return Preprocessing("tokens" if first.token_limit else "raw")

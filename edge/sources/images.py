@@ -4,8 +4,6 @@ A decoded image is kept in memory until its file changes, so that a round over a
 """
 
 import hashlib
-import io
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -14,17 +12,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fedrela.core.bundle import Manifest, Preprocessing
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
-from fedrela.edge.sources import classes
+from fedrela.edge.sources import classes, picture_files, pictures
 from fedrela.edge.training.examples import DataSource, Examples
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked
-MAX_PIXELS = 100_000_000
 # What reading a file or a member of a zip raises; RuntimeError: one that is encrypted or packed in an unknown way.
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -138,38 +135,8 @@ def image_spec(manifest: Manifest) -> TensorSpec:
 
 def decode(body: bytes, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
     """One image as (channels, height, width) uint8. Raises InvalidData naming the file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(body)) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise ValueError("it has too many pixels")
-                return fit(ImageOps.exif_transpose(opened), name, spec, how)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidData(f"the image {name} can't be decoded ({error})", remedy="mend or remove it") from error
-
-
-def fit(image: Image.Image, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
-    """An image in the size and channels that the model takes, changed only as the manifest allows."""
-    channels, height, width = (int(d) for d in spec.shape[1:])
-    if image.mode.startswith(("I", "F")):  # Pillow would cut every value above 255 off
-        raise InvalidData(f"the image {name} has more than 8 bits per pixel", remedy="convert it to 8 bits")
-    colored = image.mode not in ("1", "L", "LA")
-    if channels == 1 and colored and not how.grayscale:
-        raise InvalidData(
-            f"the image {name} is colored and the model takes gray ones",
-            remedy="convert it, or export the model with grayscale preprocessing",
-        )
-    converted = image.convert("L" if channels == 1 else "RGB")
-    if converted.size != (width, height):
-        if not how.resize:
-            raise InvalidData(
-                f"the image {name} is {image.width}x{image.height} and the model takes {width}x{height}",
-                remedy="resize it, or export the model with resizing preprocessing",
-            )
-        converted = converted.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = np.asarray(converted, np.uint8)
-    return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+    image, orientation = picture_files.decode(body, name)
+    return pictures.tensor(image, orientation, name, spec, how)
 
 
 def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> Array:
@@ -179,7 +146,7 @@ def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> 
     rows = []
     for number, image in enumerate(pixels):
         picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-        rows.append(fit(picture, f"number {number}", spec, how))
+        rows.append(pictures.tensor(picture, 1, f"number {number}", spec, how))
     return np.stack(rows).astype(spec.dtype)
 
 

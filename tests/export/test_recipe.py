@@ -63,8 +63,9 @@ def test_patterns_choose_among_parameters_that_ask_for_gradients():
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
-        (["uint8:1x8x8"], Preprocessing("image", grayscale=True)),
-        (["uint8:3x8x8"], Preprocessing("image", grayscale=False)),
+        (["uint8:1x8x8"], Preprocessing("image", grayscale=True, fit="crop")),
+        (["uint8:3x8x8"], Preprocessing("image", grayscale=False, fit="crop")),
+        (["uint8:4x8x8"], Preprocessing("image", fit="exact")),
         (["float32:2"], Preprocessing("tabular", columns=("age", "mass"))),
         (["float32:2x3"], Preprocessing("raw")),
         (["int64:9:100"], Preprocessing("tokens")),
@@ -73,6 +74,17 @@ def test_patterns_choose_among_parameters_that_ask_for_gradients():
 )
 def test_the_first_input_tells_how_a_device_makes_tensors(inputs, expected):
     assert recipe(*inputs, columns=("age", "mass")).preprocessing() == expected
+
+
+def test_pictures_of_another_size_are_treated_as_the_recipe_says():
+    for fit in ("exact", "stretch", "crop", "pad"):
+        assert recipe("uint8:3x8x8", resize=fit).preprocessing().fit == fit
+    assert recipe("float32:2", resize="exact").preprocessing().fit == "exact"
+    with pytest.raises(InvalidInput, match="no resizing 'zoom'"):
+        recipe("uint8:3x8x8", resize="zoom")
+    for inputs in (["float32:2"], ["uint8:4x8x8"], ["a=uint8:3x8x8", "b=float32:2"]):
+        with pytest.raises(InvalidInput, match="no pictures"):
+            recipe(*inputs, resize="pad")
 
 
 def test_each_image_has_uniforms_of_its_own():
@@ -115,6 +127,7 @@ def test_inspect_tells_the_recipe_and_counts_what_travels(tmp_path):
     assert (told["name"], told["classes"], told["class_names"]) == ("linear", 3, ["a", "b", "c"])
     assert told["hyperparameters"] == recipe().hyperparameter_defaults()
     assert (told["preprocessing"], told["weights"], told["tensors"]) == ("tabular", 3 * 2 + 3, 2)
+    assert told["resize"] == "exact"
     assert (told["manifest_sha256"], told["weights_sha256"]) == ("1" * 64, "2" * 64)
     assert told["signature"] == "none (unsigned)"
     train = told["programs"][0]

@@ -75,7 +75,11 @@ export class Gallery {
     const input = make("input", { type: "file", accept: "image/*", multiple: !camera });
     if (camera) input.setAttribute("capture", "environment");
     input.setAttribute("aria-label", `${text}: ${this.name(label)}`);
-    const load = (): Promise<Sample[]> => Promise.all([...(input.files ?? [])].map((file) => fromFile(file, label, this.manifest)));
+    const load = async (): Promise<Sample[]> => {
+      const samples = []; // one after the other: decoded photos are large
+      for (const file of input.files ?? []) samples.push(await fromFile(file, label, this.manifest));
+      return samples;
+    };
     input.onchange = () => void this.add(load, `${entryOf(label)} input${camera ? "[capture]" : ":not([capture])"}`);
     return make("label", { className: "file" }, text, input);
   }

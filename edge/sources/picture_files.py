@@ -1,0 +1,82 @@
+"""A picture's file as pixels, by Pillow: the first picture in it, with its orientation, its color profile ignored.
+
+What clients could read differently is refused: more than 8 bits per channel, CMYK, and what is too large for a phone.
+"""
+
+import io
+import warnings
+
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from fedrela.core.errors import InvalidData
+from fedrela.edge.sources import orientation
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # by content; a file's name doesn't count
+MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # of any JPEG; up to there every client scales with the same numbers
+
+_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"})
+_FAULTS = (OSError, ValueError, SyntaxError, EOFError)
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
+
+
+def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
+    """The decoded image and its orientation 1 to 8. Raises InvalidData, which names the image."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is ours
+            image = Image.open(io.BytesIO(body), formats=FORMATS)
+            _check(image, name)
+            _scale_transparent_gray(image)
+            image.load()
+            return image, _orientation(image)
+    except Image.DecompressionBombError as error:
+        raise InvalidData(f"the image {name} is too large ({error})", remedy="scale it down") from error
+    except UnidentifiedImageError as error:
+        raise InvalidData(
+            f"the image {name} can't be decoded (it is of no known format, or its header is damaged)",
+            remedy="mend or remove it",
+        ) from error
+    except _FAULTS as error:
+        raise InvalidData(f"the image {name} can't be decoded ({error})", remedy="mend or remove it") from error
+
+
+def _check(image: ImageFile, name: str) -> None:
+    """Refuse by what the header says, before anything is unpacked."""
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+        raise InvalidData(f"the image {name} is too large ({image.width}x{image.height})", remedy="scale it down")
+    if _bits_per_channel(image) > 8:
+        raise InvalidData(f"the image {name} has more than 8 bits per channel", remedy="convert it to 8 bits")
+    if image.mode == "CMYK":
+        raise InvalidData(f"the image {name} is CMYK, made for print", remedy="convert it to RGB")
+    if image.mode not in _MODES:
+        raise ValueError(f"its colors are {image.mode}")
+
+
+def _bits_per_channel(image: ImageFile) -> int:
+    """16 stands for every number above 8. Pillow itself would cut 16 bits down, or off at 255, without a word."""
+    if image.mode.startswith(("I", "F")):
+        return 16
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined, no-any-return]
+    arguments = image.tile[0][3] if image.tile else ()
+    if image.format == "PNG":
+        return 16 if "16" in str(arguments) else 8
+    if image.format == "PPM" and isinstance(arguments, tuple):
+        return 16 if any(isinstance(maximum, int) and maximum > 255 for maximum in arguments) else 8
+    return 8
+
+
+def _scale_transparent_gray(image: ImageFile) -> None:
+    """A PNG of 2 or 4 bits names its transparent gray in that depth; Pillow compares it with values of 8 bits."""
+    factor = {"L;2": 85, "L;4": 17}.get(str(image.tile[0][3])) if image.format == "PNG" and image.tile else None
+    if factor and "transparency" in image.info:
+        image.info["transparency"] *= factor
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # newer Pillows turn it while they load it, and take the tag away
+        value = image.getexif().get(0x0112, 1)
+        return value if value in range(1, 9) else 1
+    return orientation.parse(image.info.get("exif", b""))
