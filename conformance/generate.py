@@ -11,8 +11,10 @@ from typing import Any
 
 from fedrela.conformance import (
     encoding_cases,
+    failure_cases,
     field_table,
     holdout_cases,
+    http_cases,
     image_cases,
     message_cases,
     signing_cases,
@@ -29,6 +31,8 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "encodings.json": encoding_cases.build,
     "holdout.json": holdout_cases.build,
     "images.json": image_cases.build,
+    "http.json": http_cases.build,
+    "failures.json": failure_cases.build,
 }
 
 

@@ -45,6 +45,7 @@ from fedrela.edge.training.work import AssignmentFailed, RoundWork
 __all__ = ["DeviceClient", "Outcome", "enroll", "forget", "steady_clock"]
 
 CLIENT = f"python {__version__}"
+FAULTS = (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed, MemoryError)
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or all assignments fail
 
@@ -124,7 +125,7 @@ class DeviceClient:
             return self.give_up(held, refusal.code, str(refusal))
         except InvalidMessage:
             raise
-        except (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed) as fault:
+        except FAULTS as fault:
             outcome = self.drop(held, fault)
             if isinstance(fault, InvalidData):
                 raise

@@ -3,7 +3,7 @@
 Python makes mutants of good bodies, deterministically from a seed, and reads each; so does every client program that is
 given. A difference, or an exception that is none of ours, is a fault of a client or of the specification.
 
-    $ python -m fedrela.conformance.differential --cases 1000000 --client "node verdicts.js"
+    $ python -m fedrela.conformance.differential --cases 1000000 --client "page=node verdicts.js"
 
   __main__.py        the command
   bodies.py          the good bodies, by kind

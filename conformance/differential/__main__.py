@@ -1,15 +1,16 @@
 """`python -m fedrela.conformance.differential`: see the package.
 
-$ python -m fedrela.conformance.differential --cases 20000 --seed 7
+$ python -m fedrela.conformance.differential --cases 20000 --seed 7 --client "page=node verdicts.js"
 """
 
 import argparse
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,10 @@ PART = 20_000  # cases that a process takes at once
 PYTHON = "python"
 
 
-def compare(numbers: range, seed: int, commands: Sequence[str]) -> Tally:
-    """The verdicts of Python and of every client program on the cases of a seed."""
+def compare(numbers: range, seed: int, commands: Mapping[str, str]) -> Tally:
+    """The verdicts of Python and of every client program, given by name, on the cases of a seed."""
     tally = Tally(seed)
-    programs = [ClientProgram(command) for command in commands]
+    programs = [ClientProgram(name, command) for name, command in commands.items()]
     try:
         for batch in _parts(numbers, BATCH):
             _compare_batch(tally, batch, programs)
@@ -41,14 +42,20 @@ def _compare_batch(tally: Tally, numbers: range, programs: Sequence[ClientProgra
     for program in programs:
         program.ask(cases)
     own = [python_verdict(item.kind, item.body) for item in cases]
-    others = {program.command: program.verdicts(len(cases)) for program in programs}
+    others = {program.name: program.verdicts(len(cases)) for program in programs}
     for at, item in enumerate(cases):
-        verdicts = {PYTHON: own[at], **{command: answers[at] for command, answers in others.items()}}
+        verdicts = {PYTHON: own[at], **{name: answers[at] for name, answers in others.items()}}
         tally.add(numbers[at], item, verdicts)
 
 
 def _parts(numbers: range, size: int) -> Iterator[range]:
     return (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+
+def _named(client: str) -> tuple[str, str]:
+    """Name and command of `page=node verdicts.js`; a command without a name is called by itself."""
+    match = re.fullmatch(r"([a-z]+)=(.+)", client)
+    return (match[1], match[2]) if match else (client, client)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,13 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)
-    for command in options.client:
+    clients = dict(_named(client) for client in options.client)
+    for command in clients.values():
         if shutil.which(shlex.split(command)[0]) is None:
             parser.error(f"there is no program {command!r}")
     tally = Tally(options.seed)
     numbers = range(options.first, options.first + options.cases)
     with ProcessPoolExecutor(options.jobs) as pool:
-        work = partial(compare, seed=options.seed, commands=options.client)
+        work = partial(compare, seed=options.seed, commands=clients)
         for part in pool.map(work, _parts(numbers, PART)):
             tally.merge(part)
             print(
@@ -79,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for example in tally.examples:
         print(example.text())
     if options.json:
-        options.json.write_text(json.dumps(tally.document(options.client), indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(tally.document([*clients]), indent=1) + "\n", encoding="utf-8")
     return 1 if tally.differences or tally.foreign else 0
 
 

@@ -42,8 +42,8 @@ def python_verdict(kind: str, body: bytes) -> str:
 class ClientProgram:
     """Another client's parsers, as a program. Ask a batch, then collect its verdicts; `close` in the end."""
 
-    def __init__(self, command: str) -> None:
-        self.command = command
+    def __init__(self, name: str, command: str) -> None:
+        self.name = name
         self._process = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._writer = ThreadPoolExecutor(1)  # a program may answer before it has read all
 

@@ -18,11 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidBundle
 from fedrela.core.protocol.programs import CARRIED
 from fedrela.core.tensors import Array, Params
 
 State: TypeAlias = Any  # opaque: parameters, buffers and optimizer state inside the runtime
 RunNative: TypeAlias = Callable[[Callable[[], None]], None]  # runs what leaves Python, and returns when it has run
+
+
+class UnloadableProgram(InvalidBundle):
+    """A program that this device's runtime can't load; another device's may."""
 
 
 def run_here(native: Callable[[], None]) -> None:

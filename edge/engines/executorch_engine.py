@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest, Program, ProgramInput
-from fedrela.core.errors import InvalidBundle, InvalidData, InvalidTask, MissingDependency
+from fedrela.core.errors import InvalidData, InvalidTask, MissingDependency
 from fedrela.core.protocol.programs import CARRIED, TOTALS
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here
+from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here
 
 INSTALL = "pip install torch==2.13.0 executorch==1.4.1"
 
@@ -210,7 +210,7 @@ def _load(runtime: Any, body: bytes, name: str) -> _Loaded:
         program = runtime._load_program_from_buffer(body)
         return _Loaded(body, program, program.load_method("forward"))
     except (RuntimeError, MemoryError) as error:
-        raise InvalidBundle(
+        raise UnloadableProgram(
             f"ExecuTorch {version()} can't load program {name} ({str(error)[:200]})",
             remedy="install the ExecuTorch that the manifest asks for, or export the model again",
         ) from error

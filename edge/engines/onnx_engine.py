@@ -22,7 +22,7 @@ from fedrela.core.onnx_files import in_place as onnx_in_place
 from fedrela.core.onnx_files.constants import with_constants
 from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS
 from fedrela.core.tensors import Array, Params
-from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, run_here, state_bytes
+from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here, state_bytes
 from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place
 
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
@@ -213,7 +213,7 @@ def _open(body: bytes, program: str, threads: int, *, constant_weights: bool = F
     try:
         return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many classes of its own, and plain RuntimeError
-        raise InvalidBundle(
+        raise UnloadableProgram(
             f"onnxruntime {version()} can't load program {program} ({str(error)[:200]})",
             remedy="update onnxruntime to the version that the manifest asks for, or export the model again",
         ) from error

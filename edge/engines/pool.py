@@ -15,7 +15,7 @@ from threading import Lock
 
 from fedrela.core import golden, tensors
 from fedrela.core.bundle import PROGRAMS, Manifest, ProgramFile
-from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
+from fedrela.core.errors import InvalidInput, InvalidTensors, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Params, TensorSpec
 from fedrela.core.versions import leading_numbers
 from fedrela.edge.engines.engine import Engine, RunNative, run_here, state_bytes
@@ -111,8 +111,8 @@ def self_test(engine: Engine, expected: bytes) -> None:
     An output that isn't recorded is one that float32 doesn't determine, so nobody is asked for it.
     """
     programs = [partial(engine.run, program) for program in PROGRAMS]
-    recorded = tensors.read(expected)
     try:
+        recorded = tensors.read(expected)
         computed = golden.run(engine.manifest, *programs)
         silent = set(PROGRAMS) - {name.split(".", 1)[0] for name in recorded}
         unknown = {name.removeprefix(golden.SLACK) for name in recorded} - set(computed)
@@ -120,6 +120,8 @@ def self_test(engine: Engine, expected: bytes) -> None:
             golden.check(engine.manifest, recorded, computed)
             return
         problem = f"output {min(unknown)[:80]} was not computed" if unknown else f"nothing of {min(silent)} is recorded"
+    except InvalidTensors as error:
+        problem = error.problem
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         problem = f"the manifest doesn't describe them ({type(error).__name__}: {str(error)[:80]})"
     raise VerificationFailed(

@@ -10,11 +10,11 @@ from functools import lru_cache
 
 from fedrela.core import bundle, signing
 from fedrela.core.bundle import Manifest, ProgramFile
-from fedrela.core.errors import IntegrityError, InvalidBundle
+from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
-from fedrela.core.wire import Assignment
+from fedrela.core.wire import FEATURES, Assignment
 from fedrela.edge.engines.engine import Engine
 from fedrela.edge.engines.pool import EnginePool, self_test
 from fedrela.edge.network.api import CoordinatorApi
@@ -52,6 +52,7 @@ class Fetcher:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
         signing.verify(self.pinned_key, assignment.message(), assignment.signature)
         task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
+        check_features("task", task.requires)
         engine = self.engine(assignment.manifest_sha256)
         self.test(assignment.manifest_sha256, engine)
         body = self.checkpoint(assignment, engine.manifest)
@@ -63,6 +64,7 @@ class Fetcher:
         engine = self.pool.known(manifest_sha256)
         if engine is None:
             manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+            check_features("manifest", manifest.requires)
             check_sizes(manifest, self.max_bytes)
             engine = self.pool.open(manifest_sha256, manifest, self.program)
         return engine
@@ -110,6 +112,13 @@ class Fetcher:
             body = self.api.blob(sha256, self.blobs, limit_bytes=limit_bytes)
             self.blobs.put(f"blobs/{sha256}", body)
         return body
+
+
+def check_features(what: str, requires: tuple[str, ...]) -> None:
+    """Raise MissingDependency for a task or manifest that a client of this version would misunderstand."""
+    unknown = sorted(set(requires) - set(FEATURES))
+    if unknown:
+        raise MissingDependency(f"the {what} requires {unknown[0]}", remedy="update this client")
 
 
 def check_sizes(manifest: Manifest, max_bytes: int) -> None:

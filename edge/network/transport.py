@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 ANSWER_BYTES = 1_000_000  # no JSON answer is longer
 SUCCESS = (200, 201, 204, 206)
+REDIRECTS = range(300, 400)
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 DAMAGED = (400, 422)
 LONGEST_WISH_SECONDS = 300.0  # a coordinator can't ask for a longer pause between two attempts
@@ -159,10 +160,17 @@ class Transport:
 
 
 def raise_for_status(response: httpx.Response, read: Callable[[httpx.Response], bytes]) -> None:
-    """Nothing for a success; TryAgain or Refused otherwise, with what the problem document says."""
+    """Nothing for a success; TryAgain or Refused otherwise, with what the problem document says.
+
+    A redirect is nothing that a coordinator sends, whatever its body: it is refused with the code of a stranger.
+    """
     status = response.status_code
     if status in SUCCESS:
         return
+    if status in REDIRECTS:
+        raise Refused(
+            f"the coordinator answered HTTP {status}", remedy="check its address", code=f"http-{status}", status=status
+        )
     problem = _problem(read(response), status)
     if status in TRANSIENT:
         raise TryAgain(f"HTTP {status}: {problem.detail}", _retry_after(response, problem))

@@ -15,6 +15,7 @@ from fedrela.core.errors import (
     VerificationFailed,
 )
 from fedrela.core.wire import FailureCode
+from fedrela.edge.engines.engine import UnloadableProgram
 from fedrela.edge.training.work import AssignmentFailed
 
 
@@ -26,9 +27,8 @@ def failure_code(fault: Exception) -> FailureCode:
         return "self-test-failed"
     if isinstance(fault, IntegrityError):
         return "integrity-failed"
-    if isinstance(fault, MissingDependency | InvalidData):
+    if isinstance(fault, MissingDependency | UnloadableProgram | InvalidData):
         return "not-eligible"
-    assert isinstance(fault, FedRelaError)
     return "training-failed"
 
 

@@ -98,7 +98,7 @@ def fleet(place: Place, recorder: Recorder, browser: Browser, tmp_path: Path) ->
     threads = run_python(place, secrets)
     killed = tabs[2]
     killed.do("waitFor", code="() => /step ([3-9]\\d|1\\d\\d) of/.test(document.querySelector('#doing').textContent)")
-    assert killed.do("eval", code=READ_BYTES, argument="assignment/snapshot")  # it was in the middle, and kept its state
+    assert killed.do("eval", code=READ_BYTES, argument="assignment/snapshot")  # it was in the middle
     killed.do("crash")
     before = len(recorder.seen)
     wait_for(lambda: all(device_reported(recorder, tabs[shard]) for shard in (5, 6)))

@@ -3,7 +3,8 @@
  * standard input, `{"kind": "Task", "body": base64}`; a line for each on the standard output: "accepted", "refused", or
  * "foreign: " and what happened.
  *
- *     npx tsc -p tsconfig.test.json && node .test-build/web/conformance/verdicts.js
+ *     cd web && npx tsc -p tsconfig.test.json && cd ..
+ *     python -m fedrela.conformance.differential --client "page=node web/.test-build/web/conformance/verdicts.js"
  */
 import { createInterface } from "node:readline";
 import { FedRelaError } from "../src/core/errors.ts";

@@ -52,7 +52,6 @@ export class Refused extends FedRelaError {
     remedy: string,
     readonly code: string,
     readonly status: number,
-    readonly retryAfterSeconds = 0,
   ) {
     super(problem, remedy);
   }

@@ -81,5 +81,5 @@ export const id = matching("[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '-
 export const plainName = characters(1, 100, matching("[._-]*[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, '-', '_' and '.'"));
 export const version = matching(VERSION_PATTERN, "dotted numbers such as 1.2.3");
 export const versionOrNone = matching(`|${VERSION_PATTERN}`, "dotted numbers such as 1.2.3, or nothing");
-export const feature = matching("[a-z0-9-]{1,64}", "a word of small letters, digits and '-'");
+const feature = matching("[a-z0-9-]{1,64}", "a word of small letters, digits and '-'");
 export const features = listOf(feature, 0, 64);

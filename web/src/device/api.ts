@@ -26,12 +26,12 @@ export class Api {
 
   /** Exchange an enrollment token for a device token. */
   async enroll(enrollmentToken: string, publicKey: string): Promise<EnrollResponse> {
-    return parseEnrollResponse(await this.post("/v1/devices", enrollRequest(enrollmentToken, publicKey)));
+    return this.post("/v1/devices", enrollRequest(enrollmentToken, publicKey), parseEnrollResponse);
   }
 
   /** Offer to work. The answer is exactly one of assignment and wait. */
   async checkIn(population: string, client: string, runtime: string): Promise<CheckInResponse> {
-    return parseCheckInResponse(await this.post("/v1/check-ins", checkInRequest(population, client, runtime)));
+    return this.post("/v1/check-ins", checkInRequest(population, client, runtime), parseCheckInResponse);
   }
 
   /** Download a blob, going on from what is kept of it. Throws IntegrityError if it never matches its name. */
@@ -48,25 +48,27 @@ export class Api {
       [UPLOAD_TOKEN_HEADER]: assignment.upload_token,
     };
     const path = `/v1/assignments/${assignment.assignment_id}/update`;
-    return parseUpdateReceipt(await this.transport.call({ method: "PUT", path, body, headers, alsoTransient: [400, 422] }));
+    return this.transport.call({ method: "PUT", path, body, headers }, parseUpdateReceipt);
   }
 
   /** Totals over the hold-out: only if the task asks and the owner allows. */
   async evaluation(assignment: Assignment, report: EvaluationReport): Promise<void> {
-    await this.post(`/v1/assignments/${assignment.assignment_id}/evaluation`, evaluationReport(report));
+    await this.post(`/v1/assignments/${assignment.assignment_id}/evaluation`, evaluationReport(report), nothing);
   }
 
   /** Give the slot back. */
   async failure(assignment: Assignment, code: FailureCode): Promise<void> {
-    await this.post(`/v1/assignments/${assignment.assignment_id}/failure`, failureReport(code));
+    await this.post(`/v1/assignments/${assignment.assignment_id}/failure`, failureReport(code), nothing);
   }
 
   /** Tell the coordinator to forget this device. */
   async leave(): Promise<void> {
-    await this.transport.call({ method: "DELETE", path: "/v1/devices/self" });
+    await this.transport.call({ method: "DELETE", path: "/v1/devices/self" }, nothing);
   }
 
-  private async post(path: string, body: Uint8Array): Promise<Uint8Array> {
-    return this.transport.call({ method: "POST", path, body, headers: { "Content-Type": "application/json" } });
+  private async post<T>(path: string, body: Uint8Array, parse: (answer: Uint8Array) => T): Promise<T> {
+    return this.transport.call({ method: "POST", path, body, headers: { "Content-Type": "application/json" } }, parse);
   }
 }
+
+function nothing(): void {}

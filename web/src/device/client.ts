@@ -2,12 +2,13 @@
  * The device's half of the walk: go on with an interrupted assignment or check in, fetch, train, upload. Read `runOnce` first;
  * the work of a round is in `work.ts`.
  */
-import { FedRelaError, IntegrityError, NotEligible, Refused, StorageFull, Unavailable, VerificationFailed } from "../core/errors.ts";
-import { type Assignment, type FailureCode, type WaitReason, assignmentMessage, knownReason, parseAssignment } from "../core/wire.ts";
+import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
+import { type Assignment, type WaitReason, assignmentMessage, knownReason, parseAssignment } from "../core/wire.ts";
 import { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
 import { RUNTIME_VERSION } from "../engine/engine.ts";
+import { failureCode } from "./faults.ts";
 import { Fetcher } from "./fetch.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
@@ -163,13 +164,4 @@ export class Client {
 function isSame(held: Assignment, offered: Assignment): boolean {
   const text = (item: Assignment): string => new TextDecoder().decode(assignmentMessage(item));
   return held.assignment_id === offered.assignment_id && text(held) === text(offered);
-}
-
-/** What the coordinator is failure of a failure: its code, and nothing else. */
-export function failureCode(fault: unknown): FailureCode {
-  if (fault instanceof AssignmentFailed) return fault.code;
-  if (fault instanceof IntegrityError) return "integrity-failed";
-  if (fault instanceof VerificationFailed) return "self-test-failed";
-  if (fault instanceof NotEligible) return "not-eligible";
-  return "training-failed";
 }

@@ -28,11 +28,11 @@ async function ranged(transport: Transport, sha: string, key: string, limitBytes
   const have = (await partial.get(key)) ?? new Uint8Array();
   const headers: Record<string, string> = have.length ? { Range: `bytes=${have.length}-` } : {};
   const response = await transport.request({ method: "GET", path: `/v1/blobs/${sha}`, headers });
-  if (response.status === 416 && have.length) {
+  if (response.status === 416) {
     await partial.delete(key);
     throw new TryAgain("the coordinator has less of the file than this device");
   }
-  await transport.raiseForStatus(response, []);
+  await transport.raiseForStatus(response);
   const goingOn = response.status === 206 && (response.headers.get("Content-Range") ?? "").startsWith(`bytes ${have.length}-`);
   if (response.status === 206 && !goingOn) {
     await partial.delete(key);

@@ -3,7 +3,7 @@
  * it is verified: the assignment by the pinned key, every file by the hash that the assignment or the manifest gives it,
  * the runtime by the golden steps.
  */
-import { IntegrityError } from "../core/errors.ts";
+import { IntegrityError, InvalidInput, VerificationFailed } from "../core/errors.ts";
 import { verifyGolden } from "../core/golden.ts";
 import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
 import { checkHash, hash, verify } from "../core/signing.ts";
@@ -79,7 +79,13 @@ export class Fetcher {
   }
 
   private async golden({ golden }: Manifest): Promise<Tensors> {
-    return parse(await this.blob(golden.sha256, golden.size_bytes)).tensors;
+    const body = await this.blob(golden.sha256, golden.size_bytes);
+    try {
+      return parse(body).tensors;
+    } catch (error) {
+      if (!(error instanceof InvalidInput)) throw error;
+      throw new VerificationFailed(`the golden outputs can't be compared: ${error.problem}`, "tell the operator to export the model again");
+    }
   }
 
   private async accelerate(engine: Engine, assignment: Assignment, task: Task): Promise<void> {

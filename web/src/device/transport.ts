@@ -1,32 +1,37 @@
 /**
  * HTTP as a device needs it. Whatever may be repeated safely is repeated, with backoff and jitter: lost connections,
- * truncated or silent answers, 408, 425, 429 and 5xx. Any other refusal is raised with the coordinator's code.
+ * truncated or silent answers, answers that don't parse, 408, 425, 429 and 5xx; and 400 and 422, because our bodies are
+ * checked before they leave, so that a malformed one was damaged on its way. Any other refusal is raised with the
+ * coordinator's code; one without a problem document, or a redirect, comes from somebody else: nobody is there then.
  */
 import { within } from "../core/deadline.ts";
 import { FedRelaError, InvalidInput, Refused, Unavailable } from "../core/errors.ts";
 import { type Problem, parseProblem } from "../core/wire.ts";
 
+const SUCCESS = [200, 201, 204, 206];
 const TRANSIENT = [408, 425, 429, 500, 502, 503, 504];
+const DAMAGED = [400, 422];
 const ATTEMPTS = 4; // within a call; the worker's loop tries again for as long as the page is open
 const BASE_SECONDS = 0.5;
 const CAP_SECONDS = 30;
 const SILENCE_SECONDS = 60; // until an answer begins, and between two parts of it
 const SLOWEST_BYTES_PER_SECOND = 4000; // of an upload, whose progress a browser doesn't tell
 const ANSWER_BYTES = 1_000_000;
+const LONGEST_WISH_SECONDS = 300; // a coordinator can't ask for a longer pause between two attempts
 
 export interface Call {
   method: string;
   path: string;
   body?: Uint8Array;
   headers?: Record<string, string>;
-  alsoTransient?: number[];
 }
 
-/** An attempt that failed in a way that may pass. */
+/** An attempt that failed in a way that may pass. `lasting`: what it means where it doesn't. */
 export class TryAgain extends Error {
   constructor(
     problem: string,
     readonly afterSeconds = 0,
+    readonly lasting?: FedRelaError,
   ) {
     super(problem);
   }
@@ -42,12 +47,12 @@ export class Transport {
     private readonly stopped: () => boolean = () => false,
   ) {}
 
-  /** One call with its repetitions; the answer's body. Throws Refused or Unavailable. */
-  async call(call: Call): Promise<Uint8Array> {
+  /** One call, repeated until its answer parses. Throws Refused or Unavailable. */
+  async call<T>(call: Call, parse: (body: Uint8Array) => T): Promise<T> {
     return this.again(async () => {
       const response = await this.request(call);
-      await this.raiseForStatus(response, call.alsoTransient ?? []);
-      return this.shortAnswer(response);
+      await this.raiseForStatus(response);
+      return parsed(parse, await this.shortAnswer(response));
     });
   }
 
@@ -59,7 +64,7 @@ export class Transport {
       } catch (error) {
         if (!(error instanceof TryAgain)) throw error;
         if (number + 1 >= ATTEMPTS || this.stopped())
-          throw new Unavailable(`the coordinator can't be reached (${error.message})`, "nothing is lost, and the page tries again later");
+          throw error.lasting ?? new Unavailable(`the coordinator can't be reached (${error.message})`, "nothing is lost, and the page tries again later");
         const backoff = Math.min(CAP_SECONDS, BASE_SECONDS * 2 ** number) * (0.5 + 0.5 * Math.random());
         await new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(error.afterSeconds, backoff)));
       }
@@ -82,7 +87,7 @@ export class Transport {
         signal: line.signal,
         cache: "no-store",
         credentials: "omit",
-        redirect: "error",
+        redirect: "manual",
         referrerPolicy: "no-referrer",
       });
     } catch (error) {
@@ -92,14 +97,17 @@ export class Transport {
     }
   }
 
-  async raiseForStatus(response: Response, alsoTransient: number[]): Promise<void> {
-    if (response.ok) return;
-    const problem = readProblem(await this.shortAnswer(response), response.status);
-    if (TRANSIENT.includes(response.status) || alsoTransient.includes(response.status)) {
-      const after = Number(response.headers.get("Retry-After") ?? problem.retry_after_seconds);
-      throw new TryAgain(`HTTP ${response.status}: ${problem.detail}`, Math.min(Number.isFinite(after) ? after : 0, 600));
-    }
-    throw new Refused(problem.detail, problem.remedy, problem.code, response.status, problem.retry_after_seconds);
+  /** Nothing for a success. Throws TryAgain; Refused, with what the problem document says; Unavailable for a stranger. */
+  async raiseForStatus(response: Response): Promise<void> {
+    const { status } = response;
+    if (SUCCESS.includes(status)) return;
+    if (response.type === "opaqueredirect") throw stranger("a redirect");
+    const problem = readProblem(await this.shortAnswer(response));
+    const refused = problem ? new Refused(problem.detail, problem.remedy, problem.code, status) : stranger(`HTTP ${status}`);
+    const after = wishSeconds(response, problem);
+    if (TRANSIENT.includes(status)) throw new TryAgain(`HTTP ${status}: ${problem?.detail ?? ""}`, after);
+    if (DAMAGED.includes(status)) throw new TryAgain(`HTTP ${status}`, after, refused);
+    throw refused;
   }
 
   /** The parts of an answer as they arrive. Throws TryAgain where the line is cut or falls silent. */
@@ -124,7 +132,7 @@ export class Transport {
     const collected = new Collected();
     for await (const chunk of this.chunks(response)) {
       collected.add(chunk);
-      if (collected.length > ANSWER_BYTES) throw new InvalidInput("the coordinator's answer is too long", "tell the operator");
+      if (collected.length > ANSWER_BYTES) throw new TryAgain("the answer is too long");
     }
     return collected.whole();
   }
@@ -156,12 +164,33 @@ export class Collected {
   }
 }
 
-function readProblem(body: Uint8Array, status: number): Problem {
+/** What an answer says. Throws TryAgain for one that doesn't parse. */
+function parsed<T>(parse: (body: Uint8Array) => T, body: Uint8Array): T {
+  try {
+    return parse(body);
+  } catch (error) {
+    if (error instanceof InvalidInput) throw new TryAgain(error.problem);
+    throw error;
+  }
+}
+
+/** The problem document; undefined where the answer is none. */
+function readProblem(body: Uint8Array): Problem | undefined {
   try {
     return parseProblem(body);
   } catch (error) {
-    if (!(error instanceof FedRelaError)) throw error;
-    const detail = `the coordinator answered with HTTP ${status}`;
-    return { title: "", status, code: "unexpected", detail, remedy: "try again later", type: "about:blank", retry_after_seconds: 0 };
+    if (error instanceof InvalidInput) return undefined;
+    throw error;
   }
+}
+
+function stranger(what: string): Unavailable {
+  return new Unavailable(`somebody else answers with ${what}`, "nothing is lost, and the page tries again later");
+}
+
+/** Seconds that the coordinator asks to wait, within limits. */
+function wishSeconds(response: Response, problem: Problem | undefined): number {
+  const header = response.headers.get("Retry-After") ?? "";
+  const wish = /^[0-9]{1,6}$/.test(header) ? Number(header) : (problem?.retry_after_seconds ?? 0);
+  return Math.min(Math.max(wish, 0), LONGEST_WISH_SECONDS);
 }

@@ -18,6 +18,7 @@ import type { Owner } from "./work.ts";
 const LOCK = "fedrela-device";
 const MOST_THREADS = 4;
 const RETRY_SECONDS = 5;
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would go off at once
 // Trying again by itself would only fail again, and take a place that another device could use.
 const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed"];
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -44,7 +45,7 @@ scope.onmessage = ({ data: command }: MessageEvent<Command>) => {
 
 async function handle(command: Command): Promise<void> {
   if (command.do === "begin") return begin(command.cores);
-  if (command.do === "enrol") return join(await store, command.token);
+  if (command.do === "enroll") return join(await store, command.token);
   if (command.do === "run") return run(await store);
   if (command.do === "leave") return leave(await store);
   if (command.do === "save") return client?.saveSoon();
@@ -143,7 +144,7 @@ async function leave(store: Store): Promise<void> {
 async function pauseFor(seconds: number): Promise<void> {
   if (!running || !seconds) return;
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
+    const timer = setTimeout(resolve, Math.min(1000 * seconds, LONGEST_TIMER_MS));
     wake = () => {
       clearTimeout(timer);
       resolve();

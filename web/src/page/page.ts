@@ -81,7 +81,7 @@ export class Page {
       show("welcome");
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
-      this.fault(faultOf(error), "enrol");
+      this.fault(faultOf(error), "enroll");
       if (!(error instanceof Refused)) setTimeout(() => void this.welcome(), 1000 * RETRY_OFFER_SECONDS);
     }
   }
@@ -131,7 +131,7 @@ export class Page {
     byId("join").onclick = () => {
       byId<HTMLButtonElement>("join").disabled = true;
       say("Joining…");
-      this.send({ do: "enrol", token: this.link });
+      this.send({ do: "enroll", token: this.link });
     };
     byId("pause").onclick = () => void (this.running ? this.pause() : this.run());
     byId("leave").onclick = () => {

@@ -1,0 +1,122 @@
+"""The phone page in Chromium plays every case of the conformance server; each case judges it by itself."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedrela.conformance.server.cases import load
+from fedrela.conformance.server.http_server import ConformanceServer
+from fedrela.conformance.server.session import Session
+from fedrela.conformance.server.world import SECRET
+from fedrela.core import signing
+from tests.web.browser import Browser, Tab
+
+SHARD = 5  # of the demonstration: the data of conformance/vectors/rounds
+TABS = 8  # at a time
+PATIENCE_SECONDS = 240.0  # a busy machine is slow
+SETTLE_SECONDS = 1.0  # what is wrong after a right outcome comes at once
+# A browser can't shorten its pauses, and a slow case waits five minutes: tests/web/node/transport.test.ts has a clock.
+CASES = [name for name, case in load().items() if not case.slow]
+SEED = """(identity) => new Promise((resolve, reject) => {
+  const opening = indexedDB.open("fedrela");
+  opening.onerror = () => reject(opening.error);
+  opening.onsuccess = () => {
+    const change = opening.result.transaction("bytes", "readwrite");
+    change.objectStore("bytes").put(new TextEncoder().encode(JSON.stringify(identity)), "identity");
+    change.oncomplete = () => { opening.result.close(); resolve(null); };
+  };
+})"""
+
+
+@dataclass
+class Play:
+    """A tab that plays a case."""
+
+    session: Session
+    tab: Tab
+    link: str
+    until: float
+    killed: bool = False
+    again_at: float = 0.0  # when a killed tab is opened again; 0: it runs
+    passed_at: float = 0.0
+
+    def is_over(self) -> bool:
+        """One look at the case; a tab that must be killed is, and opened again when it is time."""
+        now = time.monotonic()
+        if self.again_at:
+            self.open_again(now)
+        elif self.must_be_killed():
+            self.tab.do("crash")
+            self.killed, self.again_at = True, now + self.session.killed() + 0.01
+        elif (state := self.session.verdict()["state"]) != "pending":
+            self.passed_at = self.passed_at or now
+            return state == "failed" or now > self.passed_at + SETTLE_SECONDS
+        return now > self.until
+
+    def open_again(self, now: float) -> None:
+        """As its owner opens the page once more."""
+        if now >= self.again_at:
+            self.again_at = 0.0
+            self.tab.do("open", url=self.link.split("#")[0] + "/")
+
+    def must_be_killed(self) -> bool:
+        """Whether the server says so, or the page has done as many steps as the case wants."""
+        steps = self.session.case.kill_after_steps
+        if not steps or self.killed:
+            return self.session.kill_now
+        words = str(self.tab.do("text", selector="#doing")).split(": step ")
+        return len(words) > 1 and int(words[1].split()[0]) >= steps
+
+
+def begin(server: ConformanceServer, browser: Browser, name: str) -> Play:
+    """Open the case's link in a tab of its own, whose secret is that of the vectors; join, take data, start."""
+    session, tab, link = server.start(name), Tab(browser, name), server.link(name)
+    tab.do("open", url=link)
+    tab.do("wait", selector="#join")
+    key = signing.generate_key()
+    identity = dict.fromkeys(("device_id", "device_token", "coordinator_public_key", "population"), "")
+    identity |= {"private_key": key, "public_key": signing.public_key(key), "secret": SECRET.hex()}
+    tab.do("eval", code=SEED, argument=identity)
+    tab.do("click", selector="#join")
+    tab.do("wait", selector="#leave")
+    tab.use_demo(SHARD)
+    tab.start()
+    return Play(session, tab, link, time.monotonic() + PATIENCE_SECONDS)
+
+
+def play_all(server: ConformanceServer, browser: Browser) -> dict[str, Any]:
+    """Case -> what the server says of the page; whatever compares with another case comes last."""
+    verdicts: dict[str, Any] = {}
+    waiting = sorted(CASES, key=lambda name: load()[name].update.startswith("same as"))
+    playing: list[Play] = []
+    while waiting or playing:
+        compares = waiting and load()[waiting[0]].update.startswith("same as")
+        if waiting and len(playing) < (1 if compares else TABS):
+            playing.append(begin(server, browser, waiting.pop(0)))
+        for play in list(playing):
+            if play.is_over():
+                verdicts[play.session.case.name] = play.session.verdict() | {"killed": play.killed}
+                play.tab.do("close")
+                playing.remove(play)
+        time.sleep(0.02)
+    return verdicts
+
+
+@pytest.fixture(scope="module")
+def verdicts(built_page: Path) -> Iterator[dict[str, Any]]:
+    """What the server says of the page, by case."""
+    server, browser = ConformanceServer(page=built_page), Browser()
+    yield play_all(server, browser)
+    browser.quit()
+    server.close()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_page_does_what_is_right(verdicts: dict[str, Any], name: str) -> None:
+    verdict = verdicts[name]
+    assert verdict["state"] == "passed", verdict
+    assert verdict["killed"] == (load()[name].kill_after_steps > 0 or "killed" in " ".join(verdict["log"]))
