@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fedrela.conformance.round_cases import programs
+from fedrela.conformance.rounds.round_cases import programs
 from fedrela.core import bundle, tensors
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine

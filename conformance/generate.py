@@ -1,6 +1,6 @@
 """`python -m fedrela.conformance.generate` writes conformance/vectors/ from core, so that they can't drift from it.
 
-The bundles and the rounds need the export extra and take a minute; `--fast` leaves them as they are.
+The bundles and the rounds need the export extra and take some minutes; `--fast` leaves them as they are.
 
     $ python -m fedrela.conformance.generate --fast
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fedrela.conformance import (
+    eligibility_cases,
     encoding_cases,
     failure_cases,
     field_table,
@@ -33,6 +34,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "images.json": image_cases.build,
     "http.json": http_cases.build,
     "failures.json": failure_cases.build,
+    "eligibility.json": eligibility_cases.build,
 }
 
 
@@ -47,9 +49,16 @@ def main() -> None:
     PAGE.write_text(field_table.insert(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"wrote {PAGE}")
     if not fast:
-        from fedrela.conformance import golden_cases, round_cases
+        _write_bundles()
 
-        for path in golden_cases.write(VECTORS / "golden") + round_cases.write(VECTORS / "rounds"):
+
+def _write_bundles() -> None:
+    """The folders of vectors that need the export extra. Assignments are of the models written before them."""
+    from fedrela.conformance.rounds import assignment_cases, golden_cases, model_cases, round_cases
+
+    writers = {"golden": golden_cases, "rounds": round_cases, "models": model_cases, "assignments": assignment_cases}
+    for name, cases in writers.items():
+        for path in cases.write(VECTORS / name):
             print(f"wrote {path}")
 
 

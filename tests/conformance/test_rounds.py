@@ -5,12 +5,13 @@ import shutil
 import pytest
 
 from fedrela.conformance.files import VECTORS, read_json
-from fedrela.conformance.round_cases import programs, run
-from fedrela.core import bundle, golden, strict, tensors
-from fedrela.core.errors import IntegrityError, InvalidTask
-from fedrela.core.task import Task
+from fedrela.conformance.rounds.round_cases import programs, run
+from fedrela.core import bundle, golden, tensors
+from fedrela.core.errors import IntegrityError
+from fedrela.core.protocol import task_json
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import self_test
+from fedrela.edge.training import holdout
 from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.local_round import LocalRound
 
@@ -39,7 +40,7 @@ def test_the_golden_steps_pass_where_an_output_is_nothing_but_rounding():
 def test_whole_round(engine, case):
     weights = tensors.from_bytes((ROUNDS / "weights.safetensors").read_bytes(), engine.manifest.weights)
     data = tensors.read((ROUNDS / "data.safetensors").read_bytes())
-    local = LocalRound(strict.from_json(Task, case["task"], InvalidTask), case["round"], bytes.fromhex(case["secret"]))
+    local = LocalRound(task_json.decode(case["task"]), case["round"], bytes.fromhex(case["secret"]))
     labels, update = run(engine, local, weights, Examples({"x": data["x"]}, data["y"]))
     expected = tensors.read((ROUNDS / f"{case['name']}.safetensors").read_bytes())
     assert labels.tolist() == expected["labels"].tolist()
@@ -47,6 +48,18 @@ def test_whole_round(engine, case):
         want, start = expected["update." + name], weights[name]
         assert golden.relative_error(start + want, start + change) <= OF_WEIGHTS, name
         assert golden.relative_error(want, change) <= OF_UPDATE, name
+
+
+@pytest.mark.parametrize("case", read_json("rounds/evaluations.json"), ids=lambda case: f"round {case['round']}")
+def test_evaluation(engine, case):
+    weights = tensors.from_bytes((ROUNDS / "weights.safetensors").read_bytes(), engine.manifest.weights)
+    data = tensors.read((ROUNDS / "data.safetensors").read_bytes())
+    local = LocalRound(task_json.decode(case["task"]), case["round"], bytes.fromhex(case["secret"]))
+    _, held_out = holdout.split(Examples({"x": data["x"]}, data["y"]), case["fraction"], local.secret)
+    report = holdout.evaluate(engine, local, weights, held_out)
+    assert held_out.keys.tolist() == case["held"]
+    assert (report.correct, report.examples) == (case["correct"], case["examples"])
+    assert abs(report.loss_sum - case["loss_sum"]) <= OF_WEIGHTS * case["loss_sum"]
 
 
 @pytest.mark.parametrize("path", ["manifest.json", "weights.safetensors", "train_step.onnx", "golden.safetensors"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedrela.conformance.round_cases import programs
+from fedrela.conformance.rounds.round_cases import programs
 from fedrela.core import encodings, tensors
 from fedrela.core.task import Relabel
 from fedrela.edge.engines.onnx_engine import OnnxEngine

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedrela.conformance.round_cases import programs, run
+from fedrela.conformance.rounds.round_cases import programs, run
 from fedrela.core import encodings, tensors
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.client import DeviceClient

@@ -13,7 +13,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from fedrela.conformance.round_cases import programs, run
+from fedrela.conformance.rounds.round_cases import programs, run
 from fedrela.core import encodings, tensors
 from fedrela.core.task import LocalTraining
 from fedrela.edge.engines.onnx_engine import OnnxEngine

@@ -66,7 +66,10 @@ export function nearest(examples: Examples, labels: Int32Array): Map<number, num
     for (const row of own) {
       const distance = (other: number): number => {
         let sum = 0;
-        for (let at = 0; at < width; at++) sum += (Number(rows[other * width + at]) - Number(rows[row * width + at])) ** 2;
+        for (let at = 0; at < width; at++) {
+          const difference = Number(rows[other * width + at]) - Number(rows[row * width + at]);
+          sum += difference * difference; // a power need not be rounded as a product is
+        }
         return sum;
       };
       const ranked = own.filter((other) => other !== row).map((other) => ({ other, far: distance(other) }));

@@ -134,7 +134,8 @@ function fromOrt(tensor: ort.Tensor): Tensor {
 }
 
 function requireVersion(minimum: string): void {
-  const number = (version: string): number[] => version.split(".").map((part) => Number.parseInt(part, 10) || 0);
+  // The numbers that a version begins with: of "1.4.1+cpu.2" they are 1, 4, 1.
+  const number = (version: string): number[] => (/^\d+(\.\d+)*/.exec(version)?.[0] ?? "0").split(".").map(Number);
   const [have, want] = [number(RUNTIME_VERSION), number(minimum)];
   for (let index = 0; index < want.length; index++) {
     const difference = (have[index] ?? 0) - want[index]!;

@@ -13,10 +13,13 @@ import torch
 
 from fedrela.conformance.demo_shards import FOLDER as SHARDS
 from fedrela.conformance.files import write_json
-from fedrela.core import bundle, strict, tensors
+from fedrela.conformance.rounds import evaluation_cases
+from fedrela.core import bundle, tensors
 from fedrela.core.bundle import Bundle
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Aggregation, LocalTraining, Relabel, Task
 from fedrela.core.tensors import Array, Params
+from fedrela.edge.engines.engine import Engine
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
@@ -71,17 +74,18 @@ def write(folder: Path) -> list[Path]:
         labels, update = run(engine, LocalRound(task, number, SECRET), weights, examples)
         expected: dict[str, Array] = {"labels": labels} | {"update." + key: value for key, value in update.items()}
         (folder / f"{name}.safetensors").write_bytes(tensors.to_bytes(expected))
-        task_json = strict.to_json(task).decode()
-        cases.append({"name": name, "secret": SECRET.hex(), "round": number, "task": task_json})
+        text = task_json.encode(task).decode()
+        cases.append({"name": name, "secret": SECRET.hex(), "round": number, "task": text})
     write_json(folder / "cases.json", cases)
+    write_json(folder / "evaluations.json", evaluation_cases.build(engine, weights, examples, SECRET))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def programs(folder: Path, manifest: bundle.Manifest) -> dict[str, bytes]:
-    """Program name -> bytes of its ONNX file."""
+def programs(folder: Path, manifest: bundle.Manifest, runtime: str = "onnx") -> dict[str, bytes]:
+    """Program name -> bytes of its file for a runtime."""
     files = {}
     for name in bundle.PROGRAMS:
-        file = getattr(manifest, name).file("onnx")
+        file = getattr(manifest, name).file(runtime)
         files[name] = (folder / file.path).read_bytes()
     return files
 
@@ -92,9 +96,7 @@ def shard(number: int) -> Examples:
     return Examples({"x": arrays["x"]}, arrays["y"])
 
 
-def run(
-    engine: OnnxEngine, local: LocalRound, weights: Params, examples: Examples
-) -> tuple[local_round.Labels, Params]:
+def run(engine: Engine, local: LocalRound, weights: Params, examples: Examples) -> tuple[local_round.Labels, Params]:
     """The labels that are trained on, and the update of one client round."""
     labels = local_round.relabel(engine, local, weights, examples) if local.generation else examples.y
     state = engine.start(weights)
@@ -103,7 +105,7 @@ def run(
     return labels, local_round.change(engine, state, weights)
 
 
-def _warm(engine: OnnxEngine, opened: Bundle) -> Params:
+def _warm(engine: Engine, opened: Bundle) -> Params:
     """Weights that know something, so that re-labeling has something to say: a few epochs over all other shards."""
     others = [shard(number) for number in range(8) if number != SHARD]
     pooled = Examples(

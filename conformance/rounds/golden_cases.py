@@ -17,5 +17,14 @@ def write(folder: Path) -> list[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(0)
     model = tabular_mlp(columns=6, classes=3, hidden=8)
-    export_classifier(model, input="float32:6", classes=3, out=folder, optimizer="adamw", name="conformance-table")
+    export_classifier(
+        model,
+        input="float32:6",
+        classes=3,
+        out=folder,
+        runtimes=("onnx", "executorch"),
+        optimizer="adamw",
+        name="conformance-table",
+        max_batch=8,
+    )
     return sorted(folder.iterdir())
