@@ -15,7 +15,6 @@ from fedrela.conformance import (
     failure_cases,
     field_table,
     holdout_cases,
-    http_cases,
     image_cases,
     message_cases,
     signing_cases,
@@ -23,6 +22,7 @@ from fedrela.conformance import (
     tensor_cases,
 )
 from fedrela.conformance.files import PAGE, VECTORS, write_json
+from fedrela.conformance.server import http_cases
 
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "streams.json": stream_cases.build,

@@ -93,6 +93,15 @@ def malformed() -> dict[str, bytes]:
         "a dtype that never travels": header(eight, a=entry(0, 8, [1], "F64")),
         "no shape": header(four, a={"dtype": "F32", "data_offsets": [0, 4]}),
         "three offsets": header(four, a={"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 4]}),
+        "negative zero": _raw(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[-0,4]}}', four),
+        "a name twice": _raw(
+            b"{" + b",".join([b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'] * 2) + b"}", four
+        ),
+        "described by a list": _raw(b'{"a":["F32",[1],[0,4]]}', four),
+        "dtype is an object": header(four, a={"dtype": {"F32": None}, "shape": [1], "data_offsets": [0, 4]}),
+        "a member too many": header(four, a={**entry(0, 4, [1]), "later": 1}),
+        "17 dimensions": header(four, a=entry(0, 4, [1] * 17)),
+        "too large, without an element": header(b"", a=entry(0, 0, [2**31 - 1, 2**31 - 1, 0])),
         "metadata is not text": header(four, __metadata__={"protocol": 1}, a=entry(0, 4, [1])),
     }
 

@@ -46,6 +46,7 @@ _DTYPES = {
 MOST_DIMENSIONS = 16
 LARGEST_DIMENSION = 2**31 - 1
 MOST_ELEMENTS = 2**40
+_DESCRIPTION = {"dtype", "shape", "data_offsets"}  # of a tensor in a file's header
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _check_header(body: bytes) -> None:
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        if not (isinstance(entry, dict) and isinstance(entry["dtype"], str)):
+        if not (isinstance(entry, dict) and entry.keys() == _DESCRIPTION and isinstance(entry["dtype"], str)):
             raise InvalidTensors(f"tensor {name!r} has no description", remedy="send the file again, whole")
         shape = entry["shape"]
         elements = math.prod(filter(None, shape))  # numpy's arrays without an element are bounded, too

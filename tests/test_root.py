@@ -90,7 +90,7 @@ def test_an_unknown_verb_is_one_clear_line_and_a_failure():
 
 def test_the_package_and_both_clients_have_one_version():
     page = (ROOT / "web/src/device/version.ts").read_text()
-    assert re.search(r'CLIENT_VERSION = "(.+)"', page)[1] == fedrela.__version__
+    assert re.search(r'CLIENT = "page (.+)"', page)[1] == fedrela.__version__
     command = [sys.executable, "-m", "fedrela", "--version"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout == f"fedrela {fedrela.__version__}\n"

@@ -22,13 +22,16 @@ Exit status: 0 if every case passed, 1 otherwise.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from fedrela.conformance.server.http_server import ConformanceServer, verdict_line
+from fedrela.conformance.server.http_server import ConformanceServer
 from fedrela.conformance.server.runner import command, run_case
 
 
@@ -76,6 +79,11 @@ def judge(server: ConformanceServer, names: list[str], text: str, jobs: int) -> 
                 failed += verdict["state"] != "passed"
     print(f"{len(names) - failed} of {len(names)} cases passed")
     return 1 if failed else 0
+
+
+def verdict_line(verdict: Mapping[str, Any]) -> str:
+    """One line for a person."""
+    return json.dumps(verdict) if verdict["state"] == "failed" else f"{verdict['state']:8}{verdict['case']}"
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@
 Every answer closes its connection, so that a client's HTTP library repeats nothing by itself.
 """
 
-import json
 import mimetypes
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
 from fedrela.conformance.server.cases import load
@@ -157,8 +154,3 @@ class _Handler(BaseHTTPRequestHandler):
             if reply.cut_after >= 0:
                 self.wfile.flush()
                 time.sleep(CUT_SECONDS)
-
-
-def verdict_line(verdict: Mapping[str, Any]) -> str:
-    """One line for a person."""
-    return json.dumps(verdict) if verdict["state"] == "failed" else f"{verdict['state']:8}{verdict['case']}"

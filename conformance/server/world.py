@@ -1,8 +1,7 @@
 """What a case's coordinator has to offer: task, manifest, programs, weights, and the signed assignment of them.
 
->>> made = make(load()["plain-round"])
->>> made.names()["task"] == made.assignment["task_sha256"]
-True
+world = make(load()["plain-round"])
+world.blobs[world.assignment["task_sha256"]]        # ("task", its bytes)
 """
 
 import json
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrela.conformance.files import ROUNDS_BUNDLE, VECTORS, read_json
-from fedrela.conformance.server.cases import Case, load
+from fedrela.conformance.server.cases import Case
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import PROGRAMS
 from fedrela.core.tensors import Array
 from fedrela.core.wire import Assignment
-
-__all__ = ["DEVICE_TOKEN", "SECRET", "World", "load", "make", "merged"]
 
 PRIVATE_KEY = "5e" * 32
 PUBLIC_KEY = signing.public_key(PRIVATE_KEY)
@@ -37,10 +34,6 @@ class World:
     examples: int
     page_task: str  # as it is without the case's faults: the phone page shows it before anybody joins
     page_manifest: str
-
-    def names(self) -> dict[str, str]:
-        """Name of a blob -> its SHA-256."""
-        return {name: sha256 for sha256, (name, _) in self.blobs.items()}
 
 
 def make(case: Case) -> World:

@@ -7,6 +7,7 @@ True
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,8 @@ def photos(width: int, height: int, seed: int) -> Iterator[Picture]:
     )
     yield Picture(f"gray-progressive-{name}.jpg", saved(color.convert("L"), "JPEG", progressive=True), lossy=True)
     yield Picture(f"profile-{name}.jpg", saved(color, "JPEG", icc_profile=swapped_profile(), quality=90), lossy=True)
-    yield Picture(f"lossless-{name}.webp", saved(color, "WEBP", lossless=True))
-    yield Picture(f"opacity-{name}.webp", saved(opacity(color, seed), "WEBP", lossless=True, exact=True))
+    yield Picture(f"lossless-{name}.webp", saved(color, "WEBP", lossless=True, method=0))
+    yield Picture(f"opacity-{name}.webp", saved(opacity(color, seed), "WEBP", lossless=True, exact=True, method=0))
     lossy = saved(color, "WEBP", turned=turned, quality=80, icc_profile=swapped_profile())
     yield Picture(f"turned-{turned}-{name}.webp", lossy, lossy=True)
 
@@ -137,9 +138,25 @@ def small_set() -> list[Picture]:
     return [*pngs(97, 64, 5), *photos(203, 310, 6), *photos(8, 8, 7), *rest()]
 
 
-def large_set() -> list[Picture]:
+def large_set() -> Iterator[Picture]:
     """Two hundred and more, of up to 24 million pixels."""
-    sizes = ((8, 8), (31, 64), (100, 75), (333, 500), (640, 480), (1000, 999), (1280, 720), (1500, 2000))
-    pictures = [picture for seed, size in enumerate(sizes) for make in (pngs, photos) for picture in make(*size, seed)]
-    pictures += [picture for seed in range(8) for picture in photos(420 + 60 * seed, 400, 10 + seed)]
-    return [*pictures, *list(photos(6000, 4000, 20))[:3], *rest()]
+    sizes = (
+        (8, 8),
+        (31, 64),
+        (100, 75),
+        (333, 500),
+        (640, 480),
+        (64, 97),
+        (500, 20),
+        (30, 400),
+        (224, 224),
+        (257, 255),
+    )
+    for seed, size in enumerate(sizes):
+        yield from pngs(*size, seed)
+        yield from photos(*size, seed)
+    for seed in range(10, 14):
+        yield from photos(60 * seed, 400, seed)
+    yield from islice(pngs(2000, 1500, 20), 2)
+    yield from islice(photos(6000, 4000, 21), 3)
+    yield from rest()

@@ -20,16 +20,16 @@ const TEXT = /[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const HALF = /\p{Surrogate}/u;
 const SPACE = /[ \t\n\r]*/y;
 
-/** Parse UTF-8 bytes or text. Throws InvalidInput. */
-export function parseJson(body: Uint8Array | string): Json {
-  const reader = new Reader(typeof body === "string" ? body : decodeUtf8(body));
+/** Parse UTF-8 bytes or text; `unsigned`: of a document without negative numbers, -0 among them. Throws InvalidInput. */
+export function parseJson(body: Uint8Array | string, unsigned = false): Json {
+  const reader = new Reader(typeof body === "string" ? body : decodeUtf8(body), unsigned);
   const value = reader.value(0);
   reader.end();
   return value;
 }
 
 /** Throws InvalidInput unless the bytes are well-formed UTF-8. A byte-order mark stays, and is refused by the parser. */
-export function decodeUtf8(body: Uint8Array): string {
+function decodeUtf8(body: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
   } catch {
@@ -40,7 +40,10 @@ export function decodeUtf8(body: Uint8Array): string {
 class Reader {
   private at = 0;
 
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    private readonly unsigned: boolean,
+  ) {}
 
   /** A value that lies in `depth` arrays and objects. */
   value(depth: number): Json {
@@ -112,6 +115,7 @@ class Reader {
     const match = this.match(NUMBER);
     if (!match) throw this.fault("a value is malformed");
     const written = this.text.slice(start, this.at);
+    if (this.unsigned && written.startsWith("-")) throw this.fault("a number is negative");
     if (written.length > MOST_NUMBER_CHARACTERS) throw this.fault("a number is too long");
     if (match[1] === undefined && match[2] === undefined) return this.safe(BigInt(written));
     const number = Number(written);

@@ -1,6 +1,6 @@
 /** Named arrays, and safetensors bytes: what weights, updates, overlays and golden outputs are. */
 import { InvalidInput } from "./errors.ts";
-import { type Json, decodeUtf8, parseJson } from "./json.ts";
+import { type Json, parseJson } from "./json.ts";
 import type { TensorSpec } from "./manifest.ts";
 
 export type TypedArray = Float32Array | Int8Array | Uint8Array | Uint16Array | Int32Array | BigInt64Array;
@@ -130,7 +130,7 @@ function readHeader(body: Uint8Array): { header: Map<string, Json>; start: numbe
   const length = new DataView(body.buffer, body.byteOffset).getBigUint64(0, true);
   if (length > BigInt(body.length - 8)) throw malformed("its header is cut");
   const start = 8 + Number(length);
-  const header = parseJson(decodeUtf8(body.subarray(8, start)));
+  const header = parseJson(body.subarray(8, start), true);
   if (!(header instanceof Map)) throw malformed("its header is not a table");
   return { header, start };
 }
@@ -142,7 +142,7 @@ function readMetadata(value: Json): Map<string, string> {
 }
 
 function readEntry(name: string, value: Json): { name: string; layout: Layout; shape: number[]; from: number; to: number } {
-  if (!(value instanceof Map)) throw malformed(`tensor '${name}' has no description`);
+  if (!(value instanceof Map) || value.size !== 3) throw malformed(`tensor '${name}' has no description of three members`);
   const code = value.get("dtype");
   const layout = typeof code === "string" && Object.hasOwn(LAYOUTS, code) ? LAYOUTS[code] : undefined;
   if (!layout) throw malformed(`tensor '${name}' has a dtype that never travels`);

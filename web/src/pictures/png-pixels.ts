@@ -102,8 +102,8 @@ function expand(line: Uint8Array, { depth, colorType }: Samples, { colors, opaci
     if (colorType === 0 || colorType === 3) {
       const bit = pixel * depth;
       const value = (line[bit >> 3]! >> (8 - depth - (bit & 7))) & most;
-      if (colorType === 0) rgba.fill((value * 255) / most, to, to + 3);
-      else for (let channel = 0; channel < 3; channel++) rgba[to + channel] = colors[3 * value + channel] ?? 0;
+      const shade = (value * 255) / most;
+      for (let channel = 0; channel < 3; channel++) rgba[to + channel] = colorType === 0 ? shade : (colors[3 * value + channel] ?? 0);
       rgba[to + 3] = colorType === 3 ? (opacities[value] ?? 255) : value === transparent[0] ? 0 : 255;
       continue;
     }

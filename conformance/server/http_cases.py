@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fedrela.conformance import http_fault_cases
+from fedrela.conformance.server import http_fault_cases
 from fedrela.conformance.server.cases import Answer, Case, Pause, Right
 from fedrela.core.wire import PROBLEM_TYPE
 
