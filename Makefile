@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: system-packages tables web-where-possible test-arm64 web demo test lint types clean help install
+.PHONY: system-packages tables web-where-possible conformance test-arm64 web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -47,6 +47,9 @@ test: install system-packages lint types web-where-possible  ## linter, type che
 
 tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
 	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/layers/test_catalog.py tests/export/verification/test_reference_models.py
+
+conformance: install web  ## both clients play every case of the conformance server (about 10 minutes)
+	FEDRELA_EVERY_CASE=1 $(BIN)/python -m pytest -n0 tests/conformance/server tests/web/test_http_cases.py
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest tests/arm64 -rs -s --durations=3

@@ -1,7 +1,7 @@
 """`failures.json`: which of the five codes a fault is reported with.
 
->>> {item["code"] for item in build()["faults"]} == set(get_args(FailureCode))
-True
+>>> len({item["code"] for item in build()["faults"]})
+5
 """
 
 from typing import Any

@@ -54,7 +54,7 @@ def _parts(numbers: range, size: int) -> Iterator[range]:
 
 def _named(client: str) -> tuple[str, str]:
     """Name and command of `page=node verdicts.js`; a command without a name is called by itself."""
-    match = re.fullmatch(r"([a-z]+)=(.+)", client)
+    match = re.fullmatch(r"([a-z]+)=(.+)", client, re.DOTALL)
     return (match[1], match[2]) if match else (client, client)
 
 

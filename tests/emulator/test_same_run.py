@@ -11,12 +11,12 @@ from tests.emulator.small_fleet import logs
 
 
 def test_workers_and_transport_change_nothing(emulate):
-    one = emulate(in_process=True)
+    one = emulate(in_process=True, task={"population": "worker0"})
     one.assert_no_failures()
     one.assert_learned(points=10)
     assert len(one.rounds) == 5
     assert sum(event["event"] == "update" for event in one.events) == 20
-    for workers in (1, 2):  # "worker1" is as long as "default": messages have the same size
+    for workers in (1, 2):  # as long as "worker0": messages have the same size
         other = emulate(in_process=False, workers=workers, task={"population": f"worker{workers}"})
         assert other.final_sha256 == one.final_sha256
         assert logs(other) == logs(one)
@@ -58,7 +58,7 @@ def test_workers_on_a_ray_cluster_change_nothing_and_listen_only_here(emulate, m
         leave(workers, *error)
 
     monkeypatch.setattr(RayWorkers, "__exit__", look)
-    one = emulate()
+    one = emulate(task={"population": "desktop"})
     other = emulate(in_process=False, engine="ray", workers=2, task={"population": "cluster"})
     assert other.final_sha256 == one.final_sha256
     assert logs(other) == logs(one)

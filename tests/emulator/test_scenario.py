@@ -89,8 +89,10 @@ def test_a_wrong_type_is_refused_in_python_too():
 
 
 def test_a_faulty_task_in_a_scenario_is_refused():
-    with pytest.raises(InvalidTask, match="rounds"):
+    with pytest.raises(InvalidScenario, match=r"task\.rounds"):
         from_toml('name = "a"\ndevices = 3\n[task]\nname = "t"\nrounds = 0')
+    with pytest.raises(InvalidTask, match="start"):
+        from_toml('name = "a"\ndevices = 3\n[task]\nname = "t"\nrounds = 2\n[task.relabel]\nstart = 5')
 
 
 def test_an_unknown_scenario_names_those_that_exist():

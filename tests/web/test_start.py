@@ -108,8 +108,9 @@ def test_a_model_that_the_page_has_no_data_for_is_refused_before_joining(new_pho
         answer = json.loads(body)
         for task in answer["tasks"]:
             manifest = json.loads(task["manifest"])
-            (x,) = [item for item in manifest["train_step"]["inputs"] if item["role"] == "x"]
-            manifest["train_step"]["inputs"].append(x | {"name": "age"})
+            for program in ("train_step", "predict"):
+                (x,) = [item for item in manifest[program]["inputs"] if item["role"] == "x"]
+                manifest[program]["inputs"].append(x | {"name": "age"})
             task["manifest"] = json.dumps(manifest)
         return json.dumps(answer).encode()
 
