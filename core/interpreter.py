@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).parents[2]  # the folder that holds the package
+QUIET = {"ORT_DISABLE_TELEMETRY": "1"}  # see fedrela/__init__.py
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -21,12 +22,16 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment; where the package isn't installed, with the place that it was found in."""
+    """This process's environment; where the package isn't installed, with the place that it was found in.
+
+    The runtime's telemetry is off in it, whatever the program that holds us has done to its own.
+    """
+    own = os.environ | QUIET
     found_by_path = str(HOME) in {os.path.abspath(entry) for entry in sys.path}
     if not found_by_path or str(HOME) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        return dict(os.environ)
+        return own
     places = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(HOME)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+    return own | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 
 
 @contextmanager

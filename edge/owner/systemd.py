@@ -40,6 +40,7 @@ After=network-online.target
 
 [Service]
 ExecStart={start}
+Environment=ORT_DISABLE_TELEMETRY=1
 Restart=on-failure
 RestartSec=60
 Nice=10

@@ -66,4 +66,5 @@ def test_the_path_of_the_caller_comes_first_and_nothing_twice(monkeypatch: pytes
 
 def test_an_installed_package_needs_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if os.path.abspath(entry) != str(ROOT)])
-    assert interpreter.environment() == dict(os.environ)
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    assert interpreter.environment() == os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
