@@ -34,6 +34,12 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         yield number, message[start:at], content
 
 
+def varint(raw: bytes) -> int:
+    """The number in a field's bytes, key included; 0 in a field of another wire type."""
+    key, at = _read_varint(raw, 0)
+    return _read_varint(raw, at)[0] if key & 7 == VARINT else 0
+
+
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while at < len(message) and shift < 64:

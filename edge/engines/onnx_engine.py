@@ -23,6 +23,7 @@ from fedrela.core.onnx_files.constants import with_constants
 from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here, state_bytes
+from fedrela.edge.engines.onnx_admission import admit
 from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place
 
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
@@ -53,7 +54,7 @@ class OnnxEngine:
     ) -> None:
         self.manifest = manifest
         self.version = version()
-        self._programs = dict(programs)
+        self._programs = admit(programs)
         self._threads = threads
         self._sessions: dict[str, Any] = {}
         self._in_place: frozenset[str] | None = None

@@ -16,6 +16,7 @@ import onnx
 import torch
 
 from fedrela.core.errors import UnsupportedOperation
+from fedrela.core.onnx_files import rules
 from fedrela.export.onnx_programs import forms, order, recompute
 from fedrela.export.program import Definition
 from fedrela.export.tracing.trace import quiet
@@ -51,7 +52,9 @@ def lower(definition: Definition, program: torch.export.ExportedProgram) -> byte
     order.prepare(model, definition)
     _strip(model)
     onnx.checker.check_model(model, full_check=False)
-    return bytes(model.SerializeToString(deterministic=True))
+    body = bytes(model.SerializeToString(deterministic=True))
+    rules.check(body, definition.name)  # what no device would load is not written
+    return body
 
 
 def _unsupported(error: BaseException) -> UnsupportedOperation:

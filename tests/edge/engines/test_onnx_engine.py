@@ -4,12 +4,13 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from fedrela.core import relabel as reference
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidBundle, InvalidTask, MissingDependency, VerificationFailed
-from fedrela.edge.engines.engine import Batch
+from fedrela.edge.engines.engine import Batch, UnloadableProgram
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.onnx_state import OnnxState
 from fedrela.edge.engines.pool import EnginePool, choose, self_test
@@ -185,9 +186,11 @@ def test_a_missing_hyperparameter_is_named(engine: OnnxEngine) -> None:
         engine.train_step(engine.start(small.start_weights()), Batch(fed.x, fed.y, fed.weight, {"lr": 1}, fed.randoms))
 
 
-def test_bytes_that_are_no_program_are_refused(small_bundle: Bundle) -> None:
-    broken = OnnxEngine(small_bundle.manifest, dict.fromkeys(("train_step", "predict", "relabel"), b"not a model"))
-    with pytest.raises(InvalidBundle, match="can't load program train_step"):
+def test_a_program_that_the_runtime_can_not_load_is_refused(small_bundle: Bundle) -> None:
+    model = onnx.ModelProto.FromString((small_bundle.folder / "train_step.onnx").read_bytes())
+    model.graph.node[-1].input[0] = "nothing"
+    broken = OnnxEngine(small_bundle.manifest, {"train_step": model.SerializeToString()})
+    with pytest.raises(UnloadableProgram, match="can't load program train_step"):
         broken.start(small.start_weights())
 
 
