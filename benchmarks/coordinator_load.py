@@ -39,7 +39,7 @@ from fedrela.coordinator.storage import schema
 from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
-ENROLLMENTS = 300  # by HTTP; all other devices are written to the database before the coordinator starts
+ENROLLMENTS = 1000  # by HTTP; all other devices are written to the database before the coordinator starts
 CHECK_IN = json.dumps({"population": "default", "client": "python 0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
 Assignments = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
 
