@@ -1,7 +1,7 @@
 """The operators that a device runs: arithmetic on tensors, the same for the same inputs, from ONNX's own domain.
 
-Left out on purpose: random numbers (they are inputs of a program), texts, sequences and optional values, pictures'
-decoders, and whatever lies in another domain. The exporter checks itself against this list, too.
+Left out on purpose: random numbers (they are inputs of a program), texts, optional values, pictures' decoders,
+and whatever lies in another domain. The exporter checks itself against this list, too.
 
     >>> "Conv" in OPERATORS, "RandomNormal" in OPERATORS
     (True, False)
@@ -30,7 +30,10 @@ _REDUCTIONS = """
 ArgMax ArgMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
 ReduceSumSquare TopK
 """
+# Lists of tensors, which PyTorch's own exporter makes of split and stack.
+_OF_LISTS = "ConcatFromSequence SequenceAt SequenceConstruct SequenceLength SplitToSequence"
 _SIGNALS = "BlackmanWindow DFT HammingWindow HannWindow MelWeightMatrix STFT"
 _WITH_GRAPHS = "If Loop Scan"
 
-OPERATORS = frozenset(" ".join((_ELEMENTWISE, _OF_SHAPE, _OF_LAYERS, _REDUCTIONS, _SIGNALS, _WITH_GRAPHS)).split())
+_ALL = (_ELEMENTWISE, _OF_SHAPE, _OF_LAYERS, _REDUCTIONS, _OF_LISTS, _SIGNALS, _WITH_GRAPHS)
+OPERATORS = frozenset(" ".join(_ALL).split())

@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 import torch
 
-from fedrela.core.errors import UnsupportedOperation
+from fedrela.core.errors import InvalidBundle, UnsupportedOperation
 from fedrela.core.onnx_files import rules
 from fedrela.export.onnx_programs import forms, order, recompute
 from fedrela.export.program import Definition
@@ -53,7 +53,10 @@ def lower(definition: Definition, program: torch.export.ExportedProgram) -> byte
     _strip(model)
     onnx.checker.check_model(model, full_check=False)
     body = bytes(model.SerializeToString(deterministic=True))
-    rules.check(body, definition.name)  # what no device would load is not written
+    try:
+        rules.check(body, definition.name)
+    except InvalidBundle as fault:  # what no device would load is not written
+        raise UnsupportedOperation(fault.problem, remedy="replace the layer that needs it") from fault
     return body
 
 
