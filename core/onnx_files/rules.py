@@ -64,14 +64,22 @@ class _Rules:
         """`outer`: whole numbers that are constants of the graphs around, by name, for the bounds of loops."""
         self._require(depth <= MOST_DEPTH, "graphs within graphs without end")
         parts = list(self._fields(body, _GRAPH, "graph"))
-        constants = dict(outer)
+        constants, names = dict(outer), self._inputs(parts)
+        constants |= dict.fromkeys(names)  # what is fed, in place of a constant too, is none
         for field, _, content in parts:
             if field == "initializer":
                 name, value = self._tensor(content)
-                constants[name] = value
+                own = name not in names
+                constants[name] = value if own else None
+                names.add(name)
         for field, _, content in parts:
             if field == "node":
                 self._node(content, constants, depth)
+
+    def _inputs(self, parts: list[Field]) -> set[str]:
+        """The names of a graph's inputs."""
+        inputs = (content for field, _, content in parts if field == "input")
+        return {name.decode() for body in inputs for number, _, name in fields(body) if number == 1}
 
     def _node(self, body: bytes, constants: dict[str, int | None], depth: int) -> None:
         self._nodes += 1
@@ -105,17 +113,18 @@ class _Rules:
 
     def _tensor(self, body: bytes) -> tuple[str, int | None]:
         """Check a tensor; its name, and its value if it is a single whole number of 64 bits."""
-        name, value, kind = "", None, 0
+        name, kind, values = "", 0, []
         for field, raw, content in self._fields(body, _TENSOR, "tensor"):
             if field == "name":
                 name = content.decode()
             elif field == "data_type":
                 kind = varint(raw)
-            elif field == "raw_data" and len(content) == 8:
-                value = int.from_bytes(content, "little")
+            elif field == "raw_data":
+                values.append(int.from_bytes(content, "little") if len(content) == 8 else None)
             elif field == "int64_data":
-                value = varint(raw) if not content else varint(b"\0" + content)
-        return name, value if kind == _INT64 else None
+                values.append(varint(raw) if not content else varint(b"\0" + content))
+        # Of two values runtimes take one or the other.
+        return name, values[0] if kind == _INT64 and len(values) == 1 else None
 
     def _fields(self, body: bytes, known: Mapping[int, str], where: str) -> Iterator[Field]:
         for number, raw, content in fields(body):

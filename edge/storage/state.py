@@ -25,7 +25,8 @@ from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import Overlay
 
 PREFIX, FORMER_PREFIX = "assignment/", "turn/"
-ASSIGNMENT_KEYS = tuple(PREFIX + name for name in ("assignment.json", "snapshot", "update", "residual", "evaluated"))
+PARTS = ("assignment.json", "snapshot", "update", "residual", "evaluated")
+ASSIGNMENT_KEYS = tuple(PREFIX + part for part in PARTS)
 LOG_KEY = "log/sent.jsonl"
 LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
@@ -76,10 +77,11 @@ def task_key(task_id: str) -> str:
 
 def rename_former_keys(store: Store) -> None:
     """Go on with what version 0.1 kept: it called an assignment a turn. Safe to repeat, and to be killed in."""
-    for key in store.keys(FORMER_PREFIX):
-        store.put(PREFIX + key.removeprefix(FORMER_PREFIX), store.get(key) or b"")
-    for key in store.keys(FORMER_PREFIX):
-        store.delete(key)
+    former = {part: body for part in PARTS if (body := store.get(FORMER_PREFIX + part)) is not None}
+    for part, body in former.items():
+        store.put(PREFIX + part, body)
+    for part in former:
+        store.delete(FORMER_PREFIX + part)
 
 
 def assignment_part(store: Store, name: str) -> bytes | None:

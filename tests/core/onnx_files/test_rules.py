@@ -160,6 +160,16 @@ def test_loops_have_a_bound_that_is_a_constant() -> None:
         rules.check(loop_of((whole(-1),), "n").SerializeToString(), "p")
 
 
+def test_a_bound_that_readers_could_take_for_another_is_none() -> None:
+    both = whole(5)
+    both.raw_data = (10**12).to_bytes(8, "little")
+    fed = loop_of((whole(5),), "n")
+    fed.graph.input.append(value("n", INT64))
+    for ambiguous in (loop_of((both,), "n"), loop_of((whole(5), whole(10**12)), "n"), fed):
+        with pytest.raises(InvalidBundle, match="a loop without a bound"):
+            rules.check(ambiguous.SerializeToString(), "p")
+
+
 def test_a_model_within_a_model_without_end_is_refused() -> None:
     inner = body()
     for _ in range(rules.MOST_DEPTH):
