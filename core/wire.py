@@ -62,6 +62,11 @@ Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onn
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def unknown_features(*requires: str) -> list[str]:
+    """Those of the required features that this version doesn't understand, sorted."""
+    return sorted(set(requires) - set(FEATURES))
+
+
 def check_protocol(protocol: int) -> None:
     """Raise InvalidMessage unless both sides speak the same version."""
     if protocol != PROTOCOL:

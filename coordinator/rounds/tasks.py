@@ -12,7 +12,7 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
-from fedrela.core.wire import FEATURES
+from fedrela.core.wire import unknown_features
 
 
 def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
@@ -86,7 +86,7 @@ def _check_hyperparameters(task: Task, manifest: Manifest) -> None:
 
 def _check_features(task: Task, manifest: Manifest) -> None:
     """Nobody could take part in what this version itself doesn't know."""
-    unknown = sorted({*task.requires, *manifest.requires} - set(FEATURES))
+    unknown = unknown_features(*task.requires, *manifest.requires)
     if unknown:
         raise InvalidTask(f"the feature {unknown[0]!r} is required and unknown here", remedy="update the coordinator")
 

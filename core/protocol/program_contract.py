@@ -42,7 +42,8 @@ _INT64: tuple[Role, ...] = ("y", "labels")
 
 def check(train_step: Program, predict: Program, relabel: Program, classes: int) -> None:
     """Raise InvalidBundle unless the programs fit each other and the number of classes."""
-    for name, program in (("train_step", train_step), ("predict", predict), ("relabel", relabel)):
+    programs = {"train_step": train_step, "predict": predict, "relabel": relabel}
+    for name, program in programs.items():
         _check_inputs(name, program, classes)
         runtimes = [file.runtime for file in program.files]
         _require(len(set(runtimes)) == len(runtimes), f"{name} has two files for one runtime")
@@ -50,7 +51,7 @@ def check(train_step: Program, predict: Program, relabel: Program, classes: int)
     _check_predict(train_step, predict)
     news = tuple(f"new.{item.name}" for item in train_step.role(*CARRIED))
     outputs = {"train_step": (*news, *TOTALS), "predict": ("probabilities",), "relabel": ("new_labels", "flip_rate")}
-    for name, program in (("train_step", train_step), ("predict", predict), ("relabel", relabel)):
+    for name, program in programs.items():
         _require(program.outputs == outputs[name], f"{name} gives other outputs than it must")
 
 

@@ -14,7 +14,7 @@ from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
-from fedrela.core.wire import FEATURES, Assignment
+from fedrela.core.wire import Assignment, unknown_features
 from fedrela.edge.engines.engine import Engine
 from fedrela.edge.engines.pool import EnginePool, self_test
 from fedrela.edge.network.api import CoordinatorApi
@@ -115,7 +115,7 @@ class Fetcher:
 
 def check_features(what: str, requires: tuple[str, ...]) -> None:
     """Raise MissingDependency for a task or manifest that a client of this version would misunderstand."""
-    unknown = sorted(set(requires) - set(FEATURES))
+    unknown = unknown_features(*requires)
     if unknown:
         raise MissingDependency(f"the {what} requires {unknown[0]}", remedy="update this client")
 

@@ -31,6 +31,7 @@ def unit(command: Sequence[str], state: Path, *, memory_max: str = "50%") -> str
 
     A user's service manager can restrict file access only together with PrivateUsers.
     """
+    quiet = "\n".join(f"Environment={name}={value}" for name, value in interpreter.QUIET.items())
     start = " ".join(quoted(word.replace("$", "$$")) for word in command)
     return f"""\
 [Unit]
@@ -40,7 +41,7 @@ After=network-online.target
 
 [Service]
 ExecStart={start}
-Environment=ORT_DISABLE_TELEMETRY=1
+{quiet}
 Restart=on-failure
 RestartSec=60
 Nice=10
