@@ -8,25 +8,12 @@
  */
 import { createInterface } from "node:readline";
 import { FedRelaError } from "../src/core/errors.ts";
-import { parseManifest } from "../src/core/manifest.ts";
-import { parseTask } from "../src/core/task.ts";
-import { parse as parseTensors } from "../src/core/tensors.ts";
-import { parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../src/core/wire.ts";
-
-const PARSERS: Record<string, (body: Uint8Array) => unknown> = {
-  CheckInResponse: parseCheckInResponse,
-  EnrollResponse: parseEnrollResponse,
-  UpdateReceipt: parseUpdateReceipt,
-  Problem: parseProblem,
-  Task: parseTask,
-  Manifest: parseManifest,
-  Safetensors: parseTensors,
-};
+import { READERS } from "./readers.ts";
 
 function verdict(line: string): string {
   const { kind, body } = JSON.parse(line) as { kind: string; body: string };
   try {
-    PARSERS[kind]!(new Uint8Array(Buffer.from(body, "base64")));
+    READERS[kind]!(new Uint8Array(Buffer.from(body, "base64")));
     return "accepted";
   } catch (error) {
     return error instanceof FedRelaError ? "refused" : `foreign: ${String(error).replaceAll("\n", " ").slice(0, 80)}`;

@@ -1,24 +1,16 @@
 /** JSON messages, tasks and manifests: accepted and refused exactly as the conformance vectors say. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { READERS } from "../../../web/conformance/readers.ts";
 import { InvalidInput, NotEligible } from "../../../web/src/core/errors.ts";
 import { parseManifest } from "../../../web/src/core/manifest.ts";
 import { generation, lrFactor, parseTask, startRound } from "../../../web/src/core/task.ts";
-import { checkFeatures, knownReason, parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../../../web/src/core/wire.ts";
+import { checkFeatures, knownReason, parseCheckInResponse } from "../../../web/src/core/wire.ts";
 import { type Vectors, bytes, vectors } from "./vectors.ts";
-
-const readers: Record<string, (body: Uint8Array) => unknown> = {
-  CheckInResponse: parseCheckInResponse,
-  EnrollResponse: parseEnrollResponse,
-  UpdateReceipt: parseUpdateReceipt,
-  Problem: parseProblem,
-  Task: parseTask,
-  Manifest: parseManifest,
-};
 
 for (const { kind, name, body, base64, valid } of vectors("messages.json").cases)
   test(`${kind}, ${name}: ${valid ? "accepted" : "refused"}`, () => {
-    const parse = (): unknown => readers[kind]!(base64 === undefined ? new TextEncoder().encode(body) : bytes(base64));
+    const parse = (): unknown => READERS[kind]!(base64 === undefined ? new TextEncoder().encode(body) : bytes(base64));
     if (valid) parse();
     else assert.throws(parse, InvalidInput);
   });

@@ -1,0 +1,15 @@
+/** The page's reader of each kind of body, by its name in the conformance vectors. */
+import { parseManifest } from "../src/core/manifest.ts";
+import { parseTask } from "../src/core/task.ts";
+import { parse as parseTensors } from "../src/core/tensors.ts";
+import { parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../src/core/wire.ts";
+
+export const READERS: Record<string, (body: Uint8Array) => unknown> = {
+  CheckInResponse: parseCheckInResponse,
+  EnrollResponse: parseEnrollResponse,
+  UpdateReceipt: parseUpdateReceipt,
+  Problem: parseProblem,
+  Task: parseTask,
+  Manifest: parseManifest,
+  Safetensors: parseTensors,
+};
