@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.serving.fixture import make_bundle, settings_of, update_body
 from fedrela.coordinator import context
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import auth, devices, tokens
 from fedrela.coordinator.aggregation import global_model
 from fedrela.coordinator.rounds import group_commit, service, tasks
 from fedrela.coordinator.rounds.service import CheckInRequest
@@ -70,7 +70,7 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         )
         seal = sealed.seal
         task_id = tasks.publish(coordinator, task, seal.manifest_sha256, seal.weights_sha256, 0.0)
-        token = devices.create_token(coordinator, "default", updates, 1e6, 0.0).enrollment_token
+        token = tokens.create_token(coordinator, "default", updates, 1e6, 0.0).enrollment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):
             secret = auth.hash_token(

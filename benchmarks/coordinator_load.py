@@ -34,7 +34,7 @@ from benchmarks.serving.fixture import Server, make_bundle, settings_of, update_
 from benchmarks.serving.http_load import Answers, Request, at_rate, flat_out, message
 from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, compare_with_bar, show
 from fedrela.coordinator import context
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import auth
 from fedrela.coordinator.storage import schema
 from fedrela.core.task import Relabel, Rounds, Task
 
@@ -140,7 +140,7 @@ def register(server: Server, count: int) -> tuple[list[str], str]:
     """Write `count` devices to the database of a coordinator that does not run; their tokens, and a link for more."""
     tokens = [auth.new_token() for _ in range(count)]
     with context.connect(settings_of(server.folder, server.database_url)) as coordinator:
-        link = devices.create_token(coordinator, "default", devices.MAX_USES, 86400.0, time.time())
+        link = tokens.create_token(coordinator, "default", tokens.MAX_USES, 86400.0, time.time())
         fixed = {"population": "default", "token_id": link.token_id, "enrolled_at": 0.0}
         rows = [
             {"id": f"d-{index}", "token_hash": auth.hash_token(token), "public_key": f"{index:064x}"} | fixed

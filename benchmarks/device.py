@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.processes.device_victim import token
+from benchmarks.processes.device_victim import new_link
 from benchmarks.serving.fixture import Server
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.client import enroll
@@ -157,7 +157,7 @@ def compare(folder: Path, server: Server, runs: int) -> list[Cost]:
     np.savez(folder / "data.npz", x=(digits.images * 15.9).astype(np.uint8)[:, None], y=digits.target)
     export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder / "bundle")
     admin, store = server.operator(), FolderStore(folder / "state")
-    enroll(CoordinatorApi(httpx.Client(), server.url), store, token(admin))
+    enroll(CoordinatorApi(httpx.Client()), store, new_link(admin))
     task = Task(
         "cost",
         rounds=1,

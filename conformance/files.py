@@ -11,6 +11,7 @@ from typing import Any
 VECTORS = Path(__file__).parent / "vectors"
 PAGE = Path(__file__).parent / "messages.md"
 ROUNDS_BUNDLE = VECTORS / "rounds" / "bundle"
+PUBLISHER_KEY = "70" * 32  # of the vectors' bundles: known to everybody, so trusted by nobody else
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -7,7 +7,7 @@
 from typing import Any
 
 from fedrela.core import signing
-from fedrela.core.bundle import Seal
+from fedrela.core.protocol import seals
 from fedrela.core.wire import Assignment
 
 # RFC 8032, section 7.1, tests 1 to 3: secret key, public key, message, signature.
@@ -100,11 +100,6 @@ def _assignment(private: str, public: str) -> dict[str, Any]:
 
 
 def _seal(private: str, public: str) -> dict[str, Any]:
-    seal = Seal(signing.sha256(b"manifest"), signing.sha256(b"weights"))
-    return {
-        "public_key": public,
-        "manifest_sha256": seal.manifest_sha256,
-        "weights_sha256": seal.weights_sha256,
-        "message": seal.message().hex(),
-        "signature": signing.sign(private, seal.message()),
-    }
+    sealed = seals.seal(private, manifest_sha256=signing.sha256(b"manifest"), weights_sha256=signing.sha256(b"weights"))
+    signed = seals.message(sealed.manifest_sha256, sealed.weights_sha256)
+    return vars(sealed) | {"public_key": public, "fingerprint": sealed.publisher(), "message": signed.hex()}

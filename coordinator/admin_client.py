@@ -87,10 +87,10 @@ class AdminClient:
         report = {name: None if math.isnan(share) else share for name, share in shares.items()}
         self.request("PUT", f"/tasks/{task_id}/rounds/{round_number}/accuracy", json=report | {"examples": examples})
 
-    def enrollment_token(self, population: str, uses: int, *, valid_seconds: float) -> str:
-        """A token that enrolls `uses` devices."""
+    def enrollment_link(self, population: str, uses: int, *, valid_seconds: float) -> str:
+        """A link that enrolls `uses` devices."""
         token_request = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
-        return str(self.request("POST", "/tokens", json=token_request).json()["enrollment_token"])
+        return f"{self.url}/join#{self.request('POST', '/tokens', json=token_request).json()['fragment']}"
 
     def set_clock(self, now_seconds: float) -> float | None:
         """Move the virtual clock; returns its time, or None if this coordinator's clock is the real one."""

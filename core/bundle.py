@@ -5,7 +5,7 @@
       train_step.onnx ...   one file per program and runtime
       golden.safetensors    expected outputs of the golden steps (see fedrela.core.golden)
       weights.safetensors   checkpoint 0: parameters and buffers
-      seal.json             sha256 of manifest.json and of weights.safetensors, and optionally a publisher's signature
+      seal.json             the publisher's signature over the manifest and the weights (see fedrela.core.protocol.seals)
 
 So other weights change weights.safetensors and the seal, and nothing else.
 
@@ -16,7 +16,6 @@ So other weights change weights.safetensors and the seal, and nothing else.
     fedrela.core.errors.InvalidBundle: ... has no seal.json; point to a folder that `fedrela export` wrote
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,10 @@ from fedrela.core.manifest import (
     Preprocessing,
     parse_manifest,
 )
+from fedrela.core.protocol import seals
+from fedrela.core.protocol.limits import Sha256
 from fedrela.core.protocol.programs import Program, ProgramFile, ProgramInput, Role
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.tensors import Params
 
 __all__ = [
@@ -47,27 +49,15 @@ __all__ = [
     "Seal",
     "parse_manifest",
     "read",
+    "read_unsigned",
+    "seal",
     "write",
 ]
 
 
 @dataclass(frozen=True)
-class Seal:
-    """Hashes of the two roots of a bundle. The signature, if any, is over `message()`."""
-
-    manifest_sha256: str
-    weights_sha256: str
-    public_key: str = ""
-    signature: str = ""
-
-    def message(self) -> bytes:
-        """The signed bytes."""
-        return f"fedrela/v1/bundle\n{self.manifest_sha256}\n{self.weights_sha256}\n".encode()
-
-
-@dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and verified: every hash matches."""
+    """A bundle that was read and verified: every hash matches, and the signature where there is one."""
 
     folder: Path
     manifest: Manifest
@@ -81,51 +71,72 @@ class Bundle:
         return {signing.sha256(body): body for body in bodies}
 
 
-def write(folder: Path, manifest: Manifest, weights: Params, *, private_key: str = "") -> Seal:
-    """Write manifest, weights and seal beside the program files that are already in `folder`.
+def write(folder: Path, manifest: Manifest, weights: Params, *, private_key: str) -> Seal:
+    """Write manifest, weights and the publisher's seal beside the program files that are already in `folder`.
 
     Raises InvalidBundle or InvalidTensors, and then nothing was written.
     """
     tensors.check(weights, manifest.weights)
     manifest_body = strict.to_json(manifest)
     parse_manifest(manifest_body)  # what no device would take is not written
-    weights_body = tensors.to_bytes(weights)
-    unsigned = Seal(signing.sha256(manifest_body), signing.sha256(weights_body))
-    seal = unsigned
-    if private_key:
-        signature = signing.sign(private_key, unsigned.message())
-        seal = Seal(unsigned.manifest_sha256, unsigned.weights_sha256, signing.public_key(private_key), signature)
-    bodies: Mapping[str, bytes] = {
-        "manifest.json": manifest_body,
-        "weights.safetensors": weights_body,
-        "seal.json": strict.to_json(seal),
-    }
-    for name, body in bodies.items():
-        (folder / name).write_bytes(body)
-    return seal
+    (folder / "manifest.json").write_bytes(manifest_body)
+    (folder / "weights.safetensors").write_bytes(tensors.to_bytes(weights))
+    return seal(folder, private_key)
+
+
+def seal(folder: Path, private_key: str) -> Seal:
+    """Sign what a folder holds as its publisher, in place of an earlier signature. Raises InvalidBundle."""
+    roots = (signing.sha256(_file(folder, name)) for name in ("manifest.json", "weights.safetensors"))
+    signed = seals.seal(private_key, manifest_sha256=next(roots), weights_sha256=next(roots))
+    (folder / "seal.json").write_bytes(strict.to_json(signed))
+    return signed
 
 
 def read(folder: Path, *, trusted_key: str = "") -> Bundle:
-    """Read and verify a bundle: hashes, names, shapes, and the signature where `trusted_key` asks for one.
+    """Read and verify a bundle: the publisher's signature, by `trusted_key` if one is given, hashes, names and shapes.
 
-    Raises InvalidBundle (missing or malformed file), IntegrityError (a byte changed, or signed by someone else) or
-    InvalidTensors (weights that don't fit).
+    Raises InvalidBundle (missing or malformed file, or nobody has signed it), IntegrityError (a byte changed, or signed
+    by someone else) or InvalidTensors (weights that don't fit).
     """
-    seal = strict.from_json(Seal, _file(folder, "seal.json"), InvalidBundle)
-    manifest_body, weights_body = _file(folder, "manifest.json"), _file(folder, "weights.safetensors")
-    signing.check_sha256(manifest_body, seal.manifest_sha256, "manifest.json")
-    signing.check_sha256(weights_body, seal.weights_sha256, "weights.safetensors")
-    if trusted_key and seal.public_key != trusted_key:
+    opened = read_unsigned(folder)
+    if not opened.seal.signature:
+        raise InvalidBundle(
+            f"{folder} is not signed, and no device takes an unsigned program",
+            remedy=f"if you vouch for it, sign it: fedrela seal {folder}",
+        )
+    if trusted_key and opened.seal.public_key != trusted_key:
         raise IntegrityError(
             f"{folder} was not sealed by the trusted key",
             remedy="ask its publisher for a signature, or trust their key",
         )
-    if seal.signature or trusted_key:
-        signing.verify(seal.public_key, seal.message(), seal.signature)
+    return opened
+
+
+def read_unsigned(folder: Path) -> Bundle:
+    """The same, but one that version 0.1 left unsigned is read, too: to look into it, to test it, to sign it."""
+    body = _file(folder, "seal.json")
+    stated = strict.from_json(_Stated, body, InvalidBundle)
+    signed = bool(stated.signature or stated.public_key)
+    sealed = strict.from_json(Seal, body, InvalidBundle) if signed else Seal(**vars(stated))
+    if signed:
+        sealed.verify()
+    manifest_body, weights_body = _file(folder, "manifest.json"), _file(folder, "weights.safetensors")
+    signing.check_sha256(manifest_body, sealed.manifest_sha256, "manifest.json")
+    signing.check_sha256(weights_body, sealed.weights_sha256, "weights.safetensors")
     manifest = parse_manifest(manifest_body)
     for path, (expected, _) in manifest.files().items():
         signing.check_sha256(_file(folder, path), expected, path)
-    return Bundle(folder, manifest, tensors.from_bytes(weights_body, manifest.weights), seal)
+    return Bundle(folder, manifest, tensors.from_bytes(weights_body, manifest.weights), sealed)
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What seal.json says, signed or not."""
+
+    manifest_sha256: Sha256
+    weights_sha256: Sha256
+    public_key: str = ""
+    signature: str = ""
 
 
 def _file(folder: Path, name: str) -> bytes:

@@ -30,6 +30,11 @@ def public_key(private_key: str) -> str:
     return _private(private_key).public_key().public_bytes_raw().hex()
 
 
+def fingerprint(public: str) -> str:
+    """A public key in 32 hexadecimal digits, for links and for people: the beginning of its SHA-256."""
+    return sha256(bytes.fromhex(public))[:32]
+
+
 def sign(private_key: str, message: bytes) -> str:
     """The signature of `message`."""
     return _private(private_key).sign(message).hex()

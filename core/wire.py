@@ -36,6 +36,7 @@ from fedrela.core.protocol.limits import (
     Id,
     Length,
     Name,
+    PublicKey,
     Sha256,
     Text,
     Token,
@@ -55,7 +56,6 @@ WaitReason = Literal["no-task", "round-full", "too-soon", "not-selected", "versi
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
 ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
 LeaseSeconds = Annotated[float, Between(0, 2**32)]
-PublicKey = Annotated[str, Text("[0-9a-f]{64}", "an Ed25519 key of 64 lower-case hexadecimal digits")]
 Client = Annotated[str, Text(f"{CLIENT_NAME} {VERSION_PATTERN}", 'a name and a version such as "python 0.2.0"')]
 Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onnx 1.28.0"')]
 

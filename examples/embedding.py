@@ -18,8 +18,9 @@ import httpx
 import numpy as np
 
 from fedrela.core.bundle import Manifest
+from fedrela.core.protocol import links
 from fedrela.edge.client import DeviceClient, enroll
-from fedrela.edge.network.api import CoordinatorApi, join_link
+from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage.store import FolderStore
 from fedrela.edge.training.examples import Examples
@@ -45,10 +46,9 @@ def show(event: Event) -> None:
 
 def join(link: str, folder: Path) -> DeviceClient:
     """The device of this program, enrolled at its first start."""
-    url, token = join_link(link)
-    api, store = CoordinatorApi(httpx.Client(timeout=30), url), FolderStore(folder)
+    api, store = CoordinatorApi(httpx.Client(timeout=30)), FolderStore(folder)
     if store.get("identity.json") is None:
-        enroll(api, store, token)
+        enroll(api, store, links.parse(link))
     stop = threading.Event()
     return DeviceClient(
         api,

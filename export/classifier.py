@@ -19,7 +19,7 @@ from fedrela.core import bundle
 from fedrela.core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
 from fedrela.core.manifest import Fit
 from fedrela.core.tensors import Params
-from fedrela.export import bundle_folder, inputs, losses, lowering, optimizers, program
+from fedrela.export import bundle_folder, inputs, losses, lowering, optimizers, program, publisher_key
 from fedrela.export.inputs import RawInput
 from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.loading import under_either_name
@@ -82,7 +82,8 @@ def export_classifier(
     input: "dtype:shape" without the batch, or several "name=dtype:shape"; uint8 images are divided by 255, then
     `augment`ed ("crop", "crop=4", "flip"), then normalized by `mean` and `std` per channel, all inside the programs.
     hyperparameters: in place of the optimizer's and the loss's defaults (formerly `settings`, which is still read).
-    trainable: patterns of parameter names; the rest is frozen into the programs. private_key: signs the bundle.
+    trainable: patterns of parameter names; the rest is frozen into the programs. private_key: the publisher's, which
+    signs the bundle; the user's own unless given (see `fedrela.export.publisher_key`).
     resize: what devices do with pictures of another size: "crop" (the default), "stretch", "pad", "exact" (refuse).
     report: called with a line per stage.
 
@@ -104,7 +105,8 @@ def export_classifier(
         resize=resize,
         name=name,
     )
-    return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, private_key, overwrite, report)
+    key = private_key or publisher_key.load(None, report)
+    return export_recipe(model, recipe, Path(out), tuple(runtimes), max_batch, key, overwrite, report)
 
 
 def gather(

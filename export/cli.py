@@ -1,4 +1,4 @@
-"""The verbs `fedrela export`, `verify` and `inspect`.
+"""The verb `fedrela export`; the verbs on bundles that are there already are in `bundle_verbs.py`.
 
 $ fedrela export my_module:build --input uint8:3x32x32 --classes 10 --out bundle
 """
@@ -105,8 +105,14 @@ def export_command(
     max_batch: Annotated[
         int, typer.Option(min=1, help="Largest batch of the ExecuTorch programs; ONNX takes any.")
     ] = DEFAULT_MAX_BATCH,
-    key: Annotated[
-        Path | None, typer.Option(help="File with an Ed25519 private key (hex) to sign the bundle with.")
+    publisher_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--publisher-key",
+            "--key",
+            help="File with the publisher's Ed25519 private key (hex), which signs the bundle. "
+            "[default: your own, ~/.config/fedrela/publisher.key, made on first use]",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is already there.")] = False,
     layout: Annotated[
@@ -128,6 +134,7 @@ def export_command(
     The training step, the prediction and FedReLa's re-labeling become files that stock runtimes run. Each is run for
     three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
+    from fedrela.export import publisher_key as keys
     from fedrela.export.classifier import export_recipe, gather
     from fedrela.export.loading import load_model, numbers, pairs, under_either_name, words
 
@@ -152,7 +159,7 @@ def export_command(
         _export_official(model, recipe, out, layout, max_batch, ort_training_python, as_json)
         return
     runtimes = ("onnx", "executorch") if runtime is Runtime.both else (runtime.value,)
-    private_key = key.read_text().strip() if key else ""
+    private_key = keys.load(publisher_key, _say)
     exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
     if as_json:
         typer.echo(json.dumps(display.summary(exported.manifest, exported.results) | {"folder": str(exported.folder)}))
@@ -185,48 +192,3 @@ def _export_official(
         typer.echo(json.dumps(summary))
         return
     display.print_files(f"{layout.value} in {out}", files, inputs, written.errors)
-
-
-@app.command("verify")
-def verify_command(
-    folder: Annotated[Path, typer.Argument(help="A bundle that `fedrela export` wrote.")],
-    trusted_key: Annotated[
-        str, typer.Option(help="Publisher's public key (hex) that must have signed the bundle.")
-    ] = "",
-    as_json: JSON = False,
-) -> None:
-    """Check a bundle's hashes and signature, and re-run its golden steps on the installed runtimes."""
-    from fedrela.core import bundle
-    from fedrela.core.errors import VerificationFailed
-    from fedrela.export.verification import equality, replay
-
-    opened = bundle.read(folder, trusted_key=trusted_key)
-    results = []
-    for runtime in replay.available(opened):
-        _status.print(f"[dim]•[/dim] golden steps on {runtime}")
-        results.append(equality.replay(folder, runtime))
-    if as_json:
-        typer.echo(json.dumps(display.summary(opened.manifest, results)))
-    else:
-        display.print_verification(opened.manifest, results)
-    for result in results:
-        try:
-            result.check(opened.manifest.golden.tolerance)
-        except VerificationFailed as error:
-            raise VerificationFailed(error.problem, remedy="update that runtime, or export the model again") from error
-
-
-@app.command("inspect")
-def inspect_command(
-    folder: Annotated[Path, typer.Argument(help="A bundle that `fedrela export` wrote.")],
-    as_json: JSON = False,
-) -> None:
-    """Show what a bundle holds: inputs and outputs, operators, sizes, hashes, signature."""
-    from fedrela.core import bundle
-    from fedrela.export.contents import describe
-
-    described = describe(bundle.read(folder))
-    if as_json:
-        typer.echo(json.dumps(described))
-        return
-    display.print_contents(described)

@@ -24,6 +24,7 @@ def describe(opened: Bundle) -> dict[str, Any]:
         "manifest_sha256": seal.manifest_sha256,
         "weights_sha256": seal.weights_sha256,
         "signature": f"by {seal.public_key}" if seal.signature else "none (unsigned)",
+        "publisher": seal.publisher() if seal.signature else "",
         "programs": [_program(opened, name) for name in PROGRAMS],
     }
 

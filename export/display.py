@@ -21,6 +21,8 @@ def print_contents(described: Mapping[str, Any]) -> None:
     if described["preprocessing"] == "image":
         console.print(f"pictures of another size: {described['resize']}")
     console.print(f"signature: {described['signature']}")
+    if described["publisher"]:
+        console.print(f"publisher: {described['publisher']}")
     for program in described["programs"]:
         table = Table(title=program["name"], title_justify="left", title_style="bold")
         for heading in ("input", "role", "dtype", "shape"):

@@ -29,6 +29,7 @@ class Verb:
 
 # What defines the verbs, by module.
 EXPORT = "fedrela.export.cli"
+BUNDLES = "fedrela.export.bundle_verbs"
 OPERATOR = "fedrela.coordinator.cli.operator_verbs"
 OWNER = "fedrela.edge.owner.cli"
 EMULATOR = "fedrela.emulator.cli"
@@ -37,8 +38,9 @@ STUDY = "fedrela.study.cli"
 
 VERBS = {
     "export": Verb("Turn a PyTorch classifier into training programs.", "export", (EXPORT,)),
-    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", (EXPORT,)),
-    "inspect": Verb("Show what a bundle holds.", "export", (EXPORT,)),
+    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", (BUNDLES,)),
+    "inspect": Verb("Show what a bundle holds.", "export", (BUNDLES,)),
+    "seal": Verb("Sign a bundle as its publisher.", "export", (BUNDLES,)),
     "serve": Verb("Run the coordinator.", "coordinator", (OPERATOR,)),
     "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", (OPERATOR,)),
     "task": Verb("Create, list, pause, resume, cancel and download tasks.", "coordinator", (OPERATOR,)),

@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import pickle
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
+
+# What tests export is signed by a publisher of theirs, also in the processes that they start.
+_CONFIGURATION = tempfile.TemporaryDirectory(prefix="fedrela-tests-")
+os.environ["XDG_CONFIG_HOME"] = _CONFIGURATION.name
 
 # An example of a property has no deadline, since a busy machine is no fault of the product.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

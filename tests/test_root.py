@@ -51,7 +51,7 @@ def test_every_verb_is_defined_by_its_modules(verb):
         ("torch", ["export", "model:build", "--input", "uint8:1x8x8", "--classes", "3", "--out", "nowhere"]),
         ("httpx", ["task", "list", "--admin-key", "key"]),
         ("fastapi", ["serve", "--port", "0"]),
-        ("httpx", ["device", "enroll", "http://127.0.0.1:1/join#token"]),
+        ("httpx", ["device", "enroll", "http://127.0.0.1:1/join#token.00112233445566778899aabbccddeeff"]),
     ],
 )
 def test_a_verb_whose_extra_is_missing_says_which_to_install(missing, words, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ import numpy as np
 
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import tensors
+from fedrela.core.protocol import links
+from fedrela.core.protocol.links import Link
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.membership import enroll
 from fedrela.edge.storage.state import LOG_KEY, load_assignment
@@ -79,7 +81,7 @@ class Victim:
         np.savez(folder / "data.npz", x=x, y=y)
         (folder / "settings.toml").write_text(f"checkpoint_steps = {CHECKPOINT_STEPS}\n")
         self.folder, self.store = folder, FolderStore(folder / "state")
-        enroll(CoordinatorApi(httpx.Client(), admin.url), self.store, token(admin), secret=SECRET)
+        enroll(CoordinatorApi(httpx.Client()), self.store, new_link(admin), secret=SECRET)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(IMPORTED)
 
@@ -138,7 +140,6 @@ def take_assignment(folder: str, writer: Any) -> None:
     app(WORDS, standalone_mode=False)
 
 
-def token(admin: AdminClient) -> str:
-    """An enrollment token."""
-    body = {"population": "default", "max_uses": 1, "valid_seconds": 3600.0}
-    return str(admin.request("POST", "/tokens", json=body).json()["enrollment_token"])
+def new_link(admin: AdminClient) -> Link:
+    """An enrollment link for one device."""
+    return links.parse(admin.enrollment_link("default", 1, valid_seconds=3600.0))

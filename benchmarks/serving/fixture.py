@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 
 from fedrela.conformance import placeholders
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.settings import Settings
 from fedrela.core import bundle, signing, tensors
@@ -119,7 +120,7 @@ def make_bundle(folder: Path, parameters: int) -> None:
     for name in bundle.PROGRAMS:
         (folder / f"{name}.onnx").write_bytes(placeholders.body(name))
     manifest = Manifest("load", 2, **programs, golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)))
-    bundle.write(folder, manifest, weights)
+    bundle.write(folder, manifest, weights, private_key=PUBLISHER_KEY)
 
 
 def update_body(parameters: int, index: int) -> bytes:

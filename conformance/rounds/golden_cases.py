@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.export import export_classifier
 from fedrela.export.models import tabular_mlp
 
@@ -26,5 +27,6 @@ def write(folder: Path) -> list[Path]:
         optimizer="adamw",
         name="conformance-table",
         max_batch=8,
+        private_key=PUBLISHER_KEY,
     )
     return sorted(folder.iterdir())

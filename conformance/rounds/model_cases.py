@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fedrela.conformance.files import write_json
+from fedrela.conformance.files import PUBLISHER_KEY, write_json
 from fedrela.conformance.rounds.models import DEVICE_ROWS, MAX_BATCH, MODELS, WARMING_ROWS, Model
 from fedrela.conformance.rounds.round_cases import SECRET, programs, run
 from fedrela.core import bundle, tensors
@@ -51,6 +51,7 @@ def _model(folder: Path, name: str, model: Model) -> dict[str, Any]:
         runtimes=model.runtimes,
         max_batch=MAX_BATCH,
         name=f"conformance-{name}",
+        private_key=PUBLISHER_KEY,
         **model.options,
     )
     opened = bundle.read(folder / "bundle")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fedrela.conformance.demo_shards import FOLDER as SHARDS
-from fedrela.conformance.files import write_json
+from fedrela.conformance.files import PUBLISHER_KEY, write_json
 from fedrela.conformance.rounds import evaluation_cases
 from fedrela.core import bundle, tensors
 from fedrela.core.bundle import Bundle
@@ -62,6 +62,7 @@ def write(folder: Path) -> list[Path]:
         loss="logit-adjustment",
         proximal=True,
         name="conformance-digits",
+        private_key=PUBLISHER_KEY,
     )
     opened = bundle.read(folder / "bundle")
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))

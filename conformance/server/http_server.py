@@ -22,7 +22,7 @@ from fedrela.conformance.server.cases import load
 from fedrela.conformance.server.checks import Request
 from fedrela.conformance.server.replies import Reply, json_reply
 from fedrela.conformance.server.session import Session, described
-from fedrela.conformance.server.world import DATA, ENROLLMENT_TOKEN, SECRET
+from fedrela.conformance.server.world import DATA, FRAGMENT, SECRET
 
 HELD_SECONDS = 30.0  # an unanswered request of a client that should have been killed
 CUT_SECONDS = 2.0  # what was sent is read before the connection goes, on a busy machine too
@@ -50,7 +50,7 @@ class ConformanceServer:
 
     def link(self, name: str) -> str:
         """The enrollment link of a case."""
-        return f"{self.url}/at/{name}/join#{ENROLLMENT_TOKEN}"
+        return f"{self.url}/at/{name}/join#{FRAGMENT}"
 
     def start(self, name: str) -> Session:
         """Begin a case anew."""

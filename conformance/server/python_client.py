@@ -15,8 +15,9 @@ import httpx
 
 from fedrela.core import tensors
 from fedrela.core.errors import FedRelaError
+from fedrela.core.protocol import links
 from fedrela.edge.client import DeviceClient, Outcome, enroll
-from fedrela.edge.network.api import CoordinatorApi, join_link
+from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.settings import Event
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import FolderStore
@@ -50,11 +51,10 @@ def run(
 ) -> None:
     """See `main`. Pauses are divided by `hurry`; `stop` ends it earlier. Raises Refused if the enrollment is gone."""
     store = FolderStore(folder)
-    url, token = join_link(link)
-    api = CoordinatorApi(httpx.Client(timeout=30), url, sleep=lambda seconds: time.sleep(seconds / hurry))
+    api = CoordinatorApi(httpx.Client(timeout=30), sleep=lambda seconds: time.sleep(seconds / hurry))
     identity = state.load_identity(store)
     if identity is None or not identity.device_id:
-        enroll(api, store, token, secret=secret)
+        enroll(api, store, links.parse(link), secret=secret)
     arrays = tensors.read(data.read_bytes())
     examples = Examples({"x": arrays["x"]}, arrays["y"])
 

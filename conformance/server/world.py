@@ -13,12 +13,14 @@ from fedrela.conformance.files import ROUNDS_BUNDLE, VECTORS, read_json
 from fedrela.conformance.server.cases import Case
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import PROGRAMS
+from fedrela.core.protocol import links
 from fedrela.core.tensors import Array
 from fedrela.core.wire import Assignment
 
 PRIVATE_KEY = "5e" * 32
 PUBLIC_KEY = signing.public_key(PRIVATE_KEY)
 ENROLLMENT_TOKEN, DEVICE_TOKEN, UPLOAD_TOKEN = "enrollment-token", "device-token", "upload-token"
+FRAGMENT = links.fragment(ENROLLMENT_TOKEN, signing.fingerprint(PUBLIC_KEY), ())  # of the enrollment links
 SECRET = bytes(range(32))  # of the device: its random draws, and so its update, follow from it
 DATA = VECTORS / "rounds" / "data.safetensors"
 

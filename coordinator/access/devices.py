@@ -1,4 +1,4 @@
-"""Who may come in: enrollment tokens, devices, and their revocation. Each operation is one transaction."""
+"""Who may come in: devices, their enrollment and their revocation. Each operation is one transaction."""
 
 import re
 from dataclasses import dataclass
@@ -13,9 +13,6 @@ from fedrela.core.errors import InvalidMessage, Refused
 from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
-_POPULATION = re.compile(r"[A-Za-z0-9._-]{1,100}")
-MAX_USES = 10_000_000
-MAX_TOKEN_SECONDS = 10 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -53,46 +50,6 @@ _BY_TOKEN = (
     )
     .where(schema.devices.c.revoked_at.is_(None))
 )
-
-
-@dataclass(frozen=True)
-class NewToken:
-    """An enrollment token as its maker sees it: the only time that the secret is shown."""
-
-    token_id: str
-    enrollment_token: str
-    population: str
-    max_uses: int
-    expires_at: float
-
-
-def create_token(
-    coordinator: Coordinator, population: str, max_uses: int, valid_seconds: float, now: float
-) -> NewToken:
-    """A token that enrolls at most `max_uses` devices within `valid_seconds`."""
-    if not _POPULATION.fullmatch(population):
-        raise InvalidMessage(
-            f"the population is {population[:40]!r}", remedy="use 1 to 100 letters, digits, '-', '_' and '.'"
-        )
-    if not 1 <= max_uses <= MAX_USES:
-        raise InvalidMessage(f"max_uses is {max_uses}", remedy=f"use 1 to {MAX_USES}")
-    if not 0 < valid_seconds <= MAX_TOKEN_SECONDS:
-        raise InvalidMessage(f"valid_seconds is {valid_seconds}", remedy="use a time of at most ten years")
-    secret = auth.new_token()
-    token = NewToken(auth.new_id("e"), secret, population, max_uses, now + valid_seconds)
-    with coordinator.store.write() as tx:
-        tx.execute(
-            sa.insert(schema.tokens).values(
-                id=token.token_id,
-                token_hash=auth.hash_token(secret),
-                population=population,
-                max_uses=max_uses,
-                uses=0,
-                created_at=now,
-                expires_at=token.expires_at,
-            )
-        )
-    return token
 
 
 def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse:
@@ -230,15 +187,3 @@ def _revoked_at_once(coordinator: Coordinator, device_id: str, now: float) -> bo
             rows.end_assignment(tx, assignment.id, "failed", now, failure="revoked")
             rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
     return True
-
-
-def revoke_token(coordinator: Coordinator, token_id: str, now: float) -> None:
-    """No more devices by this token; those enrolled stay. Revoking twice is no fault."""
-    with coordinator.store.write() as tx:
-        known = tx.execute(
-            sa.update(schema.tokens)
-            .where(schema.tokens.c.id == token_id)
-            .values(revoked_at=sa.func.coalesce(schema.tokens.c.revoked_at, now))
-        )
-        if known.rowcount == 0:
-            raise rows.not_found("token")

@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import auth, devices, tokens
 from fedrela.coordinator.api import limits, openapi
 from fedrela.coordinator.api.messages import (
     AccuracyReport,
@@ -138,12 +138,13 @@ async def create_token(request: Request) -> Response:
     """An enrollment token; its secret is in this answer and nowhere else."""
     coordinator, token_request = coordinator_of(request), await operator_message(request, TokenRequest)
     token = await in_thread(
-        lambda: devices.create_token(
+        lambda: tokens.create_token(
             coordinator,
             token_request.population,
             token_request.max_uses,
             token_request.valid_seconds,
             coordinator.store.now(),
+            token_request.publishers,
         )
     )
     return json_response(token, 201)
@@ -159,7 +160,7 @@ async def list_tokens(request: Request) -> Response:
 async def revoke_token(request: Request, token_id: str) -> Response:
     """No more devices by this token."""
     coordinator = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_token(coordinator, token_id, coordinator.store.now()))
+    await in_thread(lambda: tokens.revoke_token(coordinator, token_id, coordinator.store.now()))
     return Response(status_code=204)
 
 

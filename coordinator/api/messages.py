@@ -37,11 +37,12 @@ class AccuracyReport:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """An enrollment token for at most `max_uses` devices."""
+    """An enrollment token for at most `max_uses` devices, which run programs of these publishers."""
 
     population: str = "default"
     max_uses: int = 1
     valid_seconds: float = 86400.0
+    publishers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

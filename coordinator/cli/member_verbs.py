@@ -16,6 +16,10 @@ def token_create(
     uses: Annotated[int, typer.Option(min=1, help="How many devices may enroll with it.")] = 1,
     hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
     population: Annotated[str, typer.Option(help="The group of devices that they join.")] = "default",
+    publisher: Annotated[
+        list[str] | None,
+        typer.Option(help="Fingerprint of a key whose programs these devices run; may be repeated."),
+    ] = None,
     with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
@@ -23,9 +27,10 @@ def token_create(
 ) -> None:
     """Make an enrollment link. It is shown once; send it to the devices' owners over a safe channel."""
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
+    token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
         token = api.request("POST", "/tokens", json=token_request).json()
-        token["link"] = f"{api.url}/join#{token['enrollment_token']}"
+        token["link"] = f"{api.url}/join#{token['fragment']}"
     code = ""
     if with_code and not as_json:
         from fedrela.coordinator.pages import qr

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from fedrela.coordinator.access import auth, devices, session
+from fedrela.coordinator.access import auth, devices, session, tokens
 from fedrela.coordinator.api import limits
 from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
@@ -101,9 +101,9 @@ async def create_token(request: Request) -> Response:
         raise InvalidMessage("uses or hours is no number", remedy="write whole numbers") from error
     population = fields.get("population", "default")
     token = await in_thread(
-        lambda: devices.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
+        lambda: tokens.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
     )
-    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.enrollment_token}"
+    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.fragment}"
     return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
 
 
@@ -112,7 +112,7 @@ async def revoke_token(request: Request, token_id: str) -> Response:
     """No more devices by this token."""
     await form(request)
     coordinator = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_token(coordinator, token_id, coordinator.store.now()))
+    await in_thread(lambda: tokens.revoke_token(coordinator, token_id, coordinator.store.now()))
     return RedirectResponse("/", 303)
 
 

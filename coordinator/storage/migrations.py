@@ -36,7 +36,22 @@ def rename_columns(connection: sa.Connection) -> None:
             connection.execute(sa.text(f"ALTER TABLE {table} RENAME COLUMN {former} TO {name}"))
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (create_tables, add_accuracies, rename_columns)
+def add_publishers(connection: sa.Connection) -> None:
+    """Whose programs a link's devices run. A database of this release has the column already."""
+    _add_column(connection, "tokens", "publishers", "TEXT NOT NULL DEFAULT ''")
+
+
+def _add_column(connection: sa.Connection, table: str, name: str, kind: str) -> None:
+    if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
+        connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    create_tables,
+    add_accuracies,
+    rename_columns,
+    add_publishers,
+)
 
 
 def migrate(connection: sa.Connection, now: float) -> int:

@@ -36,6 +36,7 @@ tokens = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("revoked_at", sa.Double),
+    sa.Column("publishers", sa.Text, nullable=False, server_default=""),  # in its link, with blanks between
 )
 
 devices = sa.Table(

@@ -37,12 +37,12 @@ def with_constants(program: bytes, constants: Mapping[str, Array]) -> bytes:
     return rest + _delimited(_GRAPH, _bound(graphs[0], constants))
 
 
-def _bound(graph: bytes, constants: Mapping[str, Array]) -> bytes:
+def _bound(graph: memoryview, constants: Mapping[str, Array]) -> bytes:
     """The graph's bytes without the named inputs and with an initializer for each."""
     remaining, missing = [], dict(constants)
     for number, raw, body in fields(graph):
         if number == _INPUT:
-            name = next((part.decode(errors="replace") for field, _, part in fields(body) if field == _NAME), "")
+            name = next((str(part, errors="replace") for field, _, part in fields(body) if field == _NAME), "")
             if missing.pop(name, None) is not None:
                 continue
         remaining.append(raw)

@@ -97,21 +97,21 @@ def _ones(mask: int) -> Iterator[int]:
         mask ^= lowest
 
 
-def _nodes(graph: bytes) -> Iterator[Node]:
+def _nodes(graph: memoryview) -> Iterator[Node]:
     for number, _, body in fields(graph):
         if number == _NODE:
             yield _node(body)
 
 
-def _node(body: bytes) -> Node:
+def _node(body: memoryview) -> Node:
     inputs, outputs, operator = [], [], ""
     for number, _, content in fields(body):
         if number == _INPUT and content:
-            inputs.append(content.decode(errors="replace"))
+            inputs.append(str(content, errors="replace"))
         elif number == _OUTPUT and content:
-            outputs.append(content.decode(errors="replace"))
+            outputs.append(str(content, errors="replace"))
         elif number == _OPERATOR:
-            operator = content.decode(errors="replace")
+            operator = str(content, errors="replace")
         elif number == _ATTRIBUTE:
             branches = [branch for field, _, branch in fields(content) if field in _SUBGRAPHS]
             inputs += [name for branch in branches for node in _nodes(branch) for name in node.inputs]

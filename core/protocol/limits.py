@@ -114,6 +114,8 @@ VERSION_PATTERN = (
 _NAME_PATTERN = r"[._-]*[A-Za-z0-9][A-Za-z0-9._-]*"
 
 Sha256 = Annotated[str, Text("[0-9a-f]{64}", "64 lower-case hexadecimal digits")]
+PublicKey = Annotated[str, Text("[0-9a-f]{64}", "an Ed25519 key of 64 lower-case hexadecimal digits")]
+Signature = Annotated[str, Text("[0-9a-f]{128}", "an Ed25519 signature of 128 lower-case hexadecimal digits")]
 Token = Annotated[str, Text("[!-~]{1,512}", "1 to 512 printable characters without spaces")]
 Id = Annotated[str, Text("[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, '-' and '_'")]
 Name = Annotated[str, Text(_NAME_PATTERN, "letters, digits, '-', '_' and '.'"), Length(1, 100)]

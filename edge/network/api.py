@@ -6,13 +6,10 @@ answer = api.check_in(CheckIn("default", "python 0.2.0", ("onnx 1.32.0",)))
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from fedrela.core import strict
-from fedrela.core.errors import InvalidMessage
 from fedrela.core.wire import (
     TENSORS_TYPE,
     UPLOAD_TOKEN_HEADER,
@@ -29,12 +26,11 @@ from fedrela.edge.network.download import download
 from fedrela.edge.network.transport import Retry, Sent, Transport
 from fedrela.edge.storage.store import Store
 
-__all__ = ["CoordinatorApi", "Retry", "Sent", "join_link"]
+__all__ = ["CoordinatorApi", "Retry", "Sent"]
 
 T = TypeVar("T")
 
 JSON = {"Content-Type": "application/json"}
-_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
 
 
 class CoordinatorApi(Transport):
@@ -77,22 +73,3 @@ class CoordinatorApi(Transport):
 
     def _post(self, path: str, message: object, parse: Callable[[bytes], T]) -> T:
         return self.call("POST", path, strict.to_json(message), JSON, parse)
-
-
-def join_link(link: str) -> tuple[str, str]:
-    """Address and enrollment token of `http(s)://host[:port]/join#token`. Raises InvalidMessage for anything else.
-
-    >>> join_link("https://fl.example.org/join#abc")
-    ('https://fl.example.org', 'abc')
-    """
-    try:
-        parts = urlsplit(link.strip())
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith("/join")
-        plain = parts.port is None or parts.port > 0
-    except ValueError:
-        well_formed = plain = False
-    if not well_formed or not plain or not _TOKEN.fullmatch(parts.fragment) or parts.username or parts.query:
-        raise InvalidMessage(
-            "that is not an enrollment link", remedy="paste the whole link, http(s)://host/join#token, in quotes"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/join')}", parts.fragment

@@ -78,7 +78,7 @@ class Transport:
     """Requests to one coordinator. `sleep`, `uniform` (jitter) and `now` are the world; `sent` hears of requests."""
 
     http: Http
-    url: str
+    url: str = ""
     token: str = ""
     retry: Retry = field(default_factory=Retry)
     sleep: Callable[[float], Any] = time.sleep

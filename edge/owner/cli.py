@@ -47,17 +47,19 @@ def _root() -> None:
 def enroll(
     link: Annotated[str, typer.Argument(help="The link that the operator gave you, in quotes: https://host/join#...")],
     state: State,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow plain http to another machine, on a network that you trust.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Join a coordinator: exchange the link for a token of this device's own and pin the coordinator's key.
 
     Example: fedrela device enroll 'https://fl.example.org/join#k3p...'
     """
-    from fedrela.edge.network.api import join_link
+    from fedrela.core.protocol import links
     from fedrela.edge.owner.membership import enroll as join
 
-    url, token = join_link(link)
-    identity = join(_api(url), FolderStore(state), token)
+    identity = join(_api(), FolderStore(state), links.parse(link), insecure=insecure)
     public = {
         "device_id": identity.device_id,
         "coordinator": identity.url,
@@ -114,7 +116,7 @@ def run(
     stop = StopEvent()
     with store.lock(), stopped_by_signals(stop) as received:
         os.nice(nice)
-        api = _api("")
+        api = _api()
         api.sleep = stop.wait
         reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
         client = DeviceClient(
@@ -168,7 +170,7 @@ def forget(
     store = FolderStore(state)
     with store.lock():
         try:
-            leave(_api(""), store)
+            leave(_api(), store)
         except Unavailable as fault:
             if not offline:
                 raise Unavailable(fault.problem, remedy="try again later, or add --offline to delete anyway") from fault
@@ -206,10 +208,10 @@ def install_service(
     )
 
 
-def _api(url: str) -> Any:
+def _api() -> Any:
     import httpx
 
     from fedrela.edge.network.api import CoordinatorApi
 
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-    return CoordinatorApi(httpx.Client(timeout=timeout), url)
+    return CoordinatorApi(httpx.Client(timeout=timeout))

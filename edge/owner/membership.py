@@ -1,13 +1,16 @@
 """Joining a coordinator and leaving it: the two calls outside of rounds.
 
-identity = enroll(CoordinatorApi(http, url), FolderStore(folder), token)
+identity = enroll(CoordinatorApi(http), FolderStore(folder), links.parse(link))
 forget(api, store)
 """
 
 import secrets
+from dataclasses import replace
 
 from fedrela.core import signing
-from fedrela.core.errors import InvalidInput, Refused
+from fedrela.core.errors import IntegrityError, InvalidInput, Refused
+from fedrela.core.protocol import links
+from fedrela.core.protocol.links import Link
 from fedrela.core.wire import EnrollRequest
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage import state
@@ -15,11 +18,14 @@ from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.store import Store
 
 
-def enroll(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b"", private_key: str = "") -> Identity:
-    """Join `api.url` with an enrollment token, and pin its key. The identity is kept in `store`.
+def enroll(
+    api: CoordinatorApi, store: Store, link: Link, *, insecure: bool = False, secret: bytes = b"", private_key: str = ""
+) -> Identity:
+    """Join the coordinator of a link, if it holds the key that the link names. The identity is kept in `store`.
 
     An enrollment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
-    `secret` and `private_key` are made at random unless given.
+    `secret` and `private_key` are made at random unless given. Raises InvalidInput for a link over plain http to
+    another machine, unless `insecure`; IntegrityError, with nothing kept of the answer, where another key answers.
     """
     earlier = state.load_identity(store)
     if earlier is not None and earlier.device_id:
@@ -27,21 +33,36 @@ def enroll(api: CoordinatorApi, store: Store, token: str, *, secret: bytes = b""
             f"this device has already enrolled at {earlier.url}",
             remedy="run `fedrela device forget` first, or name another folder with --state",
         )
+    if not insecure and not links.is_private(link.url):
+        raise InvalidInput(
+            f"{link.url} is plain http: whoever is on the way reads everything and can stand in for the coordinator",
+            remedy="ask for an https link; on a network that you trust, add --insecure",
+        )
+    api.url = link.url
     key = private_key or (earlier.private_key if earlier else signing.generate_key())
     own_secret = secret.hex() or (earlier.secret if earlier else secrets.token_hex(32))
-    state.save_identity(store, Identity(api.url, "", "", "", "", key, own_secret))
-    answer = api.enroll(EnrollRequest(token, signing.public_key(key)))
-    identity = Identity(
-        api.url,
-        answer.device_id,
-        answer.device_token,
-        answer.coordinator_public_key,
-        answer.population,
-        key,
-        own_secret,
+    begun = Identity(link.url, "", "", "", "", key, own_secret, link.publishers)
+    state.save_identity(store, begun)
+    answer = api.enroll(EnrollRequest(link.token, signing.public_key(key)))
+    check_pinned(answer.coordinator_public_key, link.coordinator)
+    identity = replace(
+        begun,
+        device_id=answer.device_id,
+        device_token=answer.device_token,
+        coordinator_public_key=answer.coordinator_public_key,
+        population=answer.population,
     )
     state.save_identity(store, identity)
     return identity
+
+
+def check_pinned(public_key: str, fingerprint: str) -> None:
+    """Raise IntegrityError unless a key is the one that a link names."""
+    if signing.fingerprint(public_key) != fingerprint:
+        raise IntegrityError(
+            f"the coordinator's key {signing.fingerprint(public_key)} is not the link's {fingerprint}",
+            remedy="somebody may be on the way between you: nothing was kept; ask the operator",
+        )
 
 
 def forget(api: CoordinatorApi, store: Store) -> None:

@@ -42,6 +42,7 @@ class Identity:
     population: str
     private_key: str
     secret: str
+    publishers: tuple[str, ...] = ()  # fingerprints of keys that may sign programs; version 0.1 pinned none
 
 
 @dataclass(frozen=True)

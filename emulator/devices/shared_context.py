@@ -1,11 +1,13 @@
 """What all devices of one process share, and what stays of each between its wake-ups.
 
 context = SharedContext(url, scenario, task, dataset, shards, profiles, transport, pools)
-context.enroll(3, token)
+context.enroll(3, link)
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from fedrela.core.protocol import links
+from fedrela.core.protocol.links import Link
 from fedrela.core.streams import derive, words
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
@@ -52,7 +54,7 @@ class SharedContext:
     shared: SharedBlobs = field(default_factory=SharedBlobs)
     states: dict[int, DeviceState] = field(default_factory=dict)
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
-    token: str = ""  # that devices enroll with
+    link: Link | None = None  # that devices enroll with
 
     def concurrent_devices(self) -> int:
         """How many devices may compute at once where runtimes are called in a background thread.
@@ -62,9 +64,9 @@ class SharedContext:
         largest = max(pool.state_bytes for pool in self.pools.values())
         return min(_MAX_CONCURRENT, max(2, _TRAINING_STATES_BYTES // max(largest, 1)))
 
-    def enroll(self, index: int, token: str) -> None:
+    def enroll(self, index: int, link: str) -> None:
         """Join the coordinator, over the real network without its emulated faults."""
-        self.token = token
+        self.link = replace(links.parse(link), url=self.url)
         device = self.profiles.of(index)
         attacker = malicious.Attacker(device.malicious, self.scenario.seed, index) if device.malicious else None
         self.states[index] = DeviceState(MemoryStore(), DeviceBlobs(self.shared), attacker=attacker)
@@ -80,4 +82,6 @@ class SharedContext:
             again = derive(_SECRET, seed, "secret", device.index, state.installation)
             secret = words(again, 8).tobytes()
         key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
-        edge_client.enroll(api, state.store, self.token, secret=secret, private_key=key)
+        assert self.link is not None  # `enroll` comes first
+        # A fleet on a machine of one's own: there is nobody on the way.
+        edge_client.enroll(api, state.store, self.link, insecure=True, secret=secret, private_key=key)

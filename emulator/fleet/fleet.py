@@ -104,8 +104,8 @@ class Fleet:
 
     def _enroll(self) -> None:
         uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
-        token = self.admin.enrollment_token(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
-        enroll_all(self.workers, self.scenario.devices, token)
+        link = self.admin.enrollment_link(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
+        enroll_all(self.workers, self.scenario.devices, link)
         self.observer.started(self.scenario.devices)
 
     def _advance(self) -> None:

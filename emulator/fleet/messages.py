@@ -30,10 +30,10 @@ class Grant:
 
 @dataclass(frozen=True)
 class Enroll:
-    """Enroll these devices with a token."""
+    """Enroll these devices with a link."""
 
     devices: tuple[int, ...]
-    token: str
+    link: str
 
 
 @dataclass(frozen=True)

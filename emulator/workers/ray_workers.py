@@ -112,10 +112,10 @@ class RayWorkers:
         """See `Workers.send`."""
         self._actors[device % self.count].tell.options(concurrency_group="tell").remote(message)
 
-    def enroll(self, devices: range, token: str) -> None:
+    def enroll(self, devices: range, link: str) -> None:
         """See `Workers.enroll`."""
         for number in range(self.count):
-            self.send(number, Enroll(tuple(device for device in devices if device % self.count == number), token))
+            self.send(number, Enroll(tuple(device for device in devices if device % self.count == number), link))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""

@@ -94,7 +94,7 @@ class DeviceScheduler:
             self._waiting.pop(message.device).switch()
         elif isinstance(message, Enroll):
             for device in message.devices:
-                self._context.enroll(device, message.token)
+                self._context.enroll(device, message.link)
             self._send(Enrolled(len(message.devices)))
 
     def advance(self) -> bool:

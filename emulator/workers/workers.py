@@ -30,7 +30,7 @@ class Workers(Protocol):
         """Tell the worker of `device`."""
         ...
 
-    def enroll(self, devices: range, token: str) -> None:
+    def enroll(self, devices: range, link: str) -> None:
         """Let the devices join the coordinator, each in its own worker."""
         ...
 
@@ -39,9 +39,9 @@ class Workers(Protocol):
         ...
 
 
-def enroll_all(workers: Workers, devices: int, token: str) -> None:
+def enroll_all(workers: Workers, devices: int, link: str) -> None:
     """Let devices 0, 1, ... join the coordinator, and wait until all have. Raises Unavailable where one can't."""
-    workers.enroll(range(devices), token)
+    workers.enroll(range(devices), link)
     enrolled = 0
     while enrolled < devices:
         for message in workers.receive():
@@ -74,9 +74,9 @@ class Inline:
         """See `Workers.send`."""
         self._scheduler.handle(message)
 
-    def enroll(self, devices: range, token: str) -> None:
+    def enroll(self, devices: range, link: str) -> None:
         """See `Workers.enroll`."""
-        self._scheduler.handle(Enroll(tuple(devices), token))
+        self._scheduler.handle(Enroll(tuple(devices), link))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""
@@ -136,11 +136,11 @@ class Processes:
         """See `Workers.send`."""
         self._tell(device % self.count, message)
 
-    def enroll(self, devices: range, token: str) -> None:
+    def enroll(self, devices: range, link: str) -> None:
         """See `Workers.enroll`."""
         for number in range(self.count):
             own = tuple(device for device in devices if device % self.count == number)
-            self.send(number, Enroll(own, token))
+            self.send(number, Enroll(own, link))
 
     def receive(self) -> list[FromWorker]:
         """See `Workers.receive`."""

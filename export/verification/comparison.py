@@ -52,5 +52,5 @@ def training_errors(
     with tempfile.TemporaryDirectory() as folder:
         for body, file in lowered.values():
             (Path(folder) / file.path).write_bytes(body)
-        opened = Bundle(Path(folder), manifest, weights, Seal("", ""))
+        opened = Bundle(Path(folder), manifest, weights, Seal("", "", "", ""))
         return replay.step_errors(replay.load(opened, runtime, programs), steps)

@@ -129,7 +129,7 @@ def main(arguments: Iterable[str]) -> int:
     """Print the errors as one JSON object; on one of our own errors print that instead and return 1."""
     folder, _, runtime = arguments
     try:
-        opened = bundle.read(Path(folder))
+        opened = bundle.read_unsigned(Path(folder))
         runs = load(opened, runtime)
         steps_file = Path(folder) / STEPS_FILE
         steps = tensors.read(steps_file.read_bytes()) if steps_file.is_file() else {}

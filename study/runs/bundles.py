@@ -18,6 +18,7 @@ from fedrela.core import bundle, interpreter, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
 from fedrela.core.tensors import Params
+from fedrela.export import publisher_key
 from fedrela.study.methods import METHODS
 from fedrela.study.runs.cells import Cell
 
@@ -63,7 +64,7 @@ def start_weights(cell: Cell, opened: Bundle, folder: Path) -> Params:
 def with_weights(opened: Bundle, weights: Params, folder: Path) -> Bundle:
     """A copy of a bundle in `folder` that starts from `weights`: nothing else differs."""
     shutil.copytree(opened.folder, folder, dirs_exist_ok=True)
-    bundle.write(folder, opened.manifest, weights)
+    bundle.write(folder, opened.manifest, weights, private_key=publisher_key.load(None, report=lambda line: None))
     return bundle.read(folder)
 
 

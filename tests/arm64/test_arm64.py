@@ -70,7 +70,7 @@ def test_an_arm_device_enrolls_relabels_trains_and_uploads(debian: Userland, cnn
     x, y = (digits.images[rows] * 15.9).astype(np.uint8)[:, None], digits.target[rows].astype(np.int64)
     np.savez(tmp_path / "data.npz", x=x, y=y)
     with coordinator(tmp_path / "coordinator") as live:
-        run(debian, tmp_path, "device", "enroll", f"{live.url}/join#{live.token()}", "--state", "state")
+        run(debian, tmp_path, "device", "enroll", live.link(), "--state", "state")
         task_id = live.publish(cnn, TASK)
         printed = run(debian, tmp_path, "device", "run", "--once", "--json", "--data", "data.npz", "--state", "state")
         events = [json.loads(line) for line in printed.splitlines()]

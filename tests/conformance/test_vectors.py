@@ -105,9 +105,9 @@ def test_hashes_and_signed_messages():
     for case in document["sha256"]:
         assert signing.sha256(bytes.fromhex(case["message"])) == case["sha256"]
     seal = document["seal"]
-    message = bundle.Seal(seal["manifest_sha256"], seal["weights_sha256"]).message()
-    assert message.hex() == seal["message"]
-    signing.verify(seal["public_key"], message, seal["signature"])
+    assert seals.message(seal["manifest_sha256"], seal["weights_sha256"]).hex() == seal["message"]
+    sealed = seals.Seal(seal["manifest_sha256"], seal["weights_sha256"], seal["public_key"], seal["signature"])
+    seals.check(sealed, seal["manifest_sha256"], (seal["fingerprint"],))
     case = document["assignment"]
     hashes = (case["task_sha256"], case["manifest_sha256"], case["checkpoint_sha256"])
     message = Assignment("other", case["task_id"], case["round"], *hashes, 1, 2.0, 3.0, "x").message()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedrela.conformance import placeholders
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import bundle, encodings, signing, strict, tensors
 from fedrela.core.bundle import Golden, Manifest, ProgramInput
 from fedrela.core.streams import derive
@@ -39,7 +40,7 @@ def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) 
         golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)),
         hyperparameters={"lr": 0.1},
     )
-    return bundle.write(folder, manifest, weights)
+    return bundle.write(folder, manifest, weights, private_key=PUBLISHER_KEY)
 
 
 def change(value: float, shapes: dict[str, tuple[int, ...]] | None = None) -> Params:

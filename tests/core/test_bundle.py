@@ -86,11 +86,27 @@ def test_another_publisher_is_refused(folder):
         bundle.read(folder, trusted_key=signing.public_key(signing.generate_key()))
 
 
-def test_an_unsigned_bundle_reads_but_is_not_trusted(folder):
-    bundle.write(folder, MANIFEST, WEIGHTS)
-    assert bundle.read(folder).seal.signature == ""
-    with pytest.raises(IntegrityError):
-        bundle.read(folder, trusted_key=signing.public_key(KEY))
+def unsigned(folder):
+    """As version 0.1 left them."""
+    stated = strict.from_json(bundle.Seal, (folder / "seal.json").read_bytes())
+    (folder / "seal.json").write_bytes(strict.to_json(replace(stated, public_key="", signature="")))
+
+
+def test_an_unsigned_bundle_is_refused_until_its_publisher_has_signed_it(folder):
+    unsigned(folder)
+    with pytest.raises(InvalidBundle, match="is not signed.* fedrela seal"):
+        bundle.read(folder)
+    assert bundle.read_unsigned(folder).seal.signature == ""
+    assert bundle.seal(folder, KEY) == bundle.read(folder).seal
+
+
+def test_a_signature_that_is_wrong_is_refused_wherever_a_bundle_is_read(folder):
+    sealed = strict.from_json(bundle.Seal, (folder / "seal.json").read_bytes())
+    for forged in (replace(sealed, signature="00" * 64), replace(sealed, public_key="")):
+        (folder / "seal.json").write_bytes(strict.to_json(forged))
+        for read in (bundle.read, bundle.read_unsigned):
+            with pytest.raises((IntegrityError, InvalidBundle)):
+                read(folder)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,7 @@ def test_an_unsigned_bundle_reads_but_is_not_trusted(folder):
 )
 def test_weights_that_do_not_fit_are_never_written(tmp_path, weights):
     with pytest.raises(InvalidTensors):
-        bundle.write(tmp_path, MANIFEST, weights)
+        bundle.write(tmp_path, MANIFEST, weights, private_key=KEY)
     assert not list(tmp_path.iterdir())
 
 

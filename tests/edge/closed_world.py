@@ -109,7 +109,7 @@ def live(folder: Path, running: LiveCoordinator, environment: dict[str, str]) ->
     examples = some_examples(40)
     np.savez(folder / "data.npz", x=examples.x["x"], y=examples.y)
     state = ["--state", str(folder / "state")]
-    link = f"{running.url}/join#{running.token()}"
+    link = running.link()
     for words in (
         ["enroll", link, *state],
         ["run", "--once", "--data", str(folder / "data.npz"), *state],

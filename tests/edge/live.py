@@ -15,6 +15,7 @@ from fedrela.coordinator.app import create_app
 from fedrela.coordinator.settings import Settings
 from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
+from fedrela.core.protocol import links
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.core.tensors import Params
 from fedrela.edge.client import DeviceClient, enroll
@@ -50,10 +51,9 @@ class LiveCoordinator:
         """Begin a task."""
         return self.admin.publish(bundle.folder, task)
 
-    def token(self) -> str:
-        """An enrollment token for a hundred devices."""
-        body = {"population": "default", "max_uses": 100, "valid_seconds": 3600.0}
-        return str(self.admin.request("POST", "/tokens", json=body).json()["enrollment_token"])
+    def link(self) -> str:
+        """An enrollment link for a hundred devices."""
+        return self.admin.enrollment_link("default", 100, valid_seconds=3600.0)
 
     def rounds(self, task_id: str) -> list[dict[str, Any]]:
         """The task's history."""
@@ -116,7 +116,7 @@ def device(
     retry = Retry(attempts=4, base_seconds=0.01, cap_seconds=0.05)
     api = CoordinatorApi(http or httpx.Client(timeout=10, trust_env=False), live.url, retry=retry)
     if store.get("identity.json") is None:
-        enroll(api, store, live.token(), secret=bytes([number]) * 32)
+        enroll(api, store, links.parse(live.link()), secret=bytes([number]) * 32)
     return DeviceClient(api, store, lambda manifest: examples, pool=pool or EnginePool(), **arguments)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import bundle, golden, signing, tensors
 from fedrela.core import relabel as reference
 from fedrela.core.bundle import Golden, Manifest, Program, ProgramFile, ProgramInput
@@ -25,7 +26,7 @@ def start_weights(seed: int = 0) -> Params:
     }
 
 
-def write(folder: Path, *, private_key: str = "", seed: int = 0) -> bundle.Bundle:
+def write(folder: Path, *, private_key: str = PUBLISHER_KEY, seed: int = 0) -> bundle.Bundle:
     """Write the bundle with golden outputs computed by numpy; the verified bundle as a device would read it."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, tuple[ProgramFile, ...]] = {}

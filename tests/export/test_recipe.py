@@ -123,7 +123,7 @@ def linear_bundle(folder, seal):
 
 
 def test_inspect_tells_the_recipe_and_counts_what_travels(tmp_path):
-    told = describe(linear_bundle(tmp_path, Seal("1" * 64, "2" * 64)))
+    told = describe(linear_bundle(tmp_path, Seal("1" * 64, "2" * 64, "", "")))
     assert (told["name"], told["classes"], told["class_names"]) == ("linear", 3, ["a", "b", "c"])
     assert told["hyperparameters"] == recipe().hyperparameter_defaults()
     assert (told["preprocessing"], told["weights"], told["tensors"]) == ("tabular", 3 * 2 + 3, 2)
@@ -138,8 +138,8 @@ def test_inspect_tells_the_recipe_and_counts_what_travels(tmp_path):
 
 
 def test_inspect_tells_who_signed(tmp_path):
-    told = describe(linear_bundle(tmp_path, Seal("1" * 64, "2" * 64, "the key", "the signature")))
-    assert told["signature"] == "by the key"
+    told = describe(linear_bundle(tmp_path, Seal("1" * 64, "2" * 64, "ab" * 32, "the signature")))
+    assert told["signature"] == "by " + "ab" * 32
 
 
 def test_operators_inside_branches_are_counted(tmp_path):

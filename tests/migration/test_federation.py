@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fedrela.core import signing
+from fedrela.core.protocol.links import Link
 from tests.migration.product import (
     RECORDED,
     VERSION_0_1,
@@ -72,8 +74,10 @@ def test_what_the_coordinator_kept_is_there(federation: Federation) -> None:
 
 
 def test_the_enrollment_token_lets_a_new_device_in(federation: Federation, tmp_path: Path) -> None:
-    link = f"{federation.coordinator.url}/join#{RECORDED['enrollment_token']}"
-    command_line("device", "enrol", link, "--state", tmp_path / "new")
+    # Links have named the coordinator's key since; the token in it is the one of that time.
+    key = signing.fingerprint(signing.public_key((VERSION_0_1 / "coordinator" / "signing.key").read_text().strip()))
+    link = Link(federation.coordinator.url, RECORDED["enrollment_token"], key)
+    command_line("device", "enrol", link.text(), "--state", tmp_path / "new")
     assert len(federation.coordinator.get("/devices")) == 3
     (token,) = federation.coordinator.get("/tokens")
     assert (token["uses"], token["max_uses"]) == (3, 5)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.conformance.image_cases import REFUSALS
 from fedrela.core import bundle
 from fedrela.core.bundle import Manifest
@@ -118,6 +119,6 @@ def _publish(place: Place, folder: Path, shape: tuple[int, int, int], fit: str) 
     (x,) = manifest.train_step.role("x")
     inputs = tuple(x if item.role == "x" else item for item in manifest.predict.inputs)
     manifest = replace(manifest, predict=replace(manifest.predict, inputs=inputs))
-    bundle.write(folder, manifest, opened.weights)
+    bundle.write(folder, manifest, opened.weights, private_key=PUBLISHER_KEY)
     place.admin.publish(folder, replace(TASK, name=f"pictures-{fit}", population=fit))
     return manifest

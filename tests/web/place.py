@@ -14,6 +14,7 @@ from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle as bundles
 from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
+from fedrela.core.protocol import links
 from fedrela.core.task import Task
 from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi, Retry
@@ -78,15 +79,13 @@ class Place:
 
     def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
         """An enrollment link for one device."""
-        body = {"population": population, "max_uses": 1, "valid_seconds": valid_seconds}
-        token = self.admin.request("POST", "/tokens", json=body).json()["enrollment_token"]
-        return f"{self.url}/join#{token}"
+        return self.admin.enrollment_link(population, 1, valid_seconds=valid_seconds)
 
     def device(self, shard: int, *, secret: bytes = b"") -> DeviceClient:
         """A Python device on a demonstration shard, enrolled."""
         api = CoordinatorApi(httpx.Client(timeout=30), self.url, retry=Retry(attempts=12, base_seconds=0.2))
         store = MemoryStore()
-        enroll(api, store, self.link().split("#")[1], secret=secret)
+        enroll(api, store, links.parse(self.link()), secret=secret)
         examples = shard_examples(shard)
         return DeviceClient(api, store, lambda manifest: examples)
 

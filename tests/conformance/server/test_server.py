@@ -17,6 +17,7 @@ from fedrela.conformance.server.cases import load
 from fedrela.conformance.server.http_server import ConformanceServer
 from fedrela.conformance.server.runner import command, run_case
 from fedrela.core import tensors
+from fedrela.core.protocol import links
 
 ASSIGNMENT = "/v1/assignments/assignment-1"
 KEY = "ab" * 32
@@ -37,7 +38,7 @@ class Client:
         self.server, self.case = server, case
         started = httpx.post(f"{server.url}/cases/{case}/start").json()
         self.http = httpx.Client(base_url=started["link"].split("/join#")[0])
-        enrollment = {"enrollment_token": started["link"].split("#")[1], "public_key": KEY, "protocol": 1}
+        enrollment = {"enrollment_token": links.parse(started["link"]).token, "public_key": KEY, "protocol": 1}
         token = self.http.post("/v1/devices", json=enrollment).json()["device_token"]
         self.http.headers["Authorization"] = f"Bearer {token}"
 

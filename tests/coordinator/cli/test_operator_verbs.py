@@ -46,7 +46,7 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     assert json.loads(run("task", "show", task_id, "--json"))["status"] == "paused"
     run("task", "resume", task_id)
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
-    assert token["link"] == f"{verbs.url}/join#{token['enrollment_token']}"
+    assert token["link"] == f"{verbs.url}/join#{token['fragment']}"
     assert f"fedrela device enroll '{verbs.url}/join#" in run("token", "create")
     with verbs.http() as http:
         device = fleet.enroll(http, token["enrollment_token"])
@@ -160,7 +160,8 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
         with httpx.Client(verify=trust) as http:
             wait_for(lambda: http.get(f"https://localhost:{port}/healthz").json() == {"status": "ok"})
             http.base_url = f"https://localhost:{port}"
-            link = f"https://localhost:{port}/join#{fleet.Operator(http, KEY).link(1)}"
+            made = fleet.Operator(http, KEY).call("POST", "/tokens", json={})
+            link = f"https://localhost:{port}/join#{made['fragment']}"
         command = [
             sys.executable,
             "-m",

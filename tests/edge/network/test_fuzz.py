@@ -23,6 +23,7 @@ from fedrela.core import bundle as bundles
 from fedrela.core import signing, strict
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
+from fedrela.core.protocol.links import Link
 from fedrela.core.task import LocalTraining, Relabel
 from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, UpdateReceipt
 from fedrela.edge.client import DeviceClient, Outcome, enroll
@@ -35,6 +36,7 @@ from tests.edge.network.changed_bytes import byte_changes, json_changes
 
 CASES = int(os.environ.get("FEDRELA_FUZZ_CASES", "300"))
 SIGNING_KEY = "3c" * 32
+LINK = Link("http://localhost", "token", signing.fingerprint(signing.public_key(SIGNING_KEY)))
 SECONDS = 10  # a case that takes longer hangs
 PARTS = ("enrolment", "check-in", "receipt", "task", "manifest", "checkpoint", "golden", "program")
 TASK = small_task(local=LocalTraining(epochs=1, batch_size=8), relabel=Relabel(start=1))
@@ -123,9 +125,9 @@ def session(server: MaliciousCoordinator, store: MemoryStore | FolderStore) -> O
     """Enroll and take an assignment."""
     pool = EnginePool() if server.part in ("manifest", "golden", "program") else SHARED
     http = httpx.Client(transport=httpx.MockTransport(server.handle))
-    api = CoordinatorApi(http, "http://malicious", retry=Retry(attempts=2), sleep=lambda seconds: None)
+    api = CoordinatorApi(http, retry=Retry(attempts=2), sleep=lambda seconds: None)
     try:
-        enroll(api, store, "token", secret=bytes(32))
+        enroll(api, store, LINK, secret=bytes(32))
         client = DeviceClient(api, store, lambda manifest: some_examples(), pool=pool, sleep=lambda seconds: None)
         return client.run_once()
     except FedRelaError as error:

@@ -8,7 +8,7 @@ import pytest
 
 from fedrela.core.errors import IntegrityError, InvalidMessage, Refused, Unavailable
 from fedrela.core.wire import CheckIn
-from fedrela.edge.network.api import CoordinatorApi, Retry, join_link
+from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -162,18 +162,3 @@ def test_a_blob_that_never_matches_or_is_too_long_is_refused() -> None:
     with pytest.raises(IntegrityError, match="longer than the 10 bytes"):
         api_for(lambda request: stream(200, BLOB)).blob(NAME, store, limit_bytes=10)
     assert store.keys() == []
-
-
-@pytest.mark.parametrize(
-    "link",
-    ["", "http://h/join", "http://h/#t", "ftp://h/join#t", "http:///join#t", "http://u:p@h/join#t", "http://h:x/join#t",
-     "http://h/join#a b", "http://h/join?x=1#t"],
-)  # fmt: skip
-def test_what_is_no_link(link: str) -> None:
-    with pytest.raises(InvalidMessage, match="paste the whole link"):
-        join_link(link)
-
-
-def test_links() -> None:
-    assert join_link("http://127.0.0.1:8000/join#abc_-1") == ("http://127.0.0.1:8000", "abc_-1")
-    assert join_link(" https://h/fl/join#t\n") == ("https://h/fl", "t")

@@ -56,7 +56,7 @@ def fedrela(*words: str) -> str:
 
 def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
     task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
-    link = f"{live.url}/join#{live.token()}"
+    link = live.link()
     assert "not enrolled" in fails("run", "--data", "data.npz", "--once")
     enrolled = json.loads(fedrela("enroll", link, "--json"))
     assert enrolled["coordinator"] == live.url
@@ -102,7 +102,7 @@ def test_errors_name_the_remedy(home: Path) -> None:
 
 def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None:
     with coordinator(home / "c") as brief:
-        fedrela("enroll", f"{brief.url}/join#{brief.token()}")
+        fedrela("enroll", brief.link())
     os.environ.setdefault("NO_PROXY", "127.0.0.1")
     from fedrela.edge.network.api import Retry
     from fedrela.edge.owner import cli
@@ -131,7 +131,7 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
     task_id = live.publish(
         small_bundle, small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
     )
-    fedrela("enroll", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", live.link())
     command = [sys.executable, "-m", "fedrela", "device", "run", "--json", "--data", "data.npz", "--state", "state"]
     command += ["--nice", "3"]
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
@@ -151,7 +151,7 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
 
 
 def test_the_verb_of_version_0_1_still_enrolls(live: LiveCoordinator, home: Path) -> None:
-    enrolled = json.loads(fedrela("enrol", f"{live.url}/join#{live.token()}", "--json"))
+    enrolled = json.loads(fedrela("enrol", live.link(), "--json"))
     assert enrolled["coordinator"] == live.url
     listed = fedrela("--help").split()
     assert "enroll" in listed
@@ -159,13 +159,13 @@ def test_the_verb_of_version_0_1_still_enrolls(live: LiveCoordinator, home: Path
 
 
 def test_two_runs_on_one_state_are_refused(live: LiveCoordinator, home: Path) -> None:
-    fedrela("enroll", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", live.link())
     with FolderStore(home / "state").lock():
         assert "another device is running" in fails("run", "--data", "data.npz", "--once")
 
 
 def test_the_service_is_written_where_systemd_looks(live: LiveCoordinator, home: Path) -> None:
-    fedrela("enroll", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", live.link())
     text = fedrela("install-service", "--data", "data.npz", "--print")
     assert f'"--data" "{home}/data.npz"' in text
     assert f'ReadWritePaths="{home}/state"' in text
@@ -177,7 +177,7 @@ def test_the_service_is_written_where_systemd_looks(live: LiveCoordinator, home:
 def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
     task = small_task(rounds=1, relabel=Relabel(start=1, threshold_percent=50.0), round=Rounds(goal=1))
     task_id = live.publish(small_bundle, task)
-    fedrela("enroll", f"{live.url}/join#{live.token()}")
+    fedrela("enroll", live.link())
     deadline = time.monotonic() + 30
     printed = ""
     while live.committed(task_id) < 1:

@@ -1,10 +1,13 @@
 """Joining and leaving a real coordinator."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fedrela.core.errors import InvalidInput, Refused
+from fedrela.core.protocol import links
+from fedrela.core.protocol.links import Link
 from fedrela.edge.client import DeviceClient
 from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.storage.store import FolderStore, MemoryStore
@@ -12,10 +15,15 @@ from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device
 
 
+def wrong_link(live: LiveCoordinator) -> Link:
+    """A link of this coordinator, but for its token."""
+    return replace(links.parse(live.link()), token="not-a-token")
+
+
 def test_a_device_must_enroll_first_and_once(live: LiveCoordinator) -> None:
     client = device(live, 1, some_examples())
     with pytest.raises(InvalidInput, match=r"already enrolled.*device forget.*--state"):
-        enroll(client.api, client.store, live.token())
+        enroll(client.api, client.store, links.parse(live.link()))
     with pytest.raises(InvalidInput, match="fedrela device enroll"):
         DeviceClient(client.api, MemoryStore(), lambda manifest: some_examples())
 
@@ -24,7 +32,7 @@ def test_a_wrong_token_is_refused_with_its_remedy(live: LiveCoordinator) -> None
     api = device(live, 1, some_examples()).api
     api.token = ""
     with pytest.raises(Refused, match="ask the operator for a new link"):
-        enroll(api, MemoryStore(), "not-a-token")
+        enroll(api, MemoryStore(), wrong_link(live))
 
 
 def test_forget_tells_the_coordinator_and_deletes_everything(live: LiveCoordinator, tmp_path: Path) -> None:
@@ -41,9 +49,9 @@ def test_an_enrollment_that_was_cut_off_goes_on_with_the_same_key(live: LiveCoor
     api, store = device(live, 1, some_examples()).api, MemoryStore()
     api.token = ""
     with pytest.raises(Refused):
-        enroll(api, store, "not-a-token")
+        enroll(api, store, wrong_link(live))
     begun = store.get("identity.json")
-    identity = enroll(api, store, live.token())
+    identity = enroll(api, store, links.parse(live.link()))
     assert begun is not None
     assert f'"private_key":"{identity.private_key}"'.encode() in begun
     assert f'"secret":"{identity.secret}"'.encode() in begun

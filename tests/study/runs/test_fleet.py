@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedrela.conformance.files import ROUNDS_BUNDLE
+from fedrela.conformance.files import PUBLISHER_KEY, ROUNDS_BUNDLE
 from fedrela.core import bundle, signing, tensors
 from fedrela.core.task import Rounds, Task
 from fedrela.emulator.data.datasets import Dataset
@@ -35,7 +35,8 @@ def with_other_golden_steps(folder: Path) -> bundle.Bundle:
     body = tensors.to_bytes(recorded | {first: 2 * recorded[first] + 1})
     (folder / golden.path).write_bytes(body)
     changed = dataclasses.replace(golden, sha256=signing.sha256(body), size_bytes=len(body))
-    bundle.write(folder, dataclasses.replace(opened.manifest, golden=changed), opened.weights)
+    manifest = dataclasses.replace(opened.manifest, golden=changed)
+    bundle.write(folder, manifest, opened.weights, private_key=PUBLISHER_KEY)
     return bundle.read(folder)
 
 

@@ -13,6 +13,11 @@ export function hash(body: Uint8Array): string {
   return bytesToHex(sha256(body));
 }
 
+/** A public key in 32 hexadecimal digits, for links and for people: the beginning of its SHA-256. */
+export function fingerprint(publicKey: string): string {
+  return hash(hexToBytes(publicKey)).slice(0, 32);
+}
+
 /** Throw IntegrityError unless the hash of `body` is `expected`. */
 export function checkHash(body: Uint8Array, expected: string, name: string): void {
   if (hash(body) !== expected)

@@ -1,5 +1,7 @@
 /** Who this device is: made at enrollment, kept in this browser, shown to nobody but the coordinator. */
-import { generateKey, hex } from "../core/signing.ts";
+import { IntegrityError } from "../core/errors.ts";
+import type { Link } from "../core/links.ts";
+import { fingerprint, generateKey, hex } from "../core/signing.ts";
 import type { Api } from "./api.ts";
 import type { Store } from "./store.ts";
 
@@ -9,14 +11,16 @@ export interface Identity {
   coordinator_public_key: string;
   population: string;
   private_key: string;
+  publishers?: string[]; // fingerprints of keys that may sign programs; early versions pinned none
   secret: string; // 32 bytes, hexadecimal: drives the random draws, never leaves the device
 }
 
 /**
- * Enroll with the token of a link. The device's own key is kept before anything is sent, so that an enrollment that was cut
- * off can be repeated.
+ * Enroll with a link, if the coordinator holds the key that it names. The device's own key is kept before anything is sent,
+ * so that an enrollment that was cut off can be repeated. Throws IntegrityError, with nothing kept of the answer, where
+ * another key answers.
  */
-export async function enroll(api: Api, store: Store, token: string): Promise<Identity> {
+export async function enroll(api: Api, store: Store, link: Link): Promise<Identity> {
   const key = generateKey();
   const begun = (await store.getJson<Identity & { public_key: string }>("identity")) ?? {
     ...{ device_id: "", device_token: "", coordinator_public_key: "", population: "" },
@@ -25,8 +29,10 @@ export async function enroll(api: Api, store: Store, token: string): Promise<Ide
     secret: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
   await store.putJson("identity", begun);
-  const { protocol: _, ...answer } = await api.enroll(token, begun.public_key);
-  const identity = { ...begun, ...answer };
+  const { protocol: _, ...answer } = await api.enroll(link.token, begun.public_key);
+  if (fingerprint(answer.coordinator_public_key) !== link.coordinator)
+    throw new IntegrityError("the coordinator's key is not the link's", "somebody may be on the way between you: nothing was kept; ask the operator");
+  const identity = { ...begun, ...answer, publishers: link.publishers };
   await store.putJson("identity", identity);
   return identity;
 }

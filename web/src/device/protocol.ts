@@ -10,7 +10,7 @@ import type { Owner, Progress } from "./work.ts";
 
 export type Command =
   | { do: "begin"; cores: number } // take the device's lock, then tell "ready" or "locked"
-  | { do: "enroll"; token: string }
+  | { do: "enroll"; link: string } // what follows the `#`
   | { do: "run" }
   | { do: "pause" }
   | { do: "save" } // the tab may be killed soon

@@ -5,6 +5,7 @@
 import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
+import { parseFragment } from "../core/links.ts";
 import { Api } from "./api.ts";
 import { Client } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
@@ -45,7 +46,7 @@ scope.onmessage = ({ data: command }: MessageEvent<Command>) => {
 
 async function handle(command: Command): Promise<void> {
   if (command.do === "begin") return begin(command.cores);
-  if (command.do === "enroll") return join(await store, command.token);
+  if (command.do === "enroll") return join(await store, command.link);
   if (command.do === "run") return run(await store);
   if (command.do === "leave") return leave(await store);
   if (command.do === "save") return client?.saveSoon();
@@ -69,8 +70,8 @@ async function ready(): Promise<void> {
   await new Promise(() => {});
 }
 
-async function join(store: Store, token: string): Promise<void> {
-  await enroll(new Api(new Transport(base)), store, token);
+async function join(store: Store, link: string): Promise<void> {
+  await enroll(new Api(new Transport(base)), store, parseFragment(link));
   tell({ kind: "enrolled" });
 }
 

@@ -4,7 +4,8 @@
  *     no link and not enrolled -> "open your link"        link, not enrolled -> consent
  *     enrolled, no examples    -> add examples            enrolled, examples -> training, or paused
  */
-import { FedRelaError, Refused } from "../core/errors.ts";
+import { FedRelaError, InvalidInput, Refused } from "../core/errors.ts";
+import { parseFragment } from "../core/links.ts";
 import type { Outcome, Totals } from "../device/client.ts";
 import { type Identity, loadIdentity } from "../device/identity.ts";
 import { type Command, type Fault, type Report, faultOf } from "../device/protocol.ts";
@@ -72,7 +73,7 @@ export class Page {
   private async welcome(): Promise<void> {
     say("Looking up what you are asked to do…");
     try {
-      const offers = await fetchOffers(this.link);
+      const offers = await fetchOffers(parseFragment(this.link).token);
       byId("offer").replaceChildren(describe(offers, await pageSizes()));
       const possible = !offers.length || offers.some((offer) => !obstacle(offer));
       byId("join").hidden = !possible;
@@ -82,7 +83,7 @@ export class Page {
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
       this.fault(faultOf(error), "enroll");
-      if (!(error instanceof Refused)) setTimeout(() => void this.welcome(), 1000 * RETRY_OFFER_SECONDS);
+      if (!(error instanceof Refused || error instanceof InvalidInput)) setTimeout(() => void this.welcome(), 1000 * RETRY_OFFER_SECONDS);
     }
   }
 
@@ -131,7 +132,7 @@ export class Page {
     byId("join").onclick = () => {
       byId<HTMLButtonElement>("join").disabled = true;
       say("Joining…");
-      this.send({ do: "enroll", token: this.link });
+      this.send({ do: "enroll", link: this.link });
     };
     byId("pause").onclick = () => void (this.running ? this.pause() : this.run());
     byId("leave").onclick = () => {

@@ -1,0 +1,83 @@
+"""Enrollment links: the one thing that an owner is given over a safe channel, and what a device trusts because of it.
+
+    https://fl.example.org/join#TOKEN.COORDINATOR[.PUBLISHER...]
+
+TOKEN lets a device in. COORDINATOR is the fingerprint of the key that signs assignments, each PUBLISHER that of a key
+that may sign programs: see `fedrela.core.signing.fingerprint`. All of it follows the `#`, so no server's log has it.
+
+    >>> link = parse("https://fl.example.org/join#abc." + "0" * 32)
+    >>> link.url, link.token, link.publishers
+    ('https://fl.example.org', 'abc', ())
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fedrela.core.errors import InvalidMessage
+
+FINGERPRINT = "[0-9a-f]{32}"
+MOST_PUBLISHERS = 16
+_FRAGMENT = re.compile(rf"[!-\-/-~]{{1,512}}\.{FINGERPRINT}(\.{FINGERPRINT}){{0,{MOST_PUBLISHERS}}}")
+_TOKEN_ALONE = re.compile(r"[!-\-/-~]{1,512}")
+_JOIN = "/join"
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where to enroll (`url` has no trailing `/join`), with which token, and whose signatures to believe."""
+
+    url: str
+    token: str
+    coordinator: str
+    publishers: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The link as an owner gets it."""
+        return f"{self.url}{_JOIN}#{fragment(self.token, self.coordinator, self.publishers)}"
+
+
+def fragment(token: str, coordinator: str, publishers: tuple[str, ...]) -> str:
+    """What follows the `#` of a link."""
+    return ".".join((token, coordinator, *publishers))
+
+
+def parse(link: str) -> Link:
+    """Read a link. Raises InvalidMessage for anything else, and for a link that names no coordinator's key."""
+    try:
+        parts = urlsplit(link.strip())
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith(_JOIN)
+        plain = parts.port is None or parts.port > 0
+    except ValueError:
+        well_formed = plain = False
+    if not well_formed or not plain or parts.username or parts.query:
+        raise _malformed()
+    url = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix(_JOIN)}"
+    if _TOKEN_ALONE.fullmatch(parts.fragment):
+        raise InvalidMessage(
+            "the link doesn't say which key the coordinator has",
+            remedy="ask the operator for a new one (`fedrela token create`), and paste the whole of it",
+        )
+    if not _FRAGMENT.fullmatch(parts.fragment):
+        raise _malformed()
+    token, coordinator, *publishers = parts.fragment.split(".")
+    return Link(url, token, coordinator, tuple(publishers))
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes to `url`: it is https, or this very machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    host = parts.hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _malformed() -> InvalidMessage:
+    return InvalidMessage(
+        "that is not an enrollment link", remedy="paste the whole link, https://host/join#token.key, in quotes"
+    )
