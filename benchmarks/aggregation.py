@@ -69,7 +69,7 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
             aggregation=Aggregation(rule=rule),  # type: ignore[arg-type]
         )
         seal = sealed.seal
-        task_id = tasks.publish(coordinator, task, seal.manifest_sha256, seal.weights_sha256, 0.0)
+        task_id = tasks.publish(coordinator, task, seal, seal.weights_sha256, 0.0)
         token = tokens.create_token(coordinator, "default", updates, 1e6, 0.0).enrollment_token
         offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
         for index in range(updates):

@@ -11,6 +11,7 @@ from fedrela.core.wire import FailureCode
 # code, fault, the case of http.json that plays it
 FAULTS: tuple[tuple[FailureCode, str, str], ...] = (
     ("integrity-failed", "the pinned key did not sign the assignment", "forged-signature"),
+    ("integrity-failed", "no publisher that the link names has signed the program", "seal-another-publisher"),
     ("integrity-failed", "a blob does not match its hash, three times", "blob-changed"),
     ("integrity-failed", "a blob is longer than announced", "blob-longer"),
     ("integrity-failed", "a task is longer than 1 000 000 bytes, a manifest than 16 000 000", "task-too-long"),

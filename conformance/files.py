@@ -8,10 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fedrela.core import signing
+
 VECTORS = Path(__file__).parent / "vectors"
 PAGE = Path(__file__).parent / "messages.md"
 ROUNDS_BUNDLE = VECTORS / "rounds" / "bundle"
 PUBLISHER_KEY = "70" * 32  # of the vectors' bundles: known to everybody, so trusted by nobody else
+PUBLISHER = signing.fingerprint(signing.public_key(PUBLISHER_KEY))
 
 
 def write_json(path: Path, document: Any) -> None:

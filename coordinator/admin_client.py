@@ -57,7 +57,7 @@ class AdminClient:
             self.request("PUT", f"/blobs/{sha256}", content=body)
         publication = {
             "task": json.loads(strict.to_json(task)),
-            "manifest_sha256": sealed.seal.manifest_sha256,
+            "seal": vars(sealed.seal),
             "checkpoint_sha256": sealed.seal.weights_sha256,
         }
         return str(self.request("POST", "/tasks", json=publication).json()["task_id"])
@@ -87,9 +87,12 @@ class AdminClient:
         report = {name: None if math.isnan(share) else share for name, share in shares.items()}
         self.request("PUT", f"/tasks/{task_id}/rounds/{round_number}/accuracy", json=report | {"examples": examples})
 
-    def enrollment_link(self, population: str, uses: int, *, valid_seconds: float) -> str:
-        """A link that enrolls `uses` devices."""
+    def enrollment_link(
+        self, population: str, uses: int, *, valid_seconds: float, publishers: tuple[str, ...] = ()
+    ) -> str:
+        """A link that enrolls `uses` devices for programs of `publishers`, without them those of the tasks there."""
         token_request = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
+        token_request["publishers"] = publishers
         return f"{self.url}/join#{self.request('POST', '/tokens', json=token_request).json()['fragment']}"
 
     def set_clock(self, now_seconds: float) -> float | None:

@@ -14,9 +14,10 @@ from fedrela.coordinator.storage import blob_urls, stored_tasks
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Database
-from fedrela.core import bundle
+from fedrela.core import bundle, strict
 from fedrela.core.bundle import Manifest
 from fedrela.core.protocol import task_json
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 
 
@@ -49,9 +50,16 @@ def connect(settings: Settings) -> Iterator[Coordinator]:
     try:
         blobs = blob_urls.connect(settings.blobs_url)
         stored_tasks.rewrite(store, blobs)
+        stored_tasks.seal(store, settings.signing_key)
         yield Coordinator(settings, store, blobs)
     finally:
         store.close()
+
+
+@lru_cache(maxsize=256)
+def parse_seal(stored: str) -> Seal:
+    """A publisher's seal as the database keeps it."""
+    return strict.from_json(Seal, stored)
 
 
 @lru_cache(maxsize=256)

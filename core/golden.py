@@ -22,7 +22,7 @@ golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left
 
 Outputs are recorded as `<program>.<step>.<output>`, flattened and, where larger than 512 elements, only the elements
 floor(i * size / 512) for i in 0..511. `slack.<recorded name>`, a scalar, is how much further than the tolerance an
-output may be off: rounding decides there on which side of a kink (of a ReLU, say) some unit lies, and so some of a
+output may be off, at most 0.3 relative: rounding decides there on which side of a kink (of a ReLU, say) some unit lies, and so some of a
 gradient.
 
     >>> sample(np.arange(2048, dtype=np.float32))[:3]
@@ -44,6 +44,7 @@ SAMPLE = 512
 HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}
 THRESHOLD_PERCENT = 20.0
 SLACK = "slack."
+LARGEST_SLACK = 0.3  # relative: what is further off than this says nothing, whatever a golden file allows
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
 
@@ -86,7 +87,7 @@ def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[st
     result = {}
     for name, scale in scales(manifest, expected).items():
         slack = float(expected.get(SLACK + name, np.float32(0)))
-        result[name] = _off(expected[name], actual[name], slack) / scale
+        result[name] = _off(expected[name], actual[name], min(slack, LARGEST_SLACK * scale)) / scale
     return result
 
 

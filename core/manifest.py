@@ -13,12 +13,13 @@ from typing import Annotated, Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidBundle
 from fedrela.core.protocol import program_contract
-from fedrela.core.protocol.limits import SAFE_WHOLE, Between, Exactly, Features, Length, Natural, Sha256
-from fedrela.core.protocol.programs import FileName, Program
+from fedrela.core.protocol.limits import Between, Exactly, Features, Length, Natural, Sha256
+from fedrela.core.protocol.programs import LARGEST_FILE, FileName, Program
 from fedrela.core.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
 PROGRAMS = ("train_step", "predict", "relabel")
+LARGEST_TOLERANCE = 1e-3  # ten times what the exporter writes: whoever signs a program can't call a wrong runtime right
 Fit = Literal["exact", "stretch", "crop", "pad"]
 
 
@@ -44,12 +45,12 @@ class Golden:
 
     path: FileName
     sha256: Sha256
-    size_bytes: Annotated[int, Between(1, SAFE_WHOLE)]
+    size_bytes: Annotated[int, Between(1, LARGEST_FILE)]
     seed: Natural = 0
     steps: Annotated[int, Between(1, 1024)] = 3
     batch: Annotated[int, Between(1, 1024)] = 8
     token_limit: Annotated[int, Between(0, 2**31 - 1)] = 0  # x of an integer dtype other than uint8 lies below this
-    tolerance: Annotated[float, Between(0, 0.1, above=True)] = 1e-4  # largest relative error per tensor
+    tolerance: Annotated[float, Between(0, LARGEST_TOLERANCE, above=True)] = 1e-4  # largest relative error per tensor
 
 
 @dataclass(frozen=True)

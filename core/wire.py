@@ -41,6 +41,7 @@ from fedrela.core.protocol.limits import (
     Text,
     Token,
 )
+from fedrela.core.protocol.seals import Seal
 
 PROTOCOL = 1
 # What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
@@ -128,6 +129,7 @@ class Assignment:
     upload_lease_seconds: LeaseSeconds
     upload_token: Token
     signature: Annotated[str, Length(0, 200)] = ""
+    seal: Seal | None = None  # of the publisher who vouches for the programs; version 0.1 sent none
 
     def message(self) -> bytes:
         """The bytes that the coordinator's key signs: what the device is going to run, on which weights."""

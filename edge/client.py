@@ -104,7 +104,13 @@ class DeviceClient:
             self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
         self._fetcher = Fetcher(
-            self.api, self.store, blobs, self.pool, identity.coordinator_public_key, self.settings.max_download_bytes
+            api=self.api,
+            store=self.store,
+            blobs=blobs,
+            pool=self.pool,
+            pinned_key=identity.coordinator_public_key,
+            publishers=identity.publishers,
+            max_bytes=self.settings.max_download_bytes,
         )
 
     def run_once(self) -> Outcome:

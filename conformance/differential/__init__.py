@@ -12,6 +12,7 @@ given. A difference, or an exception that is none of ours, is a fault of a clien
   changes.py         what may be done to a good body
   mutants.py         case number i of a seed
   tensor_mutants.py  the same of safetensors files
+  program_mutants.py and of ONNX programs
   verdicts.py        Python's verdict and those of other programs
   report.py          what is told of a run
 """

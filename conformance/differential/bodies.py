@@ -34,6 +34,7 @@ CLASSES: dict[str, type[Any]] = {
 }
 _HASH = "0123456789abcdef" * 4
 TENSORS = "Safetensors"
+PROGRAM = "Program"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _large(manifest: Manifest) -> Manifest:
         ProgramInput("labels", "labels", ("N",), "int64"),
     )
     files = (
-        ProgramFile("onnx", "a.onnx", _HASH, 2**53 - 1, "", 1_000_000),
+        ProgramFile("onnx", "a.onnx", _HASH, 2**31 - 1, "", 1_000_000),
         ProgramFile("executorch", "...", _HASH, 1, "1.4.1"),
     )
     return dataclasses.replace(

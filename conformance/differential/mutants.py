@@ -8,11 +8,11 @@ import marshal
 from dataclasses import dataclass
 from random import Random
 
-from fedrela.conformance.differential import literals, tensor_mutants
-from fedrela.conformance.differential.bodies import CLASSES, TENSORS, goods
+from fedrela.conformance.differential import literals, program_mutants, tensor_mutants
+from fedrela.conformance.differential.bodies import CLASSES, PROGRAM, TENSORS, goods
 from fedrela.conformance.differential.changes import CHANGES, IMPOSSIBLE, WEIGHTS
 
-KINDS = (*CLASSES, TENSORS)
+KINDS = (*CLASSES, TENSORS, PROGRAM)
 _TURNS = (*KINDS, "Task", "Manifest", "Safetensors")  # the larger ones come more often
 
 
@@ -31,6 +31,8 @@ def case(seed: int, number: int) -> Case:
     kind = _TURNS[number % len(_TURNS)]
     if kind == TENSORS:
         return Case(kind, *tensor_mutants.mutant(draw))
+    if kind == PROGRAM:
+        return Case(kind, *program_mutants.mutant(draw))
     good = draw.choice(goods()[kind])
     tree = marshal.loads(good.dumped)
     changes: list[str] = []

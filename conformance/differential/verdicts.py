@@ -16,16 +16,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
-from fedrela.conformance.differential.bodies import TENSORS
+from fedrela.conformance.differential.bodies import PROGRAM, TENSORS
 from fedrela.conformance.differential.mutants import Case
 from fedrela.conformance.message_cases import PARSERS
 from fedrela.core import tensors
 from fedrela.core.errors import FedRelaError
+from fedrela.core.onnx_files import rules
 
 ACCEPTED, REFUSED, FOREIGN = "accepted", "refused", "foreign"
 _ENDED = b"foreign: the program ended before its answer"
 
-_PARSERS: dict[str, Callable[[bytes], object]] = {**PARSERS, TENSORS: tensors.read}
+
+def _read_program(body: bytes) -> None:
+    rules.check(body, "p")
+
+
+_PARSERS: dict[str, Callable[[bytes], object]] = {**PARSERS, TENSORS: tensors.read, PROGRAM: _read_program}
 
 
 def python_verdict(kind: str, body: bytes) -> str:

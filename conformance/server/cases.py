@@ -12,6 +12,10 @@ from fedrela.conformance.files import read_json
 
 Fault = Literal["", "lost", "cut", "killed", "gzip", "whole", "elsewhere", "changed", "longer"]
 
+# The publisher's seal of the assignment: left out, by a key that the link doesn't name, over another manifest, or with a
+# signature that is none.
+SealFault = Literal["", "missing", "another-publisher", "another-program", "forged"]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -70,6 +74,7 @@ class Case:
     manifest: tuple[tuple[tuple[Any, ...], Any], ...] = ()  # path and new value
     blobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # name -> text | tensor, add | pad_bytes
     assignment: Mapping[str, Any] = field(default_factory=dict)  # values over the usual ones
+    seal: SealFault = ""
     update: str = "expected"  # or "any": of the right form; or "same as <case>": as the same client sent there
     pauses: tuple[Pause, ...] = ()
     kill_after_steps: int = 0  # the client is killed once it has said so many lines that begin with "step "

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fedrela.conformance.server.cases import Answer, Case, Right
+from fedrela.conformance.server.cases import Answer, Case, Right, SealFault
 
 PROGRAMS = ("train_step", "predict", "relabel")
 LONG = {"local": {"max_steps": 0, "epochs": 250}}  # 2000 steps: there is time to kill whoever trains
@@ -73,6 +73,19 @@ def _downloads() -> tuple[Case, ...]:
     )
 
 
+SEALS: tuple[tuple[SealFault, str], ...] = (
+    ("missing", "A program that no publisher has signed is not fetched"),
+    ("another-publisher", "A program of a publisher that the link doesn't name is not fetched"),
+    ("another-program", "A publisher's signature over another program vouches for nothing"),
+    ("forged", "A publisher's signature that is none vouches for nothing"),
+)
+
+
+def _unsealed(fault: SealFault, about: str) -> Case:
+    unasked: dict[str, tuple[Answer, ...]] = {"blob:task": (), "blob:manifest": (), "blob:checkpoint": ()}
+    return _failed(f"seal-{fault}", about, "integrity-failed", seal=fault, script=unasked)
+
+
 def _refusals() -> tuple[Case, ...]:
     pte = tuple(((name, "files", 0, "runtime"), "executorch") for name in PROGRAMS)
     newer = tuple(((name, "files", 0, "min_runtime_version"), "999.0") for name in PROGRAMS)
@@ -84,6 +97,7 @@ def _refusals() -> tuple[Case, ...]:
             assignment={"signature": "00" * 64},
             script={"blob:task": (), "blob:manifest": (), "blob:checkpoint": ()},
         ),
+        *(_unsealed(*fault) for fault in SEALS),
         _failed(
             "task-too-long",
             "A task of more than 1 000 000 bytes",

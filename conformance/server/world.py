@@ -6,21 +6,22 @@ world.blobs[world.assignment["task_sha256"]]        # ("task", its bytes)
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fedrela.conformance.files import ROUNDS_BUNDLE, VECTORS, read_json
-from fedrela.conformance.server.cases import Case
+from fedrela.conformance.files import PUBLISHER, PUBLISHER_KEY, ROUNDS_BUNDLE, VECTORS, read_json
+from fedrela.conformance.server.cases import Case, SealFault
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import PROGRAMS
-from fedrela.core.protocol import links
+from fedrela.core.protocol import links, seals
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.tensors import Array
 from fedrela.core.wire import Assignment
 
-PRIVATE_KEY = "5e" * 32
+PRIVATE_KEY, OTHER_KEY = "5e" * 32, "0d" * 32
 PUBLIC_KEY = signing.public_key(PRIVATE_KEY)
 ENROLLMENT_TOKEN, DEVICE_TOKEN, UPLOAD_TOKEN = "enrollment-token", "device-token", "upload-token"
-FRAGMENT = links.fragment(ENROLLMENT_TOKEN, signing.fingerprint(PUBLIC_KEY), ())  # of the enrollment links
+FRAGMENT = links.fragment(ENROLLMENT_TOKEN, signing.fingerprint(PUBLIC_KEY), (PUBLISHER,))  # of the enrollment links
 SECRET = bytes(range(32))  # of the device: its random draws, and so its update, follow from it
 DATA = VECTORS / "rounds" / "data.safetensors"
 
@@ -116,7 +117,16 @@ def _assignment(case: Case, number: int, bodies: Mapping[str, bytes]) -> dict[st
         "upload_lease_seconds": 60.0,
         "upload_token": UPLOAD_TOKEN,
     }
+    values["seal"] = None if case.seal == "missing" else vars(_seal(values["manifest_sha256"], case.seal))
     values |= case.assignment
     if "signature" not in values:
         values["signature"] = signing.sign(PRIVATE_KEY, Assignment(**values).message())
     return values
+
+
+def _seal(manifest_sha256: str, fault: SealFault) -> Seal:
+    """The publisher's seal, or one with a fault."""
+    key = OTHER_KEY if fault == "another-publisher" else PUBLISHER_KEY
+    manifest_sha256 = signing.sha256(b"another") if fault == "another-program" else manifest_sha256
+    sealed = seals.seal(key, manifest_sha256=manifest_sha256, weights_sha256=signing.sha256(b"weights"))
+    return replace(sealed, signature="00" * 64) if fault == "forged" else sealed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
-from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.context import Coordinator, parse_seal
 from fedrela.coordinator.storage import rows, schema
 from fedrela.core import signing
 from fedrela.core.errors import InvalidMessage
@@ -66,8 +66,20 @@ def create_token(
 
 
 def default_publishers(view: sa.Connection, population: str) -> tuple[str, ...]:
-    """The publishers that a link of this population names where its maker names none."""
-    return ()
+    """The publishers that a link of this population names where its maker names none: those of its unfinished tasks.
+
+    Raises InvalidMessage where there is none.
+    """
+    table = schema.tasks
+    unfinished = sa.and_(table.c.population == population, table.c.status.in_(("running", "paused")))
+    stored = view.scalars(sa.select(table.c.seal_json).where(unfinished).order_by(table.c.created_at, table.c.id))
+    publishers = dict.fromkeys(parse_seal(seal_json).publisher() for seal_json in stored)
+    if not publishers:
+        raise InvalidMessage(
+            "the link would name nobody whose programs its devices run",
+            remedy="publish a task first, or name the publisher's fingerprint (`fedrela token create --publisher`)",
+        )
+    return tuple(publishers)[: links.MOST_PUBLISHERS]
 
 
 def _check(population: str, max_uses: int, valid_seconds: float, publishers: tuple[str, ...]) -> None:

@@ -64,13 +64,11 @@ async def put_blob(request: Request, sha256: str) -> Response:
 async def publish(request: Request) -> Response:
     """Begin a task on blobs that are stored already."""
     coordinator, publication = coordinator_of(request), await operator_message(request, PublishRequest)
-    for name in (publication.manifest_sha256, publication.checkpoint_sha256):
-        wire.check_sha256_name(name)
     task_id = await in_thread(
         lambda: tasks.publish(
             coordinator,
             publication.task,
-            publication.manifest_sha256,
+            publication.seal,
             publication.checkpoint_sha256,
             coordinator.store.now(),
         )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fedrela.core.protocol.limits import Sha256
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 
 
@@ -10,8 +12,8 @@ class PublishRequest:
     """A task on a bundle whose blobs are stored already."""
 
     task: Task
-    manifest_sha256: str
-    checkpoint_sha256: str
+    seal: Seal  # of the bundle
+    checkpoint_sha256: Sha256  # the weights to begin with: the bundle's, or others that fit
 
 
 @dataclass(frozen=True)

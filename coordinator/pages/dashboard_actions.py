@@ -83,9 +83,9 @@ async def create_task(request: Request) -> Response:
         new_task = task_file.from_toml(fields.get("toml", ""))
         like = await in_thread(history.task, coordinator, fields.get("like", ""))
         weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
-        task_id = await in_thread(
-            lambda: tasks.publish(coordinator, new_task, like["manifest_sha256"], weights, coordinator.store.now())
-        )
+        seal = await in_thread(tasks.seal_of, coordinator, like["task_id"])
+        now = coordinator.store.now()
+        task_id = await in_thread(tasks.publish, coordinator, new_task, seal, weights, now)
     except FedRelaError as error:
         return page("message.html", 400, title="The task was not created", text=str(error), link="", code="")
     return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)

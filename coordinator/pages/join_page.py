@@ -16,9 +16,10 @@ from fedrela.coordinator.access import auth
 from fedrela.coordinator.api import openapi
 from fedrela.coordinator.api.requests import coordinator_of, json_response
 from fedrela.coordinator.api.threads import in_thread
-from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.context import Coordinator, parse_seal
 from fedrela.coordinator.storage import blobs, schema
 from fedrela.core.errors import MissingDependency, Refused
+from fedrela.core.protocol.seals import Seal
 
 PAGE = Path(__file__).parent / "static" / "join"
 # Nothing but this origin's own files: no inline script or style, no other host, no frame. WebAssembly may be compiled.
@@ -50,6 +51,7 @@ class OpenTask:
     task: str  # JSON
     manifest: str  # JSON
     checkpoint_bytes: int
+    seal: Seal  # of the publisher who vouches for the programs
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTask
                 row.task_json,
                 blobs.needed(coordinator.blobs, blobs.public(row.manifest_sha256)).decode(),
                 row.checkpoint_bytes,
+                parse_seal(row.seal_json),
             )
             for row in task_rows
         ),

@@ -1,11 +1,11 @@
 """What devices that check in are offered: read only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.access.devices import Device, OpenAssignment
-from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
 from fedrela.coordinator.rounds import rules, selection
 from fedrela.coordinator.rounds.selection import Candidate
 from fedrela.coordinator.rounds.views import JoinableTask, View
@@ -122,7 +122,7 @@ def assignment(
         upload_token=auth.upload_token(coordinator.settings.signing_key, assignment_id),
     )
     signature = _signature(coordinator.settings.signing_key, unsigned.message())
-    return Assignment(**{**unsigned.__dict__, "signature": signature})
+    return replace(unsigned, signature=signature, seal=parse_seal(task.seal_json))
 
 
 @lru_cache(maxsize=1024)

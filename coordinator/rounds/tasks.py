@@ -3,24 +3,27 @@
 import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
-from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import blobs, rows, schema
 from fedrela.coordinator.storage.rows import Row
-from fedrela.core import bundle, signing, tensors
+from fedrela.core import bundle, signing, strict, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
 from fedrela.core.protocol import task_json
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 from fedrela.core.wire import unknown_features
 
 
-def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoint_sha256: str, now: float) -> str:
-    """Check that every blob is there and fits, then open round 1. Returns the task's id.
+def publish(coordinator: Coordinator, task: Task, sealed: Seal, checkpoint_sha256: str, now: float) -> str:
+    """Check the publisher's signature, and that every blob is there and fits, then open round 1. Returns the task's id.
 
-    Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one, InvalidBundle or InvalidTensors
-    where the manifest or the weights don't fit.
+    Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one or a wrong signature,
+    InvalidBundle or InvalidTensors where the manifest or the weights don't fit.
     """
+    sealed.verify()
+    manifest_sha256 = sealed.manifest_sha256
     manifest = bundle.parse_manifest(_published(coordinator, manifest_sha256, "the manifest"))
     checkpoint = _published(coordinator, checkpoint_sha256, "checkpoint 0")
     tensors.from_bytes(checkpoint, manifest.weights)
@@ -40,6 +43,7 @@ def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoi
                 task_sha256=signing.sha256(task_body),
                 task_json=task_body.decode(),
                 manifest_sha256=manifest_sha256,
+                seal_json=strict.to_json(sealed).decode(),
                 checkpoint_sha256=checkpoint_sha256,
                 checkpoint_bytes=len(checkpoint),
                 initial_checkpoint_sha256=checkpoint_sha256,
@@ -49,6 +53,15 @@ def publish(coordinator: Coordinator, task: Task, manifest_sha256: str, checkpoi
         )
         rows.open_round(tx, task_id, rules.first(now), checkpoint_sha256, len(checkpoint))
     return task_id
+
+
+def seal_of(coordinator: Coordinator, task_id: str) -> Seal:
+    """The publisher's seal that a task was published with. Raises Refused(404)."""
+    with coordinator.store.read() as view:
+        stored = view.scalar(sa.select(schema.tasks.c.seal_json).where(schema.tasks.c.id == task_id))
+    if stored is None:
+        raise rows.not_found("task")
+    return parse_seal(stored)
 
 
 def _published(coordinator: Coordinator, sha256: str, what: str) -> bytes:

@@ -41,6 +41,11 @@ def add_publishers(connection: sa.Connection) -> None:
     _add_column(connection, "tokens", "publishers", "TEXT NOT NULL DEFAULT ''")
 
 
+def add_seals(connection: sa.Connection) -> None:
+    """Who vouches for a task's programs: see `stored_tasks.seal`. A database of this release has the column already."""
+    _add_column(connection, "tasks", "seal_json", "TEXT NOT NULL DEFAULT ''")
+
+
 def _add_column(connection: sa.Connection, table: str, name: str, kind: str) -> None:
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
         connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
@@ -51,6 +56,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     add_accuracies,
     rename_columns,
     add_publishers,
+    add_seals,
 )
 
 

@@ -70,6 +70,7 @@ tasks = sa.Table(
     sa.Column("round", sa.Integer, nullable=False),  # the open one; rounds + 1 where all are done
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
+    sa.Column("seal_json", sa.Text, nullable=False, default=""),  # the publisher's, over the manifest
 )
 
 rounds = sa.Table(

@@ -1,6 +1,7 @@
-"""Tasks that version 0.1 wrote in its own words, where they would now be read as other tasks.
+"""Tasks that version 0.1 wrote: in its own words, where they would now be read as others, and without a publisher.
 
     rewrite(database, blobs)     # once, when a coordinator opens its store
+    seal(database, signing_key)
 
 A device that is at work on such a task keeps its assignment; the next one names the new body.
 """
@@ -15,7 +16,7 @@ from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Database
 from fedrela.core import signing, strict
 from fedrela.core.errors import InvalidTask
-from fedrela.core.protocol import task_json
+from fedrela.core.protocol import seals, task_json
 from fedrela.core.protocol.limits import SAFE_WHOLE
 from fedrela.core.task import Eligibility, Task
 
@@ -37,6 +38,21 @@ def rewrite(database: Database, blobs: Blobs) -> int:
                 .values(task_json=body.decode(), task_sha256=sha256)
             )
     return len(bodies)
+
+
+def seal(database: Database, signing_key: str) -> None:
+    """Seal the tasks of version 0.1 with the coordinator's key: its devices took programs on the coordinator's word."""
+    table = schema.tasks
+    with database.read() as view:
+        stored = view.execute(
+            sa.select(table.c.id, table.c.manifest_sha256, table.c.initial_checkpoint_sha256).where(
+                table.c.seal_json == ""
+            )
+        ).all()
+    for task_id, manifest_sha256, weights_sha256 in stored:
+        sealed = seals.seal(signing_key, manifest_sha256=manifest_sha256, weights_sha256=weights_sha256)
+        with database.write() as tx:
+            tx.execute(sa.update(table).where(table.c.id == task_id).values(seal_json=strict.to_json(sealed).decode()))
 
 
 def current(stored: str) -> bytes | None:

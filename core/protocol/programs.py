@@ -7,7 +7,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fedrela.core.protocol.limits import SAFE_WHOLE, Between, Length, Sha256, Text, VersionOrNone
+from fedrela.core.protocol.limits import Between, Length, Sha256, Text, VersionOrNone
 from fedrela.core.tensors import MOST_DIMENSIONS, TensorSpec
 
 # A plain file name: no separator, no control character, neither "." nor "..".
@@ -31,6 +31,7 @@ Role = Literal[
 ]
 
 
+LARGEST_FILE = 2**31 - 1  # bytes: what a protobuf or a flatbuffer can hold
 FileName = Annotated[str, Text(PATH_PATTERN, "a plain file name"), Length(1, 200)]
 Dtype = Annotated[str, Text("float32|float16|int8|uint8|int32|int64|bool", "a dtype that travels")]
 
@@ -64,7 +65,7 @@ class ProgramFile:
     runtime: Literal["onnx", "executorch"]
     path: FileName
     sha256: Sha256
-    size_bytes: Annotated[int, Between(1, SAFE_WHOLE)]
+    size_bytes: Annotated[int, Between(1, LARGEST_FILE)]
     min_runtime_version: VersionOrNone
     max_batch: Annotated[int, Between(0, 1_000_000)] = 0
 

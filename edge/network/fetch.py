@@ -1,7 +1,7 @@
 """From an assignment to something that can be trained: fetched, verified, opened, self-tested.
 
-Nothing is loaded before it is verified: the assignment by the pinned key, every blob by the hash that the assignment or
-the manifest gives it, the runtime by the golden steps.
+Nothing is loaded before it is verified: the assignment by the pinned key, the programs by the key of a pinned
+publisher, every blob by the hash that the assignment or the manifest gives it, the runtime by the golden steps.
 """
 
 import math
@@ -11,7 +11,7 @@ from functools import lru_cache
 from fedrela.core import bundle, signing
 from fedrela.core.bundle import Manifest, ProgramFile
 from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
-from fedrela.core.protocol import task_json
+from fedrela.core.protocol import seals, task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Assignment, unknown_features
@@ -45,11 +45,14 @@ class Fetcher:
     blobs: Store
     pool: EnginePool
     pinned_key: str
+    publishers: tuple[str, ...]  # fingerprints; none: of a device that joined when coordinators vouched for programs
     max_bytes: int = 1_000_000_000
 
     def job(self, assignment: Assignment) -> Job:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
         signing.verify(self.pinned_key, assignment.message(), assignment.signature)
+        if self.publishers:
+            seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
         task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
         check_features("task", task.requires)
         engine = self.engine(assignment.manifest_sha256)

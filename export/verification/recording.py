@@ -48,7 +48,7 @@ def record(reference: Reference, exact: Reference, manifest: Manifest, folder: P
     relative = stability.elementwise_maximum(
         discontinuities, {name: error for name, error in off.items() if not error <= stability.NOISE}
     )
-    left_out = _nothing(off)
+    left_out = _nothing(relative)
     expected = {name: value for name, value in recorded.items() if _tensor(name) not in left_out}
     scales = golden.scales(seeded, expected)
     slack = {name: stability.TIMES * relative[name] * scales[name] for name in expected if name in relative}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.bundle import read as read_bundle
@@ -48,7 +49,7 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from fedrela.export.models import small_cnn
 
     folder = tmp_path_factory.mktemp("cnn") / "bundle"
-    export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip")
+    export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip", private_key=PUBLISHER_KEY)
     return read_bundle(folder)
 
 

@@ -9,6 +9,7 @@ from fedrela.conformance.files import ROUNDS_BUNDLE, read_json
 from fedrela.conformance.server.cases import load
 from fedrela.core import bundle, signing, tensors
 from fedrela.core.errors import IntegrityError, InvalidTensors
+from fedrela.core.protocol import seals
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import choose, self_test
 from fedrela.edge.network.fetch import check_features, parse_manifest, parse_task
@@ -43,6 +44,7 @@ def spoilt() -> bytes:
 
 FAULTS: dict[str, Callable[[], Any]] = {
     "the pinned key did not sign the assignment": lambda: signing.verify("00" * 32, b"", "00" * 64),
+    "no publisher that the link names has signed the program": lambda: seals.check(None, "00" * 32, ()),
     "a blob does not match its hash, three times": lambda: signing.check_sha256(b"", "00" * 32, "a blob"),
     "a blob is longer than announced": raised(IntegrityError("too long", remedy="none")),
     "a task is longer than 1 000 000 bytes, a manifest than 16 000 000": raised(IntegrityError("", remedy="")),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedrela.conformance import placeholders
-from fedrela.conformance.files import PUBLISHER_KEY
+from fedrela.conformance.files import PUBLISHER, PUBLISHER_KEY
 from fedrela.core import bundle, encodings, signing, strict, tensors
 from fedrela.core.bundle import Golden, Manifest, ProgramInput
 from fedrela.core.streams import derive
@@ -74,14 +74,14 @@ class Operator:
             self.call("PUT", f"/blobs/{sha256}", content=content)
         body = {
             "task": json.loads(strict.to_json(task)),
-            "manifest_sha256": read.seal.manifest_sha256,
+            "seal": vars(read.seal),
             "checkpoint_sha256": read.seal.weights_sha256,
         }
         return str(self.call("POST", "/tasks", json=body)["task_id"])
 
     def link(self, uses: int = 100, population: str = "default") -> str:
         """An enrollment token."""
-        body = {"population": population, "max_uses": uses, "valid_seconds": 3600}
+        body = {"population": population, "max_uses": uses, "valid_seconds": 3600, "publishers": [PUBLISHER]}
         return str(self.call("POST", "/tokens", json=body)["enrollment_token"])
 
     def task(self, task_id: str) -> dict[str, Any]:

@@ -119,16 +119,25 @@ def test_a_run_agrees_with_itself_and_covers_every_output():
 def test_slack_is_taken_off_the_error_of_its_output_alone():
     recorded, actual = record(), record()
     name, other = "train_step.1.new.w", "train_step.1.new.b"
-    actual[name] = actual[name] + np.float32(0.25)
-    actual[other] = actual[other] + np.float32(0.25)
+    off = np.float32(0.25 * golden.scales(MANIFEST, recorded)[name])
+    actual[name] = actual[name] + off
+    actual[other] = actual[other] + off
     strict = golden.errors(MANIFEST, recorded, actual)
-    with_slack = recorded | {golden.SLACK + name: np.float32(0.2).reshape(())}
+    with_slack = recorded | {golden.SLACK + name: np.asarray(0.8 * off, np.float32)}
     errors = golden.errors(MANIFEST, with_slack, actual)
     assert errors.keys() == recorded.keys()
-    assert errors[name] == pytest.approx(strict[name] * 0.05 / 0.25, rel=1e-4)
+    assert errors[name] == pytest.approx(strict[name] * 0.2, rel=1e-3)
     assert errors[other] == strict[other] > 0
     actual[name][:] = np.nan
     assert golden.errors(MANIFEST, with_slack, actual)[name] == np.inf
+
+
+@pytest.mark.parametrize("slack", [1e38, np.inf, np.nan, 1.0])
+def test_no_slack_lets_a_wrong_step_pass(slack):
+    recorded, wrong = record(), record(lambda feeds: train(feeds, -1.0))
+    generous = recorded | {golden.SLACK + name: np.asarray(slack, np.float32) for name in recorded}
+    with pytest.raises(VerificationFailed, match=r"train_step\.0\.new\.w"):
+        golden.check(MANIFEST, generous, wrong)
 
 
 def test_the_golden_relabeling_moves_some_labels():

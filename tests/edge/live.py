@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.app import create_app
 from fedrela.coordinator.settings import Settings
@@ -53,7 +54,7 @@ class LiveCoordinator:
 
     def link(self) -> str:
         """An enrollment link for a hundred devices."""
-        return self.admin.enrollment_link("default", 100, valid_seconds=3600.0)
+        return self.admin.enrollment_link("default", 100, valid_seconds=3600.0, publishers=(PUBLISHER,))
 
     def rounds(self, task_id: str) -> list[dict[str, Any]]:
         """The task's history."""

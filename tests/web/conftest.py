@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.coordinator.pages.join_page import PAGE
 from fedrela.core.task import Task
 from fedrela.export import export_classifier
@@ -59,7 +60,7 @@ def smooth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     out = tmp_path_factory.mktemp("smooth") / "bundle"
     options = {"augment": "crop=1", "loss": "logit-adjustment", "proximal": True}
-    export_classifier(net, input="uint8:1x8x8", classes=10, out=out, name="smooth-digits", **options)
+    export_classifier(net, input="uint8:1x8x8", classes=10, out=out, name="smooth-digits", private_key=PUBLISHER_KEY, **options)
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle as bundles
 from fedrela.core import tensors
@@ -79,7 +80,7 @@ class Place:
 
     def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
         """An enrollment link for one device."""
-        return self.admin.enrollment_link(population, 1, valid_seconds=valid_seconds)
+        return self.admin.enrollment_link(population, 1, valid_seconds=valid_seconds, publishers=(PUBLISHER,))
 
     def device(self, shard: int, *, secret: bytes = b"") -> DeviceClient:
         """A Python device on a demonstration shard, enrolled."""

@@ -1,5 +1,6 @@
 /** The page's reader of each kind of body, by its name in the conformance vectors. */
 import { parseManifest } from "../src/core/manifest.ts";
+import { checkProgram } from "../src/core/onnx-files/rules.ts";
 import { parseTask } from "../src/core/task.ts";
 import { parse as parseTensors } from "../src/core/tensors.ts";
 import { parseCheckInResponse, parseEnrollResponse, parseProblem, parseUpdateReceipt } from "../src/core/wire.ts";
@@ -12,4 +13,5 @@ export const READERS: Record<string, (body: Uint8Array) => unknown> = {
   Task: parseTask,
   Manifest: parseManifest,
   Safetensors: parseTensors,
+  Program: (body) => checkProgram(body, "p"),
 };

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedrela.conformance.files import PUBLISHER_KEY
+from fedrela.conformance.server.world import merged
 from fedrela.core import strict, tensors
+from fedrela.core.protocol import seals
 from fedrela.core.task import Relabel, Rounds, Task
 from fedrela.core.wire import PROBLEM_TYPE, UpdateMetadata
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House
 
+OF_NOTHING = seals.seal(PUBLISHER_KEY, manifest_sha256="0" * 64, weights_sha256="0" * 64)
 GOOD = fleet.change(1.0)
 METADATA = UpdateMetadata(10).as_strings()
 
@@ -182,8 +186,8 @@ def test_huge_headers_are_refused(house: House) -> None:
         ({"task": {"name": "x", "rounds": 2, "relabel": {"start": 5}}}, "invalid-task"),
         ({"task": {"name": "x", "rounds": 2, "eligibility": {"min_client_version": "new"}}}, "invalid-message"),
         ({"task": {"name": "x", "rounds": 9, "local": {"hyperparameters": {"dropout": 0.5}}}}, "invalid-task"),
-        ({"manifest_sha256": "zz"}, "invalid-message"),
-        ({"manifest_sha256": "0" * 64}, "blob-missing"),
+        ({"seal": {"manifest_sha256": "zz"}}, "invalid-message"),
+        ({"seal": vars(OF_NOTHING)}, "blob-missing"),
         ({"checkpoint_sha256": "0" * 64}, "blob-missing"),
     ],
 )
@@ -198,10 +202,10 @@ def test_an_impossible_task_is_refused_before_anything_is_stored(
     task = Task("t", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False))
     publication = {
         "task": json.loads(strict.to_json(task)),
-        "manifest_sha256": sealed.seal.manifest_sha256,
+        "seal": vars(sealed.seal),
         "checkpoint_sha256": sealed.seal.weights_sha256,
     }
-    answer = house.http.post("/v1/admin/tasks", json=publication | change, headers=house.operator.headers)
+    answer = house.http.post("/v1/admin/tasks", json=merged(publication, change), headers=house.operator.headers)
     check_problem(answer, 409 if code == "blob-missing" else 400, code)
     assert house.operator.call("GET", "/tasks") == []
 
@@ -223,7 +227,7 @@ def test_weights_that_do_not_fit_the_manifest_are_refused(house: House) -> None:
     task = json.loads(strict.to_json(Task("t", 3, relabel=Relabel(enabled=False))))
     publication = {
         "task": task,
-        "manifest_sha256": sealed.seal.manifest_sha256,
+        "seal": vars(sealed.seal),
         "checkpoint_sha256": signing.sha256(other),
     }
     answer = house.http.post("/v1/admin/tasks", json=publication, headers=house.operator.headers)

@@ -19,10 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fedrela.conformance.files import PUBLISHER, PUBLISHER_KEY
 from fedrela.core import bundle as bundles
 from fedrela.core import signing, strict
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
+from fedrela.core.protocol import seals
 from fedrela.core.protocol.links import Link
 from fedrela.core.task import LocalTraining, Relabel
 from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, UpdateReceipt
@@ -36,7 +38,7 @@ from tests.edge.network.changed_bytes import byte_changes, json_changes
 
 CASES = int(os.environ.get("FEDRELA_FUZZ_CASES", "300"))
 SIGNING_KEY = "3c" * 32
-LINK = Link("http://localhost", "token", signing.fingerprint(signing.public_key(SIGNING_KEY)))
+LINK = Link("http://localhost", "token", signing.fingerprint(signing.public_key(SIGNING_KEY)), (PUBLISHER,))
 SECONDS = 10  # a case that takes longer hangs
 PARTS = ("enrolment", "check-in", "receipt", "task", "manifest", "checkpoint", "golden", "program")
 TASK = small_task(local=LocalTraining(epochs=1, batch_size=8), relabel=Relabel(start=1))
@@ -110,7 +112,8 @@ class MaliciousCoordinator:
             60.0,
             "u",
         )
-        return replace(unsigned, signature=signing.sign(SIGNING_KEY, unsigned.message()))
+        sealed = seals.seal(PUBLISHER_KEY, manifest_sha256=self.manifest, weights_sha256=self.checkpoint)
+        return replace(unsigned, signature=signing.sign(SIGNING_KEY, unsigned.message()), seal=sealed)
 
 
 def answer_with(body: bytes) -> httpx.Response:

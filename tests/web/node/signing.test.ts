@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IntegrityError } from "../../../web/src/core/errors.ts";
+import { checkSeal, sealMessage } from "../../../web/src/core/seals.ts";
 import { checkHash, fromHex, hash, hex, verify } from "../../../web/src/core/signing.ts";
 import { assignmentMessage } from "../../../web/src/core/wire.ts";
 import { vectors } from "./vectors.ts";
@@ -19,6 +20,16 @@ for (const { name, public_key, message, signature, valid } of document.ed25519)
     if (valid) check();
     else assert.throws(check, IntegrityError);
   });
+
+test("a seal is by a pinned publisher, over that very manifest", () => {
+  const { message, fingerprint, ...sealed } = document.seal;
+  assert.equal(hex(sealMessage(sealed.manifest_sha256, sealed.weights_sha256)), message);
+  checkSeal(sealed, sealed.manifest_sha256, ["0".repeat(32), fingerprint]);
+  assert.throws(() => checkSeal(null, sealed.manifest_sha256, [fingerprint]), IntegrityError);
+  assert.throws(() => checkSeal(sealed, sealed.manifest_sha256, []), IntegrityError);
+  assert.throws(() => checkSeal(sealed, sealed.weights_sha256, [fingerprint]), IntegrityError);
+  assert.throws(() => checkSeal({ ...sealed, weights_sha256: sealed.manifest_sha256 }, sealed.manifest_sha256, [fingerprint]), IntegrityError);
+});
 
 test("the message of an assignment", () => {
   const { message, public_key, signature, ...item } = document.assignment;

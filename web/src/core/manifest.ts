@@ -29,7 +29,7 @@ const golden = object({
   steps: withDefault(wholeFrom(1, 1024), 3),
   batch: withDefault(wholeFrom(1, 1024), 8),
   token_limit: withDefault(wholeFrom(0, 2 ** 31 - 1), 0),
-  tolerance: withDefault(realAbove(0, 0.1), 1e-4),
+  tolerance: withDefault(realAbove(0, 1e-3), 1e-4),
 });
 const fields = object({
   name: characters(1, 200),

@@ -3,7 +3,8 @@
  * What they hold can be used as it is in a URL or a header: that is part of reading them.
  */
 import { NotEligible } from "./errors.ts";
-import { characters, exactly, id, limited, matching, plainName, positive, realFrom, sha256, token } from "./limits.ts";
+import { characters, exactly, id, limited, matching, plainName, positive, publicKey, realFrom, sha256, token } from "./limits.ts";
+import { seal } from "./seals.ts";
 import { type Typed, bool, nullable, object, read, text, whole, withDefault } from "./shape.ts";
 
 export const PROTOCOL = 1;
@@ -22,7 +23,7 @@ const retrySeconds = realFrom(0, 1e9);
 const enrollResponse = object({
   device_id: id,
   device_token: token,
-  coordinator_public_key: matching("[0-9a-f]{64}", "an Ed25519 key of 64 lower-case hexadecimal digits"),
+  coordinator_public_key: publicKey,
   population: plainName,
   protocol,
 });
@@ -38,6 +39,7 @@ const assignment = object({
   upload_lease_seconds: leaseSeconds,
   upload_token: token,
   signature: withDefault(characters(0, 200), ""),
+  seal: withDefault(nullable(seal), null), // of the publisher who vouches for the programs; early versions sent none
 });
 const wait = object({ retry_after_seconds: retrySeconds, reason: characters(1, 100) });
 const checkInResponse = object({

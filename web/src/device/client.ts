@@ -46,7 +46,7 @@ export class Client {
   ) {
     api.transport.token = identity.device_token;
     const acceleration = new Acceleration(store, world.stopped, world.chosen);
-    this.fetcher = new Fetcher(api, store, identity.coordinator_public_key, acceleration);
+    this.fetcher = new Fetcher(api, store, identity.coordinator_public_key, identity.publishers ?? [], acceleration);
   }
 
   /** Keep the training state at the next batch boundary: the tab may be killed soon. */

@@ -6,6 +6,7 @@
 import { IntegrityError, InvalidInput, VerificationFailed } from "../core/errors.ts";
 import { verifyGolden } from "../core/golden.ts";
 import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
+import { checkSeal } from "../core/seals.ts";
 import { checkHash, hash, verify } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
@@ -34,6 +35,7 @@ export class Fetcher {
     private readonly api: Api,
     private readonly store: Store,
     private readonly pinnedKey: string,
+    private readonly publishers: readonly string[], // fingerprints; none: joined when coordinators vouched for programs
     private readonly acceleration: Acceleration,
   ) {}
 
@@ -45,6 +47,7 @@ export class Fetcher {
 
   async job(assignment: Assignment): Promise<Job> {
     verify(this.pinnedKey, assignmentMessage(assignment), assignment.signature);
+    if (this.publishers.length) checkSeal(assignment.seal, assignment.manifest_sha256, this.publishers);
     const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
     checkFeatures(task);
     const engine = await this.engine(assignment.manifest_sha256);

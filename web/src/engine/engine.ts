@@ -5,6 +5,7 @@
 import * as ort from "onnxruntime-web";
 import { InvalidInput, NotEligible } from "../core/errors.ts";
 import { type Manifest, PROGRAMS, type ProgramName, inputs, onnxFile } from "../core/manifest.ts";
+import { checkProgram } from "../core/onnx-files/rules.ts";
 import { type Tensor, type Tensors, type TypedArray, float32, floats } from "../core/tensors.ts";
 import { type Gpu, GpuFailed } from "./gpu.ts";
 
@@ -46,10 +47,11 @@ export class Engine {
     for (const name of PROGRAMS) {
       requireVersion(onnxFile(manifest, name).min_runtime_version);
       try {
+        checkProgram(programs.get(name)!, name); // before the runtime sees it
         const options = { executionProviders: ["wasm"], graphOptimizationLevel: "extended" as const };
         sessions.set(name, await ort.InferenceSession.create(programs.get(name)!, options));
       } catch (error) {
-        throw new NotEligible(`this browser can't load program ${name} (${String(error).slice(0, 200)})`, "update the browser");
+        throw new NotEligible(`this browser can't load program ${name} (${error instanceof InvalidInput ? error.problem : String(error).slice(0, 200)})`, "update the browser");
       }
     }
     return new Engine(manifest, sessions);
