@@ -36,7 +36,9 @@ from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
-from fedrela.edge.storage.state import Identity, SentLog
+from fedrela.edge.storage.kept import Room
+from fedrela.edge.storage.sent_log import SentLog
+from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import DataSource
 from fedrela.edge.training.faults import failure_code, is_away
@@ -103,15 +105,9 @@ class DeviceClient:
             self._log = SentLog(self.store, self.settings.keep_sent_bodies)
             self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
-        self._fetcher = Fetcher(
-            api=self.api,
-            store=self.store,
-            blobs=blobs,
-            pool=self.pool,
-            pinned_key=identity.coordinator_public_key,
-            publishers=identity.publishers,
-            max_bytes=self.settings.max_download_bytes,
-        )
+        room = Room(self.store, blobs, self.settings.max_tasks, self.settings.max_state_bytes)
+        keys = (identity.coordinator_public_key, identity.publishers)
+        self._fetcher = Fetcher(self.api, self.store, blobs, self.pool, *keys, self.settings.max_download_bytes, room)
 
     def run_once(self) -> Outcome:
         """One assignment: go on with the one that was interrupted, or check in; then train and upload.

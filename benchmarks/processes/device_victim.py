@@ -22,7 +22,8 @@ from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.membership import enroll
-from fedrela.edge.storage.state import LOG_KEY, load_assignment
+from fedrela.edge.storage.sent_log import LOG_KEY
+from fedrela.edge.storage.state import load_assignment
 from fedrela.edge.storage.store import FolderStore
 
 SECRET = bytes(range(32))

@@ -40,6 +40,7 @@ class EnginePool:
     threads: int = 1
     tested: set[str] = field(default_factory=set)  # self-tests that this process has seen pass
     run_native: RunNative = run_here
+    most_open: int = 4  # the least recently used is closed; whoever still works with it keeps it until then
     _engines: dict[str, Engine] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -48,8 +49,9 @@ class EnginePool:
         return tuple(f"{name} {runtime_version(name)}" for name in self.runtimes)
 
     def known(self, manifest_sha256: str) -> Engine | None:
-        """The engine of a bundle that is already open."""
-        return self._engines.get(manifest_sha256)
+        """The engine of a bundle that is already open; it then counts as used most recently."""
+        with self._lock:
+            return self._used(manifest_sha256)
 
     @property
     def state_bytes(self) -> int:
@@ -59,13 +61,22 @@ class EnginePool:
     def open(self, manifest_sha256: str, manifest: Manifest, read: Read) -> Engine:
         """The engine for a bundle; `read` gives a program file's verified bytes. One is opened, whoever asks first."""
         with self._lock:
-            if manifest_sha256 not in self._engines:
-                self._engines[manifest_sha256] = self._make(manifest, read)
-            return self._engines[manifest_sha256]
+            engine = self._used(manifest_sha256)
+            if engine is None:
+                engine = self._engines[manifest_sha256] = self._make(manifest, read)
+                for oldest in list(self._engines)[: -self.most_open]:
+                    del self._engines[oldest]
+            return engine
 
     def weights(self, sha256: str, body: bytes, specs: tuple[TensorSpec, ...]) -> Params:
         """The weights in a checkpoint's verified bytes. Raises InvalidTensors."""
         return tensors.from_bytes(body, specs)
+
+    def _used(self, manifest_sha256: str) -> Engine | None:
+        engine = self._engines.pop(manifest_sha256, None)
+        if engine is not None:
+            self._engines[manifest_sha256] = engine
+        return engine
 
     def _make(self, manifest: Manifest, read: Read) -> Engine:
         name = choose(manifest, self.runtimes)

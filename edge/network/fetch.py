@@ -16,9 +16,10 @@ from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Assignment, unknown_features
 from fedrela.edge.engines.engine import Engine
-from fedrela.edge.engines.pool import EnginePool, self_test
+from fedrela.edge.engines.pool import EnginePool, choose, self_test
 from fedrela.edge.network.api import CoordinatorApi
-from fedrela.edge.storage import state
+from fedrela.edge.storage import kept, state
+from fedrela.edge.storage.kept import Room
 from fedrela.edge.storage.store import Store
 
 TASK_BYTES = 1_000_000
@@ -45,8 +46,9 @@ class Fetcher:
     blobs: Store
     pool: EnginePool
     pinned_key: str
-    publishers: tuple[str, ...]  # fingerprints; none: of a device that joined when coordinators vouched for programs
+    publishers: tuple[str, ...] = ()  # fingerprints; none: joined when coordinators vouched for programs
     max_bytes: int = 1_000_000_000
+    room: Room | None = None  # without one, nothing that is kept is ever thrown away
 
     def job(self, assignment: Assignment) -> Job:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
@@ -55,21 +57,28 @@ class Fetcher:
             seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
         task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
         check_features("task", task.requires)
-        engine = self.engine(assignment.manifest_sha256)
+        engine = self.engine(assignment.manifest_sha256, assignment)
         self.test(assignment.manifest_sha256, engine)
         body = self.checkpoint(assignment, engine.manifest)
         weights = self.pool.weights(assignment.checkpoint_sha256, body, engine.manifest.weights)
         return Job(assignment, task, engine, weights)
 
-    def engine(self, manifest_sha256: str) -> Engine:
-        """The engine for a bundle; its programs are fetched once and kept for ever."""
+    def engine(self, manifest_sha256: str, assignment: Assignment | None = None) -> Engine:
+        """The engine for a bundle; its programs are fetched once, and kept while there is room for an assignment's."""
         engine = self.pool.known(manifest_sha256)
-        if engine is None:
-            manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
-            check_features("manifest", manifest.requires)
-            check_sizes(manifest, self.max_bytes)
-            engine = self.pool.open(manifest_sha256, manifest, self.program)
-        return engine
+        if engine is not None:
+            self.make_room(assignment, engine.manifest, engine.name)
+            return engine
+        manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+        check_features("manifest", manifest.requires)
+        check_sizes(manifest, self.max_bytes)
+        self.make_room(assignment, manifest, choose(manifest, self.pool.runtimes))
+        return self.pool.open(manifest_sha256, manifest, self.program)
+
+    def make_room(self, assignment: Assignment | None, manifest: Manifest, runtime: str) -> None:
+        """Let other tasks' programs go where there is too much; raises InvalidBundle where that is not enough."""
+        if self.room is not None and assignment is not None and not self.room.is_newest(assignment):
+            self.room.use(kept.of(assignment, manifest, runtime), kept.working_bytes(manifest))
 
     def program(self, file: ProgramFile) -> bytes:
         """A program's verified bytes."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fedrela.core import tensors
-from fedrela.edge.storage.state import SentLog
+from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import Store
 
 MESSAGES = {

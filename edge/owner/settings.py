@@ -22,20 +22,22 @@ class DeviceSettings:
     check_seconds: float = 5.0  # between two looks at the sensors while training
     pause_seconds: float = 10.0  # between two looks while training is paused
     max_steps: int = 0  # of one client round; 0: as many as the task asks for
-    max_seconds: float = 0.0  # of training in one client round, pauses left out; 0: as long as the lease lasts
+    max_seconds: float = 14_400.0  # of training in one client round, pauses left out; 0: as long as the lease lasts
     holdout_fraction: float = 0.0  # of the examples, never trained on
     allow_evaluation: bool = False  # may totals over the hold-out be reported where a task asks
     metered_network: bool | None = None  # what the owner knows of the network; None: find out
     keep_sent_log: bool = True  # what left this device, and when
     keep_sent_bodies: bool = True  # with it, for `fedrela device show-upload`
     max_download_bytes: int = 1_000_000_000  # of one file
+    max_state_bytes: int = 4_000_000_000  # of everything that is kept of tasks
+    max_tasks: int = 8  # whose programs are kept; the least recently used goes first
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidInput)
         for name in ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds"):
             if getattr(self, name) < 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use 0 or more")
-        for name in ("pause_seconds", "max_download_bytes"):
+        for name in ("pause_seconds", "max_download_bytes", "max_state_bytes", "max_tasks"):
             if getattr(self, name) <= 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use more than 0")
         if not 0 <= self.holdout_fraction < 1:

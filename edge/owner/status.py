@@ -5,6 +5,7 @@ from typing import Any
 
 from fedrela.edge.conditions.eligibility import Conditions
 from fedrela.edge.storage import state as device_state
+from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import Store
 
 
@@ -21,7 +22,7 @@ def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]
         "assignment": assignment,
         "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
-        "requests_logged": len(device_state.SentLog(store).lines()),
+        "requests_logged": len(SentLog(store).lines()),
         "conditions": vars(conditions),
     }
 

@@ -1,6 +1,7 @@
 """What a device remembers, as values over a `Store`: who it is, its assignment, its overlays, its blobs, its log.
 
 identity.json              address, device id and token, pinned key, own key, own secret
+kept.json                  the tasks that are kept, the least recently used first: see `fedrela.edge.storage.kept`
 blobs/<sha256>             tasks, manifests, programs: verified again whenever they are read
 checkpoint/<sha256>        the global weights of the present assignment
 partial/<sha256>           an unfinished download
@@ -27,8 +28,7 @@ from fedrela.edge.training.examples import Overlay
 PREFIX, FORMER_PREFIX = "assignment/", "turn/"
 PARTS = ("assignment.json", "snapshot", "update", "residual", "evaluated")
 ASSIGNMENT_KEYS = tuple(PREFIX + part for part in PARTS)
-LOG_KEY = "log/sent.jsonl"
-LOG_BYTES = 4_000_000  # a longer log keeps its newer half
+LONGEST_LEASE_SECONDS = 7 * 86_400.0  # a task may promise more: no device is held for longer without asking again
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class HeldAssignment:
 
     def train_until(self) -> float:
         """When the upload must have begun."""
-        return self.received_at + self.assignment.compute_lease_seconds
+        return self.received_at + min(self.assignment.compute_lease_seconds, LONGEST_LEASE_SECONDS)
 
     def upload_until(self) -> float:
         """When the upload must have ended."""
-        return self.train_until() + self.assignment.upload_lease_seconds
+        return self.train_until() + min(self.assignment.upload_lease_seconds, LONGEST_LEASE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -187,42 +187,6 @@ def keep_checkpoint(store: Store, sha256: str, body: bytes) -> None:
     for key in store.keys("checkpoint/"):
         store.delete(key)
     store.put(f"checkpoint/{sha256}", body)
-
-
-@dataclass
-class SentLog:
-    """The owner's record of what left the device: one JSON line per request, and the newest body of each kind.
-
-    Lines say when, what, how many bytes and their SHA-256; tokens are never written.
-    """
-
-    store: Store
-    keep_bodies: bool = True
-
-    def __post_init__(self) -> None:
-        log = self.store.get(LOG_KEY) or b""
-        if len(log) > LOG_BYTES:
-            newer = log[-LOG_BYTES // 2 :]
-            self.store.put(LOG_KEY, newer[newer.find(b"\n") + 1 :])
-
-    def add(self, at: float, method: str, path: str, body: bytes) -> None:
-        """Record one request before it is sent."""
-        line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": signing.sha256(body)}
-        self.store.append(LOG_KEY, json.dumps(line).encode() + b"\n")
-        kind = path.rsplit("/", 1)[-1]
-        known = kind in ("check-ins", "update", "failure", "evaluation")
-        if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
-            self.store.put(f"last/{kind}", body)
-
-    def lines(self) -> list[dict[str, object]]:
-        """Every recorded request, oldest first; a torn last line is left out."""
-        lines = []
-        for line in (self.store.get(LOG_KEY) or b"").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return lines
 
 
 def save_status(store: Store, **status: object) -> None:

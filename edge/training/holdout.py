@@ -5,6 +5,7 @@ depends on their keys and the device's secret, so the choice is stable while dat
 """
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,11 @@ def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples,
     return examples.take(np.flatnonzero(~held)), examples.take(np.flatnonzero(held))
 
 
-def evaluate(engine: Engine, local: LocalRound, weights: Params, held_out: Examples) -> EvaluationReport:
+def evaluate(
+    engine: Engine, local: LocalRound, weights: Params, held_out: Examples, between: Callable[[], None] = lambda: None
+) -> EvaluationReport:
     """Totals of the global model over the hold-out: cross-entropy in nats, correct answers, examples."""
-    return totals(predict(engine, local, weights, held_out), held_out.y)
+    return totals(predict(engine, local, weights, held_out, between), held_out.y)
 
 
 def totals(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> EvaluationReport:

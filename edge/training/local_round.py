@@ -19,7 +19,7 @@ so a round can be resumed at any step, replayed, and written again in another la
     update = change(engine, state, weights)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,25 +75,31 @@ def step_count(task: Task, samples: int) -> int:
     return min(needed, task.local.max_steps) if task.local.max_steps else needed
 
 
-def relabel(engine: Engine, local: LocalRound, weights: Params, examples: Examples) -> Labels:
+def relabel(
+    engine: Engine, local: LocalRound, weights: Params, examples: Examples, between: Callable[[], None] = lambda: None
+) -> Labels:
     """New labels (n,), by `fedrela.core.relabel`, from the global model's probabilities averaged over the task's
     passes.
     """
-    probabilities = predict(engine, local, weights, examples)
+    probabilities = predict(engine, local, weights, examples, between)
     uniforms = streams.uniforms(local.stream("relabel-draw"), probabilities.shape)
     return engine.relabel(probabilities, examples.y, uniforms, local.task.relabel.threshold_percent)
 
 
-def predict(engine: Engine, local: LocalRound, weights: Params, examples: Examples) -> NDArray[np.float32]:
+def predict(
+    engine: Engine, local: LocalRound, weights: Params, examples: Examples, between: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
     """Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once.
 
-    Without random inputs every pass gives the same, so one is enough.
+    Without random inputs every pass gives the same, so one is enough. `between` is called before each batch, and may
+    raise.
     """
     randoms = engine.manifest.predict.role("random")
     passes = local.task.relabel.passes if randoms else 1
     total = np.zeros((len(examples), engine.manifest.classes), np.float64)
     for number in range(passes):
         for index, start in enumerate(range(0, len(examples), PREDICT_BATCH)):
+            between()
             rows = slice(start, min(start + PREDICT_BATCH, len(examples)))
             size = rows.stop - rows.start
             drawn = {

@@ -83,11 +83,23 @@ class RoundWork:
         task_id = self.job.assignment.task_id
         overlay = state.load_overlay(self.store, task_id)
         if overlay is None or overlay.generation != local.generation:
-            labels = local_round.relabel(self.job.engine, local, self.job.weights, examples)
+            labels = local_round.relabel(self.job.engine, local, self.job.weights, examples, self.time_limit())
             overlay = Overlay.of(examples, labels, generation=local.generation)
             state.save_overlay(self.store, task_id, overlay)
             self.tell("relabeled")
         return overlay.labels(examples)
+
+    def time_limit(self) -> Callable[[], None]:
+        """Raises AssignmentFailed once predicting, from now on, takes longer than the lease or the owner allows."""
+        began, most = self.now(), self.settings.max_seconds or math.inf
+
+        def check() -> None:
+            if self.now() > self.held.train_until():
+                raise AssignmentFailed("timed-out", "the lease ran out while predicting")
+            if self.now() - began >= most:
+                raise AssignmentFailed("timed-out", "predicting takes longer than this device's owner allows")
+
+        return check
 
     def train(self, local: local_round.LocalRound, examples: Examples, labels: local_round.Labels) -> Any:
         """The trained state, from the last checkpoint if there is one; None where `stop` came first."""
@@ -197,7 +209,8 @@ class RoundWork:
         """Totals over the hold-out, once a client round, if the task asks and the owner allows."""
         allowed = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
         if allowed and self.store.get("assignment/evaluated") is None:
-            self.evaluate(holdout.evaluate(self.job.engine, local, self.job.weights, held_out))
+            engine, weights = self.job.engine, self.job.weights
+            self.evaluate(holdout.evaluate(engine, local, weights, held_out, self.time_limit()))
             self.store.put("assignment/evaluated", b"sent")
 
     def tell(self, kind: Any, *, step: int = 0, detail: str = "") -> None:

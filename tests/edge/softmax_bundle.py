@@ -4,6 +4,7 @@
 Nothing here uses the exporter.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def start_weights(seed: int = 0) -> Params:
     }
 
 
-def write(folder: Path, *, private_key: str = PUBLISHER_KEY, seed: int = 0) -> bundle.Bundle:
+def write(folder: Path, *, private_key: str = PUBLISHER_KEY, seed: int = 0, name: str = "softmax") -> bundle.Bundle:
     """Write the bundle with golden outputs computed by numpy; the verified bundle as a device would read it."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, tuple[ProgramFile, ...]] = {}
@@ -34,10 +35,10 @@ def write(folder: Path, *, private_key: str = PUBLISHER_KEY, seed: int = 0) -> b
         body = program(text)
         (folder / f"{name}.onnx").write_bytes(body)
         files[name] = (ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17.0"),)
-    unsealed = _manifest(files, Golden("golden.safetensors", "", 0))
+    unsealed = replace(_manifest(files, Golden("golden.safetensors", "", 0)), name=name)
     recorded = tensors.to_bytes(golden.run(unsealed, _golden_step, _golden_predict, _golden_relabel))
     (folder / "golden.safetensors").write_bytes(recorded)
-    manifest = _manifest(files, Golden("golden.safetensors", signing.sha256(recorded), len(recorded)))
+    manifest = replace(unsealed, golden=Golden("golden.safetensors", signing.sha256(recorded), len(recorded)))
     bundle.write(folder, manifest, start_weights(seed), private_key=private_key)
     return bundle.read(folder)
 

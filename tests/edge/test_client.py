@@ -14,6 +14,7 @@ from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds
 from fedrela.core.wire import Encoding
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
+from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
@@ -181,7 +182,7 @@ def test_the_log_says_what_was_sent_and_holds_no_token(live: LiveCoordinator, sm
     live.publish(small_bundle, small_task(round=Rounds(goal=1)))
     client = device(live, 1, some_examples())
     client.run_once()
-    lines = state.SentLog(client.store).lines()
+    lines = SentLog(client.store).lines()
     assert [(line["method"], str(line["path"]).rsplit("/", 1)[-1]) for line in lines if line["method"] != "GET"] == [
         ("POST", "check-ins"),
         ("PUT", "update"),

@@ -22,7 +22,7 @@ from fedrela.edge.client import forget
 from fedrela.edge.owner.progress import Reporter
 from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.sources import open_source
-from fedrela.edge.storage import state
+from fedrela.edge.storage import sent_log, state
 from fedrela.edge.storage.store import FolderStore
 from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
@@ -206,7 +206,7 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
         overlay = state.load_overlay(store, task_id)
     assert overlay is not None
     assert len(overlay.keys) > 39  # more than a client round has steps, so that its number would stand out
-    stored = [store.get(key) or b"" for key in ("status.json", state.LOG_KEY, "last/check-ins")]
+    stored = [store.get(key) or b"" for key in ("status.json", sent_log.LOG_KEY, "last/check-ins")]
     visible = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in stored)])
     assert "relabeled" in visible
     assert "uploaded" in visible

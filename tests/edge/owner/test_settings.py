@@ -11,7 +11,7 @@ from fedrela.core.task import Eligibility
 from fedrela.edge.owner.settings import DeviceSettings, load
 
 FROM_ZERO = ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds")
-ABOVE_ZERO = ("pause_seconds", "max_download_bytes")
+ABOVE_ZERO = ("pause_seconds", "max_download_bytes", "max_state_bytes", "max_tasks")
 NUMBERS = (*FROM_ZERO, *ABOVE_ZERO, "holdout_fraction")
 
 

@@ -7,8 +7,9 @@ from fedrela.core import signing, tensors
 from fedrela.core.errors import InvalidInput
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Assignment
-from fedrela.edge.storage import state
-from fedrela.edge.storage.state import HeldAssignment, Identity, SentLog, Snapshot
+from fedrela.edge.storage import sent_log, state
+from fedrela.edge.storage.sent_log import SentLog
+from fedrela.edge.storage.state import HeldAssignment, Identity, Snapshot
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Overlay
 
@@ -147,7 +148,7 @@ def test_the_log_has_every_request_and_the_newest_known_bodies(keep: bool) -> No
     log.add(1.0, "POST", "/v1/check-ins", b"first")
     log.add(2.0, "POST", "/v1/check-ins", b"second")
     log.add(3.0, "GET", "/v1/blobs/" + "0" * 64, b"")
-    store.append(state.LOG_KEY, b'{"at": 4.0, "meth')  # the power went here
+    store.append(sent_log.LOG_KEY, b'{"at": 4.0, "meth')  # the power went here
     assert [(line["at"], line["bytes"]) for line in log.lines()] == [(1.0, 5), (2.0, 6), (3.0, 0)]
     assert log.lines()[1]["sha256"] == signing.sha256(b"second")
     assert store.keys("last/") == (["last/check-ins"] if keep else [])
@@ -157,10 +158,10 @@ def test_the_log_has_every_request_and_the_newest_known_bodies(keep: bool) -> No
 def test_a_long_log_keeps_its_newer_half_in_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     written = [b'{"at": %2d}\n' % number for number in range(11)]
     assert {len(one) for one in written} == {11}
-    monkeypatch.setattr(state, "LOG_BYTES", 110)
+    monkeypatch.setattr(sent_log, "LOG_BYTES", 110)
     store = MemoryStore()
-    store.put(state.LOG_KEY, b"".join(written[:10]))
+    store.put(sent_log.LOG_KEY, b"".join(written[:10]))
     assert len(SentLog(store).lines()) == 10  # exactly as long as it may be
-    store.append(state.LOG_KEY, written[10])
+    store.append(sent_log.LOG_KEY, written[10])
     # Of the last 55 bytes, five lines to the byte, the first may be torn as far as the log can tell: four are left.
     assert [line["at"] for line in SentLog(store).lines()] == [7, 8, 9, 10]

@@ -14,6 +14,7 @@ import { type Assignment, assignmentMessage, checkFeatures } from "../core/wire.
 import type { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { Engine, RUNTIME_VERSION, threads } from "../engine/engine.ts";
+import { keep } from "./kept.ts";
 import type { Store } from "./store.ts";
 
 const TASK_BYTES = 1_000_000;
@@ -50,18 +51,23 @@ export class Fetcher {
     if (this.publishers.length) checkSeal(assignment.seal, assignment.manifest_sha256, this.publishers);
     const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
     checkFeatures(task);
-    const engine = await this.engine(assignment.manifest_sha256);
+    const engine = await this.engine(assignment);
     await this.accelerate(engine, assignment, task);
     const weights = parseAs(await this.checkpoint(assignment, engine.manifest), weightSpecs(engine.manifest));
     return { assignment, task, engine, weights };
   }
 
-  /** The engine of a bundle, open and self-tested; its programs are fetched once and kept. */
-  private async engine(manifestSha: string): Promise<Engine> {
-    if (this.opened?.manifestSha === manifestSha) return this.opened.engine;
+  /** The engine of a bundle, open and self-tested; its programs are fetched once and kept for a while. */
+  private async engine(assignment: Assignment): Promise<Engine> {
+    const manifestSha = assignment.manifest_sha256;
+    if (this.opened?.manifestSha === manifestSha) {
+      await keep(this.store, assignment, this.opened.engine.manifest);
+      return this.opened.engine;
+    }
     await this.close();
     const manifest = parseManifest(await this.blob(manifestSha, MANIFEST_BYTES));
     checkFeatures(manifest);
+    await keep(this.store, assignment, manifest);
     const programs = new Map();
     for (const name of PROGRAMS) {
       const file = onnxFile(manifest, name);

@@ -23,8 +23,14 @@ export function split(examples: Examples, fraction: number, secret: Uint8Array):
 }
 
 /** Totals of the global model over the hold-out. */
-export async function evaluate(engine: Engine, local: LocalRound, weights: Tensors, heldOut: Examples): Promise<EvaluationReport> {
-  return totals(await predict(engine, local, weights, heldOut), heldOut.labels, engine.manifest.classes);
+export async function evaluate(
+  engine: Engine,
+  local: LocalRound,
+  weights: Tensors,
+  heldOut: Examples,
+  between: () => void = () => {},
+): Promise<EvaluationReport> {
+  return totals(await predict(engine, local, weights, heldOut, between), heldOut.labels, engine.manifest.classes);
 }
 
 /** The report of probabilities (n, C) and labels (n,). */

@@ -47,10 +47,16 @@ export function stepCount(task: Task, samples: number): number {
 }
 
 /** New labels (n,) from the global model's probabilities, averaged over the task's passes. */
-export async function relabel(engine: Engine, local: LocalRound, weights: Tensors, examples: Examples): Promise<Int32Array> {
+export async function relabel(
+  engine: Engine,
+  local: LocalRound,
+  weights: Tensors,
+  examples: Examples,
+  between: () => void = () => {},
+): Promise<Int32Array> {
   const { classes } = engine.manifest;
   const n = examples.labels.length;
-  const probabilities = float32([n, classes], await predict(engine, local, weights, examples));
+  const probabilities = float32([n, classes], await predict(engine, local, weights, examples, between));
   const drawn = float32([n, classes], uniforms(stream(local, "relabel-draw"), n * classes));
   const byRole: Record<string, Tensor> = {
     probabilities,
@@ -63,8 +69,17 @@ export async function relabel(engine: Engine, local: LocalRound, weights: Tensor
   return Int32Array.from(outputs.get("new_labels")!.data as BigInt64Array, Number);
 }
 
-/** Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once. */
-export async function predict(engine: Engine, local: LocalRound, weights: Tensors, examples: Examples): Promise<Float32Array> {
+/**
+ * Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once. `between` is called before each
+ * batch, and may throw.
+ */
+export async function predict(
+  engine: Engine,
+  local: LocalRound,
+  weights: Tensors,
+  examples: Examples,
+  between: () => void = () => {},
+): Promise<Float32Array> {
   const { predict: program, classes } = engine.manifest;
   const randoms = inputs(program, "random");
   const passes = randoms.length ? local.task.relabel.passes : 1;
@@ -72,6 +87,7 @@ export async function predict(engine: Engine, local: LocalRound, weights: Tensor
   const total = new Float64Array(n * classes);
   for (let pass = 0; pass < passes; pass++)
     for (let start = 0, index = 0; start < n; start += PREDICT_BATCH, index++) {
+      between();
       const rows = Array.from({ length: Math.min(PREDICT_BATCH, n - start) }, (_, slot) => start + slot);
       const fed = new Map(weights).set(examples.input.name, batch(examples, rows));
       for (const item of randoms) fed.set(item.name, drawn(item, rows.length, stream(local, "relabel-pass", pass, index, item.name)));

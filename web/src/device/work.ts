@@ -19,6 +19,7 @@ import { type LocalRound, change, generationOf, relabel, stream, train } from ".
 
 const CHECKPOINT_STEPS = 20;
 export const PAUSE_SECONDS = 5;
+const LONGEST_LEASE_SECONDS = 7 * 86_400; // a task may promise more: no device is held for longer without asking again
 
 export type Progress =
   | { kind: "checking-in" | "preparing" | "relabeling" | "uploading"; round: number; rounds: number }
@@ -99,7 +100,7 @@ export class RoundWork {
   private async reportEvaluation(heldOut: Examples): Promise<void> {
     const allowed = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
     if (!allowed || (await this.store.get("assignment/evaluated"))) return;
-    await this.send(await evaluate(this.job.engine, this.local, this.job.weights, heldOut));
+    await this.send(await evaluate(this.job.engine, this.local, this.job.weights, heldOut, this.inTime));
     await this.store.put("assignment/evaluated", new TextEncoder().encode("sent"));
   }
 
@@ -113,11 +114,16 @@ export class RoundWork {
     let overlay = body && overlayFromBytes(body);
     if (overlay?.generation !== generation) {
       this.world.tell({ kind: "relabeling", round: local.round, rounds: local.task.rounds });
-      overlay = overlayOf(examples, await relabel(job.engine, local, job.weights, examples), generation);
+      overlay = overlayOf(examples, await relabel(job.engine, local, job.weights, examples, this.inTime), generation);
       await store.put(key, overlayToBytes(overlay));
     }
     return laid(overlay, examples);
   }
+
+  /** Throws AssignmentFailed once the lease is over. */
+  private readonly inTime = (): void => {
+    if (seconds() > trainUntil(this.job.assignment, this.record)) throw lateFailure();
+  };
 
   private async train(examples: Examples, labels: Int32Array): Promise<State | undefined> {
     const { job, local, record } = this;
@@ -127,7 +133,7 @@ export class RoundWork {
       if (!Number.isFinite(step.totals.lossSum)) throw new InvalidInput("the loss is no longer finite", "lower the learning rate");
       const loss = step.totals.lossSum / Math.max(step.totals.weightSum, 1e-12);
       this.world.tell({ kind: "step", round: local.round, rounds: local.task.rounds, step: done, steps: step.total, loss });
-      if (seconds() > trainUntil(job.assignment, record)) throw lateFailure();
+      this.inTime();
       if (done === step.total) break;
       const held = this.obstacles();
       const stopping = this.world.stopped();
@@ -195,11 +201,11 @@ export function seconds(): number {
 }
 
 export function trainUntil(assignment: Assignment, record: AssignmentRecord): number {
-  return record.receivedAt + assignment.compute_lease_seconds;
+  return record.receivedAt + Math.min(assignment.compute_lease_seconds, LONGEST_LEASE_SECONDS);
 }
 
 export function uploadUntil(assignment: Assignment, record: AssignmentRecord): number {
-  return trainUntil(assignment, record) + assignment.upload_lease_seconds;
+  return trainUntil(assignment, record) + Math.min(assignment.upload_lease_seconds, LONGEST_LEASE_SECONDS);
 }
 
 export function lateFailure(): AssignmentFailed {

@@ -1,0 +1,61 @@
+"""The owner's record of what left the device. It is bounded, also while the device runs.
+
+log = SentLog(store)
+log.add(now, "POST", "/v1/check-ins", body)         # before it is sent
+"""
+
+import json
+from dataclasses import dataclass
+
+from fedrela.core import signing
+from fedrela.edge.storage.store import Store
+
+LOG_KEY = "log/sent.jsonl"
+LOG_BYTES = 4_000_000  # a longer log keeps its newer half
+
+
+@dataclass
+class SentLog:
+    """The owner's record of what left the device: one JSON line per request, and the newest body of each kind.
+
+    Lines say when, what, how many bytes and their SHA-256; tokens are never written.
+    """
+
+    store: Store
+    keep_bodies: bool = True
+    _bytes: int = 0  # of the log now
+
+    def __post_init__(self) -> None:
+        self._shorten()
+
+    def add(self, at: float, method: str, path: str, body: bytes) -> None:
+        """Record one request before it is sent."""
+        line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": signing.sha256(body)}
+        entry = json.dumps(line).encode() + b"\n"
+        self.store.append(LOG_KEY, entry)
+        self._bytes += len(entry)
+        if self._bytes > LOG_BYTES:
+            self._shorten()
+        kind = path.rsplit("/", 1)[-1]
+        known = kind in ("check-ins", "update", "failure", "evaluation")
+        if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
+            self.store.put(f"last/{kind}", body)
+
+    def _shorten(self) -> None:
+        """Keep the newer half of a log that is too long."""
+        log = self.store.get(LOG_KEY) or b""
+        if len(log) > LOG_BYTES:
+            newer = log[-LOG_BYTES // 2 :]
+            log = newer[newer.find(b"\n") + 1 :]
+            self.store.put(LOG_KEY, log)
+        self._bytes = len(log)
+
+    def lines(self) -> list[dict[str, object]]:
+        """Every recorded request, oldest first; a torn last line is left out."""
+        lines = []
+        for line in (self.store.get(LOG_KEY) or b"").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return lines
