@@ -17,6 +17,7 @@ from fedrela.conformance.message_edits import EDITS, GOOD_EDITS, MALFORMED, NOT_
 from fedrela.core import signing, strict
 from fedrela.core.bundle import Golden, Manifest, Preprocessing, ProgramInput, parse_manifest
 from fedrela.core.protocol import task_json
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, Problem, UpdateReceipt, Wait
 
@@ -67,7 +68,8 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
 
 def good() -> dict[str, Any]:
     """A good message of each kind."""
-    assignment = Assignment("a", "t", 1, _HASH, _HASH, _HASH, 10, 300.0, 60.0, "u", "00")
+    seal = Seal(_HASH, _HASH, "00" * 32, "00" * 64)
+    assignment = Assignment("a", "t", 1, _HASH, _HASH, _HASH, 10, 300.0, 60.0, "u", "00", seal)
     return {
         "CheckInResponse": CheckInResponse(assignment=assignment),
         "EnrollResponse": EnrollResponse("d", "token", "00" * 32, "default"),

@@ -27,7 +27,9 @@ def tensor(name: str, kind: int, dims: tuple[int, ...], data: bytes, *more: byte
     return b"".join([*(v(1, size) for size in dims), v(2, kind), d(8, name.encode()), d(9, data), *more])
 
 
-def node(operator: str, inputs: tuple[str, ...], outputs: tuple[str, ...], *attributes: bytes, domain: str = "") -> bytes:
+def node(
+    operator: str, inputs: tuple[str, ...], outputs: tuple[str, ...], *attributes: bytes, domain: str = ""
+) -> bytes:
     """A NodeProto."""
     parts = [d(1, name.encode()) for name in inputs] + [d(2, name.encode()) for name in outputs]
     parts += [d(4, operator.encode()), *(d(5, attribute) for attribute in attributes)]
@@ -98,12 +100,18 @@ def _good() -> Iterator[tuple[str, bytes]]:
     yield "a loop bounded by an operator", model(graph(constant, loop("n", branch())))
     inner = branch(loop("n", branch()))
     yield "a loop in a loop", model(graph(loop("n", inner), initializers=(number("n", 300),)))
-    yield "a bound from the graph around", model(graph(condition(branch(loop("n", branch()))), initializers=(number("n", 9),)))
+    yield (
+        "a bound from the graph around",
+        model(graph(condition(branch(loop("n", branch()))), initializers=(number("n", 9),))),
+    )
     packed = d(1, b"\x02\x03") + v(2, FLOAT) + d(8, b"w") + d(9, bytes(24))
     yield "dimensions packed", with_tensor(packed)
     yield "numbers as fields", with_tensor(v(1, 1), v(2, FLOAT), d(8, b"w"), f32(4))
     yield "a tensor without elements", with_tensor(tensor("w", FLOAT, (0, 3), b""))
-    yield "types of values, whatever they say", model(graph(ADD, initializers=(W,)) + d(13, d(1, b"x") + d(2, b"\x0a\x00")))
+    yield (
+        "types of values, whatever they say",
+        model(graph(ADD, initializers=(W,)) + d(13, d(1, b"x") + d(2, b"\x0a\x00"))),
+    )
 
 
 def _reaching_out() -> Iterator[tuple[str, bytes]]:
@@ -114,7 +122,10 @@ def _reaching_out() -> Iterator[tuple[str, bytes]]:
     value = d(1, b"value") + d(5, elsewhere)
     yield "data of another file in an operator", model(graph(node("Constant", (), ("y",), value)))
     yield "data of another file in a branch", model(graph(condition(branch(ADD, initializers=(elsewhere,)))))
-    yield "data of another file in a list", model(graph(node("Constant", (), ("y",), d(1, b"value") + d(10, elsewhere))))
+    yield (
+        "data of another file in a list",
+        model(graph(node("Constant", (), ("y",), d(1, b"value") + d(10, elsewhere)))),
+    )
     yield "a sparse tensor", model(graph(ADD, initializers=(W,)) + d(15, d(1, W)))
     yield "a sparse tensor in an operator", model(graph(node("Constant", (), ("y",), d(1, b"value") + d(22, d(1, W)))))
     yield "a function", model(graph(ADD, initializers=(W,)), d(25, d(1, b"f")))
@@ -197,7 +208,9 @@ def build() -> dict[str, Any]:
             "passes": rules.MOST_PASSES,
         },
         "operators": {operator: sorted(ATTRIBUTES[operator]) for operator in sorted(ATTRIBUTES)},
-        "cases": [_case(name, body, valid) for valid, named in ((True, _good()), (False, refused)) for name, body in named],
+        "cases": [
+            _case(name, body, valid) for valid, named in ((True, _good()), (False, refused)) for name, body in named
+        ],
     }
 
 

@@ -5,7 +5,7 @@
       train_step.onnx ...   one file per program and runtime
       golden.safetensors    expected outputs of the golden steps (see fedrela.core.golden)
       weights.safetensors   checkpoint 0: parameters and buffers
-      seal.json             the publisher's signature over the manifest and the weights (see fedrela.core.protocol.seals)
+      seal.json             the publisher's signature over manifest and weights (see fedrela.core.protocol.seals)
 
 So other weights change weights.safetensors and the seal, and nothing else.
 

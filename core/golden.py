@@ -22,8 +22,8 @@ golden batch and N = 4 B. Then, by role (all float32 unless said, evaluated left
 
 Outputs are recorded as `<program>.<step>.<output>`, flattened and, where larger than 512 elements, only the elements
 floor(i * size / 512) for i in 0..511. `slack.<recorded name>`, a scalar, is how much further than the tolerance an
-output may be off, at most 0.3 relative: rounding decides there on which side of a kink (of a ReLU, say) some unit lies, and so some of a
-gradient.
+output may be off, at most 0.3 relative: rounding decides there on which side of a kink (of a ReLU, say) some unit
+lies, and so some of a gradient.
 
     >>> sample(np.arange(2048, dtype=np.float32))[:3]
     array([0., 4., 8.], dtype=float32)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fedrela.core import interpreter
+from fedrela.core import interpreter, signing
 from fedrela.core.errors import InvalidInput
 
 app = typer.Typer(help="Emulate fleets of devices, and report on what they did.")
@@ -177,7 +177,10 @@ def _export(scenario: Any, folder: Path) -> Path:
             "there is no bundle to publish", remedy="make one with `fedrela export` and pass it with --bundle"
         )
     typer.echo(f"exporting: fedrela export {' '.join(scenario.export)}", err=True)
-    command = interpreter.command("fedrela", "export", *scenario.export, "--out", str(folder))
+    key = folder.with_name("publisher.key")  # thrown away with the bundle
+    key.write_text(signing.generate_key())
+    signed = ("--publisher-key", str(key))
+    command = interpreter.command("fedrela", "export", *signed, *scenario.export, "--out", str(folder))
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=interpreter.environment() | {"COLUMNS": "200"}
     )

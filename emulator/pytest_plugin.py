@@ -116,9 +116,12 @@ def fedrela_export_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[
     def export(*arguments: str) -> Path:
         if arguments not in bundles:
             folder = tmp_path_factory.mktemp("export") / "bundle"
-            from fedrela.core import interpreter
+            from fedrela.core import interpreter, signing
 
-            command = interpreter.command("fedrela", "export", *arguments, "--out", str(folder))
+            key = folder.with_name("publisher.key")  # thrown away with the bundle
+            key.write_text(signing.generate_key())
+            signed = ("--publisher-key", str(key))
+            command = interpreter.command("fedrela", "export", *signed, *arguments, "--out", str(folder))
             environment = interpreter.environment()
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
             assert done.returncode == 0, done.stderr

@@ -64,6 +64,57 @@ def inspect_command(
     display.print_contents(described)
 
 
+@app.command("audit")
+def audit_command(
+    folder: Annotated[Path, typer.Argument(help="A bundle that somebody exported.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Your own source of the model, module:function or path/to/file.py:function: compare with it."
+        ),
+    ] = "",
+    loss: Annotated[str, typer.Option(help="With --model: the loss, where it is one of its publisher's own.")] = "",
+    augment: Annotated[str, typer.Option(help="With --model: the augmentation, as for `fedrela export`.")] = "",
+    mean: Annotated[str, typer.Option(help="With --model: the mean of pixels, as for `fedrela export`.")] = "",
+    std: Annotated[str, typer.Option(help="With --model: their standard deviation.")] = "",
+    seed: Annotated[int, typer.Option(help="With --model: of the data that are drawn. [default: at random]")] = -1,
+    as_json: JSON = False,
+) -> None:
+    """Show what a bundle's programs compute: operators, what outputs depend on, how labels move an update.
+
+    With your own source of the model steps are compared with eager PyTorch, on data that its publisher couldn't know.
+    """
+    import secrets
+
+    from fedrela.core import bundle
+    from fedrela.core.errors import VerificationFailed
+    from fedrela.export.audit import report
+
+    opened = bundle.read_unsigned(folder)
+    described = report.describe(opened)
+    wrong: dict[str, float] = {}
+    if model:
+        from fedrela.export.audit import eager
+        from fedrela.export.loading import load_model, numbers
+        from fedrela.export.verification import replay
+
+        seed = secrets.randbelow(2**31) if seed < 0 else seed
+        pixels = {"mean": numbers(mean, "--mean"), "std": numbers(std, "--std")}
+        recipe = eager.recipe_of(opened.manifest, loss=loss, augment=augment, **pixels)
+        errors = eager.step_errors(opened, replay.available(opened)[0], load_model(model), recipe, seed)
+        wrong = eager.wrong(errors)
+        described["eager"] = {"seed": seed, "largest": max(errors.values()), "wrong": wrong}
+    if as_json:
+        typer.echo(json.dumps(described))
+    else:
+        report.print_report(described)
+    if wrong:
+        raise VerificationFailed(
+            f"{len(wrong)} outputs are not those of a training step of that model, first of all {next(iter(wrong))}",
+            remedy="do not enroll devices for this publisher's programs; ask what they compute",
+        )
+
+
 @app.command("seal")
 def seal_command(
     folder: Annotated[Path, typer.Argument(help="A bundle that `fedrela export` wrote.")],

@@ -64,7 +64,7 @@ def _operators(path: Path) -> dict[str, int]:
     import onnx
 
     counted: Counter[str] = Counter()
-    pending = [onnx.load(str(path)).graph]
+    pending = [onnx.load(str(path), load_external_data=False).graph]
     while pending:
         graph = pending.pop()
         for node in graph.node:

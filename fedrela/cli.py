@@ -40,6 +40,7 @@ VERBS = {
     "export": Verb("Turn a PyTorch classifier into training programs.", "export", (EXPORT,)),
     "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", (BUNDLES,)),
     "inspect": Verb("Show what a bundle holds.", "export", (BUNDLES,)),
+    "audit": Verb("Look into what a bundle's programs compute.", "export", (BUNDLES,)),
     "seal": Verb("Sign a bundle as its publisher.", "export", (BUNDLES,)),
     "serve": Verb("Run the coordinator.", "coordinator", (OPERATOR,)),
     "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", (OPERATOR,)),

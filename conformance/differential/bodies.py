@@ -20,6 +20,7 @@ from fedrela.core import tensors
 from fedrela.core.manifest import Manifest
 from fedrela.core.protocol import json_text
 from fedrela.core.protocol.programs import Program, ProgramFile, ProgramInput
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 from fedrela.core.tensors import Array
 from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, Problem, UpdateReceipt, Wait
@@ -74,9 +75,14 @@ def _paths(value: Any, path: Path = ()) -> list[Path]:
 def documents() -> dict[str, tuple[Any, ...]]:
     """Good JSON bodies of every kind, as plain values."""
     assignment = Assignment("a-1", "task.1", 3, _HASH, _HASH, _HASH, 100, 300.0, 60.0, "token!", "ab" * 64)
+    sealed = dataclasses.replace(assignment, seal=Seal(_HASH, _HASH, _HASH, _HASH * 2))
     small = message_cases.manifest()
     values: dict[str, tuple[Any, ...]] = {
-        "CheckInResponse": (CheckInResponse(assignment), CheckInResponse(wait=Wait(30.0, "no-task"))),
+        "CheckInResponse": (
+            CheckInResponse(assignment),
+            CheckInResponse(sealed),
+            CheckInResponse(wait=Wait(30.0, "no-task")),
+        ),
         "EnrollResponse": (EnrollResponse("d-1", "token", _HASH, "default"),),
         "UpdateReceipt": (UpdateReceipt(7, True),),
         "Problem": (Problem("Gone", 410, "expired", "the link has expired", "ask for a new one", "about:blank", 2.5),),

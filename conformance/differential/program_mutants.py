@@ -58,7 +58,9 @@ def _rewritten(message: bytes, draw: Random, depth: int) -> bytes:
                 varint(field, draw.choice(_NUMBERS)),
                 fixed32(field),
                 delimited(draw.randrange(1, 30), content),
-                delimited(field, draw.choice((b"", b"Add", b"Loop", b"axis", number(5), number(2**40), bytes(8), b"\xff"))),
+                delimited(
+                    field, draw.choice((b"", b"Add", b"Loop", b"axis", number(5), number(2**40), bytes(8), b"\xff"))
+                ),
             )
         )
     return b"".join([*(raw for _, raw, _ in parts[:at]), changed, *(raw for _, raw, _ in parts[at + 1 :])])

@@ -12,8 +12,8 @@ from fedrela.conformance.files import read_json
 
 Fault = Literal["", "lost", "cut", "killed", "gzip", "whole", "elsewhere", "changed", "longer"]
 
-# The publisher's seal of the assignment: left out, by a key that the link doesn't name, over another manifest, or with a
-# signature that is none.
+# The publisher's seal of the assignment: left out, by a key that the link doesn't name, over another manifest, or with
+# a signature that is none.
 SealFault = Literal["", "missing", "another-publisher", "another-program", "forged"]
 
 

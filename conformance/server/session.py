@@ -198,6 +198,7 @@ class Session:
         """What the phone page asks for before its owner agrees; no other client needs it."""
         offer = {"name": "digits", "status": "running", "task": self.world.page_task}
         offer |= {"manifest": self.world.page_manifest, "checkpoint_bytes": self.world.assignment["checkpoint_bytes"]}
+        offer |= {"seal": self.world.page_seal}
         return {"population": "default", "tasks": [offer]}
 
 

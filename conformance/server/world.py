@@ -37,6 +37,7 @@ class World:
     examples: int
     page_task: str  # as it is without the case's faults: the phone page shows it before anybody joins
     page_manifest: str
+    page_seal: Mapping[str, Any]
 
 
 def make(case: Case) -> World:
@@ -63,6 +64,7 @@ def make(case: Case) -> World:
         examples=len(tensors.read(DATA.read_bytes())["y"]),
         page_task=chosen["task"],
         page_manifest=plain_manifest.decode(),
+        page_seal=vars(_seal(signing.sha256(plain_manifest), "")),
     )
 
 

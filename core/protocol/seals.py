@@ -9,7 +9,7 @@ coordinator, and a device learns its fingerprint from the enrollment link.
     >>> check(sealed, "00" * 32, ("another",))
     Traceback (most recent call last):
     ...
-    fedrela.core.errors.IntegrityError: ... not among the publishers of this device's enrollment link; ...
+    fedrela.core.errors.IntegrityError: ... not among the publishers of this device's link; ...
 """
 
 from collections.abc import Collection
@@ -58,7 +58,7 @@ def check(sealed: Seal | None, manifest_sha256: str, publishers: Collection[str]
         raise IntegrityError("the publisher's signature is over another program", remedy=remedy)
     if sealed.publisher() not in publishers:
         raise IntegrityError(
-            f"the program's publisher {sealed.publisher()} is not among the publishers of this device's enrollment link",
+            f"the program's publisher {sealed.publisher()} is not among the publishers of this device's link",
             remedy=remedy,
         )
     sealed.verify()

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidData, InvalidTask, MissingDependency
 from fedrela.core.protocol.programs import CARRIED, TOTALS
+from fedrela.core.pte_files import rules
 from fedrela.core.tensors import Array, Params
+from fedrela.edge.engines.admission import admit
 from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here
 
 INSTALL = "pip install torch==2.13.0 executorch==1.4.1"
@@ -62,7 +64,7 @@ class ExecutorchEngine:
         self.manifest = manifest
         self.version = version()
         self._torch, self._runtime = _import_runtime(threads)
-        self._programs = dict(programs)
+        self._programs = admit(programs, rules.check)
         self._loaded: dict[str, _Loaded] = {}
         self._lock = Lock()
         self._known_weights: tuple[Params | None, dict[str, Any]] = (None, {})

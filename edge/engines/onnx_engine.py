@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest, Program
 from fedrela.core.errors import InvalidBundle, InvalidTask
 from fedrela.core.onnx_files import in_place as onnx_in_place
+from fedrela.core.onnx_files import rules
 from fedrela.core.onnx_files.constants import with_constants
 from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS
 from fedrela.core.tensors import Array, Params
+from fedrela.edge.engines.admission import admit
 from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here, state_bytes
-from fedrela.edge.engines.onnx_admission import admit
 from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place
 
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
@@ -54,7 +55,7 @@ class OnnxEngine:
     ) -> None:
         self.manifest = manifest
         self.version = version()
-        self._programs = admit(programs)
+        self._programs = admit(programs, rules.check)
         self._threads = threads
         self._sessions: dict[str, Any] = {}
         self._in_place: frozenset[str] | None = None

@@ -64,12 +64,14 @@ def enroll(
         "device_id": identity.device_id,
         "coordinator": identity.url,
         "coordinator_public_key": identity.coordinator_public_key,
+        "publishers": identity.publishers,
         "population": identity.population,
         "state": str(state),
     }
     text = (
         f"enrolled at {identity.url} as {identity.device_id}\n"
         f"pinned key   {identity.coordinator_public_key}\n"
+        f"programs of  {', '.join(identity.publishers) or 'whoever the coordinator names'}\n"
         f"state folder {state}\nnext: fedrela device run --data FOLDER"
     )
     typer.echo(json.dumps(public) if as_json else text)

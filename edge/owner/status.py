@@ -19,12 +19,18 @@ def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]
         "coordinator": identity.url if identity else None,
         "device_id": identity.device_id if identity else None,
         "population": identity.population if identity else None,
+        "programs_of": _publishers(identity) if identity else None,
         "assignment": assignment,
         "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
         "requests_logged": len(SentLog(store).lines()),
         "conditions": vars(conditions),
     }
+
+
+def _publishers(identity: device_state.Identity) -> str:
+    """Whose programs this device runs, by fingerprint. One that joined with version 0.1 pinned nobody."""
+    return ", ".join(identity.publishers) or "whoever the coordinator names"
 
 
 def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import torch
 from torch.fx.experimental.symbolic_shapes import optimization_hint
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from fedrela.core.errors import UnsupportedOperation
+from fedrela.core.errors import InvalidBundle, UnsupportedOperation
+from fedrela.core.pte_files import rules
 from fedrela.export.executorch_programs import forms
 from fedrela.export.executorch_programs.copies import without_copies
 from fedrela.export.tracing import trace
@@ -41,7 +42,9 @@ def lower(program: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
         edge = to_edge(flat)
         check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
-        return bytes(edge.to_executorch(config).buffer)
+        body = bytes(edge.to_executorch(config).buffer)
+        _check_admitted(body)
+        return body
 
 
 def to_edge(flat: torch.export.ExportedProgram) -> Any:
@@ -104,6 +107,17 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, torch.fx.Node):
         return value
     return (type(value).__name__, str(value))
+
+
+def _check_admitted(body: bytes) -> None:
+    """Raise UnsupportedOperation for a program that no device would load."""
+    try:
+        rules.check(body, METHOD)
+    except InvalidBundle as fault:
+        raise UnsupportedOperation(
+            f"no device would load it: {fault.problem}",
+            remedy="export for ONNX only (--runtime onnx), or use another layer (see docs/layers.md)",
+        ) from fault
 
 
 def check_kernels(program: torch.export.ExportedProgram) -> None:

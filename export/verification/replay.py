@@ -18,6 +18,8 @@ import numpy as np
 from fedrela.core import bundle, golden, tensors
 from fedrela.core.bundle import PROGRAMS, Bundle, Program
 from fedrela.core.errors import FedRelaError, InvalidBundle, MissingDependency
+from fedrela.core.onnx_files import rules
+from fedrela.core.pte_files import rules as pte_rules
 from fedrela.core.tensors import Array
 
 STEPS_FILE = "steps.safetensors"
@@ -87,7 +89,9 @@ def _onnx(folder: Path, program: Program) -> Run:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(folder / file.path), options, providers=["CPUExecutionProvider"])
+    body = (folder / file.path).read_bytes()
+    rules.check(body, file.path)  # whoever looks into a bundle doesn't trust it yet
+    session = onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
     names = list(program.outputs)
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -106,7 +110,9 @@ def _executorch(folder: Path, program: Program) -> Run:
     file = program.file("executorch")
     if file is None:
         raise InvalidBundle("the bundle has no ExecuTorch programs", remedy="export it with --runtime executorch")
-    held = _portable_lib._load_program_from_buffer(body := (folder / file.path).read_bytes())
+    body = (folder / file.path).read_bytes()
+    pte_rules.check(body, file.path)
+    held = _portable_lib._load_program_from_buffer(body)
     method = held.load_method("forward")
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:

@@ -1,6 +1,7 @@
 """Bundles for a study: each method is exported once, and gets the start weights of a seed or of a trunk.
 
-`fedrela export` and `fedrela.study.runs.start` run as processes.
+`fedrela export` and `fedrela.study.runs.start` run as processes. These bundles never leave the study, so a key that is
+thrown away signs them.
 """
 
 import fcntl
@@ -14,11 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedrela.core import bundle, interpreter, tensors
+from fedrela.core import bundle, interpreter, signing, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
 from fedrela.core.tensors import Params
-from fedrela.export import publisher_key
 from fedrela.study.methods import METHODS
 from fedrela.study.runs.cells import Cell
 
@@ -40,7 +40,9 @@ def exported(cell: Cell, classes: int, folder: Path) -> Bundle:
     with _alone(out):
         if not (out / "seal.json").exists():
             with tempfile.TemporaryDirectory(prefix="part-", dir=folder) as part:
-                _run(interpreter.command("fedrela", *command, "--out", f"{part}/bundle"))
+                key = Path(part, "publisher.key")
+                key.write_text(signing.generate_key())
+                _run(interpreter.command("fedrela", *command, "--publisher-key", str(key), "--out", f"{part}/bundle"))
                 shutil.rmtree(out, ignore_errors=True)
                 Path(part, "bundle").rename(out)
     return bundle.read(out)
@@ -64,7 +66,7 @@ def start_weights(cell: Cell, opened: Bundle, folder: Path) -> Params:
 def with_weights(opened: Bundle, weights: Params, folder: Path) -> Bundle:
     """A copy of a bundle in `folder` that starts from `weights`: nothing else differs."""
     shutil.copytree(opened.folder, folder, dirs_exist_ok=True)
-    bundle.write(folder, opened.manifest, weights, private_key=publisher_key.load(None, report=lambda line: None))
+    bundle.write(folder, opened.manifest, weights, private_key=signing.generate_key())
     return bundle.read(folder)
 
 

@@ -49,7 +49,9 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from fedrela.export.models import small_cnn
 
     folder = tmp_path_factory.mktemp("cnn") / "bundle"
-    export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip", private_key=PUBLISHER_KEY)
+    export_classifier(
+        small_cnn(), input="uint8:1x8x8", classes=10, out=folder, augment="crop,flip", private_key=PUBLISHER_KEY
+    )
     return read_bundle(folder)
 
 

@@ -10,9 +10,10 @@ from fedrela.conformance import field_table
 from fedrela.conformance.files import PAGE, VECTORS, read_json, write_json
 from fedrela.conformance.generate import DOCUMENTS
 from fedrela.conformance.message_cases import PARSERS
-from fedrela.core import bundle, encodings, signing, streams, tensors
+from fedrela.core import encodings, signing, streams, tensors
 from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.errors import IntegrityError, InvalidInput, InvalidTensors
+from fedrela.core.protocol import seals
 from fedrela.core.streams import Stream
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Assignment

@@ -94,7 +94,7 @@ def unsigned(folder):
 
 def test_an_unsigned_bundle_is_refused_until_its_publisher_has_signed_it(folder):
     unsigned(folder)
-    with pytest.raises(InvalidBundle, match="is not signed.* fedrela seal"):
+    with pytest.raises(InvalidBundle, match=r"is not signed.* fedrela seal"):
         bundle.read(folder)
     assert bundle.read_unsigned(folder).seal.signature == ""
     assert bundle.seal(folder, KEY) == bundle.read(folder).seal

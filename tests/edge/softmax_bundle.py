@@ -31,10 +31,10 @@ def write(folder: Path, *, private_key: str = PUBLISHER_KEY, seed: int = 0, name
     """Write the bundle with golden outputs computed by numpy; the verified bundle as a device would read it."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, tuple[ProgramFile, ...]] = {}
-    for name, text in (("train_step", TRAIN), ("predict", PREDICT), ("relabel", RELABEL)):
+    for which, text in (("train_step", TRAIN), ("predict", PREDICT), ("relabel", RELABEL)):
         body = program(text)
-        (folder / f"{name}.onnx").write_bytes(body)
-        files[name] = (ProgramFile("onnx", f"{name}.onnx", signing.sha256(body), len(body), "1.17.0"),)
+        (folder / f"{which}.onnx").write_bytes(body)
+        files[which] = (ProgramFile("onnx", f"{which}.onnx", signing.sha256(body), len(body), "1.17.0"),)
     unsealed = replace(_manifest(files, Golden("golden.safetensors", "", 0)), name=name)
     recorded = tensors.to_bytes(golden.run(unsealed, _golden_step, _golden_predict, _golden_relabel))
     (folder / "golden.safetensors").write_bytes(recorded)

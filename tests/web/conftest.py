@@ -60,7 +60,9 @@ def smooth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     out = tmp_path_factory.mktemp("smooth") / "bundle"
     options = {"augment": "crop=1", "loss": "logit-adjustment", "proximal": True}
-    export_classifier(net, input="uint8:1x8x8", classes=10, out=out, name="smooth-digits", private_key=PUBLISHER_KEY, **options)
+    export_classifier(
+        net, input="uint8:1x8x8", classes=10, out=out, name="smooth-digits", private_key=PUBLISHER_KEY, **options
+    )
     return out
 
 

@@ -74,10 +74,10 @@ def test_bytes_are_bounded_too_and_what_is_too_large_alone_is_refused() -> None:
     for number in range(10):
         use(room, number, size_bytes=30, working_bytes=20)
     assert len(store.keys("blobs/")) == 2 * 3
-    before = {key: store.get(key) for key in store.keys()}
-    with pytest.raises(InvalidBundle, match="101 bytes, this device keeps 100.*max_state_bytes"):
+    before = {key: store.get(key) for key in store.keys("")}
+    with pytest.raises(InvalidBundle, match=r"101 bytes, this device keeps 100.*max_state_bytes"):
         use(room, 11, size_bytes=81, working_bytes=20)
-    assert {key: store.get(key) for key in store.keys()} == before
+    assert {key: store.get(key) for key in store.keys("")} == before
 
 
 def test_sixty_six_bundles_leave_a_few(live: LiveCoordinator, tmp_path: Path) -> None:
@@ -103,7 +103,9 @@ def test_programs_are_kept_while_there_is_room(live: LiveCoordinator, small_bund
     asked: list[str] = []
     settings = DeviceSettings(max_tasks=1)
     for name in ("first", "second"):
-        live.publish(small_bundle, small_task(name=name, rounds=2, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
+        live.publish(
+            small_bundle, small_task(name=name, rounds=2, relabel=Relabel(enabled=False), round=Rounds(goal=1))
+        )
     client = device(live, 1, some_examples(), settings=settings)
     client.api.sent = lambda sent: asked.append(sent.path)
     while client.run_once().kind == "uploaded":

@@ -1,8 +1,8 @@
 /** The manifest of a bundle: what every program takes and gives, with hashes and sizes. See the Python `fedrela.core.manifest`. */
 import { NotEligible, InvalidInput } from "./errors.ts";
-import { characters, exactly, features, listOf, natural, positive, realAbove, sha256, tableOf, wholeFrom } from "./limits.ts";
+import { characters, exactly, features, listOf, natural, realAbove, sha256, tableOf, wholeFrom } from "./limits.ts";
 import { checkPrograms } from "./program-contract.ts";
-import { type ProgramFile, type ProgramName, type Shape, fileName, inputs, program } from "./programs.ts";
+import { type ProgramFile, type ProgramName, type Shape, LARGEST_FILE, fileName, inputs, program } from "./programs.ts";
 import { type Read, type Typed, bool, choice, list, nullable, object, read, real, require_, section, text, withDefault } from "./shape.ts";
 
 export { CARRIED, PROGRAMS, inputs } from "./programs.ts";
@@ -24,7 +24,7 @@ const preprocessing: Read<Omit<Typed<typeof written>, "resize">> = (value, path)
 const golden = object({
   path: fileName,
   sha256,
-  size_bytes: positive,
+  size_bytes: wholeFrom(1, LARGEST_FILE),
   seed: withDefault(natural, 0),
   steps: withDefault(wholeFrom(1, 1024), 3),
   batch: withDefault(wholeFrom(1, 1024), 8),

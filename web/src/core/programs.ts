@@ -1,5 +1,5 @@
 /** What a program takes and gives: its inputs by role, its outputs by name, and its file for each runtime. See the Python `fedrela.core.protocol.programs`. */
-import { characters, listOf, matching, positive, sha256, versionOrNone, wholeFrom } from "./limits.ts";
+import { characters, listOf, matching, sha256, versionOrNone, wholeFrom } from "./limits.ts";
 import { MOST_DIMENSIONS } from "./tensors.ts";
 import { type Typed, choice, either, list, object, text, whole, withDefault } from "./shape.ts";
 
@@ -25,6 +25,7 @@ const role = choice(
   "uniforms",
   "threshold_percent",
 );
+export const LARGEST_FILE = 2 ** 31 - 1; // bytes: what a protobuf or a flatbuffer can hold
 export const fileName = characters(1, 200, matching(PATH_PATTERN, "a plain file name"));
 const shape = listOf(either(whole, text), 0, MOST_DIMENSIONS);
 const dtype = choice("float32", "float16", "int8", "uint8", "int32", "int64", "bool");
@@ -33,7 +34,7 @@ const file = object({
   runtime: choice("onnx", "executorch"),
   path: fileName,
   sha256,
-  size_bytes: positive,
+  size_bytes: wholeFrom(1, LARGEST_FILE),
   min_runtime_version: versionOrNone,
   max_batch: withDefault(wholeFrom(0, 1_000_000), 0),
 });

@@ -3,15 +3,17 @@ import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from ".
 import { type Typed, list as listOf, object, read, text, whole } from "../core/shape.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { encode } from "../core/encodings.ts";
+import { checkSeal, seal } from "../core/seals.ts";
+import { fingerprint, hash } from "../core/signing.ts";
 import { derive } from "../core/streams.ts";
 import { type Tensors, float32, size } from "../core/tensors.ts";
-import { Refused, Unavailable } from "../core/errors.ts";
+import { IntegrityError, Refused, Unavailable } from "../core/errors.ts";
 import { checkInRequest, enrollRequest, evaluationReport, failureReport, parseProblem, unknownFeature } from "../core/wire.ts";
 import { unfit } from "../device/examples.ts";
 import { CLIENT } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
 
-const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole });
+const openTask = object({ name: text, status: text, task: text, manifest: text, checkpoint_bytes: whole, seal });
 const openTasks = object({ population: text, tasks: listOf(openTask) });
 
 const ANSWER_SECONDS = 30;
@@ -21,10 +23,14 @@ export interface Offer {
   task: Task;
   manifest: Manifest;
   checkpointBytes: number;
+  publisher: string; // the fingerprint of who vouches for the programs; empty where the signature is none of the link's
 }
 
-/** Ask with an enrollment token or a device token. Throws Refused (an expired link) or Unavailable. */
-export async function fetchOffers(token: string): Promise<Offer[]> {
+/**
+ * Ask with an enrollment token or a device token. `publishers`: those that the link names; none: of a device that joined when
+ * coordinators vouched for programs. Throws Refused (an expired link) or Unavailable.
+ */
+export async function fetchOffers(token: string, publishers: readonly string[]): Promise<Offer[]> {
   let response: Response;
   let body: Uint8Array;
   try {
@@ -49,7 +55,20 @@ export async function fetchOffers(token: string): Promise<Offer[]> {
     task: parseTask(item.task),
     manifest: parseManifest(item.manifest),
     checkpointBytes: item.checkpoint_bytes,
+    publisher: publisherOf(item, publishers),
   }));
+}
+
+/** Who vouches for a task's programs, if a device would take them. */
+function publisherOf({ seal, manifest }: Typed<typeof openTask>, publishers: readonly string[]): string {
+  const publisher = fingerprint(seal.public_key);
+  try {
+    checkSeal(seal, hash(new TextEncoder().encode(manifest)), publishers.length ? publishers : [publisher]);
+  } catch (error) {
+    if (error instanceof IntegrityError) return "";
+    throw error;
+  }
+  return publisher;
 }
 
 /** What the browser loads for this page, compressed; the second only where a graphics processor can be tried. */
@@ -86,7 +105,8 @@ const EVALUATION = `only if you allow it under “When to train”: for how many
 )}`;
 
 /** Why this page can't take part in a task, as half a sentence; empty where it can. */
-export function obstacle({ task, manifest }: Offer): string {
+export function obstacle({ task, manifest, publisher }: Offer): string {
+  if (!publisher) return "its program is not signed by a publisher that your link names";
   const feature = unknownFeature(task, manifest);
   return feature === undefined ? unfit(manifest) : `it needs “${feature}”, which this page can't do`;
 }
@@ -100,6 +120,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
   return [
     make("h3", {}, `Task “${offer.name}”`),
     make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
+    make("p", {}, `Its program is signed by the publisher ${offer.publisher}.`),
     make("h3", {}, "What comes to this device"),
     list([
       page ? `this page with its runtime, once: ${bytes(page.compressed_bytes)}` : "this page with its runtime, once",

@@ -1,4 +1,4 @@
-"""The ONNX engine is given no program that reaches out of its file."""
+"""No engine is given a program that reaches out of its file."""
 
 from pathlib import Path
 
@@ -6,8 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
-from fedrela.core.bundle import Bundle
+from fedrela.conformance.files import VECTORS
+from fedrela.core.bundle import PROGRAMS, Bundle, read
 from fedrela.edge.engines.engine import UnloadableProgram
+from fedrela.edge.engines.executorch_engine import ExecutorchEngine
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 
 
@@ -27,3 +29,14 @@ def test_a_program_that_names_an_owner_s_file_reads_nothing_of_it(small_bundle: 
     programs = {name: (small_bundle.folder / f"{name}.onnx").read_bytes() for name in ("train_step", "relabel")}
     with pytest.raises(UnloadableProgram, match="program predict holds the field"):
         OnnxEngine(small_bundle.manifest, programs | {"predict": model.SerializeToString()})
+
+
+def test_a_pte_file_with_a_kernel_that_is_not_listed_is_not_loaded() -> None:
+    folder = VECTORS / "golden"
+    opened = read(folder)
+    programs = {name: (folder / f"{name}.pte").read_bytes() for name in PROGRAMS}
+    hostile = programs["predict"].replace(b"aten::relu", b"aten::rand")
+    assert hostile != programs["predict"]
+    ExecutorchEngine(opened.manifest, programs)
+    with pytest.raises(UnloadableProgram, match="program predict holds"):
+        ExecutorchEngine(opened.manifest, programs | {"predict": hostile})

@@ -1,0 +1,1 @@
+"""ExecuTorch's files, read before a runtime does."""

@@ -1,0 +1,1 @@
+"""What somebody who didn't make a bundle can see of it, before trusting its publisher."""
