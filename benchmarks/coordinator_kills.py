@@ -1,6 +1,7 @@
 """SIGKILL at random instants: the job completes, bit for bit as if nothing had happened.
 
     python -m benchmarks.coordinator_kills --kills 200
+    python -m benchmarks.coordinator_kills --kills 200 --postgresql --s3 --workers 4
 
 Six devices take part in every one of 20 rounds, over real HTTP, while the coordinator's process is killed again and
 again, in start-up, check-in, upload, aggregation or commit. Each device repeats a request until it is answered. At the
@@ -19,11 +20,13 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
 
+from benchmarks.serving import postgresql, s3
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
 from benchmarks.serving.patient_devices import PARAMETERS, Device, enroll, patiently
 from fedrela.coordinator.admin_client import AdminClient
@@ -45,15 +48,28 @@ class Outcome:
     repeated: int  # acknowledgements that said "I have it already"
 
 
-class Coordinator:
-    """The forking server as a child process, and the process id of the coordinator of the moment."""
+@dataclass(frozen=True)
+class Stores:
+    """Where a coordinator keeps what it has, and how many processes share it."""
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    database_url: str = ""  # SQLite in its folder
+    blobs_url: str = ""  # files in its folder
+    workers: int = 1
+
+
+SIMPLE = Stores()
+
+
+class Coordinator:
+    """The forking server as a child process, and the process ids of the coordinator's workers of the moment."""
+
+    def __init__(self, folder: Path, stores: Stores) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = os.environ | {
             "FEDRELA_DATA": str(folder),
-            "FEDRELA_DATABASE_URL": database_url,
+            "FEDRELA_DATABASE_URL": stores.database_url,
+            "FEDRELA_BLOBS_URL": stores.blobs_url,
             "FEDRELA_ADMIN_KEY": ADMIN_KEY,
             "FEDRELA_SIGNING_KEY": SIGNING_KEY,
             "FEDRELA_RATE_PER_DEVICE": "0",
@@ -61,26 +77,26 @@ class Coordinator:
         folder.mkdir(parents=True)
         with (folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.serving.forks", str(self.port)],
+                [sys.executable, "-m", "benchmarks.serving.forks", str(self.port), str(stores.workers)],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
             )
-        self._child = 0
+        self._workers: list[int] = []
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._child = int(line)
+            self._workers.append(int(line))
 
-    def kill(self) -> bool:
-        """SIGKILL to the coordinator, if one runs that was not killed before."""
-        child, self._child = self._child, 0
-        if child:
-            os.kill(child, signal.SIGKILL)
-        return bool(child)
+    def kill(self, rng: random.Random) -> bool:
+        """SIGKILL to one of the workers, if one runs that was not killed before."""
+        if not self._workers:
+            return False
+        os.kill(self._workers.pop(rng.randrange(len(self._workers))), signal.SIGKILL)
+        return True
 
     def stop(self) -> None:
         """End the forking parent and the coordinator."""
@@ -88,11 +104,11 @@ class Coordinator:
         self._process.wait()
 
 
-def run(folder: Path, rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> Outcome:
+def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed: int = 0) -> Outcome:
     """The whole job, with `kills` kills spread over it (0: undisturbed)."""
     started = time.perf_counter()
     make_bundle(folder / "bundle", PARAMETERS)
-    coordinator = Coordinator(folder / "data", database_url)
+    coordinator = Coordinator(folder / "data", stores)
     try:
         with httpx.Client() as client:
             patiently(client, "GET", f"{coordinator.url}/readyz")
@@ -134,16 +150,16 @@ def _kill_at_random(coordinator: Coordinator, devices: list[Device], kills: int,
     done = 0
     while done < kills and any(device.is_alive() for device in devices):
         time.sleep(rng.uniform(0.0, 0.2))
-        done += coordinator.kill()
+        done += coordinator.kill(rng)
     return done
 
 
-def compare(rounds: int, kills: int, *, database_url: str = "", seed: int = 0) -> tuple[Outcome, Outcome]:
-    """An undisturbed run and a killed one. `database_url` is of the killed run."""
+def compare(rounds: int, kills: int, *, stores: Stores = SIMPLE, seed: int = 0) -> tuple[Outcome, Outcome]:
+    """An undisturbed run and a killed one. `stores` are the killed run's."""
     folder = Path(tempfile.mkdtemp(prefix="coordinator-kills-"))
     try:
         calm = run(folder / "calm", rounds, 0)
-        killed = run(folder / "killed", rounds, kills, database_url=database_url, seed=seed)
+        killed = run(folder / "killed", rounds, kills, stores=stores, seed=seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return calm, killed
@@ -168,10 +184,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--database", default="", help="URL of an empty PostgreSQL database for the killed run")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the killed run's coordinator")
+    parser.add_argument("--postgresql", action="store_true", help="a PostgreSQL server of its own for the killed run")
+    parser.add_argument("--s3", action="store_true", help="an S3-compatible server of its own for the killed run")
     parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_kills.json")
     arguments = parser.parse_args()
-    calm, killed = compare(arguments.rounds, arguments.kills, database_url=arguments.database, seed=arguments.seed)
+    with ExitStack() as stack:
+        database_url = stack.enter_context(postgresql.server())() if arguments.postgresql else ""
+        blobs_url = stack.enter_context(s3.server()) if arguments.s3 else ""
+        stores = Stores(database_url, blobs_url, arguments.workers)
+        calm, killed = compare(arguments.rounds, arguments.kills, stores=stores, seed=arguments.seed)
     wrong = faults(calm, killed, arguments.rounds)
     print(f"{'':14}{'kills':>7}{'seconds':>9}{'acknowledged':>14}{'counted':>9}{'repeated':>10}  final weights")
     for name, outcome in (("undisturbed", calm), ("killed", killed)):
@@ -181,8 +203,11 @@ def main() -> None:
         )
     print("\n".join(wrong) or "bit-identical; no acknowledged update lost or counted twice")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    report = {"undisturbed": asdict(calm), "killed": asdict(killed), "faults": wrong}
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+    setting = f"{'PostgreSQL' if arguments.postgresql else 'SQLite'}, {'S3' if arguments.s3 else 'files'}, "
+    setting += f"{arguments.workers} worker(s)"
+    reports = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    reports[setting] = {"undisturbed": asdict(calm), "killed": asdict(killed), "faults": wrong}
+    arguments.output.write_text(json.dumps(reports, indent=2) + "\n")
     sys.exit(1 if wrong or killed.kills < arguments.kills else 0)
 
 

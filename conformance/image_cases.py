@@ -39,7 +39,7 @@ def build() -> dict[str, Any]:
         "boxes": [_boxes(size, target) for size in (*SIZES, *PHOTOS) for target in ((32, 32), (28, 40), (5, 3))],
         "exif": [{"block": block.hex(), "orientation": orientation.parse(block)} for block in _blocks()],
         "tensors": _tensors(),
-        "files": [_file(name, body) for name, body in _files().items()],
+        "files": [_file(name, body) for name, body in picture_bodies().items()],
     }
 
 
@@ -140,8 +140,8 @@ def _reason(error: InvalidData) -> str:
     return next(reason for reason, words in REFUSALS.items() if words in error.problem)
 
 
-def _files() -> dict[str, bytes]:
-    """Name -> PNG, or the head of a JPEG."""
+def picture_bodies() -> dict[str, bytes]:
+    """Name -> PNG, or the head of a JPEG; not all of them can be read."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
     palette = image_files.chunk(b"PLTE", _noise("palette", 48))
     files: dict[str, bytes] = {}

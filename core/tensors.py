@@ -128,13 +128,13 @@ def read(body: bytes) -> dict[str, Array]:
 
     Raises InvalidTensors if the bytes are truncated, overlong or malformed, or hold a dtype or a shape we never use.
     """
+    _check_header(body)
     try:
         entries = safetensors.deserialize(bytes(body))  # type: ignore[no-untyped-call]
     except (safetensors.SafetensorError, ValueError, OverflowError) as error:
         raise InvalidTensors(
             f"the bytes are not a well-formed safetensors file ({error})", remedy="send the file again, whole"
         ) from error
-    _check_header(body)
     arrays: dict[str, Array] = {}
     for name, entry in sorted(entries, key=itemgetter(0)):
         dtype = _DTYPES.get(str(entry["dtype"]))
@@ -147,18 +147,29 @@ def read(body: bytes) -> dict[str, Array]:
 
 
 def _check_header(body: bytes) -> None:
-    """Raise InvalidTensors for a header that the library takes and other readers don't: see `json_text`."""
-    (header_bytes,) = struct.unpack_from("<Q", body)
+    """Raise InvalidTensors for a header that the library takes and other readers don't: see `json_text`.
+
+    It comes before the library, which spends twenty times a header's size on one of many tensors.
+    """
+    header_bytes = int.from_bytes(body[:8], "little")
+    if len(body) < 8 or header_bytes > len(body) - 8:
+        raise InvalidTensors("the tensors' bytes are cut short", remedy="send the file again, whole")
     header = json_text.parse(bytes(body[8 : 8 + header_bytes]), InvalidTensors)
+    if not isinstance(header, dict):
+        raise InvalidTensors("the tensors' header is no JSON object", remedy="send the file again, whole")
     for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        if not (isinstance(entry, dict) and entry.keys() == _DESCRIPTION and isinstance(entry["dtype"], str)):
-            raise InvalidTensors(f"tensor {name!r} has no description", remedy="send the file again, whole")
-        shape = entry["shape"]
-        elements = math.prod(filter(None, shape))  # numpy's arrays without an element are bounded, too
-        if len(shape) > MOST_DIMENSIONS or max(shape, default=0) > LARGEST_DIMENSION or elements > MOST_ELEMENTS:
-            raise InvalidTensors(f"tensor {name!r} is too large", remedy="send smaller tensors")
+        if name != "__metadata__":
+            _check_entry(name, entry)
+
+
+def _check_entry(name: str, entry: Any) -> None:
+    described = isinstance(entry, dict) and entry.keys() == _DESCRIPTION and isinstance(entry["dtype"], str)
+    shape = entry["shape"] if described else None
+    if not (isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)):
+        raise InvalidTensors(f"tensor {name[:100]!r} has no description", remedy="send the file again, whole")
+    elements = math.prod(filter(None, shape))  # numpy's arrays without an element are bounded, too
+    if len(shape) > MOST_DIMENSIONS or max(shape, default=0) > LARGEST_DIMENSION or elements > MOST_ELEMENTS:
+        raise InvalidTensors(f"tensor {name[:100]!r} is too large", remedy="send smaller tensors")
 
 
 def read_metadata(body: bytes) -> dict[str, str]:

@@ -74,6 +74,18 @@ class Server:
         """Resident memory of all its processes."""
         return round(sum(fields[21] for fields in self._statistics()) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
+    def descriptors(self) -> int:
+        """Open files, sockets and pipes of all its processes."""
+        assert self.process is not None
+        return sum(len(list(folder.iterdir())) for folder in Path("/proc").glob("[0-9]*/fd") if self._owns(folder))
+
+    def _owns(self, folder: Path) -> bool:
+        assert self.process is not None
+        try:
+            return os.getpgid(int(folder.parent.name)) == self.process.pid
+        except (ProcessLookupError, PermissionError):
+            return False
+
     def cpu_seconds(self) -> float:
         """Processor time that its processes have used."""
         return sum(fields[11] + fields[12] for fields in self._statistics()) / os.sysconf("SC_CLK_TCK")

@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from fedrela.conformance.differential.mutants import case
+from fedrela.conformance.differential.mutants import CLIENT_KINDS, case
 from fedrela.conformance.differential.report import Tally
-from fedrela.conformance.differential.verdicts import ClientProgram, python_verdict
+from fedrela.conformance.differential.verdicts import ClientProgram, python_verdicts
 
 BATCH = 1000  # cases that a client is sent at once
 PART = 20_000  # cases that a process takes at once
@@ -39,12 +39,14 @@ def compare(numbers: range, seed: int, commands: Mapping[str, str]) -> Tally:
 
 def _compare_batch(tally: Tally, numbers: range, programs: Sequence[ClientProgram]) -> None:
     cases = [case(tally.seed, number) for number in numbers]
+    common = [item for item in cases if item.kind in CLIENT_KINDS]
     for program in programs:
-        program.ask(cases)
-    own = [python_verdict(item.kind, item.body) for item in cases]
-    others = {program.name: program.verdicts(len(cases)) for program in programs}
+        program.ask(common)
+    own = python_verdicts(cases)
+    others = {program.name: iter(program.verdicts(len(common))) for program in programs}
     for at, item in enumerate(cases):
-        verdicts = {PYTHON: own[at], **{name: answers[at] for name, answers in others.items()}}
+        answers = others if item.kind in CLIENT_KINDS else {}
+        verdicts = {PYTHON: own[at], **{name: next(verdict) for name, verdict in answers.items()}}
         tally.add(numbers[at], item, verdicts)
 
 

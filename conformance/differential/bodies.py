@@ -23,7 +23,18 @@ from fedrela.core.protocol.programs import Program, ProgramFile, ProgramInput
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 from fedrela.core.tensors import Array
-from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, Problem, UpdateReceipt, Wait
+from fedrela.core.wire import (
+    Assignment,
+    CheckIn,
+    CheckInResponse,
+    EnrollRequest,
+    EnrollResponse,
+    EvaluationReport,
+    FailureReport,
+    Problem,
+    UpdateReceipt,
+    Wait,
+)
 
 CLASSES: dict[str, type[Any]] = {
     "CheckInResponse": CheckInResponse,
@@ -32,7 +43,12 @@ CLASSES: dict[str, type[Any]] = {
     "Problem": Problem,
     "Task": Task,
     "Manifest": Manifest,
+    "EnrollRequest": EnrollRequest,
+    "CheckIn": CheckIn,
+    "FailureReport": FailureReport,
+    "EvaluationReport": EvaluationReport,
 }
+TO_COORDINATOR = ("EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport")  # clients write these
 _HASH = "0123456789abcdef" * 4
 TENSORS = "Safetensors"
 PROGRAM = "Program"
@@ -88,6 +104,10 @@ def documents() -> dict[str, tuple[Any, ...]]:
         "Problem": (Problem("Gone", 410, "expired", "the link has expired", "ask for a new one", "about:blank", 2.5),),
         "Task": (Task("digits", 20, seed=5),),
         "Manifest": (small, _bare(small), _large(small)),
+        "EnrollRequest": (EnrollRequest("token", _HASH),),
+        "CheckIn": (CheckIn("default", "python 0.2.0", ("onnx 1.28.0", "executorch 1.4.1"), ("secure-sum",)),),
+        "FailureReport": (FailureReport("training-failed"),),
+        "EvaluationReport": (EvaluationReport(12.5, 7, 20),),
     }
     plain = {kind: tuple(json.loads(json_text.encode(value)) for value in items) for kind, items in values.items()}
     plain["CheckInResponse"] += ({"wait": {"retry_after_seconds": 0, "reason": "finished"}},)

@@ -5,15 +5,33 @@
 """
 
 import marshal
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from fedrela.conformance.differential import literals, program_mutants, tensor_mutants
-from fedrela.conformance.differential.bodies import CLASSES, PROGRAM, TENSORS, goods
+from fedrela.conformance.differential import (
+    large,
+    literals,
+    picture_mutants,
+    program_mutants,
+    tensor_mutants,
+    update_mutants,
+)
+from fedrela.conformance.differential.bodies import CLASSES, PROGRAM, TENSORS, TO_COORDINATOR, goods
 from fedrela.conformance.differential.changes import CHANGES, IMPOSSIBLE, WEIGHTS
 
-KINDS = (*CLASSES, TENSORS, PROGRAM)
-_TURNS = (*KINDS, "Task", "Manifest", "Safetensors")  # the larger ones come more often
+_FILES: dict[str, Callable[[Random], tuple[bytes, tuple[str, ...]]]] = {
+    TENSORS: tensor_mutants.mutant,
+    PROGRAM: program_mutants.mutant,
+    "Picture": picture_mutants.mutant,
+    "Update": update_mutants.update_mutant,
+    "Bundle": update_mutants.bundle_mutant,
+}
+KINDS = (*CLASSES, *_FILES)
+# Every client reads these; the others the coordinator does, a publisher's tools, or each client in a way of its own.
+CLIENT_KINDS = (*(kind for kind in CLASSES if kind not in TO_COORDINATOR), TENSORS, PROGRAM)
+_TURNS = (*KINDS, "Task", "Manifest", *_FILES)  # the larger ones come more often
+_LARGE_EVERY = 20_011  # cases; a prime, so that each kind has its turn
 
 
 @dataclass(frozen=True)
@@ -29,10 +47,10 @@ def case(seed: int, number: int) -> Case:
     """The case of a number."""
     draw = Random((seed << 40) + number)
     kind = _TURNS[number % len(_TURNS)]
-    if kind == TENSORS:
-        return Case(kind, *tensor_mutants.mutant(draw))
-    if kind == PROGRAM:
-        return Case(kind, *program_mutants.mutant(draw))
+    if number % _LARGE_EVERY == _LARGE_EVERY - 1:
+        return Case(kind, *large.body(kind, draw))
+    if kind in _FILES:
+        return Case(kind, *_FILES[kind](draw))
     good = draw.choice(goods()[kind])
     tree = marshal.loads(good.dumped)
     changes: list[str] = []

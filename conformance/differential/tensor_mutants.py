@@ -35,9 +35,9 @@ _BEHIND = (b"\n", b"\0", b"\r\n\t ", b" " * 9, b"x", b"")
 _ALIGNMENT = 8
 
 
-def mutant(draw: Random) -> tuple[bytes, tuple[str, ...]]:
-    """A file, and what was done to it."""
-    dumped, data = draw.choice(_goods())
+def mutant(draw: Random, files: tuple[bytes, ...] | None = None) -> tuple[bytes, tuple[str, ...]]:
+    """One of the good files, changed, and what was done to it."""
+    dumped, data = draw.choice(_goods(tensor_files() if files is None else files))
     header = marshal.loads(dumped)
     changes: list[str] = []
     for _ in range(draw.choices((0, 1, 2, 4), (5, 65, 20, 10))[0]):
@@ -58,11 +58,11 @@ def mutant(draw: Random) -> tuple[bytes, tuple[str, ...]]:
     return body, (*changes, *(("bytes",) if way < 0.16 or way > 0.95 else ()))
 
 
-@lru_cache(maxsize=1)
-def _goods() -> tuple[tuple[bytes, bytes], ...]:
+@lru_cache(maxsize=8)
+def _goods(files: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Header and data of every good file."""
     parts = []
-    for body in tensor_files():
+    for body in files:
         (length,) = struct.unpack_from("<Q", body)
         parts.append((marshal.dumps(json.loads(body[8 : 8 + length])), body[8 + length :]))
     return tuple(parts)

@@ -1,37 +1,46 @@
 """The verdict on a body: accepted, refused, or foreign where something else happened.
 
 A client program reads a line of JSON for every case from its standard input, `{"kind": "Task", "body": base64}`, and
-answers each with a line: "accepted", "refused", or "foreign: " and what happened.
+answers each with a line: "accepted", "refused", or "foreign: " and what happened. To Python it is foreign, too, to take
+longer than a second or more than 64 MB for a body.
 
     >>> python_verdict("Task", b'{"name":"t","rounds":2}'), python_verdict("Task", b"[]")
     ('accepted', 'refused')
 """
 
 import contextlib
+import gc
 import json
 import shlex
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import IO
 
-from fedrela.conformance.differential.bodies import PROGRAM, TENSORS
+from fedrela.conformance.differential import update_mutants
+from fedrela.conformance.differential.bodies import CLASSES, PROGRAM, TENSORS, TO_COORDINATOR
+from fedrela.conformance.differential.cost import MOST_BYTES, MOST_SECONDS, Watch
 from fedrela.conformance.differential.mutants import Case
 from fedrela.conformance.message_cases import PARSERS
-from fedrela.core import tensors
+from fedrela.core import strict, tensors
 from fedrela.core.errors import FedRelaError
 from fedrela.core.onnx_files import rules
+from fedrela.edge.sources import picture_files
 
 ACCEPTED, REFUSED, FOREIGN = "accepted", "refused", "foreign"
 _ENDED = b"foreign: the program ended before its answer"
 
-
-def _read_program(body: bytes) -> None:
-    rules.check(body, "p")
-
-
-_PARSERS: dict[str, Callable[[bytes], object]] = {**PARSERS, TENSORS: tensors.read, PROGRAM: _read_program}
+_PARSERS: dict[str, Callable[[bytes], object]] = {
+    **PARSERS,
+    **{kind: partial(strict.from_json, CLASSES[kind]) for kind in TO_COORDINATOR},
+    TENSORS: tensors.read,
+    PROGRAM: lambda body: rules.check(body, "predict"),
+    "Picture": lambda body: picture_files.decode(body, "the picture"),
+    "Update": update_mutants.read_update,
+    "Bundle": update_mutants.read_bundle,
+}
 
 
 def python_verdict(kind: str, body: bytes) -> str:
@@ -43,6 +52,30 @@ def python_verdict(kind: str, body: bytes) -> str:
     except Exception as fault:  # whatever it is: that it came is the finding
         return f"{FOREIGN}: {type(fault).__name__}: {str(fault)[:80]}"
     return ACCEPTED
+
+
+def python_verdicts(cases: Sequence[Case]) -> list[str]:
+    """The same of many, with what they cost: each by time, and each by memory where all together take much."""
+    watch = Watch()
+    watch.begin()
+    verdicts = [_timed_verdict(item, watch) for item in cases]
+    if watch.peak_bytes() > MOST_BYTES:
+        verdicts = [_weighed_verdict(item, watch) for item in cases]
+    return verdicts
+
+
+def _timed_verdict(item: Case, watch: Watch) -> str:
+    verdicts: list[str] = []
+    seconds = watch.seconds(lambda: verdicts.append(python_verdict(item.kind, item.body)))
+    return verdicts[0] if seconds <= MOST_SECONDS else f"{FOREIGN}: it took {seconds:.1f} s"
+
+
+def _weighed_verdict(item: Case, watch: Watch) -> str:
+    gc.collect()
+    watch.begin()
+    verdict = _timed_verdict(item, watch)
+    peak = watch.peak_bytes()
+    return verdict if peak <= MOST_BYTES else f"{FOREIGN}: it took {peak / 1e6:.0f} MB"
 
 
 class ClientProgram:

@@ -1,8 +1,9 @@
 """JSON as every client of the protocol reads it: RFC 8259, and what two readers could take differently is refused.
 
 UTF-8 without a byte-order mark; no key twice, no half of a surrogate pair, no NaN; arrays and objects at most 64 deep;
-a number of at most 64 characters, whole numbers within +-(2^53 - 1) (RFC 7493), others finite. That holds for members
-that nobody looks at, too.
+a number of at most 64 characters, whole numbers within +-(2^53 - 1) (RFC 7493), others finite. At most 4,000,000 bytes
+with 150,000 opening brackets, opening braces and commas, so that a short body can't fill a memory: an array of empty
+arrays takes twenty times its text. All that holds for members that nobody looks at, too.
 
     >>> parse(b'{"round": 3, "later": [1.5]}', InvalidMessage)
     {'round': 3, 'later': [1.5]}
@@ -19,22 +20,33 @@ from typing import Any
 from fedrela.core.errors import InvalidInput, InvalidMessage
 from fedrela.core.protocol.limits import SAFE_WHOLE
 
+MOST_BYTES = 4_000_000
+MOST_MARKS = 150_000  # of "[", "{" and ",", those in texts too: no fewer than there are values
 MOST_DEPTH = 64
 MOST_NUMBER_CHARACTERS = 64
 
 
 def parse(body: bytes | str, error: type[InvalidInput] = InvalidMessage) -> Any:
     """The value that a body holds. Raises `error`."""
+    _check_bytes(len(body), error)
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
+        brackets = text.count("[") + text.count("{")
+        if brackets + text.count(",") > MOST_MARKS:
+            raise error("the JSON holds too many values", remedy=f"send at most {MOST_MARKS}")
         data = _decoder(error).decode(text)  # type: ignore[arg-type]  # a class is hashable
         if "\\u" in text or not text.isascii():
             json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as fault:
         raise error(f"the body is not JSON ({str(fault)[:200]})", remedy="send one UTF-8 JSON object") from fault
-    if text.count("[") + text.count("{") > MOST_DEPTH:
+    if brackets > MOST_DEPTH:
         _check_depth(data, error)
     return data
+
+
+def _check_bytes(length: int, error: type[InvalidInput]) -> None:
+    if length > MOST_BYTES:
+        raise error("the JSON is too long", remedy=f"send at most {MOST_BYTES} bytes")
 
 
 def encode(value: Any) -> bytes:

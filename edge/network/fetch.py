@@ -11,7 +11,7 @@ from functools import lru_cache
 from fedrela.core import bundle, signing
 from fedrela.core.bundle import Manifest, ProgramFile
 from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
-from fedrela.core.protocol import seals, task_json
+from fedrela.core.protocol import json_text, seals, task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Assignment, unknown_features
@@ -23,7 +23,6 @@ from fedrela.edge.storage.kept import Room
 from fedrela.edge.storage.store import Store
 
 TASK_BYTES = 1_000_000
-MANIFEST_BYTES = 16_000_000
 HEADER_BYTES_PER_TENSOR = 1024  # of safetensors, generously
 
 
@@ -69,7 +68,7 @@ class Fetcher:
         if engine is not None:
             self.make_room(assignment, engine.manifest, engine.name)
             return engine
-        manifest = parse_manifest(self.blob(manifest_sha256, MANIFEST_BYTES))
+        manifest = parse_manifest(self.blob(manifest_sha256, json_text.MOST_BYTES))
         check_features("manifest", manifest.requires)
         check_sizes(manifest, self.max_bytes)
         self.make_room(assignment, manifest, choose(manifest, self.pool.runtimes))

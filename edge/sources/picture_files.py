@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import orientation
+from fedrela.edge.sources import orientation, picture_parts
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # by content; a file's name doesn't count
 MAX_PIXELS = 100_000_000
@@ -24,8 +24,9 @@ _BITS_PER_SAMPLE = 258  # a tag of TIFF
 def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
     """The decoded image and its orientation 1 to 8. Raises InvalidData, which names the image."""
     try:
+        picture_parts.check(body)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is ours
+            warnings.simplefilter("ignore")  # MAX_PIXELS is ours, and what is damaged beside the pixels has no say
             image = Image.open(io.BytesIO(body), formats=FORMATS)
             _check(image, name)
             _scale_transparent_gray(image)

@@ -61,6 +61,9 @@ def test_what_is_written_is_read_as_it_was(value: object) -> None:
         '{"a":' * 65 + "1" + "}" * 65,
         "\ufeff{}",
         "\u00a0{}",
+        "[" + "0," * 149_999 + "0,0]",
+        '"' + "," * 150_001 + '"',
+        '"' + "x" * 3_999_999 + '"',
     ],
 )
 def test_what_could_be_taken_differently_is_refused(text: str) -> None:
@@ -84,6 +87,9 @@ def test_only_utf_8_is_read(body: bytes) -> None:
         (nested(64), json.loads(nested(64))),
         ("[" + "[]," * 100 + "[]]", [[]] * 101),
         ('"' + "[{" * 200 + '"', "[{" * 200),
+        ("[" + "0," * 149_999 + "0]", [0] * 150_000),
+        ('"' + "," * 150_000 + '"', "," * 150_000),
+        ('"' + "x" * 3_999_998 + '"', "x" * 3_999_998),
         ("0." + "1" * 62, float("0." + "1" * 62)),
         (str(SAFE), SAFE),
         ("-0", 0),

@@ -1,8 +1,9 @@
 /**
  * JSON as every client of the protocol reads it: RFC 8259, and what two readers could take differently is refused. UTF-8
  * without a byte-order mark; no key twice, no half of a surrogate pair, no NaN, nothing after the value; arrays and objects
- * at most 64 deep; a number of at most 64 characters, whole numbers within +-(2^53 - 1) (RFC 7493), others finite. That
- * holds for members that nobody looks at, too.
+ * at most 64 deep; a number of at most 64 characters, whole numbers within +-(2^53 - 1) (RFC 7493), others finite. At
+ * most 4,000,000 bytes with 150,000 opening brackets, opening braces and commas. All that holds for members that nobody
+ * looks at, too.
  *
  * A number written as a whole number is a bigint, any other a number, so that `1` and `1.0` stay apart. Objects are
  * Maps: a key such as "__proto__" is a key like any other.
@@ -11,6 +12,8 @@ import { InvalidInput } from "./errors.ts";
 
 export type Json = null | boolean | string | bigint | number | Json[] | Map<string, Json>;
 
+export const MOST_BYTES = 4_000_000;
+const MOST_MARKS = 150_000; // of "[", "{" and ",", those in texts too: no fewer than there are values
 const MOST_DEPTH = 64;
 const MOST_NUMBER_CHARACTERS = 64;
 const SAFE_WHOLE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -22,10 +25,22 @@ const SPACE = /[ \t\n\r]*/y;
 
 /** Parse UTF-8 bytes or text; `unsigned`: of a document without negative numbers, -0 among them. Throws InvalidInput. */
 export function parseJson(body: Uint8Array | string, unsigned = false): Json {
-  const reader = new Reader(typeof body === "string" ? body : decodeUtf8(body), unsigned);
+  if (body.length > MOST_BYTES) throw new InvalidInput("the JSON is too long", `send at most ${MOST_BYTES} bytes`);
+  const text = typeof body === "string" ? body : decodeUtf8(body);
+  if (marks(text) > MOST_MARKS) throw new InvalidInput("the JSON holds too many values", `send at most ${MOST_MARKS}`);
+  const reader = new Reader(text, unsigned);
   const value = reader.value(0);
   reader.end();
   return value;
+}
+
+function marks(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x2c || unit === 0x5b || unit === 0x7b) count += 1;
+  }
+  return count;
 }
 
 /** Throws InvalidInput unless the bytes are well-formed UTF-8. A byte-order mark stays, and is refused by the parser. */

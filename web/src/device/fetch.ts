@@ -5,6 +5,7 @@
  */
 import { IntegrityError, InvalidInput, VerificationFailed } from "../core/errors.ts";
 import { verifyGolden } from "../core/golden.ts";
+import { MOST_BYTES } from "../core/json.ts";
 import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
 import { checkSeal } from "../core/seals.ts";
 import { checkHash, hash, verify } from "../core/signing.ts";
@@ -18,7 +19,6 @@ import { keep } from "./kept.ts";
 import type { Store } from "./store.ts";
 
 const TASK_BYTES = 1_000_000;
-const MANIFEST_BYTES = 16_000_000;
 const MAX_BYTES = 300_000_000;
 const HEADER_BYTES_PER_TENSOR = 1024;
 
@@ -65,7 +65,7 @@ export class Fetcher {
       return this.opened.engine;
     }
     await this.close();
-    const manifest = parseManifest(await this.blob(manifestSha, MANIFEST_BYTES));
+    const manifest = parseManifest(await this.blob(manifestSha, MOST_BYTES));
     checkFeatures(manifest);
     await keep(this.store, assignment, manifest);
     const programs = new Map();

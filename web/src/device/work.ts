@@ -126,7 +126,7 @@ export class RoundWork {
   };
 
   private async train(examples: Examples, labels: Int32Array): Promise<State | undefined> {
-    const { job, local, record } = this;
+    const { job, local } = this;
     let { state, done } = await this.begin(examples);
     for await (const step of train(job.engine, local, job.weights, examples, labels, state, done)) {
       ({ state, number: done } = step);

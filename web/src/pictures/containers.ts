@@ -3,7 +3,7 @@
  * pixels are left to the browser.
  */
 import { latin, orientationOf } from "./exif.ts";
-import { checkSize, damaged, forPrint } from "./refusals.ts";
+import { checkParts, checkSize, damaged, forPrint } from "./refusals.ts";
 
 export interface Bare {
   parts: Uint8Array<ArrayBuffer>[]; // the file to decode, in pieces
@@ -14,6 +14,7 @@ export interface Bare {
 const [FRAME, SCAN, END] = [0xc0, 0xda, 0xd9]; // markers of JPEG
 const NO_FRAMES = [0xc4, 0xc8, 0xcc]; // their neighbors that begin no frame
 const APPLICATION = 0xe0;
+const MOST_EXIF_PARTS = 20; // the standard knows one
 const COLOR_FORMS = [APPLICATION, APPLICATION + 14]; // JFIF and Adobe: they tell whether it is YCbCr
 
 export function isJpeg(body: Uint8Array): boolean {
@@ -24,16 +25,19 @@ export function isJpeg(body: Uint8Array): boolean {
 export function bareJpeg(body: Uint8Array, name: string): Bare {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const parts = [new Uint8Array(body.subarray(0, 2))];
-  let [orientation, framed] = [0, false];
+  let [orientation, framed, segments, exifs] = [0, false, 0, 0];
   let at = 2;
   for (; at + 4 <= body.length && body[at + 1] !== SCAN; ) {
     const marker = body[at + 1]!;
+    checkParts(++segments, name);
     if (body[at] !== 0xff) throw damaged(name, "between its segments is something else");
     if (marker === 0xff) at += 1; // fills up
     else {
       const end = at + 2 + view.getUint16(at + 2);
       const segment = body.subarray(at, end);
-      if (marker === APPLICATION + 1 && !orientation && latin(segment, 4, 10) === "Exif\0\0") orientation = orientationOf(segment.subarray(4));
+      const exif = latin(segment, 4, 10) === "Exif\0\0";
+      if (exif && ++exifs > MOST_EXIF_PARTS) throw damaged(name, `it has more than ${MOST_EXIF_PARTS} EXIF blocks`);
+      if (exif && marker === APPLICATION + 1 && !orientation) orientation = orientationOf(segment.subarray(4));
       if (marker >= FRAME && marker < FRAME + 16 && !NO_FRAMES.includes(marker)) {
         checkFrame(segment, name);
         framed = true;

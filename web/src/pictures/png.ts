@@ -5,7 +5,7 @@
 import { latin, orientationOf } from "./exif.ts";
 import { type Palette, type Samples, unpack } from "./png-pixels.ts";
 import type { Pixels } from "./pixels.ts";
-import { checkSize, damaged, tooDeep } from "./refusals.ts";
+import { checkParts, checkSize, damaged, tooDeep } from "./refusals.ts";
 
 const SIGNATURE = "\x89PNG\r\n\x1a\n";
 const DEPTHS = new Map([[0, [1, 2, 4, 8, 16]], [2, [8, 16]], [3, [1, 2, 4, 8]], [4, [8, 16]], [6, [8, 16]]]); // by color type
@@ -46,6 +46,7 @@ function chunksOf(body: Uint8Array, name: string): Chunk[] {
   const chunks: Chunk[] = [];
   let pixels = false; // have come
   for (let at = SIGNATURE.length; at + 8 <= body.length; ) {
+    checkParts(chunks.length + 1, name);
     const end = at + 8 + view.getUint32(at);
     const type = latin(body, at + 4, at + 8);
     if (type === "IEND") break;

@@ -24,7 +24,7 @@ export function* fields(message: Uint8Array): Generator<Field> {
     at = key.next;
     const wire = Number(key.value & 7n);
     let exact = 0n;
-    let content = EMPTY;
+    let content: Uint8Array = EMPTY;
     if (wire === VARINT) ({ value: exact, next: at } = readVarint(message, at));
     else if (wire === DELIMITED) {
       const length = readVarint(message, at);

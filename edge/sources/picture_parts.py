@@ -1,0 +1,81 @@
+"""How many parts a picture's file has: more than any camera writes are refused before Pillow walks through them.
+
+Parts are a PNG's chunks, a JPEG's segments before its pixels, a GIF's blocks before its first picture, the entries of a
+TIFF's first directory. A file of 16 MB can hold four million, and each costs microseconds.
+
+    >>> check(b"II*\\0" + (8).to_bytes(4, "little") + (3).to_bytes(2, "little"))
+    >>> check(b"II*\\0" + (8).to_bytes(4, "little") + (20_001).to_bytes(2, "little"))
+    Traceback (most recent call last):
+    ...
+    ValueError: it has more than 20000 parts
+"""
+
+import struct
+from collections.abc import Iterator
+from itertools import islice
+
+MOST_PARTS = 20_000
+MOST_EXIF_PARTS = 20  # of a JPEG; the standard knows one, and Pillow joins all
+
+_PNG, _JPEG, _GIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", (b"GIF87a", b"GIF89a")
+_TIFF = {b"II": "<", b"MM": ">"}
+_SCAN, _FILL = 0xDA, 0xFF
+_EXTENSION = 0x21
+
+
+def check(body: bytes) -> None:
+    """Raise ValueError for too many parts. What is malformed is left to the decoder."""
+    if body.startswith(_JPEG):
+        exif = sum(body[at + 4 : at + 10] == b"Exif\0\0" for at in islice(_segments(body), MOST_PARTS))
+        if exif > MOST_EXIF_PARTS:
+            raise ValueError(f"it has more than {MOST_EXIF_PARTS} EXIF blocks")
+    if body[:2] in _TIFF and body[2:4] in (b"*\0", b"\0*"):
+        _check_directory(body, _TIFF[body[:2]])
+    elif sum(1 for _ in islice(_parts(body), MOST_PARTS + 1)) > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} parts")
+
+
+def _parts(body: bytes) -> Iterator[int]:
+    if body.startswith(_PNG):
+        return _chunks(body)
+    if body.startswith(_JPEG):
+        return _segments(body)
+    return _blocks(body) if body.startswith(_GIF) else iter(())
+
+
+def _chunks(body: bytes) -> Iterator[int]:
+    at = len(_PNG)
+    while at + 8 <= len(body) and body[at + 4 : at + 8] != b"IEND":
+        yield at
+        at += 12 + int.from_bytes(body[at : at + 4])
+
+
+def _segments(body: bytes) -> Iterator[int]:
+    """Where the segments before the first scan begin; a byte that only fills up counts too."""
+    at = len(_JPEG)
+    while at + 4 <= len(body) and body[at + 1] != _SCAN:
+        yield at
+        at += 1 if body[at] != _FILL or body[at + 1] == _FILL else 2 + int.from_bytes(body[at + 2 : at + 4])
+
+
+def _blocks(body: bytes) -> Iterator[int]:
+    """A GIF's extensions before its first picture, and the pieces that they are cut into."""
+    flags = body[10] if len(body) > 10 else 0
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while at < len(body) and body[at] == _EXTENSION:
+        yield at
+        at += 2
+        while at < len(body) and body[at]:
+            yield at
+            at += 1 + body[at]
+        at += 1
+
+
+def _check_directory(body: bytes, order: str) -> None:
+    try:
+        (directory,) = struct.unpack_from(order + "I", body, 4)
+        (entries,) = struct.unpack_from(order + "H", body, directory)
+    except struct.error:  # it points outside of itself
+        return
+    if entries > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} parts")
