@@ -34,6 +34,11 @@ def environment() -> dict[str, str]:
     return own | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 
 
+def telemetry_is_on() -> bool:
+    """Whether the program that holds us loaded ONNX Runtime, before us, in a way that sends events to its vendor."""
+    return "onnxruntime" in sys.modules and any(os.environ.get(name) != value for name, value in QUIET.items())
+
+
 @contextmanager
 def safe_children() -> Iterator[None]:
     """What command()'s -P does, for the Python processes that a library starts meanwhile (multiprocessing, uvicorn).

@@ -74,7 +74,8 @@ class Outcome:
 
 @dataclass
 class DeviceClient:
-    """One enrolled device. Raises InvalidInput when made from a store that holds no enrollment.
+    """One enrolled device. Raises InvalidInput when made from a store that holds no enrollment, MissingDependency where
+    the settings require a sandbox that the pool doesn't have.
 
     `data` is asked anew for each assignment, so data may grow. `stop` interrupts at the next batch boundary; the state
     is kept.
@@ -98,6 +99,8 @@ class DeviceClient:
         identity = state.load_identity(self.store)
         if identity is None or not identity.device_id:
             raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
+        if self.settings.require_sandbox:
+            self.pool.require_confinement()
         self.identity: Identity = identity
         self.api.url, self.api.token = identity.url, identity.device_token
         self.api.stopped = self.stop.is_set

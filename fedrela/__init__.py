@@ -15,9 +15,12 @@ device):
 """
 
 from os import environ as _environ  # loaded before any program's first line, so that nobody's `os.py` is taken for it
+from sys import modules as _modules
 
 # ONNX Runtime's official builds send events with a device id to their vendor unless this is set before they are loaded.
-_environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Where the program that holds us was faster, it is left as it is: see `fedrela.core.interpreter.telemetry_is_on`.
+if "onnxruntime" not in _modules:
+    _environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Not imported from `typing`: `python -m fedrela` runs this file while the caller's folder still comes first.
 TYPE_CHECKING = False

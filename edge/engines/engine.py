@@ -10,18 +10,19 @@ belongs to one thread at a time.
     trained = engine.weights(state)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidBundle
-from fedrela.core.protocol.programs import CARRIED
+from fedrela.core.manifest import Manifest
+from fedrela.core.protocol.programs import CARRIED, ProgramInput
 from fedrela.core.tensors import Array, Params
 
+INSTALL = {"onnx": "pip install 'fedrela[edge]'", "executorch": "pip install torch==2.13.0 executorch==1.4.1"}
 State: TypeAlias = Any  # opaque: parameters, buffers and optimizer state inside the runtime
 RunNative: TypeAlias = Callable[[Callable[[], None]], None]  # runs what leaves Python, and returns when it has run
 
@@ -50,6 +51,19 @@ class Batch:
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     randoms: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     class_prior: NDArray[np.float32] | None = None  # (C,), only if the program has such an input
+
+
+def from_batch(items: Iterable[ProgramInput], batch: Batch) -> dict[str, Array]:
+    """Those of a training step's inputs that change with every step, by name, as the manifest's roles say."""
+    fed: dict[str, Array] = {}
+    for item in items:
+        if item.role == "x":
+            fed[item.name] = batch.x[item.name]
+        elif item.role == "random":
+            fed[item.name] = batch.randoms[item.name]
+        else:
+            fed[item.name] = np.asarray({"y": batch.y, "weight": batch.weight}.get(item.role, batch.class_prior))
+    return fed
 
 
 @dataclass(frozen=True)

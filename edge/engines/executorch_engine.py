@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import InvalidData, InvalidTask, MissingDependency
-from fedrela.core.protocol.programs import CARRIED, TOTALS
+from fedrela.core.manifest import Manifest
+from fedrela.core.protocol.programs import CARRIED, TOTALS, Program, ProgramInput
 from fedrela.core.pte_files import rules
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.admission import admit
-from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here
-
-INSTALL = "pip install torch==2.13.0 executorch==1.4.1"
+from fedrela.edge.engines.engine import INSTALL, Batch, RunNative, StepTotals, UnloadableProgram, run_here
 
 
 def version() -> str:
@@ -32,7 +30,7 @@ def version() -> str:
     try:
         return metadata.version("executorch")
     except metadata.PackageNotFoundError as error:
-        raise MissingDependency("the ExecuTorch runtime is not installed", remedy=INSTALL) from error
+        raise MissingDependency("the ExecuTorch runtime is not installed", remedy=INSTALL["executorch"]) from error
 
 
 @dataclass
@@ -63,7 +61,7 @@ class ExecutorchEngine:
     ) -> None:
         self.manifest = manifest
         self.version = version()
-        self._torch, self._runtime = _import_runtime(threads)
+        self._torch, self._runtime = import_runtime(threads)
         self._programs = admit(programs, rules.check)
         self._loaded: dict[str, _Loaded] = {}
         self._lock = Lock()
@@ -195,13 +193,15 @@ class _Loaded:
     method: Any
 
 
-def _import_runtime(threads: int) -> tuple[Any, Any]:
+def import_runtime(threads: int) -> tuple[Any, Any]:
     """torch and the runtime alone: the module around it imports the whole compiler, which takes 3 s and 130 MB."""
     try:
         import torch
         from executorch.extension.pybindings import _portable_lib as portable_lib
     except ImportError as error:
-        raise MissingDependency(f"the ExecuTorch runtime can't be loaded ({error})", remedy=INSTALL) from error
+        raise MissingDependency(
+            f"the ExecuTorch runtime can't be loaded ({error})", remedy=INSTALL["executorch"]
+        ) from error
     if portable_lib._threadpool_get_thread_count() != threads:
         portable_lib._unsafe_reset_threadpool(threads)
     return torch, portable_lib

@@ -16,15 +16,23 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fedrela.core.bundle import Manifest, Program
 from fedrela.core.errors import InvalidBundle, InvalidTask
+from fedrela.core.manifest import Manifest
 from fedrela.core.onnx_files import in_place as onnx_in_place
 from fedrela.core.onnx_files import rules
 from fedrela.core.onnx_files.constants import with_constants
-from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS
+from fedrela.core.protocol.programs import CARRIED, CHANGING, TOTALS, Program
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.admission import admit
-from fedrela.edge.engines.engine import Batch, RunNative, StepTotals, UnloadableProgram, run_here, state_bytes
+from fedrela.edge.engines.engine import (
+    Batch,
+    RunNative,
+    StepTotals,
+    UnloadableProgram,
+    from_batch,
+    run_here,
+    state_bytes,
+)
 from fedrela.edge.engines.onnx_state import OnnxState, bind, in_place
 
 _SMALL_BYTES = 1 << 20  # a state that is no larger leaves its memory to the next one
@@ -78,7 +86,7 @@ class OnnxEngine:
     def train_step(self, state: OnnxState, batch: Batch) -> StepTotals:
         """See `Engine.train_step`."""
         session = self._session("train_step")
-        state.feed(self._fed(batch), self._rates(batch))
+        state.feed(from_batch(self._changing, batch), self._rates(batch))
         with _clear_faults("train_step"):
             self._run_native(partial(session.run_with_iobinding, state.binding))
         state.step_done()
@@ -139,7 +147,7 @@ class OnnxEngine:
     def _session(self, program: str) -> Any:
         with self._lock:
             if program not in self._sessions:
-                self._sessions[program] = _open(self._programs[program], program, self._threads)
+                self._sessions[program] = open_session(self._programs[program], program, self._threads)
             return self._sessions[program]
 
     def _state(self, weights: Params, carried: Mapping[str, Array]) -> OnnxState:
@@ -171,18 +179,6 @@ class OnnxEngine:
                 self._in_place = onnx_in_place.updatable(graph, carried, {item.name for item in step.role(*CHANGING)})
             return self._in_place
 
-    def _fed(self, batch: Batch) -> dict[str, Array]:
-        """The inputs that change with every step, by name, as the manifest's roles say."""
-        fed: dict[str, Array] = {}
-        for item in self._changing:
-            if item.role == "x":
-                fed[item.name] = batch.x[item.name]
-            elif item.role == "random":
-                fed[item.name] = batch.randoms[item.name]
-            else:
-                fed[item.name] = np.asarray({"y": batch.y, "weight": batch.weight}.get(item.role, batch.class_prior))
-        return fed
-
     def _rates(self, batch: Batch) -> dict[str, float]:
         return {name: _required(batch, name) for name in self._rate_names}
 
@@ -195,12 +191,13 @@ class OnnxEngine:
         if known is not weights:
             names = [item.name for item in self.manifest.predict.role("parameter", "buffer")]
             body = with_constants(self._programs["predict"], {name: weights[name] for name in names})
-            session = _open(body, "predict", self._threads, constant_weights=True)
+            session = open_session(body, "predict", self._threads, constant_weights=True)
             self._predictors.last = (weights, session)
         return session
 
 
-def _open(body: bytes, program: str, threads: int, *, constant_weights: bool = False) -> Any:
+def open_session(body: bytes, program: str, threads: int, *, constant_weights: bool = False) -> Any:
+    """onnxruntime's session on a program. Raises UnloadableProgram."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

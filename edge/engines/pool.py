@@ -1,29 +1,34 @@
 """Which runtimes this device has, and the engines opened on them: one per bundle, shared by every assignment.
 
-A runtime's own module is imported when its first program is opened.
+A runtime's own module is imported when its first program is opened; with a sandbox never here, but in its process.
 
 pool = EnginePool(threads=2)
+pool = EnginePool(sandbox=Sandbox(("onnx",)))    # what `fedrela device run` does
 pool.offered()                                   # ("onnx 1.32.0",), as a check-in says it
 engine = pool.open(manifest_sha256, manifest, read)
 """
 
 import importlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
-from fedrela.core import golden, tensors
+from fedrela.core import golden, interpreter, tensors
 from fedrela.core.bundle import PROGRAMS, Manifest, ProgramFile
 from fedrela.core.errors import InvalidInput, InvalidTensors, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Params, TensorSpec
 from fedrela.core.versions import leading_numbers
-from fedrela.edge.engines.engine import Engine, RunNative, run_here, state_bytes
+from fedrela.edge.engines.engine import INSTALL, Engine, RunNative, run_here, state_bytes
+from fedrela.edge.sandbox.engine import SandboxedEngine
+from fedrela.edge.sandbox.process import Sandbox
+from fedrela.edge.sandbox.seal import Confinement
 
 # runtime -> module and class. Each module has `version() -> str`, raising MissingDependency where it isn't installed.
 RUNTIMES = {
-    "onnx": ("fedrela.edge.engines.onnx_engine", "OnnxEngine", "pip install 'fedrela[edge]'"),
-    "executorch": ("fedrela.edge.engines.executorch_engine", "ExecutorchEngine", "pip install torch executorch"),
+    "onnx": ("fedrela.edge.engines.onnx_engine", "OnnxEngine", INSTALL["onnx"]),
+    "executorch": ("fedrela.edge.engines.executorch_engine", "ExecutorchEngine", INSTALL["executorch"]),
 }
 
 Read = Callable[[ProgramFile], bytes]
@@ -33,6 +38,8 @@ Read = Callable[[ProgramFile], bytes]
 class EnginePool:
     """Opened engines by manifest hash. May be shared by many devices of one process, and by threads.
 
+    Where a host program has loaded ONNX Runtime with its telemetry on, programs run in a sandbox in any case.
+
     `run_native`: how an engine calls a runtime that lets go of Python meanwhile; others run in the thread that asks.
     """
 
@@ -41,12 +48,42 @@ class EnginePool:
     tested: set[str] = field(default_factory=set)  # self-tests that this process has seen pass
     run_native: RunNative = run_here
     most_open: int = 4  # the least recently used is closed; whoever still works with it keeps it until then
+    sandbox: Sandbox | None = None  # where programs run; in this process where there is none
     _engines: dict[str, Engine] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
+    def __post_init__(self) -> None:
+        if self.sandbox is None and "onnx" in self.runtimes and interpreter.telemetry_is_on():
+            warnings.warn(
+                "onnxruntime was imported before fedrela, so its telemetry is on here: programs run in another process."
+                " Import fedrela first, or set ORT_DISABLE_TELEMETRY=1",
+                stacklevel=2,
+            )
+            self.sandbox = Sandbox(self.runtimes, threads=self.threads)
+
+    @property
+    def confinement(self) -> Confinement:
+        """What holds a program back."""
+        return self.sandbox.confinement if self.sandbox else Confinement((), "programs run in the device's own process")
+
+    def require_confinement(self) -> None:
+        """Raise MissingDependency where nothing holds a program back."""
+        if not self.confinement:
+            raise MissingDependency(
+                f"programs are not confined here: {self.confinement}",
+                remedy="give the pool a sandbox, on Linux with seccomp, or set require_sandbox = false",
+            )
+
+    def version(self, runtime: str) -> str:
+        """A runtime's version, where its programs run. Raises InvalidInput or MissingDependency."""
+        if not self.sandbox:
+            return runtime_version(runtime)
+        _check_known(runtime)
+        return self.sandbox.version(runtime)
+
     def offered(self) -> tuple[str, ...]:
         """ "name version" of every runtime, best first. Raises MissingDependency for one that isn't installed."""
-        return tuple(f"{name} {runtime_version(name)}" for name in self.runtimes)
+        return tuple(f"{name} {self.version(name)}" for name in self.runtimes)
 
     def known(self, manifest_sha256: str) -> Engine | None:
         """The engine of a bundle that is already open; it then counts as used most recently."""
@@ -79,8 +116,10 @@ class EnginePool:
         return engine
 
     def _make(self, manifest: Manifest, read: Read) -> Engine:
-        name = choose(manifest, self.runtimes)
+        name = choose(manifest, self.runtimes, self.version)
         files = {program: getattr(manifest, program).file(name) for program in PROGRAMS}
+        if self.sandbox:
+            return SandboxedEngine(self.sandbox, name, manifest, lambda program: read(files[program]))
         module, kind, _ = RUNTIMES[name]
         make = getattr(importlib.import_module(module), kind)
         bodies = {key: read(file) for key, file in files.items()}
@@ -90,8 +129,7 @@ class EnginePool:
 
 def runtime_version(name: str) -> str:
     """The installed version of a runtime. Raises InvalidInput (unknown name) or MissingDependency."""
-    if name not in RUNTIMES:
-        raise InvalidInput(f"there is no runtime {name!r}", remedy=f"choose one of {', '.join(RUNTIMES)}")
+    _check_known(name)
     module, _, install = RUNTIMES[name]
     try:
         return str(importlib.import_module(module).version())
@@ -101,18 +139,26 @@ def runtime_version(name: str) -> str:
         ) from error
 
 
-def choose(manifest: Manifest, runtimes: tuple[str, ...]) -> str:
-    """The first runtime that has a file for every program and is new enough. Raises MissingDependency if none is."""
-    reasons = []
+def _check_known(name: str) -> None:
+    if name not in RUNTIMES:
+        raise InvalidInput(f"there is no runtime {name!r}", remedy=f"choose one of {', '.join(RUNTIMES)}")
+
+
+def choose(manifest: Manifest, runtimes: tuple[str, ...], version: Callable[[str], str] | None = None) -> str:
+    """The first runtime that has a file for every program and is new enough. Raises MissingDependency if none is.
+
+    `version` of a runtime, if it isn't the one installed here.
+    """
+    version, reasons = version or runtime_version, []
     for name in runtimes:
         files = [getattr(manifest, program).file(name) for program in PROGRAMS]
         if None in files:
             reasons.append(f"the bundle has no {name} programs")
             continue
         needed = max((file.min_runtime_version for file in files), key=leading_numbers)
-        if leading_numbers(runtime_version(name)) >= leading_numbers(needed):
+        if leading_numbers(version(name)) >= leading_numbers(needed):
             return name
-        reasons.append(f"{name} {needed} or newer is needed, {runtime_version(name)} is installed")
+        reasons.append(f"{name} {needed} or newer is needed, {version(name)} is installed")
     raise MissingDependency("; ".join(reasons), remedy="update the runtime, or export the model for one that is here")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from threading import Event as StopEvent
 from typing import Annotated, Any
@@ -104,6 +105,14 @@ def run(
 
     Example: fedrela device run --data ~/photos
     """
+    from fedrela.edge.sandbox.process import Limits, Sandbox
+
+    chosen, runtimes = load_settings(settings), tuple(runtime or ("onnx",))
+    if nice:
+        os.nice(nice)
+    limits = Limits(chosen.max_step_seconds, chosen.max_memory_bytes)
+    sandbox = Sandbox(runtimes, threads=threads, limits=limits, required=chosen.require_sandbox)
+    sandbox.start()  # it loads the runtime while we load the rest
     from fedrela.edge.client import DeviceClient
     from fedrela.edge.conditions.sensors import Sensors
     from fedrela.edge.engines.pool import EnginePool
@@ -111,16 +120,14 @@ def run(
     from fedrela.edge.owner.signals import stopped_by_signals
     from fedrela.edge.sources import open_source
 
-    chosen = load_settings(settings)
-    source, pool = open_source(data), EnginePool(tuple(runtime or ("onnx",)), threads)
-    pool.offered()  # a runtime that is missing is an error now, not at the first assignment
-    store = FolderStore(state)
-    stop = StopEvent()
-    with store.lock(), stopped_by_signals(stop) as received:
-        os.nice(nice)
+    source, store, stop = open_source(data), FolderStore(state), StopEvent()
+    pool = EnginePool(runtimes, threads, sandbox=sandbox)
+    with closing(sandbox), store.lock(), stopped_by_signals(stop) as received:
         api = _api()
         api.sleep = stop.wait
         reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
+        pool.offered()  # a runtime that is missing is an error now, not at the first assignment
+        reporter.confinement(pool.confinement)
         client = DeviceClient(
             api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
             conditions=Sensors(state, metered=chosen.metered_network).read,
@@ -138,8 +145,9 @@ def status(state: State, as_json: AsJson = False) -> None:
     """Whether this device is enrolled, what it is doing, and what its sensors say."""
     from fedrela.edge.conditions.sensors import Sensors
     from fedrela.edge.owner.status import describe, render
+    from fedrela.edge.sandbox.seal import confinement_here
 
-    standing = describe(FolderStore(state), str(state), Sensors(state).read())
+    standing = describe(FolderStore(state), str(state), Sensors(state).read(), confinement_here())
     typer.echo(json.dumps(standing) if as_json else render(standing))
 
 
@@ -185,29 +193,29 @@ def install_service(
     data: Annotated[str, typer.Option("--data", help="As for `fedrela device run`.")],
     state: State,
     settings: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="A unit of the system's manager, which runs as the state folder's owner.")
+    ] = False,
     print_only: Annotated[bool, typer.Option("--print", help="Print the unit; write nothing.")] = False,
 ) -> None:
-    """Write a systemd user unit that keeps this device running, at low priority and with limits."""
-    from fedrela.edge.owner.systemd import program, unit, unit_file
+    """Write a systemd unit that keeps this device running, at low priority, seeing of your home only what it needs."""
+    from fedrela.edge.owner.systemd import SYSTEM_START, USER_START, service, unit, unit_file
 
     load_settings(settings)
     if not (state / "identity.json").is_file():
         raise InvalidInput(f"no device is enrolled at {state}", remedy="run `fedrela device enroll <link>` first")
     located = Path(data).expanduser()
+    named = [*([located] if located.exists() else []), *([settings] if settings else [])]
     words = ["device", "run", "--data", str(located.resolve() if located.exists() else data)]
     words += ["--state", str(state.resolve()), *(["--settings", str(settings.resolve())] if settings else [])]
-    text = unit([*program(), *words], state.resolve())
+    text = unit(service(words, state.resolve(), named, system=system))
     if print_only:
         typer.echo(text)
         return
-    path = unit_file()
+    path = unit_file(system=system)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    typer.echo(
-        f"wrote {path}\nstart it:            systemctl --user daemon-reload && "
-        "systemctl --user enable --now fedrela-device\n"
-        "run without a login: loginctl enable-linger\nfollow it:           journalctl --user -fu fedrela-device"
-    )
+    typer.echo(f"wrote {path}\n{SYSTEM_START if system else USER_START}")
 
 
 def _api() -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from fedrela.edge.client import Outcome
 from fedrela.edge.owner.settings import Event
+from fedrela.edge.sandbox.seal import Confinement
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
 
@@ -35,6 +36,13 @@ class Reporter:
         self.out = out or (sys.stdout if as_json else sys.stderr)
         self.uploads = 0
         self._last_wait = ""
+
+    def confinement(self, confinement: Confinement) -> None:
+        """Say so where nothing holds a program back."""
+        if self.as_json:
+            self._json({"event": "sandbox", "detail": str(confinement)})
+        elif not confinement:
+            self._line(f"programs run unconfined: {confinement.reason} (require_sandbox = true refuses that)")
 
     def event(self, event: Event) -> None:
         """Show one event of an assignment."""

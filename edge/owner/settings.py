@@ -31,13 +31,16 @@ class DeviceSettings:
     max_download_bytes: int = 1_000_000_000  # of one file
     max_state_bytes: int = 4_000_000_000  # of everything that is kept of tasks
     max_tasks: int = 8  # whose programs are kept; the least recently used goes first
+    require_sandbox: bool = False  # refuse to run where the system can't confine a program
+    max_step_seconds: float = 300.0  # of one training step or prediction; its process is ended then
+    max_memory_bytes: int = 0  # of the process that runs programs; 0: half of this machine's memory
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidInput)
-        for name in ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds"):
+        for name in ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds", "max_memory_bytes"):
             if getattr(self, name) < 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use 0 or more")
-        for name in ("pause_seconds", "max_download_bytes", "max_state_bytes", "max_tasks"):
+        for name in ("pause_seconds", "max_download_bytes", "max_state_bytes", "max_tasks", "max_step_seconds"):
             if getattr(self, name) <= 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", remedy="use more than 0")
         if not 0 <= self.holdout_fraction < 1:

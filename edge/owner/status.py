@@ -9,8 +9,11 @@ from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import Store
 
 
-def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]:
-    """Whether this device is enrolled, the assignment under way, how the last one ended, and what its sensors say."""
+def describe(store: Store, where: str, conditions: Conditions, sandbox: str = "") -> dict[str, Any]:
+    """Whether this device is enrolled, the assignment under way, how the last one ended, and what its sensors say.
+
+    `sandbox`: what holds a program back on this system.
+    """
     identity, held = device_state.load_identity(store), device_state.load_assignment(store)
     assignment = _assignment(held, store) if held else None
     return {
@@ -25,6 +28,7 @@ def describe(store: Store, where: str, conditions: Conditions) -> dict[str, Any]
         "last": device_state.load_status(store),
         "requests_logged": len(SentLog(store).lines()),
         "conditions": vars(conditions),
+        "sandbox": sandbox,
     }
 
 

@@ -1,15 +1,82 @@
-"""A systemd unit that keeps a device running, with limits that leave the machine to its owner.
+"""A systemd unit that keeps a device running: it leaves the machine to its owner, and sees nothing of the home but what
+it needs.
 
->>> "Nice=10" in unit(["/usr/bin/fedrela", "device", "run"], Path("/home/pi/.local/state/fedrela"))
+>>> runs = Service(("/usr/bin/fedrela", "device", "run"), Path("/home/pi/.local/state/fedrela"), (), Path("/home/pi"))
+>>> "Nice=10" in unit(runs)
 True
 """
 
 import os
+import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedrela.core import interpreter
+from fedrela.core.errors import InvalidInput
+
+NAME = "fedrela-device.service"
+HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome= covers
+SYSTEM_UNITS = Path("/etc/systemd/system")
+
+# What a service of a user's own manager can have; a user's manager can restrict files only together with PrivateUsers.
+_RULES = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+PrivateUsers=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateMounts=yes
+ProtectSystem=strict
+ProtectHome=tmpfs
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service seccomp landlock_create_ruleset landlock_restrict_self
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+UMask=0077"""
+# What only the system's manager offers.
+_SYSTEM_RULES = """\
+ProtectProc=invisible
+DevicePolicy=closed
+RemoveIPC=yes"""
+
+USER_START = """\
+start it:            systemctl --user daemon-reload && systemctl --user enable --now fedrela-device
+run without a login: loginctl enable-linger
+follow it:           journalctl --user -fu fedrela-device"""
+SYSTEM_START = """\
+start it:            sudo systemctl daemon-reload && sudo systemctl enable --now fedrela-device
+follow it:           journalctl -fu fedrela-device"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a unit runs, and what of the file system it needs beyond what everybody sees.
+
+    `user`: whom a system unit runs as; empty for a unit of the user's own manager.
+    """
+
+    command: tuple[str, ...]
+    state: Path
+    readable: tuple[Path, ...]
+    home: Path
+    user: str = ""
+    memory_max: str = "50%"
 
 
 def program() -> list[str]:
@@ -20,49 +87,101 @@ def program() -> list[str]:
     return interpreter.command("fedrela")
 
 
-def unit_file() -> Path:
-    """Where a user's service manager looks for the unit."""
+def unit_file(*, system: bool = False) -> Path:
+    """Where a service manager looks for the unit: the user's own, or the system's."""
+    if system:
+        return SYSTEM_UNITS / NAME
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "systemd" / "user" / "fedrela-device.service"
+    return Path(base).expanduser() / "systemd" / "user" / NAME
 
 
-def unit(command: Sequence[str], state: Path, *, memory_max: str = "50%") -> str:
-    """The text of a user unit: low priority, half of the memory, write access to the state folder alone.
+def service(words: Iterable[str], state: Path, named: Iterable[Path], *, system: bool = False) -> Service:
+    """The service that runs `fedrela words...` with this environment's Python; `named`: what the words name.
 
-    A user's service manager can restrict file access only together with PrivateUsers.
+    A system unit runs as the owner of the state folder. Raises InvalidInput where that is root.
     """
-    quiet = "\n".join(f"Environment={name}={value}" for name, value in interpreter.QUIET.items())
-    start = " ".join(quoted(word.replace("$", "$$")) for word in command)
-    return f"""\
+    owner = pwd.getpwuid(state.stat().st_uid)
+    if system and owner.pw_uid == 0:
+        raise InvalidInput(
+            f"{state} belongs to root, as whom no device should run",
+            remedy="enroll as the user who owns the data, or give that user the folder with chown -R",
+        )
+    home = Path(owner.pw_dir) if system else Path.home()
+    command = (*program(), *words)
+    readable = (*environment_folders(home), *(path.resolve() for path in named))
+    return Service(command, state, readable, home, owner.pw_name if system else "")
+
+
+def environment_folders(home: Path) -> tuple[Path, ...]:
+    """Where this Python's programs and packages are: a virtual environment, its base, an editable checkout.
+
+    Folders that hold the home are none.
+    """
+    places = (sys.prefix, sys.base_prefix, Path(sys.argv[0]).resolve().parent, interpreter.HOME, *sys.path)
+    folders = {Path(place).resolve() for place in places if place and Path(place).exists()}
+    return tuple(sorted(folder for folder in folders if not home.is_relative_to(folder)))
+
+
+def unit(service: Service) -> str:
+    """The unit's text: low priority, half of the memory, and of the home nothing but the state folder and, to read,
+    what the service needs.
+    """
+    hidden = (*HIDDEN, service.home)
+    needed = outermost(path for path in service.readable if any(path.is_relative_to(place) for place in hidden))
+    lines = [
+        f"ExecStart={' '.join(quoted(word.replace('$', '$$')) for word in service.command)}",
+        *(f"Environment={quoted(f'{name}={value}')}" for name, value in _environment().items()),
+        "WorkingDirectory=/tmp",  # of the service's own, and empty
+        *([f"User={service.user}"] if service.user else []),
+        _LIMITS.format(memory_max=service.memory_max),
+        _RULES,
+        *([_SYSTEM_RULES] if service.user else []),
+    ]
+    if not any(service.home.is_relative_to(place) for place in HIDDEN):
+        lines.append(f"TemporaryFileSystem={quoted(f'{service.home}:ro')}")
+    lines += [f"BindReadOnlyPaths={quoted(str(path))}" for path in needed if path != service.state]
+    lines += [f"BindPaths={quoted(str(service.state))}", f"ReadWritePaths={quoted(str(service.state))}"]
+    wanted = "multi-user.target" if service.user else "default.target"
+    return f"{_UNIT}\n[Service]\n" + "\n".join(lines) + f"\n\n[Install]\nWantedBy={wanted}\n"
+
+
+_UNIT = """\
 [Unit]
 Description=FedReLa device: federated training on data that stays here
 Wants=network-online.target
 After=network-online.target
-
-[Service]
-ExecStart={start}
-{quiet}
+"""
+_LIMITS = """\
 Restart=on-failure
 RestartSec=60
 Nice=10
 CPUWeight=20
 IOWeight=20
 MemoryMax={memory_max}
+OOMPolicy=continue
 TasksMax=64
+KillMode=mixed
 KillSignal=SIGTERM
-TimeoutStopSec=30
-NoNewPrivileges=yes
-PrivateUsers=yes
-PrivateTmp=yes
-ProtectSystem=strict
-ProtectHome=read-only
-ReadWritePaths={quoted(str(state))}
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-UMask=0077
+TimeoutStopSec=30"""
 
-[Install]
-WantedBy=default.target
-"""
+
+def _environment() -> dict[str, str]:
+    """The variables of our own processes; where the package is found by its path, that too."""
+    path = interpreter.environment().get("PYTHONPATH")
+    return interpreter.QUIET | ({"PYTHONPATH": path} if path else {})
+
+
+def outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths that lie in none of the others.
+
+    >>> outermost([Path("/a/b"), Path("/a"), Path("/c")])
+    [PosixPath('/a'), PosixPath('/c')]
+    """
+    chosen: list[Path] = []
+    for path in sorted(set(paths)):
+        if not any(path.is_relative_to(other) for other in chosen):
+            chosen.append(path)
+    return chosen
 
 
 def quoted(word: str) -> str:

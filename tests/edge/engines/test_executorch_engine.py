@@ -148,7 +148,7 @@ def test_damaged_program_is_refused(opened):
 
 def test_a_device_opens_the_runtime_without_its_compiler():
     script = (
-        "import sys\nfrom fedrela.edge.engines import executorch_engine\nexecutorch_engine._import_runtime(1)\n"
+        "import sys\nfrom fedrela.edge.engines import executorch_engine\nexecutorch_engine.import_runtime(1)\n"
         "assert 'torch' in sys.modules and 'executorch.exir' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

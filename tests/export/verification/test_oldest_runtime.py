@@ -20,7 +20,7 @@ from tests.export.verification.reference_models import MODELS
 
 ROOT = Path(__file__).parents[3]
 # What a device's engine imports; numpy 1, for which a runtime of that age was built.
-PACKAGES = (f"onnxruntime=={MIN_RUNTIME_VERSION}", "numpy<2", "cryptography", "safetensors")
+PACKAGES = (f"onnxruntime=={MIN_RUNTIME_VERSION}", "numpy<2", "cryptography", "psutil", "safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,169 @@
+"""An engine whose runtime and programs are in a process of their own; to a round it is like any other.
+
+    engine = SandboxedEngine(sandbox, "onnx", manifest, read)
+    state = engine.start(weights)
+
+Training states stay in that process. Where it ends, they are gone: the assignment fails, and the next one begins in
+another process, in which the programs are opened again.
+"""
+
+import itertools
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrela.core import strict
+from fedrela.core.manifest import PROGRAMS, Manifest
+from fedrela.core.protocol.programs import CARRIED, CHANGING
+from fedrela.core.tensors import Array, Params, zeros
+from fedrela.edge.engines.engine import Batch, StepTotals, from_batch
+from fedrela.edge.sandbox.answers import REMEDY, EndedRuntime
+from fedrela.edge.sandbox.channel import tables, write
+from fedrela.edge.sandbox.process import Sandbox
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(eq=False)
+class SandboxedState:
+    """A training state of the process that was the `generation`th."""
+
+    number: int
+    generation: int
+
+
+class SandboxedEngine:
+    """See `fedrela.edge.engines.engine.Engine`. `read` gives a program's verified bytes, each time a process opens it.
+
+    Besides what the runtime's own engine raises, every method raises `EndedRuntime`.
+    """
+
+    def __init__(self, sandbox: Sandbox, runtime: str, manifest: Manifest, read: Callable[[str], bytes]) -> None:
+        self.name, self.manifest = runtime, manifest
+        self.version = sandbox.version(runtime)
+        self._sandbox, self._read = sandbox, read
+        self._number = next(_NUMBERS)
+        self._calls = tables(manifest)
+        self._changing = manifest.train_step.role(*CHANGING)
+        self._states = itertools.count(1)
+        self._gone: list[int] = []  # states that nobody holds any more
+        self._generation = 0  # the process that has opened the programs
+        self._held: tuple[int, Params | None] = (0, None)  # the process, and the weights that it predicts with
+        weakref.finalize(self, sandbox.closed.append, self._number).atexit = False
+        with sandbox.lock:
+            self._open()
+
+    def start(self, weights: Params) -> SandboxedState:
+        """See `Engine.start`."""
+        return self._new_state("start", self._listed(weights))
+
+    def restore(self, weights: Params, snapshot: Mapping[str, Array]) -> SandboxedState:
+        """See `Engine.restore`."""
+        carried = (item.spec for item in self.manifest.train_step.role(*CARRIED))
+        held = [snapshot[spec.name] if spec.name in snapshot else zeros([spec])[spec.name] for spec in carried]
+        return self._new_state("restore", [*self._listed(weights), *held])
+
+    def train_step(self, state: SandboxedState, batch: Batch) -> StepTotals:
+        """See `Engine.train_step`."""
+        fed = from_batch(self._changing, batch)
+        rates = {name: float(rate) for name, rate in batch.hyperparameters.items()}
+        totals = self._call("train_step", list(fed.values()), len(batch.y), state, rates=rates)
+        return StepTotals(*map(float, totals))
+
+    def weights(self, state: SandboxedState) -> Params:
+        """See `Engine.weights`."""
+        arrays = self._call("weights", (), state=state)
+        return {spec.name: array for spec, array in zip(self.manifest.weights, arrays, strict=True)}
+
+    def snapshot(self, state: SandboxedState) -> dict[str, Array]:
+        """See `Engine.snapshot`."""
+        specs = self._calls["snapshot"].outputs
+        return {spec.name: array for spec, array in zip(specs, self._call("snapshot", (), state=state), strict=True)}
+
+    def predict(self, weights: Params, x: Mapping[str, Array], randoms: Mapping[str, Array]) -> NDArray[np.float32]:
+        """See `Engine.predict`."""
+        items = self.manifest.predict.role("x", "random")
+        arrays = [(x if item.role == "x" else randoms)[item.name] for item in items]
+        size = next(len(array) for item, array in zip(items, arrays, strict=True) if item.role == "x")
+        with self._sandbox.lock:
+            self._open()
+            generation, held = self._held
+            if held is not weights or generation != self._generation:
+                self._call("hold", self._listed(weights))
+                self._held = (self._generation, weights)
+            return np.asarray(self._call("predict", arrays, size)[0])
+
+    def relabel(
+        self,
+        probabilities: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        uniforms: NDArray[np.float32],
+        threshold_percent: float,
+    ) -> NDArray[np.int64]:
+        """See `Engine.relabel`."""
+        by_role: dict[str, Array] = {
+            "probabilities": probabilities,
+            "labels": labels,
+            "uniforms": uniforms,
+            "threshold_percent": np.array(threshold_percent, np.float32),
+        }
+        arrays = [by_role[item.role] for item in self.manifest.relabel.inputs]
+        return np.asarray(self._call("relabel", arrays, len(labels))[0])
+
+    def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Engine.run`."""
+        call = self._calls[f"run {program}"]
+        arrays = [inputs[spec.name] for spec in call.inputs]
+        sized = (array for spec, array in zip(call.inputs, arrays, strict=True) if {"B", "N"} & set(spec.shape))
+        results = self._call(call.name, arrays, len(next(sized)))
+        return {spec.name: array for spec, array in zip(call.outputs, results, strict=True)}
+
+    def _listed(self, weights: Params) -> list[Array]:
+        return [weights[spec.name] for spec in self.manifest.weights]
+
+    def _new_state(self, call: str, arrays: Sequence[Array]) -> SandboxedState:
+        with self._sandbox.lock:
+            self._open()
+            state = SandboxedState(next(self._states), self._generation)
+            self._call(call, arrays, state=state)
+            weakref.finalize(state, self._gone.append, state.number).atexit = False
+            return state
+
+    def _call(
+        self, name: str, arrays: Sequence[Array], size: int = 0, state: SandboxedState | None = None, **more: Any
+    ) -> list[Any]:
+        """One call on the opened programs; copies of what it gives."""
+        call = self._calls[name]
+        with self._sandbox.lock:
+            self._open()
+            request = {"call": name, "engine": self._number, "size": size, **more}
+            if state is not None:
+                if state.generation != self._generation:
+                    raise EndedRuntime("the training state is gone with the process that held it", remedy=REMEDY)
+                request["state"] = state.number
+            inputs, outputs = self._sandbox.arena().place(call, size)
+            write(inputs, call.inputs, arrays, name)
+            if self._gone:
+                request["gone"] = [self._gone.pop() for _ in range(len(self._gone))]
+            self._sandbox.call(request)
+            return [view.copy() for view in outputs]
+
+    def _open(self) -> None:
+        """See to it that the process that runs now has opened the programs."""
+        self._sandbox.hello()
+        if self._generation == self._sandbox.generation:
+            return
+        bodies = [strict.to_json(self.manifest), *(self._read(program) for program in PROGRAMS)]
+        request = {
+            "call": "open",
+            "engine": self._number,
+            "runtime": self.name,
+            "sizes": [len(body) for body in bodies],
+        }
+        self._sandbox.call(request, bodies)
+        self._generation = self._sandbox.generation
+        self._gone.clear()
