@@ -60,7 +60,7 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
     with context.connect(settings_of(folder)) as coordinator:
         for sha256, body in sealed.blobs().items():
             coordinator.blobs.put(blobs.public(sha256), body)
-        rounds = Rounds(goal=updates, compute_lease_seconds=1e6, deadline_seconds=1e6)
+        rounds = Rounds(goal=updates, smallest_cohort=1, compute_lease_seconds=1e6, deadline_seconds=1e6)
         task = Task(
             "aggregation",
             1,

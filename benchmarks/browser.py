@@ -97,7 +97,7 @@ def measure(name: str, folder: Path) -> Line:
     data = folder / "data"
     data.mkdir()
     local = LocalTraining(epochs=EPOCHS, batch_size=BATCH, hyperparameters={"lr": 0.001})
-    task = Task("bench", ROUNDS, local=local, relabel=Relabel(enabled=False), round=Rounds(goal=1))
+    task = Task("bench", ROUNDS, local=local, relabel=Relabel(enabled=False), round=Rounds(goal=1, smallest_cohort=1))
     place = Place(data, bundle.folder)
     place.start()
     recorder = Recorder(place.host)

@@ -121,7 +121,9 @@ class Bench:
 
     def assignments(self, folder: Path, tokens: list[str], name: str) -> Assignments:
         """Publish a task that wants more devices than there are, and give an assignment of it to each of these."""
-        rounds = Rounds(goal=len(tokens) + 1, minimum=1, deadline_seconds=3600, compute_lease_seconds=3600)
+        rounds = Rounds(
+            goal=len(tokens) + 1, minimum=1, smallest_cohort=1, deadline_seconds=3600, compute_lease_seconds=3600
+        )
         with self.server.operator() as admin:
             admin.publish(folder, Task(name, 1, round=rounds, relabel=Relabel(enabled=False)))
         (joined,) = self.phase(("check-ins that all get an assignment", check_ins, (tokens, len(tokens), 1e9)))

@@ -66,7 +66,10 @@ def _statuses(event: object) -> list[str]:
 def prepare(server: Server, folder: Path) -> str:
     """A task and an enrolled device, so that the routes have something to work on; the device's token."""
     with server.operator() as admin:
-        admin.publish(folder / "bundle", Task("schema", 5, round=Rounds(goal=3), relabel=Relabel(enabled=False)))
+        admin.publish(
+            folder / "bundle",
+            Task("schema", 5, round=Rounds(goal=3, smallest_cohort=3), relabel=Relabel(enabled=False)),
+        )
         secret = admin.request("POST", "/tokens", json={"max_uses": 5}).json()["enrollment_token"]
     key = signing.public_key(signing.generate_key())
     answer = httpx.post(f"{server.url}/v1/devices", json={"enrollment_token": secret, "public_key": key})

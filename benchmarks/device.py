@@ -178,7 +178,7 @@ def compare(folder: Path, server: Server, runs: int) -> list[Cost]:
         rounds=1,
         local=LocalTraining(epochs=EPOCHS, batch_size=BATCH),
         relabel=Relabel(enabled=False),
-        round=Rounds(goal=1),
+        round=Rounds(goal=1, smallest_cohort=1),
     )
     verbs = ["device", "run", "--once", "--json", "--data", "data.npz", "--state", "state"]
     device = [sys.executable, "-m", "fedrela", *verbs]

@@ -62,7 +62,7 @@ def task() -> Task:
         rounds=1,
         local=LocalTraining(epochs=8, batch_size=8),
         relabel=Relabel(start=1, threshold_percent=20.0),
-        round=Rounds(goal=1, compute_lease_seconds=600, deadline_seconds=600),
+        round=Rounds(goal=1, smallest_cohort=1, compute_lease_seconds=600, deadline_seconds=600),
     )
 
 

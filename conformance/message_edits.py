@@ -40,6 +40,7 @@ EDITS: tuple[tuple[str, str, tuple[Any, ...], Any], ...] = (
     ("CheckInResponse", "assignment and wait", ("wait",), {"retry_after_seconds": 1.0, "reason": "paused"}),
     ("CheckInResponse", "neither assignment nor wait", ("assignment",), None),
     ("Task", "minimum above the goal", ("round", "minimum"), 11),
+    ("Task", "smallest cohort above the goal", ("round", "smallest_cohort"), 11),
     ("Task", "smote of shuffled samples", ("local", "synthesis"), "smote"),
     ("Manifest", "two class names alike", ("class_names",), ["cat", "cat", "dog"]),
     ("Manifest", "dtype x", ("predict", "inputs", 0, "dtype"), "x"),

@@ -50,6 +50,15 @@ class AdminClient:
         """A JSON answer."""
         return self.request("GET", path).json()
 
+    def is_trial(self) -> bool:
+        """Whether the coordinator runs with --dev, so that its devices are the operator's own."""
+        try:
+            return bool(self.get("/server")["dev"])
+        except Refused as refused:
+            if refused.status == 404:  # a coordinator of version 0.1
+                return False
+            raise
+
     def publish(self, folder: Path, task: Task) -> str:
         """Verify a bundle, upload its blobs and begin the task; returns the task's id."""
         sealed = bundle.read(folder)

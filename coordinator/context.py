@@ -22,6 +22,14 @@ from fedrela.core.task import Task
 
 
 @dataclass(frozen=True)
+class Retry:
+    """When something that failed is tried again, in monotonic seconds, and how often it has failed."""
+
+    at: float
+    failures: int
+
+
+@dataclass(frozen=True)
 class Coordinator:
     """The open store, the blobs, and the flag that wakes the aggregation worker."""
 
@@ -30,9 +38,9 @@ class Coordinator:
     blobs: Blobs
     wake: threading.Event = field(default_factory=threading.Event)
     aggregating: threading.Lock = field(default_factory=threading.Lock)  # one round at a time in a process
-    retry_at: dict[str, float] = field(
-        default_factory=dict
-    )  # task -> monotonic time, after a round failed to aggregate
+    # By task and what can't be done for it, after that failed.
+    retries: dict[tuple[str, str], Retry] = field(default_factory=dict)
+    uploading: set[str] = field(default_factory=set)  # assignments whose updates this process receives now
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by hash, so never stale
 
     def manifest(self, sha256: str) -> Manifest:

@@ -132,7 +132,7 @@ def _from_top_k(arrays: dict[str, Array], specs: tuple[TensorSpec, ...]) -> Para
     tensors.check(arrays, (*sparse, *missing))
     for spec in specs:
         indices = arrays[spec.name + ".indices"]
-        ascending = bool((np.diff(indices) > 0).all())
+        ascending = bool((indices[1:] > indices[:-1]).all())  # differences of int32 could wrap
         if not ascending or (indices.size and (indices[0] < 0 or indices[-1] >= spec.size)):
             raise InvalidTensors(
                 f"tensor {spec.name!r} has indices out of order or range", remedy="send them ascending, each once"

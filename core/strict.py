@@ -79,13 +79,19 @@ def from_json(cls: type[T], body: bytes | str, error: type[InvalidInput] = Inval
     return build(cls, json_text.parse(body, error), error, ignore_unknown=True)
 
 
-def from_toml(cls: type[T], text: str, error: type[InvalidInput], name: str) -> T:
-    """Parse TOML and `build`; `name` says in an error which file it is, such as "task"."""
+def from_toml(
+    cls: type[T],
+    text: str,
+    error: type[InvalidInput],
+    name: str,
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> T:
+    """Parse TOML, `complete` the values and `build`; `name` says in an error which file it is, such as "task"."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise error(f"the {name} file is not TOML ({fault})", remedy="correct that line") from fault
-    return build(cls, data, error)
+    return build(cls, complete(data), error)
 
 
 def _current_names(cls: type[Any], data: Mapping[str, Any], error: type[InvalidInput], path: str) -> Mapping[str, Any]:

@@ -9,8 +9,9 @@ An unknown key in a file or an impossible combination is an error at load. How a
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
@@ -20,6 +21,7 @@ from fedrela.core.strict import Former
 from fedrela.core.wire import CLIENT_NAME, Encoding
 
 MILLION = 1_000_000
+SMALLEST_COHORT = 5  # devices whose updates make a new global model, where a task says nothing
 LONGEST_SECONDS = 2**32
 LONGEST_SEED = 10**100  # exclusive
 
@@ -101,7 +103,7 @@ class Rounds:
 
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     goal: FromOneToAMillion = 10  # updates that close a round; asynchronous: the buffer size
-    minimum: FromOneToAMillion = 1  # at the deadline: enough to aggregate; fewer fail the round, which is tried again
+    minimum: FromOneToAMillion = 1  # at the deadline: enough, and never below smallest_cohort; fewer fail the round
     over_selection: Annotated[float, Between(1, 100)] = 1.0  # assignments handed out per update wanted
     deadline_seconds: Annotated[float, Between(0, LONGEST_SECONDS, above=True)] = 600.0  # of a synchronous round
     compute_lease_seconds: LeaseSeconds = 300.0  # from assignment to the start of the upload
@@ -113,6 +115,9 @@ class Rounds:
     max_staleness: UpToAMillion = 20  # asynchronous: an update based on an older round is refused
     # Asynchronous: weight (1 + staleness) ** -exponent (FedBuff, arXiv 2106.06639).
     staleness_exponent: Annotated[float, Between(0, 100)] = 0.5
+    # No round is committed from the updates of fewer devices, whatever goal, minimum and mode say: who subtracts two
+    # global models would hold the update of one. A task that needs less says so itself, and owners are told.
+    smallest_cohort: FromOneToAMillion = SMALLEST_COHORT
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "round")
@@ -120,6 +125,11 @@ class Rounds:
             self.minimum <= self.goal,
             f"round.minimum is {self.minimum} and round.goal {self.goal}",
             "choose 1 <= minimum <= goal",
+        )
+        _require(
+            self.smallest_cohort <= self.goal,
+            f"round.goal is {self.goal}, and a round needs the updates of at least {self.smallest_cohort} devices",
+            f"raise it, or write round.smallest_cohort = {self.goal}: each device's owner is told so before enrolling",
         )
 
 
@@ -210,6 +220,16 @@ class Task:
         return self.relabel.lr_scale if self.relabel.generation(round_number, self.rounds) else 1.0
 
 
-def from_toml(text: str) -> Task:
-    """Read a task file. Raises InvalidTask naming the key at fault."""
-    return strict.from_toml(Task, text, InvalidTask, "task")
+def from_toml(text: str, *, trial: bool = False) -> Task:
+    """Read a task file; `trial`: as `for_trial` completes it. Raises InvalidTask naming the key at fault."""
+    return strict.from_toml(Task, text, InvalidTask, "task", complete=for_trial if trial else dict)
+
+
+def for_trial(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a task whose devices are all one's own: a small goal is meant, and written as smallest_cohort."""
+    rounds = values.get("round")
+    if not isinstance(rounds, Mapping) or "smallest_cohort" in rounds or "goal" not in rounds:
+        return dict(values)
+    goal = rounds["goal"]
+    small = type(goal) is int and 1 <= goal < SMALLEST_COHORT
+    return {**values, "round": {**rounds, "smallest_cohort": goal}} if small else dict(values)

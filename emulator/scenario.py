@@ -16,7 +16,7 @@ from typing import Any, Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 from fedrela.core.hours import parse_hours
-from fedrela.core.task import Task
+from fedrela.core.task import Task, for_trial
 from fedrela.emulator.shipped_settings import ShippedSettings
 
 _FORMER_KEYS = {"hostile": "malicious"}  # of version 0.1; still read
@@ -204,14 +204,20 @@ def from_toml(text: str) -> Scenario:
     """Read a scenario. Raises InvalidScenario (or InvalidTask for its task) naming the key at fault."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise InvalidScenario(f"the scenario file is not TOML ({fault})", remedy="correct that line") from fault
     return from_mapping(values)
 
 
 def from_mapping(values: Mapping[str, Any]) -> Scenario:
-    """A scenario from plain values, such as those that a run was recorded with. Raises as `from_toml` does."""
-    return strict.build(Scenario, current_names(values), InvalidScenario)
+    """A scenario from plain values, such as those that a run was recorded with. Raises as `from_toml` does.
+
+    Nobody is behind an emulated device: where the task's goal is small, so is its smallest cohort.
+    """
+    current = current_names(values)
+    if isinstance(task := current.get("task"), Mapping):
+        current["task"] = for_trial(task)
+    return strict.build(Scenario, current, InvalidScenario)
 
 
 def current_names(values: Mapping[str, Any]) -> dict[str, Any]:

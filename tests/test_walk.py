@@ -62,7 +62,7 @@ def task(**changes: Any) -> Task:
         "seed": 11,
         "local": LOCAL,
         "relabel": Relabel(enabled=False),
-        "round": Rounds(goal=DEVICES, minimum=DEVICES, retry_after_seconds=0.05),
+        "round": Rounds(goal=DEVICES, minimum=DEVICES, smallest_cohort=DEVICES, retry_after_seconds=0.05),
     }
     return Task(**(settings | changes))
 

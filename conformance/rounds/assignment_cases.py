@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fedrela.conformance.files import VECTORS, write_json
+from fedrela.conformance.rounds import ONE_DEVICE
 from fedrela.conformance.rounds.model_cases import expected_bytes, read_data
 from fedrela.conformance.rounds.models import ADAMW, MODELS, RELABEL
 from fedrela.conformance.rounds.round_cases import SECRET, programs
@@ -166,7 +167,7 @@ def _overlays() -> Iterator[dict[str, Any]]:
 
 def _growing(folder: Path, device: Device) -> Iterator[dict[str, Any]]:
     """Rounds 3 and 4 share a re-labeling, round 5 has its own, whatever came to the data. A late device makes one."""
-    task = Task("models", 6, seed=11, local=ADAMW, relabel=replace(RELABEL, period=2))
+    task = Task("models", 6, round=ONE_DEVICE, seed=11, local=ADAMW, relabel=replace(RELABEL, period=2))
     first, grown = {"rows": list(range(40))}, {"rows": [row for row in range(49) if row != 7]}
     for name, rounds in (("grows", ((3, first), (4, grown), (5, grown))), ("comes late", ((4, grown),))):
         kept: dict[int, int] = {}
@@ -214,7 +215,7 @@ def _top_k(folder: Path, device: Device) -> dict[str, Any]:
 def _sparse_task(seed: int) -> Task:
     relabel = replace(RELABEL, enabled=False)
     aggregation = Aggregation(encoding="top-k", top_k_fraction=0.1)
-    return Task("models", 6, seed=seed, local=ADAMW, relabel=relabel, aggregation=aggregation)
+    return Task("models", 6, round=ONE_DEVICE, seed=seed, local=ADAMW, relabel=relabel, aggregation=aggregation)
 
 
 def _residuals(device: Device, task: Task) -> list[tuple[bytes, Params]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fedrela.conformance.rounds import ONE_DEVICE
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Relabel, Task
 from fedrela.core.tensors import Params
@@ -18,7 +19,7 @@ def build(engine: Engine, weights: Params, examples: Examples, secret: bytes) ->
     _, held_out = holdout.split(examples, FRACTION, secret)
     cases = []
     for passes, number in ((1, 1), (3, 1), (3, 4)):
-        task = Task("digits", 4, seed=7, local_evaluation=True, relabel=Relabel(passes=passes))
+        task = Task("digits", 4, round=ONE_DEVICE, seed=7, local_evaluation=True, relabel=Relabel(passes=passes))
         report = holdout.evaluate(engine, LocalRound(task, number, secret), weights, held_out)
         cases.append(
             {

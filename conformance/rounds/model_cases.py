@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from fedrela.conformance.files import PUBLISHER_KEY, write_json
+from fedrela.conformance.rounds import ONE_DEVICE
 from fedrela.conformance.rounds.models import DEVICE_ROWS, MAX_BATCH, MODELS, WARMING_ROWS, Model
 from fedrela.conformance.rounds.round_cases import SECRET, programs, run
 from fedrela.core import bundle, tensors
@@ -111,7 +112,7 @@ def expected_bytes(labels: Array, update: Params) -> bytes:
 
 def _warmed(engine: OnnxEngine, opened: Bundle, model: Model) -> Params:
     """Weights that know something, from other samples of the same kind."""
-    task = Task("warm", 1, local=replace(model.local, epochs=2), relabel=Relabel(enabled=False))
+    task = Task("warm", 1, round=ONE_DEVICE, local=replace(model.local, epochs=2), relabel=Relabel(enabled=False))
     _, change = run(engine, LocalRound(task, 1, b"warm"), opened.weights, model.examples(WARMING_ROWS, seed=0))
     return tensors.add(opened.weights, change)
 

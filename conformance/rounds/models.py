@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedrela.conformance.rounds import ONE_DEVICE
 from fedrela.core import streams
 from fedrela.core.task import LocalTraining, Relabel, Task
 from fedrela.core.tensors import Array
@@ -113,7 +114,7 @@ RELABEL = Relabel(start=3, threshold_percent=30.0, passes=2)
 
 
 def _task(local: LocalTraining, **more: Any) -> Task:
-    return Task("models", 5, seed=11, local=replace(local, **more), relabel=RELABEL)
+    return Task("models", 5, round=ONE_DEVICE, seed=11, local=replace(local, **more), relabel=RELABEL)
 
 
 ADAMW = LocalTraining(3, 16, {"lr": 0.01, "adam_epsilon": 1e-3, "weight_decay": 0.1})

@@ -13,7 +13,7 @@ import torch
 
 from fedrela.conformance.demo_shards import FOLDER as SHARDS
 from fedrela.conformance.files import PUBLISHER_KEY, write_json
-from fedrela.conformance.rounds import evaluation_cases
+from fedrela.conformance.rounds import ONE_DEVICE, evaluation_cases
 from fedrela.core import bundle, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.protocol import task_json
@@ -37,7 +37,9 @@ def tasks() -> dict[str, tuple[Task, int]]:
     """Name of the case -> task and round."""
 
     def task(**local: Any) -> Task:
-        return Task("digits", 4, seed=7, local=LocalTraining(**{**LOCAL.__dict__, **local}), relabel=RELABEL)
+        return Task(
+            "digits", 4, round=ONE_DEVICE, seed=7, local=LocalTraining(**{**LOCAL.__dict__, **local}), relabel=RELABEL
+        )
 
     return {
         "before-relabeling": (task(), 2),
@@ -113,6 +115,6 @@ def _warm(engine: Engine, opened: Bundle) -> Params:
         {"x": np.concatenate([part.x["x"] for part in others])}, np.concatenate([part.y for part in others])
     )
     local = LocalTraining(**{**LOCAL.__dict__, "epochs": 12})
-    task = Task("warm", 1, local=local, relabel=Relabel(enabled=False), aggregation=Aggregation())
+    task = Task("warm", 1, round=ONE_DEVICE, local=local, relabel=Relabel(enabled=False), aggregation=Aggregation())
     _, change = run(engine, LocalRound(task, 1, b"warm"), opened.weights, pooled)
     return tensors.add(opened.weights, change)

@@ -6,12 +6,15 @@ while the present one is added. A robust rule first writes the updates as rows o
 blocks of its columns, so its memory doesn't grow with the number of devices.
 """
 
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import IO
 
 import numpy as np
 
@@ -23,10 +26,12 @@ from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.core import encodings, tensors
 from fedrela.core.aggregation import robust
 from fedrela.core.aggregation.aggregate import mean
+from fedrela.core.errors import Unavailable
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params, TensorSpec
 
 AHEAD = 1
+_ZEROS = bytes(1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,17 @@ def reduce(
         for row, (change, _) in zip(stack, decoded(), strict=True):
             robust.flatten(change, row)
         return robust.unflatten(robust.aggregate(stack, settings), specs)
+
+
+def norms(
+    blobs: Blobs, updates: list[Counted], task: Task, specs: tuple[TensorSpec, ...], *, on_progress: Callable[[], None]
+) -> list[float]:
+    """The L2 norm of each update. Raises IntegrityError naming one that is missing or damaged."""
+    sizes = []
+    for body in _bodies(blobs, updates):
+        on_progress()
+        sizes.append(math.sqrt(tensors.squared_norm(encodings.decode_again(body, specs, task.aggregation.encoding))))
+    return sizes
 
 
 def _part(counted: Counted, task: Task, number: int) -> Part:
@@ -134,6 +150,30 @@ def _body(blobs: Blobs, update: Counted) -> bytes:
 
 @contextmanager
 def _stack(count: int, width: int) -> Iterator[robust.Stack]:
-    """A (count, width) float32 array in an unlinked temporary file."""
-    with tempfile.TemporaryFile() as file:
-        yield np.memmap(file, np.float32, "w+", shape=(count, width))
+    """A (count, width) float32 array in an unlinked temporary file, all of whose bytes are there before it is mapped.
+
+    A page of a sparse file that a full disk can't hold would end the process with SIGBUS. Raises Unavailable instead.
+    """
+    with ExitStack() as files:
+        try:
+            file = files.enter_context(tempfile.TemporaryFile())
+            _reserve(file, 4 * count * width)
+        except OSError as error:
+            raise _no_temporary_space(error) from error
+        yield np.memmap(file, np.float32, "r+", shape=(count, width))
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, len(_ZEROS)):
+        file.write(_ZEROS[: size - start])
+    file.flush()
+
+
+def _no_temporary_space(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"there is no room for a robust rule's temporary file ({error.strerror or error})",
+        remedy="free disk space there, or set TMPDIR to a folder that exists and has some",
+    )

@@ -15,12 +15,15 @@ from fedrela.coordinator.api.messages import (
     CollectRequest,
     PublishRequest,
     PublishResponse,
+    RollbackRequest,
+    RollbackResponse,
+    ServerResponse,
     TokenRequest,
 )
 from fedrela.coordinator.api.requests import coordinator_of, json_response, operator_message, plain
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import evaluation, history
-from fedrela.coordinator.rounds import housekeeping, tasks
+from fedrela.coordinator.rounds import housekeeping, rollback, tasks
 from fedrela.coordinator.storage import blobs, collection
 from fedrela.core import signing, wire
 from fedrela.core.errors import Refused
@@ -76,6 +79,12 @@ async def publish(request: Request) -> Response:
     return json_response(PublishResponse(task_id), 201)
 
 
+@router.get("/server", **openapi.route(security="admin", gives=ServerResponse))
+async def server(request: Request) -> Response:
+    """What this coordinator is set up for."""
+    return json_response(ServerResponse(coordinator_of(request).settings.dev))
+
+
 @router.get("/tasks", **openapi.route(security="admin", gives=LISTING))
 async def list_tasks(request: Request) -> Response:
     """Every task and where it stands."""
@@ -129,6 +138,17 @@ def _command(verb: str, operation: Callable[..., None]) -> None:
 _command("pause", tasks.pause)
 _command("resume", tasks.resume)
 _command("cancel", tasks.cancel)
+
+
+@router.post(
+    "/tasks/{task_id}/rollback",
+    **openapi.route(security="admin", takes=RollbackRequest, gives=RollbackResponse, problems=(404, 409)),
+)
+async def roll_back(request: Request, task_id: str) -> Response:
+    """The next round begins from an earlier round's model; the open round ends without a result."""
+    coordinator, asked = coordinator_of(request), await operator_message(request, RollbackRequest)
+    number = await in_thread(lambda: rollback.rollback(coordinator, task_id, asked.to_round, coordinator.store.now()))
+    return json_response(RollbackResponse(number))
 
 
 @router.post("/tokens", **openapi.route(security="admin", takes=TokenRequest, gives=RECORD, status=201))

@@ -4,6 +4,7 @@ Work is done in a thread, so that a slow disk stalls nobody else.
 """
 
 import time
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,12 +15,12 @@ from fedrela.coordinator.api import downloads, limits, openapi, problems
 from fedrela.coordinator.api.requests import coordinator_of, json_response, message
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import evaluation, metrics
-from fedrela.coordinator.rounds import housekeeping, service
+from fedrela.coordinator.rounds import housekeeping, service, upload_claims
 from fedrela.coordinator.rounds.batching import Batches
 from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.core import wire
-from fedrela.core.errors import FedRelaError
+from fedrela.core.errors import FedRelaError, Refused, Unavailable
 from fedrela.core.wire import (
     Assignment,
     CheckIn,
@@ -112,6 +113,25 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     length = limits.declared_length(request)
     beginning: Batches[UploadHeaders, Upload] = request.app.state.beginning
     upload = await beginning(UploadHeaders(credentials(request), assignment_id, token, length))
+    receipt = None
+    try:
+        receipt = await _count_update(request, upload, length)
+    finally:
+        coordinator.uploading.discard(assignment_id)
+        if receipt is None or receipt.duplicate:  # with a new one its assignment has ended, and the claim with it
+            with suppress(Unavailable):
+                await in_thread(upload_claims.release, coordinator, assignment_id)
+    if (
+        coordinator.settings.virtual_clock and coordinator.wake.is_set()
+    ):  # this update, or one beside it, has completed a round
+        coordinator.wake.clear()
+        await in_thread(housekeeping.run_housekeeping, coordinator)
+    return receipt
+
+
+async def _count_update(request: Request, upload: Upload, length: int | None) -> UpdateReceipt:
+    """Receive, check, store and count the one update of an assignment that is received now."""
+    coordinator = coordinator_of(request)
     memory: limits.UploadMemory = request.app.state.upload_memory
     memory.take(length or 0)
     try:
@@ -121,13 +141,11 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     finally:
         memory.give_back(length or 0)
     counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
-    receipt = await counting(stored)
-    if (
-        coordinator.settings.virtual_clock and coordinator.wake.is_set()
-    ):  # this update, or one beside it, has completed a round
-        coordinator.wake.clear()
-        await in_thread(housekeeping.run_housekeeping, coordinator)
-    return receipt
+    try:
+        return await counting(stored)
+    except Refused:
+        await in_thread(service.discard_update, coordinator, stored)
+        raise
 
 
 @router.post(

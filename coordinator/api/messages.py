@@ -1,8 +1,9 @@
 """The admin API's messages: frozen dataclasses, like those of `fedrela.core.wire`."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fedrela.core.protocol.limits import Sha256
+from fedrela.core.protocol.limits import Between, Sha256
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 
@@ -21,6 +22,27 @@ class PublishResponse:
     """The new task."""
 
     task_id: str
+
+
+@dataclass(frozen=True)
+class RollbackRequest:
+    """Take a task back to the model of a committed round; 0: to its start weights."""
+
+    to_round: Annotated[int, Between(0, 2**31 - 1)]
+
+
+@dataclass(frozen=True)
+class RollbackResponse:
+    """The round that begins from it."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class ServerResponse:
+    """What a client of operators asks before it publishes. `dev`: a trial, whose devices are the operator's own."""
+
+    dev: bool
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class RangeOutside(Refused):
 def describe(error: FedRelaError) -> Problem:
     """The problem document of one of our errors."""
     status, code = _kind(error)
-    retry = RETRY_SECONDS if status == HTTPStatus.SERVICE_UNAVAILABLE else 0.0
+    later = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+    retry = RETRY_SECONDS if status in later else 0.0
     if isinstance(error, TooMany):
         retry = error.retry_after_seconds
     return Problem(HTTPStatus(status).phrase, status, code, error.problem, error.remedy, retry_after_seconds=retry)

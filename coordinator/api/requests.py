@@ -42,5 +42,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 
 def plain(value: Any) -> Response:
-    """Dicts and lists as JSON."""
-    return Response(json.dumps(value), 200, {"Cache-Control": "no-store"}, media_type="application/json")
+    """Dicts and lists as JSON. Raises ValueError rather than to send what no JSON reader takes."""
+    return Response(
+        json.dumps(value, allow_nan=False), 200, {"Cache-Control": "no-store"}, media_type="application/json"
+    )

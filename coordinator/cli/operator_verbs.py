@@ -17,7 +17,9 @@ from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Run and operate a coordinator.")
-task_app = typer.Typer(no_args_is_help=True, help="Create, list, pause, resume, cancel tasks; download models.")
+task_app = typer.Typer(
+    no_args_is_help=True, help="Create, list, pause, resume, cancel, roll back tasks; download models."
+)
 app.add_typer(task_app, name="task")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
@@ -83,8 +85,9 @@ def publish(
     bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
 ) -> None:
     """Verify a bundle, send it with a task to the coordinator, and open round 1."""
-    loaded = task_file.from_toml(_text(task))
+    text = _text(task)
     with admin(url, admin_key) as api:
+        loaded = task_file.from_toml(text, trial=api.is_trial())
         task_id = api.publish(bundle, loaded)
     show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
 
@@ -121,7 +124,9 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
         if key != "task":
             typer.echo(f"{key:26} {value}")
     typer.echo("")
-    return table(rounds, ("round", "phase", "updates", "failures", "update_bytes", "aggregation_seconds"), False)
+    return table(
+        rounds, ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds"), False
+    )
 
 
 def _task_command(verb: str, done: str) -> Any:
@@ -136,6 +141,21 @@ def _task_command(verb: str, done: str) -> Any:
 task_app.command("pause", help="Give out no new assignments.")(_task_command("pause", "is paused"))
 task_app.command("resume", help="Go on after a pause or a failed round.")(_task_command("resume", "is running"))
 task_app.command("cancel", help="End a task for good.")(_task_command("cancel", "is cancelled"))
+
+
+@task_app.command("rollback")
+def task_rollback(
+    task_id: str,
+    to_round: Annotated[int, typer.Option("--to", help="The round whose model to go back to; 0: the start weights.")],
+    url: Url = LOCAL_URL,
+    admin_key: AdminKey = "",
+    as_json: Json = False,
+) -> None:
+    """Begin the next round from an earlier model; the open round ends without a result."""
+    with admin(url, admin_key) as api:
+        number = api.request("POST", f"/tasks/{task_id}/rollback", json={"to_round": to_round}).json()["round"]
+    text = f"task {task_id}: round {number} begins from the model of round {to_round}"
+    show({"task_id": task_id, "to_round": to_round, "round": number}, as_json, text)
 
 
 @task_app.command("download")

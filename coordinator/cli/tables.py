@@ -28,6 +28,6 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if name.endswith("_at"):
         return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(value))
-    if name == "failures":
-        return " ".join(f"{code}={count}" for code, count in value.items()) or "-"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in value.items()) or "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

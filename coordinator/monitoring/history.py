@@ -6,15 +6,19 @@ Times are seconds of the coordinator's clock.
 import csv
 import io
 import json
+import math
 from typing import Any
 
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation
+from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.storage import rows, schema
 
 Record = dict[str, Any]
+UNCHANGED_ROUNDS = 3  # rounds in a row that left the model as it was, before that is said
+NAMED = ("norm-too-large", closing.OVERFLOWS)  # failures whose devices an operator wants to know
 _TASK = ("name", "population", "status", "problem", "round", "manifest_sha256", "task_sha256", "checkpoint_sha256")
 _ROUND = (
     "phase", "attempt", "open", "reported", "opened_at", "deadline_at", "closed_at", "committed_at",
@@ -42,7 +46,7 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
     record = {"task_id": row.id} | {name: row._mapping[name] for name in _TASK}
     record |= {
         "rounds": json.loads(row.task_json)["rounds"],
-        "committed_rounds": row.round - 1,
+        "committed_rounds": row.round - 1 - _abandoned(view, row.id),
         "initial_checkpoint_sha256": row.initial_checkpoint_sha256,
         "created_at": row.created_at,
         "finished_at": row.finished_at,
@@ -51,7 +55,34 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
         current = rows.round_row(view, row.id, row.round)
         record |= {"phase": current.phase, "open": current.open, "reported": current.reported}
         record |= {"deadline_at": current.deadline_at, "attempt": current.attempt}
-    return record
+    return record | {"unchanged_since": _unchanged_since(view, row)}
+
+
+def _abandoned(view: sa.Connection, task_id: str) -> int:
+    """How many rounds ended without a result."""
+    table = schema.rounds
+    query = sa.select(sa.func.count()).where(table.c.task_id == task_id, table.c.phase == "abandoned")
+    return int(view.scalar(query) or 0)
+
+
+def _unchanged_since(view: sa.Connection, row: rows.Row) -> int | None:
+    """The round whose model every later one repeated, where those are UNCHANGED_ROUNDS or more; else None.
+
+    Training always moves a model a little: one that stands still has stopped learning.
+    """
+    table = schema.rounds
+    committed = sa.and_(table.c.task_id == row.id, table.c.phase == "committed")
+    newest = sa.select(table.c.number, table.c.checkpoint_sha256).where(committed).order_by(table.c.number.desc())
+    latest = view.execute(newest.limit(UNCHANGED_ROUNDS)).all()
+    if len(latest) < UNCHANGED_ROUNDS or {one.checkpoint_sha256 for one in latest} != {row.checkpoint_sha256}:
+        return None
+    other = sa.select(sa.func.max(table.c.number)).where(committed, table.c.checkpoint_sha256 != row.checkpoint_sha256)
+    first = view.scalar(
+        sa.select(sa.func.min(table.c.number)).where(committed, table.c.number > (view.scalar(other) or 0))
+    )
+    start = sa.select(table.c.base_checkpoint_sha256).where(table.c.task_id == row.id, table.c.number == first)
+    since = first - 1 if view.scalar(start) == row.checkpoint_sha256 else first
+    return int(since) if latest[0].number - since >= UNCHANGED_ROUNDS else None
 
 
 def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
@@ -62,6 +93,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
         round_rows = view.execute(sa.select(table).where(table.c.task_id == task_id).order_by(table.c.number)).all()
         failures, assignments = _assignments(view, task_id)
         accuracies = evaluation.accuracies(view, task_id)
+        left_out = _left_out(view, task_id)
     records = []
     for row in round_rows:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
@@ -69,13 +101,14 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
             "updates": row.reported,
             "assignments": assignments.get(row.number, 0),
             "failures": failures.get(row.number, {}),
+            "left_out": left_out.get(row.number, {}),
             "checkpoint_bytes": row.base_checkpoint_bytes * assignments.get(row.number, 0),
             "evaluation": None,
             "accuracy": accuracies.get(row.number),
         }
         if row.evaluation_examples:
             record["evaluation"] = {
-                "loss": row.evaluation_loss_sum / row.evaluation_examples,
+                "loss": _finite(row.evaluation_loss_sum / row.evaluation_examples),
                 "accuracy": row.evaluation_correct / row.evaluation_examples,
                 "examples": row.evaluation_examples,
             }
@@ -101,6 +134,25 @@ def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str,
     return failures, assignments
 
 
+def _finite(number: float) -> float | None:
+    """The number; None where it is none that JSON has, as in a database that an earlier version wrote."""
+    return number if math.isfinite(number) else None
+
+
+def _left_out(view: sa.Connection, task_id: str) -> dict[int, dict[str, str]]:
+    """round -> device -> why its update was left out of the model: such devices are named, and no others."""
+    table = schema.assignments
+    named = view.execute(
+        sa.select(table.c.round, table.c.device_id, table.c.failure)
+        .where(table.c.task_id == task_id, table.c.failure.in_(NAMED))
+        .order_by(table.c.round, table.c.device_id)
+    )
+    devices: dict[int, dict[str, str]] = {}
+    for number, device_id, code in named:
+        devices.setdefault(number, {})[device_id] = code
+    return devices
+
+
 def as_csv(records: list[Record]) -> str:
     """The same as a table; what is nested becomes `code=count` pairs."""
     out = io.StringIO()
@@ -108,8 +160,9 @@ def as_csv(records: list[Record]) -> str:
     writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in records:
-        failures = " ".join(f"{code}={count}" for code, count in record["failures"].items())
-        writer.writerow(record | {"failures": failures})
+        nested = {name: value for name, value in record.items() if isinstance(value, dict)}
+        pairs = {name: " ".join(f"{key}={item}" for key, item in value.items()) for name, value in nested.items()}
+        writer.writerow(record | pairs)
     return out.getvalue()
 
 

@@ -47,6 +47,12 @@ TASK_PHASE = Gauge(
     ["task", "phase"],
     multiprocess_mode="mostrecent",
 )
+TASK_UNCHANGED = Gauge(
+    "fedrela_task_unchanged_rounds",
+    "Rounds in a row that left the model as it was, once they are three or more; else 0",
+    ["task"],
+    multiprocess_mode="mostrecent",
+)
 
 
 def exposition() -> tuple[bytes, str]:
@@ -66,5 +72,7 @@ def observe_tasks(coordinator: Coordinator) -> None:
         TASK_ROUND.labels(name).set(record["round"])
         TASK_OPEN.labels(name).set(record.get("open", 0))
         TASK_REPORTED.labels(name).set(record.get("reported", 0))
+        since = record["unchanged_since"]
+        TASK_UNCHANGED.labels(name).set(0 if since is None else record["committed_rounds"] - since)
         running = record["status"] == "running"
         TASK_PHASE.labels(name, record["phase"] if running else record["status"]).set(1)

@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 STATIC = ("dashboard.css", "dashboard.js")
 STRAGGLERS = ("compute-lease-expired", "upload-lease-expired")
 LISTED_DEVICES = 200
+LEFT_OUT_ROUNDS = 10  # the newest, whose devices that were left out are named
 POLL_SECONDS = 1.0
 EVENT_SECONDS = 8.0  # then the browser connects again; a server that is told to stop waits no longer than this
 HEADERS = {
@@ -153,6 +154,7 @@ def task_view(coordinator: Coordinator, task_id: str) -> dict[str, Any]:
         "task": record,
         "rounds": rounds[::-1],
         "failures": dict(sorted(failures.items())),
+        "left_out": dict([one for item in rounds[-LEFT_OUT_ROUNDS:] for one in item["left_out"].items()]),
         "stragglers": sum(failures.get(code, 0) for code in STRAGGLERS),
         "update_bytes": sum(item["update_bytes"] for item in rounds),
         "checkpoint_bytes": sum(item["checkpoint_bytes"] for item in rounds),

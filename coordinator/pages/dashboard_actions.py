@@ -14,7 +14,7 @@ from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import history
 from fedrela.coordinator.pages import qr
 from fedrela.coordinator.pages.dashboard import inside, page
-from fedrela.coordinator.rounds import tasks
+from fedrela.coordinator.rounds import rollback, tasks
 from fedrela.core import task as task_file
 from fedrela.core.errors import FedRelaError, InvalidMessage
 
@@ -75,12 +75,24 @@ _task_button("resume", tasks.resume)
 _task_button("cancel", tasks.cancel)
 
 
+@router.post("/dashboard/tasks/{task_id}/rollback", dependencies=inside)
+async def roll_back(request: Request, task_id: str) -> Response:
+    """The next round begins from an earlier round's model."""
+    fields, coordinator = await form(request), coordinator_of(request)
+    try:
+        to_round = int(fields.get("to_round", ""))
+    except ValueError as error:
+        raise InvalidMessage("the round is no number", remedy="choose one of the list") from error
+    await in_thread(lambda: rollback.rollback(coordinator, task_id, to_round, coordinator.store.now()))
+    return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
+
+
 @router.post("/dashboard/tasks", dependencies=inside)
 async def create_task(request: Request) -> Response:
     """A new task on the programs of one that is there: from its start weights, or from its newest."""
     fields, coordinator = await form(request), coordinator_of(request)
     try:
-        new_task = task_file.from_toml(fields.get("toml", ""))
+        new_task = task_file.from_toml(fields.get("toml", ""), trial=coordinator.settings.dev)
         like = await in_thread(history.task, coordinator, fields.get("like", ""))
         weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
         seal = await in_thread(tasks.seal_of, coordinator, like["task_id"])

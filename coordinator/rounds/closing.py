@@ -9,8 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.storage import rows, schema
+from fedrela.coordinator.rounds import isolation, rules
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.storage import reported, rows, schema
+from fedrela.core.task import Task
+
+EXPIRING_FAILED = "leases and deadlines can't be ended"
+OVERFLOWS = "update-overflows"  # the failure of an assignment whose update left no finite model
 
 
 def expire(coordinator: Coordinator, now: float) -> int:
@@ -27,7 +32,9 @@ def expire(coordinator: Coordinator, now: float) -> int:
         )
         due = sorted(view.scalars(expired.union(overdue)))
     for task_id in due:
-        expire_in_task(coordinator, task_id, now)
+        if isolation.is_due(coordinator, task_id, EXPIRING_FAILED):
+            with isolation.of_task(coordinator, task_id, EXPIRING_FAILED):
+                expire_in_task(coordinator, task_id, now)
     return len(due)
 
 
@@ -41,15 +48,39 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
         closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
         rows.save_round(tx, task_id, after, **closed)
         if after.phase == "failed":
-            problem = (
-                f"round {after.number} failed {after.attempt} times: {after.reported} of at least "
-                f"{task.round.minimum} devices reported before the deadline"
-            )
-            tx.execute(
-                sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem)
-            )
+            _pause_failed(tx, task_id, after, task)
     if after.phase == "aggregating":
         coordinator.wake.set()
+
+
+def _pause_failed(tx: sa.Connection, task_id: str, round_: Round, task: Task) -> None:
+    least = max(task.round.minimum, task.round.smallest_cohort)
+    problem = (
+        f"round {round_.number} failed {round_.attempt} times: {round_.reported} of at least "
+        f"{least} devices reported before the deadline"
+    )
+    tx.execute(sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem))
+
+
+def drop_updates(coordinator: Coordinator, task_id: str, number: int, assignment_ids: list[str], now: float) -> None:
+    """One transaction takes updates out of a round: no finite model came of them. What remains goes on, if enough.
+
+    None are named where the round has those of too few devices; then it collects again.
+    """
+    with coordinator.store.write() as tx:
+        row = rows.lock_task(tx, task_id)
+        record = rows.round_row(tx, task_id, number)
+        before, task = rows.as_round(record), parse_task(row.task_json)
+        if row.round != number or before.phase != "aggregating" or row.status == "cancelled":
+            return
+        dropped = reported.drop(tx, task_id, number, assignment_ids, OVERFLOWS, now)
+        devices = len(reported.devices_counted_in(tx, task_id, number))
+        after = rules.drop(before, task.round, dropped, devices, now)
+        if after.phase == "collecting" and before.pending:
+            reported.count_pending_in(tx, task_id, number)
+        rows.save_round(tx, task_id, after, worker=None, worker_until=None)
+        if after.phase == "failed":
+            _pause_failed(tx, task_id, after, task)
 
 
 @dataclass(frozen=True)
@@ -77,11 +108,13 @@ def commit(coordinator: Coordinator, task_id: str, number: int, result: Aggregat
         committed = rules.commit(before)
         outcome = {"checkpoint_sha256": result.checkpoint_sha256, "aggregation_seconds": result.seconds}
         rows.save_round(tx, task_id, committed, committed_at=now, worker=None, worker_until=None, **outcome)
-        advanced: dict[str, Any] = {"round": number + 1, "problem": "" if row.status == "running" else row.problem}
+        advanced: dict[str, Any] = {"round": number + 1, "server_state": result.server_state}
+        advanced["problem"] = "" if row.status == "running" else row.problem
         if last:
-            advanced |= {"status": "finished", "finished_at": now}
+            advanced |= {"status": "finished", "finished_at": now, "update_norms": "", "server_state": ""}
         else:
-            opened = rules.following(before, task.round, now)
+            devices = len(reported.devices_counted_in(tx, task_id, number + 1)) if before.pending else 0
+            opened = rules.following(before, task.round, now, devices=devices)
             rows.open_round(tx, task_id, opened, result.checkpoint_sha256, result.checkpoint_bytes)
         tx.execute(
             sa.update(schema.tasks)
@@ -89,7 +122,6 @@ def commit(coordinator: Coordinator, task_id: str, number: int, result: Aggregat
             .values(
                 checkpoint_sha256=result.checkpoint_sha256,
                 checkpoint_bytes=result.checkpoint_bytes,
-                server_state=result.server_state,
                 **advanced,
             )
         )

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import service, uploads
+from fedrela.coordinator.rounds import service, upload_claims, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.transaction import TaskTransaction
@@ -81,12 +81,14 @@ def _join_all(coordinator: Coordinator, offers: list[Offer], now: float) -> dict
 
 
 def begin_uploads(coordinator: Coordinator, headers: list[UploadHeaders], now: float) -> list[Upload | FedRelaError]:
-    """`uploads.begin_upload` for each, and `uploads.extend_lease` where it is needed."""
+    """`uploads.begin_upload` for each that is its assignment's only one, and `uploads.extend_lease` where needed."""
     with coordinator.store.read() as connection:
         view = View(
             coordinator, connection, [one.token_hash for one in headers], [one.assignment_id for one in headers]
         )
-        answers = [_attempt(uploads.begin_upload, view, one, now) for one in headers]
+        begun = [_attempt(uploads.begin_upload, view, one, now) for one in headers]
+    claimed = iter(upload_claims.claim(coordinator, [one for one in begun if isinstance(one, Upload)], now))
+    answers = [next(claimed) if isinstance(one, Upload) else one for one in begun]
     return [
         _attempt(uploads.extend_lease, coordinator, one, now) if isinstance(one, Upload) else one for one in answers
     ]

@@ -1,4 +1,4 @@
-"""The thread beside the requests: ends leases and deadlines, aggregates rounds.
+"""The thread beside the requests: ends leases and deadlines, aggregates rounds, sweeps what was left behind.
 
 One per process; any number of processes may run. Under the virtual clock nothing happens by itself:
 `POST /v1/admin/clock` and the request that completes a round do the work at once, so that a run is exact.
@@ -7,9 +7,10 @@ One per process; any number of processes may run. Under the virtual clock nothin
 import logging
 import threading
 
-from fedrela.coordinator.aggregation import global_model
+from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import closing
+from fedrela.coordinator.storage.sweeping import Sweep
 from fedrela.core.errors import FedRelaError
 
 INTERVAL_SECONDS = 0.5
@@ -22,6 +23,7 @@ class HousekeepingThread:
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
         self._stopping = threading.Event()
+        self._sweep = Sweep(coordinator)
         self._thread = threading.Thread(target=self._run, name="aggregation", daemon=True)
 
     def start(self) -> None:
@@ -37,17 +39,25 @@ class HousekeepingThread:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._coordinator.wake.clear()
-            try:
-                run_housekeeping(self._coordinator)
-            except FedRelaError as error:
-                log.error("housekeeping failed; it is tried again", extra={"problem": str(error)})
-            except Exception:
-                log.exception("housekeeping failed unexpectedly; it is tried again")
+            for step in (self._expire, self._aggregate, self._sweep.go_on):
+                try:
+                    step()
+                except FedRelaError as error:
+                    log.error("housekeeping failed; it is tried again", extra={"problem": str(error)})
+                except Exception:
+                    log.exception("housekeeping failed unexpectedly; it is tried again")
             self._coordinator.wake.wait(INTERVAL_SECONDS)
+
+    def _expire(self) -> None:
+        closing.expire(self._coordinator, self._coordinator.store.now())
+
+    def _aggregate(self) -> None:
+        while due_rounds.run_due(self._coordinator):
+            pass
 
 
 def run_housekeeping(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
     closing.expire(coordinator, coordinator.store.now())
-    while global_model.run_due(coordinator):
+    while due_rounds.run_due(coordinator):
         pass

@@ -15,22 +15,27 @@
     COLLECTING   join      a slot is free                      COLLECTING    open + 1; the first starts the deadline
     COLLECTING   report    reported + 1 < goal                 COLLECTING    open - 1, reported + 1
     COLLECTING   report    reported + 1 = goal                 AGGREGATING   open - 1, reported + 1
+                           (asynchronous: and of at least smallest_cohort devices)
     COLLECTING   release   (failure, expired lease)            COLLECTING    open - 1
-    COLLECTING   expire    deadline, reported >= minimum       AGGREGATING
+    COLLECTING   expire    deadline, reported is enough        AGGREGATING
     COLLECTING   expire    deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
     COLLECTING   expire    deadline, fewer, no retry left      FAILED        the task is paused
     AGGREGATING  join      asynchronous, a slot is free        AGGREGATING   open + 1
     AGGREGATING  report    asynchronous                        AGGREGATING   open - 1, pending + 1
     AGGREGATING  release                                       AGGREGATING   open - 1
     AGGREGATING  commit                                        COMMITTED     opens the next round with what is pending
+    AGGREGATING  drop      what remains is enough              AGGREGATING   reported - dropped
+    AGGREGATING  drop      fewer                               as at a deadline, with what is pending
     FAILED       release                                       FAILED        open - 1
     FAILED       resume                                        COLLECTING    attempt 1, a new deadline
+    not over     abandon   the operator rolls the task back    ABANDONED     the next round begins from an old model
 
 Every other pair raises Refused and changes nothing. A *slot* is an assignment that is open or, in a synchronous round,
-reported; one that ends without a report gives its slot back. An update that was acknowledged is never dropped: a
-round that is tried again starts from the same weights, so what was reported still counts.
+reported; one that ends without a report gives its slot back. *Enough* are `minimum` updates, of at least
+`smallest_cohort` devices. An update that was acknowledged is dropped only where no finite model can be made with it, or
+by a rollback: a round that is tried again starts from the same weights, so what was reported still counts.
 
-    >>> settings = Rounds(goal=2, deadline_seconds=60)
+    >>> settings = Rounds(goal=2, smallest_cohort=2, deadline_seconds=60)
     >>> r = join(join(first(now=0.0), settings, now=5.0), settings, now=6.0)
     >>> (r.open, r.deadline_at, report(report(r, settings), settings).phase)
     (2, 65.0, 'aggregating')
@@ -43,7 +48,7 @@ from typing import Literal
 from fedrela.core.errors import Refused
 from fedrela.core.task import Rounds
 
-Phase = Literal["collecting", "aggregating", "committed", "failed"]
+Phase = Literal["collecting", "aggregating", "committed", "failed", "abandoned"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,12 @@ class Round:
 
 def first(now: float) -> Round:
     """Round 1 of a new task."""
-    return Round(1, "collecting", now)
+    return opened(1, now)
+
+
+def opened(number: int, now: float) -> Round:
+    """A round that nobody has joined yet."""
+    return Round(number, "collecting", now)
 
 
 def slots(settings: Rounds) -> int:
@@ -100,20 +110,33 @@ def counts_in(round_: Round) -> int:
     return round_.number if round_.phase == "collecting" else round_.number + 1
 
 
-def report(round_: Round, settings: Rounds) -> Round:
-    """An update was accepted for an open assignment."""
+def enough(reported: int, devices: int, settings: Rounds) -> bool:
+    """Whether so many updates, of so many devices, make a new global model where no more come."""
+    return reported >= settings.minimum and devices >= settings.smallest_cohort
+
+
+def is_full(reported: int, devices: int, settings: Rounds) -> bool:
+    """Whether a round waits for no more updates than these."""
+    return reported >= settings.goal and devices >= settings.smallest_cohort
+
+
+def report(round_: Round, settings: Rounds, *, devices: int | None = None) -> Round:
+    """An update was accepted for an open assignment.
+
+    `devices`: how many devices' updates the round has with it; None: of each device one, as in a synchronous round.
+    """
     if round_.phase == "aggregating" and settings.mode == "asynchronous":
         return replace(release(round_), pending=round_.pending + 1)
     if round_.phase != "collecting":
         raise _refused("the round takes no more updates", "drop this update and check in again", "round-closed")
     collected = replace(release(round_), reported=round_.reported + 1)
-    full = collected.reported >= settings.goal
+    full = is_full(collected.reported, collected.reported if devices is None else devices, settings)
     return replace(collected, phase="aggregating") if full else collected
 
 
 def release(round_: Round) -> Round:
     """An open assignment ends, with or without a report: its slot is free again."""
-    if round_.open < 1 or round_.phase == "committed":
+    if round_.open < 1 or round_.phase in ("committed", "abandoned"):
         raise _refused("no assignment of this round is open", "check in again", "round-closed")
     return replace(round_, open=round_.open - 1)
 
@@ -122,8 +145,30 @@ def expire(round_: Round, settings: Rounds, now: float) -> Round:
     """Time passed. Only a collecting round whose deadline is over changes."""
     if round_.phase != "collecting" or round_.deadline_at is None or now < round_.deadline_at:
         return round_
-    if round_.reported >= settings.minimum:
+    if enough(round_.reported, round_.reported, settings):
         return replace(round_, phase="aggregating")
+    return _try_again(round_, settings, now)
+
+
+def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float) -> Round:
+    """So many updates are taken out of a round that is being aggregated; those that remain are of `devices` devices."""
+    if round_.phase != "aggregating":
+        raise _refused("the round is not being aggregated", "nothing: another worker has committed it", "round-closed")
+    remaining = replace(round_, reported=round_.reported - dropped)
+    if enough(remaining.reported, devices, settings):
+        return remaining
+    collecting = replace(remaining, phase="collecting", reported=remaining.reported + round_.pending, pending=0)
+    return collecting if settings.mode == "asynchronous" else _try_again(collecting, settings, now)
+
+
+def abandon(round_: Round) -> Round:
+    """The round ends without a result."""
+    if round_.phase in ("committed", "abandoned"):
+        raise _refused("the round is over", "roll the task back once", "round-closed")
+    return replace(round_, phase="abandoned", open=0, reported=0, pending=0, deadline_at=None)
+
+
+def _try_again(round_: Round, settings: Rounds, now: float) -> Round:
     if round_.attempt > settings.retries:
         return replace(round_, phase="failed", deadline_at=None)
     return replace(round_, attempt=round_.attempt + 1, deadline_at=_deadline(round_, settings, now))
@@ -143,13 +188,16 @@ def commit(round_: Round) -> Round:
     return replace(round_, phase="committed")
 
 
-def following(round_: Round, settings: Rounds, now: float) -> Round:
-    """The round that a commit opens. Asynchronous: open assignments and pending updates move into it."""
-    opened = Round(round_.number + 1, "collecting", now)
+def following(round_: Round, settings: Rounds, now: float, *, devices: int | None = None) -> Round:
+    """The round that a commit opens. Asynchronous: open assignments and pending updates move into it.
+
+    `devices`: how many devices the pending updates are of; None: each is of another.
+    """
+    next_round = opened(round_.number + 1, now)
     if settings.mode == "synchronous":
-        return opened
-    full = round_.pending >= settings.goal
-    return replace(opened, open=round_.open, reported=round_.pending, phase="aggregating" if full else "collecting")
+        return next_round
+    full = is_full(round_.pending, round_.pending if devices is None else devices, settings)
+    return replace(next_round, open=round_.open, reported=round_.pending, phase="aggregating" if full else "collecting")
 
 
 def staleness(counted_in: int, base_round: int) -> int:

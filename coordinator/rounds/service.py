@@ -9,6 +9,7 @@ lock. `rounds/group_commit.py` gives them the view and the transaction, one for 
 `now` is in seconds of the coordinator's clock and is always passed in.
 """
 
+import math
 from dataclasses import dataclass
 
 from fedrela.coordinator.access import devices
@@ -19,8 +20,9 @@ from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.transaction import TaskTransaction
 from fedrela.coordinator.rounds.uploads import Upload
 from fedrela.coordinator.rounds.views import View
-from fedrela.coordinator.storage import blobs, rows
-from fedrela.core import encodings, signing
+from fedrela.coordinator.storage import blobs, collection, rows
+from fedrela.coordinator.storage.rows import StoredAssignment
+from fedrela.core import encodings, signing, tensors
 from fedrela.core.errors import Refused
 from fedrela.core.task import Task
 from fedrela.core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt, Wait
@@ -44,6 +46,7 @@ class StoredUpdate:
     digest: str | None = None  # this and what follows: None where an update was accepted before, only to be compared
     size_bytes: int | None = None
     examples: int | None = None
+    norm: float = 0.0  # L2, of the decoded update
 
 
 def check_in(view: View, request: CheckInRequest, now: float) -> Assignment | Wait | Offer:
@@ -68,9 +71,18 @@ def join(tx: TaskTransaction, applicant: Applicant, now: float) -> Assignment | 
     candidate = offers.candidate_of(applicant, tx.had_assignment(applicant.device.id))
     if selection.refusal(tx.task, manifest, candidate, tx.round, now) is not None:
         return None
+    if _waits_for_other_devices(tx, applicant.device.id):
+        return None
     tx.round = rules.join(tx.round, tx.task.round, now)
     assignment_id = tx.open_assignment(applicant.device.id, now)
     return offers.assignment(tx.coordinator, tx.row, tx.record, assignment_id, tx.task.round.compute_lease_seconds)
+
+
+def _waits_for_other_devices(tx: TaskTransaction, device_id: str) -> bool:
+    """Whether a buffer has all its updates, of too few devices, and this device is one of them."""
+    settings = tx.task.round
+    full = settings.mode == "asynchronous" and tx.round.reported >= settings.goal
+    return full and device_id in tx.devices_counted_in(tx.round.number)
 
 
 def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
@@ -81,16 +93,22 @@ def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> Store
     assignment_id, task_id, sha256 = upload.assignment_id, upload.task_id, signing.sha256(body)
     if upload.stored_sha256 is not None:
         return StoredUpdate(assignment_id, task_id, sha256)
-    _, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
+    change, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
+    norm = math.sqrt(tensors.squared_norm(change))
     coordinator.blobs.put(blobs.update(assignment_id, sha256), body)
-    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples)
+    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples, norm)
+
+
+def discard_update(coordinator: Coordinator, stored: StoredUpdate) -> None:
+    """Delete the body of an update that was refused: nothing refers to it."""
+    collection.discard(coordinator, [blobs.update(stored.assignment_id, stored.sha256)])
 
 
 def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> UpdateReceipt:
     """Count a stored update: its assignment ends, the round moves on. The same again is acknowledged, nothing changes.
 
-    Raises Refused (409) where the assignment or the round has ended, or has another update. One that is too stale is
-    refused too, and its assignment ends.
+    Raises Refused (409) where the assignment or the round has ended, or has another update. One that is too stale or
+    too large is refused too, and its assignment ends.
     """
     assignment = tx.assignment(stored.assignment_id)
     if assignment.status == "reported":
@@ -106,7 +124,12 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
         tx.round = rules.release(tx.round)
         tx.end_assignment(assignment, "failed", now, failure="too-stale")
         raise _too_stale(tx.task)
-    tx.round = rules.report(tx.round, tx.task.round)
+    if not stored.norm <= tx.largest_norm():
+        tx.round = rules.release(tx.round)
+        tx.end_assignment(assignment, "failed", now, failure="norm-too-large")
+        raise _too_large()
+    tx.round = rules.report(tx.round, tx.task.round, devices=_devices_with(tx, assignment))
+    tx.remember_norm(stored.norm)
     tx.end_assignment(
         assignment,
         "reported",
@@ -118,6 +141,26 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
         update_bytes=stored.size_bytes,
     )
     return UpdateReceipt(assignment.round)
+
+
+def _devices_with(tx: TaskTransaction, assignment: StoredAssignment) -> int | None:
+    """How many devices a buffer that is about to be full is of; None where that can't matter.
+
+    A synchronous round takes one update of each device; a buffer may have two, from two start weights.
+    """
+    settings = tx.task.round
+    if settings.mode == "synchronous" or tx.round.phase != "collecting" or tx.round.reported + 1 < settings.goal:
+        return None
+    return len(tx.devices_counted_in(tx.round.number) | {assignment.device_id})
+
+
+def _too_large() -> Refused:
+    return Refused(
+        "the update is far larger than this task's updates are",
+        remedy="look at this device's data and learning rate; scale a model's inputs; check in again",
+        code="norm-too-large",
+        status=409,
+    )
 
 
 def _too_stale(task: Task) -> Refused:

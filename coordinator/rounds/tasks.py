@@ -1,11 +1,11 @@
-"""An operator's side of a task: publish, pause, resume, cancel. Each is one transaction."""
+"""An operator's side of a task: publish, pause, resume, cancel; `rounds/rollback.py` too. Each is one transaction."""
 
 import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
-from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.storage import blobs, rows, schema
+from fedrela.coordinator.rounds import isolation, rules
+from fedrela.coordinator.storage import blobs, collection, reported, rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import bundle, signing, strict, tensors
 from fedrela.core.bundle import Manifest
@@ -116,7 +116,7 @@ def _missing(sha256: str, what: str) -> Refused:
 def pause(coordinator: Coordinator, task_id: str, now: float) -> None:
     """No new assignments; devices at work may still report. Pausing twice is no fault."""
     with coordinator.store.write() as tx:
-        row = _alive(tx, task_id)
+        row = lock_alive(tx, task_id)
         if row.status == "running":
             _set_status(tx, row, "paused", "paused by the operator")
 
@@ -124,28 +124,33 @@ def pause(coordinator: Coordinator, task_id: str, now: float) -> None:
 def resume(coordinator: Coordinator, task_id: str, now: float) -> None:
     """Go on; a round that had failed starts again with all its retries."""
     with coordinator.store.write() as tx:
-        row = _alive(tx, task_id)
+        row = lock_alive(tx, task_id)
         if row.status == "running":
             return
         _set_status(tx, row, "running", "")
         round_ = rows.as_round(rows.round_row(tx, task_id, row.round))
         rows.save_round(tx, task_id, rules.resume(round_, parse_task(row.task_json).round, now))
+    isolation.forget(coordinator, task_id)
     coordinator.wake.set()
 
 
 def cancel(coordinator: Coordinator, task_id: str, now: float) -> None:
-    """End the task for good; open assignments are closed, checkpoints are kept. Cancelling twice is no fault."""
+    """End the task for good; open assignments are closed, only checkpoints are kept. Cancelling twice is no fault."""
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         if row.status == "cancelled":
             return
         if row.status == "finished":
             raise _over(row)
+        leftovers = reported.bodies(tx, task_id, row.round) + ([row.server_state] if row.server_state else [])
         rows.close_open_assignments(tx, task_id, now)
-        _set_status(tx, row, "cancelled", "cancelled by the operator", finished_at=now)
+        ended = {"finished_at": now, "server_state": "", "update_norms": ""}
+        _set_status(tx, row, "cancelled", "cancelled by the operator", **ended)
+    collection.discard(coordinator, leftovers)
 
 
-def _alive(tx: sa.Connection, task_id: str) -> Row:
+def lock_alive(tx: sa.Connection, task_id: str) -> Row:
+    """The row of a task that is not over, locked until the transaction ends. Raises Refused (404, 409)."""
     row = rows.lock_task(tx, task_id)
     if row.status in ("finished", "cancelled"):
         raise _over(row)

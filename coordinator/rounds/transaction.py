@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.storage import rows
+from fedrela.coordinator.storage import reported, rows
 from fedrela.coordinator.storage.rows import StoredAssignment
+from fedrela.core.aggregation import outliers
 
 _OF_REPORT = ("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes")
 
@@ -40,6 +41,7 @@ class TaskTransaction:
         self._had_assignment: dict[str, bool] = {}
         self._opened: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []
+        self._norms: list[float] = []
 
     @property
     def awaits_aggregation(self) -> bool:
@@ -94,6 +96,21 @@ class TaskTransaction:
         self._ended.append(ending)
         self._assignments[assignment.id] = replace(assignment, status=status, update_sha256=ending["update_sha256"])
 
+    def devices_counted_in(self, number: int) -> set[str]:
+        """The devices whose updates count in a round, those that this transaction has counted among them."""
+        here = {self._assignments[one["assignment"]].device_id for one in self._ended if one["counted_in"] == number}
+        return here | reported.devices_counted_in(self._connection, self.row.id, number)
+
+    def largest_norm(self) -> float:
+        """The largest L2 norm that the next update may have."""
+        weights = self.coordinator.manifest(self.row.manifest_sha256).weights
+        accepted = outliers.with_accepted(reported.norms(self.row), self._norms)
+        return outliers.largest_norm(accepted, sum(spec.size for spec in weights))
+
+    def remember_norm(self, norm: float) -> None:
+        """An update of this norm was accepted."""
+        self._norms.append(norm)
+
     def flush(self, now: float) -> None:
         """Write what the rules changed."""
         if self._opened:
@@ -103,6 +120,8 @@ class TaskTransaction:
             rows.end_reported(self._connection, self._ended)
             received = sum(ending["update_bytes"] or 0 for ending in self._ended)
             columns["update_bytes"] = self.record.update_bytes + received
+        if self._norms:
+            reported.remember_norms(self._connection, self.row, self._norms)
         if self.round.phase != self._stored_round.phase:
             columns["closed_at"] = now
         if self.round != self._stored_round:

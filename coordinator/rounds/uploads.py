@@ -53,6 +53,8 @@ class Upload:
     seconds: float
     stored_sha256: str | None  # an update was accepted before
     short_lease_ends_at: float | None = None  # the compute lease ends before the upload may: `extend_lease` first
+    claimed_by: str | None = None  # who received an update of this assignment last, and until when at the latest
+    claimed_until: float | None = None
 
 
 def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
@@ -86,6 +88,8 @@ def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
         seconds,
         assignment.update_sha256,
         short_lease_ends_at,
+        assignment.upload_worker,
+        assignment.upload_until,
     )
 
 

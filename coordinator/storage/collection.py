@@ -2,9 +2,10 @@
 
 Needed are: what a task consists of, its checkpoints (all of them, or the newest `keep_checkpoints`), its server
 optimizer's state, and the updates of rounds that are not committed. Everything younger than `min_age_seconds` stays
-too: it may be about to be published.
+too: it may be about to be published. What devices sent goes by itself, at once or by a sweep (`storage/sweeping.py`).
 """
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.storage import blobs, schema
-from fedrela.core.errors import InvalidMessage
+from fedrela.core.errors import FedRelaError, InvalidMessage
+
+log = logging.getLogger("fedrela.coordinator")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,15 @@ def collect(coordinator: Coordinator, min_age_seconds: float, dry_run: bool) -> 
         for blob in unneeded:
             coordinator.blobs.delete(blob.name)
     return Collected(tuple(blob.name for blob in unneeded), sum(blob.size for blob in unneeded), dry_run)
+
+
+def discard(coordinator: Coordinator, names: list[str]) -> None:
+    """Delete blobs that nothing refers to any more. Where the store fails, a sweep finds them later."""
+    try:
+        for name in names:
+            coordinator.blobs.delete(name)
+    except FedRelaError as error:
+        log.warning("blobs stay until they are swept", extra={"problem": str(error)})
 
 
 def _needed(coordinator: Coordinator) -> set[str]:
@@ -72,5 +84,6 @@ def _needed(coordinator: Coordinator) -> set[str]:
         }
         files = coordinator.manifest(task.manifest_sha256).files().values()
         names |= {blobs.public(sha256) for sha256 in roots | {sha256 for sha256, _ in files}}
-        names.add(task.server_state)
+        if task.status in ("running", "paused"):
+            names.add(task.server_state)
     return names

@@ -46,6 +46,13 @@ def add_seals(connection: sa.Connection) -> None:
     _add_column(connection, "tasks", "seal_json", "TEXT NOT NULL DEFAULT ''")
 
 
+def add_norms_and_uploads(connection: sa.Connection) -> None:
+    """The norms of a task's newest updates, and who receives an update. A database of this release has them already."""
+    _add_column(connection, "tasks", "update_norms", "TEXT NOT NULL DEFAULT ''")
+    _add_column(connection, "assignments", "upload_worker", "VARCHAR(100)")
+    _add_column(connection, "assignments", "upload_until", "DOUBLE PRECISION")
+
+
 def _add_column(connection: sa.Connection, table: str, name: str, kind: str) -> None:
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
         connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
@@ -57,6 +64,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     rename_columns,
     add_publishers,
     add_seals,
+    add_norms_and_uploads,
 )
 
 

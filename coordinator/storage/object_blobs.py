@@ -72,7 +72,8 @@ class ObjectBlobs:
     def listing(self) -> Iterator[Stored]:
         """Every object below the prefix."""
         for area in ("public", "private"):
-            for page in self._call(f"{area}/x", lambda area=area: list(self._library.list(self._store, area))):
+            pages = iter(self._call(f"{area}/x", lambda area=area: self._library.list(self._store, area)))
+            while page := self._call(f"{area}/x", lambda pages=pages: next(pages, None)):
                 for entry in page:
                     yield Stored(entry["path"], entry["size"], entry["last_modified"].timestamp())
 

@@ -30,9 +30,11 @@ _EXPIRED = sa.select(_A.c.id, _A.c.expires_at, _A.c.compute_until).where(
 _OF_UPDATE = ("examples", "update_sha256", "update_digest", "update_bytes")
 _REPORTED = ("status", "ended_at", "failure", "counted_in", *_OF_UPDATE)
 _END_REPORTED = (
-    sa.update(_A).where(_A.c.id == sa.bindparam("assignment")).values({name: sa.bindparam(name) for name in _REPORTED})
+    sa.update(_A)
+    .where(_A.c.id == sa.bindparam("assignment"))
+    .values({name: sa.bindparam(name) for name in _REPORTED} | {"upload_worker": None, "upload_until": None})
 )
-_ASSIGNMENTS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256"])
+_ASSIGNMENTS = sa.select(*_A.c["id", "round", "status", "expires_at", "update_sha256", "device_id"])
 _NEW_ASSIGNMENT = sa.insert(_A)
 _LAST_ASSIGNMENT = (
     sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_assignment_at=sa.bindparam("given_at"))
@@ -61,6 +63,7 @@ class StoredAssignment:
     status: str  # open | reported | failed | expired | closed
     expires_at: float
     update_sha256: str | None
+    device_id: str
 
 
 @lru_cache(maxsize=16)

@@ -71,6 +71,8 @@ tasks = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
     sa.Column("seal_json", sa.Text, nullable=False, default=""),  # the publisher's, over the manifest
+    # Of the newest accepted updates, as JSON; whose they are is not kept: see `storage/reported.py`.
+    sa.Column("update_norms", sa.Text, nullable=False, server_default=""),
 )
 
 rounds = sa.Table(
@@ -131,6 +133,8 @@ assignments = sa.Table(
     sa.Column("update_digest", sa.String(64)),  # see blobs.quick_digest
     sa.Column("update_bytes", sa.BigInteger),
     sa.Column("evaluated", sa.Boolean, nullable=False, default=False),
+    sa.Column("upload_worker", sa.String(100)),  # who receives its update now, and until when at the latest
+    sa.Column("upload_until", sa.Double),
     sa.Index("assignments_of_round", "task_id", "round", "status"),
     sa.Index("assignments_counted", "task_id", "counted_in"),
     sa.Index("assignments_of_device", "device_id", "task_id", "round"),

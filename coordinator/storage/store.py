@@ -58,11 +58,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """All or nothing. Raises Unavailable where the database is locked, full or gone; then nothing was changed."""
+    def write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """All or nothing. Raises Unavailable where the database is locked, full or gone; then nothing was changed.
+
+        durable: synced to disk on return; without it a power cut may undo it, and a killed process does not.
+        """
         with _translated(), self._exclusively(), self._engine.connect() as connection:
-            connection = connection.execution_options(writes=True)
+            connection = connection.execution_options(writes=True, durable=durable)
             with connection.begin():
+                if not durable and not self.sqlite:
+                    connection.execute(sa.text("SET LOCAL synchronous_commit TO off"))
                 yield connection
 
     @contextmanager
@@ -177,8 +182,10 @@ def _sqlite(url: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        if writes:
+        options = connection.get_execution_options()
+        if options.get("writes", False):
+            level = "FULL" if options["durable"] else "NORMAL"
+            connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # may fail, and then as SQLAlchemy's error
         else:
             connection.connection.cursor().execute("BEGIN")  # can't, and every check-in runs this

@@ -4,7 +4,7 @@ The protocol's defaults are what a client of that protocol version takes for a v
 change, whatever a new task's defaults (`fedrela.core.task`) become: where the two differ, the value travels.
 
     >>> encode(Task("digits", 20))
-    b'{"name":"digits","rounds":20}'
+    b'{"name":"digits","round":{"smallest_cohort":5},"rounds":20}'
     >>> decode(b'{"name":"digits","rounds":20,"later":1}').local.epochs
     5
 """
@@ -53,6 +53,7 @@ PROTOCOL_DEFAULTS: Mapping[str, Any] = {
         "concurrency": 0,
         "max_staleness": 20,
         "staleness_exponent": 0.5,
+        "smallest_cohort": 1,
     },
     "aggregation": {
         "rule": "mean",

@@ -7,9 +7,12 @@ answer = api.check_in(CheckIn("default", "python 0.2.0", ("onnx 1.32.0",)))
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from fedrela.core import strict
+from fedrela.core.protocol import task_json
+from fedrela.core.task import Task
 from fedrela.core.wire import (
     TENSORS_TYPE,
     UPLOAD_TOKEN_HEADER,
@@ -33,12 +36,32 @@ T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}
 
 
+@dataclass(frozen=True)
+class OpenTask:
+    """A task of a population: its settings as JSON."""
+
+    task: str
+
+
+@dataclass(frozen=True)
+class OpenTasks:
+    """The tasks that are not over."""
+
+    tasks: tuple[OpenTask, ...]
+
+
 class CoordinatorApi(Transport):
     """The calls of one device; see `Transport` for what it is made of."""
 
     def enroll(self, request: EnrollRequest) -> EnrollResponse:
         """Exchange an enrollment token for a device token. Repeating it with the same key is safe."""
         return self._post("/v1/devices", request, lambda body: strict.from_json(EnrollResponse, body))
+
+    def open_tasks(self, enrollment_token: str) -> tuple[Task, ...]:
+        """What a device that enrolled with this token could be asked to do. Nothing of the device is sent."""
+        headers = {"Authorization": f"Bearer {enrollment_token}"}
+        answer = self.call("GET", "/v1/tasks", b"", headers, lambda body: strict.from_json(OpenTasks, body))
+        return tuple(task_json.decode(item.task) for item in answer.tasks)
 
     def check_in(self, request: CheckIn) -> CheckInResponse:
         """Offer to work. Raises InvalidMessage for an answer that is not exactly one of assignment and wait."""

@@ -59,8 +59,13 @@ def enroll(
     """
     from fedrela.core.protocol import links
     from fedrela.edge.owner.membership import enroll as join
+    from fedrela.edge.owner.membership import small_cohorts
 
-    identity = join(_api(), FolderStore(state), links.parse(link), insecure=insecure)
+    parsed = links.parse(link)
+    api = _api()
+    for warning in small_cohorts(api, parsed):
+        typer.echo(warning, err=True)
+    identity = join(api, FolderStore(state), parsed, insecure=insecure)
     public = {
         "device_id": identity.device_id,
         "coordinator": identity.url,

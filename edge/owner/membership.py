@@ -11,6 +11,7 @@ from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, InvalidInput, Refused
 from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
+from fedrela.core.task import SMALLEST_COHORT
 from fedrela.core.wire import EnrollRequest
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage import state
@@ -63,6 +64,21 @@ def check_pinned(public_key: str, fingerprint: str) -> None:
             f"the coordinator's key {signing.fingerprint(public_key)} is not the link's {fingerprint}",
             remedy="somebody may be on the way between you: nothing was kept; ask the operator",
         )
+
+
+def small_cohorts(api: CoordinatorApi, link: Link) -> list[str]:
+    """What an owner should know before enrolling: the tasks that mix the updates of fewer devices than is usual."""
+    api.url = link.url
+    try:
+        tasks = api.open_tasks(link.token)
+    except (Refused, InvalidInput):  # enrolling says what is wrong with the link, and old coordinators can't tell
+        return []
+    return [
+        f"task {task.name}: as few as {task.round.smallest_cohort} devices are mixed (usual: {SMALLEST_COHORT}), "
+        "so whoever sees the models may tell what this device sent"
+        for task in tasks
+        if task.round.smallest_cohort < SMALLEST_COHORT
+    ]
 
 
 def forget(api: CoordinatorApi, store: Store) -> None:

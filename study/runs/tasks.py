@@ -3,7 +3,7 @@
 The branches differ in nothing but the labels: same start weights, same learning rate, same random numbers.
 """
 
-from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
+from fedrela.core.task import SMALLEST_COHORT, Aggregation, LocalTraining, Relabel, Rounds, Task
 from fedrela.emulator.data.shards import Shards
 from fedrela.study.methods import METHODS
 from fedrela.study.runs.cells import Cell
@@ -52,6 +52,7 @@ def _task(cell: Cell, rounds: int, seed: int, relabel: Relabel, shards: Shards, 
         round=Rounds(
             goal=cohort,
             minimum=cohort,
+            smallest_cohort=min(cohort, SMALLEST_COHORT),  # nobody is behind an emulated device
             deadline_seconds=_LONG_SECONDS,
             compute_lease_seconds=_LONG_SECONDS,
             upload_lease_seconds=_LONG_SECONDS,

@@ -29,7 +29,7 @@ TASK = Task(
     rounds=1,
     local=LocalTraining(epochs=1, batch_size=8, max_steps=12),
     relabel=Relabel(start=1, threshold_percent=20.0, passes=1),
-    round=Rounds(goal=1, deadline_seconds=2000, compute_lease_seconds=2000),
+    round=Rounds(goal=1, smallest_cohort=1, deadline_seconds=2000, compute_lease_seconds=2000),
 )
 
 

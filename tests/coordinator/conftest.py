@@ -61,8 +61,8 @@ class House:
         return coordinator
 
     def publish(self, rounds: int = 3, *, name: str = "tiny", **round_settings: Any) -> str:
-        """A task without re-labeling."""
-        task = Task(name, rounds, round=Rounds(**round_settings), relabel=PLAIN)
+        """A task without re-labeling, for devices of the test's own."""
+        task = Task(name, rounds, round=Rounds(**{"smallest_cohort": 1} | round_settings), relabel=PLAIN)
         return self.operator.publish(self.bundle, task)
 
     def devices(self, count: int, population: str = "default") -> list[fleet.Device]:

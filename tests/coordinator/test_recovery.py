@@ -28,7 +28,7 @@ def test_a_round_that_was_full_when_the_coordinator_died_is_committed_at_the_nex
     with server.http() as http:
         operator = fleet.Operator(http, KEY)
         task_id = operator.publish(
-            bundle_folder, Task("crash", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False))
+            bundle_folder, Task("crash", 1, round=Rounds(goal=2, smallest_cohort=2), relabel=Relabel(enabled=False))
         )
         token = operator.link(2)
         one, two = fleet.enroll(http, token), fleet.enroll(http, token)

@@ -76,7 +76,8 @@ def test_server_optimizers_keep_their_state_from_round_to_round(house: House, op
 
     settings = Aggregation(server_optimizer=optimizer, server_lr=0.5)  # type: ignore[arg-type]
     task_id = house.operator.publish(
-        house.bundle, Task("opt", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False), aggregation=settings)
+        house.bundle,
+        Task("opt", 3, round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False), aggregation=settings),
     )
     (device,) = house.devices(1)
     expected = fleet.change(0.0)
@@ -92,7 +93,7 @@ def test_server_optimizers_keep_their_state_from_round_to_round(house: House, op
 @pytest.mark.parametrize("encoding", ["float32", "float16", "int8", "top-k"])
 def test_every_encoding_is_decoded_and_another_one_refused(house: House, encoding: str) -> None:
     settings = Aggregation(encoding=encoding, top_k_fraction=1.0)  # type: ignore[arg-type]
-    task = Task("enc", 1, round=Rounds(goal=1), relabel=Relabel(enabled=False), aggregation=settings)
+    task = Task("enc", 1, round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False), aggregation=settings)
     task_id = house.operator.publish(house.bundle, task)
     (device,) = house.devices(1)
     assignment = device.join()
@@ -116,7 +117,9 @@ def test_one_malicious_device_in_four_moves_the_mean_and_not_the_robust_rules(
         trim_fraction=0.25,
         byzantine_fraction=0.25,
     )
-    task = Task("robust", 1, round=Rounds(goal=4), relabel=Relabel(enabled=False), aggregation=settings)
+    task = Task(
+        "robust", 1, round=Rounds(goal=4, smallest_cohort=4), relabel=Relabel(enabled=False), aggregation=settings
+    )
     task_id = house.operator.publish(house.bundle, task)
     for device, value in zip(house.devices(4), (6.0, 6.0, 6.0, 1000.0), strict=True):
         assert device.upload(device.join(), fleet.body(fleet.change(value))).status_code == 200
@@ -126,7 +129,9 @@ def test_one_malicious_device_in_four_moves_the_mean_and_not_the_robust_rules(
 
 def test_clipping_and_the_cap_on_claimed_examples_bound_a_liar(house: House) -> None:
     settings = Aggregation(clip_norm=1.0, max_examples=10)
-    task = Task("clip", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False), aggregation=settings)
+    task = Task(
+        "clip", 1, round=Rounds(goal=2, smallest_cohort=2), relabel=Relabel(enabled=False), aggregation=settings
+    )
     task_id = house.operator.publish(house.bundle, task)
     for device, (value, examples) in zip(house.devices(2), ((0.0, 10), (1e6, 999_999_999)), strict=True):
         assert device.upload(device.join(), fleet.body(fleet.change(value), examples)).status_code == 200
@@ -185,7 +190,9 @@ def test_metrics_count_and_name_no_device(house: House) -> None:
 
 
 def test_evaluation_totals_are_summed_only_where_the_task_asks(house: House) -> None:
-    applicant = Task("ask", 1, round=Rounds(goal=2), relabel=Relabel(enabled=False), local_evaluation=True)
+    applicant = Task(
+        "ask", 1, round=Rounds(goal=2, smallest_cohort=2), relabel=Relabel(enabled=False), local_evaluation=True
+    )
     task_id = house.operator.publish(house.bundle, applicant)
     one, two = house.devices(2)
     for device, correct in ((one, 8), (two, 4)):

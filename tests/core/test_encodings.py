@@ -85,7 +85,15 @@ B_PART = {"b.indices": np.array([0], np.int32), "b.values": np.array([1], np.flo
 
 @pytest.mark.parametrize(
     ("indices", "values"),
-    [([1, 0], [1, 1]), ([0, 0], [1, 1]), ([-1], [1]), ([4], [1]), ([0, 1], [1]), ([0], [np.nan])],
+    [
+        ([1, 0], [1, 1]),
+        ([0, 0], [1, 1]),
+        ([-1], [1]),
+        ([4], [1]),
+        ([0, 1], [1]),
+        ([0], [np.nan]),
+        ([0, 2**31 - 1, -(2**31)], [1, 1, 1]),
+    ],
 )
 def test_malformed_top_k_is_refused(indices, values):
     arrays = B_PART | {"a.indices": np.int32(indices), "a.values": np.float32(values)}

@@ -149,3 +149,21 @@ def test_generations_never_fall(rounds, start, period):
     generations = [relabel.generation(r, rounds) for r in range(1, rounds + 1)]
     assert generations == sorted(generations)
     assert all((generation > 0) == (number >= start) for number, generation in enumerate(generations, 1))
+
+
+@pytest.mark.parametrize("goal", [1, 4])
+def test_a_small_goal_names_its_smallest_cohort_itself_or_is_a_trial(goal: int) -> None:
+    text = f'name = "t"\nrounds = 9\n[round]\ngoal = {goal}'
+    with pytest.raises(InvalidTask, match=f"smallest_cohort = {goal}"):
+        from_toml(text)
+    assert from_toml(text, trial=True).round.smallest_cohort == goal
+    assert from_toml(text + "\nsmallest_cohort = 1").round.smallest_cohort == 1
+    with pytest.raises(InvalidTask, match="smallest_cohort"):
+        from_toml(text + "\nsmallest_cohort = 5", trial=True)
+
+
+@pytest.mark.parametrize("text", ["", "[round]\ngoal = 12", "[round]\nminimum = 7"])
+def test_a_trial_changes_nothing_else(text: str) -> None:
+    text = 'name = "t"\nrounds = 9\n' + text
+    assert from_toml(text, trial=True) == from_toml(text)
+    assert from_toml(text).round.smallest_cohort == 5

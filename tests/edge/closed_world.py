@@ -105,7 +105,7 @@ def owner(folder: Path) -> Iterator[dict[str, str]]:
 def live(folder: Path, running: LiveCoordinator, environment: dict[str, str]) -> None:
     """Every verb of a device, from its enrollment to its end."""
     bundle = softmax_bundle.write(folder / "bundle")
-    running.publish(bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
+    running.publish(bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)))
     examples = some_examples(40)
     np.savez(folder / "data.npz", x=examples.x["x"], y=examples.y)
     state = ["--state", str(folder / "state")]

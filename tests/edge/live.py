@@ -36,7 +36,7 @@ def small_task(**changes: Any) -> Task:
         "rounds": 3,
         "local": LocalTraining(epochs=2, batch_size=5),
         "relabel": Relabel(start=3, threshold_percent=30.0, passes=2),
-        "round": Rounds(goal=2, retry_after_seconds=0.05),
+        "round": Rounds(goal=2, smallest_cohort=2, retry_after_seconds=0.05),
     }
     return Task(**(settings | changes))
 

@@ -79,7 +79,7 @@ def test_a_fleet_run_twice_gives_the_same_bytes(tmp_path: Path, small_bundle: Bu
 
 
 def test_events_tell_the_walk(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
+    live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)))
     seen: list[Event] = []
     client = device(live, 1, some_examples(7), on_event=seen.append)
     outcome = client.run_once()
@@ -94,7 +94,9 @@ def test_originals_are_untouched_and_the_overlay_is_kept_by_task(live: LiveCoord
     examples = some_examples(60)
     before = examples.y.copy()
     client = device(live, 3, examples)
-    task = small_task(rounds=2, relabel=Relabel(start=1, threshold_percent=40.0), round=Rounds(goal=1))
+    task = small_task(
+        rounds=2, relabel=Relabel(start=1, threshold_percent=40.0), round=Rounds(goal=1, smallest_cohort=1)
+    )
     first = live.publish(small_bundle, task)
     run_until_finished([client], live, first, 1)
     overlay = state.load_overlay(client.store, first)
@@ -105,12 +107,16 @@ def test_originals_are_untouched_and_the_overlay_is_kept_by_task(live: LiveCoord
     again = state.load_overlay(client.store, first)
     assert again is not None
     np.testing.assert_array_equal(again.labels(examples), overlay.labels(examples))
-    second = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
+    second = live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1))
+    )
     assert state.load_overlay(client.store, second) is None
 
 
 def test_periodic_relabeling_starts_from_the_originals(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    task = small_task(rounds=3, relabel=Relabel(start=1, period=2, threshold_percent=40.0), round=Rounds(goal=1))
+    task = small_task(
+        rounds=3, relabel=Relabel(start=1, period=2, threshold_percent=40.0), round=Rounds(goal=1, smallest_cohort=1)
+    )
     task_id = live.publish(small_bundle, task)
     client = device(live, 3, some_examples(60))
     generations: dict[int, int] = {}
@@ -130,7 +136,7 @@ def test_periodic_relabeling_starts_from_the_originals(live: LiveCoordinator, sm
 def test_every_encoding_arrives(live: LiveCoordinator, small_bundle: Bundle, encoding: Encoding) -> None:
     task = small_task(
         rounds=2, aggregation=Aggregation(encoding=encoding, top_k_fraction=0.2),
-        round=Rounds(goal=1), relabel=Relabel(enabled=False),
+        round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False),
     )  # fmt: skip
     task_id = live.publish(small_bundle, task)
     client = device(live, 1, some_examples())
@@ -140,7 +146,7 @@ def test_every_encoding_arrives(live: LiveCoordinator, small_bundle: Bundle, enc
 
 
 def test_a_device_with_one_sample_takes_part(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    live.publish(small_bundle, small_task(round=Rounds(goal=1)))
+    live.publish(small_bundle, small_task(round=Rounds(goal=1, smallest_cohort=1)))
     assert device(live, 1, some_examples(1)).run_once().kind == "uploaded"
 
 
@@ -179,7 +185,7 @@ def test_too_few_examples_are_not_eligible(live: LiveCoordinator, small_bundle: 
 
 
 def test_the_log_says_what_was_sent_and_holds_no_token(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    live.publish(small_bundle, small_task(round=Rounds(goal=1)))
+    live.publish(small_bundle, small_task(round=Rounds(goal=1, smallest_cohort=1)))
     client = device(live, 1, some_examples())
     client.run_once()
     lines = SentLog(client.store).lines()
@@ -195,7 +201,7 @@ def test_the_log_says_what_was_sent_and_holds_no_token(live: LiveCoordinator, sm
 
 
 def test_a_step_limit_of_the_owner_holds(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    live.publish(small_bundle, small_task(round=Rounds(goal=1)))
+    live.publish(small_bundle, small_task(round=Rounds(goal=1, smallest_cohort=1)))
     seen: list[Event] = []
     client = device(live, 1, some_examples(), settings=DeviceSettings(max_steps=3), on_event=seen.append)
     assert client.run_once().kind == "uploaded"

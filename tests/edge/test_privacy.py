@@ -36,7 +36,7 @@ TASK = small_task(
     rounds=2,
     local=LocalTraining(epochs=1, batch_size=16),
     relabel=Relabel(start=1, threshold_percent=40.0),
-    round=Rounds(goal=1, retry_after_seconds=0.05),
+    round=Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.05),
     local_evaluation=True,
 )
 

@@ -32,7 +32,9 @@ def emulate(fedrela_fleet, folder):
     def run(*, task=None, round_=None, **changes):
         scenario = from_toml(SCENARIO)
         task = dataclasses.replace(scenario.task, **(task or {}))
-        task = dataclasses.replace(task, round=dataclasses.replace(task.round, **(round_ or {})))
+        task = dataclasses.replace(
+            task, round=dataclasses.replace(task.round, **({"smallest_cohort": 1} | (round_ or {})))
+        )
         scenario = dataclasses.replace(scenario, task=task)
         data = dataclasses.replace(scenario.data, dataset=str(folder / "small.npz"), test_per_class=20)
         options = {key: changes.pop(key) for key in ("workers", "in_process", "engine") if key in changes}

@@ -12,7 +12,7 @@ TASK = Task(
     2,
     local=LocalTraining(epochs=3, batch_size=8, hyperparameters={"lr": 0.02}),
     relabel=Relabel(enabled=False),
-    round=Rounds(goal=1, retry_after_seconds=0.2),
+    round=Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.2),
 )
 
 

@@ -2,10 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
+from fedrela.core.task import Rounds
 from tests.web.browser import Tab
+from tests.web.phone import TASK
 
 HASTE = """() => {
   const later = window.setTimeout, signal = AbortSignal.timeout.bind(AbortSignal);
@@ -120,4 +123,21 @@ def test_a_model_that_the_page_has_no_data_for_is_refused_before_joining(new_pho
     assert "each of its examples has 2 parts (x, age)" in phone.tab.do("text", selector="#offer")
     assert "nothing to join" in phone.tab.do("text", selector="#status")
     assert phone.tab.do("eval", code="() => document.querySelector('#join').hidden")
+    assert {seen.method for seen in phone.recorder.seen if phone.place.host in seen.url} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "words"),
+    [
+        (Rounds(goal=3, smallest_cohort=1), "the changes of a single device (usual: 5 or more)"),
+        (Rounds(goal=3, smallest_cohort=3), "the changes of only 3 devices (usual: 5 or more)"),
+        (Rounds(goal=5), ""),
+    ],
+)
+def test_an_owner_is_told_of_a_task_that_mixes_few_devices_before_anything_is_sent(new_phone, rounds, words):
+    phone = new_phone(replace(TASK, round=rounds))
+    phone.tab.do("open", url=phone.place.link(phone.population))
+    phone.tab.do("wait", selector="#join")
+    offer = phone.tab.do("text", selector="#offer")
+    assert ("usual: 5" in offer, words in offer) == (bool(words), True)
     assert {seen.method for seen in phone.recorder.seen if phone.place.host in seen.url} == {"GET"}

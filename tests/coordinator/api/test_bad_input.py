@@ -34,6 +34,13 @@ def overlong() -> bytes:
     return fleet.body(GOOD) + b"\0" * 8
 
 
+def described(shape: list[int], size: int) -> bytes:
+    """A file with one tensor of that shape and so many bytes."""
+    entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": METADATA, "w": entry}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(size)
+
+
 BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "wrong name": (lambda: tensors.to_bytes({"w": GOOD["w"], "c": GOOD["b"]}, METADATA), "names differ"),
     "missing tensor": (lambda: tensors.to_bytes({"w": GOOD["w"]}, METADATA), "names differ"),
@@ -52,6 +59,8 @@ BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "negative examples": (lambda: tensors.to_bytes(GOOD, METADATA | {"examples": "-1"}), "examples"),
     "absurd examples": (lambda: tensors.to_bytes(GOOD, METADATA | {"examples": "9" * 40}), "examples"),
     "another protocol": (lambda: tensors.to_bytes(GOOD, METADATA | {"protocol": "2"}), "protocol"),
+    "a hundred dimensions": (lambda: described([1] * 100, 4), "too large"),
+    "a shape beyond every number": (lambda: described([0, 2**63], 0), "the JSON holds"),
     "header says 2^60 bytes": (lambda: (1 << 60).to_bytes(8, "little") + b"{}", "safetensors"),
 }
 
@@ -199,7 +208,7 @@ def test_an_impossible_task_is_refused_before_anything_is_stored(
     sealed = bundle.read(house.bundle)
     for sha256, body in sealed.blobs().items():
         house.operator.call("PUT", f"/blobs/{sha256}", content=body)
-    task = Task("t", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False))
+    task = Task("t", 3, round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False))
     publication = {
         "task": json.loads(strict.to_json(task)),
         "seal": vars(sealed.seal),

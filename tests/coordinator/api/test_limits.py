@@ -34,7 +34,7 @@ def test_a_live_server_stands_slow_broken_and_huge_requests(server: Server, bund
     server.start()
     with server.http() as http:
         operator = fleet.Operator(http, KEY)
-        rounds = Rounds(goal=1, upload_lease_seconds=0.7)
+        rounds = Rounds(goal=1, smallest_cohort=1, upload_lease_seconds=0.7)
         task = Task("limits", 1, round=rounds, relabel=Relabel(enabled=False))
         task_id = operator.publish(bundle_folder, task)
         device = fleet.enroll(http, operator.link(1))

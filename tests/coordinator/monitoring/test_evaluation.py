@@ -1,5 +1,6 @@
 """How good the models are: the operator's figures, who may send them, and what the dashboard prints of them."""
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.monitoring import evaluation
 from fedrela.coordinator.storage import migrations, schema
+from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, House, settings_for
 
@@ -105,3 +107,36 @@ def test_a_database_of_the_first_version_gets_the_table(tmp_path) -> None:
         connection.execute(sa.insert(schema.migrations).values(version=1, applied_at=0.0))
         assert migrations.migrate(connection, 1.0) == len(migrations.STEPS)
         assert "accuracies" in sa.inspect(connection).get_table_names()
+
+
+@pytest.mark.parametrize("loss_sum", [1.7e308, 1e16, -1.0])
+def test_totals_whose_sum_would_overflow_are_refused(house: House, loss_sum: float) -> None:
+    rounds = Rounds(goal=2, smallest_cohort=2)
+    task = Task("ask", 1, round=rounds, relabel=Relabel(enabled=False), local_evaluation=True)
+    house.operator.publish(house.bundle, task)
+    for device in house.devices(2):
+        assignment = device.join()
+        report = {"loss_sum": loss_sum, "correct": 1, "examples": 2}
+        path = f"/v1/assignments/{assignment['assignment_id']}/evaluation"
+        assert house.http.post(path, json=report, headers=device.headers).status_code == 400
+
+
+def test_no_answer_is_anything_but_json_whatever_an_earlier_version_stored(any_house: House) -> None:
+    """An evaluation of 1.7e308 twice was stored as infinity, which is no JSON."""
+    house = any_house
+    task_id = house.publish(2, goal=1)
+    with house.coordinator.store.write() as tx:
+        tx.execute(sa.update(schema.rounds).values(evaluation_loss_sum=float("inf"), evaluation_examples=4))
+
+    def refuse(literal: str) -> None:
+        raise AssertionError(literal)
+
+    headers = house.operator.headers
+    house.http.post("/login", data={"admin_key": KEY}, follow_redirects=False)
+    answer = house.http.get(f"/v1/admin/tasks/{task_id}/rounds", headers=headers)
+    (record,) = json.loads(answer.text, parse_constant=refuse)
+    assert record["evaluation"] == {"loss": None, "accuracy": 0.0, "examples": 4}
+    for path in (f"/v1/admin/tasks/{task_id}", "/v1/admin/tasks"):
+        json.loads(house.http.get(path, headers=headers).text, parse_constant=refuse)
+    assert house.http.get(f"/dashboard/tasks/{task_id}").status_code == 200
+    assert house.http.get(f"/v1/admin/tasks/{task_id}/rounds?format=csv", headers=headers).status_code == 200

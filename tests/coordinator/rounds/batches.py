@@ -20,11 +20,17 @@ def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
 
 
 def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
-    """An update that is stored and not counted."""
-    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, len(body))
-    (begun,) = group_commit.begin_uploads(house.coordinator, [headers], 0.0)
+    """An update that is stored and not counted; its request has ended."""
+    begun = begin(house, device, assignment, len(body))
     assert isinstance(begun, Upload)
+    house.coordinator.uploading.discard(assignment.assignment_id)
     return service.store_update(house.coordinator, begun, body)
+
+
+def begin(house: House, device: fleet.Device, assignment: Assignment, length: int = len(ONE)) -> Any:
+    """The answer to an update's headers."""
+    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, length)
+    return group_commit.begin_uploads(house.coordinator, [headers], 0.0)[0]
 
 
 def keyed_devices(house: House, count: int) -> list[fleet.Device]:

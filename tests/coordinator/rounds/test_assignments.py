@@ -157,7 +157,8 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     first = house.publish(1, goal=2, name="first")
     second = house.publish(1, goal=1, name="second")
     other = house.operator.publish(
-        house.bundle, Task("other", 1, population="lab", round=Rounds(goal=1), relabel=Relabel(enabled=False))
+        house.bundle,
+        Task("other", 1, population="lab", round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False)),
     )
     devices = house.devices(3)
     assignments = [device.join() for device in devices]
@@ -183,7 +184,7 @@ def test_version_bounds_runtime_separation_and_fraction_are_told_apart(house: Ho
     limits = Eligibility(
         min_client_versions={"python": "0.2.0"}, max_client_versions={"any": "0.9"}, min_separation_seconds=100
     )
-    task = Task("picky", 3, round=Rounds(goal=1), relabel=Relabel(enabled=False), eligibility=limits)
+    task = Task("picky", 3, round=Rounds(goal=1, smallest_cohort=1), relabel=Relabel(enabled=False), eligibility=limits)
     house.operator.publish(house.bundle, task)
     (device,) = house.devices(1)
     assert device.check_in(client="python 0.1.9")["wait"]["reason"] == "version"
@@ -215,7 +216,7 @@ def test_failure_codes_are_kept_apart_and_free_the_slot(house: House, code: str)
 def test_a_device_takes_part_once_per_round_so_no_update_is_made_twice_from_the_same_weights(house: House) -> None:
     house.operator.publish(
         house.bundle,
-        Task("buffer", 2, round=Rounds(mode="asynchronous", goal=3), relabel=Relabel(enabled=False)),
+        Task("buffer", 2, round=Rounds(mode="asynchronous", goal=3, smallest_cohort=1), relabel=Relabel(enabled=False)),
     )
     (device,) = house.devices(1)
     device.upload(device.join(), ONE)

@@ -11,7 +11,9 @@ ONE = fleet.body(fleet.change(1.0))
 
 def test_fedbuff_weighs_by_staleness_and_refuses_what_is_too_old(any_house: House) -> None:
     house = any_house
-    rounds = Rounds(mode="asynchronous", goal=2, concurrency=4, max_staleness=1, staleness_exponent=0.5)
+    rounds = Rounds(
+        mode="asynchronous", goal=2, smallest_cohort=1, concurrency=4, max_staleness=1, staleness_exponent=0.5
+    )
     task = Task("buffer", 4, round=rounds, relabel=Relabel(enabled=False), aggregation=Aggregation())
     task_id = house.operator.publish(house.bundle, task)
     slow, slower, *fast = house.devices(8)

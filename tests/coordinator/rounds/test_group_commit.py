@@ -141,7 +141,7 @@ def test_an_update_for_a_task_that_is_over_is_refused_and_an_acknowledged_one_re
 
 
 def test_stale_and_fresh_updates_of_one_batch_are_told_apart(house: House) -> None:
-    rounds = Rounds(mode="asynchronous", goal=1, concurrency=4, max_staleness=0)
+    rounds = Rounds(mode="asynchronous", goal=1, smallest_cohort=1, concurrency=4, max_staleness=0)
     task_id = house.operator.publish(house.bundle, Task("buffer", 3, round=rounds, relabel=Relabel(enabled=False)))
     fleet_ = house.devices(3)
     old = assignments(house, fleet_[:2])

@@ -12,9 +12,9 @@ from fedrela.coordinator.rounds.rules import Round
 from fedrela.core.errors import Refused
 from fedrela.core.task import Rounds
 
-SYNC = Rounds(goal=2, minimum=1, deadline_seconds=60, retries=1)
+SYNC = Rounds(goal=2, smallest_cohort=1, minimum=1, deadline_seconds=60, retries=1)
 PAIR = replace(SYNC, minimum=2)
-ASYNC = Rounds(mode="asynchronous", goal=2, concurrency=3)
+ASYNC = Rounds(mode="asynchronous", goal=2, smallest_cohort=1, concurrency=3)
 EMPTY = Round(1, "collecting", 0.0)
 
 

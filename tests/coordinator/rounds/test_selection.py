@@ -28,7 +28,7 @@ def refusal(
         "t",
         5,
         relabel=Relabel(enabled=False),
-        round=Rounds(goal=2),
+        round=Rounds(goal=2, smallest_cohort=2),
         eligibility=Eligibility(**eligibility),  # type: ignore[arg-type]
         requires=requires,
     )

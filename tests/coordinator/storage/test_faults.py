@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedrela.coordinator.aggregation import global_model
+from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.rounds import housekeeping
 from fedrela.coordinator.storage import store
 from fedrela.coordinator.storage.blobs import FolderBlobs
@@ -112,11 +112,11 @@ def test_a_damaged_or_missing_update_keeps_its_round_open_until_it_is_restored(h
     assert (shown["status"], shown["phase"]) == ("running", "aggregating")
     assert "does not match its hash" in shown["problem"]
     path.unlink()
-    house.coordinator.retry_at.clear()
+    house.coordinator.retries.clear()
     housekeeping.run_housekeeping(house.coordinator)
     assert "missing" in house.operator.task(task_id)["problem"]
     path.write_bytes(body)
-    house.coordinator.retry_at.clear()
+    house.coordinator.retries.clear()
     housekeeping.run_housekeeping(house.coordinator)
     shown = house.operator.task(task_id)
     assert (shown["status"], shown["problem"]) == ("finished", "")
@@ -131,9 +131,9 @@ def test_a_failed_aggregation_is_not_tried_again_at_once(house: House) -> None:
     device.upload(assignment, ONE)
     assert "missing" in house.operator.task(task_id)["problem"]
     checkpoint.with_suffix(".away").rename(checkpoint)
-    assert global_model.run_due(house.coordinator) == 0
-    house.coordinator.retry_at.clear()
-    assert global_model.run_due(house.coordinator) == 1
+    assert due_rounds.run_due(house.coordinator) == 0
+    house.coordinator.retries.clear()
+    assert due_rounds.run_due(house.coordinator) == 1
 
 
 def test_a_damaged_public_blob_is_a_503_never_wrong_bytes(house: House) -> None:

@@ -19,7 +19,9 @@ TASKS = st.builds(
     seed=st.integers(0, 10**100 - 1),
     local=st.builds(LocalTraining, epochs=st.integers(1, 9), hyperparameters=st.just({}) | st.just({"lr": 0.5})),
     relabel=st.builds(Relabel, enabled=st.just(False), start=st.integers(1, 9) | st.floats(0.1, 0.9)),
-    round=st.builds(Rounds, goal=st.integers(1, 20), deadline_seconds=st.floats(1, 1e6)),
+    round=st.builds(
+        Rounds, goal=st.integers(5, 20), smallest_cohort=st.integers(1, 5), deadline_seconds=st.floats(1, 1e6)
+    ),
     aggregation=st.builds(Aggregation, encoding=st.sampled_from(["float32", "int8"]), clip_norm=st.floats(0, 9)),
     eligibility=st.builds(Eligibility, min_client_versions=st.just({}) | st.just({"page": "0.2"})),
 )
@@ -34,7 +36,12 @@ def test_a_task_comes_back_as_it_went(task: Task) -> None:
 
 def test_only_what_differs_travels() -> None:
     task = Task("t", 9, local=LocalTraining(epochs=2), round=Rounds(goal=10))
-    assert json.loads(task_json.encode(task)) == {"name": "t", "rounds": 9, "local": {"epochs": 2}}
+    assert json.loads(task_json.encode(task)) == {
+        "name": "t",
+        "rounds": 9,
+        "local": {"epochs": 2},
+        "round": {"smallest_cohort": 5},  # the protocol's default is 1: a task of version 0.1 had no such rule
+    }
     assert task_json.encode(dataclasses.replace(task, seed=2**64)).count(b'"seed":"18446744073709551616"') == 1
 
 
@@ -66,7 +73,9 @@ def test_a_value_that_is_not_there_is_the_protocol_s_default_whatever_new_tasks_
 
 def test_what_is_unknown_is_ignored_and_a_whole_task_of_before_is_read() -> None:
     body = '{"name":"t","rounds":9,"color":1,"local":{"epochs":2,"warm":[1]},"round":{"goal":3}}'
-    assert task_json.decode(body) == Task("t", 9, local=LocalTraining(epochs=2), round=Rounds(goal=3))
+    assert task_json.decode(body) == Task(
+        "t", 9, local=LocalTraining(epochs=2), round=Rounds(goal=3, smallest_cohort=1)
+    )
     task = Task("t", 9, seed=4)
     assert task_json.decode(strict.to_json(task)) == task
 

@@ -126,7 +126,11 @@ def test_a_device_without_sensors_reads_none(tmp_path: Path) -> None:
     assert read.free_memory_bytes is not None
 
 
-ONE = {"round": Rounds(goal=1), "relabel": Relabel(enabled=False), "local": LocalTraining(epochs=2, batch_size=5)}
+ONE = {
+    "round": Rounds(goal=1, smallest_cohort=1),
+    "relabel": Relabel(enabled=False),
+    "local": LocalTraining(epochs=2, batch_size=5),
+}
 
 
 def test_training_pauses_at_a_batch_boundary_and_goes_on(live: LiveCoordinator, small_bundle: Bundle) -> None:

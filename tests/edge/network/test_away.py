@@ -64,7 +64,7 @@ def run_for(client: DeviceClient, seconds: float) -> list[Outcome]:
 
 def test_a_coordinator_that_is_away_is_no_error_for_run(small_bundle: Bundle, tmp_path: Path) -> None:
     with coordinator(tmp_path) as live:
-        live.publish(small_bundle, small_task(round=Rounds(goal=1)))
+        live.publish(small_bundle, small_task(round=Rounds(goal=1, smallest_cohort=1)))
         client = device(live, 1, some_examples())
     with pytest.raises(Unavailable):
         client.run_once()
@@ -85,7 +85,9 @@ def test_a_coordinator_that_is_away_is_no_error_for_run(small_bundle: Bundle, tm
 def test_somebody_elses_answers_cost_no_finished_update(
     live: LiveCoordinator, small_bundle: Bundle, status: int
 ) -> None:
-    task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
+    task_id = live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1, smallest_cohort=1))
+    )
     client = device(live, 1, some_examples())
     held = client.check_in()
     assert isinstance(held, state.HeldAssignment)
@@ -120,11 +122,15 @@ def test_assignments_that_fail_are_tried_ever_less_often(live: LiveCoordinator, 
 def test_an_assignment_that_the_coordinator_refuses_is_dropped_and_the_next_one_taken(
     live: LiveCoordinator, small_bundle: Bundle
 ) -> None:
-    first = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
+    first = live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1, smallest_cohort=1))
+    )
     client = device(live, 1, some_examples())
     assert isinstance(client.check_in(), state.HeldAssignment)
     live.admin.request("POST", f"/tasks/{first}/cancel")
-    second = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1)))
+    second = live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=1, smallest_cohort=1))
+    )
     kinds = []
     for _ in range(20):
         kinds.append(client.run_once().kind)

@@ -18,7 +18,10 @@ from fedrela.edge.training.examples import Examples
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device, small_task
 
-ONE: dict[str, Any] = {"relabel": Relabel(enabled=False), "round": Rounds(goal=1, retry_after_seconds=0.05)}
+ONE: dict[str, Any] = {
+    "relabel": Relabel(enabled=False),
+    "round": Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.05),
+}
 
 
 def has_committed(live: LiveCoordinator, task_id: str, rounds: int) -> bool:

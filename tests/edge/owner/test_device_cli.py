@@ -55,7 +55,9 @@ def fedrela(*words: str) -> str:
 
 
 def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
-    task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
+    task_id = live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1))
+    )
     link = live.link()
     assert "not enrolled" in fails("run", "--data", "data.npz", "--once")
     enrolled = json.loads(fedrela("enroll", link, "--json"))
@@ -129,7 +131,8 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
 ) -> None:
     local = LocalTraining(epochs=10_000, batch_size=1)
     task_id = live.publish(
-        small_bundle, small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
+        small_bundle,
+        small_task(rounds=1, local=local, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)),
     )
     fedrela("enroll", live.link())
     command = [sys.executable, "-m", "fedrela", "device", "run", "--json", "--data", "data.npz", "--state", "state"]
@@ -175,7 +178,9 @@ def test_the_service_is_written_where_systemd_looks(live: LiveCoordinator, home:
 
 
 def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path, small_bundle: Bundle) -> None:
-    task = small_task(rounds=1, relabel=Relabel(start=1, threshold_percent=50.0), round=Rounds(goal=1))
+    task = small_task(
+        rounds=1, relabel=Relabel(start=1, threshold_percent=50.0), round=Rounds(goal=1, smallest_cohort=1)
+    )
     task_id = live.publish(small_bundle, task)
     fedrela("enroll", live.link())
     deadline = time.monotonic() + 30

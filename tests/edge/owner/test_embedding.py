@@ -17,7 +17,9 @@ def test_the_example_enrolls_trains_and_stops(
 ) -> None:
     monkeypatch.setattr(embedding, "my_examples", lambda manifest: some_examples())
     with coordinator(tmp_path / "coordinator") as live:
-        task_id = live.publish(small_bundle, small_task(rounds=2, relabel=Relabel(start=2), round=Rounds(goal=1)))
+        task_id = live.publish(
+            small_bundle, small_task(rounds=2, relabel=Relabel(start=2), round=Rounds(goal=1, smallest_cohort=1))
+        )
         link = live.link()
         client = embedding.join(link, tmp_path / "state")
         worker = threading.Thread(target=client.run)

@@ -21,7 +21,10 @@ from fedrela.edge.training import holdout
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device, small_task
 
-ONE: dict[str, Any] = {"relabel": Relabel(enabled=False), "round": Rounds(goal=1, retry_after_seconds=0.05)}
+ONE: dict[str, Any] = {
+    "relabel": Relabel(enabled=False),
+    "round": Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.05),
+}
 
 
 def committed_once(live: LiveCoordinator, task_id: str) -> bool:
@@ -92,7 +95,7 @@ def test_an_update_that_could_not_be_sent_is_kept_and_sent_later(live: LiveCoord
 
 
 def test_an_expired_lease_is_noticed_and_dropped(live: LiveCoordinator, small_bundle: Bundle) -> None:
-    rounds = Rounds(goal=1, compute_lease_seconds=4.0, upload_lease_seconds=1.0)
+    rounds = Rounds(goal=1, smallest_cohort=1, compute_lease_seconds=4.0, upload_lease_seconds=1.0)
     task_id = live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=rounds))
     seen: list[Event] = []
     stop, store = StopEvent(), MemoryStore()

@@ -37,7 +37,9 @@ class Coordinator:
 
 def task(**settings):
     task_ = Task(name="t", rounds=5)
-    return dataclasses.replace(task_, round=dataclasses.replace(task_.round, goal=4, over_selection=1.5, **settings))
+    return dataclasses.replace(
+        task_, round=dataclasses.replace(task_.round, goal=4, smallest_cohort=1, over_selection=1.5, **settings)
+    )
 
 
 def done(kind):

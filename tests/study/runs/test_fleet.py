@@ -42,7 +42,7 @@ def with_other_golden_steps(folder: Path) -> bundle.Bundle:
 
 def test_devices_that_fail_the_golden_steps_end_the_study_with_the_reason(tmp_path):
     broken = with_other_golden_steps(tmp_path / "bundle")
-    task = Task("t", rounds=2, round=Rounds(goal=2))
+    task = Task("t", rounds=2, round=Rounds(goal=2, smallest_cohort=2))
     with pytest.raises(EmulationFailed, match="could not take its turn: self-test-failed") as failed:
         fleet.train(broken, task, TWO, digits_like(), frozenset({2}))
     assert f"fedrela verify {broken.folder}" in str(failed.value)

@@ -66,6 +66,7 @@ const rounds = object({
   concurrency: withDefault(wholeFrom(0, MILLION), 0),
   max_staleness: withDefault(wholeFrom(0, MILLION), 20),
   staleness_exponent: withDefault(realFrom(0, 100), 0.5),
+  smallest_cohort: withDefault(wholeFrom(1, MILLION), 1),
 });
 const aggregation = object({
   rule: withDefault(choice("mean", "median", "trimmed-mean", "multi-krum"), "mean"),
@@ -153,6 +154,7 @@ function checkCombinations(task: Task): void {
     "start earlier, run more rounds, or set relabel.enabled = false",
   );
   require_(round.minimum <= round.goal, "round.minimum is above round.goal", "choose 1 <= minimum <= goal");
+  require_(round.smallest_cohort <= round.goal, "round.smallest_cohort is above round.goal", "choose 1 <= smallest_cohort <= goal");
   require_(
     round.mode === "synchronous" || aggregation.rule === "mean",
     `aggregation.rule '${aggregation.rule}' needs a whole cohort at once`,

@@ -17,6 +17,7 @@ const openTask = object({ name: text, status: text, task: text, manifest: text, 
 const openTasks = object({ population: text, tasks: listOf(openTask) });
 
 const ANSWER_SECONDS = 30;
+const SMALLEST_COHORT = 5; // devices that a round mixes where its task says nothing else
 
 export interface Offer {
   name: string;
@@ -121,6 +122,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
     make("h3", {}, `Task “${offer.name}”`),
     make("p", {}, `${task.rounds} rounds. It tells apart ${classesText(manifest)}.`),
     make("p", {}, `Its program is signed by the publisher ${offer.publisher}.`),
+    ...smallCohort(task.round.smallest_cohort),
     make("h3", {}, "What comes to this device"),
     list([
       page ? `this page with its runtime, once: ${bytes(page.compressed_bytes)}` : "this page with its runtime, once",
@@ -138,6 +140,19 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
       `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",
     ]),
+  ];
+}
+
+/** What an owner should know of a task that mixes the changes of few devices. */
+function smallCohort(devices: number): Node[] {
+  if (devices >= SMALLEST_COHORT) return [];
+  const few = devices === 1 ? "a single device" : `only ${devices} devices`;
+  return [
+    make(
+      "p",
+      {},
+      `A round of this task may have the changes of ${few} (usual: ${SMALLEST_COHORT} or more). Whoever sees the models may then tell what this device sent.`,
+    ),
   ];
 }
 

@@ -30,6 +30,8 @@ export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>):
   const kinds: Record<string, string> = { "integrity-failed": "IntegrityError", "self-test-failed": "VerificationFailed" };
   if (["round-closed", "lease-expired", "timed-out"].includes(outcome.code))
     return "This round ended before your device was done. It takes part in the next one.";
+  if (outcome.code === "norm-too-large")
+    return "On this device the model changed far more than on all others, so the change was not used. It takes part in the next round.";
   const kind = kinds[outcome.code] ?? (outcome.code === "not-eligible" ? "NotEligible" : "Error");
   return sentence({ kind, code: outcome.code, problem: outcome.problem, remedy: outcome.remedy });
 }

@@ -1,0 +1,81 @@
+"""The updates that a round counts, as rows: of which devices they are, and which of them are taken out again.
+
+Every function runs inside its caller's transaction, which holds the task's lock where it changes something.
+"""
+
+import json
+
+import sqlalchemy as sa
+
+from fedrela.coordinator.storage import blobs, schema
+from fedrela.coordinator.storage.rows import Row
+from fedrela.core.aggregation import outliers
+
+_T, _A = schema.tasks, schema.assignments
+
+
+def devices_counted_in(connection: sa.Connection, task_id: str, number: int) -> set[str]:
+    """The devices whose updates count in a round."""
+    query = sa.select(_A.c.device_id).where(
+        _A.c.task_id == task_id, _A.c.counted_in == number, _A.c.status == "reported"
+    )
+    return set(connection.scalars(query))
+
+
+def bodies(connection: sa.Connection, task_id: str, number: int) -> list[str]:
+    """The blobs of the updates that count in round `number` or later."""
+    query = sa.select(_A.c.id, _A.c.update_sha256).where(
+        _A.c.task_id == task_id, _A.c.counted_in >= number, _A.c.status == "reported"
+    )
+    return [blobs.update(row.id, row.update_sha256) for row in connection.execute(query)]
+
+
+def drop(tx: sa.Connection, task_id: str, number: int, assignment_ids: list[str], code: str, now: float) -> int:
+    """Take updates out of a round: their assignments have failed with `code`. Returns how many were still counted."""
+    dropped = tx.execute(
+        sa.update(_A)
+        .where(
+            _A.c.id.in_(assignment_ids),
+            _A.c.task_id == task_id,
+            _A.c.counted_in == number,
+            _A.c.status == "reported",
+        )
+        .values(status="failed", failure=code, ended_at=now)
+    )
+    return int(dropped.rowcount)
+
+
+def count_pending_in(tx: sa.Connection, task_id: str, number: int) -> None:
+    """What was to count in the round after `number` counts in it, as that round goes on collecting."""
+    tx.execute(
+        sa.update(_A)
+        .where(_A.c.task_id == task_id, _A.c.counted_in == number + 1, _A.c.status == "reported")
+        .values(counted_in=number)
+    )
+
+
+def close_from(tx: sa.Connection, task_id: str, number: int, now: float) -> None:
+    """End, without a result, what is open and what counts in round `number` or later."""
+    tx.execute(
+        sa.update(_A)
+        .where(
+            _A.c.task_id == task_id,
+            sa.or_(
+                _A.c.status == "open",
+                sa.and_(_A.c.status == "reported", _A.c.counted_in >= number),
+            ),
+        )
+        .values(status="closed", ended_at=now)
+    )
+
+
+def norms(row: Row) -> tuple[float, ...]:
+    """The L2 norms of a task's newest accepted updates, oldest first; whose they are is not known."""
+    return tuple(json.loads(row.update_norms or "[]"))
+
+
+def remember_norms(tx: sa.Connection, row: Row, accepted: list[float]) -> None:
+    """Add the norms of updates that were accepted just now."""
+    # Six digits tell what is usual, and nothing more of an update.
+    newest = outliers.with_accepted(norms(row), [float(f"{norm:.6g}") for norm in accepted])
+    tx.execute(sa.update(_T).where(_T.c.id == row.id).values(update_norms=json.dumps(newest)))

@@ -1,0 +1,22 @@
+"""What an operator may type into the form of a new task."""
+
+import pytest
+
+from tests.coordinator.conftest import House
+
+TASK_FORMS = {
+    "nested arrays": "a=" + "[" * 5000,
+    "rounds beyond every number": 'name="x"\nrounds=' + "9" * 30,
+    "slots beyond every number": 'name="x"\nrounds=5\n[round]\ngoal=999999\nover_selection=1e308',
+    "a goal beyond every number": 'name="x"\nrounds=5\n[round]\ngoal=' + "9" * 30,
+}
+
+
+@pytest.mark.parametrize("form", TASK_FORMS)
+def test_a_task_form_that_is_nonsense_is_refused_and_devices_never_notice(house: House, form: str) -> None:
+    like = house.publish(1, goal=2)
+    house.http.post("/login", data={"admin_key": house.settings.admin_key}, follow_redirects=False)
+    fields = {"toml": TASK_FORMS[form], "like": like, "weights": "initial"}
+    assert house.http.post("/dashboard/tasks", data=fields).status_code == 400
+    assert len(house.operator.call("GET", "/tasks")) == 1
+    assert all(device.join()["task_id"] == like for device in house.devices(2))
