@@ -8,22 +8,24 @@ The routes are in `api/device_routes.py` and `api/admin_routes.py`; what they do
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
-import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from fedrela.coordinator import context
-from fedrela.coordinator.api import admin_routes, device_routes, openapi, problems, threads
+from fedrela.coordinator.api import admin_routes, connections, device_routes, openapi, operators, problems, threads
+from fedrela.coordinator.api.connections import ConnectionLimits
 from fedrela.coordinator.api.limits import RateLimit, UploadMemory
 from fedrela.coordinator.api.middleware import RequestLimits
+from fedrela.coordinator.api.readiness import Readiness
 from fedrela.coordinator.api.requests import coordinator_of, plain
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import logs, metrics
-from fedrela.coordinator.pages import dashboard, dashboard_actions, join_page
+from fedrela.coordinator.pages import api_page, dashboard, dashboard_actions, join_page
 from fedrela.coordinator.rounds import group_commit
 from fedrela.coordinator.rounds.batching import Batches
 from fedrela.coordinator.rounds.housekeeping import HousekeepingThread
@@ -31,6 +33,16 @@ from fedrela.coordinator.settings import Settings
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Application(FastAPI):
+    """FastAPI's, which notes by whom it is served: what is between would hide it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, or begin to."""
+        if scope["type"] == "lifespan":
+            self.state.uvicorn_config = connections.uvicorn_config(receive)
+        await super().__call__(scope, receive, send)
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:
@@ -43,9 +55,12 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         threads.allow(settings.threads)
         app.state.device_rate = RateLimit(settings.requests_per_device_per_second)
         app.state.address_rate = RateLimit(settings.requests_per_address_per_second)
+        app.state.wrong_keys = operators.wrong_keys()
         app.state.upload_memory = UploadMemory(settings.max_uploads_in_memory_bytes)
+        allowed = ConnectionLimits(settings.header_seconds, settings.stall_seconds, settings.strangers_per_address)
         with context.connect(settings) as coordinator:
             app.state.coordinator = coordinator
+            app.state.readiness = Readiness(coordinator)
             app.state.joining = _batches("joining", group_commit.check_ins, coordinator)
             app.state.beginning = _batches("beginning", group_commit.begin_uploads, coordinator)
             app.state.counting = _batches("counting", group_commit.accept_updates, coordinator)
@@ -53,24 +68,28 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
             if housekeeping_thread:
                 housekeeping_thread.start()
             try:
-                yield
+                async with connections.guard(app.state.uvicorn_config, allowed):
+                    yield
             finally:
                 for thread in (app.state.joining, app.state.beginning, app.state.counting, housekeeping_thread):
                     if thread:
                         await in_thread(thread.stop)
 
-    app = FastAPI(
+    app = Application(
         title="FedReLa Edge coordinator",
         version="1",
         description="Federated training of imbalanced classifiers on devices whose data stays private.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.include_router(device_routes.router)
     app.include_router(admin_routes.router)
     app.include_router(join_page.router)
     app.include_router(dashboard.router)
     app.include_router(dashboard_actions.router)
+    app.include_router(api_page.router)
     _add_health(app)
     problems.install(app)
     openapi.install(app)
@@ -97,16 +116,9 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["health"], **openapi.route(gives={"type": "object"}))
     async def ready(request: Request) -> Response:
-        """Database and blob store answer too."""
-
-        def probe() -> None:
-            coordinator = coordinator_of(request)
-            with coordinator.store.read() as view:
-                view.execute(sa.select(sa.literal(1)))
-            with suppress(KeyError):
-                coordinator.blobs.size("public/" + "0" * 64)
-
-        await in_thread(probe)
+        """Database and blob store can do what the next request needs, too."""
+        readiness: Readiness = request.app.state.readiness
+        await readiness.check()
         return plain({"status": "ready"})
 
     @app.get(

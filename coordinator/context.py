@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from fedrela.coordinator.settings import Settings
-from fedrela.coordinator.storage import blob_urls, stored_tasks
+from fedrela.coordinator.settings import DATABASE_NAME, Settings
+from fedrela.coordinator.storage import blob_urls, private, stored_tasks
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Database
@@ -41,6 +41,7 @@ class Coordinator:
     # By task and what can't be done for it, after that failed.
     retries: dict[tuple[str, str], Retry] = field(default_factory=dict)
     uploading: set[str] = field(default_factory=set)  # assignments whose updates this process receives now
+    retained_at: dict[str, float] = field(default_factory=dict)  # when `rounds/retention.py` was last at work
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by hash, so never stale
 
     def manifest(self, sha256: str) -> Manifest:
@@ -54,6 +55,8 @@ class Coordinator:
 @contextmanager
 def connect(settings: Settings) -> Iterator[Coordinator]:
     """Open the store and the blobs; close them at the end."""
+    if (settings.data_folder / DATABASE_NAME).exists():  # a folder of ours, which older versions left open to all
+        private.tighten(settings.data_folder)
     store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
     try:
         blobs = blob_urls.connect(settings.blobs_url)

@@ -10,13 +10,16 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedrela.coordinator.storage import private
 from fedrela.core import signing
 from fedrela.core.errors import InvalidInput
 
 MINIMAL_ADMIN_KEY = 24
+DATABASE_NAME = "coordinator.sqlite"  # in the data folder
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,6 +37,10 @@ class Settings:
     idle_retry_seconds: float = 30.0  # for a device that no task wants soon
     requests_per_device_per_second: float = 20.0  # 0: no limit
     requests_per_address_per_second: float = 1000.0
+    strangers_per_address: int = 256  # open connections from which no valid credentials have come; 0: no limit
+    header_seconds: float = 10.0  # for the head of a request to arrive
+    stall_seconds: float = 30.0  # that a body may pause, or a reader take nothing
+    retention_days: float = 180.0  # what identifies a device that is silent, or was revoked; 0: for ever
     max_message_bytes: int = 64 * 1024
     max_blob_bytes: int = 1024 * 1024 * 1024
     max_uploads_in_memory_bytes: int = 512 * 1024 * 1024
@@ -67,7 +74,7 @@ class Settings:
         dev = _flag(env, "FEDRELA_DEV")
         return cls(
             data_folder=data,
-            database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{data / 'coordinator.sqlite'}",
+            database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{data / DATABASE_NAME}",
             blobs_url=env.get("FEDRELA_BLOBS_URL") or (data / "blobs").as_uri(),
             admin_key=env.get("FEDRELA_ADMIN_KEY") or _dev_secret(dev, data / "admin.key"),
             signing_key=env.get("FEDRELA_SIGNING_KEY") or _dev_secret(dev, data / "signing.key"),
@@ -76,6 +83,10 @@ class Settings:
             idle_retry_seconds=_number(env, "FEDRELA_IDLE_RETRY_SECONDS", 2.0 if dev else 30.0),
             requests_per_device_per_second=_number(env, "FEDRELA_RATE_PER_DEVICE", 0.0 if dev else 20.0),
             requests_per_address_per_second=_number(env, "FEDRELA_RATE_PER_ADDRESS", 0.0 if dev else 1000.0),
+            strangers_per_address=int(_number(env, "FEDRELA_STRANGERS_PER_ADDRESS", 256)),
+            header_seconds=_number(env, "FEDRELA_HEADER_SECONDS", 10.0),
+            stall_seconds=_number(env, "FEDRELA_STALL_SECONDS", 30.0),
+            retention_days=_number(env, "FEDRELA_RETENTION_DAYS", 180.0),
             max_blob_bytes=int(_number(env, "FEDRELA_MAX_BLOB_BYTES", 1024 * 1024 * 1024)),
             max_uploads_in_memory_bytes=int(_number(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024)),
             keep_checkpoints=int(_number(env, "FEDRELA_KEEP_CHECKPOINTS", 0)),
@@ -107,14 +118,25 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
 
 
 def _dev_secret(dev: bool, path: Path) -> str:
-    """The secret in `path`, made on first use; empty (and so refused) outside development."""
+    """The secret in `path`, made on first use; empty (and so refused) outside development.
+
+    It appears under its name whole: of processes that start together one makes it, and all read the same. A file that
+    is empty was left by a crash, and is made anew.
+    """
     if not dev:
         return ""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    private.make_folder(path.parent)
+    if path.exists() and not path.read_text().strip():
+        path.unlink(missing_ok=True)
+    if not path.exists():
+        made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            with private.create(made) as file:
+                file.write(f"{secrets.token_hex(32)}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # another process was quicker
+                os.link(made, path)
+        finally:
+            made.unlink(missing_ok=True)
     return path.read_text().strip()

@@ -1,18 +1,19 @@
-"""Who may come in: devices, their enrollment and their revocation. Each operation is one transaction."""
+"""Who may come in: devices and their enrollment; how they go is in `leaving.py`. Each operation is one transaction."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.storage import rows, schema
 from fedrela.core.errors import InvalidMessage, Refused
 from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+SEEN_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,13 @@ class Device:
     population: str
     last_assignment_at: float | None
     open_assignment: OpenAssignment | None = None
+    seen_at: float = 0.0  # to within a day
 
 
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
-        *schema.devices.c["token_hash", "id", "public_key", "population", "last_assignment_at"],
+        *schema.devices.c["token_hash", "id", "public_key", "population", "last_assignment_at", "seen_at"],
         schema.assignments.c.id.label("assignment"),
         *schema.assignments.c["task_id", "round", "compute_until", "expires_at"],
     )
@@ -122,6 +124,7 @@ def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, l
             population=link.population,
             token_id=link.id,
             enrolled_at=now,
+            seen_at=now,
         )
     )
 
@@ -134,7 +137,7 @@ def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Devi
         if row.assignment is not None:
             assignment = OpenAssignment(row.assignment, row.task_id, row.round, row.compute_until, row.expires_at)
         by_token_hash[row.token_hash] = Device(
-            row.id, row.public_key, row.population, row.last_assignment_at, assignment
+            row.id, row.public_key, row.population, row.last_assignment_at, assignment, row.seen_at or 0.0
         )
     return by_token_hash
 
@@ -159,31 +162,9 @@ def authenticate(coordinator: Coordinator, token_hash: str) -> Device:
     return device
 
 
-def revoke_device(coordinator: Coordinator, device_id: str, now: float) -> None:
-    """From now on the device is nobody; an open assignment gives its slot back. Revoking twice is no fault."""
-    while not _revoked_at_once(coordinator, device_id, now):
-        pass  # it took an assignment just now, so another task's lock is needed
-
-
-def _revoked_at_once(coordinator: Coordinator, device_id: str, now: float) -> bool:
-    """One transaction that revokes the device and ends its assignment; False, and nothing done, if it took one now."""
-    table, assignments = schema.devices, schema.assignments
-    open_assignment = sa.select(assignments.c.id, assignments.c.task_id).where(
-        assignments.c.device_id == device_id, assignments.c.status == "open"
-    )
-    with coordinator.store.read() as view:
-        held = view.execute(open_assignment).one_or_none()
-    with coordinator.store.write() as tx:
-        task = rows.lock_task(tx, held.task_id) if held is not None else None
-        lock = sa.select(table.c.id).where(table.c.id == device_id).with_for_update(key_share=True)
-        if tx.execute(lock).one_or_none() is None:
-            raise rows.not_found("device")
-        assignment = tx.execute(open_assignment).one_or_none()  # its last: who gives one locks the device too
-        if assignment is not None and (task is None or assignment.task_id != task.id):
-            return False
-        since = sa.func.coalesce(table.c.revoked_at, now)
-        tx.execute(sa.update(table).where(table.c.id == device_id).values(revoked_at=since))
-        if assignment is not None and task is not None:
-            rows.end_assignment(tx, assignment.id, "failed", now, failure="revoked")
-            rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
-    return True
+def note_seen(coordinator: Coordinator, seen: Iterable[Device], now: float) -> None:
+    """Store that devices were heard of: once a day of each, so that a check-in costs no write."""
+    table, due = schema.devices, [device.id for device in seen if now - device.seen_at >= SEEN_SECONDS]
+    if due:
+        with coordinator.store.write() as tx:
+            tx.execute(sa.update(table).where(table.c.id.in_(due)).values(seen_at=now))

@@ -110,7 +110,7 @@ def _waiting(coordinator: Coordinator) -> list[tuple[str, int]]:
 
 def _claim(coordinator: Coordinator, task_id: str, number: int) -> bool:
     """Take the round's lease unless a living worker has it."""
-    now = time.time()
+    now = coordinator.store.clock.now()
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         record = rows.round_row(tx, task_id, row.round) if row.round == number else None
@@ -153,4 +153,4 @@ class _Lease:
         if time.monotonic() - self._renewed > LEASE_SECONDS / 4:
             self._renewed = time.monotonic()
             with self._coordinator.store.write() as tx:
-                _set_lease(tx, self._task_id, self._number, time.time())
+                _set_lease(tx, self._task_id, self._number, self._coordinator.store.clock.now())

@@ -6,8 +6,8 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
-from fedrela.coordinator.access import auth, devices, tokens
-from fedrela.coordinator.api import limits, openapi
+from fedrela.coordinator.access import auth, leaving, tokens
+from fedrela.coordinator.api import limits, openapi, operators
 from fedrela.coordinator.api.messages import (
     AccuracyReport,
     BlobReceipt,
@@ -21,7 +21,7 @@ from fedrela.coordinator.api.messages import (
     TokenRequest,
 )
 from fedrela.coordinator.api.requests import coordinator_of, json_response, operator_message, plain
-from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.api.threads import in_blob_thread, in_thread
 from fedrela.coordinator.monitoring import evaluation, history
 from fedrela.coordinator.rounds import housekeeping, rollback, tasks
 from fedrela.coordinator.storage import blobs, collection
@@ -31,8 +31,7 @@ from fedrela.core.errors import Refused
 
 async def require_admin(request: Request) -> None:
     """Raise Refused(401) unless the request carries the admin key."""
-    token = auth.bearer(request.headers.get("authorization"))
-    if not auth.same(token, coordinator_of(request).settings.admin_key):
+    if not operators.is_admin_key(request, auth.bearer(request.headers.get("authorization"))):
         raise auth.unauthenticated()
 
 
@@ -56,7 +55,7 @@ async def put_blob(request: Request, sha256: str) -> Response:
         raise Refused("the blob has no Content-Length", remedy="send its length", code="length-required", status=411)
     body = await limits.read_body(request, coordinator.settings.max_blob_bytes, 600.0)
     await in_thread(signing.check_sha256, body, sha256, "the blob")
-    await in_thread(coordinator.blobs.put, blobs.public(sha256), body)
+    await in_blob_thread(coordinator.blobs.put, blobs.public(sha256), body)
     return json_response(BlobReceipt(sha256, len(body)), 201)
 
 
@@ -194,7 +193,7 @@ async def list_devices(
 async def revoke_device(request: Request, device_id: str) -> Response:
     """The device's token is worth nothing from now on."""
     coordinator = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(coordinator, device_id, coordinator.store.now()))
+    await in_thread(lambda: leaving.revoke_device(coordinator, device_id, coordinator.store.now()))
     return Response(status_code=204)
 
 

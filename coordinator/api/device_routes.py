@@ -9,16 +9,17 @@ from contextlib import suppress
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import auth, devices, leaving
 from fedrela.coordinator.access.devices import Device
 from fedrela.coordinator.api import downloads, limits, openapi, problems
-from fedrela.coordinator.api.requests import coordinator_of, json_response, message
-from fedrela.coordinator.api.threads import in_thread
+from fedrela.coordinator.api.requests import coordinator_of, json_response, message, proved
+from fedrela.coordinator.api.threads import in_blob_thread, in_thread
 from fedrela.coordinator.monitoring import evaluation, metrics
 from fedrela.coordinator.rounds import housekeeping, service, upload_claims
 from fedrela.coordinator.rounds.batching import Batches
 from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
+from fedrela.coordinator.storage import rows, visible_blobs
 from fedrela.core import wire
 from fedrela.core.errors import FedRelaError, Refused, Unavailable
 from fedrela.core.wire import (
@@ -45,14 +46,18 @@ def credentials(request: Request) -> str:
 
 def device_of(request: Request) -> Device:
     """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
-    return devices.authenticate(coordinator_of(request), credentials(request))
+    device = devices.authenticate(coordinator_of(request), credentials(request))
+    proved(request)
+    return device
 
 
 @router.post("/v1/devices", **openapi.route(takes=EnrollRequest, gives=EnrollResponse, status=201, problems=(403,)))
 async def enroll(request: Request) -> Response:
     """A device introduces itself with the enrollment token of its link and gets its own token."""
     coordinator, enrollment = coordinator_of(request), await message(request, EnrollRequest)
-    return json_response(await in_thread(lambda: devices.enroll(coordinator, enrollment, coordinator.store.now())), 201)
+    enrolled = await in_thread(lambda: devices.enroll(coordinator, enrollment, coordinator.store.now()))
+    proved(request)
+    return json_response(enrolled, 201)
 
 
 @router.post(
@@ -63,6 +68,7 @@ async def check_in(request: Request) -> Response:
     offer = await message(request, CheckIn)
     joining: Batches[CheckInRequest, Assignment | Wait] = request.app.state.joining
     answer = await joining(CheckInRequest(credentials(request), offer))
+    proved(request)
     if isinstance(answer, Wait):
         metrics.CHECK_INS.labels(answer.reason).inc()
         return json_response(CheckInResponse(wait=answer))
@@ -81,15 +87,20 @@ async def check_in(request: Request) -> Response:
 )
 async def blob(request: Request, sha256: str) -> Response:
     """A program, manifest, task or checkpoint, by its hash; it never changes, so cache it for ever."""
-    return await in_thread(_blob, request, sha256)
-
-
-def _blob(request: Request, sha256: str) -> Response:
-    coordinator = coordinator_of(request)
     wire.check_sha256_name(sha256)
-    if not auth.same(auth.bearer(request.headers.get("authorization")), coordinator.settings.admin_key):
-        device_of(request)
-    return downloads.respond(coordinator.blobs, sha256, request.headers)
+    await in_thread(_check_reader, request, sha256)
+    return await downloads.respond(coordinator_of(request).blobs, sha256, request.headers)
+
+
+def _check_reader(request: Request, sha256: str) -> None:
+    """Raise Refused unless the blob is one of the device's population, or an operator asks (401, 404)."""
+    coordinator = coordinator_of(request)
+    if auth.same(auth.bearer(request.headers.get("authorization")), coordinator.settings.admin_key):
+        proved(request)
+        return
+    population = device_of(request).population
+    if not visible_blobs.is_visible(coordinator, population, sha256):
+        raise rows.not_found("blob")
 
 
 @router.put(
@@ -132,14 +143,12 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
 async def _count_update(request: Request, upload: Upload, length: int | None) -> UpdateReceipt:
     """Receive, check, store and count the one update of an assignment that is received now."""
     coordinator = coordinator_of(request)
+    proved(request)
     memory: limits.UploadMemory = request.app.state.upload_memory
-    memory.take(length or 0)
-    try:
-        body = await limits.read_body(request, upload.max_bytes, upload.seconds)
+    with memory.upload(upload.device_id, length or 0) as held:
+        body = await limits.read_body(request, upload.max_bytes, upload.seconds, held)
         metrics.BYTES_RECEIVED.inc(len(body))
-        stored = await in_thread(service.store_update, coordinator, upload, body)
-    finally:
-        memory.give_back(length or 0)
+        stored = await in_blob_thread(service.store_update, coordinator, upload, body)
     counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
     try:
         return await counting(stored)
@@ -175,7 +184,7 @@ async def evaluate(request: Request, assignment_id: str) -> Response:
 
 @router.delete("/v1/devices/self", **openapi.route(security="device", status=204))
 async def leave(request: Request) -> Response:
-    """The owner withdraws: the token is worth nothing from now on, and an open assignment is given back."""
+    """The owner withdraws: an open assignment is given back, and nothing is left that says who the device was."""
     coordinator = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(coordinator, device_of(request).id, coordinator.store.now()))
+    await in_thread(lambda: leaving.forget_device(coordinator, device_of(request).id, coordinator.store.now()))
     return Response(status_code=204)

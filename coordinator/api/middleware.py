@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route: header size, rate by address, metrics.
+"""What happens to every request before and after its route: header size, rates by address, headers, metrics.
 
 Plain ASGI: it adds microseconds, not a task per request.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fedrela.coordinator.api import limits, problems
+from fedrela.coordinator.api import connections, headers, limits, problems
 from fedrela.coordinator.monitoring import metrics
 from fedrela.core.errors import FedRelaError, Refused
 
@@ -31,8 +31,10 @@ class RequestLimits:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers.complete(scope, message)
             await send(message)
 
+        connection = connections.of(scope)
         try:
             self._check(scope)
         except FedRelaError as error:
@@ -40,18 +42,24 @@ class RequestLimits:
         else:
             await self._app(scope, receive, counted)
         finally:
+            if connection:
+                connection.end_request()
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if route != "unmatched" else "any"
             metrics.REQUESTS.labels(method, route, str(status)).inc()
             metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > limits.MAX_HEADER_BYTES:
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        head += len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+        if head > limits.MAX_HEADER_BYTES:
             raise Refused(
                 f"the headers are larger than {limits.MAX_HEADER_BYTES} bytes",
                 remedy="send less",
                 code="headers-too-large",
                 status=431,
             )
-        address = scope["client"][0] if scope.get("client") else "unknown"
+        address = limits.address_of(scope)
+        if connection := connections.of(scope):
+            connection.begin_request(address)
         self._state.address_rate.check(address, time.monotonic())

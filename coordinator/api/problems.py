@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from fedrela.coordinator.api import headers
 from fedrela.core import strict
 from fedrela.core.errors import FedRelaError, IntegrityError, InvalidInput, MissingDependency, Refused, Unavailable
 from fedrela.core.wire import PROBLEM_TYPE, Problem
@@ -76,12 +77,12 @@ def _kind(error: FedRelaError) -> tuple[int, str]:
 
 def response(problem: Problem) -> Response:
     """The HTTP answer."""
-    headers = {"Cache-Control": "no-store"}
+    extra = {"Cache-Control": "no-store"}
     if problem.retry_after_seconds:
-        headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+        extra["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Bearer realm="fedrela"'
-    return Response(strict.to_json(problem), problem.status, headers, media_type=PROBLEM_TYPE)
+        extra["WWW-Authenticate"] = 'Bearer realm="fedrela"'
+    return Response(strict.to_json(problem), problem.status, extra, media_type=PROBLEM_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -119,7 +120,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        return response(
+        answer = response(
             Problem(
                 "Internal Server Error",
                 500,
@@ -128,3 +129,5 @@ def install(app: FastAPI) -> None:
                 "report it with the log's traceback",
             )
         )
+        answer.raw_headers += headers.missing(answer.raw_headers, request.url.scheme)  # it passes no middleware of ours
+        return answer

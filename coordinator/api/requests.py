@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import Response
 
-from fedrela.coordinator.api import limits
+from fedrela.coordinator.api import connections, limits
 from fedrela.coordinator.context import Coordinator
 from fedrela.core import strict
 from fedrela.core.errors import InvalidMessage
@@ -19,6 +19,12 @@ def coordinator_of(request: Request) -> Coordinator:
     """The open coordinator of this application."""
     coordinator: Coordinator = request.app.state.coordinator
     return coordinator
+
+
+def proved(request: Request) -> None:
+    """The caller has shown valid credentials: its connection is no stranger's any more."""
+    if connection := connections.of(request.scope):
+        connection.prove()
 
 
 async def message(request: Request, cls: type[T]) -> T:

@@ -127,11 +127,18 @@ def _assignments(view: sa.Connection, task_id: str) -> tuple[dict[int, dict[str,
     ).all()
     failures: dict[int, dict[str, int]] = {}
     assignments: dict[int, int] = {}
-    for number, failure, count in failure_counts:
+    folded = schema.folded_assignments
+    folded_counts = view.execute(
+        sa.select(*folded.c["round", "failure", "count"])
+        .where(folded.c.task_id == task_id)
+        .order_by(folded.c.round, folded.c.failure)
+    ).all()
+    for number, failure, count in [*failure_counts, *folded_counts]:
         assignments[number] = assignments.get(number, 0) + count
-        if failure is not None:
-            failures.setdefault(number, {})[failure] = count
-    return failures, assignments
+        if failure:
+            of_round = failures.setdefault(number, {})
+            of_round[failure] = of_round.get(failure, 0) + count
+    return {number: dict(sorted(codes.items())) for number, codes in failures.items()}, assignments
 
 
 def _finite(number: float) -> float | None:
@@ -179,6 +186,8 @@ def devices(coordinator: Coordinator, limit: int, after: str) -> list[Record]:
     """At most `limit` devices whose id follows `after`."""
     table = schema.devices
     with coordinator.store.read() as view:
-        device_rows = view.execute(sa.select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)).all()
-    names = ("population", "public_key", "token_id", "enrolled_at", "last_assignment_at", "revoked_at")
+        device_rows = view.execute(
+            sa.select(table).where(table.c.id > after, table.c.id != schema.FORGOTTEN).order_by(table.c.id).limit(limit)
+        ).all()
+    names = ("population", "public_key", "token_id", "enrolled_at", "last_assignment_at", "seen_at", "revoked_at")
     return [{"device_id": row.id} | {name: row._mapping[name] for name in names} for row in device_rows]

@@ -53,6 +53,11 @@ TASK_UNCHANGED = Gauge(
     ["task"],
     multiprocess_mode="mostrecent",
 )
+CLOCK_SKEW = Gauge(
+    "fedrela_clock_skew_seconds",
+    "How far the clock of the worker that answers is ahead of the coordinator's time",
+    multiprocess_mode="mostrecent",
+)
 
 
 def exposition() -> tuple[bytes, str]:
@@ -67,6 +72,7 @@ def exposition() -> tuple[bytes, str]:
 def observe_tasks(coordinator: Coordinator) -> None:
     """Set the gauges from the database."""
     TASK_PHASE.clear()
+    CLOCK_SKEW.set(coordinator.store.clock.skew_seconds)
     for record in history.tasks(coordinator):
         name = record["task_id"]
         TASK_ROUND.labels(name).set(record["round"])

@@ -17,12 +17,13 @@ from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingRes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fedrela.coordinator.access import session
-from fedrela.coordinator.api.requests import coordinator_of
+from fedrela.coordinator.api.requests import coordinator_of, proved
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation, history, metrics
 from fedrela.coordinator.pages import charts
 from fedrela.coordinator.storage import schema
+from fedrela.coordinator.storage.clock import JUMP_SECONDS
 from fedrela.core.errors import Refused
 
 HERE = Path(__file__).parent
@@ -39,20 +40,29 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
+CHART_HEADERS = {  # a drawing has its style in itself
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 templates = Environment(
     loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 
 
-def signed_in(request: Request) -> bool:
-    """Whether the request carries a valid session."""
-    key = coordinator_of(request).settings.admin_key
-    return session.valid(request.cookies.get(session.COOKIE, ""), key, time.time())
+async def signed_in(request: Request) -> bool:
+    """Whether the request carries a session that is valid and was not logged out."""
+    coordinator, cookie = coordinator_of(request), request.cookies.get(session.COOKIE, "")
+    if not session.valid(cookie, coordinator.settings.admin_key, time.time()):
+        return False
+    if await in_thread(session.has_ended, coordinator.store, cookie):
+        return False
+    proved(request)
+    return True
 
 
 async def require_session(request: Request) -> None:
     """Raise Refused(401) unless the operator has logged in."""
-    if not signed_in(request):
+    if not await signed_in(request):
         raise Refused("you are not logged in", remedy="log in at /", code="unauthenticated", status=401)
 
 
@@ -68,7 +78,7 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 @router.get("/")
 async def home(request: Request) -> Response:
     """Every task, token and device; or the login."""
-    if not signed_in(request):
+    if not await signed_in(request):
         return page("login.html", problem="")
     coordinator = coordinator_of(request)
     return page("home.html", **await in_thread(overview, coordinator))
@@ -99,7 +109,7 @@ async def chart(request: Request, task_id: str, kind: str) -> Response:
         raise Refused("there is no such chart", remedy="open the task's page", code="unknown-chart", status=404)
     records = await in_thread(history.rounds, coordinator_of(request), task_id)
     drawn = await in_thread(charts.rounds_chart, records, kind)
-    return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+    return Response(drawn, media_type="image/svg+xml", headers=CHART_HEADERS)
 
 
 @router.get("/dashboard/events", dependencies=inside)
@@ -139,6 +149,7 @@ def overview(coordinator: Coordinator) -> dict[str, Any]:
         "devices": history.devices(coordinator, LISTED_DEVICES, ""),
         "device_count": device_count,
         "refused": refused_updates(),
+        "skew": skew(coordinator),
         "now": coordinator.store.now(),
     }
 
@@ -168,6 +179,12 @@ def task_view(coordinator: Coordinator, task_id: str) -> dict[str, Any]:
 def newest_evaluated(rounds: list[history.Record]) -> history.Record | None:
     """The newest round that was evaluated on the operator's test set."""
     return next((item for item in reversed(rounds) if item["accuracy"]), None)
+
+
+def skew(coordinator: Coordinator) -> float | None:
+    """Seconds that this machine's clock is ahead of the coordinator's time, where that is worth a word."""
+    ahead = coordinator.store.clock.skew_seconds
+    return None if coordinator.settings.virtual_clock or abs(ahead) <= JUMP_SECONDS else ahead
 
 
 def refused_updates() -> dict[str, int]:

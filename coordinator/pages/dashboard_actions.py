@@ -7,13 +7,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from fedrela.coordinator.access import auth, devices, session, tokens
-from fedrela.coordinator.api import limits
+from fedrela.coordinator.access import leaving, session, tokens
+from fedrela.coordinator.api import limits, operators
 from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import history
 from fedrela.coordinator.pages import qr
-from fedrela.coordinator.pages.dashboard import inside, page
+from fedrela.coordinator.pages.dashboard import inside, page, signed_in
 from fedrela.coordinator.rounds import rollback, tasks
 from fedrela.core import task as task_file
 from fedrela.core.errors import FedRelaError, InvalidMessage
@@ -36,9 +36,9 @@ async def form(request: Request) -> dict[str, str]:
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     """Exchange the admin key for a session."""
-    given_key = (await form(request)).get("admin_key", "")
+    presented = (await form(request)).get("admin_key", "")
     key = coordinator_of(request).settings.admin_key
-    if not auth.same(given_key, key):
+    if not operators.is_admin_key(request, presented):
         return page("login.html", 401, problem="That is not the admin key.")
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
@@ -54,8 +54,11 @@ async def log_in(request: Request) -> Response:
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
-    """End the session in this browser."""
+    """End the session, in this browser and wherever a copy of its cookie is."""
     await form(request)
+    if await signed_in(request):
+        store, cookie = coordinator_of(request).store, request.cookies[session.COOKIE]
+        await in_thread(session.end, store, cookie, time.time())
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(session.COOKIE)
     return answer
@@ -133,5 +136,5 @@ async def revoke_device(request: Request, device_id: str) -> Response:
     """The device's token is worth nothing from now on."""
     await form(request)
     coordinator = coordinator_of(request)
-    await in_thread(lambda: devices.revoke_device(coordinator, device_id, coordinator.store.now()))
+    await in_thread(lambda: leaving.revoke_device(coordinator, device_id, coordinator.store.now()))
     return RedirectResponse("/", 303)

@@ -5,8 +5,9 @@ link or a device's token, so that the page can name every program and size befor
 """
 
 import mimetypes
+import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.api import openapi
-from fedrela.coordinator.api.requests import coordinator_of, json_response
+from fedrela.coordinator.api.requests import coordinator_of, json_response, proved
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator, parse_seal
 from fedrela.coordinator.storage import blobs, schema
@@ -38,6 +39,8 @@ HEADERS = {
     "Permissions-Policy": "geolocation=(), microphone=(), payment=(), usb=()",
 }
 router = APIRouter(tags=["devices"])
+# What a file of the page can be called. Nothing else is asked of the file system, which answers odd names with errors.
+_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 mimetypes.add_type("text/javascript", ".mjs")
 mimetypes.add_type("application/manifest+json", ".webmanifest")
 
@@ -65,7 +68,9 @@ class OpenTasks:
 @router.get("/v1/tasks", **openapi.route(security="any", gives={"type": "object"}, problems=(403,)))
 async def open_tasks(request: Request) -> Response:
     """The tasks that a device may be asked to work on; with an enrollment token or a device token."""
-    return json_response(await in_thread(_open_tasks, coordinator_of(request), request.headers.get("authorization")))
+    listed = await in_thread(_open_tasks, coordinator_of(request), request.headers.get("authorization"))
+    proved(request)
+    return json_response(listed)
 
 
 @router.get("/join", include_in_schema=False)
@@ -85,17 +90,17 @@ def _file(path: str, accepts: str) -> Response:
         raise MissingDependency(
             "the phone page has not been built", remedy="run `make web` (needs Node.js), or install the wheel"
         )
-    name = PurePosixPath(path)
-    file = PAGE / name
+    if not _NAME.fullmatch(path) or path.endswith(".br"):
+        raise _no_such_file()
+    file = PAGE / path
     small = file.with_name(file.name + ".br")
     takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
     # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
-    there = file.is_file() or takes_small
-    if name.is_absolute() or ".." in name.parts or file.suffix == ".br" or not there:
-        raise Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
+    if not (file.is_file() or takes_small):
+        raise _no_such_file()
     headers = dict(HEADERS)
     # Built files have a hash in their name; the others are asked for again each time.
-    headers["Cache-Control"] = "public, max-age=31536000, immutable" if name.parts[0] == "assets" else "no-cache"
+    headers["Cache-Control"] = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
     media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     if small.is_file():
         headers["Vary"] = "Accept-Encoding"
@@ -103,6 +108,10 @@ def _file(path: str, accepts: str) -> Response:
         headers["Content-Encoding"] = "br"
         file = small
     return FileResponse(file, headers=headers, media_type=media)
+
+
+def _no_such_file() -> Refused:
+    return Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
 
 
 def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTasks:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError as ConstraintError
 
+from fedrela.coordinator.access import devices
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import service, upload_claims, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
@@ -54,6 +55,7 @@ def check_ins(
     with coordinator.store.read() as connection:
         view = View(coordinator, connection, [request.token_hash for request in requests])
         answers = [_attempt(service.check_in, view, request, now) for request in requests]
+    devices.note_seen(coordinator, view.devices(), now)
     # A device that asks twice at once gets one slot, and hears of it twice.
     offers = {answer.applicant.device.id: answer for answer in answers if isinstance(answer, Offer)}
     joined = _join_all(coordinator, list(offers.values()), now)

@@ -1,4 +1,4 @@
-"""The thread beside the requests: ends leases and deadlines, aggregates rounds, sweeps what was left behind.
+"""The thread beside the requests: ends leases and deadlines, aggregates rounds, folds, forgets and sweeps what is over.
 
 One per process; any number of processes may run. Under the virtual clock nothing happens by itself:
 `POST /v1/admin/clock` and the request that completes a round do the work at once, so that a run is exact.
@@ -9,7 +9,7 @@ import threading
 
 from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import closing
+from fedrela.coordinator.rounds import closing, retention
 from fedrela.coordinator.storage.sweeping import Sweep
 from fedrela.core.errors import FedRelaError
 
@@ -39,7 +39,7 @@ class HousekeepingThread:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._coordinator.wake.clear()
-            for step in (self._expire, self._aggregate, self._sweep.go_on):
+            for step in (self._beat, self._expire, self._aggregate, self._retain, self._sweep.go_on):
                 try:
                     step()
                 except FedRelaError as error:
@@ -47,6 +47,13 @@ class HousekeepingThread:
                 except Exception:
                     log.exception("housekeeping failed unexpectedly; it is tried again")
             self._coordinator.wake.wait(INTERVAL_SECONDS)
+
+    def _beat(self) -> None:
+        self._coordinator.store.clock.beat(self._coordinator.store)
+
+    def _retain(self) -> None:
+        retention.retain(self._coordinator, self._coordinator.store.now())
+        self._coordinator.store.scrub()
 
     def _expire(self) -> None:
         closing.expire(self._coordinator, self._coordinator.store.now())
@@ -58,6 +65,9 @@ class HousekeepingThread:
 
 def run_housekeeping(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
-    closing.expire(coordinator, coordinator.store.now())
+    now = coordinator.store.now()
+    closing.expire(coordinator, now)
+    retention.retain(coordinator, now)
+    coordinator.store.scrub()
     while due_rounds.run_due(coordinator):
         pass

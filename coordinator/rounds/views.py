@@ -5,7 +5,7 @@ with c.store.read() as connection:
     answers = [service.check_in(view, caller, now) for caller in callers]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -71,6 +71,10 @@ class View:
         if device is None:
             raise auth.unauthenticated()
         return device
+
+    def devices(self) -> Iterable[Device]:
+        """Those that were named when the view was made, and are known."""
+        return self._devices.values()
 
     def assignment(self, assignment_id: str, device_id: str) -> Row:
         """This device's assignment, with its task's settings. Raises Refused (404), also for another device's."""

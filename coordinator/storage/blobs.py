@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrela.coordinator.storage import private as private_files
 from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, Unavailable
 from fedrela.core.files import flush_folder
@@ -126,8 +127,10 @@ class FolderBlobs:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for area in ("public", "private"):
-            (root / area).mkdir(parents=True, exist_ok=True)
+        areas = [root / area for area in ("public", "private")]
+        for folder in (root, *areas):
+            private_files.make_folder(folder)
+        private_files.tighten(root, *areas)  # what is in them can't be reached then
 
     def put(self, name: str, body: bytes) -> None:
         """Temporary file in the same folder, sync, rename, sync of the folder."""

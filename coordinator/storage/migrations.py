@@ -8,10 +8,12 @@ SQLite and PostgreSQL.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
 from fedrela.coordinator.storage import schema
+from fedrela.coordinator.storage.schema import FORGOTTEN
 from fedrela.core.errors import Unavailable
 
 
@@ -38,24 +40,45 @@ def rename_columns(connection: sa.Connection) -> None:
 
 def add_publishers(connection: sa.Connection) -> None:
     """Whose programs a link's devices run. A database of this release has the column already."""
-    _add_column(connection, "tokens", "publishers", "TEXT NOT NULL DEFAULT ''")
+    _add_column(connection, schema.tokens.c.publishers)
 
 
 def add_seals(connection: sa.Connection) -> None:
     """Who vouches for a task's programs: see `stored_tasks.seal`. A database of this release has the column already."""
-    _add_column(connection, "tasks", "seal_json", "TEXT NOT NULL DEFAULT ''")
+    _add_column(connection, schema.tasks.c.seal_json)
 
 
 def add_norms_and_uploads(connection: sa.Connection) -> None:
     """The norms of a task's newest updates, and who receives an update. A database of this release has them already."""
-    _add_column(connection, "tasks", "update_norms", "TEXT NOT NULL DEFAULT ''")
-    _add_column(connection, "assignments", "upload_worker", "VARCHAR(100)")
-    _add_column(connection, "assignments", "upload_until", "DOUBLE PRECISION")
+    for column in (schema.tasks.c.update_norms, *schema.assignments.c["upload_worker", "upload_until"]):
+        _add_column(connection, column)
 
 
-def _add_column(connection: sa.Connection, table: str, name: str, kind: str) -> None:
-    if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
-        connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+def add_probes_and_sessions(connection: sa.Connection) -> None:
+    """What `/readyz` writes, and the sessions that operators have ended."""
+    schema.probes.create(connection, checkfirst=True)
+    schema.ended_sessions.create(connection, checkfirst=True)
+
+
+def add_clock(connection: sa.Connection) -> None:
+    """The time that all processes of a coordinator go by."""
+    for column in ("newest_at", "boot", "beat_at", "offset_seconds", "jumped_seconds"):
+        _add_column(connection, schema.clock.c[column])
+
+
+def add_retention(connection: sa.Connection) -> None:
+    """What it takes to forget a device and to fold its assignments."""
+    schema.folded_assignments.create(connection, checkfirst=True)
+    _add_column(connection, schema.devices.c.seen_at)
+    nobody = {"public_key": "", "population": "", "token_id": "", "enrolled_at": 0.0, "revoked_at": 0.0}
+    connection.execute(sa.insert(schema.devices).values(id=FORGOTTEN, token_hash=FORGOTTEN, **nobody))
+
+
+def _add_column(connection: sa.Connection, column: "sa.Column[Any]") -> None:
+    """A column that `storage/schema.py` has, unless the table has it too."""
+    if column.name not in {there["name"] for there in sa.inspect(connection).get_columns(column.table.name)}:
+        written = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE {column.table.name} ADD COLUMN {written}"))
 
 
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
@@ -65,6 +88,9 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     add_publishers,
     add_seals,
     add_norms_and_uploads,
+    add_probes_and_sessions,
+    add_clock,
+    add_retention,
 )
 
 

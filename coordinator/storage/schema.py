@@ -3,13 +3,15 @@
     tokens --< devices --< assignments >-- rounds >-- tasks
                                            rounds --- accuracies
 
-`assignments` is the only record of a device's work, and the only number in it that comes from a device's data is
-`examples`. Counters in `rounds` are kept equal to what a count over `assignments` gives (see `rounds/rules.py`).
+`assignments` is the only record of a device's work, folded into counts (`folded_assignments`) some time after its
+round, and the only number in it that comes from a device's data is `examples`. Counters in `rounds` are kept equal to
+what a count over `assignments` gives (see `rounds/rules.py`).
 """
 
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+FORGOTTEN = "d-forgotten"  # the one row of `devices` that is nobody: whose the assignments of forgotten devices are
 
 migrations = sa.Table(
     "schema_migrations",
@@ -18,11 +20,17 @@ migrations = sa.Table(
     sa.Column("applied_at", sa.Double, nullable=False),
 )
 
-clock = sa.Table(  # one row; used under the virtual clock only
+clock = sa.Table(  # one row; `now_seconds` is the virtual time
     "clock",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("now_seconds", sa.Double, nullable=False),
+    # What follows is of the real time, see `storage/clock.py`.
+    sa.Column("newest_at", sa.Double, nullable=False, server_default="0"),  # the newest beat of a process
+    sa.Column("boot", sa.String(64), nullable=False, server_default=""),  # whose monotonic clock the next two are of
+    sa.Column("beat_at", sa.Double, nullable=False, server_default="0"),
+    sa.Column("offset_seconds", sa.Double, nullable=False, server_default="0"),
+    sa.Column("jumped_seconds", sa.Double, nullable=False, server_default="0"),  # all jumps that deadlines followed
 )
 
 tokens = sa.Table(
@@ -50,6 +58,7 @@ devices = sa.Table(
     sa.Column("enrolled_at", sa.Double, nullable=False),
     sa.Column("last_assignment_at", sa.Double),
     sa.Column("revoked_at", sa.Double),
+    sa.Column("seen_at", sa.Double),  # to within a day
 )
 
 tasks = sa.Table(
@@ -70,7 +79,7 @@ tasks = sa.Table(
     sa.Column("round", sa.Integer, nullable=False),  # the open one; rounds + 1 where all are done
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
-    sa.Column("seal_json", sa.Text, nullable=False, default=""),  # the publisher's, over the manifest
+    sa.Column("seal_json", sa.Text, nullable=False, server_default=""),  # the publisher's, over the manifest
     # Of the newest accepted updates, as JSON; whose they are is not kept: see `storage/reported.py`.
     sa.Column("update_norms", sa.Text, nullable=False, server_default=""),
 )
@@ -146,4 +155,27 @@ assignments = sa.Table(
         sqlite_where=sa.text("status = 'open'"),
         postgresql_where=sa.text("status = 'open'"),
     ),
+)
+
+probes = sa.Table(  # holds no row that is committed: what `/readyz` writes to see that writing is possible
+    "probes",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("filler", sa.LargeBinary, nullable=False),
+)
+
+ended_sessions = sa.Table(  # operators' sessions that were logged out before they expired
+    "ended_sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("expires_at", sa.Double, nullable=False),  # real time
+)
+
+folded_assignments = sa.Table(  # how many assignments of a round ended how, of those that are no rows any more
+    "folded_assignments",
+    metadata,
+    sa.Column("task_id", sa.String(40), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("failure", sa.String(40), primary_key=True),  # empty: none
+    sa.Column("count", sa.BigInteger, nullable=False),
 )

@@ -13,18 +13,20 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
-from fedrela.coordinator.storage import migrations, schema
+from fedrela.coordinator.storage import migrations, private, schema
+from fedrela.coordinator.storage.clock import RealClock
 from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, MissingDependency, Unavailable
 
 BUSY_SECONDS = 10
 RESTED_SECONDS = 1.0  # a pooled connection that was in use more recently is taken to be alive
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "secure_delete=ON")
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
@@ -33,9 +35,11 @@ class Database:
 
     def __init__(self, url: str, *, virtual_clock: bool = False) -> None:
         self.virtual_clock = virtual_clock
+        self.scrub_is_due = threading.Event()  # something was deleted that shall be in no file any more
         self._writer = threading.Lock()  # SQLite has one writer: waiting here is fairer than polling its file lock
         self._engine = _engine(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
+        self.clock = RealClock(sqlite=self.sqlite)
         # On PostgreSQL each statement of a read sees a view of its own anyway, so two round trips are saved.
         self._reading = self._engine if self.sqlite else self._engine.execution_options(isolation_level="AUTOCOMMIT")
         try:
@@ -43,6 +47,8 @@ class Database:
                 if not self.sqlite:
                     tx.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 migrations.migrate(tx, time.time())
+                if not virtual_clock:
+                    self.clock.start(tx)
         except FedRelaError:
             self.close()
             raise
@@ -91,12 +97,29 @@ class Database:
     def now(self, connection: sa.Connection | None = None) -> float:
         """Seconds of the coordinator's clock."""
         if not self.virtual_clock:
-            return time.time()
+            return self.clock.now()
         query = sa.select(schema.clock.c.now_seconds)
         if connection is not None:
             return float(connection.scalar(query) or 0.0)
         with self.read() as view:
             return float(view.scalar(query) or 0.0)
+
+    def scrub(self) -> None:
+        """Where something was deleted: on SQLite, empty the log that still holds the pages of before.
+
+        The database's own pages are overwritten as rows go (`secure_delete`). PostgreSQL keeps dead rows until its
+        autovacuum has passed.
+        """
+        if not self.scrub_is_due.is_set():
+            return
+        self.scrub_is_due.clear()
+        if self.sqlite:
+            with _translated(), self._exclusively(), self._engine.connect() as connection:
+                pooled = connection.connection.driver_connection
+                assert pooled is not None
+                busy = pooled.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if busy:  # somebody reads
+                self.scrub_is_due.set()
 
     def advance_clock(self, now_seconds: float) -> float:
         """Move the virtual clock forward; it never goes back. Returns the new time."""
@@ -168,8 +191,17 @@ def _postgresql(url: str) -> sa.Engine:
     return engine
 
 
+def _make_private(file: Path) -> None:
+    """The database's file, readable by its owner alone; SQLite gives the files beside it the same mode."""
+    private.make_folder(file.parent)
+    with suppress(FileExistsError):
+        private.create(file).close()
+        return
+    private.tighten(file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")))
+
+
 def _sqlite(url: str) -> sa.Engine:
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    _make_private(Path(url.removeprefix("sqlite:///")))
     engine = sa.create_engine(
         url, pool_size=16, max_overflow=32, pool_timeout=BUSY_SECONDS, connect_args={"timeout": BUSY_SECONDS}
     )
@@ -177,7 +209,7 @@ def _sqlite(url: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

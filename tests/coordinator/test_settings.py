@@ -17,6 +17,10 @@ NUMBERS = {
     "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES": "max_uploads_in_memory_bytes",
     "FEDRELA_KEEP_CHECKPOINTS": "keep_checkpoints",
     "FEDRELA_THREADS": "threads",
+    "FEDRELA_STRANGERS_PER_ADDRESS": "strangers_per_address",
+    "FEDRELA_HEADER_SECONDS": "header_seconds",
+    "FEDRELA_STALL_SECONDS": "stall_seconds",
+    "FEDRELA_RETENTION_DAYS": "retention_days",
 }
 
 

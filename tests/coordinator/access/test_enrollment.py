@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedrela.coordinator.access import devices
+from fedrela.coordinator.access import leaving
 from fedrela.coordinator.storage import rows
 from fedrela.core import signing
 from tests.coordinator import fleet
@@ -84,7 +84,7 @@ def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any
     def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         decided = decide(view, *arguments, **options)
         if view.get_execution_options().get("writes") and not revocations:  # in the transaction that gives assignments
-            revocations.append(pool.submit(devices.revoke_device, any_house.coordinator, one.device_id, 0.0))
+            revocations.append(pool.submit(leaving.revoke_device, any_house.coordinator, one.device_id, 0.0))
             wait(revocations, timeout=1)  # it finishes, or it waits for a lock
         return decided
 

@@ -14,14 +14,14 @@ BODY = bytes(range(256)) * 8
 
 
 @pytest.fixture
-def device(house: House) -> tuple[House, fleet.Device, str]:
-    """A device and the path of a stored blob."""
+def stored(house: House) -> tuple[House, fleet.Operator, str]:
+    """An operator, who may read every blob, and the path of one."""
     house.operator.call("PUT", f"/blobs/{signing.sha256(BODY)}", content=BODY)
-    return house, house.devices(1)[0], f"/v1/blobs/{signing.sha256(BODY)}"
+    return house, house.operator, f"/v1/blobs/{signing.sha256(BODY)}"
 
 
-def test_everything_with_a_strong_etag(device: tuple[House, fleet.Device, str]) -> None:
-    house, reader, path = device
+def test_everything_with_a_strong_etag(stored: tuple[House, fleet.Operator, str]) -> None:
+    house, reader, path = stored
     answer = house.http.get(path, headers=reader.headers)
     assert (answer.status_code, answer.content) == (200, BODY)
     assert answer.headers["etag"] == f'"{signing.sha256(BODY)}"'
@@ -43,8 +43,8 @@ def test_everything_with_a_strong_etag(device: tuple[House, fleet.Device, str]) 
         ("bytes=0-1,4-5", 200, BODY),
     ],
 )
-def test_ranges(device: tuple[House, fleet.Device, str], header: str, status: int, expected: bytes) -> None:
-    house, reader, path = device
+def test_ranges(stored: tuple[House, fleet.Operator, str], header: str, status: int, expected: bytes) -> None:
+    house, reader, path = stored
     answer = house.http.get(path, headers=reader.headers | {"Range": header})
     assert (answer.status_code, answer.content) == (status, expected)
     if status == 206:
@@ -56,23 +56,23 @@ def test_ranges(device: tuple[House, fleet.Device, str], header: str, status: in
         assert answer.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/{len(BODY)}"
 
 
-def test_a_range_outside_is_416(device: tuple[House, fleet.Device, str]) -> None:
-    house, reader, path = device
+def test_a_range_outside_is_416(stored: tuple[House, fleet.Operator, str]) -> None:
+    house, reader, path = stored
     answer = house.http.get(path, headers=reader.headers | {"Range": "bytes=2048-"})
     assert (answer.status_code, answer.json()["code"]) == (416, "range-not-satisfiable")
     assert answer.headers["content-range"] == f"bytes */{len(BODY)}"  # RFC 9110, section 14.4
 
 
-def test_a_range_of_another_version_is_ignored(device: tuple[House, fleet.Device, str]) -> None:
-    house, reader, path = device
+def test_a_range_of_another_version_is_ignored(stored: tuple[House, fleet.Operator, str]) -> None:
+    house, reader, path = stored
     stale = {"Range": "bytes=5-", "If-Range": '"another"'}
     assert house.http.get(path, headers=reader.headers | stale).content == BODY
 
 
-def test_a_large_blob_is_streamed(device: tuple[House, fleet.Device, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_blob_is_streamed(stored: tuple[House, fleet.Operator, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "CHECKED_BYTES", 100)
     monkeypatch.setattr(downloads, "CHUNK", 300)
-    house, reader, path = device
+    house, reader, path = stored
     assert house.http.get(path, headers=reader.headers).content == BODY
     part = house.http.get(path, headers=reader.headers | {"Range": "bytes=7-1006"})
     assert part.content == BODY[7:1007]
@@ -117,7 +117,7 @@ def test_a_header_that_is_no_range_is_ignored(header: str) -> None:
 @pytest.mark.parametrize(
     ("known", "status"), [("*", 304), ('W/"{0}"', 304), ('"other", "{0}"', 304), ('"other"', 200), ("{0}", 200)]
 )
-def test_a_known_blob_does_not_travel_again(device: tuple[House, fleet.Device, str], known: str, status: int) -> None:
-    house, reader, path = device
+def test_a_known_blob_does_not_travel_again(stored: tuple[House, fleet.Operator, str], known: str, status: int) -> None:
+    house, reader, path = stored
     tags = {"If-None-Match": known.format(signing.sha256(BODY))}
     assert house.http.get(path, headers=reader.headers | tags).status_code == status

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from fedrela.coordinator.access import auth, devices
+from fedrela.coordinator.access import auth, leaving
 from fedrela.coordinator.rounds import group_commit, service
 from fedrela.coordinator.rounds.offers import Offer
 from fedrela.coordinator.rounds.service import CheckInRequest
@@ -41,7 +41,7 @@ def test_a_device_that_asks_twice_in_a_batch_gets_one_assignment(any_house: Hous
 def test_each_fault_of_a_batch_is_its_caller_s_own(house: House) -> None:
     house.publish(1, goal=5)
     good, gone, foreign = house.devices(3)
-    devices.revoke_device(house.coordinator, gone.device_id, 0.0)
+    leaving.revoke_device(house.coordinator, gone.device_id, 0.0)
     callers = [
         caller(gone),
         caller(foreign, population="lab"),

@@ -1,0 +1,62 @@
+"""Who may fetch which blob, and that a store which answers slowly keeps nobody waiting but those who want a blob."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fedrela.coordinator.storage.blobs import FolderBlobs
+from fedrela.core import signing
+from fedrela.core.task import Relabel, Rounds, Task
+from tests.coordinator import fleet
+from tests.coordinator.api.test_bad_input import check_problem
+from tests.coordinator.conftest import House, house_with, settings_for
+
+
+def test_a_device_gets_the_blobs_of_its_own_population_only(any_house: House) -> None:
+    task = Task("theirs", 2, population="theirs", round=Rounds(goal=1), relabel=Relabel(enabled=False))
+    task_id = any_house.operator.publish(any_house.bundle, task)
+    (insider,), (stranger,) = any_house.devices(1, "theirs"), any_house.devices(1, "others")
+    first = insider.join()
+    hashes = {first[name] for name in ("task_sha256", "manifest_sha256", "checkpoint_sha256")}
+    manifest = any_house.coordinator.manifest(first["manifest_sha256"])
+    hashes |= {sha256 for sha256, _ in manifest.files().values()}
+    insider.upload(first, fleet.body(fleet.change(1.0)))
+    hashes.add(any_house.operator.task(task_id)["checkpoint_sha256"])
+    unused = b"of no task"
+    any_house.operator.call("PUT", f"/blobs/{signing.sha256(unused)}", content=unused)
+    assert len(hashes) >= 6
+    for sha256 in hashes:
+        path = f"/v1/blobs/{sha256}"
+        assert any_house.http.get(path, headers=insider.headers).status_code == 200
+        check_problem(any_house.http.get(path, headers=stranger.headers), 404, "unknown-blob")
+        assert any_house.http.get(path, headers=any_house.operator.headers).status_code == 200
+    for device in (insider, stranger):
+        answer = any_house.http.get(f"/v1/blobs/{signing.sha256(unused)}", headers=device.headers)
+        check_problem(answer, 404, "unknown-blob")
+
+
+def test_slow_reads_of_blobs_stop_no_other_request(
+    tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house_with(settings_for(tmp_path / "data", threads=2), bundle_folder) as house:
+        house.publish(1, goal=1)
+        (device,) = house.devices(1)
+        path = f"/v1/blobs/{device.join()['checkpoint_sha256']}"
+        slow, read = threading.Event(), FolderBlobs.read
+
+        def slowly(self: FolderBlobs, name: str, start: int = 0, length: int | None = None) -> bytes:
+            assert slow.wait(120)
+            return read(self, name, start, length)
+
+        with ThreadPoolExecutor(8) as pool:
+            monkeypatch.setattr(FolderBlobs, "read", slowly)
+            readers = [pool.submit(house.http.get, path, headers=device.headers) for _ in range(6)]
+            other = pool.submit(house.http.get, "/v1/admin/tasks", headers=house.operator.headers)
+            try:
+                assert other.result(timeout=30).status_code == 200
+                assert not any(reader.done() for reader in readers)
+            finally:
+                slow.set()
+            assert [reader.result().status_code for reader in readers] == [200] * 6

@@ -1,0 +1,93 @@
+"""A coordinator in processes of its own, as a test kills and attacks it."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+KEY = "k" * 32
+SIGNING_KEY = "11" * 32
+PATIENCE_SECONDS = 300.0  # how slow a machine may be before a test calls it a failure
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Return once `condition` holds; a server that does not answer yet counts as not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if condition():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+@dataclass
+class Server:
+    """`uvicorn fedrela.coordinator.app:app` in processes of its own, on real time."""
+
+    folder: Path
+    port: int
+    workers: int = 1
+    database_url: str = ""
+    environment: dict[str, str] = field(default_factory=dict)  # beside the usual
+    arguments: tuple[str, ...] = ()  # of uvicorn's command line
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def http(self, **arguments: Any) -> httpx.Client:
+        """A client that waits for as long as a slow machine needs."""
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **arguments)
+
+    def start(self, trusted: Path | None = None) -> None:
+        """Start and wait until it is ready; `trusted`: the certificate, where it is told to use TLS."""
+        environment = os.environ | {
+            "FEDRELA_DATA": str(self.folder),
+            "FEDRELA_ADMIN_KEY": KEY,
+            "FEDRELA_SIGNING_KEY": SIGNING_KEY,
+            "FEDRELA_DATABASE_URL": self.database_url,
+            "FEDRELA_DEV": "1",
+            "FEDRELA_RATE_PER_DEVICE": "0",
+        }
+        environment |= self.environment
+        command = [sys.executable, "-m", "uvicorn", "fedrela.coordinator.app:app", "--port", str(self.port)]
+        command += ["--workers", str(self.workers), "--no-access-log", "--log-level", "warning", *self.arguments]
+        self.launch(command, environment, trusted)
+
+    def launch(self, command: list[str], environment: dict[str, str], trusted: Path | None = None) -> None:
+        """Run a command that serves on the port, and wait until it is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=Path(__file__).parents[2]
+        )
+        url, verify = self.url, ssl.create_default_context(cafile=trusted)
+        if trusted:
+            url = url.replace("http:", "https:")
+        wait_for(lambda: httpx.get(f"{url}/readyz", verify=verify).status_code == 200)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group: no handler runs."""
+        if self.process is not None:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
