@@ -22,14 +22,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.serving.fixture import make_bundle, settings_of, update_body
+from benchmarks.serving.signed_requests import CHECK_IN, enrollment
 from fedrela.coordinator import context
 from fedrela.coordinator.access import auth, devices, tokens
+from fedrela.coordinator.access.devices import Credentials
 from fedrela.coordinator.aggregation import global_model
 from fedrela.coordinator.rounds import group_commit, service, tasks
 from fedrela.coordinator.rounds.service import CheckInRequest
 from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.storage import blobs
-from fedrela.core import bundle
+from fedrela.core import bundle, signing
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 from fedrela.core.wire import Assignment, CheckIn, EnrollRequest, UpdateReceipt
 
@@ -71,15 +73,15 @@ def prepare(folder: Path, updates: int, parameters: int, rule: str) -> str:
         seal = sealed.seal
         task_id = tasks.publish(coordinator, task, seal, seal.weights_sha256, 0.0)
         token = tokens.create_token(coordinator, "default", updates, 1e6, 0.0).enrollment_token
-        offer = CheckIn("default", "1.0", ("onnx 1.32.0",))
+        offer = CheckIn(**CHECK_IN | {"runtimes": ("onnx 1.32.0",)})
         for index in range(updates):
-            secret = auth.hash_token(
-                devices.enroll(coordinator, EnrollRequest(token, f"{index:064x}"), 1.0).device_token
-            )
-            (assignment,) = group_commit.check_ins(coordinator, [CheckInRequest(secret, offer)], 1.0)
+            key = f"{index:064x}"
+            enrolled = devices.enroll(coordinator, EnrollRequest(**enrollment(token, key)), 1.0)
+            caller = Credentials(auth.hash_token(enrolled.device_token), signing.public_key(key))
+            (assignment,) = group_commit.check_ins(coordinator, [CheckInRequest(caller, offer)], 1.0)
             assert isinstance(assignment, Assignment)
             body = update_body(parameters, index)
-            headers = UploadHeaders(secret, assignment.assignment_id, assignment.upload_token, len(body))
+            headers = UploadHeaders(caller, assignment.assignment_id, assignment.upload_token, len(body))
             (upload,) = group_commit.begin_uploads(coordinator, [headers], 1.0)
             assert isinstance(upload, Upload)
             (receipt,) = group_commit.accept_updates(

@@ -28,7 +28,8 @@ import httpx
 
 from benchmarks.serving import postgresql, s3
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
-from benchmarks.serving.patient_devices import PARAMETERS, Device, enroll, patiently
+from benchmarks.serving.patient_devices import PARAMETERS, Device, patiently
+from benchmarks.serving.signed_requests import enroll
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 
@@ -124,7 +125,8 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
             task_id = admin.publish(folder / "bundle", task)
             token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
         pause = 0.12 * kills / rounds
-        devices = [Device(coordinator.url, i, enroll(coordinator.url, token), pause) for i in range(DEVICES)]
+        with httpx.Client(base_url=coordinator.url) as http:
+            devices = [Device(coordinator.url, i, enroll(http, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):
             device.start()
         done = _kill_at_random(coordinator, devices, kills, random.Random(seed))

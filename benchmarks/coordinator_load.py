@@ -29,27 +29,29 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from benchmarks.serving import http_load, postgresql
+from benchmarks.serving import http_load, postgresql, signed_requests
 from benchmarks.serving.fixture import Server, make_bundle, settings_of, update_body
 from benchmarks.serving.http_load import Answers, Request, at_rate, flat_out, message
 from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, compare_with_bar, show
+from benchmarks.serving.signed_requests import Signed, enrollment
 from fedrela.coordinator import context
-from fedrela.coordinator.access import auth
+from fedrela.coordinator.access import auth, tokens
 from fedrela.coordinator.storage import schema
+from fedrela.core import signing
+from fedrela.core.protocol.signed_requests import headers
 from fedrela.core.task import Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 ENROLLMENTS = 1000  # by HTTP; all other devices are written to the database before the coordinator starts
-CHECK_IN = json.dumps({"population": "default", "client": "python 0.1.0", "runtimes": ["onnx 1.32.0"]}).encode()
-Assignments = list[tuple[str, dict[str, Any]]]  # a device's token and its assignment
+CHECK_IN = json.dumps(signed_requests.CHECK_IN).encode()
+Assignments = list[tuple[Signed, dict[str, Any]]]  # a device and its assignment
 
 
 def enrollments(port: int, enrollment_token: str) -> Answers:
     """Devices introduce themselves, each with its own key."""
 
     def prepare(index: int) -> Request:
-        enrollment = {"enrollment_token": enrollment_token, "public_key": f"e{index:063x}"}
-        return [message("POST /v1/devices", json.dumps(enrollment).encode())]
+        return [message("POST /v1/devices", json.dumps(enrollment(enrollment_token, f"e{index:063x}")).encode())]
 
     return http_load.run(flat_out(port, prepare, ENROLLMENTS, 16))
 
@@ -59,35 +61,42 @@ def nothing(port: int) -> Answers:
     return http_load.run(flat_out(port, lambda _: [message("GET /healthz")], 2000, 16))
 
 
-def _check_ins(tokens: list[str]) -> http_load.Prepare:
+def _shown(device: Signed, method: str, path: str, body: bytes) -> dict[str, str]:
+    """The headers of a request as `message` takes them."""
+    signed = headers(device.private_key, method, path, body)
+    return {name.replace("-", "_"): value for name, value in signed.items()} | {
+        "authorization": f"Bearer {device.token}"
+    }
+
+
+def _check_ins(devices: list[Signed]) -> http_load.Prepare:
     """Check-ins by device after device."""
-    requests = [[message("POST /v1/check-ins", CHECK_IN, authorization=f"Bearer {token}")] for token in tokens]
+    path = "/v1/check-ins"
+    requests = [[message(f"POST {path}", CHECK_IN, **_shown(one, "POST", path, CHECK_IN))] for one in devices]
     return lambda index: requests[index % len(requests)]
 
 
-def check_ins(port: int, tokens: list[str], count: int, seconds: float) -> Answers:
+def check_ins(port: int, devices: list[Signed], count: int, seconds: float) -> Answers:
     """Check-ins as fast as they are answered."""
-    return http_load.run(flat_out(port, _check_ins(tokens), count, 16, seconds))
+    return http_load.run(flat_out(port, _check_ins(devices), count, 16, seconds))
 
 
-def steady_check_ins(port: int, tokens: list[str], seconds: float) -> Answers:
+def steady_check_ins(port: int, devices: list[Signed], seconds: float) -> Answers:
     """The same at a fixed rate."""
-    return http_load.run(at_rate(port, _check_ins(tokens), int(CHECK_INS * seconds), CHECK_INS))
+    return http_load.run(at_rate(port, _check_ins(devices), int(CHECK_INS * seconds), CHECK_INS))
 
 
 def _updates(assignments: Assignments, parameters: int) -> list[Request]:
     """Bodies that differ in their last bytes, so the large part is in memory once."""
     body = update_body(parameters, 0)
-    heads = [
-        message(
-            f"PUT /v1/assignments/{assignment['assignment_id']}/update",
-            length=len(body),
-            authorization=f"Bearer {token}",
-            fedrela_upload_token=assignment["upload_token"],
-        )
-        for token, assignment in assignments
-    ]
-    return [[head, body[:-4], np.float32(index).tobytes()] for index, head in enumerate(heads)]
+    requests: list[Request] = []
+    for index, (device, assignment) in enumerate(assignments):
+        end, path = np.float32(index).tobytes(), f"/v1/assignments/{assignment['assignment_id']}/update"
+        shown = _shown(device, "PUT", path, body[:-4] + end)
+        token = assignment["upload_token"]
+        head = message(f"PUT {path}", length=len(body), fedrela_upload_token=token, **shown)
+        requests.append([head, body[:-4], end])
+    return requests
 
 
 def updates(port: int, assignments: Assignments, parameters: int, seconds: float) -> Answers:
@@ -119,16 +128,16 @@ class Bench:
             self.setting.figures.append(_line(name, answer, 1000 * spent / requests))
         return answers
 
-    def assignments(self, folder: Path, tokens: list[str], name: str) -> Assignments:
+    def assignments(self, folder: Path, devices: list[Signed], name: str) -> Assignments:
         """Publish a task that wants more devices than there are, and give an assignment of it to each of these."""
         rounds = Rounds(
-            goal=len(tokens) + 1, minimum=1, smallest_cohort=1, deadline_seconds=3600, compute_lease_seconds=3600
+            goal=len(devices) + 1, minimum=1, smallest_cohort=1, deadline_seconds=3600, compute_lease_seconds=3600
         )
         with self.server.operator() as admin:
             admin.publish(folder, Task(name, 1, round=rounds, relabel=Relabel(enabled=False)))
-        (joined,) = self.phase(("check-ins that all get an assignment", check_ins, (tokens, len(tokens), 1e9)))
-        assigned = [(token, json.loads(joined.bodies[index])["assignment"]) for index, token in enumerate(tokens)]
-        return [(token, assignment) for token, assignment in assigned if assignment]
+        (joined,) = self.phase(("check-ins that all get an assignment", check_ins, (devices, len(devices), 1e9)))
+        assigned = [(one, json.loads(joined.bodies[index])["assignment"]) for index, one in enumerate(devices)]
+        return [(one, assignment) for one, assignment in assigned if assignment]
 
 
 def _line(phase: str, answers: Answers, cpu_ms: float) -> Figures:
@@ -138,26 +147,31 @@ def _line(phase: str, answers: Answers, cpu_ms: float) -> Figures:
     return Figures(phase, count, per_second, round(p50, 2), round(p99, 2), answers.errors, round(cpu_ms, 2))
 
 
-def register(server: Server, count: int) -> tuple[list[str], str]:
-    """Write `count` devices to the database of a coordinator that does not run; their tokens, and a link for more."""
-    tokens = [auth.new_token() for _ in range(count)]
+def register(server: Server, count: int) -> tuple[list[Signed], str]:
+    """Write `count` devices to the database of a coordinator that does not run; they, and a link for more."""
+    devices = [Signed(auth.new_token(), f"d{index:063x}") for index in range(count)]
     with context.connect(settings_of(server.folder, server.database_url)) as coordinator:
         link = tokens.create_token(coordinator, "default", tokens.MAX_USES, 86400.0, time.time())
         fixed = {"population": "default", "token_id": link.token_id, "enrolled_at": 0.0}
         rows = [
-            {"id": f"d-{index}", "token_hash": auth.hash_token(token), "public_key": f"{index:064x}"} | fixed
-            for index, token in enumerate(tokens)
+            {
+                "id": f"d-{index}",
+                "token_hash": auth.hash_token(device.token),
+                "public_key": signing.public_key(device.private_key),
+            }
+            | fixed
+            for index, device in enumerate(devices)
         ]
         with coordinator.store.write() as tx:
             tx.execute(sa.insert(schema.devices), rows)
-    return tokens, link.enrollment_token
+    return devices, link.enrollment_token
 
 
 def measure(setting: Setting, database_url: str, seconds: float, parameters: int) -> None:
     """Everything for one setting."""
     folder = Path(tempfile.mkdtemp(prefix="coordinator-load-"))
     server = Server(folder / "data", workers=setting.workers, database_url=database_url)
-    tokens, link = register(server, setting.devices)
+    devices, link = register(server, setting.devices)
     make_bundle(folder / "bundle", parameters)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         try:
@@ -167,13 +181,13 @@ def measure(setting: Setting, database_url: str, seconds: float, parameters: int
             bench.phase(("a route that does nothing", nothing, ()))
             bench.phase(("enrolments", enrollments, (link,)))
             few = int(min(setting.devices // 2, UPDATES * seconds))
-            held = bench.assignments(folder / "bundle", tokens[:few], "first")
+            held = bench.assignments(folder / "bundle", devices[:few], "first")
             bench.phase(("updates", updates, (held, parameters, seconds)))
-            held = bench.assignments(folder / "bundle", tokens[-few:], "second")
-            bench.phase(("check-ins", check_ins, (tokens, 10**9, seconds)))
-            bench.phase((f"check-ins, {CHECK_INS:.0f} due a second", steady_check_ins, (tokens, seconds)))
+            held = bench.assignments(folder / "bundle", devices[-few:], "second")
+            bench.phase(("check-ins", check_ins, (devices, 10**9, seconds)))
+            bench.phase((f"check-ins, {CHECK_INS:.0f} due a second", steady_check_ins, (devices, seconds)))
             bench.phase(
-                (f"both: check-ins, {CHECK_INS:.0f} due", steady_check_ins, (tokens, few / UPDATES)),
+                (f"both: check-ins, {CHECK_INS:.0f} due", steady_check_ins, (devices, few / UPDATES)),
                 (f"both: updates, {UPDATES:.0f} due", steady_updates, (held, parameters)),
             )
             setting.rss_mb = server.rss_mb()

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, make_bundle
+from benchmarks.serving.signed_requests import CHECK_IN, Signed, enroll
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.app import create_app
 from fedrela.coordinator.settings import Settings
-from fedrela.core import signing, tensors
+from fedrela.core import tensors
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 from fedrela.core.wire import UpdateMetadata
 
@@ -92,31 +93,23 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
         admin = AdminClient("http://coordinator", ADMIN_KEY, http=http)
         task_id = admin.publish(folder / "bundle", task)
         link = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
-        headers = [_enroll(http, link) for _ in range(DEVICES)]
+        devices = [enroll(http, link) for _ in range(DEVICES)]
         for _ in range(ROUNDS):
-            _round(http, headers, shards, factor)
+            _round(http, devices, shards, factor)
         final = tensors.read(admin.download(admin.get(f"/tasks/{task_id}")["checkpoint_sha256"]))["w"]
     return float(((test_x @ final.reshape(65, 10)).argmax(axis=1) == test_y).mean() * 100)
 
 
-def _enroll(http: httpx.Client, link: str) -> dict[str, str]:
-    key = signing.public_key(signing.generate_key())
-    answer = http.post("/v1/devices", json={"enrollment_token": link, "public_key": key}).json()
-    return {"Authorization": f"Bearer {answer['device_token']}"}
-
-
-def _round(http: httpx.Client, headers: list[dict[str, str]], shards: list[tuple[Floats, Any]], factor: float) -> None:
-    offer = {"population": "default", "client": "python 1.0", "runtimes": ["onnx 1.32.0"]}
-    assignments = [http.post("/v1/check-ins", json=offer, headers=header).json()["assignment"] for header in headers]
-    weights = tensors.read(http.get(f"/v1/blobs/{assignments[0]['checkpoint_sha256']}", headers=headers[0]).content)[
-        "w"
-    ]
+def _round(http: httpx.Client, devices: list[Signed], shards: list[tuple[Floats, Any]], factor: float) -> None:
+    assignments = [http.post("/v1/check-ins", json=CHECK_IN, auth=one).json()["assignment"] for one in devices]
+    checkpoint = http.get(f"/v1/blobs/{assignments[0]['checkpoint_sha256']}", auth=devices[0]).content
+    weights = tensors.read(checkpoint)["w"]
     for index, (assignment, (x, y)) in enumerate(zip(assignments, shards, strict=True)):
         change = train(weights, x, y) * np.float32(factor if index < HOSTILE else 1.0)
         body = tensors.to_bytes({"w": change}, UpdateMetadata(len(y)).as_strings())
         token = {"Fedrela-Upload-Token": assignment["upload_token"]}
         path = f"/v1/assignments/{assignment['assignment_id']}/update"
-        http.put(path, content=body, headers=headers[index] | token).raise_for_status()
+        http.put(path, content=body, headers=token, auth=devices[index]).raise_for_status()
 
 
 def measure(seeds: int) -> list[Cell]:

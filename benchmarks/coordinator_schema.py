@@ -2,12 +2,13 @@
 
     python -m benchmarks.coordinator_schema --requests 5000
 
-Three runs: the operators' routes with the admin key, the devices' routes with a device's token, and every route with no
-credentials. What is generated follows the document and also breaks it. Exit status 1 for any finding.
+Three runs: the operators' routes with the admin key, the devices' routes with a device's token and key, and every route
+with no credentials. What is generated follows the document and also breaks it. Exit status 1 for any finding.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.serving import schemathesis_hooks
 from benchmarks.serving.fixture import ADMIN_KEY, Server, make_bundle
-from fedrela.core import signing
+from benchmarks.serving.signed_requests import Signed, enroll
 from fedrela.core.task import Relabel, Rounds, Task
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS, ROOT = Path(__file__).parent / "results", Path(__file__).parents[1]
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 OPERATIONS = 26  # about as many as the document has; only to spread the examples
 
@@ -37,14 +39,26 @@ class Run:
     output: str
 
 
-def explore(server: Server, folder: Path, name: str, options: list[str], examples: int, phases: str) -> Run:
-    """Run schemathesis and count from its event log what it sent and got."""
+def explore(
+    server: Server,
+    folder: Path,
+    name: str,
+    options: list[str],
+    examples: int,
+    phases: str,
+    device: Signed | None = None,
+) -> Run:
+    """Run schemathesis, as a device or as somebody else, and count from its event log what it sent and got."""
     log = folder / f"{name}.ndjson"
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{server.url}/openapi.json"]
     command += ["--checks", CHECKS, "--max-examples", str(examples), "--phases", phases]
     command += ["--suppress-health-check", "all", "--no-shrink", "--generation-deterministic", "--no-color"]
     command += ["--report", "ndjson", "--report-ndjson-path", str(log), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    environment = dict(os.environ)
+    if device is not None:
+        environment |= {"SCHEMATHESIS_HOOKS": schemathesis_hooks.__name__, "PYTHONPATH": str(ROOT)}
+        environment |= {schemathesis_hooks.TOKEN: device.token, schemathesis_hooks.KEY: device.private_key}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
     statuses: dict[str, int] = {}
     for line in log.read_text().splitlines() if log.exists() else []:
         for status in _statuses(json.loads(line)):
@@ -63,17 +77,16 @@ def _statuses(event: object) -> list[str]:
     return []
 
 
-def prepare(server: Server, folder: Path) -> str:
-    """A task and an enrolled device, so that the routes have something to work on; the device's token."""
+def prepare(server: Server, folder: Path) -> Signed:
+    """A task and an enrolled device, so that the routes have something to work on; the device's credentials."""
     with server.operator() as admin:
         admin.publish(
             folder / "bundle",
             Task("schema", 5, round=Rounds(goal=3, smallest_cohort=3), relabel=Relabel(enabled=False)),
         )
         secret = admin.request("POST", "/tokens", json={"max_uses": 5}).json()["enrollment_token"]
-    key = signing.public_key(signing.generate_key())
-    answer = httpx.post(f"{server.url}/v1/devices", json={"enrollment_token": secret, "public_key": key})
-    return str(answer.json()["device_token"])
+    with httpx.Client(base_url=server.url) as http:
+        return enroll(http, secret)
 
 
 def measure(requests: int, phases: str = "examples,coverage,fuzzing") -> list[Run]:
@@ -88,10 +101,9 @@ def measure(requests: int, phases: str = "examples,coverage,fuzzing") -> list[Ru
         admin = ["--include-tag", "operators", "-H", f"Authorization: Bearer {ADMIN_KEY}"]
         runs = [explore(server, folder, "operators", admin, examples, phases)]
         # The operators' routes have revoked and cancelled whatever they found: a new device, a new task.
-        device = ["--include-tag", "devices", "-H", f"Authorization: Bearer {prepare(server, folder)}"]
         # An owner's withdrawal would leave the device without credentials for the rest of the run.
-        device += ["--exclude-path", "/v1/devices/self"]
-        runs.append(explore(server, folder, "devices", device, examples, phases))
+        theirs = ["--include-tag", "devices", "--exclude-path", "/v1/devices/self"]
+        runs.append(explore(server, folder, "devices", theirs, examples, phases, prepare(server, folder)))
         return [*runs, explore(server, folder, "nobody", [], max(examples // 2, 1), phases)]
     finally:
         server.stop()

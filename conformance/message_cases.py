@@ -69,7 +69,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
 def good() -> dict[str, Any]:
     """A good message of each kind."""
     seal = Seal(_HASH, _HASH, "00" * 32, "00" * 64)
-    assignment = Assignment("a", "t", 1, _HASH, _HASH, _HASH, 10, 300.0, 60.0, "u", "00", seal)
+    assignment = Assignment("a", "t", 1, _HASH, _HASH, _HASH, 10, 300.0, 60.0, "u", 1, "00", seal)
     return {
         "CheckInResponse": CheckInResponse(assignment=assignment),
         "EnrollResponse": EnrollResponse("d", "token", "00" * 32, "default"),

@@ -1,13 +1,14 @@
-"""Vectors for hashes, Ed25519 signatures, and the two messages that are signed.
+"""Vectors for hashes, Ed25519 signatures, and whatever is signed.
 
 >>> build()["sha256"][0]["sha256"][:8]
 'e3b0c442'
 """
 
+from dataclasses import asdict, replace
 from typing import Any
 
 from fedrela.core import signing
-from fedrela.core.protocol import seals
+from fedrela.core.protocol import key_chain, seals, signed_requests, statements
 from fedrela.core.wire import Assignment
 
 # RFC 8032, section 7.1, tests 1 to 3: secret key, public key, message, signature.
@@ -53,6 +54,9 @@ def build() -> dict[str, Any]:
             *_forged(public, message, signature),
         ],
         "assignment": _assignment(private, public),
+        "enrollment": _enrollment(private, public),
+        "requests": _requests(private),
+        "key_chains": _key_chains(),
         "seal": _seal(private, public),
     }
 
@@ -86,17 +90,72 @@ def _flipped(text: str) -> str:
 
 def _assignment(private: str, public: str) -> dict[str, Any]:
     task, manifest, checkpoint = (signing.sha256(name) for name in (b"task", b"manifest", b"checkpoint"))
-    assignment = Assignment("a-1", "t-1", 3, task, manifest, checkpoint, 1234, 300.0, 60.0, "upload-token")
+    assignment = Assignment("a-1", "t-1", 3, task, manifest, checkpoint, 1234, 300.25, 0.0005, "upload-token", 2)
+    device_id, population, nonce = "d-1", "default", "0f" * 16
+    message = statements.assignment(assignment, device_id, population, nonce)
     return {
         "public_key": public,
-        "task_id": assignment.task_id,
-        "round": assignment.round,
-        "task_sha256": task,
-        "manifest_sha256": manifest,
-        "checkpoint_sha256": checkpoint,
-        "message": assignment.message().hex(),
-        "signature": signing.sign(private, assignment.message()),
+        "device_id": device_id,
+        "population": population,
+        "nonce": nonce,
+        "assignment": {name: value for name, value in asdict(assignment).items() if name != "signature"},
+        "message": message.hex(),
+        "signature": signing.sign(private, message),
     }
+
+
+def _enrollment(private: str, public: str) -> dict[str, Any]:
+    token, coordinator = "enrollment-token", signing.fingerprint(RFC_8032[0][1])
+    message = statements.enrollment(token, public, coordinator)
+    return {
+        "public_key": public,
+        "enrollment_token": token,
+        "coordinator_key": RFC_8032[0][1],
+        "coordinator": coordinator,
+        "message": message.hex(),
+        "signature": signing.sign(private, message),
+    }
+
+
+def _requests(private: str) -> list[dict[str, Any]]:
+    """What a device's key adds to a request."""
+    requests = (
+        ("POST", "/v1/check-ins", b'{"protocol":1}'),
+        ("PUT", "/v1/assignments/a-1/update", bytes(range(256))),
+        ("GET", f"/v1/blobs/{signing.sha256(b'blob')}", b""),
+        ("DELETE", "/v1/devices/self", b""),
+    )
+    return [
+        {
+            "private_key": private,
+            "method": method,
+            "path": path,
+            "body": body.hex(),
+            "headers": signed_requests.headers(private, method, path, body),
+        }
+        for method, path, body in requests
+    ]
+
+
+def _key_chains() -> list[dict[str, Any]]:
+    """Chains of rotations, and where each leads from a pinned fingerprint; `newest` null: it is refused."""
+    one, two, three = (bytes([number]).hex() * 32 for number in (1, 2, 3))
+    first, second = key_chain.rotate(one, signing.public_key(two)), key_chain.rotate(two, signing.public_key(three))
+    forged = replace(second, signature=first.signature)
+    pinned = {name: signing.fingerprint(signing.public_key(key)) for name, key in (("one", one), ("two", two))}
+    cases = (
+        ("from the first key", (first, second), pinned["one"], second.public_key),
+        ("from the second key", (first, second), pinned["two"], second.public_key),
+        ("one rotation", (first,), pinned["one"], first.public_key),
+        ("nothing is said", (), pinned["one"], None),
+        ("the pinned key says nothing", (second,), pinned["one"], None),
+        ("a signature of another statement", (first, forged), pinned["one"], None),
+        ("a key in between is missing", (first, first), pinned["one"], None),
+    )
+    return [
+        {"name": name, "rotations": [asdict(one) for one in rotations], "pinned": fingerprint, "newest": newest}
+        for name, rotations, fingerprint, newest in cases
+    ]
 
 
 def _seal(private: str, public: str) -> dict[str, Any]:

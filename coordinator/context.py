@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from fedrela.coordinator.access.standing import Standing
+from fedrela.coordinator.access.standing import load as load_standing
 from fedrela.coordinator.settings import DATABASE_NAME, Settings
 from fedrela.coordinator.storage import blob_urls, private, stored_tasks
 from fedrela.coordinator.storage import blobs as blob_store
@@ -36,6 +38,7 @@ class Coordinator:
     settings: Settings
     store: Database
     blobs: Blobs
+    standing: Standing
     wake: threading.Event = field(default_factory=threading.Event)
     aggregating: threading.Lock = field(default_factory=threading.Lock)  # one round at a time in a process
     # By task and what can't be done for it, after that failed.
@@ -62,7 +65,9 @@ def connect(settings: Settings) -> Iterator[Coordinator]:
         blobs = blob_urls.connect(settings.blobs_url)
         stored_tasks.rewrite(store, blobs)
         stored_tasks.seal(store, settings.signing_key)
-        yield Coordinator(settings, store, blobs)
+        with store.read() as view:
+            standing = load_standing(view, settings.public_key)
+        yield Coordinator(settings, store, blobs, standing)
     finally:
         store.close()
 

@@ -43,7 +43,7 @@ def sign(private_key: str, message: bytes) -> str:
 def verify(public: str, message: bytes, signature: str) -> None:
     """Raise IntegrityError unless `signature` over `message` was made by the owner of `public`."""
     try:
-        _verified(public, message, signature)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
     except (InvalidSignature, ValueError) as error:
         raise IntegrityError(
             "a signature does not match the pinned key",
@@ -59,11 +59,6 @@ def check_sha256(body: bytes, expected: str, name: str) -> None:
         )
 
 
-@lru_cache(maxsize=64)
-def _verified(public: str, message: bytes, signature: str) -> None:
-    """Only what is valid is remembered: many devices of one process are given the same."""
-    Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
-
-
+@lru_cache(maxsize=16)
 def _private(private_key: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(private_key))

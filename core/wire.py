@@ -11,14 +11,16 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
       POST   /v1/assignments/{id}/failure  FailureReport  ->  204
       POST   /v1/assignments/{id}/evaluation  EvaluationReport  ->  204   only if the task asks and the owner allows
       DELETE /v1/devices/self                      ->   204
+      GET    /v1/keys                              ->   KeyChain   where the pinned key doesn't fit any more
 
-Every request but the enrollment carries `Authorization: Bearer <device token>`; an update also carries
-`Fedrela-Upload-Token`. Errors are RFC 9457 problem documents (`Problem`).
+Every request but the enrollment carries `Authorization: Bearer <device token>` and the signature of the device's key
+(`fedrela.core.protocol.signed_requests`); an update also carries `Fedrela-Upload-Token`. Errors are RFC 9457 problem
+documents (`Problem`).
 
 What a message must hold and may hold is written here; members that a reader doesn't know it ignores, so that an app of
 today works with a coordinator of tomorrow (docs: conformance/README.md).
 
-    >>> CheckIn(population="default", client="python 0.2.0", runtimes=("onnx 1.32.0",)).protocol
+    >>> CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), nonce="0f" * 16).protocol
     1
 """
 
@@ -57,6 +59,7 @@ WaitReason = Literal["no-task", "round-full", "too-soon", "not-selected", "versi
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
 ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
 LeaseSeconds = Annotated[float, Between(0, 2**32)]
+Nonce = Annotated[str, Text("[0-9a-f]{32}", "32 lower-case hexadecimal digits, new for each check-in")]
 Client = Annotated[str, Text(f"{CLIENT_NAME} {VERSION_PATTERN}", 'a name and a version such as "python 0.2.0"')]
 Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onnx 1.28.0"')]
 
@@ -82,10 +85,15 @@ def check_sha256_name(name: str) -> None:
 
 @dataclass(frozen=True)
 class EnrollRequest:
-    """A device introduces itself with the enrollment token from its link."""
+    """A device introduces itself with the enrollment token from its link.
+
+    `signature`: by the device's key over `statements.enrollment`, so that nobody enrolls a key that isn't theirs.
+    """
 
     enrollment_token: Annotated[str, Length(0, 512)]
     public_key: Annotated[str, Length(0, 512)]  # the device's Ed25519 key, hexadecimal
+    coordinator: Annotated[str, Length(0, 512)]  # the fingerprint in the link
+    signature: Annotated[str, Length(0, 512)]
     protocol: ProtocolVersion = PROTOCOL
 
 
@@ -104,19 +112,24 @@ class EnrollResponse:
 class CheckIn:
     """A device offers to work. `client` is "name version", `runtimes` are such pairs, best first.
 
-    `features`: what the client understands beyond the base of the protocol.
+    `features`: what the client understands beyond the base of the protocol. `nonce`: what makes this check-in unlike
+    every other, so that no assignment but the answer to it is believed.
     """
 
     population: Name
     client: Client
     runtimes: Annotated[tuple[Runtime, ...], Length(0, 16)]
+    nonce: Nonce
     features: Features = ()
     protocol: ProtocolVersion = PROTOCOL
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One assignment of one device. Everything it needs is named by hash; `signature` is over `message()`."""
+    """One assignment of one device. Everything it needs is named by hash; `signature`: see `statements.assignment`.
+
+    `epoch` counts how often the coordinator began anew from a backup: within one, a task's rounds never go back.
+    """
 
     assignment_id: Id
     task_id: Annotated[str, Text("[A-Za-z0-9._-]{1,200}", "1 to 200 letters, digits, '-', '_' and '.'")]
@@ -128,13 +141,9 @@ class Assignment:
     compute_lease_seconds: LeaseSeconds
     upload_lease_seconds: LeaseSeconds
     upload_token: Token
+    epoch: Annotated[int, Between(1, SAFE_WHOLE)] = 1
     signature: Annotated[str, Length(0, 200)] = ""
     seal: Seal | None = None  # of the publisher who vouches for the programs; version 0.1 sent none
-
-    def message(self) -> bytes:
-        """The bytes that the coordinator's key signs: what the device is going to run, on which weights."""
-        parts = (self.task_id, str(self.round), self.task_sha256, self.manifest_sha256, self.checkpoint_sha256)
-        return "\n".join(("fedrela/v1/assignment", *parts, "")).encode()
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ so one class serves a Raspberry Pi, another program that embeds it, and a virtua
 """
 
 import random
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
-from typing import Any, Literal
+from typing import Any
 
 from fedrela import __version__
 from fedrela.core.errors import (
@@ -28,13 +29,15 @@ from fedrela.core.errors import (
     Unavailable,
     VerificationFailed,
 )
-from fedrela.core.wire import FEATURES, Assignment, CheckIn, FailureReport
+from fedrela.core.wire import FEATURES, CheckIn, FailureReport
+from fedrela.edge.conditions.clock import steady_clock
 from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network.admission import Admission, is_same
 from fedrela.edge.network.api import CoordinatorApi, Sent
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.owner.membership import enroll, forget
-from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.owner.settings import DeviceSettings, Event, Outcome
 from fedrela.edge.storage import state
 from fedrela.edge.storage.kept import Room
 from fedrela.edge.storage.sent_log import SentLog
@@ -50,26 +53,6 @@ CLIENT = f"python {__version__}"
 FAULTS = (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed, MemoryError)
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
 LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or all assignments fail
-
-
-def steady_clock() -> Callable[[], float]:
-    """Seconds since 1970 that never jump: a Raspberry Pi learns the time only after it has started.
-
-    Time that the device sleeps counts, as it does for the coordinator.
-    """
-    start = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return lambda: start + time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an assignment ended. `reason`: of a wait, a failure or a refusal."""
-
-    kind: Literal["uploaded", "waiting", "dropped", "stopped"]
-    reason: str = ""
-    retry_after_seconds: float = 0.0
-    round: int = 0
-    duplicate: bool = False
 
 
 @dataclass
@@ -101,16 +84,21 @@ class DeviceClient:
             raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
         if self.settings.require_sandbox:
             self.pool.require_confinement()
-        self.identity: Identity = identity
-        self.api.url, self.api.token = identity.url, identity.device_token
+        self.api.act_as(identity)
         self.api.stopped = self.stop.is_set
         if self.settings.keep_sent_log:
             self._log = SentLog(self.store, self.settings.keep_sent_bodies)
             self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
         room = Room(self.store, blobs, self.settings.max_tasks, self.settings.max_state_bytes)
-        keys = (identity.coordinator_public_key, identity.publishers)
-        self._fetcher = Fetcher(self.api, self.store, blobs, self.pool, *keys, self.settings.max_download_bytes, room)
+        limits = (identity.publishers, self.settings.max_download_bytes, room)
+        self._fetcher = Fetcher(self.api, self.store, blobs, self.pool, *limits)
+        self._admission = Admission(self.api, self.store, identity, self.now, self.on_event)
+
+    @property
+    def identity(self) -> Identity:
+        """Who this device is, with the coordinator's key as it is pinned now."""
+        return self._admission.identity
 
     def run_once(self) -> Outcome:
         """One assignment: go on with the one that was interrupted, or check in; then train and upload.
@@ -173,7 +161,14 @@ class DeviceClient:
         obstacles = reasons(self.conditions(), self.settings.eligibility)
         if obstacles:
             return Outcome("waiting", "; ".join(obstacles), self.settings.pause_seconds)
-        answer = self.api.check_in(CheckIn(self.identity.population, CLIENT, self.pool.offered(), FEATURES))
+        nonce = secrets.token_hex(16)
+        offer = CheckIn(self.identity.population, CLIENT, self.pool.offered(), nonce, FEATURES)
+        answer = self.api.check_in(offer)
+        if answer.assignment is not None:
+            try:
+                self._admission.admit(answer.assignment, nonce)
+            except IntegrityError as fault:
+                return self.drop(state.HeldAssignment(answer.assignment, self.now()), fault)
         stored = state.load_assignment(self.store)
         if answer.assignment is not None and stored is not None and is_same(stored.assignment, answer.assignment):
             held = replace(stored, assignment=answer.assignment, received_at=self.now())
@@ -245,8 +240,3 @@ class DeviceClient:
 
     def _tell(self, kind: Any, held: state.HeldAssignment, detail: str = "") -> None:
         self.on_event(Event(kind, held.assignment.task_id, held.assignment.round, detail=detail))
-
-
-def is_same(held: Assignment, offered: Assignment) -> bool:
-    """Whether both are the same assignment, on the same programs and weights; leases may differ."""
-    return held.assignment_id == offered.assignment_id and held.message() == offered.message()

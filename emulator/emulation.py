@@ -184,7 +184,7 @@ def open_pool(
     for sha256, body in blobs.items():
         cache.put(f"blobs/{sha256}", body)
     nowhere = CoordinatorApi(httpx.Client(transport=httpx.BaseTransport()), "http://nowhere.invalid")
-    fetcher = Fetcher(nowhere, MemoryStore(), cache, pool, pinned_key="")
+    fetcher = Fetcher(nowhere, MemoryStore(), cache, pool)
     fetcher.test(manifest_sha256, fetcher.engine(manifest_sha256))
     return pool
 

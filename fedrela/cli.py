@@ -46,6 +46,8 @@ VERBS = {
     "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", (OPERATOR,)),
     "task": Verb("Create, list, pause, resume, cancel and download tasks.", "coordinator", (OPERATOR,)),
     "token": Verb("Create, list and revoke enrollment tokens.", "coordinator", (OPERATOR,)),
+    "coordinator": Verb("Begin a new epoch after a restore from a backup.", "coordinator", (OPERATOR,)),
+    "key": Verb("Give the coordinator a new signing key.", "coordinator", (OPERATOR,)),
     "device": Verb("Enroll and run this device; list and revoke devices.", "edge", (OWNER, OPERATOR)),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", (EMULATOR,)),
     "evaluate": Verb("Evaluate a task's models on a test set of your own.", "emulator", (EVALUATION,)),

@@ -1,6 +1,6 @@
 """Devices that take part whatever happens to their coordinator: each repeats a request until it is answered.
 
-device = Device(url, 0, enroll(url, enrollment_token), pause_seconds=0.1)
+device = Device(url, 0, enroll(http, enrollment_token), pause_seconds=0.1)
 device.start()
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from fedrela.core import signing, tensors
+from benchmarks.serving.signed_requests import CHECK_IN, Signed
+from fedrela.core import tensors
 from fedrela.core.wire import UpdateMetadata
 
 PARAMETERS = 20_000
@@ -42,10 +43,10 @@ def update(index: int, number: int) -> bytes:
 class Device(threading.Thread):
     """Takes part until the task is finished."""
 
-    def __init__(self, url: str, index: int, token: str, pause_seconds: float) -> None:
+    def __init__(self, url: str, index: int, credentials: Signed, pause_seconds: float) -> None:
         super().__init__(daemon=True)
         self.url, self.index, self.pause_seconds = url, index, pause_seconds
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self.credentials = credentials
         self.acknowledged: list[int] = []
         self.repeated = 0
         self.failure: BaseException | None = None
@@ -61,8 +62,8 @@ class Device(threading.Thread):
             self.failure = failure
 
     def _assignment(self, client: httpx.Client) -> bool:
-        offer = {"population": "default", "client": "python 1.0", "runtimes": ["onnx 1.32.0"]}
-        answer = patiently(client, "POST", f"{self.url}/v1/check-ins", json=offer, headers=self.headers).json()
+        asked = patiently(client, "POST", f"{self.url}/v1/check-ins", json=CHECK_IN, auth=self.credentials)
+        answer = asked.json()
         if answer["wait"]:
             time.sleep(0.02)
             return bool(answer["wait"]["reason"] != "finished")
@@ -73,17 +74,11 @@ class Device(threading.Thread):
             "PUT",
             f"{self.url}/v1/assignments/{assignment['assignment_id']}/update",
             content=update(self.index, assignment["round"]),
-            headers=self.headers | {"Fedrela-Upload-Token": assignment["upload_token"]},
+            headers={"Fedrela-Upload-Token": assignment["upload_token"]},
+            auth=self.credentials,
         )
         if receipt.status_code != 200:
             raise RuntimeError(f"round {assignment['round']}: {receipt.text}")
         self.repeated += receipt.json()["duplicate"]
         self.acknowledged.append(assignment["round"])
         return True
-
-
-def enroll(url: str, token: str) -> str:
-    """A new device's token."""
-    key = signing.public_key(signing.generate_key())
-    answer = httpx.post(f"{url}/v1/devices", json={"enrollment_token": token, "public_key": key})
-    return str(answer.json()["device_token"])

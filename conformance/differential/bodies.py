@@ -90,7 +90,7 @@ def _paths(value: Any, path: Path = ()) -> list[Path]:
 @lru_cache(maxsize=1)
 def documents() -> dict[str, tuple[Any, ...]]:
     """Good JSON bodies of every kind, as plain values."""
-    assignment = Assignment("a-1", "task.1", 3, _HASH, _HASH, _HASH, 100, 300.0, 60.0, "token!", "ab" * 64)
+    assignment = Assignment("a-1", "task.1", 3, _HASH, _HASH, _HASH, 100, 300.0, 60.0, "token!", 2, "ab" * 64)
     sealed = dataclasses.replace(assignment, seal=Seal(_HASH, _HASH, _HASH, _HASH * 2))
     small = message_cases.manifest()
     values: dict[str, tuple[Any, ...]] = {
@@ -104,8 +104,10 @@ def documents() -> dict[str, tuple[Any, ...]]:
         "Problem": (Problem("Gone", 410, "expired", "the link has expired", "ask for a new one", "about:blank", 2.5),),
         "Task": (Task("digits", 20, seed=5),),
         "Manifest": (small, _bare(small), _large(small)),
-        "EnrollRequest": (EnrollRequest("token", _HASH),),
-        "CheckIn": (CheckIn("default", "python 0.2.0", ("onnx 1.28.0", "executorch 1.4.1"), ("secure-sum",)),),
+        "EnrollRequest": (EnrollRequest("token", _HASH, _HASH[:32], _HASH * 2),),
+        "CheckIn": (
+            CheckIn("default", "python 0.2.0", ("onnx 1.28.0", "executorch 1.4.1"), _HASH[:32], ("secure-sum",)),
+        ),
         "FailureReport": (FailureReport("training-failed"),),
         "EvaluationReport": (EvaluationReport(12.5, 7, 20),),
     }

@@ -4,6 +4,7 @@
 ('enroll', 'check-in', 'update')
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,6 +42,9 @@ class Answer:
     fault: Fault = ""
     keep_bytes: int = 0
     pad_bytes: int = 0  # of white space behind the JSON answer
+    signed_for: Mapping[str, str] = field(
+        default_factory=dict
+    )  # device_id, population, nonce, private_key: not the usual
     closes: bool = False  # the assignment is over: whoever checks in next is told that nothing is left to do
 
 
@@ -96,3 +100,20 @@ def _case(item: Mapping[str, Any]) -> Case:
     values["manifest"] = tuple((tuple(path), value) for path, value in item.get("manifest", ()))
     values["pauses"] = tuple(Pause(**pause) for pause in item.get("pauses", ()))
     return Case(**values)
+
+
+def without_defaults(value: Any) -> Any:
+    """A dataclass as JSON's values; what is as usual is left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        made: dict[str, Any] = {}
+        for item in dataclasses.fields(value):
+            default = item.default_factory() if callable(item.default_factory) else item.default
+            inner = getattr(value, item.name)
+            if inner != default:
+                made[item.name] = without_defaults(inner)
+        return made
+    if isinstance(value, Mapping):
+        return {key: without_defaults(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [without_defaults(one) for one in value]
+    return value

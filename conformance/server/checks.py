@@ -1,14 +1,13 @@
 """What must hold of every request, whatever the case: headers, bodies, the update's numbers. Faults are sentences."""
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedrela.conformance.server.world import DEVICE_TOKEN, ENROLLMENT_TOKEN, UPLOAD_TOKEN, World
-from fedrela.core import golden, strict, tensors
-from fedrela.core.errors import FedRelaError
+from fedrela.conformance.server.world import DEVICE_TOKEN, ENROLLMENT_TOKEN, PUBLIC_KEY, UPLOAD_TOKEN, World
+from fedrela.core import golden, signing, strict, tensors
+from fedrela.core.errors import FedRelaError, Refused
+from fedrela.core.protocol import signed_requests, statements
 from fedrela.core.wire import (
     TENSORS_TYPE,
     UPLOAD_TOKEN_HEADER,
@@ -39,10 +38,12 @@ class Request:
     at: float = 0.0
 
 
-def faults(kind: str, request: Request) -> list[str]:
-    """What is wrong with a request of this kind, apart from its order."""
+def faults(kind: str, request: Request, public_key: str) -> list[str]:
+    """What is wrong with a request of this kind, apart from its order. `public_key`: that of the enrollment."""
     wrong = []
-    if kind != "enroll" and request.headers.get("authorization") != f"Bearer {DEVICE_TOKEN}":
+    if kind not in ("enroll", "keys"):
+        wrong += _signature(kind, request, public_key)
+    if kind not in ("enroll", "keys") and request.headers.get("authorization") != f"Bearer {DEVICE_TOKEN}":
         wrong.append(f"{kind}: Authorization is not 'Bearer' and the device token")
     if kind in MESSAGES:
         wrong += _message(kind, request)
@@ -51,6 +52,18 @@ def faults(kind: str, request: Request) -> list[str]:
     if kind == "update":
         wrong += _update_headers(request)
     return wrong
+
+
+def _signature(kind: str, request: Request, public_key: str) -> list[str]:
+    """Whether the device's key has signed the request, and the digest in it is the body's."""
+    headers = {name: request.headers.get(name.lower(), "") for name in signed_requests.HEADERS}
+    try:
+        signer = signed_requests.signer(request.method, request.path, headers)
+        if request.method in signed_requests.WITH_BODY:
+            signed_requests.check_digest(headers[signed_requests.CONTENT_DIGEST], request.body)
+    except Refused as fault:
+        return [f"{kind}: {fault.problem}"]
+    return [] if signer == public_key else [f"{kind}: it is signed by another key than that of the enrollment"]
 
 
 def _message(kind: str, request: Request) -> list[str]:
@@ -65,16 +78,29 @@ def _message(kind: str, request: Request) -> list[str]:
         wrong.append("enroll: enrollment_token is not what follows # in the link")
     if isinstance(message, EnrollRequest) and not re.fullmatch("[0-9a-f]{64}", message.public_key):
         wrong.append("enroll: public_key is not 64 lower-case hexadecimal digits")
+    if isinstance(message, EnrollRequest):
+        wrong += _proof(message)
     if isinstance(message, CheckIn) and (message.population != "default" or not message.runtimes):
         wrong.append("check-in: the population is not the one of the enrollment, or no runtime is named")
     return wrong
 
 
+def _proof(message: EnrollRequest) -> list[str]:
+    """Whether whoever enrolls holds the key, and meant this coordinator."""
+    if message.coordinator != signing.fingerprint(PUBLIC_KEY):
+        return ["enroll: coordinator is not the fingerprint in the link"]
+    proof = statements.enrollment(message.enrollment_token, message.public_key, message.coordinator)
+    try:
+        signing.verify(message.public_key, proof, message.signature)
+    except FedRelaError:
+        return ["enroll: the signature is not that of public_key over this enrollment"]
+    return []
+
+
 def _update_headers(request: Request) -> list[str]:
-    digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
     required = {
         "content-type": TENSORS_TYPE,
-        "content-digest": f"sha-256=:{digest}:",
+        "content-digest": signed_requests.content_digest(request.body),
         UPLOAD_TOKEN_HEADER.lower(): UPLOAD_TOKEN,
         "content-length": str(len(request.body)),
     }

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fedrela.conformance.server import http_fault_cases
-from fedrela.conformance.server.cases import Answer, Case, Pause, Right
+from fedrela.conformance.server import http_fault_cases, http_trust_cases
+from fedrela.conformance.server.cases import Answer, Case, Pause, Right, without_defaults
 from fedrela.core.wire import PROBLEM_TYPE
 
 WAITS = ("no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished")
@@ -20,8 +20,16 @@ LOGIN = "<html><body>Welcome to our network. Please log in.</body></html>"
 
 def build() -> dict[str, Any]:
     """The document http.json."""
-    cases = (*_ordinary(), *_repeated(), *_paced(), *_portals(), *_refused(), *http_fault_cases.cases())
-    return {"cases": [_without_defaults(case) for case in cases]}
+    cases = (
+        *_ordinary(),
+        *_repeated(),
+        *_paced(),
+        *_portals(),
+        *_refused(),
+        *http_fault_cases.cases(),
+        *http_trust_cases.cases(),
+    )
+    return {"cases": [without_defaults(case) for case in cases]}
 
 
 def problem(status: int, code: str, **members: Any) -> Answer:
@@ -227,20 +235,3 @@ def _refused() -> tuple[Case, ...]:
             {"blob:checkpoint": (missing,)},
         ),
     )
-
-
-def _without_defaults(value: Any) -> Any:
-    """A dataclass as JSON's values; what is as usual is left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        made: dict[str, Any] = {}
-        for field in dataclasses.fields(value):
-            default = field.default_factory() if callable(field.default_factory) else field.default
-            inner = getattr(value, field.name)
-            if inner != default:
-                made[field.name] = _without_defaults(inner)
-        return made
-    if isinstance(value, Mapping):
-        return {key: _without_defaults(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_without_defaults(item) for item in value]
-    return value

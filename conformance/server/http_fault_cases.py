@@ -90,10 +90,10 @@ def _refusals() -> tuple[Case, ...]:
     pte = tuple(((name, "files", 0, "runtime"), "executorch") for name in PROGRAMS)
     newer = tuple(((name, "files", 0, "min_runtime_version"), "999.0") for name in PROGRAMS)
     return (
-        _failed(
+        Case(
             "forged-signature",
-            "An assignment that the pinned key did not sign is not looked into",
-            "integrity-failed",
+            "An assignment that the pinned key did not sign is not looked into: integrity-failed.",
+            _right("keys", "failure:integrity-failed"),
             assignment={"signature": "00" * 64},
             script={"blob:task": (), "blob:manifest": (), "blob:checkpoint": ()},
         ),

@@ -25,7 +25,7 @@ from fedrela.edge.training.examples import Examples
 
 
 def main() -> int:
-    """One run of the device: until an update was sent or an assignment was given up."""
+    """One run of the device: until the coordinator says that nothing is left to do."""
     parser = argparse.ArgumentParser(prog="python -m fedrela.conformance.server.python_client", description=__doc__)
     for name in ("link", "state", "data", "secret"):
         parser.add_argument(f"--{name}", required=True)
@@ -59,7 +59,7 @@ def run(
     examples = Examples({"x": arrays["x"]}, arrays["y"])
 
     def on_outcome(outcome: Outcome) -> None:
-        if outcome.kind in ("uploaded", "dropped") or outcome.retry_after_seconds >= 3600:
+        if outcome.retry_after_seconds >= 3600:  # nothing is left to do
             stop.set()
 
     client = DeviceClient(

@@ -11,8 +11,9 @@ from typing import Any
 from fedrela.conformance.server import checks
 from fedrela.conformance.server.cases import Answer, Case
 from fedrela.conformance.server.checks import Request
-from fedrela.conformance.server.replies import Reply, blob_reply, json_reply, scripted
-from fedrela.conformance.server.world import DEVICE_TOKEN, PUBLIC_KEY, World, make
+from fedrela.conformance.server.replies import JSON, Reply, blob_reply, json_reply, scripted
+from fedrela.conformance.server.world import DEVICE_ID, DEVICE_TOKEN, KEYS, POPULATION, PUBLIC_KEY, World, make, signed
+from fedrela.core import strict
 
 FINISHED = "check-in:finished"  # nothing is left to do: how often that is asked for is nobody's business
 ROUTES = (
@@ -23,6 +24,7 @@ ROUTES = (
     ("POST", r"/v1/assignments/([A-Za-z0-9_-]+)/failure", "failure"),
     ("POST", r"/v1/assignments/([A-Za-z0-9_-]+)/evaluation", "evaluation"),
     ("DELETE", r"/v1/devices/self", "leave"),
+    ("GET", r"/v1/keys", "keys"),
 )
 
 
@@ -65,7 +67,7 @@ class Session:
             kind, name = self._kind(request)
             answer = self._next(kind)
             text = self._text(kind, name, request, answer)
-            self.faults += checks.faults(kind, request) if kind != "elsewhere" else []
+            self.faults += checks.faults(kind, request, self._public_key) if kind != "elsewhere" else []
             reply = self._carry_out(kind, name, request, answer) if answer.status == 0 else Reply(answer.status)
             reply = scripted(answer, reply)
             if text:
@@ -139,7 +141,9 @@ class Session:
         if kind == "enroll":
             return self._enroll(request)
         if kind == "check-in":
-            return self._check_in(answer)
+            return self._check_in(request, answer)
+        if kind == "keys":
+            return Reply(200, JSON, strict.to_json(KEYS))
         if kind.startswith("blob:"):
             asked = "" if answer.fault == "whole" else request.headers.get("range", "")
             return blob_reply(self.world.blobs.get(name, ("", b""))[1], name, asked)
@@ -154,23 +158,25 @@ class Session:
             self.faults.append("enroll: it was repeated with another public_key")
         self._public_key = key[1].decode() if key is not None else ""
         answer = {
-            "device_id": "device-1",
+            "device_id": DEVICE_ID,
             "device_token": DEVICE_TOKEN,
             "coordinator_public_key": PUBLIC_KEY,
-            "population": "default",
+            "population": POPULATION,
         }
         return json_reply({**answer, "protocol": 1}, 201)
 
-    def _check_in(self, answer: Answer) -> Reply:
+    def _check_in(self, request: Request, answer: Answer) -> Reply:
         if self._closed and not answer.label:
             return json_reply({"wait": {"retry_after_seconds": 3600, "reason": "finished"}, "protocol": 1})
         another = answer.members.get("assignment", {}).get("assignment_id", "")
         self._assignment_id = another or self._assignment_id or str(self.world.assignment["assignment_id"])
         self._closed = False
         self.assigned_at = self.assigned_at or time.monotonic()
-        return json_reply(
-            {"assignment": {**self.world.assignment, "assignment_id": self._assignment_id}, "protocol": 1}
-        )
+        nonce = re.search(rb'"nonce":\s*"([0-9a-f]*)"', request.body)
+        over = answer.members.get("assignment", {})
+        values = {**self.world.assignment, "assignment_id": self._assignment_id, **over}
+        made = signed(values, nonce[1].decode() if nonce is not None else "", answer.signed_for)
+        return json_reply({"assignment": made, "protocol": 1})
 
     def _update(self, name: str, body: bytes) -> Reply:
         stored = self.updates.get(name)
@@ -196,7 +202,7 @@ class Session:
 
     def task_offer(self) -> dict[str, Any]:
         """What the phone page asks for before its owner agrees; no other client needs it."""
-        offer = {"name": "digits", "status": "running", "task": self.world.page_task}
+        offer: dict[str, Any] = {"name": "digits", "status": "running", "task": self.world.page_task}
         offer |= {"manifest": self.world.page_manifest, "checkpoint_bytes": self.world.assignment["checkpoint_bytes"]}
         offer |= {"seal": self.world.page_seal}
         return {"population": "default", "tasks": [offer]}

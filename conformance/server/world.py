@@ -4,6 +4,7 @@ world = make(load()["plain-round"])
 world.blobs[world.assignment["task_sha256"]]        # ("task", its bytes)
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,13 +14,18 @@ from fedrela.conformance.files import PUBLISHER, PUBLISHER_KEY, ROUNDS_BUNDLE, V
 from fedrela.conformance.server.cases import Case, SealFault
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import PROGRAMS
-from fedrela.core.protocol import links, seals
+from fedrela.core.protocol import key_chain, links, seals, statements
+from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.tensors import Array
 from fedrela.core.wire import Assignment
 
 PRIVATE_KEY, OTHER_KEY = "5e" * 32, "0d" * 32
 PUBLIC_KEY = signing.public_key(PRIVATE_KEY)
+NEXT_PRIVATE_KEY = "6f" * 32  # of the coordinator, where its key has been followed by another
+KEYS = KeyChain((key_chain.rotate(PRIVATE_KEY, signing.public_key(NEXT_PRIVATE_KEY)),))
+FIELDS = {field.name for field in dataclasses.fields(Assignment)}
+DEVICE_ID, POPULATION = "device-1", "default"
 ENROLLMENT_TOKEN, DEVICE_TOKEN, UPLOAD_TOKEN = "enrollment-token", "device-token", "upload-token"
 FRAGMENT = links.fragment(ENROLLMENT_TOKEN, signing.fingerprint(PUBLIC_KEY), (PUBLISHER,))  # of the enrollment links
 SECRET = bytes(range(32))  # of the device: its random draws, and so its update, follow from it
@@ -106,6 +112,17 @@ def _edited(body: bytes, edit: Mapping[str, Any]) -> bytes:
     return body + b" " * int(edit.get("pad_bytes", 0))
 
 
+def signed(values: Mapping[str, Any], nonce: str, signed_for: Mapping[str, str]) -> dict[str, Any]:
+    """An assignment as the answer to the check-in of that nonce, unless the case wants another signature."""
+    if "signature" in values:
+        return dict(values)
+    assignment = Assignment(**{name: value for name, value in values.items() if name in FIELDS})
+    usual = {"device_id": DEVICE_ID, "population": POPULATION, "nonce": nonce, "private_key": PRIVATE_KEY}
+    made = {**usual, **signed_for}
+    key = made.pop("private_key")
+    return {**values, "signature": signing.sign(key, statements.assignment(assignment, **made))}
+
+
 def _assignment(case: Case, number: int, bodies: Mapping[str, bytes]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "assignment_id": "assignment-1",
@@ -120,10 +137,7 @@ def _assignment(case: Case, number: int, bodies: Mapping[str, bytes]) -> dict[st
         "upload_token": UPLOAD_TOKEN,
     }
     values["seal"] = None if case.seal == "missing" else vars(_seal(values["manifest_sha256"], case.seal))
-    values |= case.assignment
-    if "signature" not in values:
-        values["signature"] = signing.sign(PRIVATE_KEY, Assignment(**values).message())
-    return values
+    return {**values, **case.assignment}
 
 
 def _seal(manifest_sha256: str, fault: SealFault) -> Seal:

@@ -1,7 +1,7 @@
 """Who may come in: devices and their enrollment; how they go is in `leaving.py`. Each operation is one transaction."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.storage import rows, schema
-from fedrela.core.errors import InvalidMessage, Refused
+from fedrela.core import signing
+from fedrela.core.errors import IntegrityError, InvalidMessage, Refused
+from fedrela.core.protocol import signed_requests, statements
 from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
 
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
@@ -39,6 +41,23 @@ class Device:
     seen_at: float = 0.0  # to within a day
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """What a request shows: the hash of its bearer token, and the public key that has signed it; empty: none."""
+
+    token_hash: str
+    signed_by: str
+
+    def of(self, devices: Mapping[str, Device]) -> Device:
+        """Their device, among those by hashed token. Raises Refused (401): the token alone is not enough."""
+        device = devices.get(self.token_hash)
+        if device is None:
+            raise auth.unauthenticated()
+        if device.public_key != self.signed_by:
+            raise signed_requests.bad_signature()
+        return device
+
+
 # Built once: making a statement costs more than running it, and every request of a device runs this one.
 _BY_TOKEN = (
     sa.select(
@@ -55,25 +74,28 @@ _BY_TOKEN = (
 
 
 def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> EnrollResponse:
-    """Use up one place of an enrollment token and register the device's key.
+    """Use up one place of an enrollment token and register the device's key, of which the request is a proof.
 
     A device whose answer was lost repeats with the same key and token: it gets a new secret, and its place counts once.
+    Once it has had an assignment it has its answer, and nothing is given for its key again.
     """
-    if not _PUBLIC_KEY.fullmatch(request.public_key):
-        raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
+    _check_proof(coordinator, request)
     secret, table = auth.new_token(), schema.devices
     with coordinator.store.write() as tx:
         link = _valid_link(tx, request.enrollment_token, now)
-        repeated = tx.scalar(
-            sa.select(table.c.id).where(
+        known = tx.execute(
+            sa.select(table.c.id, table.c.last_assignment_at)
+            .where(
                 table.c.token_id == link.id,
                 table.c.public_key == request.public_key,
-                table.c.last_assignment_at.is_(None),
                 table.c.revoked_at.is_(None),
             )
-        )
-        device_id = repeated or auth.new_id("d")
-        if repeated:
+            .order_by(table.c.enrolled_at.desc())
+        ).first()
+        if known is not None and known.last_assignment_at is not None:
+            raise _enrolled_already()
+        device_id = known.id if known is not None else auth.new_id("d")
+        if known is not None:
             tx.execute(sa.update(table).where(table.c.id == device_id).values(token_hash=auth.hash_token(secret)))
         else:
             _use_up(tx, link)
@@ -81,14 +103,43 @@ def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> Enro
     return EnrollResponse(device_id, secret, coordinator.settings.public_key, link.population)
 
 
+def _check_proof(coordinator: Coordinator, request: EnrollRequest) -> None:
+    """Raise InvalidMessage for no key, Refused for one that its sender doesn't hold, or for another's link."""
+    if not _PUBLIC_KEY.fullmatch(request.public_key):
+        raise InvalidMessage("public_key is not an Ed25519 key", remedy="send 64 lower-case hexadecimal digits")
+    if request.coordinator not in coordinator.standing.fingerprints(coordinator.settings.public_key):
+        raise Refused(
+            "the link is of another coordinator",
+            remedy="ask the operator for a new link (`fedrela token create`)",
+            code="another-coordinator",
+            status=403,
+        )
+    proof = statements.enrollment(request.enrollment_token, request.public_key, request.coordinator)
+    try:
+        signing.verify(request.public_key, proof, request.signature)
+    except IntegrityError as error:
+        raise signed_requests.bad_signature() from error
+
+
+def _enrolled_already() -> Refused:
+    return Refused(
+        "this device has enrolled and taken part already",
+        remedy="go on with its state, or enroll it anew with a key of its own",
+        code="enrolled-already",
+        status=409,
+    )
+
+
 def _valid_link(tx: sa.Connection, enrollment_token: str, now: float) -> rows.Row:
     table = schema.tokens
     link = tx.execute(
-        sa.select(table).where(
+        sa.select(table)
+        .where(
             table.c.token_hash == auth.hash_token(enrollment_token),
             table.c.revoked_at.is_(None),
             table.c.expires_at > now,
         )
+        .with_for_update()  # enrollments by one link follow one another, on PostgreSQL too
     ).one_or_none()
     if link is None:
         raise _bad_link()
@@ -125,6 +176,7 @@ def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, l
             token_id=link.id,
             enrolled_at=now,
             seen_at=now,
+            proved_key=True,
         )
     )
 
@@ -153,13 +205,11 @@ def check(device: Device, check_in: CheckIn) -> None:
         )
 
 
-def authenticate(coordinator: Coordinator, token_hash: str) -> Device:
-    """The device that a hashed token belongs to, in a view of its own. Raises Refused(401)."""
+def authenticate(coordinator: Coordinator, credentials: Credentials) -> Device:
+    """The device that asks, in a view of its own. Raises Refused(401)."""
     with coordinator.store.read() as view:
-        device = identify_all(view, [token_hash]).get(token_hash)
-    if device is None:
-        raise auth.unauthenticated()
-    return device
+        devices = identify_all(view, [credentials.token_hash])
+    return credentials.of(devices)
 
 
 def note_seen(coordinator: Coordinator, seen: Iterable[Device], now: float) -> None:

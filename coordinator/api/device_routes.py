@@ -3,7 +3,6 @@
 Work is done in a thread, so that a slow disk stalls nobody else.
 """
 
-import time
 from contextlib import suppress
 
 from fastapi import APIRouter, Request
@@ -12,8 +11,9 @@ from fastapi.responses import Response
 from fedrela.coordinator.access import auth, devices, leaving
 from fedrela.coordinator.access.devices import Device
 from fedrela.coordinator.api import downloads, limits, openapi, problems
-from fedrela.coordinator.api.requests import coordinator_of, json_response, message, proved
+from fedrela.coordinator.api.requests import coordinator_of, credentials, json_response, message, proved
 from fedrela.coordinator.api.threads import in_blob_thread, in_thread
+from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation, metrics
 from fedrela.coordinator.rounds import housekeeping, service, upload_claims
 from fedrela.coordinator.rounds.batching import Batches
@@ -22,6 +22,8 @@ from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 from fedrela.coordinator.storage import rows, visible_blobs
 from fedrela.core import wire
 from fedrela.core.errors import FedRelaError, Refused, Unavailable
+from fedrela.core.protocol import signed_requests
+from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.wire import (
     Assignment,
     CheckIn,
@@ -37,18 +39,17 @@ from fedrela.core.wire import (
 router = APIRouter(tags=["devices"])
 
 
-def credentials(request: Request) -> str:
-    """The hash of the bearer's token, counted against its rate. Raises Refused (401) or TooMany (429)."""
-    token_hash = auth.hash_token(auth.bearer(request.headers.get("authorization")))
-    request.app.state.device_rate.check(token_hash, time.monotonic())
-    return token_hash
-
-
 def device_of(request: Request) -> Device:
     """The device that asks; runs in a thread. Raises Refused (401) or TooMany (429)."""
     device = devices.authenticate(coordinator_of(request), credentials(request))
     proved(request)
     return device
+
+
+@router.get("/v1/keys", **openapi.route(gives=KeyChain))
+async def keys(request: Request) -> Response:
+    """How this coordinator came by its signing key, for devices that pinned a former one."""
+    return json_response(coordinator_of(request).standing.keys)
 
 
 @router.post("/v1/devices", **openapi.route(takes=EnrollRequest, gives=EnrollResponse, status=201, problems=(403,)))
@@ -65,9 +66,10 @@ async def enroll(request: Request) -> Response:
 )
 async def check_in(request: Request) -> Response:
     """A device offers to work; it gets an assignment, or a time to come back."""
+    caller = credentials(request)
     offer = await message(request, CheckIn)
     joining: Batches[CheckInRequest, Assignment | Wait] = request.app.state.joining
-    answer = await joining(CheckInRequest(credentials(request), offer))
+    answer = await joining(CheckInRequest(caller, offer))
     proved(request)
     if isinstance(answer, Wait):
         metrics.CHECK_INS.labels(answer.reason).inc()
@@ -148,7 +150,8 @@ async def _count_update(request: Request, upload: Upload, length: int | None) ->
     with memory.upload(upload.device_id, length or 0) as held:
         body = await limits.read_body(request, upload.max_bytes, upload.seconds, held)
         metrics.BYTES_RECEIVED.inc(len(body))
-        stored = await in_blob_thread(service.store_update, coordinator, upload, body)
+        digest = request.headers[signed_requests.CONTENT_DIGEST]  # part of what was signed
+        stored = await in_blob_thread(_checked_and_stored, coordinator, upload, body, digest)
     counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
     try:
         return await counting(stored)
@@ -157,16 +160,25 @@ async def _count_update(request: Request, upload: Upload, length: int | None) ->
         raise
 
 
+def _checked_and_stored(coordinator: Coordinator, upload: Upload, body: bytes, digest: str) -> StoredUpdate:
+    signed_requests.check_digest(digest, body)
+    return service.store_update(coordinator, upload, body)
+
+
 @router.post(
     "/v1/assignments/{assignment_id}/failure",
     **openapi.route(security="device", takes=FailureReport, status=204, problems=(404, 409)),
 )
 async def failure(request: Request, assignment_id: str) -> Response:
     """A device gives its slot back and says why."""
-    coordinator, report = coordinator_of(request), await message(request, FailureReport)
-    await in_thread(
-        lambda: service.report_failure(coordinator, device_of(request), assignment_id, report, coordinator.store.now())
-    )
+    coordinator, caller = coordinator_of(request), credentials(request)
+    report = await message(request, FailureReport)
+
+    def report_failure() -> None:
+        device = devices.authenticate(coordinator, caller)
+        service.report_failure(coordinator, device, assignment_id, report, coordinator.store.now())
+
+    await in_thread(report_failure)
     metrics.FAILURES.labels(report.code).inc()
     return Response(status_code=204)
 
@@ -177,8 +189,11 @@ async def failure(request: Request, assignment_id: str) -> Response:
 )
 async def evaluate(request: Request, assignment_id: str) -> Response:
     """Totals over a device's hold-out, where the task asks for them; only the sums over all devices are kept."""
-    coordinator, report = coordinator_of(request), await message(request, EvaluationReport)
-    await in_thread(lambda: evaluation.add(coordinator, device_of(request), assignment_id, report))
+    coordinator, caller = coordinator_of(request), credentials(request)
+    report = await message(request, EvaluationReport)
+    await in_thread(
+        lambda: evaluation.add(coordinator, devices.authenticate(coordinator, caller), assignment_id, report)
+    )
     return Response(status_code=204)
 
 

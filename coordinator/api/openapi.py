@@ -10,25 +10,29 @@ from pydantic import TypeAdapter
 
 from fedrela.coordinator.api import messages
 from fedrela.core import strict, wire
+from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
+from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
 
 HASH = "0f343b0931126a20f133d67c2b018a3b5b4a4c4ab1b3d7d5e1c9b5f5f6c0a111"
 KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+SEAL = Seal(HASH, HASH, KEY, "00" * 64)
 ASSIGNMENT = wire.Assignment(
-    "a-0123", "t-0123", 3, HASH, HASH, HASH, 401_234, 300.0, 60.0, "upload-token", "<signature>"
+    "a-0123", "t-0123", 3, HASH, HASH, HASH, 401_234, 300.0, 60.0, "upload-token", 1, "<signature>", SEAL
 )
 EXAMPLES: dict[type, Any] = {
-    wire.EnrollRequest: wire.EnrollRequest("enrollment-token", KEY),
+    wire.EnrollRequest: wire.EnrollRequest("enrollment-token", KEY, KEY[:32], "<signature>"),
     wire.EnrollResponse: wire.EnrollResponse("d-0123", "device-token", KEY, "default"),
-    wire.CheckIn: wire.CheckIn("default", "python 0.2.0", ("onnx 1.32.0",)),
+    wire.CheckIn: wire.CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), KEY[:32]),
     wire.CheckInResponse: wire.CheckInResponse(assignment=ASSIGNMENT),
+    KeyChain: KeyChain((KeyRotation(KEY, KEY[::-1], "<signature>"),)),
     wire.UpdateReceipt: wire.UpdateReceipt(3),
     wire.FailureReport: wire.FailureReport("training-failed"),
     wire.EvaluationReport: wire.EvaluationReport(12.5, 90, 100),
     wire.Problem: wire.Problem(
         "Conflict", 409, "lease-expired", "the lease of this assignment is over", "drop this update and check in again"
     ),
-    messages.PublishRequest: messages.PublishRequest(Task("digits", 20), HASH, HASH),
+    messages.PublishRequest: messages.PublishRequest(Task("digits", 20), SEAL, HASH),
     messages.PublishResponse: messages.PublishResponse("t-0123"),
     messages.RollbackRequest: messages.RollbackRequest(7),
     messages.RollbackResponse: messages.RollbackResponse(12),

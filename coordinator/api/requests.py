@@ -1,16 +1,19 @@
 """What every route does with a request and its answer: the coordinator behind it, messages in, JSON out."""
 
 import json
+import time
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.access.devices import Credentials
 from fedrela.coordinator.api import connections, limits
 from fedrela.coordinator.context import Coordinator
 from fedrela.core import strict
-from fedrela.core.errors import InvalidMessage
-from fedrela.core.protocol import json_text
+from fedrela.core.errors import InvalidMessage, Refused
+from fedrela.core.protocol import json_text, signed_requests
 
 T = TypeVar("T")
 
@@ -27,6 +30,21 @@ def proved(request: Request) -> None:
         connection.prove()
 
 
+def credentials(request: Request) -> Credentials:
+    """Who asks, counted against the token's rate. Raises Refused (401) or TooMany (429).
+
+    The signature is verified here, outside of every transaction; whether its key is that of the token's device, where
+    the device is looked up. What nobody has signed is refused there too, when it is known whose it would be.
+    """
+    token_hash = auth.hash_token(auth.bearer(request.headers.get("authorization")))
+    request.app.state.device_rate.check(token_hash, time.monotonic())
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    try:
+        return Credentials(token_hash, signed_requests.signer(request.method, path, request.headers))
+    except Refused:
+        return Credentials(token_hash, signed_by="")
+
+
 async def message(request: Request, cls: type[T]) -> T:
     """A device's JSON body as `cls`; what a newer client says besides is ignored. Raises InvalidMessage or Refused."""
     return strict.from_json(cls, await _body(request))
@@ -39,7 +57,10 @@ async def operator_message(request: Request, cls: type[T]) -> T:
 
 async def _body(request: Request) -> bytes:
     most = coordinator_of(request).settings.max_message_bytes
-    return await limits.read_body(request, most, limits.MESSAGE_SECONDS)
+    body = await limits.read_body(request, most, limits.MESSAGE_SECONDS)
+    if (digest := request.headers.get(signed_requests.CONTENT_DIGEST)) is not None:
+        signed_requests.check_digest(digest, body)
+    return body
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ import typer
 
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
+from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
 from fedrela.coordinator.cli.tables import show, table
 from fedrela.core import interpreter
 from fedrela.core import task as task_file
@@ -23,6 +24,8 @@ task_app = typer.Typer(
 app.add_typer(task_app, name="task")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
+app.add_typer(coordinator_app, name="coordinator")
+app.add_typer(key_app, name="key")
 
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
@@ -47,6 +50,7 @@ def serve(
     import uvicorn
 
     from fedrela.coordinator.settings import Settings
+    from fedrela.core import signing
 
     if data is not None:
         os.environ["FEDRELA_DATA"] = str(data)
@@ -57,7 +61,10 @@ def serve(
         _share_metrics(settings.data_folder)
     if dev:
         typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
-    typer.echo(f"coordinator public key: {settings.public_key}", err=True)
+    fingerprint = signing.fingerprint(settings.public_key)
+    typer.echo(
+        f"coordinator public key: {settings.public_key}\nits fingerprint, in every link: {fingerprint}", err=True
+    )
     with interpreter.safe_children():
         uvicorn.run(
             "fedrela.coordinator.app:app",

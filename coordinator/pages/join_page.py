@@ -1,7 +1,7 @@
 """The phone page at `/join/`, and what it may know before its owner agrees: the open tasks of a population.
 
 The page is static and self-contained; its strict headers are set here. `GET /v1/tasks` takes the enrollment token of a
-link or a device's token, so that the page can name every program and size before anything is enrolled.
+link, or a device's token and signature, so that the page can name every program and size before anything is enrolled.
 """
 
 import mimetypes
@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from fedrela.coordinator.access import auth
+from fedrela.coordinator.access import auth, devices
 from fedrela.coordinator.api import openapi
-from fedrela.coordinator.api.requests import coordinator_of, json_response, proved
+from fedrela.coordinator.api.requests import coordinator_of, credentials, json_response, proved
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.context import Coordinator, parse_seal
 from fedrela.coordinator.storage import blobs, schema
@@ -68,7 +68,7 @@ class OpenTasks:
 @router.get("/v1/tasks", **openapi.route(security="any", gives={"type": "object"}, problems=(403,)))
 async def open_tasks(request: Request) -> Response:
     """The tasks that a device may be asked to work on; with an enrollment token or a device token."""
-    listed = await in_thread(_open_tasks, coordinator_of(request), request.headers.get("authorization"))
+    listed = await in_thread(_open_tasks, coordinator_of(request), request)
     proved(request)
     return json_response(listed)
 
@@ -114,8 +114,8 @@ def _no_such_file() -> Refused:
     return Refused("there is no such file", remedy="open /join/", code="unknown-file", status=404)
 
 
-def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTasks:
-    population = _population(coordinator, auth.hash_token(auth.bearer(authorization)), coordinator.store.now())
+def _open_tasks(coordinator: Coordinator, request: Request) -> OpenTasks:
+    population = _population(coordinator, request)
     table = schema.tasks
     with coordinator.store.read() as view:
         task_rows = view.execute(
@@ -139,25 +139,26 @@ def _open_tasks(coordinator: Coordinator, authorization: str | None) -> OpenTask
     )
 
 
-def _population(coordinator: Coordinator, token_hash: str, now: float) -> str:
-    """Of a device, or of an enrollment token that still has a place. Raises Refused (403)."""
-    tokens, devices = schema.tokens, schema.devices
+def _population(coordinator: Coordinator, request: Request) -> str:
+    """Of an enrollment token that still has a place, or of the device that signs. Raises Refused (401, 403)."""
+    token_hash, tokens = auth.hash_token(auth.bearer(request.headers.get("authorization"))), schema.tokens
     with coordinator.store.read() as view:
         population = view.scalar(
-            sa.select(devices.c.population).where(devices.c.token_hash == token_hash, devices.c.revoked_at.is_(None))
-        ) or view.scalar(
             sa.select(tokens.c.population).where(
                 tokens.c.token_hash == token_hash,
                 tokens.c.revoked_at.is_(None),
-                tokens.c.expires_at > now,
+                tokens.c.expires_at > coordinator.store.now(view),
                 tokens.c.uses < tokens.c.max_uses,
             )
         )
-    if population is None:
-        raise Refused(
-            "the enrollment token is wrong, used up, expired or revoked",
-            remedy="ask the operator for a new link (`fedrela token create`)",
-            code="bad-enrollment-token",
-            status=403,
-        )
-    return str(population)
+        known = devices.identify_all(view, [token_hash]) if population is None else {}
+    if population is not None:
+        return str(population)
+    if known:
+        return credentials(request).of(known).population
+    raise Refused(
+        "the enrollment token is wrong, used up, expired or revoked",
+        remedy="ask the operator for a new link (`fedrela token create`)",
+        code="bad-enrollment-token",
+        status=403,
+    )

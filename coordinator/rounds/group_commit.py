@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from fedrela.coordinator.access import devices
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import service, upload_claims, uploads
+from fedrela.coordinator.rounds import offers, service, upload_claims, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.transaction import TaskTransaction
@@ -51,26 +51,35 @@ _ACCEPT_UPDATE: _Step[StoredUpdate, UpdateReceipt] = _Step(
 def check_ins(
     coordinator: Coordinator, requests: list[CheckInRequest], now: float
 ) -> list[Assignment | Wait | Exception]:
-    """`service.check_in` for each, and `service.join` for those who are offered a slot."""
+    """`service.check_in` for each, and `service.join` for those who are offered a slot.
+
+    Assignments are signed at the end, each for its check-in: no transaction waits for that.
+    """
     with coordinator.store.read() as connection:
-        view = View(coordinator, connection, [request.token_hash for request in requests])
+        view = View(coordinator, connection, [request.credentials for request in requests])
         answers = [_attempt(service.check_in, view, request, now) for request in requests]
     devices.note_seen(coordinator, view.devices(), now)
     # A device that asks twice at once gets one slot, and hears of it twice.
-    offers = {answer.applicant.device.id: answer for answer in answers if isinstance(answer, Offer)}
-    joined = _join_all(coordinator, list(offers.values()), now)
-    return [
+    offered = {answer.applicant.device.id: answer for answer in answers if isinstance(answer, Offer)}
+    joined = _join_all(coordinator, list(offered.values()), now)
+    settled = [
         joined.get(answer.applicant.device.id, answer.wait) if isinstance(answer, Offer) else answer
         for answer in answers
     ]
+    return [
+        offers.signed(coordinator, answer, view.device(request.credentials), request.check_in.nonce)
+        if isinstance(answer, Assignment)
+        else answer
+        for request, answer in zip(requests, settled, strict=True)
+    ]
 
 
-def _join_all(coordinator: Coordinator, offers: list[Offer], now: float) -> dict[str, Assignment | Exception]:
+def _join_all(coordinator: Coordinator, offered: list[Offer], now: float) -> dict[str, Assignment | Exception]:
     """Each device tries its tasks in their order: all try their first, then those who got nothing their second ..."""
     joined: dict[str, Assignment | Exception] = {}
-    for rank in range(max((len(offer.task_ids) for offer in offers), default=0)):
+    for rank in range(max((len(offer.task_ids) for offer in offered), default=0)):
         by_task: dict[str, list[Applicant]] = defaultdict(list)
-        for offer in offers:
+        for offer in offered:
             if rank < len(offer.task_ids) and offer.applicant.device.id not in joined:
                 by_task[offer.task_ids[rank]].append(offer.applicant)
         for task_id in sorted(by_task):
@@ -86,7 +95,7 @@ def begin_uploads(coordinator: Coordinator, headers: list[UploadHeaders], now: f
     """`uploads.begin_upload` for each that is its assignment's only one, and `uploads.extend_lease` where needed."""
     with coordinator.store.read() as connection:
         view = View(
-            coordinator, connection, [one.token_hash for one in headers], [one.assignment_id for one in headers]
+            coordinator, connection, [one.credentials for one in headers], [one.assignment_id for one in headers]
         )
         begun = [_attempt(uploads.begin_upload, view, one, now) for one in headers]
     claimed = iter(upload_claims.claim(coordinator, [one for one in begun if isinstance(one, Upload)], now))

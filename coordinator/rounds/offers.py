@@ -1,7 +1,6 @@
 """What devices that check in are offered: read only."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.access.devices import Device, OpenAssignment
@@ -11,6 +10,7 @@ from fedrela.coordinator.rounds.selection import Candidate
 from fedrela.coordinator.rounds.views import JoinableTask, View
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import signing
+from fedrela.core.protocol import statements
 from fedrela.core.task import Task
 from fedrela.core.wire import Assignment, CheckIn, Wait
 
@@ -108,8 +108,9 @@ def _wait(
 def assignment(
     coordinator: Coordinator, task: Row, record: Row, assignment_id: str, lease_seconds: float
 ) -> Assignment:
+    """An assignment of a round, with so much lease; `signed` makes it one for a certain device."""
     settings = parse_task(task.task_json).round
-    unsigned = Assignment(
+    return Assignment(
         assignment_id=assignment_id,
         task_id=task.id,
         round=record.number,
@@ -120,12 +121,12 @@ def assignment(
         compute_lease_seconds=round(max(lease_seconds, 0.0), 3),
         upload_lease_seconds=settings.upload_lease_seconds,
         upload_token=auth.upload_token(coordinator.settings.signing_key, assignment_id),
+        epoch=coordinator.standing.epoch,
+        seal=parse_seal(task.seal_json),
     )
-    signature = _signature(coordinator.settings.signing_key, unsigned.message())
-    return replace(unsigned, signature=signature, seal=parse_seal(task.seal_json))
 
 
-@lru_cache(maxsize=1024)
-def _signature(signing_key: str, message: bytes) -> str:
-    """All devices of a round run the same programs on the same weights: one signature serves them all."""
-    return signing.sign(signing_key, message)
+def signed(coordinator: Coordinator, unsigned: Assignment, device: Device, nonce: str) -> Assignment:
+    """The answer to the check-in of that nonce, which no other device and no later check-in can be given."""
+    text = statements.assignment(unsigned, device.id, device.population, nonce)
+    return replace(unsigned, signature=signing.sign(coordinator.settings.signing_key, text))

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from fedrela.coordinator.access import devices
-from fedrela.coordinator.access.devices import Device
+from fedrela.coordinator.access.devices import Credentials, Device
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import offers, rules, selection, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
@@ -30,9 +30,9 @@ from fedrela.core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt,
 
 @dataclass(frozen=True)
 class CheckInRequest:
-    """A check-in, and the hash of the token that it came with."""
+    """A check-in, and who makes it."""
 
-    token_hash: str
+    credentials: Credentials
     check_in: CheckIn
 
 
@@ -52,9 +52,9 @@ class StoredUpdate:
 def check_in(view: View, request: CheckInRequest, now: float) -> Assignment | Wait | Offer:
     """The assignment that the device has already, the tasks that it may join, or a time to come back.
 
-    Raises Refused (401, 403) or InvalidInput.
+    An assignment is not signed yet. Raises Refused (401, 403) or InvalidInput.
     """
-    device = view.device(request.token_hash)
+    device = view.device(request.credentials)
     devices.check(device, request.check_in)
     applicant, held = Applicant(device, request.check_in), device.open_assignment
     if held is not None and held.expires_at > now:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
+from fedrela.coordinator.access.devices import Credentials
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds.views import View
 from fedrela.coordinator.storage import schema
@@ -32,9 +33,9 @@ ASSIGNMENT_ENDED = {
 
 @dataclass(frozen=True)
 class UploadHeaders:
-    """An update whose body has not been read yet: the hash of the device's token, and what its headers say."""
+    """An update whose body has not been read yet: who sends it, and what its headers say."""
 
-    token_hash: str
+    credentials: Credentials
     assignment_id: str
     upload_token: str
     length: int | None
@@ -62,7 +63,7 @@ def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
 
     A compute lease that ends before the upload may is extended once: by `extend_lease`, as a view writes nothing.
     """
-    device = view.device(headers.token_hash)
+    device = view.device(headers.credentials)
     if not auth.same(
         headers.upload_token, auth.upload_token(view.coordinator.settings.signing_key, headers.assignment_id)
     ):

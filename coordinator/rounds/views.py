@@ -1,7 +1,7 @@
 """What is committed, as the rules read it for devices that ask at the same time: each thing is loaded once for all.
 
 with c.store.read() as connection:
-    view = View(c, connection, [auth.hash_token(token) for token in tokens])
+    view = View(c, connection, [caller.credentials for caller in callers])
     answers = [service.check_in(view, caller, now) for caller in callers]
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from fedrela.coordinator.access import auth, devices
-from fedrela.coordinator.access.devices import Device
+from fedrela.coordinator.access import devices
+from fedrela.coordinator.access.devices import Credentials, Device
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.storage import rows, schema
@@ -50,12 +50,12 @@ class View:
         self,
         coordinator: Coordinator,
         connection: sa.Connection,
-        token_hashes: list[str],
+        credentials: list[Credentials],
         assignment_ids: Sequence[str] = (),
     ) -> None:
         self.coordinator = coordinator
         self._connection = connection
-        self._devices = devices.identify_all(connection, token_hashes)
+        self._devices = devices.identify_all(connection, [one.token_hash for one in credentials])
         self._assignments: dict[str, Row] = {}
         if assignment_ids:
             named = rows.among(_ASSIGNMENTS, _A.c.id, list(assignment_ids))
@@ -65,12 +65,9 @@ class View:
         # task -> device -> whether it had its assignment of the open round
         self._had_assignment: dict[str, dict[str, bool]] = {}
 
-    def device(self, token_hash: str) -> Device:
-        """The device that a hashed token belongs to. Raises Refused (401)."""
-        device = self._devices.get(token_hash)
-        if device is None:
-            raise auth.unauthenticated()
-        return device
+    def device(self, credentials: Credentials) -> Device:
+        """The device that asks. Raises Refused (401)."""
+        return credentials.of(self._devices)
 
     def devices(self) -> Iterable[Device]:
         """Those that were named when the view was made, and are known."""

@@ -74,6 +74,21 @@ def add_retention(connection: sa.Connection) -> None:
     connection.execute(sa.insert(schema.devices).values(id=FORGOTTEN, token_hash=FORGOTTEN, **nobody))
 
 
+def add_standing(connection: sa.Connection) -> None:
+    """The epoch, and the keys that were followed by others."""
+    schema.key_rotations.create(connection, checkfirst=True)
+    schema.epoch.create(connection, checkfirst=True)
+    if connection.scalar(sa.select(schema.epoch.c.number)) is None:
+        connection.execute(sa.insert(schema.epoch).values(id=1, number=1))
+
+
+def prove_keys(connection: sa.Connection) -> None:
+    """Devices sign their enrollment; those of before, which may be there twice, stay as they are."""
+    _add_column(connection, schema.devices.c.proved_key)
+    one_device = next(index for index in schema.devices.indexes if index.name == "one_device_per_link_and_key")
+    one_device.create(connection, checkfirst=True)
+
+
 def _add_column(connection: sa.Connection, column: "sa.Column[Any]") -> None:
     """A column that `storage/schema.py` has, unless the table has it too."""
     if column.name not in {there["name"] for there in sa.inspect(connection).get_columns(column.table.name)}:
@@ -91,6 +106,8 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     add_probes_and_sessions,
     add_clock,
     add_retention,
+    add_standing,
+    prove_keys,
 )
 
 

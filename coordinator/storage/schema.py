@@ -33,6 +33,23 @@ clock = sa.Table(  # one row; `now_seconds` is the virtual time
     sa.Column("jumped_seconds", sa.Double, nullable=False, server_default="0"),  # all jumps that deadlines followed
 )
 
+epoch = sa.Table(  # one row; counted up where a database was restored from a backup
+    "epoch",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+key_rotations = sa.Table(  # statements of signing keys that others followed
+    "key_rotations",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("former_key", sa.String(64), nullable=False),
+    sa.Column("public_key", sa.String(64), nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),
+    sa.Column("rotated_at", sa.Double, nullable=False),
+)
+
 tokens = sa.Table(
     "tokens",
     metadata,
@@ -59,6 +76,16 @@ devices = sa.Table(
     sa.Column("last_assignment_at", sa.Double),
     sa.Column("revoked_at", sa.Double),
     sa.Column("seen_at", sa.Double),  # to within a day
+    sa.Column("proved_key", sa.Boolean),  # it signed its enrollment; null: enrolled by version 0.1
+    # A device that enrolls twice at once is one device. Version 0.1 could make two of it.
+    sa.Index(
+        "one_device_per_link_and_key",
+        "token_id",
+        "public_key",
+        unique=True,
+        sqlite_where=sa.text("proved_key AND revoked_at IS NULL"),
+        postgresql_where=sa.text("proved_key AND revoked_at IS NULL"),
+    ),
 )
 
 tasks = sa.Table(

@@ -9,6 +9,7 @@ that imports torch, when the first engine is opened and not before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from threading import Lock
 from typing import Any
@@ -25,6 +26,7 @@ from fedrela.edge.engines.admission import admit
 from fedrela.edge.engines.engine import INSTALL, Batch, RunNative, StepTotals, UnloadableProgram, run_here
 
 
+@cache  # a process that is sealed can't look again
 def version() -> str:
     """The installed ExecuTorch's version. Raises MissingDependency."""
     try:

@@ -1,17 +1,16 @@
 """The HTTP calls of a device, as `fedrela.core.wire` names them. Answers are checked before they are used.
 
 api = CoordinatorApi(httpx.Client(timeout=30), "https://fl.example.org", token="...")
-answer = api.check_in(CheckIn("default", "python 0.2.0", ("onnx 1.32.0",)))
+answer = api.check_in(CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), secrets.token_hex(16)))
 """
 
-import base64
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from fedrela.core import strict
 from fedrela.core.protocol import task_json
+from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.task import Task
 from fedrela.core.wire import (
     TENSORS_TYPE,
@@ -27,6 +26,7 @@ from fedrela.core.wire import (
 )
 from fedrela.edge.network.download import download
 from fedrela.edge.network.transport import Retry, Sent, Transport
+from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.store import Store
 
 __all__ = ["CoordinatorApi", "Retry", "Sent"]
@@ -53,6 +53,10 @@ class OpenTasks:
 class CoordinatorApi(Transport):
     """The calls of one device; see `Transport` for what it is made of."""
 
+    def act_as(self, identity: Identity) -> None:
+        """Speak to the coordinator of a device, with its token and its key."""
+        self.url, self.token, self.private_key = identity.url, identity.device_token, identity.private_key
+
     def enroll(self, request: EnrollRequest) -> EnrollResponse:
         """Exchange an enrollment token for a device token. Repeating it with the same key is safe."""
         return self._post("/v1/devices", request, lambda body: strict.from_json(EnrollResponse, body))
@@ -73,12 +77,7 @@ class CoordinatorApi(Transport):
 
     def update(self, assignment: Assignment, body: bytes) -> UpdateReceipt:
         """Upload an update. The same body may be sent any number of times and counts once."""
-        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        headers = {
-            "Content-Type": TENSORS_TYPE,
-            "Content-Digest": f"sha-256=:{digest}:",  # RFC 9530
-            UPLOAD_TOKEN_HEADER: assignment.upload_token,
-        }
+        headers = {"Content-Type": TENSORS_TYPE, UPLOAD_TOKEN_HEADER: assignment.upload_token}
         path = f"/v1/assignments/{assignment.assignment_id}/update"
         return self.call("PUT", path, body, headers, lambda answer: strict.from_json(UpdateReceipt, answer))
 
@@ -93,6 +92,10 @@ class CoordinatorApi(Transport):
     def leave(self) -> None:
         """Tell the coordinator to forget this device."""
         self.call("DELETE", "/v1/devices/self", b"", {}, bytes)
+
+    def keys(self) -> KeyChain:
+        """How the coordinator came by its present key."""
+        return self.call("GET", "/v1/keys", b"", {}, lambda body: strict.from_json(KeyChain, body))
 
     def _post(self, path: str, message: object, parse: Callable[[bytes], T]) -> T:
         return self.call("POST", path, strict.to_json(message), JSON, parse)

@@ -1,14 +1,15 @@
 """From an assignment to something that can be trained: fetched, verified, opened, self-tested.
 
-Nothing is loaded before it is verified: the assignment by the pinned key, the programs by the key of a pinned
-publisher, every blob by the hash that the assignment or the manifest gives it, the runtime by the golden steps.
+Nothing is loaded before it is verified: the programs by the key of a pinned publisher, every blob by the hash that the
+assignment or the manifest gives it, the runtime by the golden steps. The assignment itself was verified when it came:
+see `fedrela.edge.network.admission`.
 """
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fedrela.core import bundle, signing
+from fedrela.core import bundle
 from fedrela.core.bundle import Manifest, ProgramFile
 from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
 from fedrela.core.protocol import json_text, seals, task_json
@@ -28,7 +29,7 @@ HEADER_BYTES_PER_TENSOR = 1024  # of safetensors, generously
 
 @dataclass(frozen=True)
 class Job:
-    """A verified assignment: what to do, on which engine, from which global weights."""
+    """An assignment that was admitted: what to do, on which engine, from which global weights."""
 
     assignment: Assignment
     task: Task
@@ -44,14 +45,12 @@ class Fetcher:
     store: Store
     blobs: Store
     pool: EnginePool
-    pinned_key: str
     publishers: tuple[str, ...] = ()  # fingerprints; none: joined when coordinators vouched for programs
     max_bytes: int = 1_000_000_000
     room: Room | None = None  # without one, nothing that is kept is ever thrown away
 
     def job(self, assignment: Assignment) -> Job:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
-        signing.verify(self.pinned_key, assignment.message(), assignment.signature)
         if self.publishers:
             seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
         task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
@@ -71,7 +70,7 @@ class Fetcher:
         manifest = parse_manifest(self.blob(manifest_sha256, json_text.MOST_BYTES))
         check_features("manifest", manifest.requires)
         check_sizes(manifest, self.max_bytes)
-        self.make_room(assignment, manifest, choose(manifest, self.pool.runtimes))
+        self.make_room(assignment, manifest, choose(manifest, self.pool.runtimes, self.pool.version))
         return self.pool.open(manifest_sha256, manifest, self.program)
 
     def make_room(self, assignment: Assignment | None, manifest: Manifest, runtime: str) -> None:

@@ -21,6 +21,7 @@ import httpx
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidMessage, Refused, Unavailable
+from fedrela.core.protocol import signed_requests
 from fedrela.core.wire import Problem
 
 T = TypeVar("T")
@@ -80,6 +81,7 @@ class Transport:
     http: Http
     url: str = ""
     token: str = ""
+    private_key: str = ""  # of the device; signs whatever carries the token
     retry: Retry = field(default_factory=Retry)
     sleep: Callable[[float], Any] = time.sleep
     uniform: Callable[[], float] = random.random
@@ -127,6 +129,9 @@ class Transport:
         sent = {"Accept-Encoding": "identity", **headers}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
+            sent |= signed_requests.headers(self.private_key, method, path, body)
+        elif body:
+            sent[signed_requests.CONTENT_DIGEST] = signed_requests.content_digest(body)
         self.sent(Sent(method, path, body))
         try:
             with self.http.stream(method, self.url + path, content=body or None, headers=sent) as response:

@@ -22,6 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 device = typer.Typer(no_args_is_help=True, help="Enroll and run this device; list and revoke devices.")
 app.add_typer(device, name="device")
 
+INSECURE = "warning      plain http: anybody on the way can read along\n"
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 
 
@@ -59,9 +60,10 @@ def enroll(
     """
     from fedrela.core.protocol import links
     from fedrela.edge.owner.membership import enroll as join
-    from fedrela.edge.owner.membership import small_cohorts
+    from fedrela.edge.owner.membership import require_private, small_cohorts
 
     parsed = links.parse(link)
+    require_private(parsed, insecure=insecure)
     api = _api()
     for warning in small_cohorts(api, parsed):
         typer.echo(warning, err=True)
@@ -78,6 +80,7 @@ def enroll(
         f"enrolled at {identity.url} as {identity.device_id}\n"
         f"pinned key   {identity.coordinator_public_key}\n"
         f"programs of  {', '.join(identity.publishers) or 'whoever the coordinator names'}\n"
+        f"{'' if links.is_private(identity.url) else INSECURE}"
         f"state folder {state}\nnext: fedrela device run --data FOLDER"
     )
     typer.echo(json.dumps(public) if as_json else text)
@@ -118,6 +121,7 @@ def run(
     limits = Limits(chosen.max_step_seconds, chosen.max_memory_bytes)
     sandbox = Sandbox(runtimes, threads=threads, limits=limits, required=chosen.require_sandbox)
     sandbox.start()  # it loads the runtime while we load the rest
+    from fedrela.core.protocol import links
     from fedrela.edge.client import DeviceClient
     from fedrela.edge.conditions.sensors import Sensors
     from fedrela.edge.engines.pool import EnginePool
@@ -137,6 +141,8 @@ def run(
             api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
             conditions=Sensors(state, metered=chosen.metered_network).read,
         )  # fmt: skip
+        if not links.is_private(client.identity.url):
+            typer.echo(f"warning: {client.identity.url} is plain http: anybody on the way can read along", err=True)
         if once:
             reporter.outcome(client.run_once())
         else:

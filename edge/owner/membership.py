@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, InvalidInput, Refused
-from fedrela.core.protocol import links
+from fedrela.core.protocol import links, statements
 from fedrela.core.protocol.links import Link
 from fedrela.core.task import SMALLEST_COHORT
 from fedrela.core.wire import EnrollRequest
+from fedrela.edge.network.admission import newest_key
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity
@@ -34,18 +35,16 @@ def enroll(
             f"this device has already enrolled at {earlier.url}",
             remedy="run `fedrela device forget` first, or name another folder with --state",
         )
-    if not insecure and not links.is_private(link.url):
-        raise InvalidInput(
-            f"{link.url} is plain http: whoever is on the way reads everything and can stand in for the coordinator",
-            remedy="ask for an https link; on a network that you trust, add --insecure",
-        )
+    require_private(link, insecure=insecure)
     api.url = link.url
     key = private_key or (earlier.private_key if earlier else signing.generate_key())
     own_secret = secret.hex() or (earlier.secret if earlier else secrets.token_hex(32))
     begun = Identity(link.url, "", "", "", "", key, own_secret, link.publishers)
     state.save_identity(store, begun)
-    answer = api.enroll(EnrollRequest(link.token, signing.public_key(key)))
-    check_pinned(answer.coordinator_public_key, link.coordinator)
+    public_key = signing.public_key(key)
+    proof = signing.sign(key, statements.enrollment(link.token, public_key, link.coordinator))
+    answer = api.enroll(EnrollRequest(link.token, public_key, link.coordinator, proof))
+    check_pinned(api, answer.coordinator_public_key, link.coordinator)
     identity = replace(
         begun,
         device_id=answer.device_id,
@@ -57,13 +56,25 @@ def enroll(
     return identity
 
 
-def check_pinned(public_key: str, fingerprint: str) -> None:
-    """Raise IntegrityError unless a key is the one that a link names."""
-    if signing.fingerprint(public_key) != fingerprint:
-        raise IntegrityError(
-            f"the coordinator's key {signing.fingerprint(public_key)} is not the link's {fingerprint}",
-            remedy="somebody may be on the way between you: nothing was kept; ask the operator",
+def require_private(link: Link, *, insecure: bool) -> None:
+    """Raise InvalidInput for a link over plain http to another machine, unless `insecure`."""
+    if not insecure and not links.is_private(link.url):
+        raise InvalidInput(
+            f"{link.url} is plain http: whoever is on the way reads everything and can stand in for the coordinator",
+            remedy="ask for an https link; on a network that you trust, add --insecure",
         )
+
+
+def check_pinned(api: CoordinatorApi, public_key: str, fingerprint: str) -> None:
+    """Raise IntegrityError unless a key is the one that a link names, or follows it."""
+    if signing.fingerprint(public_key) == fingerprint:
+        return
+    fault = IntegrityError(
+        f"the coordinator's key {signing.fingerprint(public_key)} is not the link's {fingerprint}",
+        remedy="somebody may be on the way between you: nothing was kept; ask the operator",
+    )
+    if newest_key(api, fingerprint, fault) != public_key:
+        raise fault
 
 
 def small_cohorts(api: CoordinatorApi, link: Link) -> list[str]:
@@ -85,7 +96,7 @@ def forget(api: CoordinatorApi, store: Store) -> None:
     """Tell the coordinator to forget this device, then delete everything the device keeps. Raises Unavailable first."""
     identity = state.load_identity(store)
     if identity is not None and identity.device_id:
-        api.url, api.token = identity.url, identity.device_token
+        api.act_as(identity)
         try:
             api.leave()
         except Refused as refusal:

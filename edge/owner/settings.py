@@ -58,16 +58,31 @@ def load(path: Path | None) -> DeviceSettings:
     return strict.from_toml(DeviceSettings, text, InvalidInput, "settings")
 
 
+EventKind = Literal[
+    "assigned", "ready", "self-tested", "relabeled", "step", "paused", "resumed", "trained", "uploaded", "dropped",
+    "new-key", "new-epoch",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Event:
     """Progress, for whoever embeds a client. Nothing of it is sent anywhere."""
 
-    kind: Literal[
-        "assigned", "ready", "self-tested", "relabeled", "step", "paused", "resumed", "trained", "uploaded", "dropped"
-    ]
+    kind: EventKind
     task_id: str
     round: int
     step: int = 0
     steps: int = 0
     loss: float = 0.0  # mean over the batch
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an assignment ended. `reason`: of a wait, a failure or a refusal."""
+
+    kind: Literal["uploaded", "waiting", "dropped", "stopped"]
+    reason: str = ""
+    retry_after_seconds: float = 0.0
+    round: int = 0
+    duplicate: bool = False

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from fedrela.core.protocol import links
 from fedrela.edge.conditions.eligibility import Conditions
 from fedrela.edge.storage import state as device_state
+from fedrela.edge.storage import trust
 from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import Store
 
@@ -15,11 +17,16 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
     `sandbox`: what holds a program back on this system.
     """
     identity, held = device_state.load_identity(store), device_state.load_assignment(store)
-    assignment = _assignment(held, store) if held else None
+    assignment, trusted = _assignment(held, store) if held else None, trust.load(store)
     return {
         "state": where,
         "enrolled": bool(identity and identity.device_id),
         "coordinator": identity.url if identity else None,
+        "insecure": bool(identity and not links.is_private(identity.url)),
+        "coordinator_key": identity.coordinator_public_key if identity else None,
+        "key_since": _time(trusted.key_since),
+        "epoch": trusted.epoch or None,
+        "epoch_since": _time(trusted.epoch_since),
         "device_id": identity.device_id if identity else None,
         "population": identity.population if identity else None,
         "programs_of": _publishers(identity) if identity else None,
@@ -35,6 +42,11 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
 def _publishers(identity: device_state.Identity) -> str:
     """Whose programs this device runs, by fingerprint. One that joined with version 0.1 pinned nobody."""
     return ", ".join(identity.publishers) or "whoever the coordinator names"
+
+
+def _time(at: float) -> str | None:
+    """When something changed; None where it never did."""
+    return datetime.fromtimestamp(at).isoformat(timespec="seconds") if at else None
 
 
 def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, Any]:

@@ -117,7 +117,13 @@ def environment_folders(home: Path) -> tuple[Path, ...]:
 
     Folders that hold the home are none.
     """
-    places = (sys.prefix, sys.base_prefix, Path(sys.argv[0]).resolve().parent, interpreter.HOME, *sys.path)
+    places: tuple[str | Path | None, ...] = (
+        sys.prefix,
+        sys.base_prefix,
+        Path(sys.argv[0]).resolve().parent,
+        interpreter.HOME,
+        *sys.path,
+    )
     folders = {Path(place).resolve() for place in places if place and Path(place).exists()}
     return tuple(sorted(folder for folder in folders if not home.is_relative_to(folder)))
 

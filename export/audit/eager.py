@@ -54,7 +54,7 @@ def step_errors(opened: Bundle, runtime: str, model: nn.Module, recipe: Recipe, 
     own = analysis.parameters(model) | analysis.buffers(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if shapes != {spec.name: spec.shape for spec in manifest.weights}:
-        other = sorted(set(shapes.items()) ^ {(spec.name, spec.shape) for spec in manifest.weights})  # type: ignore[arg-type]
+        other = sorted(set(shapes.items()) ^ {(spec.name, spec.shape) for spec in manifest.weights})
         raise VerificationFailed(
             f"the model and the bundle have other tensors: {other[0]}",
             remedy="name the model that the bundle claims to be of, in the version that it was exported from",

@@ -13,7 +13,8 @@ from fedrela.conformance.message_cases import PARSERS
 from fedrela.core import encodings, signing, streams, tensors
 from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.errors import IntegrityError, InvalidInput, InvalidTensors
-from fedrela.core.protocol import seals
+from fedrela.core.protocol import key_chain, seals, signed_requests, statements
+from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
 from fedrela.core.streams import Stream
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Assignment
@@ -110,10 +111,33 @@ def test_hashes_and_signed_messages():
     sealed = seals.Seal(seal["manifest_sha256"], seal["weights_sha256"], seal["public_key"], seal["signature"])
     seals.check(sealed, seal["manifest_sha256"], (seal["fingerprint"],))
     case = document["assignment"]
-    hashes = (case["task_sha256"], case["manifest_sha256"], case["checkpoint_sha256"])
-    message = Assignment("other", case["task_id"], case["round"], *hashes, 1, 2.0, 3.0, "x").message()
+    bound_to = (case["device_id"], case["population"], case["nonce"])
+    message = statements.assignment(Assignment(**case["assignment"]), *bound_to)
     assert message.hex() == case["message"]
     signing.verify(case["public_key"], message, case["signature"])
+    case = document["enrollment"]
+    assert signing.fingerprint(case["coordinator_key"]) == case["coordinator"]
+    message = statements.enrollment(case["enrollment_token"], case["public_key"], case["coordinator"])
+    assert message.hex() == case["message"]
+    signing.verify(case["public_key"], message, case["signature"])
+
+
+@pytest.mark.parametrize("case", read_json("signing.json")["requests"], ids=lambda case: case["method"])
+def test_signed_requests(case):
+    body = bytes.fromhex(case["body"])
+    assert signed_requests.headers(case["private_key"], case["method"], case["path"], body) == case["headers"]
+    signer = signed_requests.signer(case["method"], case["path"], case["headers"])
+    assert signer == signing.public_key(case["private_key"])
+
+
+@pytest.mark.parametrize("case", read_json("signing.json")["key_chains"], ids=lambda case: case["name"])
+def test_chains_of_keys(case):
+    chain = KeyChain(tuple(KeyRotation(**rotation) for rotation in case["rotations"]))
+    if case["newest"] is None:
+        with pytest.raises(IntegrityError):
+            key_chain.newest(chain, case["pinned"])
+    else:
+        assert key_chain.newest(chain, case["pinned"]) == case["newest"]
 
 
 @pytest.mark.parametrize("case", read_json("signing.json")["ed25519"], ids=lambda case: case.get("name", "good"))

@@ -12,13 +12,17 @@ import numpy as np
 
 from fedrela.conformance import placeholders
 from fedrela.conformance.files import PUBLISHER, PUBLISHER_KEY
+from fedrela.coordinator.access import auth
+from fedrela.coordinator.access.devices import Credentials
 from fedrela.core import bundle, encodings, signing, strict, tensors
 from fedrela.core.bundle import Golden, Manifest, ProgramInput
+from fedrela.core.protocol import signed_requests, statements
 from fedrela.core.streams import derive
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import CheckIn, UpdateMetadata
 
+SIGNING_KEY = "11" * 32  # of every coordinator in these tests
 SHAPES: dict[str, tuple[int, ...]] = {"w": (3, 2), "b": (2,)}
 
 
@@ -99,6 +103,24 @@ class Operator:
         return tensors.read(answer.content)
 
 
+NONCE = "0f" * 16  # of check-ins whose answers nobody verifies
+
+
+class Signed:
+    """A device's token and key: an `auth` for httpx, and for the test client's relative of it."""
+
+    def __init__(self, token: str, private_key: str) -> None:
+        self.token, self.private_key = token, private_key
+
+    def __call__(self, request: Any) -> Any:
+        """Add the headers; what a test has set already stays."""
+        path, body = request.url.path, request.content
+        added = signed_requests.headers(self.private_key, request.method, path, body)
+        for name, value in {"Authorization": f"Bearer {self.token}", **added}.items():
+            request.headers.setdefault(name, value)
+        return request
+
+
 @dataclass
 class Device:
     """A device that is enrolled."""
@@ -106,19 +128,25 @@ class Device:
     http: Any
     device_id: str
     token: str
+    private_key: str
     population: str = "default"
     client: str = "python 0.1.0"
 
     @property
-    def headers(self) -> dict[str, str]:
+    def auth(self) -> Signed:
         """Its credentials."""
-        return {"Authorization": f"Bearer {self.token}"}
+        return Signed(self.token, self.private_key)
+
+    @property
+    def credentials(self) -> Credentials:
+        """The same as the coordinator sees them, once a signature is verified."""
+        return Credentials(auth.hash_token(self.token), signing.public_key(self.private_key))
 
     def check_in(self, **changes: Any) -> dict[str, Any]:
         """The answer to a check-in."""
-        offer = {"population": self.population, "client": self.client, "runtimes": ("onnx 1.32.0",)}
+        offer = {"population": self.population, "client": self.client, "runtimes": ("onnx 1.32.0",), "nonce": NONCE}
         message = CheckIn(**(offer | changes))
-        answer = self.http.post("/v1/check-ins", content=strict.to_json(message), headers=self.headers)
+        answer = self.http.post("/v1/check-ins", content=strict.to_json(message), auth=self.auth)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
@@ -134,19 +162,27 @@ class Device:
         return self.http.put(
             f"/v1/assignments/{assignment['assignment_id']}/update",
             content=content,
-            headers=self.headers | token | headers,
+            headers=token | headers,
+            auth=self.auth,
         )
 
     def fail(self, assignment: dict[str, Any], code: str = "training-failed") -> Any:
         """Give the slot back."""
         path = f"/v1/assignments/{assignment['assignment_id']}/failure"
-        return self.http.post(path, json={"code": code}, headers=self.headers)
+        return self.http.post(path, json={"code": code}, auth=self.auth)
 
 
-def enroll(http: Any, token: str, population: str = "default", *, public_key: str = "") -> Device:
+def enrollment(token: str, private_key: str) -> dict[str, str]:
+    """What a device sends to enroll at a coordinator of these tests."""
+    public_key, coordinator = signing.public_key(private_key), signing.fingerprint(signing.public_key(SIGNING_KEY))
+    proof = signing.sign(private_key, statements.enrollment(token, public_key, coordinator))
+    return {"enrollment_token": token, "public_key": public_key, "coordinator": coordinator, "signature": proof}
+
+
+def enroll(http: Any, token: str, population: str = "default", *, private_key: str = "") -> Device:
     """A new device; its lots are drawn from its key."""
-    key = public_key or signing.public_key(signing.generate_key())
-    answer = http.post("/v1/devices", json={"enrollment_token": token, "public_key": key})
+    key = private_key or signing.generate_key()
+    answer = http.post("/v1/devices", json=enrollment(token, key))
     assert answer.status_code == 201, answer.text
     enrolled = answer.json()
-    return Device(http, enrolled["device_id"], enrolled["device_token"], population)
+    return Device(http, enrolled["device_id"], enrolled["device_token"], key, population)

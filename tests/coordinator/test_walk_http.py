@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fedrela.core import signing, strict
+from fedrela.core.protocol import statements
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 from fedrela.core.wire import Assignment
 from tests.coordinator import fleet
@@ -35,9 +36,10 @@ def test_an_assignment_is_signed_by_the_pinned_key_and_names_what_was_published(
     house.publish(goal=1)
     (device,) = house.devices(1)
     assignment = strict.build(Assignment, device.join(), ValueError)  # type: ignore[arg-type]
-    signing.verify(house.settings.public_key, assignment.message(), assignment.signature)
+    text = statements.assignment(assignment, device.device_id, device.population, fleet.NONCE)
+    signing.verify(house.settings.public_key, text, assignment.signature)
     for sha256 in (assignment.task_sha256, assignment.manifest_sha256, assignment.checkpoint_sha256):
-        answer = house.http.get(f"/v1/blobs/{sha256}", headers=device.headers)
+        answer = house.http.get(f"/v1/blobs/{sha256}", auth=device.auth)
         assert signing.sha256(answer.content) == sha256
     assert assignment.checkpoint_bytes == len(answer.content)
 
@@ -50,6 +52,7 @@ def test_a_device_that_lost_its_assignment_gets_the_same_one_with_what_is_left_o
     again = device.join()
     assert again.pop("compute_lease_seconds") == 70
     assert first.pop("compute_lease_seconds") == 100
+    assert again.pop("signature") != first.pop("signature")  # it covers the lease
     assert again == first
 
 
@@ -200,9 +203,9 @@ def test_evaluation_totals_are_summed_only_where_the_task_asks(house: House) -> 
         path = f"/v1/assignments/{assignment['assignment_id']}/evaluation"
         for _ in range(2):  # the second time is no fault and counts nothing
             report = {"loss_sum": 5.0, "correct": correct, "examples": 10}
-            assert house.http.post(path, json=report, headers=device.headers).status_code == 204
+            assert house.http.post(path, json=report, auth=device.auth).status_code == 204
         impossible = {"loss_sum": 5.0, "correct": 11, "examples": 10}
-        assert house.http.post(path, json=impossible, headers=device.headers).status_code == 400
+        assert house.http.post(path, json=impossible, auth=device.auth).status_code == 400
     assert house.operator.rounds(task_id)[0]["evaluation"] == {"loss": 0.5, "accuracy": 0.6, "examples": 20}
 
 
@@ -210,5 +213,5 @@ def test_evaluation_is_refused_where_the_task_does_not_ask(house: House) -> None
     house.publish(goal=1)
     (device,) = house.devices(1)
     path = f"/v1/assignments/{device.join()['assignment_id']}/evaluation"
-    answer = house.http.post(path, json={"loss_sum": 1.0, "correct": 1, "examples": 2}, headers=device.headers)
+    answer = house.http.post(path, json={"loss_sum": 1.0, "correct": 1, "examples": 2}, auth=device.auth)
     assert (answer.status_code, answer.json()["code"]) == (403, "evaluation-not-wanted")

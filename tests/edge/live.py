@@ -78,12 +78,12 @@ class LiveCoordinator:
 
 
 @contextmanager
-def coordinator(folder: Path) -> Iterator[LiveCoordinator]:
+def coordinator(folder: Path, signing_key: str = SIGNING_KEY) -> Iterator[LiveCoordinator]:
     """Serve until the block ends."""
     environment = {
         "FEDRELA_DATA": str(folder),
         "FEDRELA_ADMIN_KEY": ADMIN_KEY,
-        "FEDRELA_SIGNING_KEY": SIGNING_KEY,
+        "FEDRELA_SIGNING_KEY": signing_key,
         "FEDRELA_DEV": "1",
         "FEDRELA_IDLE_RETRY_SECONDS": "0.05",
     }

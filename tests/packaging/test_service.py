@@ -98,7 +98,7 @@ def test_the_service_trains_and_sees_nothing_of_the_home(home: Path, live: LiveC
 
     seen = json.loads(under_the_rules(unit, home, "--instead", str(home / "venv/bin/python"), "-c", LOOK))
     assert seen["home"] == [".local", "device.toml", "photos", "venv"]
-    assert seen["here"] == []
+    assert set(seen["here"]) <= {tmp_path.parts[2]}  # on the way to this test's home, which lies in /tmp itself
     assert not any(seen["roots"].values()) or sys.base_prefix.startswith(("/root", "/run/user"))
     written = {name for name, result in seen["writable"].items() if result == "yes"}
     assert written == {".local/state/fedrela"}

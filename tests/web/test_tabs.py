@@ -215,8 +215,8 @@ def check_known_message(seen: Seen) -> None:
         assert set(tensors.read_metadata(seen.body)) == {"protocol", "examples", "encoding"}
         return
     fields = {
-        "devices": {"enrollment_token", "public_key", "protocol"},
-        "check-ins": {"population", "client", "features", "runtimes", "protocol"},
+        "devices": {"enrollment_token", "public_key", "coordinator", "signature", "protocol"},
+        "check-ins": {"population", "client", "features", "runtimes", "nonce", "protocol"},
         "failure": {"code", "protocol"},
     }
     assert set(json.loads(seen.body)) == fields[path.rsplit("/", 1)[-1]]

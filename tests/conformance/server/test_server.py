@@ -16,8 +16,10 @@ from fedrela.conformance.files import VECTORS
 from fedrela.conformance.server.cases import load
 from fedrela.conformance.server.http_server import ConformanceServer
 from fedrela.conformance.server.runner import command, run_case
-from fedrela.core import tensors
-from fedrela.core.protocol import links
+from fedrela.core import signing, strict, tensors
+from fedrela.core.protocol import links, statements
+from fedrela.core.wire import EnrollRequest
+from tests.coordinator.fleet import Signed
 
 ASSIGNMENT = "/v1/assignments/assignment-1"
 KEY = "ab" * 32
@@ -38,12 +40,21 @@ class Client:
         self.server, self.case = server, case
         started = httpx.post(f"{server.url}/cases/{case}/start").json()
         self.http = httpx.Client(base_url=started["link"].split("/join#")[0])
-        enrollment = {"enrollment_token": links.parse(started["link"]).token, "public_key": KEY, "protocol": 1}
-        token = self.http.post("/v1/devices", json=enrollment).json()["device_token"]
-        self.http.headers["Authorization"] = f"Bearer {token}"
+        link = links.parse(started["link"])
+        proof = signing.sign(KEY, statements.enrollment(link.token, signing.public_key(KEY), link.coordinator))
+        enrollment = EnrollRequest(link.token, signing.public_key(KEY), link.coordinator, proof)
+        enrolled = self.http.post("/v1/devices", content=strict.to_json(enrollment), headers=JSON)
+        self.http.auth = Signed(enrolled.json()["device_token"], KEY)
 
     def check_in(self, **values: Any) -> httpx.Response:
-        body = {"population": "default", "client": "test 1.0", "runtimes": ["onnx 1.30"], "features": [], "protocol": 1}
+        body = {
+            "population": "default",
+            "client": "test 1.0",
+            "runtimes": ["onnx 1.30"],
+            "nonce": "0f" * 16,
+            "features": [],
+            "protocol": 1,
+        }
         return self.http.post("/v1/check-ins", json=body | values)
 
     def update(self, body: bytes, **headers: str) -> httpx.Response:

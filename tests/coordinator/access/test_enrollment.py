@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.access import leaving
 from fedrela.coordinator.storage import rows
 from fedrela.core import signing
@@ -19,19 +20,19 @@ def test_enrollment_tokens_are_limited_in_number_and_time_and_can_be_revoked(hou
     token = house.operator.link(2)
     fleet.enroll(house.http, token)
     fleet.enroll(house.http, token)
-    key = signing.public_key(signing.generate_key())
+    key = signing.generate_key()
 
     def enroll(secret: str) -> object:
-        return house.http.post("/v1/devices", json={"enrollment_token": secret, "public_key": key})
+        return house.http.post("/v1/devices", json=fleet.enrollment(secret, key))
 
     check_problem(enroll(token), 403, "bad-enrollment-token")
     check_problem(enroll("guess"), 403, "bad-enrollment-token")
     house.operator.link(5)
-    made = house.operator.call("POST", "/tokens", json={"max_uses": 5, "valid_seconds": 10})
+    made = house.operator.call("POST", "/tokens", json={"max_uses": 5, "valid_seconds": 10, "publishers": [PUBLISHER]})
     assert enroll(made["enrollment_token"]).status_code == 201  # type: ignore[attr-defined]
     house.clock(10)
     check_problem(enroll(made["enrollment_token"]), 403, "bad-enrollment-token")
-    revoked = house.operator.call("POST", "/tokens", json={"max_uses": 5})
+    revoked = house.operator.call("POST", "/tokens", json={"max_uses": 5, "publishers": [PUBLISHER]})
     house.operator.call("DELETE", f"/tokens/{revoked['token_id']}")
     check_problem(enroll(revoked["enrollment_token"]), 403, "bad-enrollment-token")
     listed = house.operator.call("GET", "/tokens")
@@ -41,20 +42,21 @@ def test_enrollment_tokens_are_limited_in_number_and_time_and_can_be_revoked(hou
 
 def test_an_enrollment_whose_answer_was_lost_is_repeated_and_counts_once(house: House) -> None:
     token = house.operator.link(1)
-    body = {"enrollment_token": token, "public_key": signing.public_key(signing.generate_key())}
+    key = signing.generate_key()
+    body = fleet.enrollment(token, key)
     lost, repeated = (house.http.post("/v1/devices", json=body) for _ in range(2))
     assert (lost.status_code, repeated.status_code) == (201, 201)
     assert lost.json()["device_id"] == repeated.json()["device_id"]
-    bearers = [{"Authorization": f"Bearer {answer.json()['device_token']}"} for answer in (lost, repeated)]
-    check_problem(house.http.delete("/v1/devices/self", headers=bearers[0]), 401, "unauthenticated")
-    assert house.http.delete("/v1/devices/self", headers=bearers[1]).status_code == 204
+    signed = [fleet.Signed(answer.json()["device_token"], key) for answer in (lost, repeated)]
+    check_problem(house.http.delete("/v1/devices/self", auth=signed[0]), 401, "unauthenticated")
+    assert house.http.delete("/v1/devices/self", auth=signed[1]).status_code == 204
     check_problem(house.http.post("/v1/devices", json=body), 403, "bad-enrollment-token")
 
 
 @pytest.mark.parametrize("key", ["", "zz", "0" * 63, "G" * 64, "A" * 64])
 def test_a_malformed_public_key_uses_up_no_place(house: House, key: str) -> None:
     token = house.operator.link(1)
-    answer = house.http.post("/v1/devices", json={"enrollment_token": token, "public_key": key})
+    answer = house.http.post("/v1/devices", json=fleet.enrollment(token, "5e" * 32) | {"public_key": key})
     check_problem(answer, 400, "invalid-message")
     fleet.enroll(house.http, token)
 
@@ -65,7 +67,7 @@ def test_revocation_works_at_once_and_frees_the_slot(house: House, by_owner: boo
     one, two = house.devices(2)
     assignment = one.join()
     if by_owner:
-        assert house.http.delete("/v1/devices/self", headers=one.headers).status_code == 204
+        assert house.http.delete("/v1/devices/self", auth=one.auth).status_code == 204
     else:
         house.operator.call("DELETE", f"/devices/{one.device_id}")
         house.operator.call("DELETE", f"/devices/{one.device_id}")

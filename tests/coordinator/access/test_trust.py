@@ -35,7 +35,7 @@ NOBODY = {"Authorization": "Bearer nobody"}
 )
 def test_nobody_gets_in_without_credentials(house: House, method: str, path: str) -> None:
     bodies = {
-        "/v1/check-ins": {"population": "default", "client": "python 1", "runtimes": []},
+        "/v1/check-ins": {"population": "default", "client": "python 1", "runtimes": [], "nonce": fleet.NONCE},
         "/v1/assignments/a-1/failure": {"code": "timed-out"},
         "/v1/assignments/a-1/evaluation": {"loss_sum": 1.0, "correct": 1, "examples": 1},
     }
@@ -47,8 +47,8 @@ def test_nobody_gets_in_without_credentials(house: House, method: str, path: str
 
 def test_a_device_token_opens_no_admin_route_and_the_admin_key_is_no_device(house: House) -> None:
     (device,) = house.devices(1)
-    check_problem(house.http.get("/v1/admin/tasks", headers=device.headers), 401, "unauthenticated")
-    message = {"population": "default", "client": "python 1", "runtimes": []}
+    check_problem(house.http.get("/v1/admin/tasks", auth=device.auth), 401, "unauthenticated")
+    message = {"population": "default", "client": "python 1", "runtimes": [], "nonce": fleet.NONCE}
     answer = house.http.post("/v1/check-ins", json=message, headers=house.operator.headers)
     check_problem(answer, 401, "unauthenticated")
 
@@ -61,8 +61,9 @@ def test_a_device_can_neither_read_nor_write_for_another(house: House) -> None:
     check_problem(two.fail(assignment), 404, "unknown-assignment")
     assert one.upload(assignment, ONE).status_code == 200
     # Stored updates are no blobs that anybody could fetch, not even their own device or the operator.
-    for headers in (one.headers, two.headers, house.operator.headers):
-        answer = house.http.get(f"/v1/blobs/{signing.sha256(ONE)}", headers=headers)
+    as_operator = {"headers": house.operator.headers}
+    for shown in ({"auth": one.auth}, {"auth": two.auth}, as_operator):
+        answer = house.http.get(f"/v1/blobs/{signing.sha256(ONE)}", **shown)
         check_problem(answer, 404, "unknown-blob")
     assert house.operator.task(task_id)["reported"] == 1
 
@@ -115,13 +116,13 @@ def test_a_device_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path, 
     settings = settings_for(tmp_path / "data", requests_per_device_per_second=0.01)
     with house_with(settings, bundle_folder) as house:
         one, two = house.devices(2)
-        message = {"population": "default", "client": "python 1", "runtimes": []}
-        answers = [house.http.post("/v1/check-ins", json=message, headers=one.headers) for _ in range(2)]
+        message = {"population": "default", "client": "python 1", "runtimes": [], "nonce": fleet.NONCE}
+        answers = [house.http.post("/v1/check-ins", json=message, auth=one.auth) for _ in range(2)]
         assert answers[0].status_code == 200
         problem = check_problem(answers[-1], 429, "too-many-requests")
         assert 0 < problem["retry_after_seconds"] <= 100
         assert int(answers[-1].headers["retry-after"]) >= 1
-        assert house.http.post("/v1/check-ins", json=message, headers=two.headers).status_code == 200
+        assert house.http.post("/v1/check-ins", json=message, auth=two.auth).status_code == 200
 
 
 def test_an_address_that_asks_too_often_is_held_back(tmp_path: Path, bundle_folder: Path) -> None:

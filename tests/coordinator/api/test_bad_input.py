@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fedrela.conformance.files import PUBLISHER_KEY
-from fedrela.conformance.server.world import merged
 from fedrela.core import strict, tensors
 from fedrela.core.protocol import seals
 from fedrela.core.task import Relabel, Rounds, Task
@@ -156,14 +155,14 @@ MESSAGES = [
 @pytest.mark.parametrize(("body", "word"), [row[1:] for row in MESSAGES], ids=[row[0] for row in MESSAGES])
 def test_malformed_messages(house: House, body: bytes, word: str) -> None:
     (device,) = house.devices(1)
-    answer = house.http.post("/v1/check-ins", content=body, headers=device.headers)
+    answer = house.http.post("/v1/check-ins", content=body, auth=device.auth)
     assert word in check_problem(answer, 400, "invalid-message")["detail"]
 
 
 def test_a_message_that_is_too_long(house: House) -> None:
     (device,) = house.devices(1)
     body = b'{"population":"' + b"a" * 100_000 + b'"}'
-    check_problem(house.http.post("/v1/check-ins", content=body, headers=device.headers), 413, "too-large")
+    check_problem(house.http.post("/v1/check-ins", content=body, auth=device.auth), 413, "too-large")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_a_message_that_is_too_long(house: House) -> None:
 )
 def test_a_path_trick_is_no_blob(house: House, path: str) -> None:
     (device,) = house.devices(1)
-    answer = house.http.get(path, headers=device.headers)
+    answer = house.http.get(path, auth=device.auth)
     assert answer.status_code in (400, 404)
     assert answer.headers["content-type"] == PROBLEM_TYPE
 
@@ -214,7 +213,7 @@ def test_an_impossible_task_is_refused_before_anything_is_stored(
         "seal": vars(sealed.seal),
         "checkpoint_sha256": sealed.seal.weights_sha256,
     }
-    answer = house.http.post("/v1/admin/tasks", json=merged(publication, change), headers=house.operator.headers)
+    answer = house.http.post("/v1/admin/tasks", json=publication | change, headers=house.operator.headers)
     check_problem(answer, 409 if code == "blob-missing" else 400, code)
     assert house.operator.call("GET", "/tasks") == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from fedrela.coordinator.api.limits import RateLimit, UploadMemory
 from fedrela.coordinator.api.problems import TooMany
+from fedrela.core.protocol import signed_requests
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, PATIENCE_SECONDS, Server
@@ -40,10 +41,12 @@ def test_a_live_server_stands_slow_broken_and_huge_requests(server: Server, bund
         device = fleet.enroll(http, operator.link(1))
         assignment = device.join()
         body = fleet.body(fleet.change(1.0))
+        path = f"/v1/assignments/{assignment['assignment_id']}/update"
+        signed = signed_requests.headers(device.private_key, "PUT", path, body)
         head = (
-            f"PUT /v1/assignments/{assignment['assignment_id']}/update HTTP/1.1\r\nHost: x\r\n"
+            f"PUT {path} HTTP/1.1\r\nHost: x\r\n"
             f"Authorization: Bearer {device.token}\r\nFedrela-Upload-Token: {assignment['upload_token']}\r\n"
-        )
+        ) + "".join(f"{name}: {value}\r\n" for name, value in signed.items())
         length = f"Content-Length: {len(body)}\r\n\r\n"
         # A body that never ends is given up after the upload lease; one that breaks off is as if it had never begun.
         assert b" 408 " in talk(server.port, (head + length).encode() + body[:50])

@@ -17,7 +17,7 @@ from tests.coordinator.conftest import KEY, Server
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).parents[3]
-CHECK_IN = CheckIn("default", "1", ())
+CHECK_IN = CheckIn("default", "1", (), fleet.NONCE)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
         with httpx.Client(verify=trust) as http:
             wait_for(lambda: http.get(f"https://localhost:{port}/healthz").json() == {"status": "ok"})
             http.base_url = f"https://localhost:{port}"
-            made = fleet.Operator(http, KEY).call("POST", "/tokens", json={})
+            made = fleet.Operator(http, KEY).call("POST", "/tokens", json={"publishers": ["0" * 32]})
             link = f"https://localhost:{port}/join#{made['fragment']}"
         command = [
             sys.executable,

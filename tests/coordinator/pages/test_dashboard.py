@@ -104,7 +104,7 @@ def test_a_link_comes_with_its_code_and_enrolls(pages):
     text = pages.http.post("/dashboard/tokens", data={"uses": "1", "hours": "1", "population": "p"}).text
     token = re.search(r"/join#([\w-]+)\.[0-9a-f]{32}\b", text)[1]
     assert "data:image/svg+xml" in text
-    answer = pages.http.post("/v1/devices", json={"enrollment_token": token, "public_key": "ab" * 32})
+    answer = pages.http.post("/v1/devices", json=fleet.enrollment(token, "ab" * 32))
     assert answer.json()["population"] == "p"
     assert token not in pages.http.get("/").text
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fedrela.coordinator.access import auth
 from fedrela.coordinator.rounds import group_commit, service
 from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
 from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
@@ -16,7 +15,8 @@ ONE = fleet.body(fleet.change(1.0))
 def caller(device: fleet.Device, **changes: Any) -> CheckInRequest:
     """A check-in as the route makes it."""
     offer: dict[str, Any] = {"population": "default", "client": "python 0.1.0", "runtimes": ("onnx 1.32.0",)}
-    return CheckInRequest(auth.hash_token(device.token), CheckIn(**(offer | changes)))
+    offer["nonce"] = fleet.NONCE
+    return CheckInRequest(device.credentials, CheckIn(**(offer | changes)))
 
 
 def delivered(house: House, device: fleet.Device, assignment: Assignment, body: bytes = ONE) -> StoredUpdate:
@@ -29,14 +29,14 @@ def delivered(house: House, device: fleet.Device, assignment: Assignment, body: 
 
 def begin(house: House, device: fleet.Device, assignment: Assignment, length: int = len(ONE)) -> Any:
     """The answer to an update's headers."""
-    headers = UploadHeaders(auth.hash_token(device.token), assignment.assignment_id, assignment.upload_token, length)
+    headers = UploadHeaders(device.credentials, assignment.assignment_id, assignment.upload_token, length)
     return group_commit.begin_uploads(house.coordinator, [headers], 0.0)[0]
 
 
 def keyed_devices(house: House, count: int) -> list[fleet.Device]:
     """Devices whose lots are the same in every run."""
     token = house.operator.link(count)
-    return [fleet.enroll(house.http, token, public_key=f"{index:064x}") for index in range(count)]
+    return [fleet.enroll(house.http, token, private_key=f"{index:064x}") for index in range(count)]
 
 
 def assignments(house: House, fleet_: list[fleet.Device], now: float = 0.0) -> list[Assignment]:

@@ -39,7 +39,6 @@ def test_a_slot_of_a_dead_device_is_free_at_once_for_a_check_in_even_before_the_
 
 
 def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -> None:
-    from fedrela.coordinator.access import auth
     from fedrela.coordinator.rounds import group_commit, service
     from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
 
@@ -48,9 +47,7 @@ def test_an_upload_that_begins_within_the_lease_may_end_after_it(house: House) -
     assignment = device.join()
     house.clock(49)
     coordinator = house.coordinator
-    headers = UploadHeaders(
-        auth.hash_token(device.token), assignment["assignment_id"], assignment["upload_token"], len(ONE)
-    )
+    headers = UploadHeaders(device.credentials, assignment["assignment_id"], assignment["upload_token"], len(ONE))
     (begun,) = group_commit.begin_uploads(coordinator, [headers], 49.0)
     assert isinstance(begun, Upload)
     house.clock(55)  # the sweep must leave it alone
@@ -168,7 +165,7 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     answer = stranger.http.post(
         "/v1/check-ins",
         json={"population": "default", "client": "python 1", "runtimes": ["onnx 1.32.0"]},
-        headers=stranger.headers,
+        auth=stranger.auth,
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong-population")
 

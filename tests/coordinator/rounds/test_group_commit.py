@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from fedrela.coordinator.access import auth, leaving
+from fedrela.coordinator.access import leaving
+from fedrela.coordinator.access.devices import Credentials
 from fedrela.coordinator.rounds import group_commit, service
 from fedrela.coordinator.rounds.offers import Offer
 from fedrela.coordinator.rounds.service import CheckInRequest
@@ -45,7 +46,7 @@ def test_each_fault_of_a_batch_is_its_caller_s_own(house: House) -> None:
     callers = [
         caller(gone),
         caller(foreign, population="lab"),
-        CheckInRequest("0" * 64, caller(good).check_in),
+        CheckInRequest(Credentials("0" * 64, "0" * 64), caller(good).check_in),
         caller(good),
     ]
     answers = group_commit.check_ins(house.coordinator, callers, 0.0)
@@ -159,7 +160,7 @@ def test_the_rules_do_alone_what_a_batch_does_with_many(any_house: House) -> Non
     (device,) = any_house.devices(1)
     coordinator = any_house.coordinator
     with coordinator.store.read() as connection:
-        offer = service.check_in(View(coordinator, connection, [auth.hash_token(device.token)]), caller(device), 0.0)
+        offer = service.check_in(View(coordinator, connection, [device.credentials]), caller(device), 0.0)
     assert isinstance(offer, Offer)
     assert offer.task_ids == (task_id,)
     with coordinator.store.write() as connection:

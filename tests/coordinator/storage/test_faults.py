@@ -141,7 +141,7 @@ def test_a_damaged_public_blob_is_a_503_never_wrong_bytes(house: House) -> None:
     (device,) = house.devices(1)
     assignment = device.join()
     blob_path(house, f"public/{assignment['checkpoint_sha256']}").write_bytes(b"x" * assignment["checkpoint_bytes"])
-    answer = house.http.get(f"/v1/blobs/{assignment['checkpoint_sha256']}", headers=device.headers)
+    answer = house.http.get(f"/v1/blobs/{assignment['checkpoint_sha256']}", auth=device.auth)
     assert "damaged" in check_problem(answer, 503, "unavailable")["detail"]
 
 

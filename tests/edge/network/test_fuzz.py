@@ -8,7 +8,7 @@ cases.
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,10 +24,11 @@ from fedrela.core import bundle as bundles
 from fedrela.core import signing, strict
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import FedRelaError
-from fedrela.core.protocol import seals
+from fedrela.core.protocol import seals, statements
+from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.protocol.links import Link
 from fedrela.core.task import LocalTraining, Relabel
-from fedrela.core.wire import Assignment, CheckInResponse, EnrollResponse, UpdateReceipt
+from fedrela.core.wire import Assignment, CheckIn, CheckInResponse, EnrollResponse, UpdateReceipt
 from fedrela.edge.client import DeviceClient, Outcome, enroll
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Retry
@@ -87,18 +88,34 @@ class MaliciousCoordinator:
             answer = EnrollResponse("d-1", "t" * 20, signing.public_key(SIGNING_KEY), "default")
             return self.json("enrolment", answer)
         if path == "/v1/check-ins":
-            return self.json("check-in", CheckInResponse(assignment=self.assignment()))
+            nonce = strict.from_json(CheckIn, request.content).nonce
+            return self.json("check-in", CheckInResponse(assignment=self.assignment(nonce)), nonce)
+        if path == "/v1/keys":
+            return self.json("keys", KeyChain())
         if path.startswith("/v1/blobs/"):
             body = self.blobs.get(path.rsplit("/", 1)[1])
             return httpx.Response(404) if body is None else answer_with(body)
         return self.json("receipt", UpdateReceipt(1)) if path.endswith("/update") else httpx.Response(204)
 
-    def json(self, part: str, message: Any) -> httpx.Response:
-        """A message of the protocol, perhaps changed."""
+    def json(self, part: str, message: Any, nonce: str = "") -> httpx.Response:
+        """A message of the protocol, perhaps changed; a changed assignment is signed as it is now, if `sign`."""
         body = strict.to_json(message)
-        return answer_with(self.change(body) if part == self.part else body)
+        if part != self.part:
+            return answer_with(body)
+        changed = self.change(body)
+        if nonce and self.sign:
+            with suppress(FedRelaError):
+                offered = strict.from_json(CheckInResponse, changed).assignment
+                if offered is not None:
+                    changed = strict.to_json(CheckInResponse(assignment=self.signed(offered, nonce)))
+        return answer_with(changed)
 
-    def assignment(self) -> Assignment:
+    def signed(self, unsigned: Assignment, nonce: str, key: str = SIGNING_KEY) -> Assignment:
+        """The same as the answer to a check-in."""
+        text = statements.assignment(unsigned, "d-1", "default", nonce)
+        return replace(unsigned, signature=signing.sign(key, text))
+
+    def assignment(self, nonce: str) -> Assignment:
         """A signed assignment."""
         unsigned = Assignment(
             "a-1",
@@ -113,7 +130,7 @@ class MaliciousCoordinator:
             "u",
         )
         sealed = seals.seal(PUBLISHER_KEY, manifest_sha256=self.manifest, weights_sha256=self.checkpoint)
-        return replace(unsigned, signature=signing.sign(SIGNING_KEY, unsigned.message()), seal=sealed)
+        return self.signed(replace(unsigned, seal=sealed), nonce)
 
 
 def answer_with(body: bytes) -> httpx.Response:
@@ -189,8 +206,8 @@ def test_nothing_is_written_outside_the_state_folder(
 
 def test_a_signature_by_another_key_is_an_integrity_failure(small_bundle: Bundle) -> None:
     server = MaliciousCoordinator(small_bundle, "nothing", bytes, sign=True)
-    forged = replace(server.assignment(), signature=signing.sign("11" * 32, server.assignment().message()))
-    server.assignment = lambda: forged  # type: ignore[method-assign]
+    made = server.assignment
+    server.assignment = lambda nonce: server.signed(made(nonce), nonce, "11" * 32)  # type: ignore[method-assign]
     result = session(server, MemoryStore())
     assert isinstance(result, Outcome)
     assert (result.kind, result.reason) == ("dropped", "integrity-failed")

@@ -84,13 +84,13 @@ def test_what_is_no_answer_is_asked_for_again() -> None:
         answer = next(answers)
         return stream(502, b"") if answer.status_code == 302 else answer
 
-    got = api_for(answer).check_in(CheckIn("default", "1", ()))
+    got = api_for(answer).check_in(CheckIn("default", "1", (), "0f" * 16))
     assert got.wait is not None
     assert got.wait.retry_after_seconds == 3
 
 
 def test_no_answer_is_followed_decompressed_or_read_for_ever() -> None:
-    offer = CheckIn("default", "1", ())
+    offer = CheckIn("default", "1", (), "0f" * 16)
     with pytest.raises(Refused, match="HTTP 302"):
         api_for(lambda request: stream(302, b"", {"Location": "http://evil"})).check_in(offer)
     with pytest.raises(InvalidMessage, match="compressed"):

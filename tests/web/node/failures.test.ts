@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { IntegrityError, NotEligible, VerificationFailed } from "../../../web/src/core/errors.ts";
 import { verifyGolden } from "../../../web/src/core/golden.ts";
 import { onnxFile, parseManifest } from "../../../web/src/core/manifest.ts";
+import { checkSeal } from "../../../web/src/core/seals.ts";
 import { checkHash, verify } from "../../../web/src/core/signing.ts";
 import { parseTask } from "../../../web/src/core/task.ts";
 import { parseAs } from "../../../web/src/core/tensors.ts";
@@ -25,6 +26,7 @@ const newer = { ...manifest, train_step: { ...manifest.train_step, files: manife
 
 const faults: Record<string, () => unknown> = {
   "the pinned key did not sign the assignment": () => verify("00".repeat(32), none, "00".repeat(64)),
+  "no publisher that the link names has signed the program": () => checkSeal(null, "00".repeat(32), ["00".repeat(16)]),
   "a blob does not match its hash, three times": () => checkHash(none, "00".repeat(32), "a blob"),
   "a blob is longer than announced": raise(new IntegrityError("too long", "none")),
   "a task is longer than 1 000 000 bytes, a manifest than 16 000 000": raise(new IntegrityError("too long", "none")),

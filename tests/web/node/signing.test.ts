@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IntegrityError } from "../../../web/src/core/errors.ts";
+import { newestKey } from "../../../web/src/core/key-chain.ts";
 import { checkSeal, sealMessage } from "../../../web/src/core/seals.ts";
-import { checkHash, fromHex, hash, hex, verify } from "../../../web/src/core/signing.ts";
-import { assignmentMessage } from "../../../web/src/core/wire.ts";
+import { signedHeaders } from "../../../web/src/core/signed-requests.ts";
+import { checkHash, fingerprint, fromHex, hash, hex, verify } from "../../../web/src/core/signing.ts";
+import { assignmentStatement, enrollmentStatement } from "../../../web/src/core/statements.ts";
 import { vectors } from "./vectors.ts";
 
 const document = vectors("signing.json");
@@ -31,8 +33,28 @@ test("a seal is by a pinned publisher, over that very manifest", () => {
   assert.throws(() => checkSeal({ ...sealed, weights_sha256: sealed.manifest_sha256 }, sealed.manifest_sha256, [fingerprint]), IntegrityError);
 });
 
-test("the message of an assignment", () => {
-  const { message, public_key, signature, ...item } = document.assignment;
-  assert.equal(hex(assignmentMessage(item)), message);
-  verify(public_key, assignmentMessage(item), signature);
+test("what is signed of an assignment", () => {
+  const { message, public_key, signature, device_id, population, nonce, assignment } = document.assignment;
+  const statement = assignmentStatement(assignment, device_id, population, nonce);
+  assert.equal(hex(statement), message);
+  verify(public_key, statement, signature);
 });
+
+test("what is signed of an enrollment", () => {
+  const { message, public_key, signature, enrollment_token, coordinator, coordinator_key } = document.enrollment;
+  const statement = enrollmentStatement(enrollment_token, public_key, coordinator);
+  assert.equal(fingerprint(coordinator_key), coordinator);
+  assert.equal(hex(statement), message);
+  verify(public_key, statement, signature);
+});
+
+for (const { private_key, method, path, body, headers } of document.requests)
+  test(`signed request: ${method} ${path}`, () => {
+    assert.deepEqual(signedHeaders(private_key, method, path, fromHex(body)), headers);
+  });
+
+for (const { name, rotations, pinned, newest } of document.key_chains)
+  test(`key chain: ${name}`, () => {
+    if (newest === null) assert.throws(() => newestKey({ rotations }, pinned), IntegrityError);
+    else assert.equal(newestKey({ rotations }, pinned), newest);
+  });

@@ -35,6 +35,16 @@ export function verify(publicKey: string, message: Uint8Array, signature: string
   if (!valid) throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enroll again if the key changed");
 }
 
+/** The signature of `message`. */
+export function sign(privateKey: string, message: Uint8Array): string {
+  return bytesToHex(ed25519.sign(message, hexToBytes(privateKey)));
+}
+
+/** The public half of a private key. */
+export function publicKeyOf(privateKey: string): string {
+  return bytesToHex(ed25519.getPublicKey(hexToBytes(privateKey)));
+}
+
 /** A new device key: its private and public half. */
 export function generateKey(): { privateKey: string; publicKey: string } {
   const secret = crypto.getRandomValues(new Uint8Array(32));

@@ -38,6 +38,7 @@ const assignment = object({
   compute_lease_seconds: leaseSeconds,
   upload_lease_seconds: leaseSeconds,
   upload_token: token,
+  epoch: withDefault(positive, 1),
   signature: withDefault(characters(0, 200), ""),
   seal: withDefault(nullable(seal), null), // of the publisher who vouches for the programs; early versions sent none
 });
@@ -82,10 +83,10 @@ export interface EvaluationReport {
 }
 
 /** The bodies of the requests, so that the page can say how large they are before anything is sent. */
-export const enrollRequest = (token: string, publicKey: string): Uint8Array =>
-  json({ enrollment_token: token, public_key: publicKey, protocol: PROTOCOL });
-export const checkInRequest = (population: string, client: string, runtime: string): Uint8Array =>
-  json({ population, client, runtimes: [runtime], features: FEATURES, protocol: PROTOCOL });
+export const enrollRequest = (token: string, publicKey: string, coordinator: string, signature: string): Uint8Array =>
+  json({ enrollment_token: token, public_key: publicKey, coordinator, signature, protocol: PROTOCOL });
+export const checkInRequest = (population: string, client: string, runtime: string, nonce: string): Uint8Array =>
+  json({ population, client, runtimes: [runtime], nonce, features: FEATURES, protocol: PROTOCOL });
 export const evaluationReport = (report: EvaluationReport): Uint8Array => json({ ...report, protocol: PROTOCOL });
 export const failureReport = (code: FailureCode): Uint8Array => json({ code, protocol: PROTOCOL });
 
@@ -110,14 +111,6 @@ export function unknownFeature(...items: readonly { requires: readonly string[] 
 export function checkFeatures(...items: readonly { requires: readonly string[] }[]): void {
   const unknown = unknownFeature(...items);
   if (unknown !== undefined) throw new NotEligible(`the task needs "${unknown}", which this page can't do`, "reload this page to update it");
-}
-
-/** The bytes that the coordinator's key signs: what the device is going to run, on which weights. */
-export function assignmentMessage(
-  item: Pick<Assignment, "task_id" | "round" | "task_sha256" | "manifest_sha256" | "checkpoint_sha256">,
-): Uint8Array {
-  const parts = [item.task_id, String(item.round), item.task_sha256, item.manifest_sha256, item.checkpoint_sha256];
-  return new TextEncoder().encode(["fedrela/v1/assignment", ...parts, ""].join("\n"));
 }
 
 function json(message: unknown): Uint8Array {

@@ -1,5 +1,6 @@
 /** The coordinator's calls, one method each. Only the page's own origin is ever asked. */
-import { sha256 } from "@noble/hashes/sha2.js";
+import { type KeyChain, parseKeyChain } from "../core/key-chain.ts";
+import type { Link } from "../core/links.ts";
 import {
   type Assignment,
   type CheckInResponse,
@@ -24,14 +25,19 @@ import type { Transport } from "./transport.ts";
 export class Api {
   constructor(readonly transport: Transport) {}
 
-  /** Exchange an enrollment token for a device token. */
-  async enroll(enrollmentToken: string, publicKey: string): Promise<EnrollResponse> {
-    return this.post("/v1/devices", enrollRequest(enrollmentToken, publicKey), parseEnrollResponse);
+  /** Exchange an enrollment token for a device token; `signature` proves that the key is this device's. */
+  async enroll(link: Link, publicKey: string, signature: string): Promise<EnrollResponse> {
+    return this.post("/v1/devices", enrollRequest(link.token, publicKey, link.coordinator, signature), parseEnrollResponse);
+  }
+
+  /** How the coordinator came by its present key. */
+  async keys(): Promise<KeyChain> {
+    return this.transport.call({ method: "GET", path: "/v1/keys" }, parseKeyChain);
   }
 
   /** Offer to work. The answer is exactly one of assignment and wait. */
-  async checkIn(population: string, client: string, runtime: string): Promise<CheckInResponse> {
-    return this.post("/v1/check-ins", checkInRequest(population, client, runtime), parseCheckInResponse);
+  async checkIn(population: string, client: string, runtime: string, nonce: string): Promise<CheckInResponse> {
+    return this.post("/v1/check-ins", checkInRequest(population, client, runtime, nonce), parseCheckInResponse);
   }
 
   /** Download a blob, going on from what is kept of it. Throws IntegrityError if it never matches its name. */
@@ -41,12 +47,7 @@ export class Api {
 
   /** Upload an update. The same body may be sent any number of times and counts once. */
   async update(assignment: Assignment, body: Uint8Array): Promise<UpdateReceipt> {
-    const digest = btoa(String.fromCharCode(...sha256(body)));
-    const headers = {
-      "Content-Type": TENSORS_TYPE,
-      "Content-Digest": `sha-256=:${digest}:`, // RFC 9530
-      [UPLOAD_TOKEN_HEADER]: assignment.upload_token,
-    };
+    const headers = { "Content-Type": TENSORS_TYPE, [UPLOAD_TOKEN_HEADER]: assignment.upload_token };
     const path = `/v1/assignments/${assignment.assignment_id}/update`;
     return this.transport.call({ method: "PUT", path, body, headers }, parseUpdateReceipt);
   }

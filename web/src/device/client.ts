@@ -2,9 +2,11 @@
  * The device's half of the walk: go on with an interrupted assignment or check in, fetch, train, upload. Read `runOnce` first;
  * the work of a round is in `work.ts`.
  */
-import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
-import { type Assignment, type WaitReason, assignmentMessage, knownReason, parseAssignment } from "../core/wire.ts";
+import { FedRelaError, IntegrityError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
+import { type Assignment, type WaitReason, knownReason, parseAssignment } from "../core/wire.ts";
+import { hex } from "../core/signing.ts";
 import { Acceleration } from "../engine/acceleration.ts";
+import { Admission, isSame } from "./admission.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
 import { RUNTIME_VERSION } from "../engine/engine.ts";
@@ -35,6 +37,7 @@ interface Held {
 }
 
 export class Client {
+  private readonly admission: Admission;
   private readonly fetcher: Fetcher;
   private work: RoundWork | undefined;
 
@@ -44,9 +47,10 @@ export class Client {
     private readonly identity: Identity,
     private readonly world: World,
   ) {
-    api.transport.token = identity.device_token;
+    api.transport.device = identity;
+    this.admission = new Admission(api, store, identity);
     const acceleration = new Acceleration(store, world.stopped, world.chosen);
-    this.fetcher = new Fetcher(api, store, identity.coordinator_public_key, identity.publishers ?? [], acceleration);
+    this.fetcher = new Fetcher(api, store, identity.publishers ?? [], acceleration);
   }
 
   /** Keep the training state at the next batch boundary: the tab may be killed soon. */
@@ -102,7 +106,16 @@ export class Client {
       return { kind: "waiting", reason: "not-eligible", seconds: PAUSE_SECONDS };
     }
     this.world.tell({ kind: "checking-in", round: 0, rounds: 0 });
-    const answer = await this.api.checkIn(this.identity.population, CLIENT, `onnx ${RUNTIME_VERSION}`);
+    const nonce = hex(crypto.getRandomValues(new Uint8Array(16)));
+    const answer = await this.api.checkIn(this.identity.population, CLIENT, `onnx ${RUNTIME_VERSION}`, nonce);
+    if (answer.assignment) {
+      try {
+        await this.admission.admit(answer.assignment, nonce);
+      } catch (error) {
+        if (error instanceof IntegrityError) return this.drop(answer.assignment, error);
+        throw error;
+      }
+    }
     const held = await this.held();
     const goesOn = held && answer.assignment && isSame(held.assignment, answer.assignment);
     if (!goesOn) await this.store.delete(...ASSIGNMENT_KEYS);
@@ -158,10 +171,4 @@ export class Client {
     transport.sentBytes = transport.receivedBytes = 0;
     await this.store.putJson("totals", sum);
   }
-}
-
-/** Whether both are the same assignment, on the same programs and weights; leases may differ. */
-function isSame(held: Assignment, offered: Assignment): boolean {
-  const text = (item: Assignment): string => new TextDecoder().decode(assignmentMessage(item));
-  return held.assignment_id === offered.assignment_id && text(held) === text(offered);
 }

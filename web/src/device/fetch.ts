@@ -1,17 +1,17 @@
 /**
  * From an assignment to something that can be trained: fetched, verified, opened, self-tested. Nothing is loaded before
- * it is verified: the assignment by the pinned key, every file by the hash that the assignment or the manifest gives it,
- * the runtime by the golden steps.
+ * it is verified: every file by the hash that the assignment or the manifest gives it, the runtime by the golden steps. The
+ * assignment itself was verified when it came: see `admission.ts`.
  */
 import { IntegrityError, InvalidInput, VerificationFailed } from "../core/errors.ts";
 import { verifyGolden } from "../core/golden.ts";
 import { MOST_BYTES } from "../core/json.ts";
 import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
 import { checkSeal } from "../core/seals.ts";
-import { checkHash, hash, verify } from "../core/signing.ts";
+import { checkHash, hash } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
-import { type Assignment, assignmentMessage, checkFeatures } from "../core/wire.ts";
+import { type Assignment, checkFeatures } from "../core/wire.ts";
 import type { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { Engine, RUNTIME_VERSION, threads } from "../engine/engine.ts";
@@ -35,7 +35,6 @@ export class Fetcher {
   constructor(
     private readonly api: Api,
     private readonly store: Store,
-    private readonly pinnedKey: string,
     private readonly publishers: readonly string[], // fingerprints; none: joined when coordinators vouched for programs
     private readonly acceleration: Acceleration,
   ) {}
@@ -47,7 +46,6 @@ export class Fetcher {
   }
 
   async job(assignment: Assignment): Promise<Job> {
-    verify(this.pinnedKey, assignmentMessage(assignment), assignment.signature);
     if (this.publishers.length) checkSeal(assignment.seal, assignment.manifest_sha256, this.publishers);
     const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
     checkFeatures(task);

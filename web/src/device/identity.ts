@@ -1,7 +1,9 @@
 /** Who this device is: made at enrollment, kept in this browser, shown to nobody but the coordinator. */
 import { IntegrityError } from "../core/errors.ts";
 import type { Link } from "../core/links.ts";
-import { fingerprint, generateKey, hex } from "../core/signing.ts";
+import { fingerprint, generateKey, hex, sign } from "../core/signing.ts";
+import { enrollmentStatement } from "../core/statements.ts";
+import { followedKey } from "./admission.ts";
 import type { Api } from "./api.ts";
 import type { Store } from "./store.ts";
 
@@ -29,12 +31,22 @@ export async function enroll(api: Api, store: Store, link: Link): Promise<Identi
     secret: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
   await store.putJson("identity", begun);
-  const { protocol: _, ...answer } = await api.enroll(link.token, begun.public_key);
-  if (fingerprint(answer.coordinator_public_key) !== link.coordinator)
-    throw new IntegrityError("the coordinator's key is not the link's", "somebody may be on the way between you: nothing was kept; ask the operator");
+  const proof = sign(begun.private_key, enrollmentStatement(link.token, begun.public_key, link.coordinator));
+  const { protocol: _, ...answer } = await api.enroll(link, begun.public_key, proof);
+  await checkPinned(api, answer.coordinator_public_key, link.coordinator);
   const identity = { ...begun, ...answer, publishers: link.publishers };
   await store.putJson("identity", identity);
   return identity;
+}
+
+/** Throw IntegrityError unless a key is the one that a link names, or follows it. */
+async function checkPinned(api: Api, publicKey: string, pinned: string): Promise<void> {
+  if (fingerprint(publicKey) === pinned) return;
+  const fault = new IntegrityError(
+    "the coordinator's key is another one than the link's",
+    "somebody may be on the way between you: nothing was kept; ask the operator",
+  );
+  if ((await followedKey(api, pinned, fault)) !== publicKey) throw fault;
 }
 
 /** Who this device is; undefined before it has enrolled. */

@@ -6,6 +6,7 @@
  */
 import { within } from "../core/deadline.ts";
 import { FedRelaError, InvalidInput, Refused, Unavailable } from "../core/errors.ts";
+import { contentDigest, signedHeaders } from "../core/signed-requests.ts";
 import { type Problem, parseProblem } from "../core/wire.ts";
 
 const SUCCESS = [200, 201, 204, 206];
@@ -26,6 +27,16 @@ export interface Call {
   headers?: Record<string, string>;
 }
 
+/** What a device shows with every request: its token, and its key's signature. */
+export interface Credentials {
+  device_token: string;
+  private_key: string;
+}
+
+export function credentialHeaders(device: Credentials, method: string, path: string, body?: Uint8Array): Record<string, string> {
+  return { Authorization: `Bearer ${device.device_token}`, ...signedHeaders(device.private_key, method, path, body) };
+}
+
 /** An attempt that failed in a way that may pass. `lasting`: what it means where it doesn't. */
 export class TryAgain extends Error {
   constructor(
@@ -43,7 +54,7 @@ export class Transport {
 
   constructor(
     readonly base: string,
-    public token = "",
+    public device: Credentials | undefined = undefined,
     private readonly stopped: () => boolean = () => false,
   ) {}
 
@@ -74,7 +85,8 @@ export class Transport {
   /** One request; the answer's headers are there. Throws TryAgain. */
   async request({ method, path, body, headers }: Call): Promise<Response> {
     const all: Record<string, string> = { ...headers };
-    if (this.token) all.Authorization = `Bearer ${this.token}`;
+    if (this.device) Object.assign(all, credentialHeaders(this.device, method, path, body));
+    else if (body) all["Content-Digest"] = contentDigest(body);
     this.sentBytes += body?.length ?? 0;
     const seconds = SILENCE_SECONDS + (body?.length ?? 0) / SLOWEST_BYTES_PER_SECOND;
     const line = new AbortController();

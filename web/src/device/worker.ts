@@ -82,7 +82,7 @@ async function run(store: Store): Promise<void> {
   try {
     const identity = await loadIdentity(store);
     if (!identity) return;
-    const api = new Api(new Transport(base, "", () => !running));
+    const api = new Api(new Transport(base, undefined, () => !running));
     client = new Client(api, store, identity, {
       stopped: () => !running,
       conditions: () => ({ ...conditions, minuteOfDay: new Date().getHours() * 60 + new Date().getMinutes() }),
@@ -128,7 +128,7 @@ async function leave(store: Store): Promise<void> {
   const identity = await loadIdentity(store);
   let toldCoordinator = false;
   if (identity) {
-    const api = new Api(new Transport(base, identity.device_token, () => true));
+    const api = new Api(new Transport(base, identity, () => true));
     try {
       await api.leave();
       toldCoordinator = true;

@@ -9,6 +9,9 @@ import { derive } from "../core/streams.ts";
 import { type Tensors, float32, size } from "../core/tensors.ts";
 import { IntegrityError, Refused, Unavailable } from "../core/errors.ts";
 import { checkInRequest, enrollRequest, evaluationReport, failureReport, parseProblem, unknownFeature } from "../core/wire.ts";
+import type { Link } from "../core/links.ts";
+import type { Identity } from "../device/identity.ts";
+import { credentialHeaders } from "../device/transport.ts";
 import { unfit } from "../device/examples.ts";
 import { CLIENT } from "../device/version.ts";
 import { bytes, list, make } from "./dom.ts";
@@ -27,16 +30,13 @@ export interface Offer {
   publisher: string; // the fingerprint of who vouches for the programs; empty where the signature is none of the link's
 }
 
-/**
- * Ask with an enrollment token or a device token. `publishers`: those that the link names; none: of a device that joined when
- * coordinators vouched for programs. Throws Refused (an expired link) or Unavailable.
- */
-export async function fetchOffers(token: string, publishers: readonly string[]): Promise<Offer[]> {
+/** Ask with the token of a link, or as a device; who named no publishers joined when coordinators vouched for programs. Throws Refused (an expired link) or Unavailable. */
+export async function fetchOffers(who: Link | Identity): Promise<Offer[]> {
   let response: Response;
   let body: Uint8Array;
   try {
     response = await fetch("../v1/tasks", {
-      headers: { Authorization: `Bearer ${token}` },
+      headers: "token" in who ? { Authorization: `Bearer ${who.token}` } : credentialHeaders(who, "GET", "/v1/tasks"),
       signal: AbortSignal.timeout(1000 * ANSWER_SECONDS),
       cache: "no-store",
       credentials: "omit",
@@ -56,7 +56,7 @@ export async function fetchOffers(token: string, publishers: readonly string[]):
     task: parseTask(item.task),
     manifest: parseManifest(item.manifest),
     checkpointBytes: item.checkpoint_bytes,
-    publisher: publisherOf(item, publishers),
+    publisher: publisherOf(item, who.publishers ?? []),
   }));
 }
 
@@ -134,8 +134,8 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
     list([
       `the change of the model's numbers, each round you take part in: ${bytes(updateBytes(manifest, task))}`,
       "with it, how many examples you have in all (not of which class): a few digits",
-      `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT, "onnx 1.30.0").length)} each time`,
-      `once, a public key made just now, and the link's secret: ${bytes(enrollRequest("x".repeat(43), "x".repeat(64)).length)}`,
+      `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT, "onnx 1.30.0", "x".repeat(32)).length)} each time`,
+      `once, a public key made just now, and the link's secret: ${bytes(enrollRequest("x".repeat(43), "x".repeat(64), "x".repeat(32), "x".repeat(128)).length)}`,
       ...(task.local_evaluation ? [EVALUATION] : []),
       `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",

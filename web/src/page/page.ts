@@ -73,8 +73,7 @@ export class Page {
   private async welcome(): Promise<void> {
     say("Looking up what you are asked to do…");
     try {
-      const { token, publishers } = parseFragment(this.link);
-      const offers = await fetchOffers(token, publishers);
+      const offers = await fetchOffers(parseFragment(this.link));
       byId("offer").replaceChildren(describe(offers, await pageSizes()));
       const possible = !offers.length || offers.some((offer) => !obstacle(offer));
       byId("join").hidden = !possible;
@@ -121,7 +120,7 @@ export class Page {
   /** The open tasks; without a network none. */
   private async offers(identity: Identity): Promise<Offer[]> {
     try {
-      return await fetchOffers(identity.device_token, identity.publishers ?? []);
+      return await fetchOffers(identity);
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
       this.fault(faultOf(error), "run");

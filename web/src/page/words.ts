@@ -10,6 +10,8 @@ export function sentence(fault: Fault): string {
     return "This link has expired or has been used up. Ask the person who sent it for a new one. Nothing was sent from this device.";
   if (fault.code === "unauthenticated")
     return "The operator has removed this device, so it takes no further part. Nothing more is sent. You can delete everything below.";
+  if (fault.kind === "IntegrityError" && fault.problem.includes("link's"))
+    return "Somebody answered who is not the operator that your link names, so this device has not joined. Nothing of yours was sent.";
   if (fault.kind === "IntegrityError" && fault.problem.includes("signature"))
     return "The work that arrived was not signed by the operator you joined. It was thrown away: nothing of it was run, and nothing of yours was sent.";
   if (fault.kind === "IntegrityError")

@@ -1,0 +1,101 @@
+"""What an operator does to a coordinator that is stopped: begin a new epoch after a restore, give it a new signing key.
+
+Both change the database alone; devices learn of them by signed statements at their next check-in.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedrela.coordinator.cli.connection import Json
+from fedrela.coordinator.cli.tables import show
+
+coordinator_app = typer.Typer(no_args_is_help=True, help="A stopped coordinator: begin a new epoch after a restore.")
+key_app = typer.Typer(no_args_is_help=True, help="A stopped coordinator: give it a new signing key.")
+
+Dev = Annotated[bool, typer.Option("--dev", help="As for `fedrela serve --dev`.")]
+Data = Annotated[Path | None, typer.Option(help="Folder for database and blobs (FEDRELA_DATA).")]
+
+
+@coordinator_app.callback()
+def _coordinator() -> None:
+    """A coordinator that is stopped."""
+
+
+@key_app.callback()
+def _key() -> None:
+    """The key that signs assignments."""
+
+
+@coordinator_app.command("new-epoch")
+def new_epoch(dev: Dev = False, data: Data = None, as_json: Json = False) -> None:
+    """Say that this database was restored from a backup: devices accept older rounds than they have seen, once.
+
+    Stop the coordinator, restore, run this, start it.
+    """
+    from fedrela.coordinator.access import standing
+
+    settings = _settings(dev, data)
+    with _database(settings) as store, store.write() as tx:
+        number = standing.begin_epoch(tx)
+    show({"epoch": number}, as_json, f"epoch {number} begins when the coordinator is started")
+
+
+@key_app.command("rotate")
+def rotate(
+    output: Annotated[
+        Path | None, typer.Option(help="Where the new private key is written. Default: signing.key.new in the folder.")
+    ] = None,
+    dev: Dev = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a new signing key and have the present one name it as its successor; links and devices go along.
+
+    Stop the coordinator, run this, start it with FEDRELA_SIGNING_KEY set to what the file holds (--dev finds it).
+    """
+    from fedrela.coordinator.access import standing
+    from fedrela.core import signing
+    from fedrela.core.protocol import key_chain
+
+    settings, private_key = _settings(dev, data), signing.generate_key()
+    rotation = key_chain.rotate(settings.signing_key, signing.public_key(private_key))
+    path = output or settings.data_folder / "signing.key.new"
+    _write_secret(path, private_key)  # before anything says that it is the next
+    with _database(settings) as store, store.write() as tx:
+        standing.add_rotation(tx, rotation, store.now(tx))
+    if dev and output is None and not os.environ.get("FEDRELA_SIGNING_KEY"):
+        path = path.replace(settings.data_folder / "signing.key")
+    shown = {"public_key": rotation.public_key, "former_key": rotation.former_key, "path": str(path)}
+    text = f"new public key {rotation.public_key}\nthe private key is in {path}; start the coordinator with it"
+    show(shown, as_json, text)
+
+
+def _settings(dev: bool, data: Path | None) -> Any:
+    from fedrela.coordinator.settings import Settings
+
+    if data is not None:
+        os.environ["FEDRELA_DATA"] = str(data)
+    if dev:
+        os.environ["FEDRELA_DEV"] = "1"
+    return Settings.from_environment()
+
+
+def _database(settings: Any) -> Any:
+    """The database, open for one block."""
+    from contextlib import closing
+
+    from fedrela.coordinator.storage.store import Database
+
+    return closing(Database(settings.database_url, virtual_clock=settings.virtual_clock))
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """A file that its owner alone can read, on disk before this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
