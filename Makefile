@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: system-packages tables web-where-possible conformance test-arm64 web demo test lint types clean help install
+.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-official web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -42,8 +42,16 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 
-test: install system-packages lint types web-where-possible  ## linter, type checker and every test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
+test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs -m "not deep and not ort_training and not arm64"
+	@echo "not in make test, each a command of its own: make test-deep, test-official, test-arm64, conformance, tables"
+
+test-deep: install  ## deep nets on every runtime, the oldest one too (about 10 minutes)
+	$(BIN)/python -m pytest -n auto -m deep tests/export
+
+test-official: install  ## ONNX Runtime's own training layout, in an environment that it builds first (1 GB)
+	$(BIN)/python -c "from fedrela.export.official.ort_environment import environment as e; e(report=print)"
+	$(BIN)/python -m pytest -n0 -rs -m ort_training tests/export/official
 
 tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
 	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/layers/test_catalog.py tests/export/verification/test_reference_models.py
@@ -52,7 +60,7 @@ conformance: install web  ## both clients play every case of the conformance ser
 	FEDRELA_EVERY_CASE=1 $(BIN)/python -m pytest -n0 tests/conformance/server tests/web/test_http_cases.py
 
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
-	$(BIN)/python -m pytest tests/arm64 -rs -s --durations=3
+	$(BIN)/python -m pytest -m arm64 tests/arm64 -rs -s --durations=3
 
 clean:  ## remove the virtual environment and everything a run wrote
 	rm -rf $(VENV) runs build dist *.egg-info

@@ -34,6 +34,7 @@ from benchmarks.serving.fixture import Server, make_bundle, settings_of, update_
 from benchmarks.serving.http_load import Answers, Request, at_rate, flat_out, message
 from benchmarks.serving.load_table import CHECK_INS, UPDATES, Figures, Setting, compare_with_bar, show
 from benchmarks.serving.signed_requests import Signed, enrollment
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator import context
 from fedrela.coordinator.access import auth, tokens
 from fedrela.coordinator.storage import schema
@@ -151,7 +152,7 @@ def register(server: Server, count: int) -> tuple[list[Signed], str]:
     """Write `count` devices to the database of a coordinator that does not run; they, and a link for more."""
     devices = [Signed(auth.new_token(), f"d{index:063x}") for index in range(count)]
     with context.connect(settings_of(server.folder, server.database_url)) as coordinator:
-        link = tokens.create_token(coordinator, "default", tokens.MAX_USES, 86400.0, time.time())
+        link = tokens.create_token(coordinator, "default", tokens.MAX_USES, 86400.0, time.time(), (PUBLISHER,))
         fixed = {"population": "default", "token_id": link.token_id, "enrolled_at": 0.0}
         rows = [
             {

@@ -172,7 +172,7 @@ def compare(folder: Path, server: Server, runs: int) -> list[Cost]:
     np.savez(folder / "data.npz", x=(digits.images * 15.9).astype(np.uint8)[:, None], y=digits.target)
     export_classifier(small_cnn(), input="uint8:1x8x8", classes=10, out=folder / "bundle")
     admin, store = server.operator(), FolderStore(folder / "state")
-    enroll(CoordinatorApi(httpx.Client()), store, new_link(admin))
+    enroll(CoordinatorApi(httpx.Client()), store, new_link(admin, folder / "bundle"))
     task = Task(
         "cost",
         rounds=1,

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes.device_victim import CHECKPOINT_STEPS, Victim
+from benchmarks.processes.device_victim import CHECKPOINT_STEPS, Victim, new_link
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 
@@ -152,12 +152,12 @@ def survive(
 ) -> Kills:
     """Kill `kills` times over as many rounds as that takes; compare what was uploaded, and what became of it."""
     started = time.monotonic()
-    calm = Victim(folder / "calm", admin, x, y)
+    calm = Victim(folder / "calm", new_link(admin, bundle), x, y)
     expected_model = admin.publish(bundle, task())
     tormentor = Tormentor(random.Random(seed), kills, measure(calm))
     tally = tormentor.tally
     expected, model = calm.uploaded(), _model(admin, expected_model)
-    victim = Victim(folder / "victim", admin, x, y)
+    victim = Victim(folder / "victim", new_link(admin, bundle), x, y)
     while tally.kills < kills:
         task_id = admin.publish(bundle, task())
         tormentor.run(victim, lambda i=task_id: _committed(admin, i))

@@ -93,6 +93,7 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
     _add_health(app)
     problems.install(app)
     openapi.install(app)
+    app.state.uvicorn_config = None  # where the lifespan is entered by hand
     app.add_middleware(RequestLimits, state=app.state)
     return app
 

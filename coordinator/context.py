@@ -43,7 +43,8 @@ class Coordinator:
     aggregating: threading.Lock = field(default_factory=threading.Lock)  # one round at a time in a process
     # By task and what can't be done for it, after that failed.
     retries: dict[tuple[str, str], Retry] = field(default_factory=dict)
-    uploading: set[str] = field(default_factory=set)  # assignments whose updates this process receives now
+    # Assignments whose updates this process receives, and until when at the latest.
+    uploading: dict[str, float] = field(default_factory=dict)
     retained_at: dict[str, float] = field(default_factory=dict)  # when `rounds/retention.py` was last at work
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by hash, so never stale
 

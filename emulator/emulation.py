@@ -18,7 +18,8 @@ import httpx
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle, partition, strict
 from fedrela.core.bundle import Manifest
-from fedrela.core.errors import InvalidInput, InvalidTask
+from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.edge.engines.engine import Engine, RunNative, run_here
 from fedrela.edge.engines.pool import EnginePool
@@ -192,7 +193,7 @@ def open_pool(
 def _plan(
     scenario: Scenario, coordinator: CoordinatorAccess, data: Path, admin: AdminClient, record: dict[str, Any]
 ) -> ContextPlan:
-    task = strict.build(Task, record["task"], InvalidTask)
+    task = task_json.decode(strict.to_json(record["task"]))  # as a device reads it: what isn't there is the protocol's
     manifest_sha256 = record["manifest_sha256"]
     manifest, blobs = download_bundle(admin, manifest_sha256)
     _check_runtimes(scenario, manifest)

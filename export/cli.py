@@ -15,7 +15,7 @@ from rich.markup import escape
 from fedrela.export import display
 from fedrela.export.limits import DEFAULT_MAX_BATCH
 
-app = typer.Typer(add_completion=False, help="Turn PyTorch classifiers into verified training programs.")
+app = typer.Typer(add_completion=False)
 _status = Console(stderr=True, highlight=False)
 
 
@@ -45,6 +45,12 @@ class Layout(StrEnum):
 
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+@app.callback()
+def verbs() -> None:
+    """Turn PyTorch classifiers into verified training programs."""
+    # Nothing to do; but without a callback typer would take the only verb for the program itself.
 
 
 @app.command("export")

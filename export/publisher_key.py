@@ -7,6 +7,7 @@ needs it.
 """
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,12 +40,12 @@ def load(path: Path | None, report: Callable[[str], None]) -> str:
 
 
 def _make(file: Path, report: Callable[[str], None]) -> str:
-    """A new key in a file that only its owner can read; where another process was quicker, that one's."""
+    """A new key in a file that only its owner can read; where somebody else was quicker, that one's."""
     key = signing.generate_key()
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
             opened.write(key + "\n")
             opened.flush()
             os.fsync(opened.fileno())

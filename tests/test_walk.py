@@ -15,6 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import bundle, signing, streams, tensors
 from fedrela.core.partition import dirichlet_split, exponential_profile, take_profile
 from fedrela.core.relabel import relabel
@@ -38,7 +39,7 @@ def model() -> nn.Module:
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory) -> bundle.Bundle:
     folder = tmp_path_factory.mktemp("walk") / "bundle"
-    export_classifier(model(), input="uint8:1x8x8", classes=10, out=folder)
+    export_classifier(model(), input="uint8:1x8x8", classes=10, out=folder, private_key=PUBLISHER_KEY)
     return bundle.read(folder)
 
 

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core import tensors
+from fedrela.core import bundle, tensors
 from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
 from fedrela.edge.network.api import CoordinatorApi
@@ -77,12 +77,12 @@ class Running:
 class Victim:
     """A device's state folder and its data. Its secret is fixed, so that its client rounds can be compared."""
 
-    def __init__(self, folder: Path, admin: AdminClient, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, folder: Path, link: Link, x: np.ndarray, y: np.ndarray) -> None:
         folder.mkdir(parents=True)
         np.savez(folder / "data.npz", x=x, y=y)
         (folder / "settings.toml").write_text(f"checkpoint_steps = {CHECKPOINT_STEPS}\n")
         self.folder, self.store = folder, FolderStore(folder / "state")
-        enroll(CoordinatorApi(httpx.Client()), self.store, new_link(admin), secret=SECRET)
+        enroll(CoordinatorApi(httpx.Client()), self.store, link, secret=SECRET)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(IMPORTED)
 
@@ -141,6 +141,7 @@ def take_assignment(folder: str, writer: Any) -> None:
     app(WORDS, standalone_mode=False)
 
 
-def new_link(admin: AdminClient) -> Link:
-    """An enrollment link for one device."""
-    return links.parse(admin.enrollment_link("default", 1, valid_seconds=3600.0))
+def new_link(admin: AdminClient, bundle_folder: Path) -> Link:
+    """An enrollment link for one device that runs programs of this bundle's publisher."""
+    publisher = bundle.read(bundle_folder).seal.publisher()
+    return links.parse(admin.enrollment_link("default", 1, valid_seconds=3600.0, publishers=(publisher,)))

@@ -27,7 +27,7 @@ class Signed:
     def __call__(self, request: httpx.Request) -> httpx.Request:
         """Add the headers."""
         request.headers["Authorization"] = f"Bearer {self.token}"
-        path, body = request.url.path, request.content
+        path, body = request.url.path, request.read()
         request.headers.update(signed_requests.headers(self.private_key, request.method, path, body))
         return request
 

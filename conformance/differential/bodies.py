@@ -1,7 +1,7 @@
 """The good bodies that mutants are made of, by kind: a few of each, so that every limit is near some of them.
 
 >>> sorted(documents())[:2]
-['CheckInResponse', 'EnrollResponse']
+['CheckIn', 'CheckInResponse']
 """
 
 import dataclasses

@@ -130,7 +130,7 @@ async def _receive_update(request: Request, assignment_id: str) -> UpdateReceipt
     try:
         receipt = await _count_update(request, upload, length)
     finally:
-        coordinator.uploading.discard(assignment_id)
+        coordinator.uploading.pop(assignment_id, None)
         if receipt is None or receipt.duplicate:  # with a new one its assignment has ended, and the claim with it
             with suppress(Unavailable):
                 await in_thread(upload_claims.release, coordinator, assignment_id)

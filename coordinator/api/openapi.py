@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from fedrela.coordinator.api import messages
 from fedrela.core import strict, wire
+from fedrela.core.protocol import key_chain
 from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.task import Task
@@ -140,5 +141,5 @@ def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = definitions["$defs"]
     for name, schema in schemas.items():
         if schema.get("type") == "object":
-            schema["additionalProperties"] = hasattr(wire, name)
+            schema["additionalProperties"] = hasattr(wire, name) or hasattr(key_chain, name)
     return schemas

@@ -1,6 +1,6 @@
 """Whether database and blob store can do what the next device needs: not only read, but write.
 
-Anybody may ask, so the answer is at most a second old and one probe runs at a time, however many ask.
+Anybody may ask, so one probe runs at a time, however many ask, and one in a second writes.
 
     readiness = Readiness(coordinator)
     await readiness.check()              # or raises Unavailable
@@ -29,11 +29,11 @@ class Readiness:
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
         self._probe: asyncio.Task[None] | None = None
-        self._ended_at = -FRESH_SECONDS
+        self._written_at = -FRESH_SECONDS
 
     async def check(self) -> None:
         """Raise Unavailable where a write fails, or is not done within `PATIENCE_SECONDS`."""
-        if self._probe is None or (self._probe.done() and time.monotonic() - self._ended_at > FRESH_SECONDS):
+        if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._run(), name="readiness")
             self._probe.add_done_callback(_retrieve)
         try:
@@ -45,12 +45,11 @@ class Readiness:
             ) from error
 
     async def _run(self) -> None:
-        try:
+        if time.monotonic() - self._written_at > FRESH_SECONDS:
             await in_thread(_write, self._coordinator)
-            with suppress(KeyError):
-                await in_blob_thread(self._coordinator.blobs.size, blobs.public("0" * 64))
-        finally:
-            self._ended_at = time.monotonic()
+            self._written_at = time.monotonic()
+        with suppress(KeyError):
+            await in_blob_thread(self._coordinator.blobs.size, blobs.public("0" * 64))
 
 
 def _retrieve(probe: "asyncio.Task[None]") -> None:

@@ -92,7 +92,10 @@ def publish(
     bundle: Bundle, task: TaskFile, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False
 ) -> None:
     """Verify a bundle, send it with a task to the coordinator, and open round 1."""
+    from fedrela.core import bundle as bundles
+
     text = _text(task)
+    bundles.read(bundle)  # what no device would run is refused before anybody is asked
     with admin(url, admin_key) as api:
         loaded = task_file.from_toml(text, trial=api.is_trial())
         task_id = api.publish(bundle, loaded)

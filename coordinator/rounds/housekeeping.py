@@ -49,7 +49,7 @@ class HousekeepingThread:
             self._coordinator.wake.wait(INTERVAL_SECONDS)
 
     def _beat(self) -> None:
-        self._coordinator.store.clock.beat(self._coordinator.store)
+        self._coordinator.store.clock.beat(self._coordinator.store.write)
 
     def _retain(self) -> None:
         retention.retain(self._coordinator, self._coordinator.store.now())

@@ -35,16 +35,17 @@ def claim(coordinator: Coordinator, uploads: list[Upload], now: float) -> list[U
     answers: list[Upload | Refused] = []
     with coordinator.store.write(durable=False) as tx:
         for upload in uploads:
+            until = now + upload.seconds + SLACK_SECONDS
             values = {
                 "assignment": upload.assignment_id,
                 "former_worker": upload.claimed_by,
                 "former_until": upload.claimed_until,
                 "worker": worker_name(),
-                "until": now + upload.seconds + SLACK_SECONDS,
+                "until": until,
             }
             free = not _is_under_way(coordinator, upload, now)
             if free and tx.execute(_CLAIM, values).rowcount:
-                coordinator.uploading.add(upload.assignment_id)
+                coordinator.uploading[upload.assignment_id] = until
                 answers.append(upload)
             else:
                 answers.append(_under_way())
@@ -54,7 +55,7 @@ def claim(coordinator: Coordinator, uploads: list[Upload], now: float) -> list[U
 def _is_under_way(coordinator: Coordinator, upload: Upload, now: float) -> bool:
     """Whether a worker receives this assignment's update: this one knows by itself, of others the database tells."""
     if upload.claimed_by is None or upload.claimed_by == worker_name():
-        return upload.assignment_id in coordinator.uploading
+        return now < coordinator.uploading.get(upload.assignment_id, now)
     return upload.claimed_until is not None and now < upload.claimed_until and is_alive(upload.claimed_by)
 
 

@@ -11,22 +11,19 @@ SQLite: its monotonic clock stands still, and so do its deadlines.
     clock = RealClock(sqlite=True)
     with database.write() as tx:
         clock.start(tx)
-    clock.now(); clock.beat(database); clock.skew_seconds
+    clock.now(); clock.beat(database.write); clock.skew_seconds
 """
 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from fedrela.coordinator.storage import schema
-
-if TYPE_CHECKING:
-    from fedrela.coordinator.storage.store import Database
 
 JUMP_SECONDS = 60.0
 BEAT_SECONDS = 30.0
@@ -85,12 +82,12 @@ class RealClock:
         self._store(tx)
         self._look_at_the_wall()
 
-    def beat(self, database: "Database") -> None:
-        """Look at the machine's clock, and now and then at the database's; called often."""
+    def beat(self, write: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+        """Look at the machine's clock, and now and then at the database's; called often. `write`: a transaction."""
         self._look_at_the_wall()
         if self._machine.monotonic() - self._beat_at < BEAT_SECONDS:
             return
-        with database.write() as tx:
+        with write() as tx:
             if not self._sqlite:
                 self._adopt_database_time(tx)
             self._store(tx)

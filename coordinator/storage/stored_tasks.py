@@ -61,6 +61,8 @@ def current(stored: str) -> bytes | None:
     renamed = set(Eligibility.FORMER_KEYS) & set(values.get("eligibility", {}))
     if not renamed and not _large(values.get("seed")):
         return None
+    # A rule that version 0.1 had not: its tasks go on as they were published.
+    values["round"] = {"smallest_cohort": task_json.PROTOCOL_DEFAULTS["round"]["smallest_cohort"]} | values["round"]
     task = strict.build(Task, values, InvalidTask)
     try:
         same = task_json.decode(stored) == task

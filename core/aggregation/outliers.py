@@ -1,11 +1,13 @@
 """Which updates are too large to be one honest device's, as far as their L2 norms tell.
 
 One update of 1e30 would fill a server optimizer's second moment for ever, and a model that it moved is lost. What is
-usual is learned from the task's own accepted updates; it is no defense against many devices that grow together, nor
-against small poison: see `fedrela.core.aggregation.robust`.
+usual is learned from the task's own accepted updates: their median, which fewer than half of them can't move. A hundred
+times that is far: where classes are spread unevenly, most devices of an honest fleet have little left to learn, and the
+norms of the others were up to 25 times the median in the demonstration. It is no defense against many devices that grow
+together, nor against small poison: see `fedrela.core.aggregation.robust`.
 
     >>> largest_norm([1.0] * 100, parameters=4), largest_norm([], parameters=4)
-    (10.0, 2000000.0)
+    (100.0, 2000000.0)
     >>> with_accepted([1.0] * 100, [2.0])[-2:]
     (1.0, 2.0)
 """
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 
 REMEMBERED = 100  # norms of a task's newest accepted updates
 ENOUGH = 20  # of them, to tell what is usual
-TIMES_THE_MEDIAN = 10.0
+TIMES_THE_USUAL = 100.0
 # Until there are enough: the root mean square of an update's elements. Running variances of unscaled inputs are this
 # large in honest updates; weights never are.
 LARGEST_FIRST_RMS = 1e6
@@ -25,7 +27,7 @@ LARGEST_FIRST_RMS = 1e6
 def largest_norm(accepted: Sequence[float], parameters: int) -> float:
     """The largest L2 norm that an update of `parameters` elements may have, after the norms accepted so far."""
     usual = statistics.median(accepted) if len(accepted) >= ENOUGH else 0.0
-    return TIMES_THE_MEDIAN * usual or LARGEST_FIRST_RMS * math.sqrt(parameters)  # updates of zeros say nothing
+    return TIMES_THE_USUAL * usual or LARGEST_FIRST_RMS * math.sqrt(parameters)  # updates of zeros say nothing
 
 
 def with_accepted(accepted: Sequence[float], norms: Sequence[float]) -> tuple[float, ...]:
@@ -39,6 +41,6 @@ def largest_updates(norms: Sequence[float]) -> list[int]:
     `norms` are not empty; one that is not a number counts as the largest.
     """
     sizes = [norm if math.isfinite(norm) else math.inf for norm in norms]
-    usual = TIMES_THE_MEDIAN * statistics.median(sizes)
-    outliers = [index for index, size in enumerate(sizes) if size > usual]
+    largest = TIMES_THE_USUAL * statistics.median(sizes)
+    outliers = [index for index, size in enumerate(sizes) if size > largest]
     return outliers or [max(range(len(sizes)), key=sizes.__getitem__)]

@@ -13,6 +13,7 @@ field that the exporter doesn't write (`fedrela.core.onnx_files.format`).
 
 from collections import ChainMap
 from collections.abc import Iterator
+from itertools import islice
 
 from fedrela.core.errors import InvalidBundle
 from fedrela.core.onnx_files import format as form
@@ -22,7 +23,7 @@ from fedrela.core.onnx_files.operators import ATTRIBUTES, OPSETS
 from fedrela.core.tensors import LARGEST_DIMENSION, MOST_DIMENSIONS, MOST_ELEMENTS
 
 MOST_OPERATORS = 50_000
-MOST_FIELDS = 500_000
+MOST_FIELDS = 250_000  # of all messages in it, some read twice
 MOST_DEPTH = 8  # of graphs within graphs
 MOST_PASSES = 100_000  # of one loop, those of the loops around it multiplied in
 
@@ -44,16 +45,20 @@ class _Rules:
         self._name, self._operators, self._fields_seen = name, 0, 0
 
     def model(self, body: memoryview) -> None:
-        graphs = list(self._contents(body, MODEL, "graph"))
-        self._require(len(graphs) == 1, f"{len(graphs)} graphs")
-        opsets = list(self._contents(body, MODEL, "opset_import"))
-        self._require(len(opsets) == 1, f"{len(opsets)} sets of operators")
+        graph = self._only(body, "graph", "graphs")
+        opset = self._only(body, "opset_import", "sets of operators")
         domain, version = "", 0
-        for field, raw, content in self._fields(opsets[0], OPSET):
+        for field, raw, content in self._fields(opset, OPSET):
             domain = text(content) if field == "domain" else domain
             version = varint(raw) if field == "version" else version
         self._require(domain == "" and version in OPSETS, f"operators of {domain[:40]!r}, version {version}")
-        self._graph(graphs[0], ChainMap(), depth=1, passes=1)
+        self._graph(graph, ChainMap(), depth=1, passes=1)
+
+    def _only(self, model: memoryview, name: str, several: str) -> memoryview:
+        """The field of a model's that there must be once."""
+        contents = list(islice(self._contents(model, MODEL, name), 2))
+        self._require(len(contents) == 1, f"{len(contents)} {several}")
+        return contents[0]
 
     def _graph(self, body: memoryview, outer: Constants, depth: int, passes: int) -> None:
         """`passes`: how often the loops around run this graph, at most."""

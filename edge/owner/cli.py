@@ -65,8 +65,9 @@ def enroll(
     parsed = links.parse(link)
     require_private(parsed, insecure=insecure)
     api = _api()
-    for warning in small_cohorts(api, parsed):
-        typer.echo(warning, err=True)
+    warnings = small_cohorts(api, parsed)
+    for warning in [] if as_json else warnings:
+        typer.echo(f"note: {warning}", err=True)
     identity = join(api, FolderStore(state), parsed, insecure=insecure)
     public = {
         "device_id": identity.device_id,
@@ -75,6 +76,7 @@ def enroll(
         "publishers": identity.publishers,
         "population": identity.population,
         "state": str(state),
+        "notes": warnings,
     }
     text = (
         f"enrolled at {identity.url} as {identity.device_id}\n"
@@ -129,13 +131,13 @@ def run(
     from fedrela.edge.owner.signals import stopped_by_signals
     from fedrela.edge.sources import open_source
 
-    source, store, stop = open_source(data), FolderStore(state), StopEvent()
+    source, stop, api = open_source(data), StopEvent(), _api()
     pool = EnginePool(runtimes, threads, sandbox=sandbox)
+    pool.offered()  # a runtime that is missing is an error now, not at the first assignment
+    store = FolderStore(state)
     with closing(sandbox), store.lock(), stopped_by_signals(stop) as received:
-        api = _api()
         api.sleep = stop.wait
         reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
-        pool.offered()  # a runtime that is missing is an error now, not at the first assignment
         reporter.confinement(pool.confinement)
         client = DeviceClient(
             api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,

@@ -117,7 +117,7 @@ def environment_folders(home: Path) -> tuple[Path, ...]:
 
     Folders that hold the home are none.
     """
-    places: tuple[str | Path | None, ...] = (
+    places: tuple[str | Path, ...] = (
         sys.prefix,
         sys.base_prefix,
         Path(sys.argv[0]).resolve().parent,

@@ -9,7 +9,6 @@ don't need to.
 """
 
 import base64
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ import httpx
 
 from fedrela.core import signing
 from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol import signed_requests
 from fedrela.core.streams import derive, uniforms
 from fedrela.core.strict import from_json, to_json
 from fedrela.core.wire import Assignment, CheckIn, CheckInResponse
@@ -59,6 +59,7 @@ class EmulatedNetwork(httpx.BaseTransport):
     assigned: Callable[[Assignment], None]  # told of the assignment that a check-in brought
     shared: SharedBlobs | None = None  # a cache near the devices, as a content delivery network would be
     attacker: malicious.Attacker | None = None  # what the device is, if it is malicious
+    private_key: Callable[[], str] = lambda: ""  # of the device, which signs the lies that it tells
     bytes_up: int = 0
     bytes_down: int = 0
     update_sha256: str = ""  # of the newest update that was sent
@@ -102,9 +103,20 @@ class EmulatedNetwork(httpx.BaseTransport):
             return self._blob(request)
         self.gate(kind, len(body))
         if body is not request.content:
-            request = httpx.Request(request.method, request.url, headers=_headers(request, body), content=body)
+            request = httpx.Request(request.method, request.url, headers=self._headers(request, body), content=body)
         response = self.send(request)
         return response.status_code, response.headers, response.read()
+
+    def _headers(self, request: httpx.Request, body: bytes) -> dict[str, str]:
+        """The request's headers, with the length, the digest and the signature of the body that is sent."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+        if "signature" in headers:
+            path = request.url.path
+            signed = signed_requests.headers(self.private_key(), request.method, path, body)
+            return headers | {name.lower(): value for name, value in signed.items()}
+        if "content-digest" in headers:
+            headers["content-digest"] = signed_requests.content_digest(body)
+        return headers
 
     def _blob(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes]:
         """A whole blob once per process, or the part of it that was asked for."""
@@ -163,16 +175,6 @@ def _sha256(request: httpx.Request, body: bytes) -> str:
     if body is request.content and header.startswith("sha-256=:"):
         return base64.b64decode(header.removeprefix("sha-256=:").removesuffix(":")).hex()
     return signing.sha256(body)
-
-
-def _headers(request: httpx.Request, body: bytes) -> list[tuple[bytes, bytes]]:
-    """The request's headers, with the length and digest of the body that is sent."""
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"content-length"]
-    if "content-digest" not in request.headers:
-        return headers
-    digest = base64.b64encode(hashlib.sha256(body).digest())
-    others = [(name, value) for name, value in headers if name.lower() != b"content-digest"]
-    return [*others, (b"content-digest", b"sha-256=:" + digest + b":")]
 
 
 def _with_version(body: bytes, version: str) -> bytes:

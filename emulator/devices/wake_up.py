@@ -22,6 +22,7 @@ from fedrela.edge.client import DeviceClient
 from fedrela.edge.conditions.eligibility import Conditions
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage.state import load_identity
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
 from fedrela.emulator.connections.minimal_http import MinimalClient
@@ -80,7 +81,12 @@ class WakeUp:
             assigned=self._assigned,
             shared=context.shared,
             attacker=self.state.attacker,
+            private_key=self._private_key,
         )
+
+    def _private_key(self) -> str:
+        identity = load_identity(self.state.store)
+        return identity.private_key if identity is not None else ""
 
     def run(self) -> Done:
         """What the client does, and how it ended."""

@@ -22,7 +22,7 @@ from typing import Any
 from fedrela.core.errors import InvalidInput, InvalidTask, VerificationFailed
 from fedrela.core.partition import Accuracy
 from fedrela.core.strict import build
-from fedrela.core.task import Task
+from fedrela.core.task import Task, for_trial
 from fedrela.emulator.scenario import Scenario, from_mapping
 
 FORMAT = 1
@@ -147,7 +147,7 @@ def recorded_scenario(folder: Path) -> Scenario:
     """The scenario of a run, with the task that it ran. Raises InvalidInput if the folder holds no run."""
     header = read(folder).header
     scenario = from_mapping(header["scenario"])
-    return dataclasses.replace(scenario, task=build(Task, header["task"], InvalidTask))
+    return dataclasses.replace(scenario, task=build(Task, for_trial(header["task"]), InvalidTask))
 
 
 def check_same(first: Path, second: Path) -> None:

@@ -66,9 +66,9 @@ def step_errors(opened: Bundle, runtime: str, model: nn.Module, recipe: Recipe, 
 
 
 def wrong(errors: Mapping[str, float]) -> dict[str, float]:
-    """Those beyond what a runtime's own rounding explains, the largest first."""
+    """Those beyond what a runtime's own rounding explains: the first step's first, for later ones go on from it."""
     beyond = {name: error for name, error in errors.items() if not error <= equality.TOLERANCE}
-    return dict(sorted(beyond.items(), key=lambda item: -item[1]))
+    return dict(sorted(beyond.items(), key=lambda item: (item[0].split(".")[:2] != ["train_step", "0"], -item[1])))
 
 
 def _token_limit(manifest: Manifest, dtype: str) -> int:

@@ -24,6 +24,7 @@ from tests.arm64 import userland
 from tests.arm64.userland import Userland
 from tests.edge.live import coordinator, device
 
+pytestmark = pytest.mark.arm64
 TASK = Task(
     "arm64",
     rounds=1,

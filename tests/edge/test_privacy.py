@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import bundle as bundles
 from fedrela.core import tensors, wire
 from fedrela.core.bundle import Bundle
@@ -31,7 +32,8 @@ from tests.edge.network.faulty_proxy import faulty
 
 NAMES = ("quokka-zebrano", "vermilion-ocelot", "ultramarine-ibex")
 HEADERS = {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent", b"authorization", b"content-type",
-           b"content-length", b"content-digest", b"fedrela-upload-token", b"range"}  # fmt: skip
+           b"content-length", b"content-digest", b"signature-input", b"signature", b"fedrela-upload-token",
+           b"range"}  # fmt: skip
 TASK = small_task(
     rounds=2,
     local=LocalTraining(epochs=1, batch_size=16),
@@ -46,7 +48,8 @@ def named_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The small bundle with class names that could not be overlooked."""
     folder = tmp_path_factory.mktemp("named")
     written = small.write(folder)
-    bundles.write(folder, replace(written.manifest, class_names=NAMES), written.weights)
+    manifest = replace(written.manifest, class_names=NAMES)
+    bundles.write(folder, manifest, written.weights, private_key=PUBLISHER_KEY)
     return bundles.read(folder)
 
 
@@ -75,16 +78,15 @@ def session(named: Bundle, folder: Path, data: Path, task: Task = TASK) -> list[
         client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
         while live.committed(task_id) < 2:
             client.run_once()
-        bad = replace(client.identity, url=proxy.url)
-        object.__setattr__(client, "identity", bad)
-        client.store.put("identity.json", json.dumps(vars(bad)).encode())
+        state.save_identity(client.store, replace(client.identity, url=proxy.url))
         forget(client.api, client.store)
         return list(proxy.bodies)
 
 
 def test_no_label_count_name_or_path_is_sent(named_bundle: Bundle, tmp_path: Path) -> None:
     counts = (97, 53, 31)
-    requests = session(named_bundle, tmp_path / "c", photos(tmp_path, counts, "private-holiday"))
+    data = photos(tmp_path, counts, "private-holiday")
+    requests = [unsealed(request) for request in session(named_bundle, tmp_path / "c", data)]
     sent = b"\n".join(requests)
     for secret in (*NAMES, "private-holiday", str(tmp_path), "label", "class", "count", "relabel"):
         assert secret.encode() not in sent.lower(), secret
@@ -140,12 +142,19 @@ def test_other_labels_change_nothing_but_the_numbers_of_the_update(
     assert seen[0] == seen[1]
 
 
+def unsealed(request: bytes) -> bytes:
+    """A request without digest and signature: they are computed of the rest, and any word may be in them."""
+    head, blank, body = request.partition(b"\r\n\r\n")
+    return re.sub(rb"sha-256=:\S+|fedrela=:\S+", b"*", head) + blank + body
+
+
 def visible(request: bytes) -> tuple[bytes, bytes]:
-    """A request without what is random by nature (ids, tokens, ports) and without the update's numbers."""
-    head, _, body = request.partition(b"\r\n\r\n")
-    random = (rb"Bearer \S+", rb"(?i)upload-token: \S+", rb"sha-256=:\S+", rb"Host: \S+", rb"/assignments/[^/]+")
+    """A request without what is random by nature (ids, keys, tokens, ports) and without the update's numbers."""
+    head, _, body = unsealed(request).partition(b"\r\n\r\n")
+    random = (rb"Bearer \S+", rb"(?i)upload-token: \S+", rb'keyid="\w+"', rb"Host: \S+", rb"/assignments/[^/]+")
     for pattern in (*random, rb"/blobs/\S+"):
         head = re.sub(pattern, b"*", head)
+    body = re.sub(rb'"nonce":"[0-9a-f]{32}"', b"*", body)
     if b"/update " in request.split(b"\r\n")[0]:
         return head, body[: 8 + int.from_bytes(body[:8], "little")] + b"%d bytes" % len(body)
     return head, body
@@ -179,7 +188,8 @@ def test_what_is_wrong_with_the_data_is_told_to_their_owner_alone(named_bundle: 
                 client.run_once()
         reports = [json.loads(body.partition(b"\r\n\r\n")[2]) for body in proxy.bodies if b"/failure " in body]
     assert reports == [{"code": "not-eligible", "protocol": 1}] * 3
-    sent, events = b"\n".join(proxy.bodies).lower(), "\n".join(event.detail for event in reported)
+    sent = b"\n".join(unsealed(body) for body in proxy.bodies).lower()
+    events = "\n".join(event.detail for event in reported)
     assert b"torn" not in chosen(proxy.bodies)  # as a token might have it by chance
     assert "torn" not in events
     for secret in ("hidden", "diagnosis", "cassowary", "strange", "range.npz", *NAMES, str(tmp_path)):

@@ -23,7 +23,10 @@ from fedrela.edge.storage.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY, coordinator, device, small_task
 
-ROUNDS: dict[str, Any] = {"relabel": Relabel(enabled=False), "round": Rounds(goal=1, retry_after_seconds=0.05)}
+ROUNDS: dict[str, Any] = {
+    "relabel": Relabel(enabled=False),
+    "round": Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.05),
+}
 
 
 def verb(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
@@ -96,7 +99,8 @@ def rounds(client: DeviceClient, count: int) -> None:
 def test_a_new_key_is_followed_by_devices_and_by_links_of_the_old_one(
     tmp_path: Path, small_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, store, events = tmp_path / "data", FolderStore(tmp_path / "state"), []
+    data, store = tmp_path / "data", FolderStore(tmp_path / "state")
+    events: list[Event] = []
     with coordinator(data) as live:
         task_id = live.publish(small_bundle, small_task(rounds=4, **ROUNDS))
         rounds(device(live, 1, some_examples(), store=store), 1)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from fedrela.core import bundle, signing
 from fedrela.core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
-from fedrela.export import export_classifier
+from fedrela.export import bundle_verbs, export_classifier
 from fedrela.export.cli import app
 from fedrela.export.verification import replay
 from tests.export.conftest import OPTIONS, tiny
@@ -198,15 +198,15 @@ def test_frozen_weights_ship_in_the_program_and_updates_shrink(tmp_path):
 
 def test_verify_and_inspect_on_the_command_line(exported, tmp_path):
     runner = CliRunner()
-    answer = runner.invoke(app, ["verify", str(exported.folder), "--json"])
+    answer = runner.invoke(bundle_verbs.app, ["verify", str(exported.folder), "--json"])
     assert answer.exit_code == 0, answer.output
     largest = json.loads(answer.stdout)["largest_relative_error"]["onnx"]["golden"]
     assert max(largest.values()) < 1e-4
-    described = json.loads(runner.invoke(app, ["inspect", str(exported.folder), "--json"]).stdout)
+    described = json.loads(runner.invoke(bundle_verbs.app, ["inspect", str(exported.folder), "--json"]).stdout)
     assert described["programs"][0]["files"][0]["operators"]["Conv"] >= 1
     shutil.copytree(exported.folder, tmp_path / "bad")
     (tmp_path / "bad" / "train_step.onnx").write_bytes(b"x")
-    assert runner.invoke(app, ["verify", str(tmp_path / "bad")]).exit_code == 1
+    assert runner.invoke(bundle_verbs.app, ["verify", str(tmp_path / "bad")]).exit_code == 1
 
 
 def test_export_on_the_command_line(tmp_path):

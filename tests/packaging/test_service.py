@@ -90,8 +90,8 @@ def test_the_service_trains_and_sees_nothing_of_the_home(home: Path, live: LiveC
     if subprocess.run([*namespace(), "true"], check=False, capture_output=True).returncode:
         pytest.skip("LEFT OUT: the unit's rules were not tried: this system makes no mount namespace for us")
     small: Bundle = softmax_bundle.write(tmp_path / "bundle")
-    live.publish(small, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1)))
-    fedrela(home, "enroll", f"{live.url}/join#{live.token()}")
+    live.publish(small, small_task(rounds=1, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)))
+    fedrela(home, "enroll", live.link())
     words = ("install-service", "--data", "photos/data.npz", "--settings", "device.toml", "--print")
     unit = tmp_path / "fedrela-device.service"
     unit.write_text(fedrela(home, *words))

@@ -1,5 +1,6 @@
 """What goes wrong is said in a sentence that a layperson understands; nothing is sent, and nothing is lost."""
 
+import json
 import time
 from dataclasses import replace
 
@@ -22,7 +23,11 @@ def phone(new_phone) -> Phone:
 
 def test_a_forged_signature(phone):
     def forge(path, body):
-        return body.replace(b'"signature":"', b'"signature":"00', 1) if path == "/v1/check-ins" else body
+        answer = json.loads(body) if path == "/v1/check-ins" else {}
+        if not answer.get("assignment"):
+            return body
+        assignment = answer["assignment"]
+        return json.dumps(answer | {"assignment": assignment | {"signature": "00" + assignment["signature"]}}).encode()
 
     phone.recorder.tamper = forge
     phone.tab.start()

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fedrela.conformance.files import PUBLISHER_KEY
+from fedrela.core import signing
+from fedrela.core.protocol import seals
 from fedrela.core.task import Rounds
 from tests.web.browser import Tab
 from tests.web.phone import TASK
@@ -115,6 +118,9 @@ def test_a_model_that_the_page_has_no_data_for_is_refused_before_joining(new_pho
                 (x,) = [item for item in manifest[program]["inputs"] if item["role"] == "x"]
                 manifest[program]["inputs"].append(x | {"name": "age"})
             task["manifest"] = json.dumps(manifest)
+            weights_sha256, manifest_sha256 = task["seal"]["weights_sha256"], signing.sha256(task["manifest"].encode())
+            sealed = seals.seal(PUBLISHER_KEY, manifest_sha256=manifest_sha256, weights_sha256=weights_sha256)
+            task["seal"] = vars(sealed)
         return json.dumps(answer).encode()
 
     phone.recorder.tamper = two_inputs

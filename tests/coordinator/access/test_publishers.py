@@ -32,8 +32,7 @@ def offer(device: fleet.Device) -> Assignment:
 
 
 def refusal(house: House, **request: Any) -> httpx.Response:
-    answer: httpx.Response = house.http.post("/v1/admin/tokens", json=request, headers=house.operator.headers)
-    return answer
+    return house.http.post("/v1/admin/tokens", json=request, headers=house.operator.headers)  # type: ignore[return-value]
 
 
 def test_a_link_names_the_publishers_of_the_tasks_that_go_on(house: House) -> None:
@@ -76,7 +75,10 @@ def test_a_task_whose_seal_is_forged_is_not_begun(house: House, change: str) -> 
         "key": replace(sealed, public_key=signing.public_key(OTHER_KEY)),
         "weights": replace(sealed, weights_sha256=sealed.manifest_sha256),
     }[change]
-    publication = {"task": {"name": "t", "rounds": 2, "relabel": {"enabled": False}}, "seal": vars(forged)}
+    publication: dict[str, Any] = {
+        "task": {"name": "t", "rounds": 2, "relabel": {"enabled": False}},
+        "seal": vars(forged),
+    }
     publication["checkpoint_sha256"] = sealed.weights_sha256
     answer = house.http.post("/v1/admin/tasks", json=publication, headers=house.operator.headers)
     check_problem(answer, 409, "integrity")

@@ -53,17 +53,17 @@ def test_one_device_cannot_freeze_the_model(house: House, optimizer: str, encodi
     assert rounds[1]["left_out"] == {one.device_id: "norm-too-large"}
 
 
-def test_after_twenty_updates_the_bound_is_ten_times_what_is_usual(house: House) -> None:
+def test_after_twenty_updates_the_bound_is_a_hundred_times_what_is_usual(house: House) -> None:
     task_id = publish(house)
     devices = house.devices(3)
     for _ in range(7):
         play(house, devices, 1.0, 1.0, 1.0)
     assignment = devices[0].join()
-    problem = check_problem(devices[0].upload(assignment, fleet.body(fleet.change(10.1))), 409, "norm-too-large")
+    problem = check_problem(devices[0].upload(assignment, fleet.body(fleet.change(100.1))), 409, "norm-too-large")
     assert "learning rate" in problem["remedy"]
     assert stored(house) == []
     check_problem(devices[0].upload(assignment, fleet.body(fleet.change(1.0))), 409, "turn-failed")
-    assert play(house, devices[1:], 9.9, 1.0) == [200, 200]
+    assert play(house, devices[1:], 99.9, 1.0) == [200, 200]
     assert house.operator.task(task_id)["round"] == 8
 
 
@@ -133,9 +133,11 @@ def test_a_buffer_that_has_too_few_left_goes_on_with_what_waits_for_the_next(
     housekeeping.run_housekeeping(house.coordinator)
     shown = house.operator.task(task_id)
     assert (shown["phase"], shown["reported"], shown["committed_rounds"]) == ("collecting", 2, 0)
-    assert devices[3].upload(assignments[3], fleet.body(fleet.change(5.0))).status_code == 200
+    assert devices[3].upload(assignments[3], fleet.body(fleet.change(9.0))).status_code == 200
     shown = house.operator.task(task_id)
     assert (shown["committed_rounds"], shown["reported"]) == (1, 0)
+    weights = house.operator.weights(shown["checkpoint_sha256"])
+    np.testing.assert_allclose(weights["b"], 0.1 * (1.0 + 3.0 + 9.0) / 3, rtol=1e-6)
     assert house.operator.rounds(task_id)[0]["updates"] == 3
 
 

@@ -5,6 +5,9 @@ import socket
 import time
 from collections.abc import Iterable
 
+from fedrela.core.protocol import signed_requests
+from tests.coordinator import fleet
+
 PATIENCE_SECONDS = 60.0
 
 
@@ -87,3 +90,9 @@ def request(method: str, path: str, *headers: str) -> bytes:
     """The head of a request."""
     lines = (f"{method} {path} HTTP/1.1", "Host: x", *headers)
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def signed(device: fleet.Device, method: str, path: str, body: bytes) -> list[str]:
+    """The headers of a device's request: its token, and its signature over a body that may never come whole."""
+    added = signed_requests.headers(device.private_key, method, path, body)
+    return [f"Authorization: Bearer {device.token}", *(f"{name}: {value}" for name, value in added.items())]

@@ -9,7 +9,7 @@ import pytest
 
 from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import strict, tensors
-from fedrela.core.protocol import seals
+from fedrela.core.protocol import seals, signed_requests
 from fedrela.core.task import Relabel, Rounds, Task
 from fedrela.core.wire import PROBLEM_TYPE, UpdateMetadata
 from tests.coordinator import fleet
@@ -50,8 +50,8 @@ BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "infinity": (lambda: with_array("b", np.array([1, np.inf], np.float32)), "not finite"),
     "truncated": (truncated, "safetensors"),
     "overlong": (overlong, "safetensors"),
-    "empty": (lambda: b"", "safetensors"),
-    "not tensors at all": (lambda: b"PK\x03\x04" + b"\0" * 100, "safetensors"),
+    "empty": (lambda: b"", "cut short"),
+    "not tensors at all": (lambda: b"PK\x03\x04" + b"\0" * 100, "cut short"),
     "no metadata": (lambda: tensors.to_bytes(GOOD), "metadata"),
     "surplus metadata": (lambda: tensors.to_bytes(GOOD, METADATA | {"labels": "3"}), "metadata"),
     "no examples": (lambda: tensors.to_bytes(GOOD, METADATA | {"examples": "0"}), "no examples"),
@@ -60,7 +60,7 @@ BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "another protocol": (lambda: tensors.to_bytes(GOOD, METADATA | {"protocol": "2"}), "protocol"),
     "a hundred dimensions": (lambda: described([1] * 100, 4), "too large"),
     "a shape beyond every number": (lambda: described([0, 2**63], 0), "the JSON holds"),
-    "header says 2^60 bytes": (lambda: (1 << 60).to_bytes(8, "little") + b"{}", "safetensors"),
+    "header says 2^60 bytes": (lambda: (1 << 60).to_bytes(8, "little") + b"{}", "cut short"),
 }
 
 
@@ -105,8 +105,14 @@ def test_an_oversized_update_is_refused_before_it_is_read(house: House) -> None:
         pytest.fail("the body was read")
         yield b""
 
-    headers = {"Content-Length": str(10**12)}
-    answer = device.upload(assignment, endless(), **headers)  # type: ignore[arg-type]
+    path = f"/v1/assignments/{assignment['assignment_id']}/update"
+    headers = {
+        "Authorization": f"Bearer {device.token}",
+        "Fedrela-Upload-Token": assignment["upload_token"],
+        "Content-Length": str(10**12),
+        **signed_requests.headers(device.private_key, "PUT", path, b"whose digest nobody gets to check"),
+    }
+    answer = house.http.put(path, content=endless(), headers=headers)
     assert "at most" in check_problem(answer, 413, "too-large")["detail"]
 
 
@@ -137,18 +143,19 @@ def test_a_repeated_update_is_acknowledged_even_after_the_round_was_committed(ho
     assert device.upload(assignment, fleet.body(GOOD)).json() == {"duplicate": True, "protocol": 1, "round": 1}
 
 
+OFFER = b'"client":"python 1","runtimes":[],"nonce":"' + fleet.NONCE.encode() + b'"'
 MESSAGES = [
-    ("duplicate key", b'{"population":"a","population":"b","client": "python 1","runtimes":[]}', "twice"),
-    ("missing field", b'{"population":"a","runtimes":[]}', "missing"),
-    ("wrong type", b'{"population":1,"client": "python 1","runtimes":[]}', "population"),
+    ("duplicate key", b'{"population":"a","population":"b",' + OFFER + b"}", "twice"),
+    ("missing field", b"{" + OFFER + b"}", "key 'population' is missing"),
+    ("wrong type", b'{"population":1,' + OFFER + b"}", "population"),
     ("not JSON", b"{", "not JSON"),
     ("not an object", b"[]", "a list"),
     ("not UTF-8", b'{"population":"\xff"}', "not JSON"),
-    ("NaN", b'{"population":"a","client": "python 1","runtimes":[],"protocol":NaN}', "NaN"),
+    ("NaN", b'{"population":"a",' + OFFER + b',"protocol":NaN}', "NaN"),
     ("nested beyond reason", b"[" * 50_000, "not JSON"),
-    ("another protocol", b'{"population":"a","client": "python 1","runtimes":[],"protocol":2}', "protocol"),
-    ("half a character", b'{"population":"\\ud800","client": "python 1","runtimes":[]}', "not JSON"),
-    ("a huge number", b'{"population":"a","client": "python 1","runtimes":[],"protocol":' + b"1" * 5000 + b"}", ""),
+    ("another protocol", b'{"population":"a",' + OFFER + b',"protocol":2}', "protocol"),
+    ("half a character", b'{"population":"\\ud800",' + OFFER + b"}", "not JSON"),
+    ("a huge number", b'{"population":"a",' + OFFER + b',"protocol":' + b"1" * 5000 + b"}", ""),
 ]
 
 

@@ -15,7 +15,8 @@ from tests.coordinator.conftest import House, house_with, settings_for
 
 
 def test_a_device_gets_the_blobs_of_its_own_population_only(any_house: House) -> None:
-    task = Task("theirs", 2, population="theirs", round=Rounds(goal=1), relabel=Relabel(enabled=False))
+    rounds = Rounds(goal=1, smallest_cohort=1)
+    task = Task("theirs", 2, population="theirs", round=rounds, relabel=Relabel(enabled=False))
     task_id = any_house.operator.publish(any_house.bundle, task)
     (insider,), (stranger,) = any_house.devices(1, "theirs"), any_house.devices(1, "others")
     first = insider.join()
@@ -29,11 +30,11 @@ def test_a_device_gets_the_blobs_of_its_own_population_only(any_house: House) ->
     assert len(hashes) >= 6
     for sha256 in hashes:
         path = f"/v1/blobs/{sha256}"
-        assert any_house.http.get(path, headers=insider.headers).status_code == 200
-        check_problem(any_house.http.get(path, headers=stranger.headers), 404, "unknown-blob")
+        assert any_house.http.get(path, auth=insider.auth).status_code == 200
+        check_problem(any_house.http.get(path, auth=stranger.auth), 404, "unknown-blob")
         assert any_house.http.get(path, headers=any_house.operator.headers).status_code == 200
     for device in (insider, stranger):
-        answer = any_house.http.get(f"/v1/blobs/{signing.sha256(unused)}", headers=device.headers)
+        answer = any_house.http.get(f"/v1/blobs/{signing.sha256(unused)}", auth=device.auth)
         check_problem(answer, 404, "unknown-blob")
 
 
@@ -44,15 +45,17 @@ def test_slow_reads_of_blobs_stop_no_other_request(
         house.publish(1, goal=1)
         (device,) = house.devices(1)
         path = f"/v1/blobs/{device.join()['checkpoint_sha256']}"
-        slow, read = threading.Event(), FolderBlobs.read
+        slow, reading, read = threading.Event(), threading.Semaphore(0), FolderBlobs.read
 
         def slowly(self: FolderBlobs, name: str, start: int = 0, length: int | None = None) -> bytes:
+            reading.release()
             assert slow.wait(120)
             return read(self, name, start, length)
 
         with ThreadPoolExecutor(8) as pool:
             monkeypatch.setattr(FolderBlobs, "read", slowly)
-            readers = [pool.submit(house.http.get, path, headers=device.headers) for _ in range(6)]
+            readers = [pool.submit(house.http.get, path, auth=device.auth) for _ in range(6)]
+            assert all(reading.acquire(timeout=60) for _ in range(2))  # as many as there are threads
             other = pool.submit(house.http.get, "/v1/admin/tasks", headers=house.operator.headers)
             try:
                 assert other.result(timeout=30).status_code == 200

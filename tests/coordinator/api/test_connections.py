@@ -23,9 +23,10 @@ from tests.coordinator.api.raw_connections import (
     has_answer,
     request,
     send_slowly,
+    signed,
     wait_until_closed,
 )
-from tests.coordinator.live_server import KEY, SIGNING_KEY, Server, free_port
+from tests.coordinator.live_server import KEY, SIGNING_KEY, Server, free_port, wait_for
 
 MISCHIEF = "127.0.0.66"  # not the address of those who must not notice
 PARAMETERS = 3_900_000  # 15.6 MB: a checkpoint of just under 16 MiB
@@ -163,9 +164,8 @@ def test_a_connection_counts_for_whom_a_trusted_proxy_names_and_for_nobody_else(
     one_client = [forwarded("127.0.0.7", "192.0.2.99") for _ in range(4)]
     waiting = [connection for connection in (*many_clients, *one_client[:3]) if connection]
     assert len(waiting) == 11
+    assert one_client[3] is None
     assert not any(has_answer(connection) for connection in waiting)
-    assert one_client[3] is not None
-    assert b" 503 " in answer(one_client[3])
     # Whoever is no trusted proxy counts for itself, whatever it says.
     alone = [forwarded(MISCHIEF, f"192.0.2.{client}") for client in range(4)]
     assert [connection is not None for connection in alone] == [True, True, True, False]
@@ -179,11 +179,11 @@ def test_readers_that_take_nothing_hold_a_piece_each_and_are_closed(
     server.start()
     with server.http() as http:
         operator = fleet.Operator(http, KEY)
-        operator.publish(tmp_path / "bundle", Task("slow", 1, round=Rounds(goal=1), relabel=PLAIN))
+        operator.publish(tmp_path / "bundle", Task("slow", 1, round=Rounds(goal=1, smallest_cohort=1), relabel=PLAIN))
         device = fleet.enroll(http, operator.link(1))
         assignment = device.join()
         path = f"/v1/blobs/{assignment['checkpoint_sha256']}"
-        whole = http.get(path, headers=device.headers).content
+        whole = http.get(path, auth=device.auth).content
         assert len(whole) == assignment["checkpoint_bytes"] > 4 * PARAMETERS
     assert server.process is not None
     process = psutil.Process(server.process.pid)
@@ -191,7 +191,7 @@ def test_readers_that_take_nothing_hold_a_piece_each_and_are_closed(
     readers = [connect(server.port, receive_buffer_bytes=4096) for _ in range(60)]
     largest = 0
     for reader in readers:
-        reader.sendall(request("GET", path, f"Authorization: Bearer {device.token}"))
+        reader.sendall(request("GET", path, *signed(device, "GET", path, b"")))
         largest = max(largest, process.memory_info().rss - before)
     until = time.monotonic() + 3
     while time.monotonic() < until:
@@ -213,26 +213,33 @@ def test_readers_that_take_nothing_hold_a_piece_each_and_are_closed(
 def test_a_device_s_half_sent_bodies_are_in_its_own_way_only(
     new_server: Callable[..., Server], bundle_folder: Path
 ) -> None:
-    server = new_server(FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES="16384", FEDRELA_STALL_SECONDS="2")
+    server = new_server(FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES="16384", FEDRELA_STALL_SECONDS="6")
     server.start()
     with server.http() as http:
         operator = fleet.Operator(http, KEY)
-        operator.publish(bundle_folder, Task("hogs", 1, round=Rounds(goal=2), relabel=PLAIN))
+        operator.publish(bundle_folder, Task("hogs", 1, round=Rounds(goal=2, smallest_cohort=2), relabel=PLAIN))
         token = operator.link(2)
         hog, honest = fleet.enroll(http, token), fleet.enroll(http, token)
         assignment, other = hog.join(), honest.join()
+        path, never_whole = f"/v1/assignments/{assignment['assignment_id']}/update", b"x" * 4000
         head = request(
             "PUT",
-            f"/v1/assignments/{assignment['assignment_id']}/update",
-            f"Authorization: Bearer {hog.token}",
+            path,
+            *signed(hog, "PUT", path, never_whole),
             f"Fedrela-Upload-Token: {assignment['upload_token']}",
             "Content-Length: 4000",
         )
         half_sent = [connect(server.port) for _ in range(27)]
         for connection in half_sent:
-            connection.sendall(head + b"x" * 10)
-        refused = [connection for connection in half_sent[2:] if b" 503 " in answer(connection)]
-        assert len(refused) == 25
+            connection.sendall(head + never_whole[:10])
+        wait_for(lambda: sum(map(has_answer, half_sent)) >= 26)
         assert honest.upload(other, fleet.body(fleet.change(1.0))).status_code == 200
-        assert wait_until_closed(half_sent[:2], 20.0) == 0  # a body that has stopped coming
-        assert hog.upload(assignment, fleet.body(fleet.change(1.0))).status_code == 200
+        waiting = [connection for connection in half_sent if not has_answer(connection)]
+        assert len(waiting) == 1  # of one assignment one body is received at a time
+        assert all(b" 429 " in answer(connection) for connection in half_sent if connection not in waiting)
+        assert wait_until_closed(waiting, 20.0) == 0  # a body that has stopped coming
+        last = hog.upload(assignment, fleet.body(fleet.change(1.0)))
+        while last.status_code == 429:  # the coordinator notices a moment later that nothing is received any more
+            time.sleep(0.05)
+            last = hog.upload(assignment, fleet.body(fleet.change(1.0)))
+        assert last.status_code == 200

@@ -22,12 +22,12 @@ def stored(house: House) -> tuple[House, fleet.Operator, str]:
 
 def test_everything_with_a_strong_etag(stored: tuple[House, fleet.Operator, str]) -> None:
     house, reader, path = stored
-    answer = house.http.get(path, auth=reader.auth)
+    answer = house.http.get(path, headers=reader.headers)
     assert (answer.status_code, answer.content) == (200, BODY)
     assert answer.headers["etag"] == f'"{signing.sha256(BODY)}"'
     assert answer.headers["accept-ranges"] == "bytes"
     assert "immutable" in answer.headers["cache-control"]
-    again = house.http.get(path, headers={"If-None-Match": answer.headers["etag"]}, auth=reader.auth)
+    again = house.http.get(path, headers=reader.headers | {"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
@@ -45,7 +45,7 @@ def test_everything_with_a_strong_etag(stored: tuple[House, fleet.Operator, str]
 )
 def test_ranges(stored: tuple[House, fleet.Operator, str], header: str, status: int, expected: bytes) -> None:
     house, reader, path = stored
-    answer = house.http.get(path, headers={"Range": header}, auth=reader.auth)
+    answer = house.http.get(path, headers=reader.headers | {"Range": header})
     assert (answer.status_code, answer.content) == (status, expected)
     if status == 206:
         start = (
@@ -58,7 +58,7 @@ def test_ranges(stored: tuple[House, fleet.Operator, str], header: str, status: 
 
 def test_a_range_outside_is_416(stored: tuple[House, fleet.Operator, str]) -> None:
     house, reader, path = stored
-    answer = house.http.get(path, headers={"Range": "bytes=2048-"}, auth=reader.auth)
+    answer = house.http.get(path, headers=reader.headers | {"Range": "bytes=2048-"})
     assert (answer.status_code, answer.json()["code"]) == (416, "range-not-satisfiable")
     assert answer.headers["content-range"] == f"bytes */{len(BODY)}"  # RFC 9110, section 14.4
 
@@ -66,15 +66,15 @@ def test_a_range_outside_is_416(stored: tuple[House, fleet.Operator, str]) -> No
 def test_a_range_of_another_version_is_ignored(stored: tuple[House, fleet.Operator, str]) -> None:
     house, reader, path = stored
     stale = {"Range": "bytes=5-", "If-Range": '"another"'}
-    assert house.http.get(path, headers=stale, auth=reader.auth).content == BODY
+    assert house.http.get(path, headers=reader.headers | stale).content == BODY
 
 
 def test_a_large_blob_is_streamed(stored: tuple[House, fleet.Operator, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "CHECKED_BYTES", 100)
     monkeypatch.setattr(downloads, "CHUNK", 300)
     house, reader, path = stored
-    assert house.http.get(path, auth=reader.auth).content == BODY
-    part = house.http.get(path, headers={"Range": "bytes=7-1006"}, auth=reader.auth)
+    assert house.http.get(path, headers=reader.headers).content == BODY
+    part = house.http.get(path, headers=reader.headers | {"Range": "bytes=7-1006"})
     assert part.content == BODY[7:1007]
 
 
@@ -120,4 +120,4 @@ def test_a_header_that_is_no_range_is_ignored(header: str) -> None:
 def test_a_known_blob_does_not_travel_again(stored: tuple[House, fleet.Operator, str], known: str, status: int) -> None:
     house, reader, path = stored
     tags = {"If-None-Match": known.format(signing.sha256(BODY))}
-    assert house.http.get(path, headers=tags, auth=reader.auth).status_code == status
+    assert house.http.get(path, headers=reader.headers | tags).status_code == status

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import coordinator_schema
 from fedrela.coordinator.api import openapi
 from fedrela.core import strict, wire
+from fedrela.core.protocol import key_chain
 from tests.coordinator.conftest import House
 
 
@@ -26,13 +27,16 @@ def test_operators_schemas_refuse_further_keys_and_none_has_a_field_for_a_label(
     names: set[str] = set()
     for name, schema in document["components"]["schemas"].items():
         if schema.get("type") == "object":
-            assert schema["additionalProperties"] is hasattr(wire, name)
+            assert schema["additionalProperties"] is (hasattr(wire, name) or hasattr(key_chain, name))
             names |= set(schema["properties"])
     sent = {"EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport"}
     fields = {f for name in sent for f in document["components"]["schemas"][name]["properties"]}
     assert fields == {
         "enrollment_token",
         "public_key",
+        "coordinator",
+        "signature",
+        "nonce",
         "protocol",
         "population",
         "client",

@@ -35,9 +35,10 @@ def test_an_odd_name_is_no_mistake_of_ours_and_a_line_of_log_at_most(
         filled = path
         while "{" in filled:
             filled = filled[: filled.index("{")] + name + filled[filled.index("}") + 1 :]
-        headers = any_house.operator.headers if "/admin/" in path else device.headers
+        admin = "/admin/" in path
+        caller = {"headers": any_house.operator.headers} if admin else {"auth": device.auth}
         caplog.clear()
-        answer = any_house.http.request(verb, filled, headers=headers, follow_redirects=False)
+        answer = any_house.http.request(verb, filled, **caller, follow_redirects=False)
         assert answer.status_code < 500, (verb, path, answer.text)
         if path.startswith("/join") and name not in (".", ".."):  # clients take those away
             assert answer.status_code == 404, (filled[:60], answer.text[:100])

@@ -118,7 +118,7 @@ def test_totals_whose_sum_would_overflow_are_refused(house: House, loss_sum: flo
         assignment = device.join()
         report = {"loss_sum": loss_sum, "correct": 1, "examples": 2}
         path = f"/v1/assignments/{assignment['assignment_id']}/evaluation"
-        assert house.http.post(path, json=report, headers=device.headers).status_code == 400
+        assert house.http.post(path, json=report, auth=device.auth).status_code == 400
 
 
 def test_no_answer_is_anything_but_json_whatever_an_earlier_version_stored(any_house: House) -> None:

@@ -4,9 +4,12 @@ import re
 
 import pytest
 
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.access import session
+from fedrela.core import signing
 from fedrela.core.errors import Refused
-from tests.coordinator.conftest import KEY, fleet
+from fedrela.core.task import Relabel, Rounds, Task
+from tests.coordinator.conftest import KEY, SIGNING_KEY, fleet
 
 
 @pytest.fixture
@@ -101,8 +104,12 @@ def test_buttons_pause_resume_and_cancel(pages):
 
 
 def test_a_link_comes_with_its_code_and_enrolls(pages):
+    rounds, plain = Rounds(goal=1, smallest_cohort=1), Relabel(enabled=False)
+    pages.operator.publish(pages.bundle, Task("theirs", 1, population="p", round=rounds, relabel=plain))
     text = pages.http.post("/dashboard/tokens", data={"uses": "1", "hours": "1", "population": "p"}).text
-    token = re.search(r"/join#([\w-]+)\.[0-9a-f]{32}\b", text)[1]
+    token, coordinator, publisher = re.search(r"/join#([\w-]+)\.([0-9a-f]{32})\.([0-9a-f]{32})\b", text).groups()
+    assert coordinator == signing.fingerprint(signing.public_key(SIGNING_KEY))
+    assert publisher == PUBLISHER
     assert "data:image/svg+xml" in text
     answer = pages.http.post("/v1/devices", json=fleet.enrollment(token, "ab" * 32))
     assert answer.json()["population"] == "p"

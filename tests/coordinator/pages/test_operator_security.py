@@ -73,8 +73,8 @@ def test_wrong_keys_are_logged_without_the_key_and_slowed_down_by_address(
     [
         ("GET", "/", 200), ("GET", "/docs", 200), ("GET", "/openapi.json", 200), ("GET", "/healthz", 200),
         ("GET", "/dashboard/static/dashboard.css", 200), ("GET", "/nowhere", 404), ("GET", "/join", 308),
-        ("GET", f"/v1/blobs/{HASH}", 401), ("POST", "/v1/check-ins", 400), ("GET", "/metrics", 401),
-        ("GET", "/v1/admin/tasks?x=" + "a" * 20_000, 431),
+        ("GET", f"/v1/blobs/{HASH}", 401), ("POST", "/v1/check-ins", 401), ("GET", "/metrics", 401),
+        ("POST", "/v1/devices", 400), ("GET", "/v1/admin/tasks?x=" + "a" * 20_000, 431),
     ],
 )  # fmt: skip
 def test_every_answer_tells_browsers_not_to_guess_frame_or_leave_tls(

@@ -23,14 +23,14 @@ def delivered(house: House, device: fleet.Device, assignment: Assignment, body: 
     """An update that is stored and not counted; its request has ended."""
     begun = begin(house, device, assignment, len(body))
     assert isinstance(begun, Upload)
-    house.coordinator.uploading.discard(assignment.assignment_id)
+    house.coordinator.uploading.pop(assignment.assignment_id, None)
     return service.store_update(house.coordinator, begun, body)
 
 
-def begin(house: House, device: fleet.Device, assignment: Assignment, length: int = len(ONE)) -> Any:
+def begin(house: House, device: fleet.Device, assignment: Assignment, length: int = len(ONE), now: float = 0.0) -> Any:
     """The answer to an update's headers."""
     headers = UploadHeaders(device.credentials, assignment.assignment_id, assignment.upload_token, length)
-    return group_commit.begin_uploads(house.coordinator, [headers], 0.0)[0]
+    return group_commit.begin_uploads(house.coordinator, [headers], now)[0]
 
 
 def keyed_devices(house: House, count: int) -> list[fleet.Device]:

@@ -164,7 +164,7 @@ def test_two_tasks_and_two_populations_run_side_by_side(house: House) -> None:
     assert stranger.join()["task_id"] == other
     answer = stranger.http.post(
         "/v1/check-ins",
-        json={"population": "default", "client": "python 1", "runtimes": ["onnx 1.32.0"]},
+        json={"population": "default", "client": "python 1", "runtimes": ["onnx 1.32.0"], "nonce": "0f" * 16},
         auth=stranger.auth,
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong-population")

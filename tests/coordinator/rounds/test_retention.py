@@ -48,14 +48,14 @@ def test_nothing_says_who_a_device_was_that_left(any_house: House) -> None:
     leaves.join()
     before = counts(any_house, task_id)
     assert all(name in everything(any_house) for name in names)
-    assert any_house.http.delete("/v1/devices/self", headers=leaves.headers).status_code == 204
+    assert any_house.http.delete("/v1/devices/self", auth=leaves.auth).status_code == 204
     assert not any(name in everything(any_house) for name in names)
     after = counts(any_house, task_id)
     assert [(record["assignments"], record["updates"]) for record in after] == [(1, 1), (1, 0)]
     assert after[0] == before[0]
     assert after[1]["failures"] == {"revoked": 1}
     assert after[1]["open"] == 0
-    assert any_house.http.delete("/v1/devices/self", headers=leaves.headers).status_code == 401
+    assert any_house.http.delete("/v1/devices/self", auth=leaves.auth).status_code == 401
     assert [device["device_id"] for device in any_house.operator.call("GET", "/devices")] == [stays.device_id]
     stays.upload(stays.join(), ONE)  # the round goes on
     assert any_house.operator.task(task_id)["committed_rounds"] == 2
@@ -67,7 +67,7 @@ def test_the_files_hold_nothing_of_it_either(house: House) -> None:
     leaves.upload(leaves.join(), ONE)
     names = names_of(house, leaves)
     assert all(name.encode() in files(house) for name in names)
-    assert house.http.delete("/v1/devices/self", headers=leaves.headers).status_code == 204
+    assert house.http.delete("/v1/devices/self", auth=leaves.auth).status_code == 204
     housekeeping.run_housekeeping(house.coordinator)
     assert [name for name in names if name.encode() in files(house)] == []
 
@@ -76,7 +76,7 @@ def test_an_update_of_a_device_that_leaves_counts_all_the_same(house: House) -> 
     task_id = house.publish(1, goal=2)
     leaves, stays = house.devices(2)
     assert leaves.upload(leaves.join(), ONE).status_code == 200
-    house.http.delete("/v1/devices/self", headers=leaves.headers)
+    house.http.delete("/v1/devices/self", auth=leaves.auth)
     stays.upload(stays.join(), ONE)
     assert house.operator.task(task_id)["status"] == "finished"
     assert house.operator.rounds(task_id)[0]["updates"] == 2
@@ -117,9 +117,9 @@ def test_being_heard_of_is_stored_once_a_day(house: House) -> None:
 
     def seen() -> float:
         with house.coordinator.store.read() as view:
-            return float(
-                view.scalar(sa.select(schema.devices.c.seen_at).where(schema.devices.c.id == device.device_id))
-            )
+            seen_at = view.scalar(sa.select(schema.devices.c.seen_at).where(schema.devices.c.id == device.device_id))
+            assert seen_at is not None
+            return float(seen_at)
 
     for now, stored in ((100.0, 0.0), (DAY + 1, DAY + 1), (DAY + 500, DAY + 1), (3 * DAY, 3 * DAY)):
         house.clock(now)
@@ -159,7 +159,8 @@ def test_what_is_open_or_waits_to_be_counted_is_never_folded(house: House, monke
     task_id = house.publish(1, goal=3, compute_lease_seconds=9000.0, deadline_seconds=9000.0)
     devices = house.devices(3)
     held = [device.join() for device in devices]
-    for device, assignment in zip(devices[:2], held, strict=False):
+    for number, (device, assignment) in enumerate(zip(devices[:2], held, strict=False)):
+        house.clock(float(number))
         device.upload(assignment, ONE)
     house.clock(5000.0)
     assert assignment_count(house) == 3

@@ -143,7 +143,7 @@ def test_the_verb_says_where_it_goes_on(house: House, monkeypatch: pytest.Monkey
     task_id = publish(house)
     (device,) = house.devices(1)
     device.upload(device.join(), ONE)
-    client = admin_client.AdminClient("http://testserver", KEY, http=house.http)
+    client = admin_client.AdminClient("http://testserver", KEY, http=house.http)  # type: ignore[arg-type]
     monkeypatch.setattr(operator_verbs, "admin", lambda url, admin_key: client)
     result = CliRunner().invoke(app, ["task", "rollback", task_id, "--to", "1"], catch_exceptions=False)
     assert result.output == f"task {task_id}: round 3 begins from the model of round 1\n"

@@ -1,5 +1,6 @@
 """No model is made of the updates of too few devices, whatever goal, minimum and mode say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
+from fedrela.core import bundle
+from fedrela.core.protocol.links import Link
 from fedrela.core.task import SMALLEST_COHORT, Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.api.test_bad_input import check_problem
@@ -84,12 +87,12 @@ def test_a_buffer_counts_devices_and_not_updates(any_house: House) -> None:
 def test_a_smaller_goal_is_refused_at_publish_unless_the_task_says_so_itself(
     house: House, goal: int, mode: str
 ) -> None:
-    task_id = house.publish(1, goal=goal, mode=mode)
-    stored = house.operator.task(task_id)
+    house.publish(1, goal=goal, mode=mode)
+    seal = bundle.read(house.bundle).seal
     body = {
         "task": {"name": "few", "rounds": 5, "round": {"goal": goal, "mode": mode}},
-        "manifest_sha256": stored["manifest_sha256"],
-        "checkpoint_sha256": stored["checkpoint_sha256"],
+        "seal": vars(seal),
+        "checkpoint_sha256": seal.weights_sha256,
     }
     answer = house.http.post("/v1/admin/tasks", json=body, headers=house.operator.headers)
     assert f"round.smallest_cohort = {goal}" in check_problem(answer, 400, "invalid-task")["remedy"]
@@ -102,13 +105,13 @@ def test_owners_are_told_before_they_enroll(house: House) -> None:
     from fedrela.edge.owner.membership import small_cohorts
 
     publish(house, goal=6)
-    token = house.operator.link(1)
-    api = CoordinatorApi(house.http, "http://testserver")  # type: ignore[arg-type]
-    assert small_cohorts(api, token) == []
+    link = Link("http://testserver", house.operator.link(1), "0f" * 16)
+    api = CoordinatorApi(house.http)  # type: ignore[arg-type]
+    assert small_cohorts(api, link) == []
     publish(house, goal=3, smallest_cohort=2)
-    (warning,) = small_cohorts(api, token)
+    (warning,) = small_cohorts(api, link)
     assert "as few as 2 devices" in warning
-    assert small_cohorts(api, "wrong") == []
+    assert small_cohorts(api, replace(link, token="wrong")) == []
     assert house.operator.call("GET", "/devices") == []
 
 

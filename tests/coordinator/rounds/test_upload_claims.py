@@ -11,6 +11,7 @@ from fedrela.coordinator.rounds.uploads import Upload
 from fedrela.coordinator.rounds.workers import HOST
 from fedrela.coordinator.storage import schema
 from fedrela.core.errors import Refused
+from fedrela.core.protocol import signed_requests
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, House, Server
@@ -37,7 +38,7 @@ def test_a_second_upload_is_told_to_wait_and_the_end_of_the_first_lets_it_in(any
     assert (second.status, second.code) == (429, "upload-under-way")  # a device tries a 429 again, and gives up on 409
     answer = device.upload(assignment.__dict__, ONE)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
-    house.coordinator.uploading.discard(assignment.assignment_id)
+    house.coordinator.uploading.pop(assignment.assignment_id, None)
     assert device.upload(assignment.__dict__, ONE).status_code == 200
     assert device.upload(assignment.__dict__, ONE).json()["duplicate"] is True
 
@@ -62,16 +63,23 @@ def test_what_another_worker_receives_is_its_own_while_it_lives_and_its_time_las
     assert isinstance(begin(house, device, assignment), Upload) is free
 
 
+def test_a_request_that_ended_without_a_word_holds_nothing_for_ever(house: House) -> None:
+    house.publish(1, goal=2, compute_lease_seconds=10_000, upload_lease_seconds=60)
+    (device,) = house.devices(1)
+    (assignment,) = assignments(house, [device])
+    assert isinstance(begin(house, device, assignment), Upload)
+    assert isinstance(begin(house, device, assignment, now=60.0), Refused)
+    assert isinstance(begin(house, device, assignment, now=100.0), Upload)
+
+
 def test_two_of_one_batch_are_one(house: House) -> None:
-    from fedrela.coordinator.access import auth
     from fedrela.coordinator.rounds import group_commit
     from fedrela.coordinator.rounds.uploads import UploadHeaders
 
     house.publish(1, goal=2)
     (device,) = house.devices(1)
     (assignment,) = assignments(house, [device])
-    token = auth.hash_token(device.token)
-    headers = UploadHeaders(token, assignment.assignment_id, assignment.upload_token, len(ONE))
+    headers = UploadHeaders(device.credentials, assignment.assignment_id, assignment.upload_token, len(ONE))
     answers = group_commit.begin_uploads(house.coordinator, [headers] * 3, 0.0)
     assert [type(answer) for answer in answers] == [Upload, Refused, Refused]
 
@@ -81,7 +89,7 @@ def test_a_body_that_is_refused_or_cut_off_lets_the_next_one_in(house: House) ->
     (device,) = house.devices(1)
     assignment = device.join()
     assert device.upload(assignment, ONE[:-3]).status_code == 400
-    assert house.coordinator.uploading == set()
+    assert house.coordinator.uploading == {}
     assert device.upload(assignment, ONE).status_code == 200
 
 
@@ -111,11 +119,15 @@ def test_twenty_bodies_of_one_assignment_that_end_at_the_same_moment_are_one_upd
 def half_sent(port: int, device: fleet.Device, assignment: dict[str, str], body: bytes) -> socket.socket:
     """An upload but for its last ten bytes."""
     line = socket.create_connection(("127.0.0.1", port), timeout=60)
-    head = (
-        f"PUT /v1/assignments/{assignment['assignment_id']}/update HTTP/1.1\r\nHost: x\r\n"
-        f"Authorization: Bearer {device.token}\r\nFedrela-Upload-Token: {assignment['upload_token']}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
+    path = f"/v1/assignments/{assignment['assignment_id']}/update"
+    headers = signed_requests.headers(device.private_key, "PUT", path, body) | {
+        "Host": "x",
+        "Authorization": f"Bearer {device.token}",
+        "Fedrela-Upload-Token": assignment["upload_token"],
+        "Content-Length": str(len(body)),
+    }
+    lines = [f"PUT {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    head = "\r\n".join(lines)
     line.sendall(head.encode() + body[:-10])
     return line
 

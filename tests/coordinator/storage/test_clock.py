@@ -62,11 +62,12 @@ def test_a_jump_of_the_machine_s_clock_moves_no_time_and_is_said_once(
     hands.pass_time(10)
     hands.wall_seconds += jump
     for _ in range(3):
-        clock.beat(database)
+        clock.beat(database.write)
         hands.pass_time(1)
     assert clock.now() == 1e9 + 13
     assert clock.skew_seconds == jump
-    (record,) = [record for record in caplog.records if "differ" in record.getMessage()]
+    said = {id(record): record for record in caplog.records if "differ" in record.getMessage()}
+    (record,) = said.values()  # which the handler of two loggers may have caught
     assert vars(record)["ahead_seconds"] == jump
 
 
@@ -74,7 +75,7 @@ def test_a_process_that_starts_beside_others_goes_by_their_time(database: Databa
     hands = Hands()
     first = started(database, hands)
     hands.pass_time(BEAT_SECONDS + 1)
-    first.beat(database)
+    first.beat(database.write)
     hands.pass_time(5)
     hands.wall_seconds += DAY
     second = started(database, hands)
@@ -130,10 +131,10 @@ def test_on_postgresql_the_server_s_time_counts_and_its_jump_is_followed_once(
     server.wall_seconds += jump
     let_pass(BEAT_SECONDS)
     for clock in (one, two, one):
-        clock.beat(database)
+        clock.beat(database.write)
     let_pass(BEAT_SECONDS)
     for clock in (two, one):
-        clock.beat(database)
+        clock.beat(database.write)
     assert one.now() == two.now() == server.wall_seconds
     with database.read() as view:
         assert view.scalar(sa.select(schema.tokens.c.expires_at)) == 1e9 + DAY + jump
@@ -148,7 +149,7 @@ def test_a_small_step_back_of_the_server_stops_time_and_no_more(
     hands.pass_time(BEAT_SECONDS)
     before = clock.now()
     monkeypatch.setattr(clocks, "_DATABASE_TIME", sa.select(sa.literal(before - JUMP_SECONDS / 2)))
-    clock.beat(database)
+    clock.beat(database.write)
     assert clock.now() == before
 
 
@@ -174,7 +175,7 @@ def test_the_dashboard_says_that_a_machine_s_clock_differs(tmp_path: Path, bundl
         assert "clock is" not in house.http.get("/").text
         house.coordinator.store.clock._offset -= HOUR
         house.coordinator.store.clock._newest = 0.0
-        house.coordinator.store.clock.beat(house.coordinator.store)
+        house.coordinator.store.clock.beat(house.coordinator.store.write)
         assert "clock is 3600 seconds ahead of the coordinator's time" in house.http.get("/").text
         metrics = house.http.get("/metrics", headers=house.operator.headers).text
         assert "fedrela_clock_skew_seconds 36" in metrics or "fedrela_clock_skew_seconds 35" in metrics

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.rounds import housekeeping
 from fedrela.coordinator.storage import store
@@ -63,7 +64,9 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
     big = house.operator.headers
     codes = set()
     for _ in range(400):
-        answer = house.http.post("/v1/admin/tokens", json={"population": "p" * 90}, headers=big)
+        answer = house.http.post(
+            "/v1/admin/tokens", json={"population": "p" * 90, "publishers": [PUBLISHER]}, headers=big
+        )
         codes.add(answer.status_code)
         if answer.status_code != 201:
             break

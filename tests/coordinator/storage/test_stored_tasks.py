@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.storage import blobs, migrations, schema, stored_tasks
 from fedrela.core import signing
 from fedrela.core.protocol import task_json
-from fedrela.core.task import Eligibility, Task
+from fedrela.core.task import Eligibility, Rounds, Task
 from tests.coordinator.conftest import House
 
 FORMER = {
@@ -23,14 +23,24 @@ FORMER = {
 def as_before(task: Task, **former: Any) -> str:
     """A task as version 0.1 stored it: every value, under its name of then."""
     values = dataclasses.asdict(task)
-    del values["requires"]
+    del values["requires"], values["round"]["smallest_cohort"]
     values["eligibility"] = {FORMER.get(key, key): value for key, value in values["eligibility"].items()}
     values["eligibility"] |= {"min_client_version": "", "max_client_version": "", **former}
     return json.dumps(values)
 
 
+ONE = Rounds(smallest_cohort=1)  # what a task that says nothing of it was published as
+
+
+@pytest.mark.parametrize("seed", [1, 2**70])
+def test_a_task_of_one_device_goes_on_as_it_was_published(seed: int) -> None:
+    task = Task("t", 9, seed=seed, round=Rounds(goal=1, smallest_cohort=1))
+    body = stored_tasks.current(as_before(task))
+    assert task_json.decode(body or as_before(task)) == task
+
+
 def test_a_task_that_says_the_same_under_both_names_is_left_alone() -> None:
-    task = Task("t", 9, eligibility=Eligibility(max_cpu_celsius=70.0))
+    task = Task("t", 9, round=ONE, eligibility=Eligibility(max_cpu_celsius=70.0))
     assert task_json.decode(as_before(task)) == task
     assert stored_tasks.current(as_before(task)) is None
     assert stored_tasks.current(task_json.encode(task).decode()) is None
@@ -47,7 +57,7 @@ def test_a_task_that_says_the_same_under_both_names_is_left_alone() -> None:
 def test_a_condition_of_before_still_holds(former: dict[str, Any], now: Eligibility) -> None:
     body = stored_tasks.current(as_before(Task("t", 9), **former))
     assert body is not None
-    assert task_json.decode(body) == Task("t", 9, eligibility=now)
+    assert task_json.decode(body) == Task("t", 9, round=ONE, eligibility=now)
 
 
 def test_a_seed_beyond_what_json_keeps_becomes_a_text() -> None:

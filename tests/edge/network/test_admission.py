@@ -21,7 +21,10 @@ from tests.edge.network.between import Between, Rewrite
 
 FORGER = "11" * 32
 DROPPED = ("dropped", "integrity-failed")
-ONE: dict[str, Any] = {"relabel": Relabel(enabled=False), "round": Rounds(goal=1, retry_after_seconds=0.05)}
+ONE: dict[str, Any] = {
+    "relabel": Relabel(enabled=False),
+    "round": Rounds(goal=1, smallest_cohort=1, retry_after_seconds=0.05),
+}
 
 
 def ended(outcome: Outcome) -> tuple[str, str]:
@@ -79,7 +82,9 @@ def test_plain_http_to_another_machine_is_refused_before_anything_is_sent() -> N
 
 def test_an_assignment_for_another_device_is_refused(live: LiveCoordinator, small_bundle: Bundle) -> None:
     """He hands one device what the coordinator said to another."""
-    live.publish(small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=2)))
+    live.publish(
+        small_bundle, small_task(rounds=1, relabel=Relabel(enabled=False), round=Rounds(goal=2, smallest_cohort=2))
+    )
     watched = Between()
     one = device(live, 1, some_examples(), http=httpx.Client(transport=watched))
     one.check_in()
@@ -175,7 +180,9 @@ def coordinator_that(client: Any, between: Between, **changes: Any) -> Rewrite:
 def test_rounds_and_epochs_never_go_back(
     live: LiveCoordinator, small_bundle: Bundle, first: dict[str, int], second: dict[str, int], accepted: bool
 ) -> None:
-    live.publish(small_bundle, small_task(rounds=5, relabel=Relabel(enabled=False), round=Rounds(goal=2)))
+    live.publish(
+        small_bundle, small_task(rounds=5, relabel=Relabel(enabled=False), round=Rounds(goal=2, smallest_cohort=2))
+    )
     between = Between()
     client = device(live, 1, some_examples(), http=httpx.Client(transport=between))
     between.rewrite = coordinator_that(client, between, **first)

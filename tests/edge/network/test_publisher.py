@@ -10,6 +10,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.errors import IntegrityError
 from fedrela.core.protocol import seals
 from fedrela.core.protocol.seals import Seal
+from fedrela.core.wire import Assignment
 from fedrela.edge.client import Outcome
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import MemoryStore
@@ -36,11 +37,14 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_no_other_seal_makes_a_device_load_anything(small_bundle: Bundle, name: str) -> None:
     server = MaliciousCoordinator(small_bundle, "nothing", bytes, sign=True)
-    offered, asked = server.assignment(), []
-    assert offered.seal is not None
-    forged = replace(offered, seal=FORGED[name](offered.seal))
-    server.assignment = lambda: forged  # type: ignore[method-assign]
-    answer = server.handle
+    offer, answer, asked = server.assignment, server.handle, []
+
+    def forged(nonce: str) -> Assignment:
+        offered = offer(nonce)
+        assert offered.seal is not None
+        return server.signed(replace(offered, seal=FORGED[name](offered.seal)), nonce)
+
+    server.assignment = forged  # type: ignore[method-assign]
     server.handle = lambda request: asked.append(request.url.path) or answer(request)  # type: ignore[method-assign,func-returns-value]
     result = session(server, MemoryStore())
     assert isinstance(result, Outcome)

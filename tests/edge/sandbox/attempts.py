@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from fedrela.edge.sandbox import seal
@@ -81,7 +82,7 @@ def attempts(path: str, victim: int, before: socket.socket) -> dict[str, Callabl
         "raise a limit": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
         "user": lambda: os.setuid(0),
         "terminal": lambda: os.tcgetpgrp(0),
-        **{name: lambda name=name: raw(name, 0, 0, 0, 0, 0) for name in CALLS},
+        **{name: partial(raw, name, 0, 0, 0, 0, 0) for name in CALLS},
         "ptrace of another process": lambda: raw("ptrace", 16, victim, 0, 0),
         "memory of another process": lambda: raw("process_vm_readv", victim, 0, 0, 0, 0, 0),
     }

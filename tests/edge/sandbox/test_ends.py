@@ -17,6 +17,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidBundle, MissingDependency
 from fedrela.core.task import LocalTraining, Relabel, Rounds
 from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.owner.settings import Event
 from fedrela.edge.sandbox.process import EndedRuntime, Limits, Sandbox
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
@@ -51,7 +52,7 @@ def test_a_process_that_ends_in_mid_step_costs_one_assignment(
     by: str, live: LiveCoordinator, small_bundle: Bundle, sandbox: Sandbox, after
 ) -> None:
     local = LocalTraining(epochs=2, batch_size=5)
-    task = small_task(local=local, relabel=Relabel(start=1), round=Rounds(goal=1))
+    task = small_task(local=local, relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1))
     live.publish(small_bundle, task)
     steps: list[int] = []
 
@@ -71,7 +72,13 @@ def test_a_process_that_ends_in_mid_step_costs_one_assignment(
     client = device(live, 1, some_examples(), pool=EnginePool(sandbox=sandbox), on_event=on_event)
     details: list[str] = []
     tell = client.on_event
-    client.on_event = lambda event: (tell(event), details.append(event.detail) if event.kind == "dropped" else None)
+
+    def note(event: Event) -> None:
+        tell(event)
+        if event.kind == "dropped":
+            details.append(event.detail)
+
+    client.on_event = note
     outcome = client.run_once()
     assert (outcome.kind, outcome.reason, steps) == ("dropped", "training-failed", [1])
     wanted = {"a signal": "ended with signal 9 (train_step)", "time": "took more than 0.4 s", "memory": "of 0 allowed"}

@@ -61,7 +61,7 @@ def test_a_whole_assignment_gives_the_same_update(threads: int, tmp_path: Path, 
     for sandbox in (None, Sandbox(("onnx",), threads=threads)):
         store, pool = MemoryStore(), EnginePool(threads=threads, sandbox=sandbox)
         with coordinator(tmp_path / f"coordinator-{sandbox is None}") as live:
-            live.publish(small_bundle, small_task(relabel=Relabel(start=1), round=Rounds(goal=1)))
+            live.publish(small_bundle, small_task(relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)))
             assert device(live, 1, some_examples(60), store=store, pool=pool).run_once().kind == "uploaded"
         updates.append(store.get("last/update"))
         if sandbox:

@@ -88,7 +88,9 @@ def test_sixty_six_bundles_leave_a_few(live: LiveCoordinator, tmp_path: Path) ->
     sizes = []
     for number in range(66):
         bundle = softmax_bundle.write(tmp_path / f"bundle-{number}", name=f"softmax-{number}")
-        task = small_task(rounds=1, local=LocalTraining(epochs=1), relabel=Relabel(start=1), round=Rounds(goal=1))
+        task = small_task(
+            rounds=1, local=LocalTraining(epochs=1), relabel=Relabel(start=1), round=Rounds(goal=1, smallest_cohort=1)
+        )
         live.publish(bundle, task)
         client = client or device(live, 1, some_examples(), store=store, settings=settings, pool=pool)
         assert client.run_once().kind == "uploaded"
@@ -104,7 +106,8 @@ def test_programs_are_kept_while_there_is_room(live: LiveCoordinator, small_bund
     settings = DeviceSettings(max_tasks=1)
     for name in ("first", "second"):
         live.publish(
-            small_bundle, small_task(name=name, rounds=2, relabel=Relabel(enabled=False), round=Rounds(goal=1))
+            small_bundle,
+            small_task(name=name, rounds=2, relabel=Relabel(enabled=False), round=Rounds(goal=1, smallest_cohort=1)),
         )
     client = device(live, 1, some_examples(), settings=settings)
     client.api.sent = lambda sent: asked.append(sent.path)

@@ -24,7 +24,7 @@ class Model:
 NARROW = (4, 4, 8, 8)
 MODELS = {
     "Small CNN": Model(partial(models.small_cnn, widths=(4, 8), hidden=16), "uint8:1x8x8"),
-    "ResNet-8 (GroupNorm)": Model(partial(models.resnet8, widths=(4, 4, 8)), "uint8:3x8x8"),
+    "ResNet-8 (GroupNorm)": Model(partial(models.resnet8, widths=(4, 4, 8)), "uint8:3x8x8", deep=True),
     "ResNet-8 (BatchNorm)": Model(partial(models.resnet8_batch_norm, widths=(4, 4, 8)), "uint8:3x8x8", deep=True),
     "ResNet-18 (BatchNorm)": Model(partial(models.resnet18, widths=(8, 8, 16, 16)), "uint8:3x32x32", deep=True),
     "ResNet-18 (GroupNorm)": Model(partial(models.resnet18_group_norm, widths=NARROW), "uint8:3x32x32", deep=True),

@@ -1,7 +1,7 @@
 """Every reference classifier as a bundle on both runtimes: exported, and verified against eager PyTorch.
 
-The forms are narrow. The deep ones take minutes all the same, so only `make tables` exports them, which writes the page
-of layers; `make test` keeps to the others. The full ones are exported by
+The forms are narrow. The deep ones take minutes all the same, so `make test-deep` exports them, and so does
+`make tables`, which writes the page of layers; `make test` keeps to the others. The full ones are exported by
 `fedrela export fedrela.export.models:resnet18 --input uint8:3x32x32 --classes 10 --runtime both --out bundle`.
 """
 
@@ -16,7 +16,9 @@ from tests.export.verification.reference_models import MODELS
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("name", [name for name, row in MODELS.items() if layers_page.recording() or not row.deep])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.deep] * row.deep) for name, row in MODELS.items()]
+)
 def test_model(name, runtime, tmp_path):
     torch.manual_seed(0)
     row = MODELS[name]

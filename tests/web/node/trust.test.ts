@@ -22,6 +22,7 @@ const ASSIGNMENT: Assignment = {
   upload_token: "u",
   epoch: 2,
   signature: "",
+  seal: null,
 };
 
 test("what a link's fragment says", () => {

@@ -10,7 +10,7 @@ import { ATTRIBUTE, GRAPH, INT64, ITEM_BYTES, MODEL, NODE, OPSET, type Part, TEN
 import { ATTRIBUTES, OPSETS } from "./operators.ts";
 
 export const MOST_OPERATORS = 50_000;
-export const MOST_FIELDS = 500_000;
+export const MOST_FIELDS = 250_000; // of all messages in it, some read twice
 export const MOST_DEPTH = 8; // of graphs within graphs
 export const MOST_PASSES = 100_000; // of one loop, those of the loops around it multiplied in
 
