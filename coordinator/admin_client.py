@@ -61,7 +61,10 @@ class AdminClient:
 
     def publish(self, folder: Path, task: Task) -> str:
         """Verify a bundle, upload its blobs and begin the task; returns the task's id."""
-        sealed = bundle.read(folder)
+        return self.publish_bundle(bundle.read(folder), task)
+
+    def publish_bundle(self, sealed: bundle.Bundle, task: Task) -> str:
+        """The same of a bundle that was read, and so verified, before."""
         for sha256, body in sealed.blobs().items():
             self.request("PUT", f"/blobs/{sha256}", content=body)
         publication = {

@@ -60,3 +60,13 @@ def unauthenticated() -> Refused:
         code="unauthenticated",
         status=401,
     )
+
+
+def bad_link() -> Refused:
+    """The one answer to every enrollment token that opens nothing."""
+    return Refused(
+        "the enrollment token is wrong, used up, expired or revoked",
+        remedy="ask the operator for a new link (`fedrela token create`)",
+        code="bad-enrollment-token",
+        status=403,
+    )

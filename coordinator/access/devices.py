@@ -142,7 +142,7 @@ def _valid_link(tx: sa.Connection, enrollment_token: str, now: float) -> rows.Ro
         .with_for_update()  # enrollments by one link follow one another, on PostgreSQL too
     ).one_or_none()
     if link is None:
-        raise _bad_link()
+        raise auth.bad_link()
     return link
 
 
@@ -154,16 +154,7 @@ def _use_up(tx: sa.Connection, link: rows.Row) -> None:
         .values(uses=table.c.uses + 1)
     )
     if not used.rowcount:
-        raise _bad_link()
-
-
-def _bad_link() -> Refused:
-    return Refused(
-        "the enrollment token is wrong, used up, expired or revoked",
-        remedy="ask the operator for a new link (`fedrela token create`)",
-        code="bad-enrollment-token",
-        status=403,
-    )
+        raise auth.bad_link()
 
 
 def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, link: rows.Row, now: float) -> None:

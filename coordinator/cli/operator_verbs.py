@@ -95,10 +95,10 @@ def publish(
     from fedrela.core import bundle as bundles
 
     text = _text(task)
-    bundles.read(bundle)  # what no device would run is refused before anybody is asked
+    opened = bundles.read(bundle)  # what no device would run is refused before anybody is asked
     with admin(url, admin_key) as api:
         loaded = task_file.from_toml(text, trial=api.is_trial())
-        task_id = api.publish(bundle, loaded)
+        task_id = api.publish_bundle(opened, loaded)
     show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
 
 

@@ -156,9 +156,4 @@ def _population(coordinator: Coordinator, request: Request) -> str:
         return str(population)
     if known:
         return credentials(request).of(known).population
-    raise Refused(
-        "the enrollment token is wrong, used up, expired or revoked",
-        remedy="ask the operator for a new link (`fedrela token create`)",
-        code="bad-enrollment-token",
-        status=403,
-    )
+    raise auth.bad_link()

@@ -6,6 +6,8 @@ One per process; any number of processes may run. Under the virtual clock nothin
 
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.context import Coordinator
@@ -39,7 +41,9 @@ class HousekeepingThread:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._coordinator.wake.clear()
-            for step in (self._beat, self._expire, self._aggregate, self._retain, self._sweep.go_on):
+            works = [partial(work, self._coordinator) for work in (_expire, _aggregate, _retain)]
+            steps: list[Callable[[], object]] = [self._beat, *works, self._sweep.go_on]
+            for step in steps:
                 try:
                     step()
                 except FedRelaError as error:
@@ -51,23 +55,22 @@ class HousekeepingThread:
     def _beat(self) -> None:
         self._coordinator.store.clock.beat(self._coordinator.store.write)
 
-    def _retain(self) -> None:
-        retention.retain(self._coordinator, self._coordinator.store.now())
-        self._coordinator.store.scrub()
-
-    def _expire(self) -> None:
-        closing.expire(self._coordinator, self._coordinator.store.now())
-
-    def _aggregate(self) -> None:
-        while due_rounds.run_due(self._coordinator):
-            pass
-
 
 def run_housekeeping(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
-    now = coordinator.store.now()
-    closing.expire(coordinator, now)
-    retention.retain(coordinator, now)
+    for work in (_expire, _retain, _aggregate):
+        work(coordinator)
+
+
+def _expire(coordinator: Coordinator) -> None:
+    closing.expire(coordinator, coordinator.store.now())
+
+
+def _retain(coordinator: Coordinator) -> None:
+    retention.retain(coordinator, coordinator.store.now())
     coordinator.store.scrub()
+
+
+def _aggregate(coordinator: Coordinator) -> None:
     while due_rounds.run_due(coordinator):
         pass

@@ -36,6 +36,23 @@ def run_here(native: Callable[[], None]) -> None:
     native()
 
 
+def relabel_inputs(
+    manifest: Manifest,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    uniforms: NDArray[np.float32],
+    threshold_percent: float,
+) -> dict[str, Array]:
+    """What the re-labeling program takes, by name and in its order; see `Engine.relabel`."""
+    by_role: dict[str, Array] = {
+        "probabilities": probabilities,
+        "labels": labels,
+        "uniforms": uniforms,
+        "threshold_percent": np.array(threshold_percent, np.float32),
+    }
+    return {item.name: by_role[item.role] for item in manifest.relabel.inputs}
+
+
 def state_bytes(manifest: Manifest) -> int:
     """What one training state of a bundle holds, in bytes."""
     return sum(4 * item.spec.size for item in manifest.train_step.role(*CARRIED))

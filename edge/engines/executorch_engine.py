@@ -23,7 +23,15 @@ from fedrela.core.protocol.programs import CARRIED, TOTALS, Program, ProgramInpu
 from fedrela.core.pte_files import rules
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.admission import admit
-from fedrela.edge.engines.engine import INSTALL, Batch, RunNative, StepTotals, UnloadableProgram, run_here
+from fedrela.edge.engines.engine import (
+    INSTALL,
+    Batch,
+    RunNative,
+    StepTotals,
+    UnloadableProgram,
+    relabel_inputs,
+    run_here,
+)
 
 
 @cache  # a process that is sealed can't look again
@@ -118,19 +126,13 @@ class ExecutorchEngine:
         threshold_percent: float,
     ) -> NDArray[np.int64]:
         """See `Engine.relabel`. Raises InvalidData for more samples than the program takes."""
-        by_role = {
-            "probabilities": probabilities,
-            "labels": labels,
-            "uniforms": uniforms,
-            "threshold_percent": np.float32(threshold_percent),
-        }
         limit = self._limit("relabel")
         if len(labels) > limit:
             raise InvalidData(
                 f"{len(labels)} samples to re-label; the ExecuTorch program takes at most {limit}",
                 remedy="use the ONNX runtime on this device, which takes any number",
             )
-        inputs = {item.name: np.asarray(by_role[item.role]) for item in self.manifest.relabel.inputs}
+        inputs = relabel_inputs(self.manifest, probabilities, labels, uniforms, threshold_percent)
         return np.asarray(self.run("relabel", inputs)["new_labels"])
 
     def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:

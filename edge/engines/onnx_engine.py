@@ -30,6 +30,7 @@ from fedrela.edge.engines.engine import (
     StepTotals,
     UnloadableProgram,
     from_batch,
+    relabel_inputs,
     run_here,
     state_bytes,
 )
@@ -123,13 +124,7 @@ class OnnxEngine:
         threshold_percent: float,
     ) -> NDArray[np.int64]:
         """See `Engine.relabel`."""
-        by_role: dict[str, Array] = {
-            "probabilities": probabilities,
-            "labels": labels,
-            "uniforms": uniforms,
-            "threshold_percent": np.array(threshold_percent, np.float32),
-        }
-        inputs = {item.name: by_role[item.role] for item in self.manifest.relabel.inputs}
+        inputs = relabel_inputs(self.manifest, probabilities, labels, uniforms, threshold_percent)
         return np.asarray(self.run("relabel", inputs)["new_labels"])
 
     def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from fedrela.core import strict
 from fedrela.core.manifest import PROGRAMS, Manifest
 from fedrela.core.protocol.programs import CARRIED, CHANGING
 from fedrela.core.tensors import Array, Params, zeros
-from fedrela.edge.engines.engine import Batch, StepTotals, from_batch
+from fedrela.edge.engines.engine import Batch, StepTotals, from_batch, relabel_inputs
 from fedrela.edge.sandbox.answers import REMEDY, EndedRuntime
 from fedrela.edge.sandbox.channel import tables, write
 from fedrela.edge.sandbox.process import Sandbox
@@ -105,14 +105,8 @@ class SandboxedEngine:
         threshold_percent: float,
     ) -> NDArray[np.int64]:
         """See `Engine.relabel`."""
-        by_role: dict[str, Array] = {
-            "probabilities": probabilities,
-            "labels": labels,
-            "uniforms": uniforms,
-            "threshold_percent": np.array(threshold_percent, np.float32),
-        }
-        arrays = [by_role[item.role] for item in self.manifest.relabel.inputs]
-        return np.asarray(self._call("relabel", arrays, len(labels))[0])
+        inputs = relabel_inputs(self.manifest, probabilities, labels, uniforms, threshold_percent)
+        return np.asarray(self._call("relabel", [*inputs.values()], len(labels))[0])
 
     def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Engine.run`."""

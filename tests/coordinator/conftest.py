@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.serving import s3
 from fedrela.coordinator.app import create_app
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.settings import Settings
@@ -156,18 +155,8 @@ def any_house(any_database: str, tmp_path: Path, bundle_folder: Path) -> Iterato
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """A bucket in an S3-compatible server of this session's own."""
-    port = free_port()
-    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(lambda: httpx.put(f"http://127.0.0.1:{port}/blobs").status_code == 200)
-            yield f"s3://blobs/fedrela?endpoint=http://127.0.0.1:{port}"
-        finally:
-            server.kill()
-            server.wait()
+    with s3.server() as url:
+        yield url
 
 
 @pytest.fixture
