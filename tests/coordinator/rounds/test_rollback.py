@@ -116,9 +116,9 @@ def test_what_is_usual_is_learned_anew(house: House) -> None:
     device.upload(device.join(), fleet.body(fleet.change(100.0)))
     for _ in range(25):
         assert device.upload(device.join(), ONE).status_code == 200
-    assert device.upload(device.join(), fleet.body(fleet.change(100.0))).json()["code"] == "norm-too-large"
+    assert device.upload(device.join(), fleet.body(fleet.change(101.0))).json()["code"] == "norm-too-large"
     assert roll_back(house, task_id, 0).status_code == 200
-    assert device.upload(device.join(), fleet.body(fleet.change(100.0))).status_code == 200
+    assert device.upload(device.join(), fleet.body(fleet.change(101.0))).status_code == 200
 
 
 def test_the_dashboard_has_a_button(house: House) -> None:
