@@ -24,25 +24,26 @@ def step_share(bundle: Bundle, *, blocks: int = 30) -> float:
     read = bundle.folder
     engines = [pool.open("m", bundle.manifest, lambda file: (read / file.path).read_bytes()) for pool in pools]
     states = [engine.start(bundle.weights) for engine in engines]
-    batch = _batch(bundle)
+    batches = [_batch(bundle, number) for number in range(STEPS_IN_A_BLOCK)]
     shares = []
     for number in range(blocks + 1):
-        seconds = [_seconds(engine, state, batch) for engine, state in zip(engines, states, strict=True)]
+        seconds = [_seconds(engine, state, batches) for engine, state in zip(engines, states, strict=True)]
         if number:  # the first opens sessions
             shares.append(seconds[1] / seconds[0])
     sandbox.close()
     return round(statistics.median(shares), 3)
 
 
-def _seconds(engine: Engine, state: object, batch: Batch) -> float:
+def _seconds(engine: Engine, state: object, batches: list[Batch]) -> float:
     started = time.perf_counter()
-    for _ in range(STEPS_IN_A_BLOCK):
-        engine.train_step(state, batch)
+    drawn, done = iter(batches), 0
+    while done < len(batches):  # as a round does it: every step has arrays of its own
+        done += len(engine.train_steps(state, drawn, len(batches) - done))
     return time.perf_counter() - started
 
 
-def _batch(bundle: Bundle) -> Batch:
-    rng = np.random.default_rng(0)
+def _batch(bundle: Bundle, number: int) -> Batch:
+    rng = np.random.default_rng(number)
     step = bundle.manifest.train_step
     rates = {item.name: {"lr": 0.01}.get(item.name, 0.5) for item in step.role("hyperparameter")}
     x = {item.name: _drawn(rng, item) for item in step.role("x")}

@@ -10,7 +10,7 @@ belongs to one thread at a time.
     trained = engine.weights(state)
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -109,6 +109,12 @@ class Engine(Protocol):
 
     def train_step(self, state: State, batch: Batch) -> StepTotals:
         """One step, in place."""
+        ...
+
+    def train_steps(self, state: State, batches: Iterator[Batch], most: int) -> list[StepTotals]:
+        """The next steps, in place: as many as this engine does best at once, from 1 to `most`; no batch is drawn that
+        isn't trained on.
+        """
         ...
 
     def weights(self, state: State) -> Params:

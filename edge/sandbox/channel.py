@@ -6,7 +6,7 @@ arena they lie. So the device reads nothing that the process chose but values, o
 text of a bounded length.
 
     calls = tables(manifest)
-    inputs, outputs = arena.place(calls["train_step"], size=32)      # views, the same on both sides
+    placed = arena.place(calls["train_step"], size=32)               # views, the same on both sides
 """
 
 import math
@@ -53,6 +53,7 @@ FAULTS: tuple[type[Exception], ...] = (
 MOST_TEXT = 4096  # bytes of UTF-8
 REMEDY = "\x1f"  # stands between what is wrong and what to do about it
 ALIGNMENT = 64
+MOST_PLACED = 512  # of places that are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,15 @@ def _specs(manifest: Manifest, program: str) -> tuple[TensorSpec, ...]:
     return tuple(item.spec for item in getattr(manifest, program).inputs)
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Where a call's tensors lie; what comes next may begin at `end`."""
+
+    inputs: list[Array]
+    outputs: list[Array]
+    end: int
+
+
 class Arena:
     """Memory that a device and its runtime's process share. It is as large as may ever be needed, and takes up as much
     as was ever used.
@@ -114,17 +124,18 @@ class Arena:
     def __init__(self, descriptor: int, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         self._memory = mmap.mmap(descriptor, size_bytes)
-        self._last: dict[Call, tuple[int, list[Array], list[Array]]] = {}
+        self._known: dict[tuple[Call, int, int], Placed] = {}
 
-    def place(self, call: Call, size: int) -> tuple[list[Array], list[Array]]:
-        """The call's inputs and outputs, each in its place. Raises InvalidBundle."""
-        known = self._last.get(call)
-        if known is not None and known[0] == size:
-            return known[1], known[2]
-        inputs, at = self._views(call.inputs, size, 0)
-        outputs, _ = self._views(call.outputs, size, at)
-        self._last[call] = (size, inputs, outputs)
-        return inputs, outputs
+    def place(self, call: Call, size: int, at: int = 0) -> Placed:
+        """The call's inputs and outputs, each in its place, from byte `at` on. Raises InvalidBundle."""
+        key = (call, size, at)
+        if key not in self._known:
+            if len(self._known) >= MOST_PLACED:
+                self._known.clear()
+            inputs, middle = self._views(call.inputs, size, at)
+            outputs, end = self._views(call.outputs, size, middle)
+            self._known[key] = Placed(inputs, outputs, end)
+        return self._known[key]
 
     def _views(self, specs: Sequence[TensorSpec], size: int, at: int) -> tuple[list[Array], int]:
         views = []

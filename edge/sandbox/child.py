@@ -26,7 +26,7 @@ from fedrela.core.protocol.programs import CHANGING, ProgramInput
 from fedrela.core.tensors import Array
 from fedrela.edge.engines.engine import Batch, Engine
 from fedrela.edge.sandbox import warm_up
-from fedrela.edge.sandbox.channel import DONE, LOW_BITS, REPLY, REQUEST, Arena, Call, fault_reply, tables
+from fedrela.edge.sandbox.channel import DONE, LOW_BITS, REPLY, REQUEST, Arena, Call, Placed, fault_reply, tables
 from fedrela.edge.sandbox.seal import seal
 
 _DIE_WITH_PARENT = 1  # of prctl
@@ -62,11 +62,17 @@ class Runtime:
         opened = self.engines[number]
         for state in request.get("gone", ()):
             opened.states.pop(state, None)
-        call = opened.calls[request["call"]]
-        inputs, outputs = self.arena.place(call, request["size"])
+        call, at = opened.calls[request["call"]], 0
+        for part in request["parts"]:  # each a call of the same kind, on tensors that lie one behind the other
+            placed = self.arena.place(call, part["size"], at)
+            at = placed.end
+            self.compute(opened, call, placed, {**request, **part})
+
+    def compute(self, opened: Opened, call: Call, placed: Placed, request: Mapping[str, Any]) -> None:
+        """One call."""
         answer: Answer = CALLS.get(call.name, run_program)
-        results = answer(opened, call, inputs, request)
-        for view, spec, result in zip(outputs, call.outputs, results, strict=True):
+        results = answer(opened, call, placed.inputs, request)
+        for view, spec, result in zip(placed.outputs, call.outputs, results, strict=True):
             array = np.asarray(result)
             if array.shape != view.shape or array.dtype != view.dtype:
                 raise VerificationFailed(

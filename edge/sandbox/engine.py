@@ -8,8 +8,9 @@ another process, in which the programs are opened again.
 """
 
 import itertools
+import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,13 @@ from fedrela.core.protocol.programs import CARRIED, CHANGING
 from fedrela.core.tensors import Array, Params, zeros
 from fedrela.edge.engines.engine import Batch, StepTotals, from_batch, relabel_inputs
 from fedrela.edge.sandbox.answers import REMEDY, EndedRuntime
-from fedrela.edge.sandbox.channel import tables, write
+from fedrela.edge.sandbox.channel import Placed, tables, write
 from fedrela.edge.sandbox.process import Sandbox
+
+# Steps of one request: what its owner asks of a device in between waits no longer than that.
+AT_ONCE_SECONDS = 0.05
+MOST_AT_ONCE = 64
+AT_ONCE_BYTES = 1 << 22
 
 _NUMBERS = itertools.count(1)
 
@@ -52,6 +58,7 @@ class SandboxedEngine:
         self._states = itertools.count(1)
         self._gone: list[int] = []  # states that nobody holds any more
         self._generation = 0  # the process that has opened the programs
+        self._at_once = 1  # steps
         self._held: tuple[int, Params | None] = (0, None)  # the process, and the weights that it predicts with
         weakref.finalize(self, sandbox.closed.append, self._number).atexit = False
         with sandbox.lock:
@@ -69,10 +76,29 @@ class SandboxedEngine:
 
     def train_step(self, state: SandboxedState, batch: Batch) -> StepTotals:
         """See `Engine.train_step`."""
-        fed = from_batch(self._changing, batch)
-        rates = {name: float(rate) for name, rate in batch.hyperparameters.items()}
-        totals = self._call("train_step", list(fed.values()), len(batch.y), state, rates=rates)
-        return StepTotals(*map(float, totals))
+        return self.train_steps(state, iter([batch]), 1)[0]
+
+    def train_steps(self, state: SandboxedState, batches: Iterator[Batch], most: int) -> list[StepTotals]:
+        """See `Engine.train_steps`: as many as take `AT_ONCE_SECONDS`, since to wake the process takes as long as a
+        small model's step.
+        """
+        call, placed, parts = self._calls["train_step"], list[Placed](), list[dict[str, Any]]()
+        with self._sandbox.lock:
+            request = self._request("train_step", state)
+            arena, end = self._sandbox.arena(), 0
+            for batch in itertools.islice(batches, min(most, self._at_once)):
+                placed.append(arena.place(call, len(batch.y), end))
+                end = placed[-1].end
+                write(placed[-1].inputs, call.inputs, list(from_batch(self._changing, batch).values()), call.name)
+                rates = {name: float(rate) for name, rate in batch.hyperparameters.items()}
+                parts.append({"size": len(batch.y), "rates": rates})
+                if end > AT_ONCE_BYTES:
+                    break
+            began = time.monotonic()
+            self._ask(request, parts)
+            seconds = (time.monotonic() - began) / len(parts)
+            self._at_once = max(1, min(MOST_AT_ONCE, int(AT_ONCE_SECONDS / max(seconds, 1e-9))))
+            return [StepTotals(*map(float, one.outputs)) for one in placed]
 
     def weights(self, state: SandboxedState) -> Params:
         """See `Engine.weights`."""
@@ -128,23 +154,30 @@ class SandboxedEngine:
             return state
 
     def _call(
-        self, name: str, arrays: Sequence[Array], size: int = 0, state: SandboxedState | None = None, **more: Any
+        self, name: str, arrays: Sequence[Array], size: int = 0, state: SandboxedState | None = None
     ) -> list[Any]:
         """One call on the opened programs; copies of what it gives."""
         call = self._calls[name]
         with self._sandbox.lock:
-            self._open()
-            request = {"call": name, "engine": self._number, "size": size, **more}
-            if state is not None:
-                if state.generation != self._generation:
-                    raise EndedRuntime("the training state is gone with the process that held it", remedy=REMEDY)
-                request["state"] = state.number
-            inputs, outputs = self._sandbox.arena().place(call, size)
-            write(inputs, call.inputs, arrays, name)
-            if self._gone:
-                request["gone"] = [self._gone.pop() for _ in range(len(self._gone))]
-            self._sandbox.call(request)
-            return [view.copy() for view in outputs]
+            request = self._request(name, state)
+            placed = self._sandbox.arena().place(call, size)
+            write(placed.inputs, call.inputs, arrays, name)
+            self._ask(request, [{"size": size}])
+            return [view.copy() for view in placed.outputs]
+
+    def _request(self, name: str, state: SandboxedState | None) -> dict[str, Any]:
+        """What every request says, once the programs are open. Raises EndedRuntime for a state that is gone."""
+        self._open()
+        request: dict[str, Any] = {"call": name, "engine": self._number}
+        if state is not None:
+            if state.generation != self._generation:
+                raise EndedRuntime("the training state is gone with the process that held it", remedy=REMEDY)
+            request["state"] = state.number
+        return request
+
+    def _ask(self, request: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+        gone = [self._gone.pop() for _ in range(len(self._gone))]
+        self._sandbox.call({**request, "parts": parts, "gone": gone})
 
     def _open(self) -> None:
         """See to it that the process that runs now has opened the programs."""

@@ -14,8 +14,8 @@ so a round can be resumed at any step, replayed, and written again in another la
 
     local = LocalRound(task, round, secret)
     labels = relabel(engine, local, weights, examples) if local.generation else examples.y
-    for step in train(engine, local, examples, labels, engine.start(weights)):
-        print(step.number, step.totals)
+    for steps in train(engine, local, examples, labels, engine.start(weights)):
+        print(steps[-1].number, steps[-1].totals)
     update = change(engine, state, weights)
 """
 
@@ -111,27 +111,46 @@ def predict(
 
 
 def train(
-    engine: Engine, local: LocalRound, examples: Examples, labels: Labels, state: State, *, done: int = 0
-) -> Iterator[Step]:
-    """Train `state` in place, yielding after every step; `done` steps are already in `state`.
+    engine: Engine,
+    local: LocalRound,
+    examples: Examples,
+    labels: Labels,
+    state: State,
+    *,
+    done: int = 0,
+    stop_every: int = 0,
+) -> Iterator[list[Step]]:
+    """Train `state` in place, yielding the steps that the engine did at once; `done` steps are already in `state`.
 
     Batches are consecutive slices of each epoch's plan; the last of an epoch may be shorter. The caller may stop
-    between any two steps, and go on later from `engine.snapshot` with `done` = the last step's number.
+    between any two yields, and go on later from `engine.snapshot` with `done` = the last step's number; every multiple
+    of `stop_every` is the last number of one, if it isn't 0.
     """
-    manifest, training = engine.manifest, local.task.local
+    total, per_epoch = step_count(local.task, len(examples)), -(-len(examples) // local.task.local.batch_size)
+    batches = _batches(engine.manifest, local, examples, labels, range(done, total))
+    while done < total:
+        most = min(total - done, stop_every - done % stop_every) if stop_every else total - done
+        totals = engine.train_steps(state, batches, most)
+        yield [Step(number + 1, total, number // per_epoch, one) for number, one in enumerate(totals, done)]
+        done += len(totals)
+
+
+def _batches(
+    manifest: Manifest, local: LocalRound, examples: Examples, labels: Labels, numbers: range
+) -> Iterator[Batch]:
+    training = local.task.local
     rates = hyperparameters(manifest, local)
     prior = class_prior(labels, manifest.classes) if manifest.train_step.role("class_prior") else None
     randoms = manifest.train_step.role("random")
     per_epoch = -(-len(examples) // training.batch_size)
-    total = step_count(local.task, len(examples))
     near = sampling.nearest(examples, labels) if training.synthesis == "smote" else None
     order, ordered_epoch = sampling.EpochPlan(labels, labels), -1
-    for number in range(done, total):
+    for number in numbers:
         epoch, slot = divmod(number, per_epoch)
         if epoch != ordered_epoch:
             order, ordered_epoch = sampling.plan(training, labels, local.stream, epoch, near), epoch
         x, y = sampling.take(examples, order, slice(slot * training.batch_size, (slot + 1) * training.batch_size))
-        batch = Batch(
+        yield Batch(
             x=x,
             y=y,
             weight=np.ones(len(y), np.float32),
@@ -139,7 +158,6 @@ def train(
             randoms={item.name: _uniforms(item, len(y), local.stream("train", number, item.name)) for item in randoms},
             class_prior=prior,
         )
-        yield Step(number + 1, total, epoch, engine.train_step(state, batch))
 
 
 def change(engine: Engine, state: State, weights: Params) -> Params:

@@ -106,13 +106,15 @@ class RoundWork:
         engine, settings = self.job.engine, self.settings
         engine_state, done = self.begin(examples)
         started = self.now()
-        for step in local_round.train(engine, local, examples, labels, engine_state, done=done):
-            done = step.number
-            self.check_step(step)
+        every = settings.checkpoint_steps
+        for steps in local_round.train(engine, local, examples, labels, engine_state, done=done, stop_every=every):
+            done, total = steps[-1].number, steps[-1].total
+            for step in steps:
+                self.check_step(step)
             if settings.max_seconds and self.seconds + self.now() - started >= settings.max_seconds:
                 break
-            due = settings.checkpoint_steps and done % settings.checkpoint_steps == 0 and done < step.total
-            stopping = self.stop.is_set() and done < step.total
+            due = every and done % every == 0 and done < total
+            stopping = self.stop.is_set() and done < total
             obstacles = () if stopping else self.obstacles(local)
             if due or stopping or obstacles:
                 self.seconds += self.now() - started

@@ -1,5 +1,6 @@
 """An engine in a process of its own gives the bits that one in this process gives, whatever it is asked."""
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from fedrela.conformance.rounds.model_cases import read_data
 from fedrela.core import bundle
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidBundle, InvalidTask, MissingDependency, VerificationFailed
-from fedrela.core.task import Relabel, Rounds
+from fedrela.core.task import LocalTraining, Relabel, Rounds
 from fedrela.edge.engines.engine import Batch, Engine, UnloadableProgram
 from fedrela.edge.engines.pool import EnginePool, self_test
 from fedrela.edge.owner.settings import DeviceSettings
@@ -35,10 +36,11 @@ def everything(engine: Engine, read: Bundle, name: str) -> list[np.ndarray]:
     results: list[np.ndarray] = [predict(engine, local, read.weights, examples)]
     labels = relabel(engine, local, read.weights, examples)
     state = engine.start(read.weights)
-    for step in train(engine, local, examples, labels, state):
+    for step in itertools.chain.from_iterable(train(engine, local, examples, labels, state)):
         results.append(np.array([step.totals.loss_sum, step.totals.correct_sum, step.totals.weight_sum]))
     restored = engine.restore(read.weights, engine.snapshot(state))
-    for _ in zip(range(2), train(engine, local, examples, labels, restored), strict=False):
+    short = replace(local.task, local=replace(local.task.local, max_steps=2))
+    for _ in train(engine, replace(local, task=short), examples, labels, restored):
         pass
     trained = engine.weights(restored)
     results += [labels, *engine.snapshot(state).values(), *trained.values()]
@@ -184,3 +186,33 @@ def test_a_host_that_loaded_the_runtime_first_gets_another_process(small_bundle:
     command = [sys.executable, "-c", script, str(small_bundle.folder)]
     done = subprocess.run(command, cwd=Path(__file__).parents[3], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_steps_are_done_several_at_once_and_none_crosses_a_checkpoint(
+    small_bundle: Bundle, sandbox: Sandbox, opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = small_task(local=LocalTraining(epochs=10, batch_size=4), relabel=Relabel(enabled=False))
+    local, examples = LocalRound(task, 1, b"s" * 32), some_examples(30)
+    engine, here = opened(small_bundle, sandbox), opened(small_bundle, None)
+    monkeypatch.setattr("fedrela.edge.sandbox.engine.AT_ONCE_SECONDS", 60.0)  # as on a machine that is fast enough
+    state, expected = engine.start(small.start_weights()), here.start(small.start_weights())
+    at_once = [
+        [step.number for step in steps] for steps in train(engine, local, examples, examples.y, state, stop_every=30)
+    ]
+    assert at_once == [[1], list(range(2, 31)), list(range(31, 61)), list(range(61, 81))]
+    totals = [step.totals for steps in train(here, local, examples, examples.y, expected) for step in steps]
+    assert len(totals) == 80
+    for name, array in here.weights(expected).items():
+        np.testing.assert_array_equal(engine.weights(state)[name], array)
+
+
+def test_large_batches_are_sent_one_at_a_time(
+    small_bundle: Bundle, sandbox: Sandbox, opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedrela.edge.sandbox.engine.AT_ONCE_BYTES", 1)
+    monkeypatch.setattr("fedrela.edge.sandbox.engine.AT_ONCE_SECONDS", 60.0)
+    engine = opened(small_bundle, sandbox)
+    state = engine.start(small.start_weights())
+    batches = iter([batch(4, number) for number in range(5)])
+    assert [len(engine.train_steps(state, batches, 5)) for _ in range(5)] == [1] * 5
+    assert next(batches, None) is None
