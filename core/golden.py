@@ -87,7 +87,7 @@ def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[st
     result = {}
     for name, scale in scales(manifest, expected).items():
         slack = float(expected.get(SLACK + name, np.float32(0)))
-        result[name] = _off(expected[name], actual[name], min(slack, LARGEST_SLACK * scale)) / scale
+        result[name] = difference(expected[name], actual[name], min(slack, LARGEST_SLACK * scale)) / scale
     return result
 
 
@@ -107,7 +107,7 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
                 first[output.removeprefix("new.")] if step == "0" else expected[f"{program}.{int(step) - 1}.{output}"]
             )
             before = sample(np.asarray(start))
-        by_name[name] = _scale(want, before)
+        by_name[name] = change_scale(want, before)
     return by_name
 
 
@@ -116,10 +116,11 @@ def relative_error(expected: Array, actual: Array, before: Array | float = 0.0, 
 
     Infinite where `actual` holds a NaN or has another shape.
     """
-    return _off(expected, actual, slack) / _scale(expected, before)
+    return difference(expected, actual, slack) / change_scale(expected, before)
 
 
-def _off(expected: Array, actual: Array, slack: float) -> float:
+def difference(expected: Array, actual: Array, slack: float = 0.0) -> float:
+    """max |actual - expected|, less the slack; infinite where `actual` holds a NaN or has another shape."""
     if expected.shape != actual.shape:
         return float("inf")
     want, got = expected.astype(np.float64), actual.astype(np.float64)
@@ -127,7 +128,8 @@ def _off(expected: Array, actual: Array, slack: float) -> float:
     return max(off - slack, 0.0)
 
 
-def _scale(expected: Array, before: Array | float) -> float:
+def change_scale(expected: Array, before: Array | float) -> float:
+    """max |expected - before| + 0.01 max |expected|, and no less than 1e-12."""
     want = expected.astype(np.float64)
     return max(float(np.abs(want - before).max(initial=0.0) + 0.01 * np.abs(want).max(initial=0.0)), 1e-12)
 

@@ -32,3 +32,23 @@ def test_a_step_starts_where_the_last_one_ended_unless_rounding_decided_it(more:
     errors = step_errors({"train_step": off_at_first}, STEPS | more)
     assert errors[SECOND] == pytest.approx(second)
     assert (errors[FIRST] < 1e-5) == ("train_step.0/allow/new.w" in more)
+
+
+def test_what_was_off_after_a_large_change_is_not_measured_by_a_smaller_one() -> None:
+    # By hand: eager goes 1 -> 101 -> 102; this program keeps what it was off by, 0.01 of a change of 100, which is half
+    # of the tolerance. Of the second change alone, 1, it would be 50 times as much.
+    steps = {
+        "train_step.0/in/w": np.float32(1).reshape(1),
+        "train_step.0/out/new.w": np.float32(101).reshape(1),
+        "train_step.1/in/w": np.float32(101).reshape(1),
+        "train_step.1/out/new.w": np.float32(102).reshape(1),
+    }
+
+    def program(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"new.w": given["w"] + (np.float32(100.01) if given["w"] == 1 else np.float32(1))}
+
+    errors = step_errors({"train_step": program}, steps)
+    assert errors[FIRST] == pytest.approx(0.01 / 101.01, rel=1e-3)
+    assert errors[SECOND] == pytest.approx(0.01 / 101.01, rel=1e-3)
+    wrong = step_errors({"train_step": program}, steps | {f"train_step.0/{RESTART}": np.ones((), np.float32)})
+    assert wrong[SECOND] < 1e-6  # begun anew, nothing is inherited
