@@ -31,9 +31,9 @@ def freeze(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as name:
         tree = distributions.copy_tracked_files(Path(name) / "tree")
         wheel = distributions.build("build_wheel", tree, Path(name) / "wheel")
-        with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=9) as kept:
+        with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(target, "x") as kept:
             for member in sorted(filter(belongs, whole.namelist())):
-                kept.writestr(zipfile.ZipInfo(member), whole.read(member), zipfile.ZIP_DEFLATED)
+                kept.writestr(zipfile.ZipInfo(member), whole.read(member), zipfile.ZIP_DEFLATED, 9)
     return target
 
 

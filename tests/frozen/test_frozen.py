@@ -100,7 +100,8 @@ def frozen_coordinator(version: Path, folder: Path) -> Iterator[LiveCoordinator]
     try:
         deadline = time.monotonic() + 60
         while not is_ready(f"http://127.0.0.1:{port}/readyz"):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "said").read_text()
+            assert process.poll() is None, (folder / "said").read_text()
+            assert time.monotonic() < deadline, "the coordinator did not start"
             time.sleep(0.05)
         yield LiveCoordinator(f"http://127.0.0.1:{port}")
     finally:
@@ -116,7 +117,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def task(encoding: str) -> Task:
+def task(encoding: Any) -> Task:
     """Two rounds of two devices, the second on new labels."""
     return small_task(
         rounds=2,
@@ -137,7 +138,7 @@ def test_its_device_and_todays_finish_a_task_at_todays_coordinator(
         for number in (1, 2):
             assert ours.run_once().kind == "uploaded"
             assert any(line.get("event") == "uploaded" for line in theirs.turn())
-            live.wait(lambda: live.committed(task_id) == number)
+            live.wait(lambda number=number: live.committed(task_id) == number)
         assert [one["updates"] for one in live.rounds(task_id)][:2] == [2, 2]
         theirs.verb("forget", "--yes")
         assert not (tmp_path / "state").exists()
