@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,11 @@ def is_ready(url: str) -> bool:
         return False
 
 
+def reached(live: LiveCoordinator, task_id: str, number: int) -> bool:
+    """Whether so many rounds are committed."""
+    return live.committed(task_id) == number
+
+
 def task(encoding: Any) -> Task:
     """Two rounds of two devices, the second on new labels."""
     return small_task(
@@ -138,7 +144,7 @@ def test_its_device_and_todays_finish_a_task_at_todays_coordinator(
         for number in (1, 2):
             assert ours.run_once().kind == "uploaded"
             assert any(line.get("event") == "uploaded" for line in theirs.turn())
-            live.wait(lambda number=number: live.committed(task_id) == number)
+            live.wait(partial(reached, live, task_id, number))
         assert [one["updates"] for one in live.rounds(task_id)][:2] == [2, 2]
         theirs.verb("forget", "--yes")
         assert not (tmp_path / "state").exists()
