@@ -4,8 +4,9 @@
 
 A real coordinator on SQLite and real HTTP. Each device signs and sends what a device does, without training in between:
 most updates arrive, some devices never come back with theirs, give the slot back, or upload after their lease. Every
-minute the operator cancels the task and publishes the next. Figures are the largest of each third of the time, so that
-what levels off has the same figure twice. At the end nothing may be left of ended rounds but what the manual lists.
+minute the operator cancels the task, publishes the next, and deletes the one that was cancelled five minutes ago.
+Figures are the largest of each third of the time, so that what levels off has the same figure twice. At the end nothing
+may be left of ended rounds but what the manual lists.
 """
 
 import argparse
@@ -36,6 +37,7 @@ LEASE_SECONDS = 5.0
 THIRDS = 3
 SAMPLE_SECONDS = 5.0
 VANISH, GIVE_BACK, LATE = 0.10, 0.05, 0.05  # shares of assignments that end badly
+KEPT_TASKS = 5  # ended ones
 LEVEL = 1.10  # the last third may have so much more than the one before, for chance
 
 
@@ -107,13 +109,16 @@ def soak(folder: Path, seconds: float, devices: int) -> tuple[list[Sample], dict
         phones = [Phone(link, index, stop) for index in range(devices)]
         for phone in phones:
             phone.start()
-        samples, cancelled, started = [], 0, time.monotonic()
+        samples, ended, cancelled, started = [], list[str](), 0, time.monotonic()
         while (elapsed := time.monotonic() - started) < seconds:
             time.sleep(SAMPLE_SECONDS)
             samples.append(sample(server))
             if elapsed > 60 * (cancelled + 1):
                 with server.operator() as admin:
                     admin.request("POST", f"/tasks/{task_id}/cancel")
+                    ended.append(task_id)
+                    if len(ended) > KEPT_TASKS:
+                        admin.request("POST", f"/tasks/{ended.pop(0)}/delete")
                 cancelled += 1
                 task_id = _publish(server, folder / "bundle", cancelled)
                 _show(elapsed, samples[-1])

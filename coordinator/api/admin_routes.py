@@ -23,7 +23,7 @@ from fedrela.coordinator.api.messages import (
 from fedrela.coordinator.api.requests import coordinator_of, json_response, operator_message, plain
 from fedrela.coordinator.api.threads import in_blob_thread, in_thread
 from fedrela.coordinator.monitoring import evaluation, history
-from fedrela.coordinator.rounds import housekeeping, rollback, tasks
+from fedrela.coordinator.rounds import deletion, housekeeping, rollback, tasks
 from fedrela.coordinator.storage import blobs, collection
 from fedrela.core import signing, wire
 from fedrela.core.errors import Refused
@@ -137,6 +137,7 @@ def _command(verb: str, operation: Callable[..., None]) -> None:
 _command("pause", tasks.pause)
 _command("resume", tasks.resume)
 _command("cancel", tasks.cancel)
+_command("delete", deletion.delete)
 
 
 @router.post(

@@ -151,6 +151,7 @@ def _task_command(verb: str, done: str) -> Any:
 task_app.command("pause", help="Give out no new assignments.")(_task_command("pause", "is paused"))
 task_app.command("resume", help="Go on after a pause or a failed round.")(_task_command("resume", "is running"))
 task_app.command("cancel", help="End a task for good.")(_task_command("cancel", "is cancelled"))
+task_app.command("delete", help="Delete an ended task: its history, its models.")(_task_command("delete", "is deleted"))
 
 
 @task_app.command("rollback")

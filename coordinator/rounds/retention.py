@@ -3,8 +3,8 @@
     retain(coordinator, now)       # called often; works once a minute of the coordinator's clock
 
 Of an assignment only its count stays, by round and failure (`folded_assignments`). It is folded once it has ended for
-`FOLD_SECONDS`, since until then its device may repeat an upload whose answer was lost, and a task keeps its newest
-`NEWEST_ASSIGNMENTS`.
+`FOLD_SECONDS`, since until then its device may repeat an upload whose answer was lost, and a task under way
+keeps its newest `NEWEST_ASSIGNMENTS`.
 """
 
 from collections import Counter
@@ -45,12 +45,13 @@ def fold_assignments(coordinator: Coordinator, task_id: str, now: float) -> int:
         task = rows.lock_task(tx, task_id)
         ended = (_A.c.task_id == task_id, _A.c.status != "open")
         newest = sa.select(_A.c.ended_at).where(*ended).order_by(_A.c.ended_at.desc())
-        kept_since = tx.scalar(newest.offset(NEWEST_ASSIGNMENTS - 1).limit(1))
+        if task.status in ("finished", "cancelled"):
+            kept_since, over = now, sa.true()
+        else:
+            kept_since = tx.scalar(newest.offset(NEWEST_ASSIGNMENTS - 1).limit(1))
+            over = sa.and_(_A.c.round < task.round, sa.func.coalesce(_A.c.counted_in, 0) < task.round)
         if kept_since is None:
             return 0
-        over = sa.and_(_A.c.round < task.round, sa.func.coalesce(_A.c.counted_in, 0) < task.round)
-        if task.status in ("finished", "cancelled"):
-            over = sa.true()
         old = tx.execute(
             sa.select(_A.c.id, _A.c.round, _A.c.failure)
             .where(*ended, _A.c.ended_at < min(kept_since, now - FOLD_SECONDS), over)

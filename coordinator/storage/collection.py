@@ -33,8 +33,8 @@ def collect(coordinator: Coordinator, min_age_seconds: float, dry_run: bool) -> 
         raise InvalidMessage(f"min_age_seconds is {min_age_seconds}", remedy="use 0 or more")
     before = time.time() - min_age_seconds
     old = [blob for blob in coordinator.blobs.listing() if blob.stored_at < before]
-    needed = _needed(coordinator)
-    unneeded = sorted((blob for blob in old if blob.name not in needed), key=lambda blob: blob.name)
+    still_needed = needed(coordinator)
+    unneeded = sorted((blob for blob in old if blob.name not in still_needed), key=lambda blob: blob.name)
     if not dry_run:
         for blob in unneeded:
             coordinator.blobs.delete(blob.name)
@@ -50,7 +50,8 @@ def discard(coordinator: Coordinator, names: list[str]) -> None:
         log.warning("blobs stay until they are swept", extra={"problem": str(error)})
 
 
-def _needed(coordinator: Coordinator) -> set[str]:
+def needed(coordinator: Coordinator) -> set[str]:
+    """The names of all blobs that some task needs."""
     names: set[str] = set()
     assignments, rounds = schema.assignments, schema.rounds
     with coordinator.store.read() as view:
