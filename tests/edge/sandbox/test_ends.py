@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fedrela.core import strict
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidBundle, MissingDependency
 from fedrela.core.task import LocalTraining, Relabel, Rounds
@@ -152,19 +153,48 @@ def test_what_is_meant_for_the_device_does_not_end_it(sandbox: Sandbox, small_bu
     assert sandbox.generation == 1
 
 
+@pytest.fixture
+def endless_bundle(small_bundle: Bundle, tmp_path: Path) -> Path:
+    """One whose predictions take minutes."""
+    steps = "\n ".join(f"v{number + 1} = Tanh (v{number})" for number in range(3000))
+    text = small.PREDICT.replace(
+        "probabilities = Softmax <axis = 1> (logits)",
+        "many = Constant <value_ints = [16777216]> ()\n one = Constant <value_float = 1.0> ()\n"
+        f"v0 = Expand (one, many)\n {steps}\n sum = ReduceSum <keepdims = 0> (v3000)\n"
+        "soft = Softmax <axis = 1> (logits)\n probabilities = Add (soft, sum)",
+    )
+    for name in ("train_step", "relabel"):
+        (tmp_path / f"{name}.onnx").write_bytes((small_bundle.folder / f"{name}.onnx").read_bytes())
+    (tmp_path / "predict.onnx").write_bytes(small.program(text))
+    (tmp_path / "manifest.json").write_bytes(strict.to_json(small_bundle.manifest))
+    return tmp_path
+
+
 @pytest.mark.parametrize("thread", ["main", "other"])
-def test_it_ends_with_the_device_even_in_mid_step(thread: str) -> None:
+def test_it_ends_with_the_device_even_in_mid_step(thread: str, endless_bundle: Path) -> None:
     script = (
-        "import os, signal, sys, threading\n"
+        "import os, pathlib, signal, sys, threading, time\n"
+        "from fedrela.core.manifest import parse_manifest\n"
+        "from fedrela.edge.engines.pool import EnginePool\n"
         "from fedrela.edge.sandbox.process import Sandbox\n"
-        "sandbox = Sandbox(('onnx',))\n"
+        "from tests.edge import softmax_bundle as small\n"
+        "from tests.edge.engines.test_onnx_engine import batch\n"
+        "sandbox, folder, fed = Sandbox(('onnx',)), pathlib.Path(sys.argv[2]), batch(4, 0)\n"
         "def start():\n    sandbox.hello()\n    print(sandbox.process_id, flush=True)\n"
         "if sys.argv[1] == 'main':\n    start()\n"
         "else:\n    other = threading.Thread(target=start)\n    other.start()\n    other.join()\n"
-        "assert sandbox._child.process.poll() is None\n"
+        "manifest = parse_manifest((folder / 'manifest.json').read_bytes())\n"
+        "read = lambda file: (folder / file.path).read_bytes()\n"
+        "engine = EnginePool(sandbox=sandbox).open('0' * 64, manifest, read)\n"
+        "predict = lambda: engine.predict(small.start_weights(), fed.x, fed.randoms)\n"
+        "computing = threading.Thread(target=predict, daemon=True)\n"
+        "computing.start()\n"
+        "time.sleep(2)\n"
+        "assert computing.is_alive()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, thread], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", script, thread, str(endless_bundle)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     deadline = time.monotonic() + 20
     while psutil.pid_exists(int(done.stdout)):
