@@ -23,6 +23,7 @@ from fedrela.conformance import (
     tensor_cases,
 )
 from fedrela.conformance.files import PAGE, VECTORS, write_json
+from fedrela.conformance.secure import documents as secure_documents
 from fedrela.conformance.server import http_cases
 
 DOCUMENTS: dict[str, Callable[[], Any]] = {
@@ -37,6 +38,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "http.json": http_cases.build,
     "failures.json": failure_cases.build,
     "eligibility.json": eligibility_cases.build,
+    **secure_documents.DOCUMENTS,
 }
 
 

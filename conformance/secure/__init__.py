@@ -1,0 +1,1 @@
+"""Vectors for secure aggregation: keys, shares, pads, fixed point, what is signed, sessions, refusals."""

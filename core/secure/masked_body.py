@@ -1,0 +1,51 @@
+"""The body of a masked upload: safetensors with one I32 tensor, `masked`, and in its metadata who masked for whom.
+
+>>> body = to_bytes(np.zeros(2, np.uint32), Header("00" * 32, "11" * 32, "22" * 64))
+>>> from_bytes(body, 2)[1].senders_sha256[:4]
+'1111'
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedrela.core import strict, tensors
+from fedrela.core.errors import InvalidMessage
+from fedrela.core.protocol.limits import Sha256, Signature
+from fedrela.core.secure.pads import Words
+from fedrela.core.tensors import TensorSpec
+
+ENCODING = "masked"
+_PROTOCOL = "1"
+_TENSOR = "masked"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The metadata beside `protocol` and `encoding`; `signature` is over `statements.masked`."""
+
+    session: Sha256
+    senders_sha256: Sha256
+    signature: Signature
+
+
+def words_sha256(words: Words) -> str:
+    """The hash of masked words as they travel: little-endian."""
+    return hashlib.sha256(words.astype("<u4", copy=False).data).hexdigest()
+
+
+def to_bytes(words: Words, header: Header) -> bytes:
+    """The body; the same words and header give the same bytes."""
+    metadata = {"protocol": _PROTOCOL, "encoding": ENCODING, **vars(header)}
+    return tensors.to_bytes({_TENSOR: words.view(np.int32)}, metadata)
+
+
+def from_bytes(body: bytes, size: int) -> tuple[Words, Header]:
+    """The `size` words of a body, and its header. Raises InvalidTensors or InvalidMessage."""
+    arrays = tensors.read(body)
+    tensors.check(arrays, (TensorSpec(_TENSOR, (size,), "int32"),))
+    metadata = tensors.read_metadata(body)
+    if (metadata.pop("protocol", ""), metadata.pop("encoding", "")) != (_PROTOCOL, ENCODING):
+        raise InvalidMessage("the body is not a masked one of this protocol", remedy="mask it, as the task says")
+    return arrays[_TENSOR].view(np.uint32), strict.build(Header, metadata, InvalidMessage)
