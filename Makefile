@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# A file of tests runs whole in one worker, the longest first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
+USUAL  := not deep and not ort_training and not arm64
 
-.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-official web demo test lint types clean help install
+.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -43,8 +46,13 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs -m "not deep and not ort_training and not arm64"
-	@echo "not in make test, each a command of its own: make test-deep, test-official, test-arm64, conformance, tables"
+	$(PYTEST) -m "$(USUAL)"
+	@echo "not in make test, each a command of its own: make test-deep, test-official, test-arm64, test-stress, conformance, tables"
+
+test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
+	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }
+	stress-ng --quiet --cpu 4 & load=$$!; trap "kill $$load" EXIT; for run in 1 2 3; do \
+	  $(PYTEST) -m "waits and $(USUAL)" || exit 1; done
 
 test-deep: install  ## deep nets on every runtime, the oldest one too (about 10 minutes)
 	$(BIN)/python -m pytest -n auto -m deep tests/export

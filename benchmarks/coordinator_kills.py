@@ -123,7 +123,7 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
                 aggregation=Aggregation(server_optimizer="fedadam", server_lr=0.1),
             )
             task_id = admin.publish(folder / "bundle", task)
-            token = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
+            token = admin.request("POST", "/tokens", json={"max_uses": DEVICES})["enrollment_token"]
         pause = 0.12 * kills / rounds
         with httpx.Client(base_url=coordinator.url) as http:
             devices = [Device(coordinator.url, i, enroll(http, token), pause) for i in range(DEVICES)]

@@ -92,7 +92,7 @@ def federate(rule: str, factor: float, seed: int, folder: Path) -> float:
     with TestClient(create_app(lambda: settings), base_url="http://coordinator") as http:
         admin = AdminClient("http://coordinator", ADMIN_KEY, http=http)
         task_id = admin.publish(folder / "bundle", task)
-        link = admin.request("POST", "/tokens", json={"max_uses": DEVICES}).json()["enrollment_token"]
+        link = admin.request("POST", "/tokens", json={"max_uses": DEVICES})["enrollment_token"]
         devices = [enroll(http, link) for _ in range(DEVICES)]
         for number in range(ROUNDS):
             _round(http, devices, shards, factor)

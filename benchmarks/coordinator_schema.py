@@ -84,7 +84,7 @@ def prepare(server: Server, folder: Path) -> Signed:
             folder / "bundle",
             Task("schema", 5, round=Rounds(goal=3, smallest_cohort=3), relabel=Relabel(enabled=False)),
         )
-        secret = admin.request("POST", "/tokens", json={"max_uses": 5}).json()["enrollment_token"]
+        secret = admin.request("POST", "/tokens", json={"max_uses": 5})["enrollment_token"]
     with httpx.Client(base_url=server.url) as http:
         return enroll(http, secret)
 

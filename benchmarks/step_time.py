@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 from contextlib import ExitStack
 from importlib import metadata
@@ -29,13 +30,16 @@ from fedrela.core.errors import MissingDependency
 
 CONTENDERS = ("onnx", "executorch", "executorch-recipe", "ort-training")
 NETS = ("small CNN", "plain CNN", "ResNet-8", "ResNet-18", "MobileNetV2", "MLP")
+EVERYTHING: dict[str, Any] = {
+    "nets": list(NETS), "contenders": list(CONTENDERS), "batches": [8, 32], "threads": [1, 2], "seconds": 0.8
+}  # fmt: skip
 QUICK = {"nets": ["small CNN", "ResNet-8"], "batches": [8], "threads": [1], "seconds": 0.3}
 TOLERANCE = 1e-3  # of our updates, relative; or three times eager float32's own distance from float64, if more
 
 
 def main() -> None:
     """Measure, print a table, write JSON and the documentation's tables."""
-    options = _options()
+    options = options_of(sys.argv[1:])
     if options.docs:
         step_report.write_docs()
         return
@@ -63,26 +67,27 @@ def main() -> None:
         step_report.write_docs()
 
 
-def _options() -> argparse.Namespace:
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """What a command line asks for. What it names stays, whatever `--quick` or the defaults say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"unless told otherwise: {QUICK}")
     parser.add_argument("--docs", action="store_true", help="measure nothing, write the tables of docs/speed.md")
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
-    parser.add_argument("--batches", nargs="+", type=int, default=[8, 32])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--seconds", type=float, default=0.8, help="per contender and setting, about")
+    of_run = parser.add_argument_group(
+        "what is measured", f"by default {EVERYTHING}", argument_default=argparse.SUPPRESS
+    )
+    of_run.add_argument("--nets", nargs="+", choices=NETS)
+    of_run.add_argument("--batches", nargs="+", type=int)
+    of_run.add_argument("--threads", nargs="+", type=int)
+    of_run.add_argument("--contenders", nargs="+", choices=CONTENDERS)
+    of_run.add_argument("--seconds", type=float, help="per contender and setting, about")
     parser.add_argument("--ort-training", help="the Python of an environment with onnxruntime-training, or build")
     parser.add_argument("--kept", type=Path, default=Path("runs/step_time"), help="folder for lowered programs")
     parser.add_argument(
         "--out", type=Path, help=f"result file; {step_report.RESULTS.name} where everything is measured"
     )
-    options = parser.parse_args()
-    if options.quick:
-        vars(options).update({key: v for key, v in QUICK.items() if getattr(options, key) == parser.get_default(key)})
-    whole = all(
-        getattr(options, key) == parser.get_default(key) for key in ("nets", "batches", "threads", "contenders")
-    )
+    named = parser.parse_args(arguments)
+    options = argparse.Namespace(**(EVERYTHING | (QUICK if named.quick else {}) | vars(named)))
+    whole = all(vars(options)[key] == EVERYTHING[key] for key in ("nets", "batches", "threads", "contenders"))
     options.out = options.out or (step_report.RESULTS if whole else None)
     return options
 

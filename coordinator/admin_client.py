@@ -10,19 +10,22 @@ from typing import Any
 
 import httpx
 
+from fedrela.coordinator import admin_answers
 from fedrela.core import bundle, signing, strict
-from fedrela.core.errors import InvalidInput, Refused, Unavailable
+from fedrela.core.errors import InvalidInput, InvalidMessage, Refused, Unavailable
 from fedrela.core.partition import Accuracy
 from fedrela.core.task import Task
 
 TIMEOUT_SECONDS = 60.0
 _NO_VIRTUAL_CLOCK = (403, 404, 409)  # HTTP statuses of a coordinator that goes by the real time
+_NO_PROBLEM = "unknown"  # the code of a refusal without a problem document: nobody knows whose it is
 
 
 class AdminClient:
     """One coordinator's admin API. `http`: whose connections to use; without it, the client has and closes its own.
 
-    Every call raises Refused with the coordinator's reason, or Unavailable where nobody answers.
+    Every call raises Refused with the coordinator's reason, Unavailable where nobody answers, InvalidMessage where the
+    answer is not one that a coordinator gives (`admin_answers`), and InvalidInput for an id that can't be one.
     """
 
     def __init__(self, url: str, admin_key: str, *, http: httpx.Client | None = None) -> None:
@@ -30,7 +33,7 @@ class AdminClient:
             raise InvalidInput(f"{url!r} is not a URL", remedy="write it like http://127.0.0.1:8000")
         self.url = url.rstrip("/")
         self._owns_http = http is None
-        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
+        self._http = http or _connections()
         self._headers = {"Authorization": f"Bearer {admin_key}"}
 
     def __enter__(self) -> "AdminClient":
@@ -42,20 +45,24 @@ class AdminClient:
         if self._owns_http:
             self._http.close()
 
-    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One call below /v1/admin; `arguments` are those of `httpx.Client.request`."""
-        return self._call(method, f"/v1/admin{path}", **arguments)
+    def request(self, method: str, path: str, **arguments: Any) -> Any:
+        """One call below /v1/admin: the JSON of its answer, None where that has no body.
 
-    def get(self, path: str) -> Any:
+        `arguments` are those of `httpx.Client.request`; what follows a `?` goes into `params`.
+        """
+        shape = admin_answers.expected(method, path)
+        return admin_answers.read(self._call(method, f"/v1/admin{path}", **arguments), shape, f"{method} {path}")
+
+    def get(self, path: str, **arguments: Any) -> Any:
         """A JSON answer."""
-        return self.request("GET", path).json()
+        return self.request("GET", path, **arguments)
 
     def is_trial(self) -> bool:
         """Whether the coordinator runs with --dev, so that its devices are the operator's own."""
         try:
             return bool(self.get("/server")["dev"])
         except Refused as refused:
-            if refused.status == 404:  # a coordinator of version 0.1
+            if refused.status == 404 and refused.code != _NO_PROBLEM:  # a coordinator of version 0.1
                 return False
             raise
 
@@ -72,7 +79,7 @@ class AdminClient:
             "seal": vars(sealed.seal),
             "checkpoint_sha256": sealed.seal.weights_sha256,
         }
-        return str(self.request("POST", "/tasks", json=publication).json()["task_id"])
+        return str(self.request("POST", "/tasks", json=publication)["task_id"])
 
     def find(self, name_or_id: str) -> dict[str, Any]:
         """The task of that id, or the newest of that name. Raises InvalidInput where there is none."""
@@ -93,6 +100,15 @@ class AdminClient:
         records: list[dict[str, Any]] = self.get(f"/tasks/{task_id}/rounds")
         return records
 
+    def devices(self) -> list[dict[str, Any]]:
+        """Every enrolled device, in the order of their ids."""
+        records: list[dict[str, Any]] = []
+        while page := self.get("/devices", params={"after": records[-1]["device_id"] if records else ""}):
+            if records and page[0]["device_id"] <= records[-1]["device_id"]:
+                raise InvalidMessage("the coordinator sends the same devices again", remedy="update the coordinator")
+            records += page
+        return records
+
     def report_accuracy(self, task_id: str, round_number: int, accuracy: Accuracy, examples: int) -> None:
         """Tell the coordinator how good a round's model is on `examples` of the operator's own."""
         shares = {name: getattr(accuracy, name) for name in ("overall", "many", "medium", "few")}
@@ -105,14 +121,14 @@ class AdminClient:
         """A link that enrolls `uses` devices for programs of `publishers`, without them those of the tasks there."""
         token_request = {"population": population, "max_uses": uses, "valid_seconds": valid_seconds}
         token_request["publishers"] = publishers
-        return f"{self.url}/join#{self.request('POST', '/tokens', json=token_request).json()['fragment']}"
+        return f"{self.url}/join#{self.request('POST', '/tokens', json=token_request)['fragment']}"
 
     def set_clock(self, now_seconds: float) -> float | None:
         """Move the virtual clock; returns its time, or None if this coordinator's clock is the real one."""
         try:
-            return float(self.request("POST", "/clock", json={"now_seconds": now_seconds}).json()["now_seconds"])
+            return float(self.request("POST", "/clock", json={"now_seconds": now_seconds})["now_seconds"])
         except Refused as refused:
-            if refused.status in _NO_VIRTUAL_CLOCK:
+            if refused.status in _NO_VIRTUAL_CLOCK and refused.code != _NO_PROBLEM:
                 return None
             raise
 
@@ -125,14 +141,29 @@ class AdminClient:
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, self.url + path, headers=self._headers, **arguments)
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             raise Unavailable(
                 f"no coordinator answers at {self.url} ({error})",
                 remedy="start it with `fedrela serve`, or correct --url",
             ) from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InvalidInput(
+                f"{self.url} can't be asked with this admin key ({error})", remedy="correct --url or --admin-key"
+            ) from error
         if answer.is_success:
             return answer
         raise _refusal(answer, f"{method} {path}")
+
+
+def _connections() -> httpx.Client:
+    """Connections by the settings of the shell."""
+    try:
+        return httpx.Client(timeout=TIMEOUT_SECONDS)
+    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+        raise InvalidInput(
+            f"the network settings of this shell can't be used ({error})",
+            remedy="correct SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY",
+        ) from error
 
 
 def _refusal(answer: httpx.Response, call: str) -> Refused:
@@ -144,8 +175,13 @@ def _refusal(answer: httpx.Response, call: str) -> Refused:
         )
     except (ValueError, KeyError, TypeError):
         return Refused(
-            f"the server answered {call} with status {answer.status_code}",
+            f"the server answered {call} with status {answer.status_code}{_elsewhere(answer)}",
             remedy="check that --url names a FedReLa coordinator, and look at its log",
-            code="unknown",
+            code=_NO_PROBLEM,
             status=answer.status_code,
         )
+
+
+def _elsewhere(answer: httpx.Response) -> str:
+    """Where a redirect points: often to the same place by https."""
+    return f", and points to {answer.headers['location'][:200]!r}" if answer.has_redirect_location else ""

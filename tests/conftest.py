@@ -5,12 +5,15 @@ import gc
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.packaging import lower_bounds
+from tests.waiting import waits
 
 T = TypeVar("T")
 
@@ -28,8 +31,13 @@ gc.set_threshold(50_000, 20, 20)
 # A file runs whole in one worker (`--dist loadfile`); a long one that began last would leave the others idle.
 LONGEST_FIRST = (
     "export/layers/test_catalog.py",
+    "web/test_http_cases.py",
     "export/verification/test_comparison.py",
     "export/verification/test_reference_models.py",
+    "export/verification/test_oldest_runtime.py",
+    "web/test_node.py",
+    "web/test_webgpu.py",
+    "web/test_faults.py",
     "export/official/test_official.py",
     "export/test_classifier.py",
     "emulator/test_ci_scenario.py",
@@ -37,17 +45,34 @@ LONGEST_FIRST = (
     "export/executorch_programs/test_bundle.py",
     "edge/engines/test_executorch_engine.py",
     "packaging/test_installed.py",
+    "test_docstrings.py",
+    "test_walk.py",
     "emulator/test_ci_project.py",
     "arm64/test_arm64.py",
     "web/test_tabs.py",
+    "web/test_pictures.py",
     "emulator/fleet/test_fleet.py",
 )
 _RANK = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST_FIRST)}
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses among them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files; the tests of a file stay as they are."""
+    """Order the files, the tests of a file staying as they are, and mark those that wait."""
     items.sort(key=lambda item: _RANK.get(item.path, len(_RANK)))
+    for item in items:
+        if isinstance(item, pytest.Function) and waits(item):
+            item.add_marker("waits")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing is skipped: what a test needs is installed there, or it belongs to a command of its own."""
+    report = yield
+    if report.skipped and "CI" in os.environ and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"left out in CI, where nothing may be: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +92,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
         return value
 
     return made
+
+
+@pytest.fixture(scope="session")
+def oldest_packages(made_once: Callable[[str, Callable[[Path], Path]], Path]) -> Path:
+    """The python of an environment with the oldest packages of a device and of a coordinator."""
+    return made_once("oldest packages", lambda folder: lower_bounds.install(folder, "edge", "coordinator"))

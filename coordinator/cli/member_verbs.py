@@ -1,6 +1,6 @@
 """The operator's verbs on who takes part: token and device."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,7 +29,7 @@ def token_create(
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
-        token = api.request("POST", "/tokens", json=token_request).json()
+        token = api.request("POST", "/tokens", json=token_request)
         token["link"] = f"{api.url}/join#{token['fragment']}"
     code = ""
     if with_code and not as_json:
@@ -59,11 +59,9 @@ def token_revoke(token_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", 
 @device_app.command("list")
 def device_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """Every enrolled device."""
-    device_list: list[dict[str, Any]] = []
     with admin(url, admin_key) as api:
-        while page := api.get(f"/devices?after={device_list[-1]['device_id'] if device_list else ''}"):
-            device_list += page
-    table(device_list, ("device_id", "population", "enrolled_at", "last_assignment_at", "revoked_at"), as_json)
+        devices = api.devices()
+    table(devices, ("device_id", "population", "enrolled_at", "last_assignment_at", "revoked_at"), as_json)
 
 
 @device_app.command("revoke")

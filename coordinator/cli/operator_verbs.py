@@ -164,7 +164,7 @@ def task_rollback(
 ) -> None:
     """Begin the next round from an earlier model; the open round ends without a result."""
     with admin(url, admin_key) as api:
-        number = api.request("POST", f"/tasks/{task_id}/rollback", json={"to_round": to_round}).json()["round"]
+        number = api.request("POST", f"/tasks/{task_id}/rollback", json={"to_round": to_round})["round"]
     text = f"task {task_id}: round {number} begins from the model of round {to_round}"
     show({"task_id": task_id, "to_round": to_round, "round": number}, as_json, text)
 
@@ -213,7 +213,7 @@ def task_collect(
     """Delete stored blobs that no task needs any more."""
     with admin(url, admin_key) as api:
         collection_request = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
-        collected = api.request("POST", "/collect", json=collection_request).json()
+        collected = api.request("POST", "/collect", json=collection_request)
     names = "".join(f"{name}\n" for name in collected["names"])
     verb = "would go" if dry_run else "deleted"
     show(collected, as_json, f"{names}{len(collected['names'])} blobs, {collected['bytes']} bytes {verb}")

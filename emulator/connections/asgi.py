@@ -1,6 +1,8 @@
 """Requests straight into an ASGI application (https://asgi.readthedocs.io) in this process.
 
-The application's event loop runs in the thread that asks, while it waits for its answers: nothing is handed over.
+The application's event loop runs in the thread that asks, while it waits for its answers: nothing is handed over. In a
+thread that runs an event loop already, as in an async test or a notebook, no other loop can run: there the application
+has a thread of its own.
 
     transport = AsgiTransport(app)
     transport.start()
@@ -9,6 +11,7 @@ The application's event loop runs in the thread that asks, while it waits for it
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import httpx
@@ -25,6 +28,7 @@ class AsgiTransport(ConcurrentTransport):
         self._app = app
         self._loop = asyncio.new_event_loop()
         self._running = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "asgi-application")  # begins with the first work for it
         self._begun: list[tuple[httpx.Request, Answered]] = []  # not yet handed to the application
 
     def start(self) -> None:
@@ -35,6 +39,7 @@ class AsgiTransport(ConcurrentTransport):
     def stop(self) -> None:
         """End it."""
         self._run(self._lifespan.__aexit__(None, None, None))
+        self._thread.shutdown()
         self._loop.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -55,6 +60,8 @@ class AsgiTransport(ConcurrentTransport):
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._running:
+            if _runs_a_loop():
+                return self._thread.submit(self._loop.run_until_complete, work).result()
             return self._loop.run_until_complete(work)
 
     async def _answers(self, requests: list[httpx.Request]) -> list[httpx.Response | BaseException]:
@@ -78,6 +85,15 @@ class AsgiTransport(ConcurrentTransport):
         await self._app(_scope(request), receive, send)
         start, *parts = messages
         return answer(start["status"], start["headers"], b"".join(part.get("body", b"") for part in parts))
+
+
+def _runs_a_loop() -> bool:
+    """Whether this thread is inside an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _scope(request: httpx.Request) -> dict[str, Any]:

@@ -1,64 +1,57 @@
-"""Programs on the oldest ONNX Runtime that the package is installed with, in an environment of its own, as on a device.
-
-pip fetches that runtime as it fetches the product's other packages.
-"""
+"""Programs on the oldest ONNX Runtime that we promise, in an environment of its own, as on a device."""
 
 import subprocess
 import sys
-import tomllib
-import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fedrela.core.golden import relative_error
 from fedrela.export import export_classifier
+from fedrela.export.classifier import Exported
+from fedrela.export.layers import catalog
 from fedrela.export.verification.equality import TOLERANCE
 from tests.edge.sandbox.test_seal import program_with_external_data
-from tests.export.verification.reference_models import MODELS
+from tests.packaging import lower_bounds
 
 ROOT = Path(__file__).parents[3]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 (OLDEST,) = (
-    requirement.removeprefix("onnxruntime>=")
-    for requirement in PROJECT["optional-dependencies"]["edge"]
+    requirement.removeprefix("onnxruntime==")
+    for requirement in lower_bounds.requirements("edge")
     if requirement.startswith("onnxruntime")
 )
-# What a device's engine imports; numpy 1 is the oldest that we promise.
-PACKAGES = (f"onnxruntime=={OLDEST}", "numpy<2", "cryptography", "psutil", "safetensors")
 
 
-@pytest.fixture(scope="module")
-def oldest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The python of an environment with the oldest runtime."""
-    folder = tmp_path_factory.mktemp("oldest")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *PACKAGES]
-    subprocess.run(install, check=True)
-    return python
+@pytest.mark.parametrize(
+    "name", ["Small CNN", "LSTM over tokens", pytest.param("Vision transformer (small)", marks=pytest.mark.deep)]
+)
+def test_the_oldest_runtime_trains_as_today_s(
+    name: str, reference_bundle: Callable[[str, str], Exported], oldest_packages: Path, tmp_path: Path
+) -> None:
+    check_trains_alike(reference_bundle(name, "onnx").folder, oldest_packages, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["Small CNN", "LSTM over tokens", "Vision transformer (small)"])
-def test_the_oldest_runtime_trains_as_today_s(name: str, oldest: Path, tmp_path: Path) -> None:
-    export(name, tmp_path)
-    old, new = (run(Path(python), tmp_path) for python in (oldest, sys.executable))
-    assert str(old.pop("version")) == OLDEST != str(new.pop("version"))
-    assert old.keys() == new.keys()
-    assert max(relative_error(new[key], old[key]) for key in new) <= TOLERANCE
+def test_the_oldest_runtime_trains_a_transformer_s_layer_as_today_s(oldest_packages: Path, tmp_path: Path) -> None:
+    (layer,) = (case for case in catalog.CASES if case.name == "TransformerEncoderLayer")
+    done = export_classifier(layer.build(), input=layer.input, classes=catalog.CLASSES, out=tmp_path / "bundle")
+    check_trains_alike(done.folder, oldest_packages, tmp_path)
 
 
 @pytest.mark.deep
-def test_the_oldest_runtime_passes_the_self_test_of_a_deep_net(oldest: Path, tmp_path: Path) -> None:
+def test_the_oldest_runtime_passes_the_self_test_of_a_deep_net(
+    reference_bundle: Callable[[str, str], Exported], oldest_packages: Path, tmp_path: Path
+) -> None:
     # Depthwise, BatchNorm, ReLU6. What it makes of data that nobody chose, rounding decides at some kink.
-    export("MobileNetV2 (small)", tmp_path)
-    assert str(run(oldest, tmp_path)["version"]) == OLDEST
+    folder = reference_bundle("MobileNetV2 (small)", "onnx").folder
+    assert str(run(oldest_packages, folder, tmp_path)["version"]) == OLDEST
 
 
 @pytest.mark.parametrize("location", ["../theirs", "/theirs", "*/_ORT_MEM_ADDR_/*"])
-def test_the_oldest_runtime_reads_no_data_outside_of_its_folder(location: str, oldest: Path, tmp_path: Path) -> None:
+def test_the_oldest_runtime_reads_no_data_outside_of_its_folder(
+    location: str, oldest_packages: Path, tmp_path: Path
+) -> None:
     """Older ones (1.23 is one) read any file that a program names, and any address. No device lets them come so far."""
     place = location if location != "/theirs" else str(tmp_path / "theirs")
     (tmp_path / "theirs").write_bytes(bytes(48))
@@ -69,22 +62,23 @@ def test_the_oldest_runtime_reads_no_data_outside_of_its_folder(location: str, o
         "try:\n    onnxruntime.InferenceSession(open('../program', 'rb').read())\n"
         "except Exception as error:\n    print(type(error).__name__)\n"
     )
-    command = [str(oldest), "-c", script]
+    command = [str(oldest_packages), "-c", script]
     done = subprocess.run(command, cwd=tmp_path / "inside", capture_output=True, text=True, check=True)
     assert done.stdout == "Fail\n"
 
 
-def export(name: str, folder: Path) -> None:
-    """The narrow form of a reference model, as a bundle."""
-    torch.manual_seed(0)
-    row = MODELS[name]
-    export_classifier(row.build(), input=row.input, classes=row.classes, out=folder / "bundle")
+def check_trains_alike(bundle: Path, oldest_packages: Path, tmp_path: Path) -> None:
+    """The oldest runtime makes of a bundle what this environment's does."""
+    old, new = (run(python, bundle, tmp_path) for python in (oldest_packages, Path(sys.executable)))
+    assert str(old.pop("version")) == OLDEST != str(new.pop("version"))
+    assert old.keys() == new.keys()
+    assert max(relative_error(new[key], old[key]) for key in new) <= TOLERANCE
 
 
-def run(python: Path, folder: Path) -> dict[str, np.ndarray]:
+def run(python: Path, bundle: Path, tmp_path: Path) -> dict[str, np.ndarray]:
     """What `tests.export.verification.device_run` finds in that environment."""
-    result = folder / "result.npz"
-    command = [str(python), "-m", "tests.export.verification.device_run", str(folder / "bundle"), str(result)]
+    result = tmp_path / "result.npz"
+    command = [str(python), "-m", "tests.export.verification.device_run", str(bundle), str(result)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(np.load(result))

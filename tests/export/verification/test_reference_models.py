@@ -6,10 +6,8 @@ The forms are narrow. The deep ones take minutes all the same, so `make test-dee
 """
 
 import pytest
-import torch
 
 from fedrela.core import bundle
-from fedrela.export import export_classifier
 from fedrela.export.verification.replay import RUNTIMES, available
 from tests.export.layers import layers_page
 from tests.export.verification.reference_models import MODELS
@@ -19,12 +17,8 @@ from tests.export.verification.reference_models import MODELS
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.deep] * row.deep) for name, row in MODELS.items()]
 )
-def test_model(name, runtime, tmp_path):
-    torch.manual_seed(0)
-    row = MODELS[name]
-    done = export_classifier(
-        row.build(), input=row.input, classes=row.classes, out=tmp_path / "bundle", runtimes=(runtime,), max_batch=8
-    )
+def test_model(name, runtime, reference_bundle):
+    done = reference_bundle(name, runtime)
     opened = bundle.read(done.folder)
     assert available(opened) == (runtime,)
     (result,) = done.results

@@ -1,0 +1,103 @@
+"""Every lower bound of a device and of a coordinator is installed, and every verb of theirs runs on it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedrela.emulator.connections.local_coordinator import free_port
+from tests.edge import softmax_bundle
+from tests.packaging import lower_bounds
+from tests.packaging.lower_bounds import Verbs
+from tests.packaging.user_folder import is_ready, wait_until
+
+EXTRAS = ("edge", "coordinator")
+TASK = 'name = "small"\nrounds = 3\n[local]\nbatch_size = 20\nhyperparameters = { lr = 0.05, momentum = 0.5 }\n'
+TASK += "[relabel]\nstart = 2\n[round]\ngoal = 1\n"
+VERSIONS = """\
+import json, sys
+from importlib import metadata
+print(json.dumps({name: metadata.version(name) for name in sys.argv[1:]}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A bundle, a task and data."""
+    softmax_bundle.write(tmp_path / "bundle")
+    (tmp_path / "task.toml").write_text(TASK)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "small.npz", x=rng.integers(0, 255, (60, 1, 4, 4), dtype=np.uint8), y=np.repeat(range(3), 20))
+    return tmp_path
+
+
+@pytest.fixture
+def url(oldest_packages: Path, folder: Path) -> Iterator[str]:
+    """Where `fedrela serve` listens on the oldest packages; ended with the test."""
+    port = free_port()
+    serve = [str(oldest_packages), "-m", "fedrela", "serve", "--dev", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        environment = lower_bounds.environment(folder)
+        server = subprocess.Popen(serve, env=environment, cwd=folder, stdout=log, stderr=log)
+    wait_until(lambda: is_ready(f"http://127.0.0.1:{port}"), folder, server)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait(30)
+
+
+@pytest.fixture
+def verbs(oldest_packages: Path, folder: Path) -> Iterator[Verbs]:
+    """What runs verbs on the oldest packages."""
+    running = Verbs(oldest_packages, folder)
+    yield running
+    running.close()
+
+
+def test_what_is_installed_is_the_lower_bounds(oldest_packages: Path) -> None:
+    lowest = [requirement.split(";")[0].split("==") for requirement in lower_bounds.requirements(*EXTRAS)]
+    command = [str(oldest_packages), "-c", VERSIONS, *(name for name, _ in lowest)]
+    installed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for name, bound in lowest:
+        shown = installed[name].split(".")
+        assert shown[: len(bound.strip().split("."))] == bound.strip().split("."), name
+        assert not any(part.strip("0") for part in shown[len(bound.strip().split(".")) :]), name
+
+
+def test_every_verb_says_what_it_is_for(oldest_packages: Path, folder: Path, verbs: Verbs) -> None:
+    assert "Usage: fedrela" in verbs("--help")
+    for words in lower_bounds.verbs(oldest_packages, folder, *EXTRAS):
+        assert f"Usage: fedrela {' '.join(words)}" in verbs(*words, "--help")
+
+
+def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url: str, verbs: Verbs) -> None:
+    task = verbs.json("publish", "bundle", "task.toml", "--url", url)["task_id"]
+    at = ("--url", url)
+    link = verbs.json("token", "create", "--uses", 3, *at)["link"]
+    verbs("device", "enroll", link)
+    verbs("task", "pause", task, *at)
+    verbs("task", "resume", task, *at)
+    verbs("device", "run", "--data", "small.npz", "--once")
+    assert verbs.json("device", "status")["enrolled"]
+    assert "update" in verbs("device", "show-upload")
+    verbs("device", "install-service", "--data", "small.npz", "--print")
+    assert [item["updates"] for item in verbs.json("task", "show", task, *at)["history"]][:1] == [1]
+    verbs("task", "rollback", task, "--to", 0, *at)
+    verbs("task", "download", task, "model.safetensors", *at)
+    verbs("task", "export", task, "model.safetensors", *at)
+    verbs("task", "cancel", task, *at)
+    verbs("task", "create", "bundle", "task.toml", *at)
+    verbs("task", "list", *at)
+    verbs("task", "collect", "--dry-run", *at)
+    verbs("device", "forget", "--yes")
+    verbs("device", "enrol", link)
+    (device,) = [record for record in verbs.json("device", "list", *at) if record["revoked_at"] is None]
+    verbs("device", "revoke", device["device_id"], *at)
+    (token,) = verbs.json("token", "list", *at)
+    verbs("token", "revoke", token["token_id"], *at)
+    verbs("coordinator", "new-epoch", "--dev")
+    verbs("key", "rotate", "--dev")
+    left_out = [words for words in lower_bounds.verbs(oldest_packages, folder, *EXTRAS) if not verbs.have_run(words)]
+    assert left_out == [["serve"]], "which the others were served by"
