@@ -78,6 +78,8 @@ def evaluated_rounds(
     groups = class_groups(manifest, many, few)
     engine = open_engine(manifest_sha256, blobs)
     test = open_source(data)(manifest)
+    for note in test.notes:
+        typer.echo(f"note: {note}", err=True)
     examples.check(test, manifest)
     if len(test.x) != 1:
         raise InvalidInput("the model takes several inputs", remedy="evaluate it with a program of your own")

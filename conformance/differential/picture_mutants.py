@@ -21,7 +21,7 @@ from fedrela.conformance.differential import literals
 _HEAD = 200  # bytes in which most headers lie
 _NUMBERS = (0, 1, 2, 7, 127, 128, 255, 256, 32_767, 65_535, 65_536, 10_000_000, 2**31 - 1, 2**31, 2**32 - 1)
 _PNG_CHUNKS = b"IHDR PLTE IDAT IEND tRNS eXIf iCCP zTXt iTXt acTL fcTL gAMA".split()
-_MODES = {
+MODES = {
     **dict.fromkeys(("GIF", "BMP", "TIFF", "PNG"), ("L", "RGB", "P", "1", "RGBA")),
     **{"JPEG": ("L", "RGB"), "WEBP": ("L", "RGB", "RGBA"), "PPM": ("L", "RGB", "1")},
 }
@@ -29,7 +29,11 @@ _MODES = {
 
 def mutant(draw: Random) -> tuple[bytes, tuple[str, ...]]:
     """A picture's file, and what was done to it."""
-    body = draw.choice(good_pictures())
+    return changed(draw.choice(good_pictures()), draw)
+
+
+def changed(body: bytes, draw: Random) -> tuple[bytes, tuple[str, ...]]:
+    """A picture's file with a few things changed, and what was done to it."""
     changes = []
     for _ in range(draw.choices((0, 1, 2, 4), (4, 60, 24, 12))[0]):
         change = draw.choice(_CHANGES)
@@ -42,7 +46,7 @@ def mutant(draw: Random) -> tuple[bytes, tuple[str, ...]]:
 def good_pictures() -> tuple[bytes, ...]:
     """Small ones: the vectors' PNG, and one of every other format and mode."""
     wide = Image.linear_gradient("L").resize((16, 12))
-    made = [_saved(wide.convert(mode), form) for form, modes in _MODES.items() for mode in modes]
+    made = [_saved(wide.convert(mode), form) for form, modes in MODES.items() for mode in modes]
     made += [_saved(wide.convert("RGB"), "TIFF", compression=way) for way in ("tiff_lzw", "tiff_deflate", "packbits")]
     return (*image_cases.picture_bodies().values(), *made)
 

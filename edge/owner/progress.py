@@ -36,6 +36,7 @@ class Reporter:
         self.out = out or (sys.stdout if as_json else sys.stderr)
         self.uploads = 0
         self._last_wait = ""
+        self._notes: set[str] = set()  # on the data, that were shown
 
     def confinement(self, confinement: Confinement) -> None:
         """Say so where nothing holds a program back."""
@@ -52,6 +53,10 @@ class Reporter:
         elif event.kind == "step":
             if self.live:
                 self._rewrite(f"round {event.round}  step {event.step}/{event.steps}  loss {event.loss:.4f}")
+        elif event.kind == "data":
+            if event.detail not in self._notes:  # the same files are left out in every round
+                self._notes.add(event.detail)
+                self._line(f"data: {event.detail}")
         else:
             detail = f": {event.detail}" if event.detail else ""
             self._line(f"round {event.round}  {event.kind}{detail}")

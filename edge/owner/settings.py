@@ -59,8 +59,8 @@ def load(path: Path | None) -> DeviceSettings:
 
 
 EventKind = Literal[
-    "assigned", "ready", "self-tested", "relabeled", "step", "paused", "resumed", "trained", "uploaded", "dropped",
-    "new-key", "new-epoch",
+    "assigned", "ready", "self-tested", "data", "relabeled", "step", "paused", "resumed", "trained", "uploaded",
+    "dropped", "new-key", "new-epoch",
 ]  # fmt: skip
 
 

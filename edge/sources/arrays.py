@@ -3,7 +3,6 @@
 import csv
 import math
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +38,18 @@ def npz(path: Path) -> DataSource:
 
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
+        with zipfile.ZipFile(path) as packed:  # numpy reads as far as an array goes, and a sum is looked at behind it
+            damaged = packed.testzip()
+        if damaged:
+            raise ValueError(f"{damaged} is not what was written")
         with np.load(path, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidData(  # RuntimeError: what zipfile raises for encrypted or unknown members
+            arrays = {name: opened[name] for name in opened.files}
+        single = [name for name, array in arrays.items() if not np.ndim(array)]  # or no array at all
+        if single:
+            raise ValueError(f"{single[0]!r} is no array of samples")
+        return arrays
+    except Exception as error:  # numpy's and zipfile's own, and what a .npy under another name lacks
+        raise InvalidData(
             f"{path} can't be read ({error})", remedy="save it again with numpy.savez, without object arrays"
         ) from error
 

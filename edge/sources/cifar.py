@@ -6,6 +6,7 @@ unpickler here can build nothing else.
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _check_places(body: bytes) -> None:
+    """Raise ValueError where a value is to be kept in a place beyond all places: up to there memory would be taken.
+
+    Each place takes 16 bytes, and a damaged file of a few bytes may name any place below four thousand million.
+    """
+    for code, place, _ in pickletools.genops(body):
+        if code.name.endswith("PUT") and int(place or 0) > len(body):
+            raise ValueError("a value has no place")
+
+
 def find(folder: Path) -> list[Path]:
     """The training batches in a folder."""
     return [folder / name for name in BATCHES if (folder / name).is_file()]
@@ -60,7 +71,9 @@ def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """One batch: CIFAR-10's `labels` or CIFAR-100's `fine_labels`. Raises InvalidData for anything else."""
     try:
-        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        body = path.read_bytes()
+        _check_places(body)
+        batch = _ArraysOnly(io.BytesIO(body), encoding="bytes").load()
         pixels = np.asarray(batch[b"data"])
         labels = np.asarray(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"])
     except Exception as error:  # damaged pickles raise nearly anything

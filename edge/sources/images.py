@@ -4,11 +4,10 @@ A decoded image is kept in memory until its file changes, so that a round over a
 """
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,111 +16,67 @@ from PIL import Image
 from fedrela.core.bundle import Manifest, Preprocessing
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
-from fedrela.edge.sources import classes, picture_files, pictures
+from fedrela.edge.sources import class_folders, classes, listings, picture_files, pictures
+from fedrela.edge.sources.class_folders import ClassNumber, shown
+from fedrela.edge.sources.listings import File
 from fedrela.edge.training.examples import DataSource, Examples
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
-MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked
-# What reading a file or a member of a zip raises; RuntimeError: one that is encrypted or packed in an unknown way.
-DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image: its path inside the data ("cats/one.jpg"), a stamp that changes with its content, and its bytes."""
-
-    path: str
-    stamp: tuple[int, ...]
-    read: Callable[[], bytes]
 
 
 def folder(root: Path) -> DataSource:
     """The images below `root`."""
-
-    def entries() -> list[Entry]:
-        base = root / "train" if (root / "train").is_dir() else root
-        entries = []
-        for path in sorted(base.glob("*/*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                name = path.relative_to(base).as_posix()
-                try:
-                    status = path.stat()
-                except OSError as error:
-                    raise _unreadable(name, error) from error
-                entries.append(Entry(name, (status.st_mtime_ns, status.st_size), path.read_bytes))
-        return entries
-
-    return _source(entries, str(root))
+    return _source(lambda: listings.in_folder(root), str(root))
 
 
 def zip_file(archive: Path) -> DataSource:
     """The images in a zip file; nothing is unpacked to the disk."""
-
-    def entries() -> list[Entry]:
-        try:
-            with zipfile.ZipFile(archive) as opened:
-                members = sorted(opened.infolist(), key=lambda member: member.filename)
-        except DAMAGED as error:
-            raise InvalidData(f"{archive} can't be read ({error})", remedy="copy the zip file again") from error
-        paths = [PurePosixPath(member.filename) for member in members]
-        trained = [path for path in paths if "train" in path.parts[:-2]]
-        entries = []
-        for member, path in zip(members, paths, strict=True):
-            is_image = path.suffix.lower() in SUFFIXES and len(path.parts) > 1 and not path.name.startswith(".")
-            if is_image and (not trained or "train" in path.parts[:-2]):
-                name = "/".join(path.parts[-2:])
-                entries.append(Entry(name, (member.CRC, member.file_size), _member(archive, member)))
-        return entries
-
-    return _source(entries, str(archive))
+    return _source(lambda: listings.in_zip(archive), str(archive))
 
 
-def _member(archive: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if member.file_size > MAX_FILE_BYTES:
-            raise InvalidData(
-                f"{member.filename} in {archive} is larger than {MAX_FILE_BYTES} bytes", remedy="take it away"
-            )
-        with zipfile.ZipFile(archive) as opened:
-            return opened.read(member)
-
-    return read
-
-
-def _source(entries: Callable[[], list[Entry]], where: str) -> DataSource:
-    decoded: dict[str, tuple[tuple[int, ...], Array]] = {}
+def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
+    decoded: dict[str, tuple[tuple[Any, ...], Array]] = {}  # by name; with what the pixels depend on
 
     def load(manifest: Manifest) -> Examples:
-        spec, listed = image_spec(manifest), entries()
-        if not listed:
+        spec, how = image_spec(manifest), manifest.preprocessing
+        names = tuple(class_folders.normalized(name) for name in manifest.class_names)
+        files = {file.path: file for file in list_files()}
+        selection = class_folders.select(files, _class_number(names, manifest.classes))
+        class_names = [picture.class_name for picture in selection.pictures]
+        numbers = classes.numbers(class_names, names, manifest.classes)
+        left_out, pixels = selection.left_out.copy(), {}
+        for picture in selection.pictures:
+            file, name = files[picture.path], picture.name
+            stamp = file.stamp()
+            if stamp is None:
+                left_out[class_folders.NO_FILE] += 1
+                continue
+            made_of = (stamp, spec.shape, how)
+            if name not in decoded or decoded[name][0] != made_of:
+                decoded[name] = (made_of, decode(file.read(), shown(name), spec, how))
+            pixels[picture] = decoded[name][1]
+        for gone in decoded.keys() - {picture.name for picture in pixels}:
+            del decoded[gone]
+        note = class_folders.described(left_out)
+        if not pixels:
             raise InvalidData(
-                f"{where} holds no image in a class folder",
+                f"{shown(where)} holds no image in a class folder" + (f" ({note})" if note else ""),
                 remedy="make a folder for each class and put its images there: cats/one.jpg",
             )
-        for entry in listed:
-            if decoded.get(entry.path, ((), None))[0] != entry.stamp:
-                pixels = decode(_bytes(entry), entry.path, spec, manifest.preprocessing)
-                decoded[entry.path] = (entry.stamp, pixels)
-        for gone in decoded.keys() - {entry.path for entry in listed}:
-            del decoded[gone]
-        names = [entry.path.split("/", 1)[0] for entry in listed]
-        numbers = classes.numbers(names, manifest.class_names, manifest.classes)
-        x = np.stack([decoded[entry.path][1] for entry in listed]).astype(spec.dtype)
-        y = np.array([numbers[name] for name in names], np.int64)
-        return Examples({spec.name: x}, y, keys(entry.path for entry in listed))
+        x = np.stack(list(pixels.values())).astype(spec.dtype)
+        y = np.array([numbers[picture.class_name] for picture in pixels], np.int64)
+        return Examples({spec.name: x}, y, keys(picture.name for picture in pixels), (note,) if note else ())
 
     return load
 
 
-def _bytes(entry: Entry) -> bytes:
-    try:
-        return entry.read()
-    except DAMAGED as error:
-        raise _unreadable(entry.path, error) from error
+def _class_number(names: tuple[str, ...], count: int) -> ClassNumber:
+    @cache
+    def number(name: str) -> int | None:
+        try:
+            return classes.number_of(name, names, count)
+        except InvalidData:
+            return None
 
-
-def _unreadable(name: str, error: Exception) -> InvalidData:
-    return InvalidData(f"the image {name} can't be read ({error})", remedy="copy it again, or remove it")
+    return number
 
 
 def image_spec(manifest: Manifest) -> TensorSpec:
@@ -135,8 +90,9 @@ def image_spec(manifest: Manifest) -> TensorSpec:
 
 def decode(body: bytes, name: str, spec: TensorSpec, how: Preprocessing) -> Array:
     """One image as (channels, height, width) uint8. Raises InvalidData naming the file."""
-    image, orientation = picture_files.decode(body, name)
-    return pictures.tensor(image, orientation, name, spec, how)
+    with picture_files.named(name):
+        image, orientation = picture_files.decode(body, name)
+        return pictures.tensor(image, orientation, name, spec, how)
 
 
 def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> Array:
@@ -152,5 +108,6 @@ def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> 
 
 def keys(names: Iterable[str]) -> NDArray[np.uint64]:
     """A lasting number for each path. It stays on the device."""
-    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
+    bodies = [name.encode("utf-8", "surrogateescape") for name in names]  # not every name on a disk is UTF-8
+    digests = [hashlib.blake2b(body, digest_size=8).digest() for body in bodies]
     return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)

@@ -1,46 +1,58 @@
 """A picture's file as pixels, by Pillow: the first picture in it, with its orientation, its color profile ignored.
 
 What clients could read differently is refused: more than 8 bits per channel, CMYK, and what is too large for a phone.
+The boundary to Pillow is `named`: for odd files it raises nearly anything.
 """
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import orientation, picture_parts
+from fedrela.edge.sources import jpeg_segments, orientation, picture_parts
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # by content; a file's name doesn't count
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # of any JPEG; up to there every client scales with the same numbers
 
 _MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"})
-_FAULTS = (OSError, ValueError, SyntaxError, EOFError)
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
 def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
     """The decoded image and its orientation 1 to 8. Raises InvalidData, which names the image."""
-    try:
+    with named(name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MAX_PIXELS is ours, and what is damaged beside the pixels has no say
         picture_parts.check(body)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MAX_PIXELS is ours, and what is damaged beside the pixels has no say
-            image = Image.open(io.BytesIO(body), formats=FORMATS)
-            _check(image, name)
-            _scale_transparent_gray(image)
-            image.load()
-            return image, _orientation(image)
+        plain, exif = jpeg_segments.bare(body) if jpeg_segments.is_jpeg(body) else (body, b"")
+        image = Image.open(io.BytesIO(plain), formats=FORMATS)
+        _check(image, name)
+        _scale_transparent_gray(image)
+        image.load()
+        return image, _orientation(image, exif)
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Whatever is raised within becomes InvalidData, which names the image."""
+    try:
+        yield
+    except InvalidData:
+        raise
     except Image.DecompressionBombError as error:
         raise InvalidData(f"the image {name} is too large ({error})", remedy="scale it down") from error
     except UnidentifiedImageError as error:
         raise InvalidData(
-            f"the image {name} can't be decoded (it is of no known format, or its header is damaged)",
-            remedy="mend or remove it",
+            f"the image {name} can't be decoded (it is of no format that is read, or its header is damaged)",
+            remedy="save it as JPEG or PNG, or remove it",
         ) from error
-    except _FAULTS as error:
-        raise InvalidData(f"the image {name} can't be decoded ({error})", remedy="mend or remove it") from error
+    except Exception as error:
+        reason = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
+        raise InvalidData(f"the image {name} can't be decoded ({reason})", remedy="mend or remove it") from error
 
 
 def _check(image: ImageFile, name: str) -> None:
@@ -76,8 +88,9 @@ def _scale_transparent_gray(image: ImageFile) -> None:
         image.info["transparency"] *= factor
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, exif: bytes) -> int:
+    """From the block that was cut out of a JPEG; what other formats hold, Pillow leaves as it is."""
     if image.format == "TIFF":  # newer Pillows turn it while they load it, and take the tag away
         value = image.getexif().get(0x0112, 1)
         return value if value in range(1, 9) else 1
-    return orientation.parse(image.info.get("exif", b""))
+    return orientation.parse(exif or image.info.get("exif", b""))

@@ -14,19 +14,20 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
-MOST_PARTS = 20_000
-MOST_EXIF_PARTS = 20  # of a JPEG; the standard knows one, and Pillow joins all
+from fedrela.edge.sources.jpeg_segments import EXIF, is_jpeg, segments
 
-_PNG, _JPEG, _GIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", (b"GIF87a", b"GIF89a")
+MOST_PARTS = 20_000
+MOST_EXIF_PARTS = 20  # of a JPEG; the standard knows one
+
+_PNG, _GIF = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a")
 _TIFF = {b"II": "<", b"MM": ">"}
-_SCAN, _FILL = 0xDA, 0xFF
 _EXTENSION = 0x21
 
 
 def check(body: bytes) -> None:
     """Raise ValueError for too many parts. What is malformed is left to the decoder."""
-    if body.startswith(_JPEG):
-        exif = sum(body[at + 4 : at + 10] == b"Exif\0\0" for at in islice(_segments(body), MOST_PARTS))
+    if is_jpeg(body):
+        exif = sum(body[at + 4 : at + 10] == EXIF for at in islice(segments(body), MOST_PARTS))
         if exif > MOST_EXIF_PARTS:
             raise ValueError(f"it has more than {MOST_EXIF_PARTS} EXIF blocks")
     if body[:2] in _TIFF and body[2:4] in (b"*\0", b"\0*"):
@@ -38,8 +39,8 @@ def check(body: bytes) -> None:
 def _parts(body: bytes) -> Iterator[int]:
     if body.startswith(_PNG):
         return _chunks(body)
-    if body.startswith(_JPEG):
-        return _segments(body)
+    if is_jpeg(body):
+        return segments(body)
     return _blocks(body) if body.startswith(_GIF) else iter(())
 
 
@@ -48,14 +49,6 @@ def _chunks(body: bytes) -> Iterator[int]:
     while at + 8 <= len(body) and body[at + 4 : at + 8] != b"IEND":
         yield at
         at += 12 + int.from_bytes(body[at : at + 4])
-
-
-def _segments(body: bytes) -> Iterator[int]:
-    """Where the segments before the first scan begin; a byte that only fills up counts too."""
-    at = len(_JPEG)
-    while at + 4 <= len(body) and body[at + 1] != _SCAN:
-        yield at
-        at += 1 if body[at] != _FILL or body[at + 1] == _FILL else 2 + int.from_bytes(body[at + 2 : at + 4])
 
 
 def _blocks(body: bytes) -> Iterator[int]:

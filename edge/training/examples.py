@@ -27,12 +27,14 @@ from fedrela.core.tensors import Array, TensorSpec
 class Examples:
     """n labeled samples. `x` by input name, each (n, ...); `y` (n,) int64; `keys` (n,) uint64 names a sample for good.
 
-    Without keys a sample is named by its position, which is right for data that only grow at the end.
+    Without keys a sample is named by its position, which is right for data that only grow at the end. `notes` is what
+    the owner should know of the data, such as how many files were left out; it is told to nobody else.
     """
 
     x: Mapping[str, Array]
     y: NDArray[np.int64]
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.keys):

@@ -56,6 +56,8 @@ class RoundWork:
         """The finished update's body, kept in the store; None where `stop` came first."""
         manifest, local = self.job.engine.manifest, self.own_round()
         loaded = self.source(manifest)
+        for note in loaded.notes:
+            self.tell("data", detail=note)
         data.check(loaded, manifest)
         examples, held_out = holdout.split(loaded, self.settings.holdout_fraction, self.secret)
         if len(examples) < local.task.eligibility.min_examples:

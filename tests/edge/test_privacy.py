@@ -63,6 +63,7 @@ def photos(folder: Path, counts: tuple[int, int, int], stem: str) -> Path:
             pixels = rng.integers(0, 256, (4, 4), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / stem / name / f"{stem}-{number:04d}.png")
             number += 1
+    (folder / stem / "IMG_1.heic").write_bytes(b"")  # is left out, and the owner alone learns of it
     return folder / stem
 
 
@@ -88,7 +89,7 @@ def test_no_label_count_name_or_path_is_sent(named_bundle: Bundle, tmp_path: Pat
     data = photos(tmp_path, counts, "private-holiday")
     requests = [unsealed(request) for request in session(named_bundle, tmp_path / "c", data)]
     sent = b"\n".join(requests)
-    for secret in (*NAMES, "private-holiday", str(tmp_path), "label", "class", "count", "relabel"):
+    for secret in (*NAMES, "private-holiday", str(tmp_path), "label", "class", "count", "relabel", "heic"):
         assert secret.encode() not in sent.lower(), secret
     for word in ("0001", "flip"):  # short enough to stand in a token by chance
         assert word.encode() not in chosen(requests), word
@@ -220,7 +221,8 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
     visible = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in stored)])
     assert "relabeled" in visible
     assert "uploaded" in visible
-    for secret in (*NAMES, "private-holiday", ".png"):
+    assert "not trained on: 1 of the format .heic" in visible
+    for secret in (*NAMES, "private-holiday", ".png", "IMG_1"):
         assert secret not in visible, secret
     for count in (*counts, len(overlay.keys)):
         assert not re.search(rf"(?<![\w.\-:]){count}(?![\w.\-:])", visible), count

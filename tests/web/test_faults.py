@@ -157,6 +157,12 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
     (tmp_path / "note.txt").write_text("no picture")
     tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=[str(tmp_path / "note.txt")])
     assert "no picture that this browser can read" in tab.alert()
+    unread = tmp_path / "IMG_7.heic"
+    unread.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    several = [paths[0], str(unread), paths[1]]
+    tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=several)
+    tab.do("waitFor", code=f"() => {title} === 'Class 3: 4'")
+    assert tab.alert().startswith("One picture was not added. The image IMG_7.heic can't be decoded")
     tab.start()
     assert phone.finished()
     assert not any(b"holiday" in seen.body for seen in phone.recorder.seen)

@@ -213,11 +213,14 @@ def test_a_log_has_a_line_per_event_and_no_step(tmp_path: Path) -> None:
     reporter = Reporter(FolderStore(tmp_path), as_json=False, live=False, out=out)
     reporter.event(Event("step", "t", 7, step=1, steps=9, loss=0.25))
     reporter.event(Event("paused", "t", 7, detail="the CPU is throttled"))
+    for round_number in (7, 8):  # the same files are left out in every round
+        reporter.event(Event("data", "t", round_number, detail="not trained on: 2 hidden"))
     for _ in range(3):
         reporter.outcome(Outcome("waiting", "round-full", 3.0))
     reporter.outcome(Outcome("stopped"))
     assert out.getvalue().splitlines() == [
         "round 7  paused: the CPU is throttled",
+        "data: not trained on: 2 hidden",
         "waiting: the round is full",
         "stopped; the assignment is kept and goes on at the next start",
     ]

@@ -30,6 +30,16 @@ def test_npz(tmp_path: Path, manifest: Manifest) -> None:
         open_source(str(tmp_path / "d.npz"))(manifest)
 
 
+def test_an_array_that_says_it_is_shorter_is_damaged(tmp_path: Path, manifest: Manifest) -> None:
+    """numpy stops where the array ends by its header, before the sum of the whole is compared."""
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 1, 4, 4), np.uint8), y=[2, 0, 1])
+    body = (tmp_path / "a.npz").read_bytes()
+    shorter = body.replace(b"(3, 1, 4, 4)", b"(2, 1, 4, 4)").replace(b"(3,)", b"(2,)")
+    (tmp_path / "a.npz").write_bytes(shorter)
+    with pytest.raises(InvalidData, match=r"a\.npz can't be read"):
+        open_source(str(tmp_path / "a.npz"))(manifest)
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_a_damaged_npz_is_a_clear_error_whatever_the_damage(
     tmp_path: Path, manifest: Manifest, save: Callable[..., None]

@@ -5,8 +5,9 @@ import { formOf } from "../device/examples.ts";
 import type { Sample, Store } from "../device/store.ts";
 import { DEMO_SHARDS, demoFits, demoShard } from "./demo.ts";
 import { byId, make } from "./dom.ts";
-import { fromFile, pictureLayout, previewOf } from "./pictures.ts";
-import { say } from "./view.ts";
+import { type Loaded, fromFiles, pictureLayout, previewOf } from "./pictures.ts";
+import { alert, say } from "./view.ts";
+import { refusedSentence } from "./words.ts";
 
 const SHOWN = 10; // thumbnails per class
 
@@ -75,11 +76,7 @@ export class Gallery {
     const input = make("input", { type: "file", accept: "image/*", multiple: !camera });
     if (camera) input.setAttribute("capture", "environment");
     input.setAttribute("aria-label", `${text}: ${this.name(label)}`);
-    const load = async (): Promise<Sample[]> => {
-      const samples = []; // one after the other: decoded photos are large
-      for (const file of input.files ?? []) samples.push(await fromFile(file, label, this.manifest));
-      return samples;
-    };
+    const load = (): Promise<Loaded> => fromFiles(input.files ?? [], label, this.manifest);
     input.onchange = () => void this.add(load, `${entryOf(label)} input${camera ? "[capture]" : ":not([capture])"}`);
     return make("label", { className: "file" }, text, input);
   }
@@ -88,16 +85,18 @@ export class Gallery {
     const select = make("select", { id: "demo-shard" });
     for (let number = 0; number < DEMO_SHARDS; number++) select.append(make("option", { value: String(number) }, `set ${number + 1} of ${DEMO_SHARDS}`));
     const button = make("button", { type: "button", id: "demo-add" }, "Use demo digits");
-    button.onclick = () => void this.add(() => demoShard(Number(select.value), this.manifest), "#demo-add");
+    const load = async (): Promise<Loaded> => ({ samples: await demoShard(Number(select.value), this.manifest), refused: [] });
+    button.onclick = () => void this.add(load, "#demo-add");
     return [make("label", { htmlFor: "demo-shard" }, "No pictures at hand? Take ready-made handwritten digits: "), select, " ", button];
   }
 
-  /** Keep what `load` gives; the focus stays on the control that asked for it. */
-  private async add(load: () => Promise<Sample[]>, control: string): Promise<void> {
+  /** Keep what `load` gives, and say what it could not; the focus stays on the control that asked for it. */
+  private async add(load: () => Promise<Loaded>, control: string): Promise<void> {
     try {
-      const samples = await load();
+      const { samples, refused } = await load();
       await this.store.addSamples(samples);
-      say(samples.length === 1 ? "Added one example." : `Added ${samples.length} examples.`);
+      say(samples.length === 1 ? "Added one example." : samples.length ? `Added ${samples.length} examples.` : "");
+      alert(refusedSentence(refused));
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
       this.failed(error);

@@ -25,6 +25,26 @@ export async function fromFile(file: File, label: number, manifest: Manifest): P
   return { ...sample, preview: await previewOf(sample, manifest) };
 }
 
+/** The samples that could be made of some files, and why the other files were refused, each by its name. */
+export interface Loaded {
+  samples: Sample[];
+  refused: InvalidInput[];
+}
+
+/** Several pictures of one class. One after the other: decoded photos are large. */
+export async function fromFiles(files: Iterable<File>, label: number, manifest: Manifest): Promise<Loaded> {
+  const loaded: Loaded = { samples: [], refused: [] };
+  for (const file of files) {
+    try {
+      loaded.samples.push(await fromFile(file, label, manifest));
+    } catch (error) {
+      if (!(error instanceof InvalidInput)) throw error;
+      loaded.refused.push(error);
+    }
+  }
+  return loaded;
+}
+
 /** A small picture of a sample that came without one. */
 export async function previewOf(sample: Sample, manifest: Manifest): Promise<Blob | undefined> {
   const layout = pictureLayout(manifest);

@@ -1,8 +1,11 @@
 /** Every failure and every wait as a sentence that a layperson understands, with what happened to their data. */
+import type { InvalidInput } from "../core/errors.ts";
 import type { Outcome } from "../device/client.ts";
 import type { Fault } from "../device/protocol.ts";
 import type { Choice } from "../engine/processor.ts";
 import type { Progress } from "../device/work.ts";
+
+const NAMED = 5; // refused pictures; more in one sentence nobody reads
 
 /** What went wrong, for the owner of the device. */
 export function sentence(fault: Fault): string {
@@ -25,6 +28,14 @@ export function sentence(fault: Fault): string {
   if (fault.kind === "BrowserSilent") return `This browser does not answer: ${fault.problem}. What helps: ${fault.remedy}. Nothing was lost.`;
   if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
+}
+
+/** Pictures that could not be added, each by its name; empty where there is none. The others were added. */
+export function refusedSentence(refused: InvalidInput[]): string {
+  if (!refused.length) return "";
+  const reasons = refused.slice(0, NAMED).map(({ problem, remedy }) => `${capital(problem)}: ${remedy}.`);
+  if (refused.length > NAMED) reasons.push(`So it is with ${refused.length - NAMED} more.`);
+  return `${refused.length === 1 ? "One picture was" : `${refused.length} pictures were`} not added. ${reasons.join(" ")}`;
 }
 
 /** An assignment that was given up: the same sentences, by its code. */
