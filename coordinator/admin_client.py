@@ -5,14 +5,17 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
 from fedrela.coordinator import admin_answers
 from fedrela.core import bundle, signing, strict
-from fedrela.core.errors import InvalidInput, InvalidMessage, Refused, Unavailable
+from fedrela.core.environment import network_settings
+from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused, Unavailable
 from fedrela.core.partition import Accuracy
 from fedrela.core.task import Task
 
@@ -22,7 +25,8 @@ _NO_PROBLEM = "unknown"  # the code of a refusal without a problem document: nob
 
 
 class AdminClient:
-    """One coordinator's admin API. `http`: whose connections to use; without it, the client has and closes its own.
+    """One coordinator's admin API. `http`: whose connections to use; without it, the client has and closes its own,
+    which go through this machine's proxy.
 
     Every call raises Refused with the coordinator's reason, Unavailable where nobody answers, InvalidMessage where the
     answer is not one that a coordinator gives (`admin_answers`), and InvalidInput for an id that can't be one.
@@ -33,7 +37,7 @@ class AdminClient:
             raise InvalidInput(f"{url!r} is not a URL", remedy="write it like http://127.0.0.1:8000")
         self.url = url.rstrip("/")
         self._owns_http = http is None
-        self._http = http or _connections()
+        self._http = http or _by_network_settings(self.url)
         self._headers = {"Authorization": f"Bearer {admin_key}"}
 
     def __enter__(self) -> "AdminClient":
@@ -146,24 +150,26 @@ class AdminClient:
                 f"no coordinator answers at {self.url} ({error})",
                 remedy="start it with `fedrela serve`, or correct --url",
             ) from error
-        except (httpx.InvalidURL, ValueError) as error:
+        except FedRelaError:
+            raise
+        except Exception as error:  # whatever httpx makes of a URL, a key or an answer that it doesn't understand
             raise InvalidInput(
-                f"{self.url} can't be asked with this admin key ({error})", remedy="correct --url or --admin-key"
+                f"{method} {path} can't be sent to {self.url} ({type(error).__name__})",
+                remedy="correct --url and --admin-key: both are plain ASCII",
             ) from error
         if answer.is_success:
             return answer
         raise _refusal(answer, f"{method} {path}")
 
 
-def _connections() -> httpx.Client:
-    """Connections by the settings of the shell."""
-    try:
-        return httpx.Client(timeout=TIMEOUT_SECONDS)
-    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-        raise InvalidInput(
-            f"the network settings of this shell can't be used ({error})",
-            remedy="correct SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY",
-        ) from error
+def _by_network_settings(url: str) -> httpx.Client:
+    """A client for this coordinator. Raises InvalidInput or MissingDependency for settings that can't be used."""
+
+    def open_(proxy: str) -> httpx.Client:
+        way = httpx.HTTPTransport(verify=url.startswith("https:"), proxy=proxy or None)
+        return httpx.Client(transport=way, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    return network_settings.reached(url, getproxies(), os.environ, open_)
 
 
 def _refusal(answer: httpx.Response, call: str) -> Refused:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from fedrela.coordinator.storage import private
 from fedrela.core import signing
@@ -74,7 +75,7 @@ class Settings:
         dev = _flag(env, "FEDRELA_DEV")
         return cls(
             data_folder=data,
-            database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{data / DATABASE_NAME}",
+            database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{quote(os.fsencode(data / DATABASE_NAME))}",
             blobs_url=env.get("FEDRELA_BLOBS_URL") or (data / "blobs").as_uri(),
             admin_key=env.get("FEDRELA_ADMIN_KEY") or _dev_secret(dev, data / "admin.key"),
             signing_key=env.get("FEDRELA_SIGNING_KEY") or _dev_secret(dev, data / "signing.key"),

@@ -21,6 +21,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fedrela.core.errors import InvalidInput, InvalidMessage
@@ -28,7 +29,7 @@ from fedrela.core.protocol import json_text
 from fedrela.core.protocol.json_text import encode as to_json
 from fedrela.core.protocol.limits import Limit
 
-__all__ = ["Former", "build", "check", "from_json", "from_toml", "to_json"]
+__all__ = ["Former", "build", "check", "from_json", "from_toml", "to_json", "toml_text"]
 
 T = TypeVar("T")
 _PLAIN = (str, int, bool)  # values of these types are right whatever they are
@@ -92,6 +93,17 @@ def from_toml(
     except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise error(f"the {name} file is not TOML ({fault})", remedy="correct that line") from fault
     return build(cls, complete(data), error)
+
+
+def toml_text(path: Path, error: type[InvalidInput], name: str) -> str:
+    """The text of a TOML file: UTF-8 whatever the locale, as the format says; editors' byte-order mark is none of it.
+
+    Raises `error` for one that can't be read; `name` says in it which file it is.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise error(f"the {name} file {path} can't be read ({fault})", remedy="name a TOML file in UTF-8") from fault
 
 
 def _current_names(cls: type[Any], data: Mapping[str, Any], error: type[InvalidInput], path: str) -> Mapping[str, Any]:

@@ -90,8 +90,9 @@ class DeviceClient:
             self._log = SentLog(self.store, self.settings.keep_sent_bodies)
             self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
-        room = Room(self.store, blobs, self.settings.max_tasks, self.settings.max_state_bytes)
-        limits = (identity.publishers, self.settings.max_download_bytes, room)
+        bounds = self.settings.max_tasks, self.settings.max_state_bytes
+        self._room = Room(self.store, blobs, *bounds, self.now, self.pool.close_others)
+        limits = (identity.publishers, self.settings.max_download_bytes, self._room)
         self._fetcher = Fetcher(self.api, self.store, blobs, self.pool, *limits)
         self._admission = Admission(self.api, self.store, identity, self.now, self.on_event)
 
@@ -148,6 +149,10 @@ class DeviceClient:
         """Seconds before the next attempt after so many that failed."""
         return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 16)) * (0.5 + 0.5 * self.uniform())
 
+    def newest_manifest(self) -> bytes | None:
+        """The manifest of the model that was trained last, if it is still kept."""
+        return self._room.newest_manifest()
+
     def resume(self) -> state.HeldAssignment | None:
         """The assignment that was under way at the stop, unless its lease has run out by this device's clock."""
         held = state.load_assignment(self.store)
@@ -179,6 +184,7 @@ class DeviceClient:
             self._tell("dropped", stored, "the lease ran out while the device was away")
         if answer.assignment is None:
             assert answer.wait is not None  # api.check_in: exactly one of the two
+            self._room.let_go()
             pause = min(max(answer.wait.retry_after_seconds, 0.0), LONGEST_WAIT_SECONDS)
             return Outcome("waiting", answer.wait.known_reason(), pause)
         held = state.HeldAssignment(answer.assignment, self.now())
@@ -225,6 +231,8 @@ class DeviceClient:
         state.clear_assignment(self.store)
         with suppress(Refused, Unavailable, InvalidMessage):
             self.api.failure(held.assignment, FailureReport(code))
+        with suppress(Unavailable):
+            self._room.tidy()
         # What is wrong with the data is told to whoever called, and to no event or log.
         detail = "the local examples can't be used" if isinstance(fault, InvalidData) else str(fault)
         return self.give_up(held, code, detail)

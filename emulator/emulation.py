@@ -23,11 +23,13 @@ from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.edge.engines.engine import Engine, RunNative, run_here
 from fedrela.edge.engines.pool import EnginePool
+from fedrela.edge.network import connection
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.emulator.connections.asgi import AsgiTransport
-from fedrela.emulator.connections.sockets import SocketTransport
+from fedrela.emulator.connections.minimal_http import ConcurrentTransport
+from fedrela.emulator.connections.sockets import SocketTransport, by_network_settings
 from fedrela.emulator.data import datasets, shards
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.devices.shared_context import SharedContext
@@ -58,6 +60,20 @@ class CoordinatorAccess:
     transport: AsgiTransport | None = None
     process_id: int = 0  # of a coordinator that was started for this run; 0: not ours
 
+    def devices_transport(self) -> ConcurrentTransport:
+        """The devices' way; to a coordinator elsewhere by this machine's network settings."""
+        if self.transport is not None:
+            return self.transport
+        return SocketTransport(self.url) if self.process_id else by_network_settings(self.url)
+
+    def operators_transport(self) -> httpx.BaseTransport:
+        """The operator's, likewise."""
+        if self.transport is not None:
+            return self.transport
+        if self.process_id:
+            return httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=False)  # plain HTTP on loopback
+        return connection.transport(self.url, _HTTP)
+
 
 @dataclass(frozen=True)
 class ContextPlan:
@@ -81,7 +97,7 @@ class ContextPlan:
             dataset=dataset,
             shards=shards.deal(self.scenario, dataset),
             profiles=DeviceProfiles(self.scenario),
-            transport=self.coordinator.transport or SocketTransport(self.coordinator.url),
+            transport=self.coordinator.devices_transport(),
             pools={
                 runtime: open_pool(runtime, self.manifest_sha256, self.blobs, run_native=run_native)
                 for runtime in runtimes
@@ -219,8 +235,6 @@ def _check_runtimes(scenario: Scenario, manifest: Manifest) -> None:
 
 @contextmanager
 def admin_of(coordinator: CoordinatorAccess) -> Iterator[AdminClient]:
-    """The coordinator's admin API, by the transport that the devices use."""
-    secure = coordinator.url.startswith("https")  # certificates are loaded only where they are needed: that takes long
-    transport = coordinator.transport or httpx.HTTPTransport(limits=_HTTP, trust_env=False, verify=secure)
-    with httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
+    """The coordinator's admin API, the way that the devices take."""
+    with httpx.Client(transport=coordinator.operators_transport(), timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
         yield AdminClient(coordinator.url, coordinator.admin_key, http=http)

@@ -46,12 +46,9 @@ def evaluate(
     ] = "",
 ) -> None:
     """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
-    import httpx
-
     from fedrela.coordinator.admin_client import AdminClient
 
-    with httpx.Client(timeout=60.0, trust_env=False) as http:
-        admin = AdminClient(url, admin_key or _stored_key(), http=http)
+    with AdminClient(url, admin_key or _stored_key()) as admin:
         typer.echo("round  overall     many   medium      few")
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)

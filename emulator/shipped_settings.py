@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class ShippedSettings(Generic[T]):
         """What a file holds, or the shipped one of that name; with the folder that its paths are relative to."""
         path = Path(name_or_path)
         if path.is_file():
-            return self.parse(path.read_text(encoding="utf-8")), path.parent
+            return self.parse(strict.toml_text(path, self.error, self.noun)), path.parent
         name = self.former_names.get(name_or_path, name_or_path)
         if name in self.names():
             shipped = resources.files(self.package) / self.folder / f"{name}.toml"

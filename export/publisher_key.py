@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedrela.core import signing
+from fedrela.core.environment import user_folders
 from fedrela.core.errors import InvalidInput
 from fedrela.core.files import flush_folder
 
 
 def default_path() -> Path:
     """fedrela/publisher.key below $XDG_CONFIG_HOME, else below ~/.config."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "fedrela" / "publisher.key"
+    return user_folders.configuration() / "fedrela" / "publisher.key"
 
 
 def load(path: Path | None, report: Callable[[str], None]) -> str:

@@ -13,7 +13,7 @@ from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, a
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
 from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
 from fedrela.coordinator.cli.tables import show, table
-from fedrela.core import interpreter
+from fedrela.core import interpreter, strict
 from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
 
@@ -94,7 +94,7 @@ def publish(
     """Verify a bundle, send it with a task to the coordinator, and open round 1."""
     from fedrela.core import bundle as bundles
 
-    text = _text(task)
+    text = strict.toml_text(task, InvalidInput, "task")
     opened = bundles.read(bundle)  # what no device would run is refused before anybody is asked
     with admin(url, admin_key) as api:
         loaded = task_file.from_toml(text, trial=api.is_trial())
@@ -217,10 +217,3 @@ def task_collect(
     names = "".join(f"{name}\n" for name in collected["names"])
     verb = "would go" if dry_run else "deleted"
     show(collected, as_json, f"{names}{len(collected['names'])} blobs, {collected['bytes']} bytes {verb}")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} can't be read ({error})", remedy="name a TOML task file") from error

@@ -10,12 +10,14 @@ changes; on PostgreSQL the rows that decide are locked by `for_update`. Commits 
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
@@ -200,10 +202,26 @@ def _make_private(file: Path) -> None:
     private.tighten(file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")))
 
 
+def _database_file(url: str) -> Path:
+    """The file that a URL names. Raises InvalidInput where a part of its name may be meant as something else."""
+    path = url.removeprefix("sqlite:///")
+    if "?" in path:
+        raise InvalidInput(
+            "the database URL has options, and SQLite takes none here",
+            remedy="leave them out; if they belong to the file's name, write ? as %3F and % as %25",
+        )
+    return Path(os.fsdecode(unquote_to_bytes(path)))
+
+
 def _sqlite(url: str) -> sa.Engine:
-    _make_private(Path(url.removeprefix("sqlite:///")))
+    file = _database_file(url)
+    _make_private(file)
     engine = sa.create_engine(
-        url, pool_size=16, max_overflow=32, pool_timeout=BUSY_SECONDS, connect_args={"timeout": BUSY_SECONDS}
+        sa.URL.create("sqlite", database=str(file)),  # by its name, so that no ? or % in it means anything
+        pool_size=16,
+        max_overflow=32,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS},
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import httpx
 
-from fedrela.core.errors import IntegrityError
+from fedrela.core.errors import IntegrityError, Unavailable
 from fedrela.core.wire import check_sha256_name
 from fedrela.edge.network.transport import Transport, TryAgain, raise_for_status
 from fedrela.edge.storage.store import Store
@@ -86,7 +86,7 @@ def _read(
                 partial.append(key, bytes(unsaved))
                 unsaved.clear()
     except TryAgain:
-        with suppress(OSError):
+        with suppress(Unavailable):  # it will be fetched again
             partial.append(key, bytes(unsaved))
         raise
     return bytes(body)

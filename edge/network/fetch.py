@@ -104,6 +104,7 @@ class Fetcher:
         key = f"checkpoint/{assignment.checkpoint_sha256}"
         body = state.cached(self.blobs, key, assignment.checkpoint_sha256)
         if body is None:
+            state.drop_partial(self.blobs, but=assignment.checkpoint_sha256)
             limit = assignment.checkpoint_bytes
             body = self.api.blob(assignment.checkpoint_sha256, self.blobs, limit_bytes=limit)
             state.keep_checkpoint(self.blobs, assignment.checkpoint_sha256, body)

@@ -13,14 +13,14 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from fedrela.core import strict
-from fedrela.core.errors import InvalidMessage, Refused, Unavailable
+from fedrela.core.errors import FedRelaError, InvalidMessage, Refused, Unavailable
 from fedrela.core.protocol import signed_requests
 from fedrela.core.wire import Problem
 
@@ -133,13 +133,11 @@ class Transport:
         elif body:
             sent[signed_requests.CONTENT_DIGEST] = signed_requests.content_digest(body)
         self.sent(Sent(method, path, body))
-        try:
-            with self.http.stream(method, self.url + path, content=body or None, headers=sent) as response:
-                yield response
-        except (httpx.TransportError, httpx.StreamError) as error:
-            raise TryAgain(f"{type(error).__name__}: {str(error)[:120]}") from error
-        except (httpx.InvalidURL, httpx.HTTPError, UnicodeError) as error:
-            raise InvalidMessage(f"that is not an HTTP answer ({error})", remedy="check the address") from error
+        with ExitStack() as stack:
+            with translated():
+                answer = self.http.stream(method, self.url + path, content=body or None, headers=sent)
+                response = stack.enter_context(answer)
+            yield response
 
     def short_answer(self, response: httpx.Response) -> bytes:
         """The whole body of an answer that must be short."""
@@ -154,14 +152,30 @@ class Transport:
         """The raw body; one that is cut short or drips for too long is `TryAgain`."""
         if response.headers.get("content-encoding", "identity") != "identity":
             raise InvalidMessage("the coordinator's answer is compressed", remedy="turn compression off in the proxy")
-        start = self.now()
-        try:
-            for chunk in response.iter_raw():
-                if self.now() - start > self.answer_seconds:
-                    raise TryAgain("the answer took too long")
-                yield chunk
-        except (httpx.TransportError, httpx.StreamError) as error:
-            raise TryAgain(f"{type(error).__name__}: {str(error)[:120]}") from error
+        start, raw = self.now(), response.iter_raw()
+        while True:
+            with translated():
+                chunk = next(raw, None)
+            if chunk is None:
+                return
+            if self.now() - start > self.answer_seconds:
+                raise TryAgain("the answer took too long")
+            yield chunk
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Every fault of the HTTP library becomes ours: what the network does is `TryAgain`, the rest InvalidMessage."""
+    try:
+        yield
+    except (FedRelaError, TryAgain):
+        raise
+    except (httpx.TransportError, httpx.StreamError) as error:
+        raise TryAgain(f"{type(error).__name__}: {str(error)[:120]}") from error
+    except Exception as error:  # whatever it makes of an address or an answer that it doesn't understand
+        raise InvalidMessage(
+            f"that is not an HTTP answer ({type(error).__name__}: {str(error)[:120]})", remedy="check the address"
+        ) from error
 
 
 def raise_for_status(response: httpx.Response, read: Callable[[httpx.Response], bytes]) -> None:

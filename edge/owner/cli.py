@@ -7,15 +7,18 @@ import json
 import os
 import signal
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event as StopEvent
 from typing import Annotated, Any
 
 import typer
 
-from fedrela.core.errors import InvalidInput, Unavailable
+from fedrela.core.errors import FedRelaError, InvalidInput, Unavailable
+from fedrela.edge.owner.install import install_service
+from fedrela.edge.owner.options import AsJson, State
 from fedrela.edge.owner.settings import load as load_settings
+from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import FolderStore
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,20 +26,6 @@ device = typer.Typer(no_args_is_help=True, help="Enroll and run this device; lis
 app.add_typer(device, name="device")
 
 INSECURE = "warning      plain http: anybody on the way can read along\n"
-CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
-
-
-def default_state() -> Path:
-    """$FEDRELA_DEVICE_STATE, else fedrela below $XDG_STATE_HOME, else ~/.local/state/fedrela."""
-    folder = os.environ.get("FEDRELA_DEVICE_STATE")
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(folder) if folder else Path(base).expanduser() / "fedrela"
-
-
-State = Annotated[
-    Path, typer.Option("--state", default_factory=default_state, help="Where this device keeps its private state.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @device.callback()
@@ -64,7 +53,7 @@ def enroll(
 
     parsed = links.parse(link)
     require_private(parsed, insecure=insecure)
-    api = _api()
+    api = _api(parsed.url)
     warnings = small_cohorts(api, parsed)
     for warning in [] if as_json else warnings:
         typer.echo(f"note: {warning}", err=True)
@@ -109,6 +98,9 @@ def run(
     settings: Annotated[
         Path | None, typer.Option(help="A TOML file of settings: conditions, checkpoints, budgets, hold-out.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try what a run needs: runtime, data, coordinator. Train nothing, and end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train whenever the coordinator wants this device and its conditions allow it. Ctrl-C or SIGTERM ends it cleanly.
@@ -127,15 +119,18 @@ def run(
     from fedrela.edge.client import DeviceClient
     from fedrela.edge.conditions.sensors import Sensors
     from fedrela.edge.engines.pool import EnginePool
+    from fedrela.edge.owner import trial
     from fedrela.edge.owner.progress import Reporter
     from fedrela.edge.owner.signals import stopped_by_signals
     from fedrela.edge.sources import open_source
+    from fedrela.edge.storage.state import load_identity
 
-    source, stop, api = open_source(data), StopEvent(), _api()
+    source, stop, store = open_source(data), StopEvent(), FolderStore(state)
+    identity = load_identity(store)
+    api = _api(identity.url if identity else "")
     pool = EnginePool(runtimes, threads, sandbox=sandbox)
     pool.offered()  # a runtime that is missing is an error now, not at the first assignment
-    store = FolderStore(state)
-    with closing(sandbox), store.lock(), stopped_by_signals(stop) as received:
+    with closing(sandbox), nullcontext() if check else store.lock(), stopped_by_signals(stop) as received:
         api.sleep = stop.wait
         reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
         reporter.confinement(pool.confinement)
@@ -143,6 +138,10 @@ def run(
             api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
             conditions=Sensors(state, metered=chosen.metered_network).read,
         )  # fmt: skip
+        if check:
+            report = trial.check(client)
+            typer.echo(json.dumps(report) if as_json else "\n".join(f"{key:12} {text}" for key, text in report.items()))
+            return
         if not links.is_private(client.identity.url):
             typer.echo(f"warning: {client.identity.url} is plain http: anybody on the way can read along", err=True)
         if once:
@@ -184,57 +183,40 @@ def forget(
     offline: Annotated[bool, typer.Option("--offline", help="Delete even if the coordinator can't be told.")] = False,
 ) -> None:
     """Leave: tell the coordinator to forget this device, and delete everything it keeps. Your data stay untouched."""
-    from fedrela.edge.owner.membership import forget as leave
+    from fedrela.edge.owner.membership import leave
+    from fedrela.edge.storage.state import load_identity
+    from fedrela.edge.storage.state_folder import is_state_folder
 
-    if not state.exists():
+    store = FolderStore(state)
+    if not is_state_folder(state):
         raise InvalidInput(f"there is nothing at {state}", remedy="name the state folder with --state")
     if not yes:
         typer.confirm(f"Delete {state} and leave the fleet?", abort=True)
-    store = FolderStore(state)
     with store.lock():
+        identity = load_identity(store)
         try:
-            leave(_api(), store)
-        except Unavailable as fault:
+            leave(_api(identity.url if identity else ""), store)
+        except FedRelaError as fault:
             if not offline:
-                raise Unavailable(fault.problem, remedy="try again later, or add --offline to delete anyway") from fault
-            store.clear()
-    typer.echo(f"{state} is deleted" + ("" if not offline else "; the coordinator may not know yet"))
+                remedy = "try again later, or add --offline to delete anyway"
+                raise Unavailable(fault.problem, remedy=remedy) if isinstance(fault, Unavailable) else fault from fault
+        cleared = store.clear()
+    typer.echo(_deletion(state, cleared) + ("" if not offline else "; the coordinator may not know yet"))
 
 
-@device.command()
-def install_service(
-    data: Annotated[str, typer.Option("--data", help="As for `fedrela device run`.")],
-    state: State,
-    settings: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
-    system: Annotated[
-        bool, typer.Option("--system", help="A unit of the system's manager, which runs as the state folder's owner.")
-    ] = False,
-    print_only: Annotated[bool, typer.Option("--print", help="Print the unit; write nothing.")] = False,
-) -> None:
-    """Write a systemd unit that keeps this device running, at low priority, seeing of your home only what it needs."""
-    from fedrela.edge.owner.systemd import SYSTEM_START, USER_START, service, unit, unit_file
-
-    load_settings(settings)
-    if not (state / "identity.json").is_file():
-        raise InvalidInput(f"no device is enrolled at {state}", remedy="run `fedrela device enroll <link>` first")
-    located = Path(data).expanduser()
-    named = [*([located] if located.exists() else []), *([settings] if settings else [])]
-    words = ["device", "run", "--data", str(located.resolve() if located.exists() else data)]
-    words += ["--state", str(state.resolve()), *(["--settings", str(settings.resolve())] if settings else [])]
-    text = unit(service(words, state.resolve(), named, system=system))
-    if print_only:
-        typer.echo(text)
-        return
-    path = unit_file(system=system)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    typer.echo(f"wrote {path}\n{SYSTEM_START if system else USER_START}")
+device.command()(install_service)
 
 
-def _api() -> Any:
-    import httpx
+def _deletion(state: Path, cleared: Cleared) -> str:
+    """What `forget` did, in words."""
+    files = f"{cleared.files} files, this device's keys and its token among them"
+    if cleared.left:
+        return f"of {state} only what this device made is deleted ({files}); still there: {', '.join(cleared.left)}"
+    return f"{state} is deleted ({files})" + ("; the folder itself stays" if state.exists() else "")
 
+
+def _api(url: str) -> Any:
     from fedrela.edge.network.api import CoordinatorApi
+    from fedrela.edge.network.connection import client
 
-    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-    return CoordinatorApi(httpx.Client(timeout=timeout))
+    return CoordinatorApi(client(url))

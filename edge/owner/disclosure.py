@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fedrela.core import tensors
-from fedrela.edge.storage.sent_log import SentLog
+from fedrela.edge.storage import sent_log
 from fedrela.edge.storage.store import Store
 
 MESSAGES = {
@@ -23,7 +23,7 @@ def describe(store: Store, *, values: bool = False) -> dict[str, Any]:
         body = store.get(f"last/{kind}")
         if body is not None:
             messages[kind] = _update(body, values) if kind == "update" else json.loads(body)
-    return {"requests": SentLog(store).lines(), "messages": messages}
+    return {"requests": sent_log.lines(store), "messages": messages}
 
 
 def _update(body: bytes, values: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fedrela.edge.network.admission import newest_key
 from fedrela.edge.network.api import CoordinatorApi
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity
+from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import Store
 
 
@@ -92,8 +93,14 @@ def small_cohorts(api: CoordinatorApi, link: Link) -> list[str]:
     ]
 
 
-def forget(api: CoordinatorApi, store: Store) -> None:
+def forget(api: CoordinatorApi, store: Store) -> Cleared:
     """Tell the coordinator to forget this device, then delete everything the device keeps. Raises Unavailable first."""
+    leave(api, store)
+    return store.clear()
+
+
+def leave(api: CoordinatorApi, store: Store) -> None:
+    """Tell the coordinator to forget this device. Raises Unavailable where it can't be told."""
     identity = state.load_identity(store)
     if identity is not None and identity.device_id:
         api.act_as(identity)
@@ -102,4 +109,3 @@ def forget(api: CoordinatorApi, store: Store) -> None:
         except Refused as refusal:
             if refusal.status not in (401, 404, 410):  # it has forgotten us already
                 raise
-    store.clear()

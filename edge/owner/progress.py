@@ -8,10 +8,11 @@ import sys
 import time
 from typing import Any, TextIO
 
+from fedrela.core.errors import Unavailable
 from fedrela.edge.client import Outcome
 from fedrela.edge.owner.settings import Event
 from fedrela.edge.sandbox.seal import Confinement
-from fedrela.edge.storage import state
+from fedrela.edge.storage import disk, state
 from fedrela.edge.storage.store import Store
 
 WAITS = {
@@ -37,6 +38,7 @@ class Reporter:
         self.uploads = 0
         self._last_wait = ""
         self._notes: set[str] = set()  # on the data, that were shown
+        self._unkept = ""  # why the status can't be kept
 
     def confinement(self, confinement: Confinement) -> None:
         """Say so where nothing holds a program back."""
@@ -66,10 +68,7 @@ class Reporter:
     def outcome(self, outcome: Outcome) -> None:
         """Show how an assignment ended; the same wait again is not repeated."""
         self.uploads += outcome.kind == "uploaded"
-        state.save_status(
-            self.store, at=time.time(), outcome=outcome.kind, reason=outcome.reason, round=outcome.round,
-            uploads_since_start=self.uploads,
-        )  # fmt: skip
+        self._keep(outcome)
         if self.as_json:
             self._json({"outcome": outcome.kind, "reason": outcome.reason, "round": outcome.round,
                         "retry_after_seconds": outcome.retry_after_seconds})  # fmt: skip
@@ -83,14 +82,38 @@ class Reporter:
         elif outcome.kind == "stopped":
             self._line("stopped; the assignment is kept and goes on at the next start")
 
+    def _keep(self, outcome: Outcome) -> None:
+        """Keep what `status` shows. Where that can't be, it is said once, and the device goes on."""
+        unkept = ""
+        try:
+            state.save_status(
+                self.store, at=time.time(), outcome=outcome.kind, reason=outcome.reason, round=outcome.round,
+                uploads_since_start=self.uploads,
+            )  # fmt: skip
+        except Unavailable as fault:
+            unkept = fault.problem
+        if unkept != self._unkept and unkept:
+            if self.as_json:
+                self._json({"event": "unkept", "detail": unkept})
+            else:
+                self._line(f"warning: {unkept}")
+        self._unkept = unkept
+
     def _json(self, record: dict[str, Any]) -> None:
-        print(json.dumps({"at": round(time.time(), 3), **record}), file=self.out, flush=True)
+        self._write(json.dumps({"at": round(time.time(), 3), **record}) + "\n")
 
     def _line(self, text: str) -> None:
         end = "\x1b[K\n" if self.live else "\n"
-        self.out.write(("\r" if self.live else "") + text + end)
-        self.out.flush()
+        self._write(("\r" if self.live else "") + text + end)
 
     def _rewrite(self, text: str) -> None:
-        self.out.write(f"\r{text}\x1b[K")
-        self.out.flush()
+        self._write(f"\r{text}\x1b[K")
+
+    def _write(self, text: str) -> None:
+        """Print; where that goes to a file on a full disk, the device goes on without."""
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except OSError as error:
+            if error.errno not in disk.FULL:
+                raise

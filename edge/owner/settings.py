@@ -51,10 +51,7 @@ def load(path: Path | None) -> DeviceSettings:
     """The owner's settings from a TOML file; the defaults without one. Raises InvalidInput naming the key at fault."""
     if path is None:
         return DeviceSettings()
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the settings {path} can't be read ({error})", remedy="correct the file") from error
+    text = strict.toml_text(path, InvalidInput, "settings")
     return strict.from_toml(DeviceSettings, text, InvalidInput, "settings")
 
 

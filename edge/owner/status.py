@@ -5,9 +5,8 @@ from typing import Any
 
 from fedrela.core.protocol import links
 from fedrela.edge.conditions.eligibility import Conditions
+from fedrela.edge.storage import sent_log, trust
 from fedrela.edge.storage import state as device_state
-from fedrela.edge.storage import trust
-from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import Store
 
 
@@ -33,7 +32,7 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
         "assignment": assignment,
         "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
-        "requests_logged": len(SentLog(store).lines()),
+        "requests_logged": len(sent_log.lines(store)),
         "conditions": vars(conditions),
         "sandbox": sandbox,
     }

@@ -6,15 +6,18 @@ it needs.
 True
 """
 
-import os
 import pwd
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedrela.core import interpreter
+from fedrela.core.environment import user_folders
+from fedrela.core.environment.network_settings import CERTIFICATES
 from fedrela.core.errors import InvalidInput
+from fedrela.edge.owner import carried
+from fedrela.edge.owner.carried import Source
 
 NAME = "fedrela-device.service"
 HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))  # what ProtectHome= covers
@@ -68,7 +71,7 @@ follow it:           journalctl -fu fedrela-device"""
 class Service:
     """What a unit runs, and what of the file system it needs beyond what everybody sees.
 
-    `user`: whom a system unit runs as; empty for a unit of the user's own manager.
+    `user`: whom a system unit runs as; empty for a unit of the user's own manager. `variables`: what the shell had.
     """
 
     command: tuple[str, ...]
@@ -77,6 +80,8 @@ class Service:
     home: Path
     user: str = ""
     memory_max: str = "50%"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    working_folder: Path = carried.EMPTY_FOLDER
 
 
 def program() -> list[str]:
@@ -91,12 +96,15 @@ def unit_file(*, system: bool = False) -> Path:
     """Where a service manager looks for the unit: the user's own, or the system's."""
     if system:
         return SYSTEM_UNITS / NAME
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "systemd" / "user" / NAME
+    return user_folders.configuration() / "systemd" / "user" / NAME
 
 
-def service(words: Iterable[str], state: Path, named: Iterable[Path], *, system: bool = False) -> Service:
-    """The service that runs `fedrela words...` with this environment's Python; `named`: what the words name.
+def service(
+    words: Iterable[str], state: Path, source: Source, named: Iterable[Path] = (), *, system: bool = False
+) -> Service:
+    """The service that runs `fedrela words...` with this environment's Python and variables on the data of `source`.
+
+    `named`: what else the words name.
 
     A system unit runs as the owner of the state folder. Raises InvalidInput where that is root.
     """
@@ -106,10 +114,21 @@ def service(words: Iterable[str], state: Path, named: Iterable[Path], *, system:
             f"{state} belongs to root, as whom no device should run",
             remedy="enroll as the user who owns the data, or give that user the folder with chown -R",
         )
-    home = Path(owner.pw_dir) if system else Path.home()
+    home = Path(owner.pw_dir) if system else user_folders.home()
     command = (*program(), *words)
-    readable = (*environment_folders(home), *(path.resolve() for path in named))
-    return Service(command, state, readable, home, owner.pw_name if system else "")
+    variables = carried.environment(interpreter.environment())
+    certificates = (path for name in CERTIFICATES for path in carried.paths(variables.get(name, "")))
+    beside = (path for path in source.beside if not home.is_relative_to(path))  # no home is shown for a module in it
+    readable = (*environment_folders(home), *source.readable, *beside, *(path.resolve() for path in named))
+    return Service(
+        command,
+        state,
+        (*readable, *(path.resolve() for path in certificates)),
+        home,
+        owner.pw_name if system else "",
+        variables=variables,
+        working_folder=source.working_folder,
+    )
 
 
 def environment_folders(home: Path) -> tuple[Path, ...]:
@@ -128,17 +147,18 @@ def environment_folders(home: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder for folder in folders if not home.is_relative_to(folder)))
 
 
-def unit(service: Service) -> str:
+def unit(service: Service, *, once: bool = False) -> str:
     """The unit's text: low priority, half of the memory, and of the home nothing but the state folder and, to read,
-    what the service needs.
+    what the service needs. `once`: it ends with its command, for `systemctl start` to wait for.
     """
     hidden = (*HIDDEN, service.home)
     needed = outermost(path for path in service.readable if any(path.is_relative_to(place) for place in hidden))
     lines = [
         f"ExecStart={' '.join(quoted(word.replace('$', '$$')) for word in service.command)}",
-        *(f"Environment={quoted(f'{name}={value}')}" for name, value in _environment().items()),
-        "WorkingDirectory=/tmp",  # of the service's own, and empty
+        *(f"Environment={quoted(f'{name}={value}')}" for name, value in environment(service).items()),
+        f"WorkingDirectory={str(service.working_folder).replace('%', '%%')}",  # /tmp is the service's own, and empty
         *([f"User={service.user}"] if service.user else []),
+        "Type=oneshot" if once else _RESTART,
         _LIMITS.format(memory_max=service.memory_max),
         _RULES,
         *([_SYSTEM_RULES] if service.user else []),
@@ -157,9 +177,10 @@ Description=FedReLa device: federated training on data that stays here
 Wants=network-online.target
 After=network-online.target
 """
-_LIMITS = """\
+_RESTART = """\
 Restart=on-failure
-RestartSec=60
+RestartSec=60"""
+_LIMITS = """\
 Nice=10
 CPUWeight=20
 IOWeight=20
@@ -171,10 +192,9 @@ KillSignal=SIGTERM
 TimeoutStopSec=30"""
 
 
-def _environment() -> dict[str, str]:
-    """The variables of our own processes; where the package is found by its path, that too."""
-    path = interpreter.environment().get("PYTHONPATH")
-    return interpreter.QUIET | ({"PYTHONPATH": path} if path else {})
+def environment(service: Service) -> dict[str, str]:
+    """The variables of our own processes, and what the shell had."""
+    return {**interpreter.QUIET, **service.variables}
 
 
 def outermost(paths: Iterable[Path]) -> list[Path]:

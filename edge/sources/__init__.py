@@ -21,6 +21,7 @@ from pathlib import Path
 
 from fedrela.core import references
 from fedrela.core.bundle import Manifest
+from fedrela.core.environment import user_folders
 from fedrela.core.errors import InvalidData, InvalidInput
 from fedrela.edge.training.examples import DataSource, Examples
 
@@ -31,7 +32,7 @@ def open_source(spec: str) -> DataSource:
     """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
     from fedrela.edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
 
-    path = Path(spec).expanduser()
+    path = user_folders.expanded(spec)
     if not path.exists():
         if re.fullmatch(r".+:[A-Za-z_]\w*", spec):
             return _function(spec)

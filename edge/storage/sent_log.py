@@ -32,19 +32,19 @@ class SentLog:
         """Record one request before it is sent."""
         line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": signing.sha256(body)}
         entry = json.dumps(line).encode() + b"\n"
+        if self._bytes + len(entry) > LOG_BYTES:
+            self._shorten(len(entry))
         self.store.append(LOG_KEY, entry)
         self._bytes += len(entry)
-        if self._bytes > LOG_BYTES:
-            self._shorten()
         kind = path.rsplit("/", 1)[-1]
         known = kind in ("check-ins", "update", "failure", "evaluation")
         if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
             self.store.put(f"last/{kind}", body)
 
-    def _shorten(self) -> None:
-        """Keep the newer half of a log that is too long."""
+    def _shorten(self, more: int = 0) -> None:
+        """Keep the newer half of a log that is too long, or would be with so many bytes more."""
         log = self.store.get(LOG_KEY) or b""
-        if len(log) > LOG_BYTES:
+        if len(log) + more > LOG_BYTES:
             newer = log[-LOG_BYTES // 2 :]
             log = newer[newer.find(b"\n") + 1 :]
             self.store.put(LOG_KEY, log)
@@ -52,10 +52,15 @@ class SentLog:
 
     def lines(self) -> list[dict[str, object]]:
         """Every recorded request, oldest first; a torn last line is left out."""
-        lines = []
-        for line in (self.store.get(LOG_KEY) or b"").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return lines
+        return lines(self.store)
+
+
+def lines(store: Store) -> list[dict[str, object]]:
+    """What a log holds, for whoever only reads: a device may be writing it."""
+    recorded = []
+    for line in (store.get(LOG_KEY) or b"").splitlines():
+        try:
+            recorded.append(json.loads(line))
+        except ValueError:
+            continue
+    return recorded

@@ -182,6 +182,13 @@ def cached(store: Store, key: str, sha256: str) -> bytes | None:
     return body
 
 
+def drop_partial(store: Store, *, but: str) -> None:
+    """Forget downloads that were begun and given up, all but the one of this hash."""
+    for key in store.keys("partial/"):
+        if key != f"partial/{but}":
+            store.delete(key)
+
+
 def keep_checkpoint(store: Store, sha256: str, body: bytes) -> None:
     """Keep the present global weights; those of earlier rounds go."""
     for key in store.keys("checkpoint/"):

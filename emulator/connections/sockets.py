@@ -8,16 +8,21 @@ something else. So a worker's devices share a few connections without a thread f
     transport.collect(wait=True)
 """
 
+import base64
+import os
 import select
-import ssl
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import unquote
+from urllib.request import getproxies
 
 import httpx
 
+from fedrela.core.environment import network_settings
+from fedrela.core.errors import InvalidInput
 from fedrela.emulator.connections.minimal_http import Answered, ConcurrentTransport, answer
 
 CONNECTIONS = 16  # requests under way at once, at most
@@ -37,11 +42,23 @@ class _Request:
     answered: Answered
 
 
-class SocketTransport(ConcurrentTransport):
-    """Over connections of its own, all to the host of `url`."""
+@dataclass(frozen=True)
+class _Way:
+    """How connections are made; a proxy for plain HTTP is told whole addresses, with `headers` of its own."""
 
-    def __init__(self, url: str) -> None:
-        self._connect = _connector(httpx.URL(url))
+    connect: Callable[[], HTTPConnection]
+    whole_address: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class SocketTransport(ConcurrentTransport):
+    """Over connections of its own, all to the host of `url` or to the HTTP proxy before it.
+
+    Raises InvalidInput for a proxy of another kind.
+    """
+
+    def __init__(self, url: str, proxy: str = "") -> None:
+        self._way = _way(httpx.URL(url), proxy)
         self._idle: list[_Idle] = []
         self._waiting: deque[_Request] = deque()  # for a connection
         self._under_way: dict[int, tuple[HTTPConnection, _Request]] = {}  # by file descriptor
@@ -91,7 +108,7 @@ class SocketTransport(ConcurrentTransport):
             sent = self._waiting.popleft()
             connection = self._connection()
             try:
-                _write(connection, sent.request)
+                _write(connection, sent.request, self._way)
             except (OSError, HTTPException) as fault:
                 connection.close()
                 self._failed.append((sent, httpx.ConnectError(str(fault), request=sent.request)))
@@ -124,19 +141,45 @@ class SocketTransport(ConcurrentTransport):
             if time.monotonic() - idle.since < IDLE_SECONDS:
                 return idle.connection
             idle.connection.close()
-        return self._connect()
+        return self._way.connect()
 
 
-def _connector(url: httpx.URL) -> Callable[[], HTTPConnection]:
+def by_network_settings(url: str) -> SocketTransport:
+    """To a coordinator elsewhere, through this machine's proxy. Raises as `network_settings.reached` does."""
+    return network_settings.reached(url, getproxies(), os.environ, lambda proxy: SocketTransport(url, proxy))
+
+
+def _way(url: httpx.URL, proxy: str) -> _Way:
+    between = httpx.URL(proxy) if proxy else url
+    if proxy and between.scheme != "http":
+        raise InvalidInput(
+            f"emulated devices know no {between.scheme} proxy",
+            remedy="name an HTTP proxy, or the coordinator's host in NO_PROXY",
+        )
+    host, port = between.host, between.port or (80 if proxy else None)
+    headers = {"Proxy-Authorization": f"Basic {_basic(between)}"} if proxy and between.userinfo else {}
     if url.scheme != "https":
-        return lambda: HTTPConnection(url.host, url.port, timeout=TIMEOUT_SECONDS)
-    trusted = ssl.create_default_context()  # once: reading the certificates takes a while
-    return lambda: HTTPSConnection(url.host, url.port, timeout=TIMEOUT_SECONDS, context=trusted)
+        return _Way(lambda: HTTPConnection(host, port, timeout=TIMEOUT_SECONDS), bool(proxy), headers)
+    trusted = httpx.create_ssl_context()  # once: reading the certificates takes a while
+
+    def connect() -> HTTPConnection:
+        connection = HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=trusted)
+        if proxy:
+            connection.set_tunnel(url.host, url.port, headers=headers)
+        return connection
+
+    return _Way(connect)
 
 
-def _write(connection: HTTPConnection, request: httpx.Request) -> None:
-    target = request.url.raw_path.decode("ascii")
+def _basic(proxy: httpx.URL) -> str:
+    return base64.b64encode(unquote(proxy.userinfo.decode("ascii")).encode()).decode()
+
+
+def _write(connection: HTTPConnection, request: httpx.Request, way: _Way) -> None:
+    target = str(request.url) if way.whole_address else request.url.raw_path.decode("ascii")
     connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+    for own, text in way.headers.items():
+        connection.putheader(own, text)
     for name, value in request.headers.raw:
         connection.putheader(name, value)
     connection.endheaders(request.read() or None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from fedrela.coordinator.settings import Settings
 from fedrela.coordinator.storage import blob_urls, migrations, schema
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage import store as store_module
@@ -219,6 +220,22 @@ def _end_sessions(store: Database) -> None:
 def test_an_unknown_database_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="sqlite:////absolute/path or postgresql"):
         Database(url)
+
+
+@pytest.mark.parametrize("name", ["a?b", "job%41main", "a%3Fb", "#1", "ä ö"])
+def test_the_database_is_in_the_data_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / "data"
+    environment = {"FEDRELA_DATA": str(folder), "FEDRELA_DEV": "1"}
+    Database(Settings.from_environment(environment).database_url).close()
+    assert (folder / "coordinator.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_url_says_itself_what_of_its_name_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"write \? as %3F"):
+        Database(f"sqlite:///{tmp_path}/a?timeout=5")
+    Database(f"sqlite:///{tmp_path}/a%3Fb").close()
+    assert (tmp_path / "a?b").is_file()
 
 
 def test_a_database_that_does_not_answer_is_unavailable() -> None:

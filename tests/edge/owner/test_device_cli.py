@@ -110,8 +110,8 @@ def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None
 
     original = cli._api
 
-    def impatient():
-        api = original()
+    def impatient(url):
+        api = original(url)
         api.retry = Retry(attempts=1)
         return api
 

@@ -1,5 +1,8 @@
 """The owner's choices: the edges of what is taken, field by field, and the file that they are read from."""
 
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,25 @@ from fedrela.core.errors import InvalidInput
 from fedrela.core.task import Eligibility
 from fedrela.edge.owner.settings import DeviceSettings, load
 
+ROOT = Path(__file__).parents[3]
 FROM_ZERO = ("checkpoint_steps", "check_seconds", "max_steps", "max_seconds")
 ABOVE_ZERO = ("pause_seconds", "max_download_bytes", "max_state_bytes", "max_tasks")
 NUMBERS = (*FROM_ZERO, *ABOVE_ZERO, "holdout_fraction")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_is_utf_8_whatever_the_locale_and_the_editor(tmp_path: Path, mark: str) -> None:
+    """A device reads it in a service, whose locale is C; Notepad writes a byte-order mark."""
+    file = tmp_path / "device.toml"
+    file.write_bytes(f"{mark}max_steps = 7  # höchstens\n".encode())
+    script = "import sys, pathlib; from fedrela.edge.owner.settings import load; print(load(pathlib.Path(sys.argv[1])))"
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", script, str(file)]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "max_steps=7" in done.stdout, done.stderr
+    file.write_bytes(b"max_steps = 7  # h\xf6chstens\n")
+    with pytest.raises(InvalidInput, match=r"device.toml can't be read.*UTF-8"):
+        load(file)
 
 
 @pytest.mark.parametrize("name", FROM_ZERO)

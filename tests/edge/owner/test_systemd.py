@@ -12,6 +12,7 @@ import pytest
 
 from fedrela.core.errors import InvalidInput
 from fedrela.edge.owner import systemd
+from fedrela.edge.owner.carried import Source
 from fedrela.edge.owner.systemd import Service, environment_folders, outermost, program, quoted, unit, unit_file
 
 LIMITS = ("Nice=10", "MemoryMax=50%", "TasksMax=64", "NoNewPrivileges=yes", "ProtectSystem=strict", "UMask=0077")
@@ -66,11 +67,11 @@ def test_a_system_unit_runs_as_whoever_owns_the_state(tmp_path: Path, monkeypatc
     assert not [line for line in unit(SERVICE).splitlines() if line.startswith(("User=", "RemoveIPC", "ProtectProc"))]
     if os.geteuid() == 0:
         with pytest.raises(InvalidInput, match="belongs to root"):
-            systemd.service([], tmp_path, [], system=True)
+            systemd.service([], tmp_path, Source("x", ()), system=True)
         os.chown(tmp_path, 1, 1)  # daemon
-        assert systemd.service([], tmp_path, [], system=True).user == "daemon"
+        assert systemd.service([], tmp_path, Source("x", ()), system=True).user == "daemon"
         os.chown(tmp_path, 0, 0)
-    assert systemd.service(["device"], tmp_path, [tmp_path]).user == ""
+    assert systemd.service(["device"], tmp_path, Source("x", (tmp_path,))).user == ""
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
