@@ -5,6 +5,7 @@
 {'lr': 0.03, 'momentum': 0.5, 'weight_decay': 0.0}
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import get_args
@@ -59,6 +60,18 @@ class Recipe:
                 )
         if len(self.pipeline.mean) != len(self.pipeline.std) or 0 in self.pipeline.std:
             raise InvalidInput("mean and std don't match", remedy="give both, with std above 0")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        if self.class_names and len(self.class_names) != self.classes:
+            raise InvalidInput(
+                f"{len(self.class_names)} class names for {self.classes} classes", remedy="name every class once"
+            )
+        for kind, names in (("classes", self.class_names), ("columns", self.columns)):
+            plain = [unicodedata.normalize("NFC", name) for name in names]  # an accent may be written in two ways
+            twice = [name for name in plain if plain.count(name) > 1]
+            if twice:
+                raise InvalidInput(f"two {kind} have the name {twice[0]!r}", remedy="give each its own")
 
     def _defaults(self) -> dict[str, float]:
         proximal = {"proximal": 0.01} if self.proximal else {}

@@ -1,6 +1,9 @@
 """Totals over a hold-out by the model of `rounds/`: of which samples, from which streams, over how many passes."""
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from fedrela.conformance.rounds import ONE_DEVICE
 from fedrela.core.protocol import task_json
@@ -16,7 +19,8 @@ FRACTION = 0.3
 
 def build(engine: Engine, weights: Params, examples: Examples, secret: bytes) -> list[dict[str, Any]]:
     """The document rounds/evaluations.json. Samples are keyed by row; passes count in rounds without re-labels, too."""
-    _, held_out = holdout.split(examples, FRACTION, secret)
+    by_row = replace(examples, ids=np.arange(len(examples)))
+    _, held_out = holdout.split(by_row, FRACTION, secret)
     cases = []
     for passes, number in ((1, 1), (3, 1), (3, 4)):
         task = Task("digits", 4, round=ONE_DEVICE, seed=7, local_evaluation=True, relabel=Relabel(passes=passes))

@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
-from fedrela.edge.sources import classes
+from fedrela.edge.training import classes, sample_keys
 from fedrela.edge.training.examples import DataSource, Examples
 
 LABELS = ("y", "label", "labels", "class")
+IDS = "sample_id"  # names a sample for good, where there is such an array or column
 
 
 def npz(path: Path) -> DataSource:
-    """A file of arrays: one for each input of the model, by its name, and `y`. Pickled objects are refused."""
+    """A file of arrays: one for each input of the model, by its name, `y` and perhaps `sample_id`."""
 
     def load(manifest: Manifest) -> Examples:
-        arrays = _read_npz(path)
-        labels = next((arrays.pop(name) for name in LABELS if name in arrays), None)
-        if labels is None:
-            raise InvalidData(f"{path} holds no labels", remedy="name the array of labels y")
-        names = [spec.name for spec in manifest.x]
+        arrays, names = _read_npz(path), [spec.name for spec in manifest.x]
+        label = _label_of(path, [name for name in arrays if name not in names], "array", "y")
+        y = classes.numbers(arrays.pop(label), manifest.class_names, manifest.classes)
+        ids = arrays.pop(IDS, None) if IDS not in names else None
         if len(names) == 1 and len(arrays) == 1:
             arrays = {names[0]: next(iter(arrays.values()))}
         missing = [name for name in names if name not in arrays]
         if missing:
             raise InvalidData(f"{path} holds no array {missing[0]!r}", remedy=f"name the arrays {', '.join(names)}, y")
-        return Examples({name: arrays[name] for name in names}, np.asarray(labels))
+        return Examples({name: arrays[name] for name in names}, y, ids)
 
     return load
 
@@ -55,7 +55,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 
 def csv_table(path: Path) -> DataSource:
-    """A table with a header: the manifest's columns as float32, and `label` (a class name or number)."""
+    """A table with a header: the manifest's columns as float32, `label` (a class), and perhaps `sample_id`."""
 
     def load(manifest: Manifest) -> Examples:
         if len(manifest.x) != 1 or len(manifest.x[0].shape) != 2 or manifest.x[0].dtype != "float32":
@@ -63,22 +63,46 @@ def csv_table(path: Path) -> DataSource:
                 f"the model {manifest.name} doesn't take tables", remedy="use a .npz file or package.module:function"
             )
         header, rows = _read_csv(path)
-        label = next((name for name in LABELS if name in header), None)
-        if label is None:
-            raise InvalidData(f"{path} has no column 'label'", remedy="name the column of classes label")
-        columns = manifest.preprocessing.columns or tuple(name for name in header if name != label)
-        missing = [name for name in columns if name not in header]
-        if missing or len(columns) != manifest.x[0].shape[1]:
+        declared = manifest.preprocessing.columns
+        label = _label_of(path, [name for name in header if name not in declared], "column", "label")
+        columns = declared or tuple(name for name in header if name not in (label, IDS))
+        if set(columns) - set(header) or len(columns) != manifest.x[0].shape[1]:
             raise InvalidData(
                 f"{path} has the columns {', '.join(header[:12])}",
-                remedy=f"the model takes {', '.join(columns) if missing else manifest.x[0].shape[1]}, and label",
+                remedy=f"the model takes {', '.join(declared) or manifest.x[0].shape[1]}, and label",
             )
-        x = _numbers(path, rows, [header.index(name) for name in columns], columns)
+        x = _numbers(path, rows, [_place(path, header, name) for name in columns], columns)
         named = [row[header.index(label)].strip() for row in rows]
-        numbers = classes.numbers(named, manifest.class_names, manifest.classes)
-        return Examples({manifest.x[0].name: x}, np.array([numbers[name] for name in named], np.int64))
+        ids = None
+        if IDS in header and IDS not in columns:
+            place = _place(path, header, IDS)
+            ids = sample_keys.of_texts([row[place].strip() for row in rows])
+        y = classes.numbers(named, manifest.class_names, manifest.classes)
+        return Examples({manifest.x[0].name: x}, y, ids)
 
     return load
+
+
+def _label_of(path: Path, names: list[str], kind: str, usual: str) -> str:
+    """The name among `names` of what holds the labels. Raises InvalidData where that would be a guess."""
+    candidates = [name for name in names if name in LABELS]
+    if not candidates:
+        raise InvalidData(
+            f"{path} holds no labels: it has no {kind} {usual!r}", remedy=f"name the {kind} of labels {usual}"
+        )
+    if len(candidates) > 1:
+        raise InvalidData(
+            f"the labels of {path} may be in {' or in '.join(map(repr, candidates))}",
+            remedy=f"keep one {kind} of these names, or export the model with --columns",
+        )
+    return candidates[0]
+
+
+def _place(path: Path, header: list[str], name: str) -> int:
+    """Where a column is. Raises InvalidData where there are two of its name."""
+    if header.count(name) > 1:
+        raise InvalidData(f"{path} has two columns {name!r}", remedy="keep one of them, or name them differently")
+    return header.index(name)
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -103,7 +127,7 @@ def _numbers(path: Path, rows: list[list[str]], places: list[int], names: tuple[
     for number, row in enumerate(rows):
         for column, place in enumerate(places):
             try:
-                x[number, column] = float(row[place])
+                x[number, column] = math.nan if "_" in row[place] else float(row[place])  # 1_0 is Python's 10 alone
             except ValueError:
                 x[number, column] = math.nan
             if not math.isfinite(x[number, column]):

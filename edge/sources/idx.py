@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import images
+from fedrela.edge.training import classes
 from fedrela.edge.training.examples import DataSource, Examples
 
 MAX_BYTES = 1_000_000_000
@@ -51,7 +52,8 @@ def source(folder: Path) -> DataSource:
     def load(manifest: Manifest) -> Examples:
         pixels, labels = read(folder)
         spec = images.image_spec(manifest)
-        return Examples({spec.name: images.fit_all(pixels, spec, manifest.preprocessing)}, labels)
+        y = classes.numbers(labels, manifest.class_names, manifest.classes)
+        return Examples({spec.name: images.fit_all(pixels, spec, manifest.preprocessing)}, y)
 
     return load
 

@@ -3,8 +3,7 @@
 A decoded image is kept in memory until its file changes, so that a round over a large folder decodes only what is new.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from PIL import Image
 from fedrela.core.bundle import Manifest, Preprocessing
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
-from fedrela.edge.sources import class_folders, classes, listings, picture_files, pictures
+from fedrela.edge.sources import class_folders, listings, picture_files, pictures
 from fedrela.edge.sources.class_folders import ClassNumber, shown
 from fedrela.edge.sources.listings import File
+from fedrela.edge.training import classes, sample_keys
 from fedrela.edge.training.examples import DataSource, Examples
 
 
@@ -63,7 +63,8 @@ def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
             )
         x = np.stack(list(pixels.values())).astype(spec.dtype)
         y = np.array([numbers[picture.class_name] for picture in pixels], np.int64)
-        return Examples({spec.name: x}, y, keys(picture.name for picture in pixels), (note,) if note else ())
+        former_keys = sample_keys.of_texts([picture.name for picture in pixels])
+        return Examples({spec.name: x}, y, notes=(note,) if note else (), former_keys=former_keys)
 
     return load
 
@@ -104,10 +105,3 @@ def fit_all(pixels: NDArray[np.uint8], spec: TensorSpec, how: Preprocessing) -> 
         picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
         rows.append(pictures.tensor(picture, 1, f"number {number}", spec, how))
     return np.stack(rows).astype(spec.dtype)
-
-
-def keys(names: Iterable[str]) -> NDArray[np.uint64]:
-    """A lasting number for each path. It stays on the device."""
-    bodies = [name.encode("utf-8", "surrogateescape") for name in names]  # not every name on a disk is UTF-8
-    digests = [hashlib.blake2b(body, digest_size=8).digest() for body in bodies]
-    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)

@@ -11,8 +11,9 @@ on instead. It refers to samples by key, so that it stays right when data grow.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,84 +22,119 @@ from fedrela.core import tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData, InvalidTensors
 from fedrela.core.tensors import Array, TensorSpec
+from fedrela.edge.training import classes, dtypes, sample_keys
 
 
 @dataclass(frozen=True)
 class Examples:
-    """n labeled samples. `x` by input name, each (n, ...); `y` (n,) int64; `keys` (n,) uint64 names a sample for good.
+    """n labeled samples: `x` by input name, each (n, ...), and `y` (n,), class numbers or the model's names of classes.
 
-    Without keys a sample is named by its position, which is right for data that only grow at the end. `notes` is what
+    `ids` (n,), whole numbers or texts, names each sample for good, where there is such a thing. Without them a sample
+    is named by its values (see `fedrela.edge.training.sample_keys`), so that rows may come, go and move. `notes` is what
     the owner should know of the data, such as how many files were left out; it is told to nobody else.
     """
 
     x: Mapping[str, Array]
-    y: NDArray[np.int64]
-    keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    y: NDArray[Any]  # int64 once they are checked
+    ids: NDArray[Any] | None = None
+    former_keys: NDArray[np.uint64] | None = None  # (n,), how version 0.1 named the samples; None: by row
     notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not len(self.keys):
-            object.__setattr__(self, "keys", np.arange(len(self.y), dtype=np.uint64))
+    formerly_begun: bool = False  # version 0.1 began an assignment on these very samples
 
     def __len__(self) -> int:
         return len(self.y)
 
     @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """(n,): names a sample for good. Stays on the device."""
+        return sample_keys.of_digests(self._digests) if self.ids is None else sample_keys.of_ids(self.ids)
+
+    @cached_property
+    def contradictions(self) -> int:
+        """How many samples have exactly the values of another one and not its label."""
+        labels: dict[bytes, set[int]] = {}
+        for digest, label in zip(self._digests, self.y.tolist(), strict=True):
+            labels.setdefault(digest, set()).add(label)
+        return sum(len(labels[digest]) > 1 for digest in self._digests)
+
+    @cached_property
+    def _digests(self) -> list[bytes]:
+        return sample_keys.digests(self.x, len(self))
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of every value, to notice that data changed within one assignment. Stays on the device."""
+        keys = self.formerly().keys if self.formerly_begun else self.keys
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(self.x):
             digest.update(name.encode() + str((self.x[name].shape, self.x[name].dtype)).encode())
             digest.update(np.ascontiguousarray(self.x[name]).data)
         digest.update(np.ascontiguousarray(self.y).data)
-        digest.update(np.ascontiguousarray(self.keys).data)
+        digest.update(np.ascontiguousarray(keys).data)
         return digest.hexdigest()
 
     def take(self, rows: NDArray[np.integer]) -> "Examples":
-        """The samples at `rows`, in that order."""
-        return Examples({name: x[rows] for name, x in self.x.items()}, self.y[rows], self.keys[rows])
+        """The samples at `rows`, in that order, by the keys that they have here."""
+        x = {name: x[rows] for name, x in self.x.items()}
+        return Examples(x, self.y[rows], self.keys[rows], self.formerly().keys[rows])
+
+    def formerly(self) -> "Examples":
+        """The same samples by the keys of version 0.1."""
+        rows = np.arange(len(self), dtype=np.uint64)
+        return Examples(self.x, self.y, rows if self.former_keys is None else self.former_keys)
 
 
 # Asked anew for each assignment, so that data may grow; the manifest says what the model takes.
 DataSource = Callable[[Manifest], Examples]
 
 
-def check(examples: Examples, manifest: Manifest) -> None:
-    """Raise InvalidData unless the arrays are what the programs take and every label is a class of the manifest."""
+def check(examples: Examples, manifest: Manifest) -> Examples:
+    """The examples as the programs take them: `x` in the manifest's dtypes, `y` class numbers as int64.
+
+    The one door for every source: what converts exactly is converted, everything else raises InvalidData.
+    """
     specs = {spec.name: spec for spec in manifest.x}
     if set(examples.x) != set(specs):
         raise InvalidData(
             f"the data have the inputs {sorted(examples.x)}", remedy=f"name them {', '.join(sorted(specs))}"
         )
-    if not len(examples):
+    labels = classes.checked(examples.y, manifest.class_names, manifest.classes)
+    if not len(labels):
         raise InvalidData("there is no example", remedy="point to a folder or file that holds at least one")
-    if len(np.unique(examples.keys)) != len(examples):
+    x = {name: _input(examples.x[name], spec, len(labels)) for name, spec in specs.items()}
+    return replace(examples, x=x, y=labels, ids=None if examples.ids is None else _ids(examples.ids, len(labels)))
+
+
+def _ids(given: Any, samples: int) -> NDArray[np.uint64]:
+    """Declared ids as keys. Raises InvalidData."""
+    keys = sample_keys.of_ids(np.asarray(given))
+    if len(keys) != samples:
+        raise InvalidData(f"there are {len(keys)} ids for {samples} labels", remedy="give every sample an id")
+    if len(np.unique(keys)) != samples:
         raise InvalidData("two examples have the same key", remedy="name every sample differently")
-    for name, spec in specs.items():
-        _check_input(examples.x[name], spec, len(examples))
-    labels = examples.y
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InvalidData(
-            f"the labels have shape {labels.shape} and dtype {labels.dtype}", remedy="pass (n,) whole numbers"
-        )
-    if labels.min() < 0 or labels.max() >= manifest.classes:
-        raise InvalidData(
-            f"a label is outside 0..{manifest.classes - 1}",
-            remedy="check the class order and the number of classes that the model was exported for",
-        )
+    return keys
 
 
-def _check_input(x: Array, spec: TensorSpec, samples: int) -> None:
+def _input(given: Any, spec: TensorSpec, samples: int) -> Array:
+    """One input in the program's dtype. Raises InvalidData."""
     want = (samples, *spec.shape[1:])
+    try:
+        x = np.asarray(given)
+    except Exception as error:  # what numpy raises for ragged lists and foreign objects differs by its version
+        raise InvalidData(f"input {spec.name!r} is no array ({error})", remedy=f"make it {want}") from error
     if x.shape != want:
         raise InvalidData(f"input {spec.name!r} has shape {x.shape}", remedy=f"make it {want}, one row per label")
-    if x.dtype.name != spec.dtype:
-        raise InvalidData(f"input {spec.name!r} is {x.dtype}", remedy=f"make it {spec.dtype}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.flatnonzero(~np.isfinite(x.reshape(samples, -1)).all(axis=1))[0])
         raise InvalidData(
             f"sample {row} of input {spec.name!r} holds a value that is not finite", remedy="mend or remove that sample"
         )
+    exact = dtypes.exactly(x, spec.dtype)
+    if exact is None:
+        raise InvalidData(
+            f"input {spec.name!r} is {x.dtype}, which {spec.dtype} can't hold exactly", remedy=f"make it {spec.dtype}"
+        )
+    return exact
 
 
 @dataclass(frozen=True)
@@ -108,6 +144,7 @@ class Overlay:
     generation: int  # which re-labeling made it; see fedrela.core.task.Relabel.generation
     keys: NDArray[np.uint64]  # (m,)
     relabeled: NDArray[np.int64]  # (m,)
+    former: bool = False  # made by version 0.1, whose keys were others: see fedrela.edge.training.former
 
     @classmethod
     def of(cls, examples: Examples, labels: NDArray[np.int64], *, generation: int) -> "Overlay":
@@ -129,7 +166,8 @@ class Overlay:
     def to_bytes(self) -> bytes:
         """For the device's own disk; never sent."""
         arrays = {"keys": self.keys.view(np.int64), "relabeled": self.relabeled}
-        return tensors.to_bytes(arrays, {"generation": str(self.generation)})
+        keyed = {} if self.former else {"keys": "sample"}
+        return tensors.to_bytes(arrays, {"generation": str(self.generation), **keyed})
 
     @classmethod
     def from_bytes(cls, body: bytes) -> "Overlay":
@@ -139,4 +177,5 @@ class Overlay:
         tensors.check(arrays, (TensorSpec("keys", size, "int64"), TensorSpec("relabeled", size, "int64")))
         if not metadata.get("generation", "").isdigit():
             raise InvalidTensors("an overlay has no generation", remedy="delete it; the next round re-labels again")
-        return cls(int(metadata["generation"]), arrays["keys"].view(np.uint64), arrays["relabeled"])
+        keys, former = arrays["keys"].view(np.uint64), "keys" not in metadata
+        return cls(int(metadata["generation"]), keys, arrays["relabeled"], former)

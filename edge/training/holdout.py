@@ -20,12 +20,19 @@ from fedrela.edge.training.local_round import LocalRound, predict
 def split(examples: Examples, fraction: float, secret: bytes) -> tuple[Examples, Examples]:
     """(to train on, held out). At least one example stays to train on."""
     if fraction <= 0:
-        return examples, examples.take(np.empty(0, np.int64))
-    key = hashlib.blake2b(secret, digest_size=32).digest()
-    draws = [hashlib.blake2b(sample.tobytes(), key=key, digest_size=8).digest() for sample in examples.keys]
-    held = np.array([int.from_bytes(draw, "little") / 2.0**64 for draw in draws]) < fraction
-    held[0] &= not held.all()
+        nothing = Examples({name: x[:0] for name, x in examples.x.items()}, examples.y[:0], np.empty(0, np.uint64))
+        return examples, nothing
+    held = held_out(examples.keys, fraction, secret)
     return examples.take(np.flatnonzero(~held)), examples.take(np.flatnonzero(held))
+
+
+def held_out(keys: NDArray[np.uint64], fraction: float, secret: bytes) -> NDArray[np.bool_]:
+    """Which of the samples (n,) are set aside: not all of them."""
+    key = hashlib.blake2b(secret, digest_size=32).digest()
+    draws = [hashlib.blake2b(sample.tobytes(), key=key, digest_size=8).digest() for sample in keys]
+    held: NDArray[np.bool_] = np.array([int.from_bytes(draw, "little") / 2.0**64 for draw in draws]) < fraction
+    held[0] &= not held.all()
+    return held
 
 
 def evaluate(

@@ -21,7 +21,7 @@ from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training import examples as data
-from fedrela.edge.training import holdout, local_round
+from fedrela.edge.training import former, holdout, local_round
 from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
@@ -55,11 +55,13 @@ class RoundWork:
     def update(self) -> bytes | None:
         """The finished update's body, kept in the store; None where `stop` came first."""
         manifest, local = self.job.engine.manifest, self.own_round()
-        loaded = self.source(manifest)
+        loaded = data.check(self.source(manifest), manifest)
         for note in loaded.notes:
             self.tell("data", detail=note)
-        data.check(loaded, manifest)
-        examples, held_out = holdout.split(loaded, self.settings.holdout_fraction, self.secret)
+        if loaded.contradictions:
+            self.tell("data", detail="some examples have exactly the values of others, and another label")
+        fraction, fingerprint = self.settings.holdout_fraction, self.held.fingerprint
+        examples, held_out = former.divided(loaded, fraction, self.secret, fingerprint)
         if len(examples) < local.task.eligibility.min_examples:
             raise AssignmentFailed("not-eligible", "this device holds fewer examples than the task asks for")
         self.report_evaluation(local, held_out)
@@ -83,13 +85,26 @@ class RoundWork:
         if not local.generation:
             return examples.y
         task_id = self.job.assignment.task_id
-        overlay = state.load_overlay(self.store, task_id)
-        if overlay is None or overlay.generation != local.generation:
+        overlay = self.kept_overlay(local, examples)
+        if overlay is None:
             labels = local_round.relabel(self.job.engine, local, self.job.weights, examples, self.time_limit())
             overlay = Overlay.of(examples, labels, generation=local.generation)
             state.save_overlay(self.store, task_id, overlay)
             self.tell("relabeled")
         return overlay.labels(examples)
+
+    def kept_overlay(self, local: local_round.LocalRound, examples: Examples) -> Overlay | None:
+        """The overlay of this round's re-labeling, if this device has made it already."""
+        overlay = state.load_overlay(self.store, self.job.assignment.task_id)
+        if overlay is None or overlay.generation != local.generation:
+            return None
+        if overlay.former:
+            overlay = former.carried_over(overlay, examples)
+            if overlay is None:
+                self.tell("data", detail="earlier re-labels went by row, and rows may have moved: re-labeling anew")
+            else:
+                state.save_overlay(self.store, self.job.assignment.task_id, overlay)
+        return overlay
 
     def time_limit(self) -> Callable[[], None]:
         """Raises AssignmentFailed once predicting, from now on, takes longer than the lease or the owner allows."""

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from fedrela.conformance.files import VECTORS, read_json
@@ -55,7 +56,8 @@ def test_evaluation(engine, case):
     weights = tensors.from_bytes((ROUNDS / "weights.safetensors").read_bytes(), engine.manifest.weights)
     data = tensors.read((ROUNDS / "data.safetensors").read_bytes())
     local = LocalRound(task_json.decode(case["task"]), case["round"], bytes.fromhex(case["secret"]))
-    _, held_out = holdout.split(Examples({"x": data["x"]}, data["y"]), case["fraction"], local.secret)
+    by_row = Examples({"x": data["x"]}, data["y"], np.arange(len(data["y"])))
+    _, held_out = holdout.split(by_row, case["fraction"], local.secret)
     report = holdout.evaluate(engine, local, weights, held_out)
     assert held_out.keys.tolist() == case["held"]
     assert (report.correct, report.examples) == (case["correct"], case["examples"])

@@ -12,14 +12,14 @@ from fedrela.conformance.generate import DOCUMENTS
 from fedrela.conformance.message_cases import PARSERS
 from fedrela.core import encodings, signing, streams, tensors
 from fedrela.core.encodings import UpdateMetadata
-from fedrela.core.errors import IntegrityError, InvalidInput, InvalidTensors
+from fedrela.core.errors import IntegrityError, InvalidData, InvalidInput, InvalidTensors
 from fedrela.core.protocol import key_chain, seals, signed_requests, statements
 from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
 from fedrela.core.streams import Stream
 from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Assignment
-from fedrela.edge.training import holdout
-from fedrela.edge.training.examples import Examples
+from fedrela.edge.training import classes, holdout
+from fedrela.edge.training.examples import Examples, Overlay
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -72,6 +72,27 @@ def test_holdout():
         report = holdout.totals(probabilities, np.array(case["labels"]))
         assert (report.correct, report.examples) == (case["correct"], case["examples"])
         assert abs(report.loss_sum - case["loss_sum"]) <= 1e-9 * case["loss_sum"]
+
+
+@pytest.mark.parametrize("case", read_json("samples.json")["labels"], ids=lambda case: case["name"])
+def test_labels_count_as_classes_where_they_are_declared(case):
+    names = tuple(case["class_names"])
+    if "refused" in case:
+        with pytest.raises(InvalidData, match="the data have the labels"):
+            classes.numbers(case["labels"], names, case["classes"])
+    else:
+        assert classes.numbers(case["labels"], names, case["classes"]).tolist() == case["numbers"]
+
+
+@pytest.mark.parametrize("case", read_json("samples.json")["read_again"], ids=lambda case: case["name"])
+def test_labels_stay_with_their_samples_when_data_are_read_again(case):
+    made, later = case["made"], by_values(case["later"])
+    overlay = Overlay.of(by_values(made), np.array(made["relabeled"]), generation=1)
+    assert Overlay.from_bytes(overlay.to_bytes()).labels(later).tolist() == case["train_on"]
+
+
+def by_values(data: dict[str, Any]) -> Examples:
+    return Examples({"x": np.array(data["values"], np.uint8)[:, None]}, np.array(data["labels"], np.int64))
 
 
 def test_safetensors():

@@ -32,6 +32,10 @@ def test_hyperparameters_come_from_optimizer_then_proximal_then_loss():
     ("options", "problem"),
     [
         ({"classes": 1}, "1 classes"),
+        ({"classes": 2, "class_names": ("cat", "cat")}, "two classes have the name 'cat'"),
+        ({"classes": 2, "class_names": ("caf\u00e9", "cafe\u0301")}, "two classes have the name"),
+        ({"classes": 3, "class_names": ("cat", "dog")}, "2 class names for 3 classes"),
+        ({"columns": ("age", "mass", "age")}, "two columns have the name 'age'"),
         ({"hyperparameters": {"momentun": 0.9}}, "momentun"),
         ({"hyperparameters": {"proximal": 0.1}}, "proximal"),
         ({"pipeline": Pipeline((0.5,), (0.5,))}, "1 numbers"),

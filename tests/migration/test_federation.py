@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fedrela.core import signing
@@ -38,8 +39,14 @@ class Federation:
     halfway: Path
 
     def take(self, state: Path) -> list[dict[str, Any]]:
-        """One assignment of a device, as soon as it is wanted."""
-        return take_assignment(self.coordinator, state, DATA / f"{state.name}.npz", OWNER)
+        """One assignment of a device, as soon as it is wanted; its data say that a row is a sample for good.
+
+        Version 0.1 took that for granted, so only then the same samples are held out as it held out.
+        """
+        data = state.with_name(f"{state.name}-by-row.npz")
+        with np.load(DATA / f"{state.name}.npz") as arrays:
+            np.savez(data, **arrays, sample_id=np.arange(len(arrays["y"])))
+        return take_assignment(self.coordinator, state, data, OWNER)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Arrays and tables as local data, and a clear error for whatever can't be used."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array
 from fedrela.edge.sources import open_source
 from fedrela.edge.training.examples import check
 from tests.edge.conftest import with_x
@@ -16,8 +18,7 @@ from tests.edge.conftest import with_x
 def test_npz(tmp_path: Path, manifest: Manifest) -> None:
     x = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
     np.savez(tmp_path / "a.npz", x=x, y=[2, 0])
-    examples = open_source(str(tmp_path / "a.npz"))(manifest)
-    check(examples, manifest)
+    examples = check(open_source(str(tmp_path / "a.npz"))(manifest), manifest)
     assert examples.y.tolist() == [2, 0]
     np.savez(tmp_path / "b.npz", x=x)
     with pytest.raises(InvalidData, match="holds no labels"):
@@ -79,3 +80,70 @@ def test_csv(tmp_path: Path, manifest: Manifest) -> None:
             open_source(str(path))(table)
     with pytest.raises(InvalidData, match="doesn't take tables"):
         open_source(str(path))(manifest)
+
+
+@pytest.mark.parametrize("y", [np.int64(1), np.array([[0, 1]]), np.eye(2), np.array([True, False]), np.array([1, 0.5])])
+def test_labels_of_an_npz_that_are_no_classes_are_refused(tmp_path: Path, manifest: Manifest, y: Array) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 1, 4, 4), np.uint8), y=y)
+    with pytest.raises(InvalidData, match="the labels"):
+        open_source(str(tmp_path / "a.npz"))(manifest)
+
+
+def test_an_npz_may_hold_names_and_ids(tmp_path: Path, manifest: Manifest) -> None:
+    x = np.zeros((2, 1, 4, 4), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=["cat", "ant"], sample_id=np.array([70, 30], np.int16))
+    examples = check(open_source(str(tmp_path / "a.npz"))(manifest), manifest)
+    assert (examples.y.tolist(), examples.keys.tolist()) == ([2, 0], [70, 30])
+    np.savez(tmp_path / "a.npz", x=x, y=[0, 1], labels=[1, 0])
+    with pytest.raises(InvalidData, match="may be in 'y' or in 'labels'"):
+        open_source(str(tmp_path / "a.npz"))(manifest)
+
+
+def test_numpy_s_own_errors_are_refusals(tmp_path: Path, manifest: Manifest) -> None:
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    (tmp_path / "single.npy").rename(tmp_path / "renamed.npz")
+    with pytest.raises(InvalidData, match=r"renamed\.npz can't be read"):
+        open_source(str(tmp_path / "renamed.npz"))(manifest)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,a,label\n1,2,0\n", "two columns 'a'"),
+        ("a,b,label,label\n1,2,0,1\n", "may be in 'label' or in 'label'"),
+        ("y,b,label\n1,2,0\n", "may be in 'y' or in 'label'"),
+        ("a,b,label\n1,2,-1\n", "the data have the labels '-1', .* no class '-1'; name it one of ant, bee, cat"),
+        ("a,b,label\n1,2,\n3,4,bee\n", "the data have the labels '', 'bee', .* no class ''"),
+        ("a,b,label\n1,2,\u00b2\n", "no class"),
+        ("a,b,label\n1_0,2,0\n", "holds '1_0'"),
+        ("a,b,label,sample_id\n1,2,0,x\n3,4,0,x\n", "the same key"),
+    ],
+)
+def test_a_table_that_could_be_read_in_two_ways_is_refused(
+    tmp_path: Path, manifest: Manifest, text: str, message: str
+) -> None:
+    table = with_x(manifest, ("B", 2), "float32", kind="tabular")
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InvalidData, match=message):
+        check(open_source(str(tmp_path / "t.csv"))(table), table)
+
+
+def test_columns_that_are_declared_or_ids_are_neither_labels_nor_features(tmp_path: Path, manifest: Manifest) -> None:
+    declared = with_x(manifest, ("B", 2), "float32", kind="tabular", columns=("y", "b"))
+    (tmp_path / "t.csv").write_text("y,b,label\n7,8,2.0\n")
+    examples = open_source(str(tmp_path / "t.csv"))(declared)
+    assert (examples.x["x"].tolist(), examples.y.tolist()) == ([[7, 8]], [2])
+    table = with_x(manifest, ("B", 2), "float32", kind="tabular")
+    (tmp_path / "t.csv").write_text("sample_id,a,b,label\np1,1,2,0\np2,1,2,1\n")
+    examples = open_source(str(tmp_path / "t.csv"))(table)
+    (tmp_path / "t.csv").write_text("a,b,label,sample_id\n9,9,1,p2\n9,9,1,p1\n")
+    assert open_source(str(tmp_path / "t.csv"))(table).keys.tolist() == examples.keys.tolist()[::-1]
+
+
+def test_classes_that_are_numbers_go_by_name_in_every_format(tmp_path: Path, manifest: Manifest) -> None:
+    digits = replace(manifest, class_names=("3", "5", "7"))
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 1, 4, 4), np.uint8), y=[7, 3])
+    assert open_source(str(tmp_path / "a.npz"))(digits).y.tolist() == [2, 0]
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 1, 4, 4), np.uint8), y=[1, 0])
+    with pytest.raises(InvalidData, match=r"the data have the labels 0, 1, .* one of 3, 5, 7"):
+        open_source(str(tmp_path / "a.npz"))(digits)

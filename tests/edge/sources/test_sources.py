@@ -43,6 +43,16 @@ def test_a_folder_of_class_folders_in_the_manifests_order(photos: Path, manifest
     assert examples.x["x"][:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
+def test_a_picture_is_known_by_its_pixels_and_not_by_its_name(photos: Path, manifest: Manifest) -> None:
+    source = open_source(str(photos))
+    before = source(manifest)
+    (photos / "bee" / "1.png").rename(photos / "cat" / "0.png")
+    (photos / "cat" / "2.png").write_bytes(picture(77))
+    after = source(manifest)
+    assert after.keys[:2].tolist() == before.keys[:2].tolist()
+    assert after.keys[2] != before.keys[2]
+
+
 def test_new_files_are_picked_up_and_old_ones_keep_their_keys(photos: Path, manifest: Manifest) -> None:
     source = open_source(str(photos))
     before = source(manifest)

@@ -1,5 +1,9 @@
 """Examples are checked before anything is trained; overlays never touch the originals and stand growth."""
 
+import re
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +11,8 @@ from hypothesis import strategies as st
 
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidData, InvalidTensors
+from fedrela.core.tensors import Array
+from fedrela.edge.training import classes, dtypes
 from fedrela.edge.training.examples import Examples, Overlay, check
 from tests.edge.conftest import some_examples
 
@@ -14,8 +20,10 @@ PIXELS = np.zeros((2, 1, 4, 4), np.uint8)
 
 
 def test_good_examples_pass(small_bundle: Bundle) -> None:
-    check(some_examples(), small_bundle.manifest)
-    check(some_examples(1), small_bundle.manifest)
+    for good in (some_examples(), some_examples(1)):
+        checked = check(good, small_bundle.manifest)
+        assert checked.y.tolist() == good.y.tolist()
+        assert checked.x["x"] is good.x["x"]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +32,17 @@ def test_good_examples_pass(small_bundle: Bundle) -> None:
         (Examples({"x": PIXELS[:0]}, np.empty(0, np.int64)), "there is no example"),
         (Examples({"x": PIXELS}, np.array([0, 3])), r"a label is outside 0\.\.2"),
         (Examples({"x": PIXELS}, np.array([-1, 0])), r"a label is outside 0\.\.2"),
-        (Examples({"x": PIXELS}, np.array([0.0, 1.0])), "whole numbers"),
+        (Examples({"x": PIXELS}, np.array([0.5, 1.0])), "whole numbers"),
+        (Examples({"x": PIXELS}, np.array([np.nan, 1.0])), "whole numbers"),
+        (Examples({"x": PIXELS}, np.array([True, False])), "whole numbers"),
+        (Examples({"x": PIXELS}, np.array([{}, {}])), "whole numbers"),
+        (Examples({"x": PIXELS}, np.int64(1)), r"the labels have shape \(\)"),  # type: ignore[arg-type]
+        (Examples({"x": PIXELS}, np.array([2**63, 0], np.uint64)), "a label is outside"),
+        (Examples({"x": PIXELS}, np.array(["0", "dog"])), "no class 'dog'; name the classes 0 to 2"),
+        (Examples({"x": PIXELS.astype(np.int16) - 1}, np.array([0, 1])), "make it uint8"),
+        (Examples({"x": [[1], [1, 2]]}, np.array([0, 1])), "is no array"),  # type: ignore[dict-item]
+        (Examples({"x": PIXELS}, np.array([0, 1]), np.array([5])), "1 ids for 2 labels"),
+        (Examples({"x": PIXELS}, np.array([0, 1]), np.array([0.5, 1])), "the ids of the samples"),
         (Examples({"x": PIXELS}, np.array([[0], [1]])), "the labels have shape"),
         (Examples({"x": PIXELS}, np.array([0, 1, 2])), r"make it \(3, 1, 4, 4\)"),
         (Examples({"x": PIXELS[:, :, :3]}, np.array([0, 1])), r"has shape \(2, 1, 3, 4\)"),
@@ -39,8 +57,6 @@ def test_bad_examples_are_refused_with_a_remedy(small_bundle: Bundle, examples: 
 
 
 def test_a_nan_is_found_and_its_sample_named(small_bundle: Bundle) -> None:
-    from dataclasses import replace
-
     step = small_bundle.manifest.train_step
     inputs = tuple(replace(i, dtype="float32") if i.role == "x" else i for i in step.inputs)
     manifest = replace(small_bundle.manifest, train_step=replace(step, inputs=inputs))
@@ -71,6 +87,89 @@ def test_a_damaged_overlay_is_an_error() -> None:
     for broken in (body[:-3], b"", body.replace(b"generation", b"generatiom")):
         with pytest.raises(InvalidTensors):
             Overlay.from_bytes(broken)
+
+
+@pytest.mark.parametrize("kind", ["<i8", ">i8", ">i2", "i4", "u1", "u8", "f4", ">f8", "O", "U"])
+def test_labels_of_every_dtype_train_alike(small_bundle: Bundle, kind: str) -> None:
+    examples = some_examples()
+    labels = examples.y.astype(kind) if kind != "O" else np.array(examples.y.tolist(), object)
+    checked = check(replace(examples, y=labels), small_bundle.manifest)
+    assert (checked.y.dtype, checked.y.dtype.isnative) == (np.int64, True)
+    assert checked.y.tolist() == examples.y.tolist()
+    assert checked.fingerprint == examples.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "exact"),
+    [
+        (np.array([1.5, -2], ">f4"), "float32", True),
+        (np.array([1.5, -2]), "float32", True),
+        (np.array([0.1]), "float32", False),
+        (np.array([1e39]), "float32", False),
+        (np.array([1.5], np.float16), "float32", True),
+        (np.array([0, 255]), "uint8", True),
+        (np.array([0, 256]), "uint8", False),
+        (np.array([-1]), "uint8", False),
+        (np.array([1.0]), "uint8", False),  # of pixels in 0..1 or in 0..255?
+        (np.array([True]), "uint8", False),
+        (np.array([7], ">i4"), "int64", True),
+        (np.array([2**63], np.uint64), "int64", False),
+        (np.array([2**24]), "float32", True),
+        (np.array([2**24 + 1]), "float32", False),
+    ],
+)
+def test_what_converts_exactly_is_converted_and_nothing_else(values: Array, dtype: str, exact: bool) -> None:
+    converted = dtypes.exactly(values, dtype)
+    assert (converted is not None) == exact
+    if converted is not None:
+        assert converted.dtype == np.dtype(dtype)
+        assert converted.tolist() == values.tolist()
+
+
+@given(labels=st.lists(st.one_of(st.integers(-2, 12).map(str), st.floats(-1, 12).map(repr), st.text(max_size=3)),
+                       min_size=1, max_size=6), names=st.sampled_from([(), ("b", "a"), ("3", "5", "1")]))  # fmt: skip
+def test_a_label_is_a_declared_name_or_an_exact_number_or_refused(labels: list[str], names: tuple[str, ...]) -> None:
+    count = len(names) or 10
+
+    def exact(label: str) -> int | None:
+        if label in names:
+            return names.index(label)
+        try:
+            number = Fraction(label)
+        except (ValueError, ZeroDivisionError):
+            return None
+        if "3" in names:
+            return next((place for place, name in enumerate(names) if Fraction(name) == number), None)
+        return int(number) if number.denominator == 1 and 0 <= number < count else None
+
+    try:
+        read = [*classes.numbers(labels, names, count).tolist()]
+    except InvalidData:
+        refused = [label for label in labels if exact(label) is None or not plain_number(label)]
+        assert [label for label in refused if label not in names]
+    else:
+        assert read == [exact(label) for label in labels]
+
+
+def plain_number(label: str) -> bool:
+    """Whether a label is written as whole numbers are: no sign, no exponent, no underscore, no space."""
+    return re.fullmatch(r"\d+(\.0*)?", label) is not None
+
+
+def test_equal_samples_with_different_labels_are_counted() -> None:
+    x = np.array([[1], [2], [1], [1], [3], [2]], np.uint8)
+    assert Examples({"x": x}, np.array([0, 1, 0, 2, 0, 1])).contradictions == 3
+    assert Examples({"x": x}, np.array([0, 1, 0, 0, 0, 1])).contradictions == 0
+
+
+@given(rows=st.lists(st.integers(0, 3), min_size=1, max_size=20), front=st.lists(st.integers(4, 9), max_size=5))
+def test_a_key_is_of_values_and_not_of_rows(rows: list[int], front: list[int]) -> None:
+    def keys(values: list[int]) -> list[int]:
+        return Examples({"x": np.array(values, np.uint8)[:, None]}, np.zeros(len(values), np.int64)).keys.tolist()
+
+    assert keys(front + rows)[len(front) :] == keys(rows)
+    assert len(set(keys(rows))) == len(rows)
+    assert set(keys(rows[::-1])) == set(keys(rows))
 
 
 def test_the_fingerprint_notices_any_change() -> None:

@@ -6,6 +6,7 @@ import { CARRIED, inputs } from "../../../web/src/core/manifest.ts";
 import { parseTask } from "../../../web/src/core/task.ts";
 import { type Tensors, floats, parse } from "../../../web/src/core/tensors.ts";
 import type { Assignment } from "../../../web/src/core/wire.ts";
+import { wordOf } from "../../../web/src/samples/classes.ts";
 import { type Examples, formOf, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "../../../web/src/device/examples.ts";
 import { generationOf } from "../../../web/src/device/local-round.ts";
 import type { Sample, Store } from "../../../web/src/device/store.ts";
@@ -49,7 +50,7 @@ function samples({ rows, labels = [], values = [] }: Data): Sample[] {
   return rows.map((row) => {
     const data = examples.rows.slice(row * examples.width, (row + 1) * examples.width) as Uint8Array;
     for (const [changed, element, value] of values) if (changed === row) data[element] = value;
-    return { id: row, label: own.get(row) ?? examples.labels[row]!, form: formOf(manifest), data };
+    return { id: row, words: [wordOf(manifest, own.get(row) ?? examples.labels[row]!)], form: formOf(manifest), data };
   });
 }
 

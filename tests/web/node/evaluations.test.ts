@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromHex } from "../../../web/src/core/signing.ts";
 import { parseTask } from "../../../web/src/core/task.ts";
-import { evaluate, split } from "../../../web/src/device/holdout.ts";
+import { evaluate, split } from "../../../web/src/samples/holdout.ts";
 import { vectors } from "./vectors.ts";
 import { openFolder } from "./whole-round.ts";
 

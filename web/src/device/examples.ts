@@ -7,6 +7,7 @@ import { NotEligible } from "../core/errors.ts";
 import { type Manifest, PROGRAMS, type ProgramInput, inputs } from "../core/manifest.ts";
 import { hex } from "../core/signing.ts";
 import { type Tensor, type TypedArray, parse, toBytes } from "../core/tensors.ts";
+import { classifier } from "../samples/classes.ts";
 import type { Sample, Store } from "./store.ts";
 
 export interface Examples {
@@ -38,23 +39,23 @@ export function exampleInput(manifest: Manifest): ProgramInput {
   return inputs(manifest.train_step, "x")[0]!;
 }
 
-/** All samples that fit the model. Throws NotEligible where there is none, or a label is no class of the model. */
+/** All samples that fit the model and are one of its classes. Throws NotEligible where there is none. */
 export async function load(store: Store, manifest: Manifest): Promise<Examples> {
   const input = exampleInput(manifest);
   const samples = await store.samples(formOf(manifest));
   if (!samples.length) throw new NotEligible("there is no example on this device", "add some pictures first");
-  return assemble(input, samples, manifest.classes);
+  const classOf = classifier(manifest);
+  const sorted = samples.filter((sample) => classOf(sample) !== undefined);
+  if (!sorted.length) throw new NotEligible("the examples here are of another task's classes", "say below which of these classes they are");
+  return assemble(input, sorted, Int32Array.from(sorted, (sample) => classOf(sample)!));
 }
 
-function assemble(input: ProgramInput, samples: Sample[], classes: number): Examples {
+function assemble(input: ProgramInput, samples: Sample[], labels: Int32Array): Examples {
   const width = input.shape.slice(1).reduce<number>((product, size) => product * Number(size), 1);
   const rows = input.dtype === "uint8" ? new Uint8Array(samples.length * width) : new Float32Array(samples.length * width);
-  const labels = new Int32Array(samples.length);
   samples.forEach((sample, index) => {
-    if (!(sample.label >= 0 && sample.label < classes)) throw new NotEligible("a sample has a class that the model lacks", "remove it");
     if (sample.data.length !== width) throw new NotEligible("a sample has the wrong size", "remove it and add it again");
     rows.set(sample.data, index * width);
-    labels[index] = sample.label;
   });
   return { input, rows, width, labels, keys: samples.map((sample) => sample.id!) };
 }

@@ -24,7 +24,8 @@ const OPENING_SECONDS = 20;
 /** One labeled sample, in the form that a model takes; `form` names that form, see `formOf`. */
 export interface Sample {
   id?: number;
-  label: number;
+  words?: string[]; // what it is, in the words of each task that it was sorted for: see classes.ts
+  label?: number; // all that earlier versions of this page kept: its class's place in some task's order
   form: string;
   data: Uint8Array | Float32Array;
   preview?: Blob;
@@ -110,10 +111,11 @@ export class Store {
     return this.db.count("samples");
   }
 
-  async addSamples(samples: Sample[]): Promise<void> {
+  /** Add samples, or replace those that have an id. */
+  async putSamples(samples: Sample[]): Promise<void> {
     await this.guarded(async () => {
       const tx = this.db.transaction("samples", "readwrite", { durability: "strict" });
-      await Promise.all([...samples.map((sample) => tx.store.add(sample)), tx.done]);
+      await Promise.all([...samples.map((sample) => tx.store.put(sample)), tx.done]);
     });
   }
 

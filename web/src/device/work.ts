@@ -12,7 +12,7 @@ import { type Conditions, type Rule, reasons } from "./eligibility.ts";
 import type { State } from "../engine/engine.ts";
 import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
 import type { Job } from "./fetch.ts";
-import { type Split, evaluate, split } from "./holdout.ts";
+import { type Split, evaluate, split } from "../samples/holdout.ts";
 import type { Choice } from "../engine/processor.ts";
 import type { Store } from "./store.ts";
 import { type LocalRound, change, generationOf, relabel, stream, train } from "./local-round.ts";

@@ -2,6 +2,7 @@
 import { Unavailable } from "../core/errors.ts";
 import { type Manifest } from "../core/manifest.ts";
 import { parse } from "../core/tensors.ts";
+import { wordOf } from "../samples/classes.ts";
 import { exampleInput, formOf } from "../device/examples.ts";
 import type { Sample } from "../device/store.ts";
 
@@ -31,7 +32,7 @@ export async function demoShard(number: number, manifest: Manifest): Promise<Sam
   const y = tensors.get("y")!.data as BigInt64Array;
   const width = exampleInput(manifest).shape.slice(1).reduce<number>((product, each) => product * Number(each), 1);
   return Array.from(y, (label, row) => ({
-    label: Number(label),
+    words: [wordOf(manifest, Number(label))],
     form: formOf(manifest),
     data: x.slice(row * width, (row + 1) * width),
   }));

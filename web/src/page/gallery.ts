@@ -1,6 +1,7 @@
 /** The owner's examples: one entry per class, with buttons to add from the gallery or the camera, and to remove. */
 import { FedRelaError } from "../core/errors.ts";
 import type { Manifest } from "../core/manifest.ts";
+import { asClass, classifier, saidOf } from "../samples/classes.ts";
 import { formOf } from "../device/examples.ts";
 import type { Sample, Store } from "../device/store.ts";
 import { DEMO_SHARDS, demoFits, demoShard } from "./demo.ts";
@@ -24,15 +25,18 @@ export class Gallery {
   /** Draw the classes with what is kept, and put the focus on the first of some selectors that is there. */
   async render(...focus: string[]): Promise<void> {
     const samples = await this.store.samples(formOf(this.manifest));
-    this.count = samples.length;
+    const classOf = classifier(this.manifest);
+    const byClass = grouped(samples, classOf);
+    const unsorted = byClass.get(undefined) ?? [];
+    this.count = samples.length - unsorted.length;
     const picturesFit = pictureLayout(this.manifest) !== undefined;
     byId("data-note").textContent = picturesFit
       ? "Put pictures into the class they belong to. They are kept in this browser only. Press a picture to remove it."
       : "This model takes no pictures.";
-    const entries = Array.from({ length: this.manifest.classes }, (_, label) =>
-      this.entry(label, samples.filter((sample) => sample.label === label)),
-    );
+    const entries = Array.from({ length: this.manifest.classes }, (_, label) => this.entry(label, byClass.get(label) ?? []));
     byId("classes").replaceChildren(...(await Promise.all(entries)));
+    const questions = [...grouped(unsorted, saidOf)].map(([said, group]) => this.question(said, group));
+    byId("unsorted").replaceChildren(...(await Promise.all(questions)));
     byId("demo").replaceChildren(...(demoFits(this.manifest) ? this.demoControls() : []));
     this.changed();
     const target = focus.map((selector) => document.querySelector<HTMLElement>(selector)).find(Boolean);
@@ -47,14 +51,34 @@ export class Gallery {
     const title = make("h3", {}, `${this.name(label)}: ${samples.length}`);
     const item = make("li", {}, title);
     const pictures = make("div", { className: "pictures" });
-    for (const [place, sample] of samples.slice(0, SHOWN).entries()) pictures.append(await this.thumbnail(sample, place));
+    const name = this.name(label);
+    for (const [place, sample] of samples.slice(0, SHOWN).entries()) pictures.append(await this.thumbnail(sample, place, name, entryOf(label)));
     if (samples.length > SHOWN) pictures.append(make("span", {}, `and ${samples.length - SHOWN} more`));
     if (samples.length) item.append(pictures);
     if (pictureLayout(this.manifest)) item.append(this.adder(label, "Add pictures", false), this.adder(label, "Take a photo", true));
     return item;
   }
 
-  private async thumbnail(sample: Sample, place: number): Promise<HTMLButtonElement> {
+  /** Examples that were sorted for another task: which class are they here? Until that is said they are not trained on. */
+  private async question(said: string, samples: Sample[]): Promise<HTMLElement> {
+    const title = make("h3", {}, `${said}: ${samples.length}`);
+    const text = make("p", {}, "This task has no such class, so these examples are left out. Which class are they here?");
+    const select = make("select", {});
+    select.setAttribute("aria-label", `Class of ${said}`);
+    for (let label = 0; label < this.manifest.classes; label++) select.append(make("option", { value: String(label) }, this.name(label)));
+    const button = make("button", { type: "button" }, "Use them as this class");
+    button.onclick = async () => {
+      const label = Number(select.value);
+      await this.store.putSamples(samples.map((sample) => asClass(sample, this.manifest, label)));
+      await this.render(`${entryOf(label)} input`, entryOf(label));
+      say(`${samples.length} examples are used as ${this.name(label)}.`);
+    };
+    const pictures = make("div", { className: "pictures" });
+    for (const [place, sample] of samples.slice(0, SHOWN).entries()) pictures.append(await this.thumbnail(sample, place, said, "#unsorted"));
+    return make("div", { className: "question" }, title, text, pictures, select, " ", button);
+  }
+
+  private async thumbnail(sample: Sample, place: number, name: string, own: string): Promise<HTMLButtonElement> {
     const blob = sample.preview ?? (await previewOf(sample, this.manifest));
     const image = make("img", { alt: "", width: 48, height: 48 });
     if (blob) {
@@ -62,12 +86,11 @@ export class Gallery {
       image.onload = () => URL.revokeObjectURL(image.src);
     }
     const button = make("button", { type: "button", className: "picture" }, image);
-    button.setAttribute("aria-label", `Remove this example of ${this.name(sample.label)}`);
+    button.setAttribute("aria-label", `Remove this example of ${name}`);
     button.onclick = async () => {
       await this.store.removeSample(sample.id!);
-      const own = entryOf(sample.label);
       await this.render(`${own} .picture:nth-child(${place + 1})`, `${own} .picture:last-of-type`, `${own} input`);
-      say(`Removed one example of ${this.name(sample.label)}.`);
+      say(`Removed one example of ${name}.`);
     };
     return button;
   }
@@ -94,7 +117,7 @@ export class Gallery {
   private async add(load: () => Promise<Loaded>, control: string): Promise<void> {
     try {
       const { samples, refused } = await load();
-      await this.store.addSamples(samples);
+      await this.store.putSamples(samples);
       say(samples.length === 1 ? "Added one example." : samples.length ? `Added ${samples.length} examples.` : "");
       alert(refusedSentence(refused));
     } catch (error) {
@@ -103,6 +126,12 @@ export class Gallery {
     }
     await this.render(control);
   }
+}
+
+function grouped<K>(samples: Sample[], key: (sample: Sample) => K): Map<K, Sample[]> {
+  const groups = new Map<K, Sample[]>();
+  for (const sample of samples) groups.set(key(sample), [...(groups.get(key(sample)) ?? []), sample]);
+  return groups;
 }
 
 function entryOf(label: number): string {

@@ -108,7 +108,7 @@ export class Page {
       this.gallery = new Gallery(this.store, possible.manifest, () => this.button(), (error) => this.fault(faultOf(error), "run"));
       await this.gallery.render();
     } else if (!(await this.store.countSamples())) byId("data-note").textContent = "When a task begins, you can add examples here.";
-    if (!this.choices.paused && (await this.store.countSamples())) await this.run();
+    if (!this.choices.paused && (this.gallery?.count ?? (await this.store.countSamples()))) await this.run();
     else doing(this.gallery?.count ? "Paused." : "Add some examples, then press Start.");
     if (!possible && !this.finished) setTimeout(() => void this.retryOffers(identity), 1000 * RETRY_OFFER_SECONDS);
   }

@@ -1,6 +1,7 @@
 /** Pictures from the gallery or the camera as samples of a model: decoded, turned and scaled here, in this browser. */
 import { InvalidInput } from "../core/errors.ts";
 import type { Manifest } from "../core/manifest.ts";
+import { wordOf } from "../samples/classes.ts";
 import { exampleInput, formOf } from "../device/examples.ts";
 import type { Sample } from "../device/store.ts";
 import { decode } from "../pictures/decoding.ts";
@@ -21,7 +22,7 @@ export async function fromFile(file: File, label: number, manifest: Manifest): P
   if (!layout) throw new InvalidInput("this model does not take pictures", "use another kind of device");
   const { pixels, orientation } = await decode(file, file.name);
   const data = tensor(pixels, orientation, file.name, layout, manifest.preprocessing);
-  const sample = { label, form: formOf(manifest), data };
+  const sample = { words: [wordOf(manifest, label)], form: formOf(manifest), data };
   return { ...sample, preview: await previewOf(sample, manifest) };
 }
 

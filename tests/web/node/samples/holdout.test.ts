@@ -1,10 +1,10 @@
 /** The hold-out against the conformance vectors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromHex } from "../../../web/src/core/signing.ts";
-import type { Examples } from "../../../web/src/device/examples.ts";
-import { split, totals } from "../../../web/src/device/holdout.ts";
-import { vectors } from "./vectors.ts";
+import { fromHex } from "../../../../web/src/core/signing.ts";
+import type { Examples } from "../../../../web/src/device/examples.ts";
+import { split, totals } from "../../../../web/src/samples/holdout.ts";
+import { vectors } from "../vectors.ts";
 
 const document = vectors("holdout.json");
 

@@ -6,8 +6,8 @@ import { blake2b } from "@noble/hashes/blake2.js";
 import type { Tensors } from "../core/tensors.ts";
 import type { EvaluationReport } from "../core/wire.ts";
 import type { Engine } from "../engine/engine.ts";
-import { type Examples, take } from "./examples.ts";
-import { type LocalRound, predict } from "./local-round.ts";
+import { type Examples, take } from "../device/examples.ts";
+import { type LocalRound, predict } from "../device/local-round.ts";
 
 export interface Split {
   training: Examples; // at least one example
