@@ -14,14 +14,16 @@ from fedrela.core.tensors import Params
 from fedrela.core.wire import Encoding, UpdateMetadata
 
 ENCODINGS: tuple[Encoding, ...] = ("float32", "float16", "int8", "top-k")
+STATISTICS = frozenset({"running.variance"})  # they travel whole
 
 
 def change() -> Params:
-    """A change of three tensors: mixed sizes, a tensor of zeros, a scalar, equal magnitudes."""
+    """A change of five tensors: mixed sizes, a tensor of zeros, a scalar, equal magnitudes, a statistic."""
     u = streams.uniforms(streams.derive(b"encodings", "change"), (4, 5))
     return {
         "layer.w": (u * np.float32(0.2) - np.float32(0.1)).astype(np.float32),
         "layer.b": np.array([0.25, -0.25, 0.25, 0, -0.125], np.float32),
+        "running.variance": np.array([-1.0003, 70000.0, 0.0625], np.float32),  # beyond float16, too
         "zero": np.zeros(3, np.float32),
         "scalar": np.array(-3.5, np.float32),
     }
@@ -42,13 +44,16 @@ def build() -> dict[str, Any]:
     return {
         "stream": {"secret": b"encodings".hex(), "labels": ["stream"]},
         "specs": specs,
+        "statistics": sorted(STATISTICS),
         "top_k_fraction": 0.3,
         "encode": cases,
     }
 
 
 def _case(update: Params, metadata: UpdateMetadata, stream: streams.Stream, residual: Params | None) -> dict[str, Any]:
-    body, dropped = encodings.encode(update, metadata, stream=stream, residual=residual, top_k_fraction=0.3)
+    body, dropped = encodings.encode(
+        update, metadata, stream=stream, statistics=STATISTICS, residual=residual, top_k_fraction=0.3
+    )
     return {
         "encoding": metadata.encoding,
         "examples": metadata.examples,

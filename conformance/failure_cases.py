@@ -1,7 +1,7 @@
-"""`failures.json`: which of the five codes a fault is reported with.
+"""`failures.json`: which of the six codes a fault is reported with.
 
 >>> len({item["code"] for item in build()["faults"]})
-5
+6
 """
 
 from typing import Any
@@ -26,6 +26,7 @@ FAULTS: tuple[tuple[FailureCode, str, str], ...] = (
     ("not-eligible", "this device holds fewer examples than the task asks for", "too-few-examples"),
     ("not-eligible", "the local data can't be used, or fed to this model", ""),
     ("not-eligible", "the lease ended while training was paused", ""),
+    ("model-unusable", "the global model predicts values that are not finite", "model-unusable"),
     ("timed-out", "the lease ended while training", "lease-over-while-training"),
     ("timed-out", "the lease ended before the upload", ""),
     ("training-failed", "the task is malformed", "task-malformed"),
@@ -33,6 +34,7 @@ FAULTS: tuple[tuple[FailureCode, str, str], ...] = (
     ("training-failed", "the manifest is malformed or breaks a rule", "hostile-manifest-role"),
     ("training-failed", "the weights are malformed or not those of the manifest", "checkpoint-unreadable"),
     ("training-failed", "the loss is no longer finite", ""),
+    ("training-failed", "predictions on the local data are not finite", ""),
     ("training-failed", "a program fails while it runs", ""),
     ("training-failed", "there is not enough memory", ""),
 )  # fmt: skip

@@ -53,6 +53,7 @@ def manifest() -> Manifest:
         hyperparameters={"lr": 0.1},
         class_names=("cat", "dog", "Vögel"),
         preprocessing=Preprocessing("image", grayscale=True, fit="crop"),
+        lowest_values={"running": 0.0},
     )
 
 

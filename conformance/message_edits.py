@@ -67,6 +67,10 @@ EDITS: tuple[tuple[str, str, tuple[Any, ...], Any], ...] = (
     ("Manifest", "another output", ("predict", "outputs"), ["logits"]),
     ("Manifest", "another number of classes", ("relabel", "inputs", 0, "shape"), ["N", 4]),
     ("Manifest", "a hyperparameter that nobody takes", ("hyperparameters",), {"momentum": 0.9}),
+    ("Manifest", "a lowest value of a parameter", ("lowest_values",), {"w": 0.0}),
+    ("Manifest", "a lowest value of nothing", ("lowest_values",), {"other": 0.0}),
+    ("Manifest", "a lowest value that is text", ("lowest_values", "running"), "0"),
+    ("Manifest", "lowest values in a list", ("lowest_values",), [0.0]),
     ("Manifest", "an unknown fit", ("preprocessing", "fit"), "zoom"),
     ("Manifest", "unknown role", ("predict", "inputs", 0, "role"), "secret"),
     ("Manifest", "unknown runtime", ("predict", "files", 0, "runtime"), "tflite"),
@@ -85,6 +89,8 @@ GOOD_EDITS: tuple[tuple[str, str, tuple[Any, ...], Any], ...] = (
     ("Manifest", "resize, as bundles before said it", ("preprocessing",), {"kind": "image", "resize": True}),
     ("Manifest", "no class names", ("class_names",), []),
     ("Manifest", "no hyperparameters", ("hyperparameters",), None),
+    ("Manifest", "no lowest values", ("lowest_values",), {}),
+    ("Manifest", "a lowest value that is whole", ("lowest_values", "running"), -1),
 )
 
 

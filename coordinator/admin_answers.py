@@ -119,6 +119,7 @@ ANSWERS = {
     ("POST", "/tasks/{}/pause"): _DONE,
     ("POST", "/tasks/{}/resume"): _DONE,
     ("POST", "/tasks/{}/cancel"): _DONE,
+    ("POST", "/tasks/{}/delete"): _DONE,
     ("POST", "/tasks/{}/rollback"): Answer(200, RollbackResponse),
     ("POST", "/tokens"): Answer(201, NewTokenRecord),
     ("GET", "/tokens"): Answer(200, TokenRecord, is_list=True),

@@ -76,7 +76,7 @@ def write(folder: Path, manifest: Manifest, weights: Params, *, private_key: str
 
     Raises InvalidBundle or InvalidTensors, and then nothing was written.
     """
-    tensors.check(weights, manifest.weights)
+    manifest.check_weights(weights)
     manifest_body = strict.to_json(manifest)
     parse_manifest(manifest_body)  # what no device would take is not written
     (folder / "manifest.json").write_bytes(manifest_body)
@@ -126,7 +126,9 @@ def read_unsigned(folder: Path) -> Bundle:
     manifest = parse_manifest(manifest_body)
     for path, (expected, _) in manifest.files().items():
         signing.check_sha256(_file(folder, path), expected, path)
-    return Bundle(folder, manifest, tensors.from_bytes(weights_body, manifest.weights), sealed)
+    weights = tensors.from_bytes(weights_body, manifest.weights)
+    manifest.check_weights(weights)
+    return Bundle(folder, manifest, weights, sealed)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """How an update travels up: float32, float16, int8 with a scale per tensor, or the top k of each tensor.
 
+That is how the parameters travel. Statistics (see `Manifest.statistics`) are whole, in float32, whatever the encoding:
+a variance whose change is rounded, cut off or owed may end below zero.
+
 Lossy encodings are unbiased (int8 rounds stochastically) or carry what they dropped to the next round (top-k with error
 feedback, Seide et al. 2014, Stich et al. 2018).
 
@@ -14,6 +17,8 @@ feedback, Seide et al. 2014, Stich et al. 2018).
     >>> decode(body, (TensorSpec("w", (3,)),), "float16")[0]["w"]
     array([ 0.5 , -1.  ,  0.25], dtype=float32)
 """
+
+from collections.abc import Collection
 
 import numpy as np
 
@@ -33,30 +38,35 @@ def encode(
     metadata: UpdateMetadata,
     *,
     stream: Stream,
+    statistics: Collection[str] = (),
     residual: Params | None = None,
     top_k_fraction: float = 0.1,
 ) -> tuple[bytes, Params]:
     """The update body, and what the encoding dropped (top-k only, else empty), to be passed in as the next `residual`.
 
-    `stream` feeds int8's stochastic rounding: one uniform per element, tensors in order. Raises InvalidTensors where a
-    value is not finite or doesn't fit float16.
+    `statistics`: the tensors that travel whole. `stream` feeds int8's stochastic rounding: one uniform per element of
+    the others, in order. Raises InvalidTensors where a value is not finite or doesn't fit float16.
     """
     tensors.check_finite(change)
+    whole = {name: array for name, array in change.items() if name in statistics}
+    parameters = {name: array for name, array in change.items() if name not in statistics}
+    dropped: Params = {}
     if metadata.encoding == "top-k":
-        encoded, dropped = _top_k(tensors.add(change, residual) if residual else change, top_k_fraction)
-        return tensors.to_bytes(encoded, metadata.as_strings()), dropped
-    if metadata.encoding == "int8":
-        encoded = _int8(change, stream)
+        encoded, dropped = _top_k(tensors.add(parameters, residual) if residual else parameters, top_k_fraction)
+    elif metadata.encoding == "int8":
+        encoded = _int8(parameters, stream)
     elif metadata.encoding == "float16":
         with np.errstate(over="ignore"):
-            encoded = {name: array.astype(np.float16) for name, array in change.items()}
+            encoded = {name: array.astype(np.float16) for name, array in parameters.items()}
         tensors.check_finite(encoded)
     else:
-        encoded = dict(change)
-    return tensors.to_bytes(encoded, metadata.as_strings()), {}
+        encoded = dict(parameters)
+    return tensors.to_bytes(encoded | whole, metadata.as_strings()), dropped
 
 
-def decode(body: bytes, specs: tuple[TensorSpec, ...], encoding: str) -> tuple[Params, UpdateMetadata]:
+def decode(
+    body: bytes, specs: tuple[TensorSpec, ...], encoding: str, statistics: Collection[str] = ()
+) -> tuple[Params, UpdateMetadata]:
     """The change and its metadata. Raises InvalidTensors or InvalidMessage; every value of the result is finite."""
     arrays = tensors.read(body)
     metadata = read_update_metadata(tensors.read_metadata(body))
@@ -64,22 +74,34 @@ def decode(body: bytes, specs: tuple[TensorSpec, ...], encoding: str) -> tuple[P
         raise InvalidTensors(
             f"the update is encoded as {metadata.encoding}", remedy=f"send {encoding}, as the task says"
         )
-    if encoding == "top-k":
-        change = _from_top_k(arrays, specs)
-    elif encoding == "int8":
-        change = _from_int8(arrays, specs)
-    else:
+    whole = tuple(spec for spec in specs if spec.name in statistics)
+    change: Params = {spec.name: arrays.pop(spec.name) for spec in whole if spec.name in arrays}
+    tensors.check(change, whole)
+    change |= _parameters(arrays, tuple(spec for spec in specs if spec.name not in statistics), encoding)
+    return {spec.name: change[spec.name] for spec in specs}, metadata
+
+
+def _parameters(arrays: dict[str, Array], specs: tuple[TensorSpec, ...], encoding: str) -> Params:
+    """The change of those tensors that are encoded."""
+    if encoding in ("float32", "float16"):
         tensors.check(arrays, tuple(TensorSpec(spec.name, spec.shape, encoding) for spec in specs))
-        change = {spec.name: arrays[spec.name].astype(np.float32, copy=False) for spec in specs}
-        return change, metadata  # what is finite in half precision is so in single
+        # What is finite in half precision is so in single.
+        return {spec.name: arrays[spec.name].astype(np.float32, copy=False) for spec in specs}
+    change = _from_top_k(arrays, specs) if encoding == "top-k" else _from_int8(arrays, specs)
     tensors.check(change, specs)
-    return change, metadata
+    return change
 
 
-def decode_again(body: bytes, specs: tuple[TensorSpec, ...], encoding: str) -> Params:
-    """The change of a body that `decode` has accepted before; float32 is read in place, without a copy or a check."""
+def decode_again(body: bytes, specs: tuple[TensorSpec, ...], encoding: str, statistics: Collection[str] = ()) -> Params:
+    """The change of a body that `decode` has accepted before; float32 is read in place, without a copy or a check.
+
+    Version 0.1 accepted bodies whose statistics were encoded as the parameters are: those are read as well.
+    """
     if encoding != "float32":
-        return decode(body, specs, encoding)[0]
+        try:
+            return decode(body, specs, encoding, statistics)[0]
+        except InvalidTensors:
+            return decode(body, specs, encoding)[0]
     arrays = tensors.view(body)
     return {spec.name: arrays[spec.name] for spec in specs}
 

@@ -6,16 +6,17 @@ Devices and the coordinator need nothing else to know about a model.
     1
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
 
-from fedrela.core import strict
-from fedrela.core.errors import InvalidBundle
+from fedrela.core import strict, tensors
+from fedrela.core.errors import InvalidBundle, InvalidTensors
 from fedrela.core.protocol import program_contract
 from fedrela.core.protocol.limits import Between, Exactly, Features, Length, Natural, Sha256
 from fedrela.core.protocol.programs import LARGEST_FILE, FileName, Program
-from fedrela.core.tensors import TensorSpec
+from fedrela.core.tensors import Array, TensorSpec
 
 SCHEMA_VERSION = 1
 PROGRAMS = ("train_step", "predict", "relabel")
@@ -70,6 +71,8 @@ class Manifest:
     preprocessing: Preprocessing = Preprocessing()
     schema_version: Annotated[int, Exactly(SCHEMA_VERSION, "export the model again, or update this program")] = 1
     requires: Features = ()  # what a device must understand beyond the base of the protocol, to run this at all
+    # By a statistic's name, where one is known: of a variance 0. No model that goes below it is ever a global one.
+    lowest_values: Annotated[dict[str, float], Length(0, 10_000)] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.classes < 2:
@@ -85,6 +88,37 @@ class Manifest:
     def weights(self) -> tuple[TensorSpec, ...]:
         """The tensors that travel: parameters and buffers, in train_step's order."""
         return tuple(item.spec for item in self.train_step.role("parameter", "buffer"))
+
+    @property
+    def parameters(self) -> tuple[TensorSpec, ...]:
+        """Those of the weights that are trained."""
+        return tuple(item.spec for item in self.train_step.role("parameter"))
+
+    @cached_property
+    def statistics(self) -> frozenset[str]:
+        """Those of the weights that training counts and no gradient moves, such as BatchNorm's running variance.
+
+        They travel whole, are averaged plainly, and no optimizer, residual or norm knows of them.
+        """
+        return frozenset(item.name for item in self.train_step.role("buffer"))
+
+    def check_weights(self, weights: Mapping[str, Array]) -> None:
+        """Raise InvalidTensors unless these are finite weights of the model, with no statistic below its lowest value.
+
+        `weights` by name, as `Manifest.weights` says.
+        """
+        tensors.check(weights, self.weights)
+        below = self.below_lowest(weights)
+        if below:
+            raise InvalidTensors(
+                f"tensor {below[0]!r} holds a value below {self.lowest_values[below[0]]:g}",
+                remedy="take the weights of a model that was trained without a fault",
+            )
+
+    def below_lowest(self, weights: Mapping[str, Array]) -> list[str]:
+        """The statistics among `weights` that hold a value below their lowest; one that is no number is below, too."""
+        lowest = {name: least for name, least in self.lowest_values.items() if name in weights}
+        return [name for name, least in lowest.items() if not (weights[name] >= least).all()]
 
     @property
     def x(self) -> tuple[TensorSpec, ...]:
@@ -106,4 +140,7 @@ def parse_manifest(body: bytes) -> Manifest:
     surplus = sorted(set(manifest.hyperparameters or {}) - known)
     if surplus:
         raise InvalidBundle(f"hyperparameter {surplus[0]!r} is no input of train_step", remedy="export the model again")
+    surplus = sorted(set(manifest.lowest_values) - manifest.statistics)
+    if surplus:
+        raise InvalidBundle(f"{surplus[0]!r} has a lowest value and is no statistic", remedy="export the model again")
     return manifest

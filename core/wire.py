@@ -14,8 +14,7 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
       GET    /v1/keys                              ->   KeyChain   where the pinned key doesn't fit any more
 
 Every request but the enrollment carries `Authorization: Bearer <device token>` and the signature of the device's key
-(`fedrela.core.protocol.signed_requests`); an update also carries `Fedrela-Upload-Token`. Errors are RFC 9457 problem
-documents (`Problem`).
+(`fedrela.core.protocol.signed_requests`); an update also carries `Fedrela-Upload-Token`. Errors are `Problem`s.
 
 What a message must hold and may hold is written here; members that a reader doesn't know it ignores, so that an app of
 today works with a coordinator of tomorrow (docs: conformance/README.md).
@@ -53,7 +52,9 @@ PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"
 
 Encoding = Literal["float32", "float16", "int8", "top-k"]
-FailureCode = Literal["not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed"]
+FailureCode = Literal[
+    "not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed", "model-unusable"
+]
 WaitReason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
 
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"

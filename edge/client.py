@@ -91,7 +91,7 @@ class DeviceClient:
             self.api.sent = self._record
         blobs = self.store if self.blobs is None else self.blobs
         bounds = self.settings.max_tasks, self.settings.max_state_bytes
-        self._room = Room(self.store, blobs, *bounds, self.now, self.pool.close_others)
+        self._room = Room(self.store, blobs, *bounds, self.now, self.pool.close)
         limits = (identity.publishers, self.settings.max_download_bytes, self._room)
         self._fetcher = Fetcher(self.api, self.store, blobs, self.pool, *limits)
         self._admission = Admission(self.api, self.store, identity, self.now, self.on_event)

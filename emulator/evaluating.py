@@ -74,9 +74,10 @@ def evaluated_rounds(
     manifest, blobs = download_bundle(admin, manifest_sha256)
     groups = class_groups(manifest, many, few)
     engine = open_engine(manifest_sha256, blobs)
-    test = examples.check(open_source(data)(manifest), manifest)
+    test = open_source(data)(manifest)
     for note in test.notes:
         typer.echo(f"note: {note}", err=True)
+    test = examples.check(test, manifest)
     if len(test.x) != 1:
         raise InvalidInput("the model takes several inputs", remedy="evaluate it with a program of your own")
     (x,) = test.x.values()

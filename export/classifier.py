@@ -163,11 +163,12 @@ def export_recipe(
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
-        manifest = _manifest(recipe, definitions, files, None)
+        lowest = analysis.lowest_values(model)
+        manifest = _manifest(recipe, definitions, files, lowest, None)
         reference = Reference(model, recipe, analysis, manifest)
         exact = Reference(model, recipe, analysis, manifest, torch.float64)
         report("golden: recording the golden steps in eager PyTorch")
-        manifest = _manifest(recipe, definitions, files, recording.record(reference, exact, manifest, draft))
+        manifest = _manifest(recipe, definitions, files, lowest, recording.record(reference, exact, manifest, draft))
         weights = _weights(model, analysis)
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         report(f"verify: drawing {len(equality.BATCHES)} steps, predict and relabel in eager PyTorch")
@@ -203,7 +204,11 @@ def _lower(
 
 
 def _manifest(
-    recipe: Recipe, definitions: Mapping[str, Definition], files: Mapping[str, list[ProgramFile]], golden: Golden | None
+    recipe: Recipe,
+    definitions: Mapping[str, Definition],
+    files: Mapping[str, list[ProgramFile]],
+    lowest: Mapping[str, float],
+    golden: Golden | None,
 ) -> Manifest:
     programs = {
         name: Program(definition.inputs, definition.outputs, tuple(files[name]))
@@ -222,6 +227,7 @@ def _manifest(
         train_step=programs["train_step"],
         predict=programs["predict"],
         relabel=programs["relabel"],
+        lowest_values=dict(lowest),
     )
 
 

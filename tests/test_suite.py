@@ -51,7 +51,17 @@ def test_what_only_computes_does_not(module: object) -> None:
 def test_in_ci_a_test_that_is_left_out_fails(tmp_path: Path, ci: str | None, status: int) -> None:
     (tmp_path / "test_own.py").write_text(LEFT_OUT)
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": ci} if ci else {})
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+    ]
     done = subprocess.run(
         [*command, tmp_path / "test_own.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

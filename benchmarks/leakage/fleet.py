@@ -45,6 +45,8 @@ split = "dirichlet"
 alpha = 0.1
 """
 
+BLIND = dict.fromkeys(("overall", "few"), 1 / CLASSES)  # the accuracy of a guess
+
 Transform = Callable[[Params, np.random.Generator], Params]
 
 
@@ -132,15 +134,21 @@ def train(model: Model, seed: int, encoding: Encoding = "float32") -> Observed:
     return _train(model, task_of(seed, encoding), lambda change, rng: change, lambda change, rng: change)
 
 
-def train_with_noise(model: Model, seed: int, *, clip_norm: float, multiplier: float) -> Observed:
-    """The same with updates that are clipped and count alike, and Gaussian noise in their sum: what it costs."""
+def accuracy_with_noise(model: Model, seed: int, *, clip_norm: float, multiplier: float) -> dict[str, float]:
+    """What clipped updates that count alike, and Gaussian noise in their sum, leave of accuracy.
+
+    Where noise is so large that training diverges, a blind guess is left.
+    """
     scale = multiplier * clip_norm / DEVICES
 
     def noisy(change: Params, rng: np.random.Generator) -> Params:
         return add_noise(change, scale, rng) if multiplier else change
 
     task = task_of(seed, "float32", by_examples=False)
-    return _train(model, task, lambda change, rng: robust.clip(change, clip_norm), noisy)
+    try:
+        return _train(model, task, lambda change, rng: robust.clip(change, clip_norm), noisy).accuracy
+    except InvalidTensors:
+        return BLIND
 
 
 def simulate(observed: Observed, number: int, examples: Examples, secret: bytes) -> Params | None:
@@ -222,7 +230,7 @@ def _encode(change: Params, local: LocalRound, samples: int, residual: Params | 
 def _accuracy(model: Model, weights: Params, dataset: Dataset, class_counts: NDArray[np.int64]) -> dict[str, float]:
     """On the balanced test set; weights that are not numbers any more guess blindly."""
     if not all(np.isfinite(array).all() for array in weights.values()):
-        return dict.fromkeys(("overall", "few"), 1 / CLASSES)
+        return BLIND
     predicted = model.predict(weights, dataset.x_test).argmax(1)
     measured = partition.accuracy(predicted, dataset.y_test, partition.frequency_groups(class_counts), CLASSES)
     return {"overall": measured.overall, "few": measured.few}

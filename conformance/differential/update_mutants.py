@@ -25,7 +25,8 @@ from fedrela.core.tensors import TensorSpec
 from fedrela.core.wire import Encoding, UpdateMetadata
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
-SPECS = (TensorSpec("w", (2, 3)), TensorSpec("b", (3,)), TensorSpec("scalar", ()))
+SPECS = (TensorSpec("w", (2, 3)), TensorSpec("b", (3,)), TensorSpec("scalar", ()), TensorSpec("mean", (3,)))
+STATISTICS = frozenset({"mean"})
 _GOLDEN = VECTORS / "golden"
 _FILES = ("seal.json", "manifest.json", "weights.safetensors", "golden.safetensors")
 
@@ -37,7 +38,9 @@ def good_updates() -> tuple[bytes, ...]:
     change = {name: np.linspace(-1, 1, z.size, dtype=np.float32).reshape(z.shape) for name, z in zeros.items()}
     stream = streams.derive(b"fuzz", "update")
     return tuple(
-        encodings.encode(change, UpdateMetadata(12, encoding), stream=stream, top_k_fraction=0.5)[0]
+        encodings.encode(
+            change, UpdateMetadata(12, encoding), stream=stream, statistics=STATISTICS, top_k_fraction=0.5
+        )[0]
         for encoding in ENCODINGS
     )
 
@@ -59,8 +62,8 @@ def update_mutant(draw: Random) -> tuple[bytes, tuple[str, ...]]:
 def read_update(body: bytes) -> object:
     """As the coordinator reads one. Raises InvalidTensors or InvalidMessage."""
     encoding = ENCODINGS[body[0]]
-    change, metadata = encodings.decode(body[1:], SPECS, encoding)
-    encodings.decode_again(body[1:], SPECS, encoding)
+    change, metadata = encodings.decode(body[1:], SPECS, encoding, STATISTICS)
+    encodings.decode_again(body[1:], SPECS, encoding, STATISTICS)
     return change, metadata
 
 

@@ -225,12 +225,16 @@ def _residuals(device: Device, task: Task) -> list[tuple[bytes, Params]]:
     for number, is_owed in enumerate([*ENDINGS.values(), True], 1):
         local, examples = LocalRound(task, number, SECRET), device.all_rows
         change = device.update(local, examples, examples.y)
-        total = tensors.add(change, owed) if owed else change
+        statistics = device.engine.manifest.statistics
+        parameters = {name: array for name, array in change.items() if name not in statistics}
+        total = tensors.add(parameters, owed) if owed else parameters
         if not all(_is_clear(array, task.aggregation.top_k_fraction) for array in total.values()):
             return []
         metadata = UpdateMetadata(len(examples), "top-k")
         stream, fraction = local.stream("encode"), task.aggregation.top_k_fraction
-        body, dropped = encodings.encode(change, metadata, stream=stream, residual=owed, top_k_fraction=fraction)
+        body, dropped = encodings.encode(
+            change, metadata, stream=stream, statistics=statistics, residual=owed, top_k_fraction=fraction
+        )
         owed = dropped if is_owed else owed
         steps.append((body, owed))
     return steps

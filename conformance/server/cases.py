@@ -76,7 +76,9 @@ class Case:
     round: str = "max-steps"  # of rounds/cases.json: task, round and the right update
     task: Mapping[str, Any] = field(default_factory=dict)  # values over those of the round's task
     manifest: tuple[tuple[tuple[Any, ...], Any], ...] = ()  # path and new value
-    blobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # name -> text | tensor, add | pad_bytes
+    blobs: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # name -> text | tensor, add or fill | pad_bytes
     assignment: Mapping[str, Any] = field(default_factory=dict)  # values over the usual ones
     seal: SealFault = ""
     update: str = "expected"  # or "any": of the right form; or "same as <case>": as the same client sent there

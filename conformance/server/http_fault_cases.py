@@ -23,6 +23,10 @@ def _failed(name: str, about: str, code: str, **values: Any) -> Case:
     return Case(name, f"{about}: {code}.", _right(f"failure:{code}"), **values)
 
 
+def _spoilt(name: str, about: str, code: str, blob: str) -> Case:
+    return _failed(name, about, code, blobs={blob: {"text": "no tensors"}})
+
+
 def _downloads() -> tuple[Case, ...]:
     blob = "blob:checkpoint"
     cut = Answer("cut", fault="cut", keep_bytes=3000)
@@ -139,12 +143,7 @@ def _refusals() -> tuple[Case, ...]:
             "self-test-failed",
             blobs={"golden": {"tensor": "predict.0.probabilities", "add": 0.5}},
         ),
-        _failed(
-            "golden-unreadable",
-            "The golden outputs can't be compared",
-            "self-test-failed",
-            blobs={"golden": {"text": "no tensors"}},
-        ),
+        _spoilt("golden-unreadable", "The golden outputs can't be compared", "self-test-failed", "golden"),
         _failed(
             "checkpoint-too-large",
             "More bytes are announced than the model's weights can take; none is fetched",
@@ -152,11 +151,12 @@ def _refusals() -> tuple[Case, ...]:
             assignment={"checkpoint_bytes": 200_000},
             script={"blob:checkpoint": ()},
         ),
+        _spoilt("checkpoint-unreadable", "Weights that are none", "training-failed", "checkpoint"),
         _failed(
-            "checkpoint-unreadable",
-            "Weights that are none",
-            "training-failed",
-            blobs={"checkpoint": {"text": "no tensors"}},
+            "model-unusable",
+            "Weights so large that the model predicts no numbers on the golden inputs",
+            "model-unusable",
+            blobs={"checkpoint": {"tensor": "9.weight", "fill": 3e38}},
         ),
         _failed(
             "too-few-examples",

@@ -107,7 +107,9 @@ def _edited(body: bytes, edit: Mapping[str, Any]) -> bytes:
         return str(edit["text"]).encode()
     if "tensor" in edit:
         arrays = {name: array.copy() for name, array in tensors.read(body).items()}
-        arrays[edit["tensor"]].reshape(-1)[0] += edit["add"]
+        changed = arrays[edit["tensor"]].reshape(-1)
+        changed[0] += edit.get("add", 0)
+        changed[...] = edit.get("fill", changed)
         return tensors.to_bytes(arrays)
     return body + b" " * int(edit.get("pad_bytes", 0))
 

@@ -110,8 +110,8 @@ def _finite(cell: str) -> float:
 def _class(name: str, names: tuple[str, ...]) -> int:
     if name in names:
         return names.index(name)
-    if re.fullmatch(r"\d+", name) and int(name) < len(names):
-        return int(name)
+    if re.fullmatch(r"\d{1,18}(\.0*)?", name) and int(name.split(".", maxsplit=1)[0]) < len(names):
+        return int(name.split(".", maxsplit=1)[0])
     raise Damaged(f"no class {name}")
 
 

@@ -81,7 +81,7 @@ def rows_of(source: str, data: Path) -> list[Row]:
     """The samples that a device reads. Raises FedRelaError."""
     manifest = _manifest(source)
     examples = open_source(os.fsdecode(data))(manifest)
-    check(examples, manifest)
+    examples = check(examples, manifest)
     (x,) = examples.x.values()
     return readers.rows(x, examples.y)
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.aggregation import global_model
 from fedrela.coordinator.aggregation.global_model import Overflow
-from fedrela.coordinator.aggregation.reduction import Counted
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import metrics
 from fedrela.coordinator.rounds import closing, isolation
@@ -54,7 +53,7 @@ def _aggregate_and_commit(coordinator: Coordinator, task_id: str, number: int) -
         renew = _Lease(coordinator, task_id, number).renew
         result = global_model.aggregate(coordinator, task_id, number, renew)
     except Overflow as overflow:
-        _leave_out(coordinator, task_id, number, overflow.updates)
+        _leave_out(coordinator, task_id, number, overflow)
         return True
     except FedRelaError:
         if any(waiting == (task_id, number) for waiting in _waiting(coordinator)):
@@ -72,14 +71,14 @@ def _aggregate_and_commit(coordinator: Coordinator, task_id: str, number: int) -
     return committed
 
 
-def _leave_out(coordinator: Coordinator, task_id: str, number: int, updates: list[Counted]) -> None:
+def _leave_out(coordinator: Coordinator, task_id: str, number: int, overflow: Overflow) -> None:
     """Take updates out of a round and name them: in the log, and at their assignments, which have failed."""
-    assignment_ids = [update.assignment_id for update in updates]
-    closing.drop_updates(coordinator, task_id, number, assignment_ids, coordinator.store.now())
+    assignment_ids = [update.assignment_id for update in overflow.updates]
+    closing.drop_updates(coordinator, task_id, number, assignment_ids, overflow.code, coordinator.store.now())
     log.warning("updates left out", extra={"task": task_id, "round": number, "assignments": assignment_ids})
-    for _ in updates:
-        metrics.UPDATES_REFUSED.labels(closing.OVERFLOWS).inc()
-    discard(coordinator, [blobs.update(update.assignment_id, update.sha256) for update in updates])
+    for _ in overflow.updates:
+        metrics.UPDATES_REFUSED.labels(overflow.code).inc()
+    discard(coordinator, [blobs.update(update.assignment_id, update.sha256) for update in overflow.updates])
 
 
 def _server_state(coordinator: Coordinator, task_id: str) -> str:

@@ -12,13 +12,16 @@ import numpy as np
 import sqlalchemy as sa
 
 from fedrela.coordinator.aggregation import reduction
-from fedrela.coordinator.aggregation.reduction import Counted
+from fedrela.coordinator.aggregation.reduction import Counted, Model
 from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.rounds.closing import AggregationResult
-from fedrela.coordinator.storage import blobs, reported, rows, schema
+from fedrela.coordinator.storage import blobs, reported, schema
+from fedrela.coordinator.storage.rows import Row
 from fedrela.core import signing, tensors
 from fedrela.core.aggregation import outliers, server_opt
 from fedrela.core.errors import FedRelaError, InvalidTensors
+from fedrela.core.manifest import Manifest
 from fedrela.core.tensors import Params
 
 # Of a model's or an optimizer state's values: far below what float32 holds (3.4e38), so that a next sum is finite.
@@ -26,11 +29,14 @@ LARGEST_VALUE = 1e30
 
 
 class Overflow(FedRelaError):
-    """No model with finite, usable values comes out of a round's updates. `updates`: those that are to be left out."""
+    """No usable model comes out of a round's updates: a value is too large, or a statistic below its lowest value.
 
-    def __init__(self, updates: list[Counted]) -> None:
-        super().__init__("the updates overflow the model", remedy="nothing: the largest of them are left out")
-        self.updates = updates
+    `updates`: those that are to be left out; `code`: the failure that their assignments end with.
+    """
+
+    def __init__(self, updates: list[Counted], code: str = closing.OVERFLOWS) -> None:
+        super().__init__("the updates give no usable model", remedy="nothing: those that did it are left out")
+        self.updates, self.code = updates, code
 
 
 def aggregate(
@@ -45,28 +51,41 @@ def aggregate(
     started = time.perf_counter()
     with coordinator.store.read() as view:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one()
-        record = rows.round_row(view, task_id, number)
         updates = counted(view, task_id, number)
         devices = reported.devices_counted_in(view, task_id, number)
-    task, specs = parse_task(row.task_json), coordinator.manifest(row.manifest_sha256).weights
+        began = _base_checkpoints(view, task_id, {number, *(one.base_round for one in updates)})
+    task, manifest = parse_task(row.task_json), coordinator.manifest(row.manifest_sha256)
     if len(devices) < task.round.smallest_cohort:
         raise Overflow([])
+    model = Model(number, manifest, _statistics(coordinator, began, manifest))
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
-        change = reduction.reduce(coordinator.blobs, updates, task, number, specs, on_progress=on_progress)
-    weights = tensors.view(blobs.needed(coordinator.blobs, blobs.public(record.base_checkpoint_sha256)))
-    optimizer = server_opt.make(task.aggregation)
-    state = _load_state(coordinator, row.server_state) if row.server_state else optimizer.init(weights)
-    _check_base(weights, state)
-    with np.errstate(over="ignore", invalid="ignore"):
-        weights, state = optimizer.step(weights, change, state)
+        change = reduction.reduce(coordinator.blobs, updates, task, model, on_progress=on_progress)
+    weights = tensors.view(blobs.needed(coordinator.blobs, blobs.public(began[number])))
+    weights, state = _moved(coordinator, row, manifest, weights, change)
     del change
     if not _are_usable(weights, state):
-        norms = reduction.norms(coordinator.blobs, updates, task, specs, on_progress=on_progress)
+        norms = reduction.norms(coordinator.blobs, updates, task, model, on_progress=on_progress)
         raise Overflow([updates[index] for index in outliers.largest_updates(norms)])
-    body = tensors.to_bytes({spec.name: weights[spec.name] for spec in specs})
+    if manifest.below_lowest(weights):
+        below = reduction.below_lowest(coordinator.blobs, updates, task, model, on_progress=on_progress)
+        raise Overflow([updates[index] for index in below or range(len(updates))], closing.BELOW_LOWEST)
+    body = tensors.to_bytes({spec.name: weights[spec.name] for spec in manifest.weights})
     sha256 = signing.sha256(body)
     coordinator.blobs.put(blobs.public(sha256), body)
     return AggregationResult(sha256, len(body), _save_state(coordinator, task_id, state), time.perf_counter() - started)
+
+
+def _moved(
+    coordinator: Coordinator, row: Row, manifest: Manifest, weights: Params, change: Params
+) -> tuple[Params, Params]:
+    """The next model and server optimizer's state. The optimizer moves parameters; statistics are what was counted."""
+    optimizer = server_opt.make(parse_task(row.task_json).aggregation)
+    parameters = {name: array for name, array in weights.items() if name not in manifest.statistics}
+    state = _load_state(coordinator, row.server_state, parameters) if row.server_state else optimizer.init(parameters)
+    _check_base(manifest, weights, state)
+    with np.errstate(over="ignore", invalid="ignore"):
+        parameters, state = optimizer.step(parameters, change, state)
+        return parameters | {name: weights[name] + change[name] for name in manifest.statistics}, state
 
 
 def counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
@@ -87,8 +106,30 @@ def counted(view: sa.Connection, task_id: str, number: int) -> list[Counted]:
     return [Counted(*row) for row in part_rows]
 
 
-def _load_state(coordinator: Coordinator, name: str) -> Params:
-    return tensors.read(blobs.needed(coordinator.blobs, name))
+def _base_checkpoints(view: sa.Connection, task_id: str, numbers: set[int]) -> dict[int, str]:
+    """The checkpoints that rounds began with, by round."""
+    table = schema.rounds
+    query = sa.select(table.c.number, table.c.base_checkpoint_sha256).where(
+        table.c.task_id == task_id, table.c.number.in_(numbers)
+    )
+    return {row.number: row.base_checkpoint_sha256 for row in view.execute(query)}
+
+
+def _statistics(coordinator: Coordinator, began: dict[int, str], manifest: Manifest) -> dict[int, Params]:
+    """The statistics of checkpoints, by round; none is read where the model has no statistic."""
+    if not manifest.statistics:
+        return {number: {} for number in began}
+    result = {}
+    for number, sha256 in began.items():
+        checkpoint = tensors.view(blobs.needed(coordinator.blobs, blobs.public(sha256)))
+        result[number] = {name: checkpoint[name].copy() for name in sorted(manifest.statistics)}
+    return result
+
+
+def _load_state(coordinator: Coordinator, name: str, parameters: Params) -> Params:
+    """A server optimizer's state. Version 0.1 kept moments of statistics in it, too: they are left out."""
+    state = tensors.read(blobs.needed(coordinator.blobs, name))
+    return {key: array for key, array in state.items() if key.partition(".")[2] in parameters}
 
 
 def _save_state(coordinator: Coordinator, task_id: str, state: Params) -> str:
@@ -106,10 +147,10 @@ def _are_usable(*models: Params) -> bool:
     return all(np.abs(array).max(initial=0.0) <= LARGEST_VALUE for model in models for array in model.values())
 
 
-def _check_base(weights: Params, state: Params) -> None:
+def _check_base(manifest: Manifest, weights: Params, state: Params) -> None:
     """Raise InvalidTensors where the former model or state is beyond use already, which no update of now explains."""
-    if not _are_usable(weights, state):
+    if not _are_usable(weights, state) or manifest.below_lowest(weights):
         raise InvalidTensors(
-            "the model or the server optimizer's state overflowed in an earlier round",
+            "the model or the server optimizer's state overflowed or left its range in an earlier round",
             remedy="run `fedrela task rollback TASK --to ROUND` with a round before that",
         )

@@ -4,12 +4,16 @@ The mean of plain float32 updates reads them in tiles (`aggregation/tiles.py`). 
 are clipped, it holds one accumulator and at most `AHEAD` + 1 update bodies; the next body is read and its hash checked
 while the present one is added. A robust rule first writes the updates as rows of one temporary file and then works on
 blocks of its columns, so its memory doesn't grow with the number of devices.
+
+Statistics are averaged with the updates' weights, as the values that devices ended with: no clipping and no staleness
+shortens what was counted, and an update that began with an older model is set against the newest. So a mean of
+variances is never below zero, nor is it by rounding, which is monotonic: a change is at least minus what it began with.
 """
 
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,11 +31,23 @@ from fedrela.core import encodings, tensors
 from fedrela.core.aggregation import robust
 from fedrela.core.aggregation.aggregate import mean
 from fedrela.core.errors import Unavailable
+from fedrela.core.manifest import Manifest
 from fedrela.core.task import Task
-from fedrela.core.tensors import Params, TensorSpec
+from fedrela.core.tensors import Params
 
 AHEAD = 1
 _ZEROS = bytes(1024 * 1024)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What round `number` changes. `began`: the statistics that a round's model had, by round, for `number` and every
+    round that one of its updates began with.
+    """
+
+    number: int
+    manifest: Manifest
+    began: Mapping[int, Params]
 
 
 @dataclass(frozen=True)
@@ -47,49 +63,50 @@ class Counted:
 
 
 def reduce(
-    blobs: Blobs,
-    updates: list[Counted],
-    task: Task,
-    number: int,
-    specs: tuple[TensorSpec, ...],
-    *,
-    on_progress: Callable[[], None],
+    blobs: Blobs, updates: list[Counted], task: Task, model: Model, *, on_progress: Callable[[], None]
 ) -> Params:
-    """The change of weights that round `number` gives, by the task's rule. `on_progress` is called per update.
+    """The change of weights that a round gives, by the task's rule. `on_progress` is called per update.
 
     Raises IntegrityError naming an update that is missing or damaged.
     """
-    settings = task.aggregation
-    if settings.rule == "mean" and settings.encoding == "float32" and not settings.clip_norm:
-        plain = tiles.mean(blobs, [_part(one, task, number) for one in updates], specs, on_progress=on_progress)
+    settings, specs = task.aggregation, model.manifest.weights
+    if _is_tiled(updates, task, model):
+        parts = [_part(one, task, model.number) for one in updates]
+        plain = tiles.mean(blobs, parts, specs, on_progress=on_progress)
         if plain is not None:
             return plain
-    bodies = _bodies(blobs, updates)
-
-    def decoded() -> Iterator[tuple[Params, float]]:
-        for counted in updates:
-            on_progress()
-            yield _prepared(next(bodies), counted, task, number, specs)  # no name keeps a body alive
-
+    decoded = _decoded(blobs, updates, task, model, on_progress)
+    prepared = (_prepared(next(decoded), counted, task, model) for counted in updates)
     if settings.rule == "mean":
         # Only shapes are looked at, so these zeros cost no memory.
         shapes = {spec.name: np.broadcast_to(np.float32(0), tuple(int(d) for d in spec.shape)) for spec in specs}
-        return mean(decoded(), zero=shapes)
-    with _stack(len(updates), sum(spec.size for spec in specs)) as stack:
-        for row, (change, _) in zip(stack, decoded(), strict=True):
-            robust.flatten(change, row)
-        return robust.unflatten(robust.aggregate(stack, settings), specs)
+        return mean(prepared, zero=shapes)
+    parameters = model.manifest.parameters
+    columns = (*parameters, *(spec for spec in specs if spec not in parameters))
+    with _stack(len(updates), sum(spec.size for spec in columns)) as stack:
+        for row, (change, _) in zip(stack, prepared, strict=True):
+            robust.flatten({spec.name: change[spec.name] for spec in columns}, row)
+        return robust.unflatten(robust.aggregate(stack, settings, sum(spec.size for spec in parameters)), columns)
 
 
 def norms(
-    blobs: Blobs, updates: list[Counted], task: Task, specs: tuple[TensorSpec, ...], *, on_progress: Callable[[], None]
+    blobs: Blobs, updates: list[Counted], task: Task, model: Model, *, on_progress: Callable[[], None]
 ) -> list[float]:
     """The L2 norm of each update. Raises IntegrityError naming one that is missing or damaged."""
-    sizes = []
-    for body in _bodies(blobs, updates):
-        on_progress()
-        sizes.append(math.sqrt(tensors.squared_norm(encodings.decode_again(body, specs, task.aggregation.encoding))))
-    return sizes
+    decoded = _decoded(blobs, updates, task, model, on_progress)
+    return [math.sqrt(tensors.squared_norm(change)) for change in decoded]
+
+
+def below_lowest(
+    blobs: Blobs, updates: list[Counted], task: Task, model: Model, *, on_progress: Callable[[], None]
+) -> list[int]:
+    """Which updates bring a statistic below its lowest value. Raises IntegrityError as `norms` does."""
+    decoded = _decoded(blobs, updates, task, model, on_progress)
+    return [
+        index
+        for index, (counted, change) in enumerate(zip(updates, decoded, strict=True))
+        if model.manifest.below_lowest(tensors.add(model.began[counted.base_round], change))
+    ]
 
 
 def _part(counted: Counted, task: Task, number: int) -> Part:
@@ -98,14 +115,36 @@ def _part(counted: Counted, task: Task, number: int) -> Part:
     return Part(name, counted.digest, counted.size_bytes, _weight(counted, task), _factor(counted, task, number))
 
 
-def _prepared(
-    body: bytes, counted: Counted, task: Task, number: int, specs: tuple[TensorSpec, ...]
-) -> tuple[Params, float]:
-    """One update as it goes into the rule, and its weight."""
+def _is_tiled(updates: list[Counted], task: Task, model: Model) -> bool:
+    """Whether the stored values are what is averaged, but for a factor that all of an update share."""
     settings = task.aggregation
-    change = robust.clip(encodings.decode_again(body, specs, settings.encoding), settings.clip_norm)
-    factor = _factor(counted, task, number)
-    return tensors.scale(change, factor) if factor != 1 else change, _weight(counted, task)
+    plain = settings.rule == "mean" and settings.encoding == "float32" and not settings.clip_norm
+    return plain and (not model.manifest.statistics or all(one.base_round == model.number for one in updates))
+
+
+def _decoded(
+    blobs: Blobs, updates: list[Counted], task: Task, model: Model, on_progress: Callable[[], None]
+) -> Iterator[Params]:
+    """The changes of the updates, one after the other."""
+    bodies, manifest = _bodies(blobs, updates), model.manifest
+    for _ in updates:
+        on_progress()
+        # No name keeps a body alive.
+        yield encodings.decode_again(next(bodies), manifest.weights, task.aggregation.encoding, manifest.statistics)
+
+
+def _prepared(change: Params, counted: Counted, task: Task, model: Model) -> tuple[Params, float]:
+    """One update as it goes into the rule, and its weight."""
+    began, now = model.began[counted.base_round], model.began[model.number]
+    parameters = {name: array for name, array in change.items() if name not in now}
+    parameters = robust.clip(parameters, task.aggregation.clip_norm)
+    factor = _factor(counted, task, model.number)
+    if factor != 1:
+        parameters = tensors.scale(parameters, factor)
+    statistics = {name: change[name] for name in now}
+    if counted.base_round != model.number:
+        statistics = tensors.subtract(tensors.add(began, statistics), now)
+    return parameters | statistics, _weight(counted, task)
 
 
 def _factor(counted: Counted, task: Task, number: int) -> float:

@@ -9,13 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds import isolation, rules
+from fedrela.coordinator.rounds import isolation, rules, unusable
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.storage import reported, rows, schema
 from fedrela.core.task import Task
 
 EXPIRING_FAILED = "leases and deadlines can't be ended"
-OVERFLOWS = "update-overflows"  # the failure of an assignment whose update left no finite model
+# The failures of an assignment whose update left no finite model, or one with a statistic below its lowest value.
+OVERFLOWS = "update-overflows"
+BELOW_LOWEST = "statistic-too-low"
 
 
 def expire(coordinator: Coordinator, now: float) -> int:
@@ -47,6 +49,9 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
         after = rules.expire(before, task.round, now) if row.status == "running" else before
         closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
         rows.save_round(tx, task_id, after, **closed)
+        tried_again = (after.phase, after.attempt) != (before.phase, before.attempt) and after.phase != "aggregating"
+        if tried_again and unusable.pause_if_agreed(tx, row, round_is_over=True):
+            return
         if after.phase == "failed":
             _pause_failed(tx, task_id, after, task)
     if after.phase == "aggregating":
@@ -62,8 +67,10 @@ def _pause_failed(tx: sa.Connection, task_id: str, round_: Round, task: Task) ->
     tx.execute(sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem))
 
 
-def drop_updates(coordinator: Coordinator, task_id: str, number: int, assignment_ids: list[str], now: float) -> None:
-    """One transaction takes updates out of a round: no finite model came of them. What remains goes on, if enough.
+def drop_updates(
+    coordinator: Coordinator, task_id: str, number: int, assignment_ids: list[str], code: str, now: float
+) -> None:
+    """One transaction takes updates out of a round: no usable model came of them. What remains goes on, if enough.
 
     None are named where the round has those of too few devices; then it collects again.
     """
@@ -73,7 +80,7 @@ def drop_updates(coordinator: Coordinator, task_id: str, number: int, assignment
         before, task = rows.as_round(record), parse_task(row.task_json)
         if row.round != number or before.phase != "aggregating" or row.status == "cancelled":
             return
-        dropped = reported.drop(tx, task_id, number, assignment_ids, OVERFLOWS, now)
+        dropped = reported.drop(tx, task_id, number, assignment_ids, code, now)
         devices = len(reported.devices_counted_in(tx, task_id, number))
         after = rules.drop(before, task.round, dropped, devices, now)
         if after.phase == "collecting" and before.pending:

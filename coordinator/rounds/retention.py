@@ -45,18 +45,15 @@ def fold_assignments(coordinator: Coordinator, task_id: str, now: float) -> int:
         task = rows.lock_task(tx, task_id)
         ended = (_A.c.task_id == task_id, _A.c.status != "open")
         newest = sa.select(_A.c.ended_at).where(*ended).order_by(_A.c.ended_at.desc())
-        if task.status in ("finished", "cancelled"):
-            kept_since, over = now, sa.true()
-        else:
-            kept_since = tx.scalar(newest.offset(NEWEST_ASSIGNMENTS - 1).limit(1))
-            over = sa.and_(_A.c.round < task.round, sa.func.coalesce(_A.c.counted_in, 0) < task.round)
+        is_over = task.status in ("finished", "cancelled")
+        kept_since = now if is_over else tx.scalar(newest.offset(NEWEST_ASSIGNMENTS - 1).limit(1))
         if kept_since is None:
             return 0
+        due = [*ended, _A.c.ended_at < min(kept_since, now - FOLD_SECONDS)]
+        if not is_over:
+            due += [_A.c.round < task.round, sa.func.coalesce(_A.c.counted_in, 0) < task.round]
         old = tx.execute(
-            sa.select(_A.c.id, _A.c.round, _A.c.failure)
-            .where(*ended, _A.c.ended_at < min(kept_since, now - FOLD_SECONDS), over)
-            .order_by(_A.c.ended_at)
-            .limit(_AT_ONCE)
+            sa.select(_A.c.id, _A.c.round, _A.c.failure).where(*due).order_by(_A.c.ended_at).limit(_AT_ONCE)
         ).all()
         for (number, failure), count in Counter((row.round, row.failure or "") for row in old).items():
             where = (_F.c.task_id == task_id, _F.c.round == number, _F.c.failure == failure)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedrela.coordinator.access import devices
 from fedrela.coordinator.access.devices import Credentials, Device
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.rounds import offers, rules, selection, uploads
+from fedrela.coordinator.rounds import offers, rules, selection, unusable, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.transaction import TaskTransaction
 from fedrela.coordinator.rounds.uploads import Upload
@@ -46,7 +46,8 @@ class StoredUpdate:
     digest: str | None = None  # this and what follows: None where an update was accepted before, only to be compared
     size_bytes: int | None = None
     examples: int | None = None
-    norm: float = 0.0  # L2, of the decoded update
+    norm: float = 0.0  # L2, of the decoded update's parameters
+    statistics_norm: float = 0.0  # of its statistics
 
 
 def check_in(view: View, request: CheckInRequest, now: float) -> Assignment | Wait | Offer:
@@ -93,10 +94,12 @@ def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> Store
     assignment_id, task_id, sha256 = upload.assignment_id, upload.task_id, signing.sha256(body)
     if upload.stored_sha256 is not None:
         return StoredUpdate(assignment_id, task_id, sha256)
-    change, metadata = encodings.decode(body, upload.manifest.weights, upload.task.aggregation.encoding)
-    norm = math.sqrt(tensors.squared_norm(change))
+    manifest, encoding = upload.manifest, upload.task.aggregation.encoding
+    change, metadata = encodings.decode(body, manifest.weights, encoding, manifest.statistics)
+    statistics = {name: change.pop(name) for name in manifest.statistics}
+    norms = [math.sqrt(tensors.squared_norm(part)) for part in (change, statistics)]
     coordinator.blobs.put(blobs.update(assignment_id, sha256), body)
-    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples, norm)
+    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples, *norms)
 
 
 def discard_update(coordinator: Coordinator, stored: StoredUpdate) -> None:
@@ -124,7 +127,7 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
         tx.round = rules.release(tx.round)
         tx.end_assignment(assignment, "failed", now, failure="too-stale")
         raise _too_stale(tx.task)
-    if not stored.norm <= tx.largest_norm():
+    if not (stored.norm <= tx.largest_norm() and stored.statistics_norm <= tx.largest_statistics_norm()):
         tx.round = rules.release(tx.round)
         tx.end_assignment(assignment, "failed", now, failure="norm-too-large")
         raise _too_large()
@@ -201,3 +204,5 @@ def report_failure(
             return
         rows.end_assignment(tx, assignment.id, "failed", now, failure=report.code)
         rows.save_round(tx, row.id, rules.release(rows.as_round(rows.round_row(tx, row.id, row.round))))
+        if report.code == unusable.MODEL_UNUSABLE and assignment.round == row.round:
+            unusable.pause_if_agreed(tx, row)

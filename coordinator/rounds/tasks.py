@@ -26,7 +26,7 @@ def publish(coordinator: Coordinator, task: Task, sealed: Seal, checkpoint_sha25
     manifest_sha256 = sealed.manifest_sha256
     manifest = bundle.parse_manifest(_published(coordinator, manifest_sha256, "the manifest"))
     checkpoint = _published(coordinator, checkpoint_sha256, "checkpoint 0")
-    tensors.from_bytes(checkpoint, manifest.weights)
+    manifest.check_weights(tensors.from_bytes(checkpoint, manifest.weights))
     _check_programs(coordinator, manifest)
     _check_hyperparameters(task, manifest)
     _check_features(task, manifest)

@@ -102,10 +102,18 @@ class TaskTransaction:
         return here | reported.devices_counted_in(self._connection, self.row.id, number)
 
     def largest_norm(self) -> float:
-        """The largest L2 norm that the next update may have."""
-        weights = self.coordinator.manifest(self.row.manifest_sha256).weights
+        """The largest L2 norm that the next update's parameters may have."""
         accepted = outliers.with_accepted(reported.norms(self.row), self._norms)
-        return outliers.largest_norm(accepted, sum(spec.size for spec in weights))
+        return outliers.largest_norm(accepted, self._elements(statistics=False))
+
+    def largest_statistics_norm(self) -> float:
+        """The largest L2 norm that its statistics may have."""
+        return outliers.largest_first_norm(self._elements(statistics=True))
+
+    def _elements(self, *, statistics: bool) -> int:
+        """How many the model's parameters have, or its statistics."""
+        manifest = self.coordinator.manifest(self.row.manifest_sha256)
+        return sum(spec.size for spec in manifest.weights if (spec.name in manifest.statistics) == statistics)
 
     def remember_norm(self, norm: float) -> None:
         """An update of this norm was accepted."""

@@ -1,8 +1,9 @@
 """Old blobs: which ones no task needs any more.
 
 Needed are: what a task consists of, its checkpoints (all of them, or the newest `keep_checkpoints`), its server
-optimizer's state, and the updates of rounds that are not committed. Everything younger than `min_age_seconds` stays
-too: it may be about to be published. What devices sent goes by itself, at once or by a sweep (`storage/sweeping.py`).
+optimizer's state, and the updates of rounds that are not committed, with the models that they began with. Everything
+younger than `min_age_seconds` stays too: it may be about to be published. What devices sent goes by itself, at once or
+by a sweep (`storage/sweeping.py`).
 """
 
 import logging
@@ -62,8 +63,12 @@ def needed(coordinator: Coordinator) -> set[str]:
             .order_by(rounds.c.number.desc())
         ).all()
         waiting = view.execute(
-            sa.select(assignments.c.id, assignments.c.update_sha256)
+            sa.select(assignments.c.id, assignments.c.update_sha256, rounds.c.base_checkpoint_sha256)
             .join(schema.tasks, schema.tasks.c.id == assignments.c.task_id)
+            .join(
+                rounds,
+                sa.and_(rounds.c.task_id == assignments.c.task_id, rounds.c.number == assignments.c.round),
+            )
             .where(
                 assignments.c.status == "reported",
                 assignments.c.counted_in >= schema.tasks.c.round,
@@ -71,6 +76,7 @@ def needed(coordinator: Coordinator) -> set[str]:
             )
         ).all()
     names |= {blobs.update(row.id, row.update_sha256) for row in waiting}
+    names |= {blobs.public(row.base_checkpoint_sha256) for row in waiting}
     for task in tasks:
         of_task = [row.checkpoint_sha256 for row in checkpoints if row.task_id == task.id]
         retained = (

@@ -4,6 +4,11 @@ The rules work on a stack: one update a row, shape (n, d) float32, an array in m
 read it in blocks of columns, so they hold O(d) plus a few blocks of `BLOCK_BYTES`, whatever n is. Every row counts the
 same: a device's claimed number of examples is not trusted here.
 
+Statistics (see `Manifest.statistics`) are aggregated by the same rule as everything else, since a plain mean would let
+one device write into the model what it likes. Each coordinate of a median or a trimmed mean is one of its own, between
+values that devices sent, so nothing is mixed. Multi-Krum compares updates by their parameters alone, next to which
+variances are large, and takes the statistics of those that it chose.
+
     >>> stack = np.float32([[1, 1], [2, 2], [3, 900]])
     >>> median(stack), trimmed_mean(stack, 0.34)
     (array([2., 2.], dtype=float32), array([2., 2.], dtype=float32))
@@ -24,14 +29,17 @@ Stack = NDArray[np.float32]
 Vector = NDArray[np.float32]
 
 
-def aggregate(stack: Stack, settings: Aggregation) -> Vector:
-    """The rule that a task names, (n, d) -> (d,). Raises InvalidInput for an empty stack or the plain mean."""
+def aggregate(stack: Stack, settings: Aggregation, parameters: int | None = None) -> Vector:
+    """The rule that a task names, (n, d) -> (d,). Raises InvalidInput for an empty stack or the plain mean.
+
+    `parameters`: that many columns are parameters, those after them statistics; None: all are.
+    """
     if settings.rule == "median":
         return median(stack)
     if settings.rule == "trimmed-mean":
         return trimmed_mean(stack, settings.trim_fraction)
     if settings.rule == "multi-krum":
-        return multi_krum(stack, settings.byzantine_fraction)
+        return multi_krum(stack, settings.byzantine_fraction, parameters)
     raise InvalidInput(f"{settings.rule!r} is no robust rule", remedy="use core.aggregation.aggregate for the mean")
 
 
@@ -67,14 +75,16 @@ def trimmed_mean(stack: Stack, fraction: float) -> Vector:
     return result
 
 
-def multi_krum(stack: Stack, byzantine_fraction: float) -> Vector:
+def multi_krum(stack: Stack, byzantine_fraction: float, parameters: int | None = None) -> Vector:
     """The mean of the n - f updates that lie closest to their neighbors, f = floor(byzantine_fraction * n).
+
+    How close is a matter of the first `parameters` columns; None: of all.
 
     Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017: an
     update's score is the sum of squared distances to its n - f - 2 nearest others (at least one); equal scores go by
     row. The paper's guarantee needs n >= 2 f + 3; below that the rule still leaves the f farthest out.
     """
-    chosen = krum_order(stack, byzantine_fraction)
+    chosen = krum_order(stack[:, :parameters], byzantine_fraction)
     result = np.empty(stack.shape[1], np.float32)
     for columns, block in _blocks(stack):
         result[columns] = block[np.sort(chosen)].mean(axis=0, dtype=np.float64)

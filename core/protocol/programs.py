@@ -15,7 +15,7 @@ PATH_PATTERN = r"(\.{3}[^/\\\x00-\x1f\x7f]*|\.{0,2}[^./\\\x00-\x1f\x7f][^/\\\x00
 
 Role = Literal[
     "parameter",  # trainable, travels; also an output of train_step
-    "buffer",  # BatchNorm statistics, travels; also an output of train_step
+    "buffer",  # a statistic, such as BatchNorm's running variance: travels; also an output of train_step
     "optimizer",  # stays on the device; zeros at the start of a client round; also an output of train_step
     "anchor",  # the global value of the parameter of the same name without the "anchor." prefix (FedProx)
     "x",  # raw examples, first dimension "B"

@@ -22,16 +22,9 @@ from fedrela.core.manifest import Manifest
 from fedrela.core.protocol.programs import CARRIED, TOTALS, Program, ProgramInput
 from fedrela.core.pte_files import rules
 from fedrela.core.tensors import Array, Params
+from fedrela.edge.engines import engine as engines
 from fedrela.edge.engines.admission import admit
-from fedrela.edge.engines.engine import (
-    INSTALL,
-    Batch,
-    RunNative,
-    StepTotals,
-    UnloadableProgram,
-    relabel_inputs,
-    run_here,
-)
+from fedrela.edge.engines.engine import INSTALL, Batch, RunNative, StepTotals, UnloadableProgram
 
 
 @cache  # a process that is sealed can't look again
@@ -67,7 +60,7 @@ class ExecutorchEngine:
         programs: Mapping[str, bytes],
         *,
         threads: int = 1,
-        run_native: RunNative = run_here,
+        run_native: RunNative = engines.run_here,
     ) -> None:
         self.manifest = manifest
         self.version = version()
@@ -136,7 +129,7 @@ class ExecutorchEngine:
                 f"{len(labels)} samples to re-label; the ExecuTorch program takes at most {limit}",
                 remedy="use the ONNX runtime on this device, which takes any number",
             )
-        inputs = relabel_inputs(self.manifest, probabilities, labels, uniforms, threshold_percent)
+        inputs = engines.relabel_inputs(self.manifest, probabilities, labels, uniforms, threshold_percent)
         return np.asarray(self.run("relabel", inputs)["new_labels"])
 
     def run(self, program: str, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -105,11 +105,11 @@ class EnginePool:
                     del self._engines[oldest]
             return engine
 
-    def close_others(self, manifests: set[str]) -> None:
-        """Let go of the engines of all other bundles; whoever still works with one keeps it until then."""
+    def close(self, manifests: set[str]) -> None:
+        """Let go of the engines of these bundles; whoever still works with one keeps it until then."""
         with self._lock:
-            for manifest_sha256 in set(self._engines) - manifests:
-                del self._engines[manifest_sha256]
+            for manifest_sha256 in manifests:
+                self._engines.pop(manifest_sha256, None)
 
     def weights(self, sha256: str, body: bytes, specs: tuple[TensorSpec, ...]) -> Params:
         """The weights in a checkpoint's verified bytes. Raises InvalidTensors."""

@@ -38,10 +38,11 @@ def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
     def load(manifest: Manifest) -> Examples:
         spec, how = image_spec(manifest), manifest.preprocessing
         names = tuple(class_folders.normalized(name) for name in manifest.class_names)
-        files = {file.path: file for file in list_files()}
-        selection = class_folders.select(files, _class_number(names, manifest.classes))
+        listed = list_files()
+        selection = class_folders.select([file.path for file in listed], _class_number(names, manifest.classes))
         class_names = [picture.class_name for picture in selection.pictures]
-        numbers = classes.numbers(class_names, names, manifest.classes)
+        numbers = dict(zip(class_names, classes.numbers(class_names, names, manifest.classes).tolist(), strict=True))
+        files = {file.path: file for file in listed}
         left_out, pixels = selection.left_out.copy(), {}
         for picture in selection.pictures:
             file, name = files[picture.path], picture.name
@@ -73,7 +74,7 @@ def _class_number(names: tuple[str, ...], count: int) -> ClassNumber:
     @cache
     def number(name: str) -> int | None:
         try:
-            return classes.number_of(name, names, count)
+            return int(classes.numbers([name], names, count)[0])
         except InvalidData:
             return None
 

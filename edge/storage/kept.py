@@ -52,7 +52,7 @@ class _Index:
 class Room:
     """The owner's bounds. `blobs` may be shared with other devices; what belongs to this one is in `store`.
 
-    `close`: called with the hashes of the manifests that are still kept, so that engines of others are let go.
+    `close`: called with the hashes of the manifests that are kept no more, so that their engines are let go.
     """
 
     store: Store
@@ -122,7 +122,7 @@ class Room:
         """Delete what no kept task needs, and write the index: in this order a full disk has room for it."""
         self._forget_others(index.tasks, {one.task for one in known.tasks} - {one.task for one in index.tasks})
         self.blobs.put(INDEX, strict.to_json(index))
-        self.close({one.manifest_sha256 for one in index.tasks})
+        self.close({one.manifest_sha256 for one in known.tasks} - {one.manifest_sha256 for one in index.tasks})
 
     def _forget_others(self, tasks: tuple[Kept, ...], gone: set[str]) -> None:
         """Delete what no kept task needs, also blobs that a crash or version 0.1 left: it had no index."""

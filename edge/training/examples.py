@@ -30,8 +30,8 @@ class Examples:
     """n labeled samples: `x` by input name, each (n, ...), and `y` (n,), class numbers or the model's names of classes.
 
     `ids` (n,), whole numbers or texts, names each sample for good, where there is such a thing. Without them a sample
-    is named by its values (see `fedrela.edge.training.sample_keys`), so that rows may come, go and move. `notes` is what
-    the owner should know of the data, such as how many files were left out; it is told to nobody else.
+    is named by its values (see `fedrela.edge.training.sample_keys`), so that rows may come, go and move. `notes` is
+    what the owner should know of the data, such as how many files were left out; it is told to nobody else.
     """
 
     x: Mapping[str, Array]

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core import streams, tensors
+from fedrela.core import golden, streams, tensors
 from fedrela.core.bundle import Manifest, ProgramInput
-from fedrela.core.errors import InvalidTask
+from fedrela.core.errors import InvalidTask, InvalidTensors
 from fedrela.core.streams import Stream
 from fedrela.core.task import Task
 from fedrela.core.tensors import Array, Params
@@ -86,13 +86,21 @@ def relabel(
     return engine.relabel(probabilities, examples.y, uniforms, local.task.relabel.threshold_percent)
 
 
+def is_usable(engine: Engine, weights: Params) -> bool:
+    """Whether a global model predicts numbers on the golden inputs; nobody could train one that doesn't."""
+    predict_program = engine.manifest.predict
+    fed = golden.inputs(engine.manifest, "predict", 0, without=("parameter", "buffer"))
+    x, randoms = ({item.name: fed[item.name] for item in predict_program.role(role)} for role in ("x", "random"))
+    return bool(np.isfinite(engine.predict(weights, x, randoms)).all())
+
+
 def predict(
     engine: Engine, local: LocalRound, weights: Params, examples: Examples, between: Callable[[], None] = lambda: None
 ) -> NDArray[np.float32]:
     """Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once.
 
     Without random inputs every pass gives the same, so one is enough. `between` is called before each batch, and may
-    raise.
+    raise. Raises InvalidTensors for a prediction that is no number: no label and no total follows from one.
     """
     randoms = engine.manifest.predict.role("random")
     passes = local.task.relabel.passes if randoms else 1
@@ -107,7 +115,13 @@ def predict(
                 for item in randoms
             }
             total[rows] += engine.predict(weights, {name: x[rows] for name, x in examples.x.items()}, drawn)
-    return (total / passes).astype(np.float32)
+    probabilities = (total / passes).astype(np.float32)
+    if not np.isfinite(probabilities).all():
+        raise InvalidTensors(
+            "the global model's predictions on these examples are not finite",
+            remedy="look for values among them that are far larger than the others",
+        )
+    return probabilities
 
 
 def train(

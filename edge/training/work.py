@@ -55,9 +55,12 @@ class RoundWork:
     def update(self) -> bytes | None:
         """The finished update's body, kept in the store; None where `stop` came first."""
         manifest, local = self.job.engine.manifest, self.own_round()
-        loaded = data.check(self.source(manifest), manifest)
+        if not local_round.is_usable(self.job.engine, self.job.weights):
+            raise AssignmentFailed("model-unusable", "the global model predicts values that are not finite")
+        loaded = self.source(manifest)
         for note in loaded.notes:
             self.tell("data", detail=note)
+        loaded = data.check(loaded, manifest)
         if loaded.contradictions:
             self.tell("data", detail="some examples have exactly the values of others, and another label")
         fraction, fingerprint = self.settings.holdout_fraction, self.held.fingerprint
@@ -208,13 +211,15 @@ class RoundWork:
     def encode(self, local: local_round.LocalRound, engine_state: Any, samples: int) -> bytes:
         """The update's body and what its encoding drops, both kept before anything is sent."""
         aggregation, task_id = local.task.aggregation, self.job.assignment.task_id
+        manifest = self.job.engine.manifest
         residual = None
         if aggregation.encoding == "top-k":
-            residual = state.load_residual(self.store, task_id, self.job.engine.manifest.weights)
+            residual = state.load_residual(self.store, task_id, manifest.parameters)
         body, dropped = encodings.encode(
             local_round.change(self.job.engine, engine_state, self.job.weights),
             UpdateMetadata(samples, aggregation.encoding),
             stream=local.stream("encode"),
+            statistics=manifest.statistics,
             residual=residual,
             top_k_fraction=aggregation.top_k_fraction,
         )

@@ -56,6 +56,15 @@ class ModelAnalysis:
         """The buffers that training changes, in the model's order."""
         return {name: b for name, b in model.named_buffers() if name in self.changed}
 
+    def lowest_values(self, model: nn.Module) -> dict[str, float]:
+        """The lowest value that a buffer may have, of those where one is known: 0 of a running variance."""
+        variances = {
+            f"{name}.running_var" if name else "running_var"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._NormBase)
+        }
+        return {name: 0.0 for name in self.buffers(model) if name in variances}
+
     def random_shapes(self) -> dict[str, tuple[int | str, ...]]:
         """Names and shapes of the uniforms for dropout."""
         return {request.name: request.shape for request in self.randoms}

@@ -160,7 +160,7 @@ def test_labels_stay_laid_over_data_that_grow(device, growing):
 
 def test_what_an_update_dropped_is_owed_from_its_receipt_on(device):
     top_k, store = DOCUMENT["top_k"], MemoryStore()
-    task, specs = task_json.decode(top_k["task"]), device.engine.manifest.weights
+    task, specs = task_json.decode(top_k["task"]), device.engine.manifest.parameters
     for item in top_k["assignments"]:
         body = work_of(device, store, task, top_k | item, device.all_rows).update()
         assert_sparse((ASSIGNMENTS / item["update"]).read_bytes(), body or b"")

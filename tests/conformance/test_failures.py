@@ -59,6 +59,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "this device holds fewer examples than the task asks for": raised(AssignmentFailed("not-eligible", "few")),
     "the local data can't be used, or fed to this model": lambda: examples.check(Examples({}, [0]), MANIFEST),  # type: ignore[arg-type]
     "the lease ended while training was paused": raised(AssignmentFailed("not-eligible", "paused")),
+    "the global model predicts values that are not finite": raised(AssignmentFailed("model-unusable", "no numbers")),
     "the lease ended while training": raised(AssignmentFailed("timed-out", "late")),
     "the lease ended before the upload": raised(AssignmentFailed("timed-out", "late")),
     "the task is malformed": lambda: parse_task(b"{"),
@@ -66,6 +67,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "the manifest is malformed or breaks a rule": lambda: parse_manifest(b"{}"),
     "the weights are malformed or not those of the manifest": lambda: tensors.from_bytes(b"", MANIFEST.weights),
     "the loss is no longer finite": raised(InvalidTensors("the loss", remedy="none")),
+    "predictions on the local data are not finite": raised(InvalidTensors("the predictions", remedy="none")),
     "a program fails while it runs": lambda: whole().run("predict", {}),
     "there is not enough memory": raised(MemoryError()),
 }

@@ -197,11 +197,12 @@ def test_encodings():
             change,
             UpdateMetadata(case["examples"], case["encoding"]),
             stream=stream,
+            statistics=document["statistics"],
             residual=before,
             top_k_fraction=document["top_k_fraction"],
         )
         assert base64.b64encode(body).decode() == case["body"]
         assert (tensors.to_bytes(dropped) if dropped else b"") == base64.b64decode(case["residual"])
-        decoded, metadata = encodings.decode(body, specs, case["encoding"])
+        decoded, metadata = encodings.decode(body, specs, case["encoding"], document["statistics"])
         assert metadata.examples == case["examples"]
         assert set(decoded) == set(change)

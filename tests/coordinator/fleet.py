@@ -4,6 +4,7 @@ The programs of this bundle are placeholders, because a coordinator stores progr
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,23 @@ SIGNING_KEY = "11" * 32  # of every coordinator in these tests
 SHAPES: dict[str, tuple[int, ...]] = {"w": (3, 2), "b": (2,)}
 
 
-def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> bundle.Seal:
-    """Write a bundle whose model has tensors of these shapes; the start weights are all zero."""
+def make_bundle(
+    folder: Path, shapes: dict[str, tuple[int, ...]] | None = None, statistics: dict[str, float | None] | None = None
+) -> bundle.Seal:
+    """Write a bundle whose model has tensors of these shapes; the start weights are all zero.
+
+    `statistics`: those of them that are no parameters, and their lowest values where they have one; they start at one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: np.zeros(shape, np.float32) for name, shape in (shapes or SHAPES).items()}
-    parameters = tuple(ProgramInput(name, "parameter", array.shape) for name, array in weights.items())
+    counted = statistics or {}
+    weights = {name: np.full(shape, name in counted, np.float32) for name, shape in (shapes or SHAPES).items()}
+    state = tuple(
+        ProgramInput(name, "buffer" if name in counted else "parameter", array.shape) for name, array in weights.items()
+    )
     golden = tensors.to_bytes({"train_step.0.loss_sum": np.zeros(1, np.float32)})
     (folder / "golden.safetensors").write_bytes(golden)
     lr = ProgramInput("lr", "hyperparameter", ())
-    programs = placeholders.programs(parameters, ProgramInput("x", "x", ("B", 3)), 2, lr)
+    programs = placeholders.programs(state, ProgramInput("x", "x", ("B", 3)), 2, lr)
     for name in bundle.PROGRAMS:
         (folder / f"{name}.onnx").write_bytes(placeholders.body(name))
     manifest = Manifest(
@@ -43,6 +52,7 @@ def make_bundle(folder: Path, shapes: dict[str, tuple[int, ...]] | None = None) 
         **programs,
         golden=Golden("golden.safetensors", signing.sha256(golden), len(golden)),
         hyperparameters={"lr": 0.1},
+        lowest_values={name: lowest for name, lowest in counted.items() if lowest is not None},
     )
     return bundle.write(folder, manifest, weights, private_key=PUBLISHER_KEY)
 
@@ -52,10 +62,11 @@ def change(value: float, shapes: dict[str, tuple[int, ...]] | None = None) -> Pa
     return {name: np.full(shape, value, np.float32) for name, shape in (shapes or SHAPES).items()}
 
 
-def body(update: Params, examples: int = 10, encoding: str = "float32") -> bytes:
+def body(update: Params, examples: int = 10, encoding: str = "float32", statistics: Collection[str] = ()) -> bytes:
     """The bytes of an update."""
     metadata = UpdateMetadata(examples, encoding)  # type: ignore[arg-type]
-    return encodings.encode(update, metadata, stream=derive(b"test", "encode"), top_k_fraction=1.0)[0]
+    stream = derive(b"test", "encode")
+    return encodings.encode(update, metadata, stream=stream, statistics=statistics, top_k_fraction=1.0)[0]
 
 
 class Operator:

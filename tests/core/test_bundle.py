@@ -1,5 +1,6 @@
 """The artifact folder: a round trip, and every byte that could be flipped."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -143,3 +144,30 @@ def test_a_program_without_a_file_is_refused():
     body = strict.to_json(replace(MANIFEST, predict=replace(MANIFEST.predict, files=())))
     with pytest.raises(InvalidBundle, match="predict"):
         bundle.parse_manifest(body)
+
+
+def test_statistics_are_the_buffers_and_no_weights_are_written_or_read_below_their_lowest_value(folder):
+    manifest = replace(MANIFEST, lowest_values={"mean": 0.0})
+    assert manifest.statistics == {"mean"}
+    assert [spec.name for spec in manifest.parameters] == ["w"]
+    low = WEIGHTS | {"mean": np.array([0.5, -1e-9], np.float32)}
+    bundle.write(folder, MANIFEST, low, private_key=KEY)
+    assert bundle.read(folder).manifest.lowest_values == {}
+    with pytest.raises(InvalidTensors, match="'mean' holds a value below 0"):
+        bundle.write(folder, manifest, low, private_key=KEY)
+    (folder / "manifest.json").write_bytes(strict.to_json(manifest))
+    bundle.seal(folder, KEY)
+    with pytest.raises(InvalidTensors, match="'mean' holds a value below 0"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", ["w", "momentum.w", "x", "nothing"])
+def test_only_a_statistic_has_a_lowest_value(name):
+    with pytest.raises(InvalidBundle, match="no statistic"):
+        bundle.parse_manifest(strict.to_json(replace(MANIFEST, lowest_values={name: 0.0})))
+
+
+def test_a_manifest_of_before_there_were_lowest_values_has_none():
+    values = json.loads(strict.to_json(replace(MANIFEST, lowest_values={"mean": 0.0})))
+    del values["lowest_values"]
+    assert bundle.parse_manifest(json.dumps(values).encode()) == MANIFEST

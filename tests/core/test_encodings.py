@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrela.core import tensors
-from fedrela.core.encodings import decode, encode, max_body_bytes
+from fedrela.core.encodings import decode, decode_again, encode, max_body_bytes
 from fedrela.core.errors import InvalidMessage, InvalidTensors
 from fedrela.core.streams import derive
 from fedrela.core.tensors import TensorSpec
@@ -74,6 +74,36 @@ def test_a_diverged_update_is_never_sent(encoding, value):
 def test_float16_overflow_is_refused_on_the_device():
     with pytest.raises(InvalidTensors):
         body_of("float16", {"a": np.array([1e6, 0, 0, 0], np.float32), "b": CHANGE["b"]})
+
+
+ENCODINGS = ["float32", "float16", "int8", "top-k"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_statistics_travel_whole_in_every_encoding(encoding):
+    """A rounded or cut change takes a variance below zero: here by 1.0003 from 1.0003, and beyond float16."""
+    change = CHANGE | {"b": np.array([[-1.0003, 1e-7], [0, 7e4]], np.float32)}
+    body, dropped = body_of(encoding, change, statistics={"b"}, residual={"a": CHANGE["a"]}, top_k_fraction=0.25)
+    assert tensors.read(body)["b"].dtype == np.float32
+    back, _ = decode(body, SPECS, encoding, {"b"})
+    assert list(back) == ["a", "b"]
+    assert back["b"].tobytes() == change["b"].tobytes()
+    assert set(dropped) == ({"a"} if encoding == "top-k" else set())
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS[1:])
+def test_statistics_that_are_encoded_are_refused_and_read_where_they_were_accepted_before(encoding):
+    body, _ = body_of(encoding, top_k_fraction=1.0)
+    with pytest.raises(InvalidTensors):
+        decode(body, SPECS, encoding, {"b"})
+    again = decode_again(body, SPECS, encoding, {"b"})
+    assert all(np.array_equal(array, decode(body, SPECS, encoding)[0][name]) for name, array in again.items())
+
+
+@pytest.mark.parametrize("value", [np.zeros(3, np.float32), np.full((2, 2), np.nan, np.float32)])
+def test_a_statistic_that_does_not_fit_is_refused(value):
+    with pytest.raises(InvalidTensors):
+        decode(crafted({"a": CHANGE["a"], "b": value}, "float32"), SPECS, "float32", {"b"})
 
 
 def crafted(arrays, encoding="top-k", metadata=None):

@@ -42,6 +42,7 @@ def test_bundle_is_complete_and_verified(exported):
     }
     assert [item.name for item in manifest.predict.role("random")] == ["augment.crop", "augment.flip"]
     assert manifest.preprocessing.kind == "image"
+    assert manifest.lowest_values == {"1.running_var": 0.0}
 
 
 def test_golden_steps_pass_and_notice_a_wrong_weight(exported):

@@ -142,6 +142,10 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path, manifest: Manifest) -
     data = in_folder([f"cat/{unicodedata.normalize(form, 'Ä')}.png" for form in FORMS], tmp_path / "a")
     with pytest.raises(InvalidData, match=r"cat/Ä\.png is there twice"):
         open_source(str(data))(manifest)
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        archive = in_zip(["cat/1.png", "cat/1.png"], tmp_path)
+    with pytest.raises(InvalidData, match=r"cat/1\.png is there twice"):
+        open_source(str(archive))(manifest)
 
 
 def zip_with_raw_names(folder: Path, *names: bytes) -> Path:

@@ -118,6 +118,16 @@ def test_a_residual_is_owed_only_once_its_update_was_accepted() -> None:
     residual = state.load_residual(store, "t", SPECS)
     assert residual is not None
     assert residual["w"].tolist() == [1, 2]
+
+
+def test_what_version_0_1_owed_of_statistics_is_left_out() -> None:
+    store = MemoryStore()
+    owed = {"w": np.array([1, 2], np.float32), "running.variance": np.ones(3, np.float32)}
+    store.put("assignment/residual", tensors.to_bytes(owed))
+    state.commit_residual(store, "t")
+    residual = state.load_residual(store, "t", SPECS)
+    assert residual is not None
+    assert {name: array.tolist() for name, array in residual.items()} == {"w": [1, 2]}
     assert state.load_residual(store, "t", (TensorSpec("w", (3,), "float32"),)) is None
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from fedrela.core import relabel as reference
 from fedrela.core import streams
-from fedrela.core.errors import InvalidTask
+from fedrela.core.errors import InvalidTask, InvalidTensors
 from fedrela.core.task import LocalTraining, Relabel, Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine
-from fedrela.edge.training import local_round
+from fedrela.edge.training import holdout, local_round
 from fedrela.edge.training.local_round import LocalRound
 from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
@@ -77,6 +77,20 @@ def test_relabeling_equals_numpy(engine: OnnxEngine) -> None:
     got = local_round.relabel(engine, LocalRound(task, 2, SECRET), weights, examples)
     assert (want != examples.y).sum() > 10
     assert (got != want).sum() <= 2
+
+
+def test_a_model_that_predicts_no_numbers_is_not_usable_and_gives_no_label_and_no_total(engine: OnnxEngine) -> None:
+    """A re-labeling on NaN once counted as done."""
+    good = small.start_weights()
+    broken = good | {"w": np.full_like(good["w"], 3e38)}
+    task = Task("t", rounds=10, relabel=Relabel(start=2))
+    local, examples = LocalRound(task, 2, SECRET), some_examples()
+    assert local_round.is_usable(engine, good)
+    assert not local_round.is_usable(engine, broken)
+    with pytest.raises(InvalidTensors, match="not finite"):
+        local_round.relabel(engine, local, broken, examples)
+    with pytest.raises(InvalidTensors, match="not finite"):
+        holdout.evaluate(engine, local, broken, examples)
 
 
 def test_the_learning_rate_falls_from_the_start_round_on(engine: OnnxEngine) -> None:

@@ -69,6 +69,39 @@ def test_a_frozen_norm_is_held_in_evaluation_mode():
     assert [module.training for module in model] == [True, False, True, True]
 
 
+class Own(nn.Module):
+    """A layer of one's own whose buffer is called as a variance is, and is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.register_buffer("running_var", torch.zeros(1))
+
+    def forward(self, x):
+        """x (B, 4)."""
+        if self.training:
+            self.running_var -= x.mean()
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "input", "expected"),
+    [
+        (layers(), "float32:4", {"1.running_var": 0.0}),
+        (nn.BatchNorm1d(3), "float32:3", {"running_var": 0.0}),
+        (
+            nn.Sequential(nn.InstanceNorm1d(3, track_running_stats=True), nn.Flatten(), nn.Linear(6, 3)),
+            "float32:3x2",
+            {"0.running_var": 0.0},
+        ),
+        (Own(), "float32:4", {}),
+    ],
+)
+def test_only_a_variance_has_a_lowest_value(model, input, expected):  # noqa: A002
+    assert analysis(model, input).lowest_values(model) == expected
+    assert analysis(layers(), trainable=("3.*",)).lowest_values(layers()) == {}
+
+
 def test_no_uniforms_for_a_dropout_of_nothing():
     assert analysis(nn.Sequential(nn.Dropout(0.0), nn.Linear(4, 3))).randoms == ()
 

@@ -5,18 +5,19 @@ import { encode, halfBits } from "../../../web/src/core/encodings.ts";
 import { InvalidInput } from "../../../web/src/core/errors.ts";
 import { fromHex } from "../../../web/src/core/signing.ts";
 import { derive } from "../../../web/src/core/streams.ts";
-import { float32, parseAs, toBytes } from "../../../web/src/core/tensors.ts";
+import { float32, parse, parseAs, toBytes } from "../../../web/src/core/tensors.ts";
 import { bytes, vectors } from "./vectors.ts";
 
 const document = vectors("encodings.json");
 const specs = document.specs.map((spec: object) => ({ ...spec, dtype: "float32" }));
+const statistics: ReadonlySet<string> = new Set(document.statistics);
 const stream = derive(fromHex(document.stream.secret), ...document.stream.labels);
 
 for (const item of document.encode)
   test(`${item.encoding}, ${item.examples} examples${item.residual_before ? ", with a residual" : ""}`, () => {
     const change = parseAs(bytes(item.change), specs);
-    const before = item.residual_before ? parseAs(bytes(item.residual_before), specs) : undefined;
-    const { body, residual } = encode(change, item.encoding, item.examples, stream, document.top_k_fraction, before);
+    const before = item.residual_before ? parse(bytes(item.residual_before)).tensors : undefined;
+    const { body, residual } = encode(change, item.encoding, item.examples, stream, document.top_k_fraction, statistics, before);
     assert.deepEqual(body, bytes(item.body));
     assert.deepEqual(residual.size ? toBytes(residual) : new Uint8Array(), bytes(item.residual));
   });
@@ -32,5 +33,5 @@ test("float16 rounds to nearest, ties to even", () => {
 
 test("a value that float16 can't hold is refused", () => {
   const change = new Map([["w", float32([1], Float32Array.of(1e6))]]);
-  assert.throws(() => encode(change, "float16", 1, stream, 0.1), InvalidInput);
+  assert.throws(() => encode(change, "float16", 1, stream, 0.1, new Set()), InvalidInput);
 });

@@ -1,7 +1,7 @@
 /** Each fault of failures.json has its code; those that need a coordinator are played in `tests/web/test_http_cases.py`. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { IntegrityError, NotEligible, VerificationFailed } from "../../../web/src/core/errors.ts";
+import { IntegrityError, InvalidInput, NotEligible, VerificationFailed } from "../../../web/src/core/errors.ts";
 import { verifyGolden } from "../../../web/src/core/golden.ts";
 import { onnxFile, parseManifest } from "../../../web/src/core/manifest.ts";
 import { checkSeal } from "../../../web/src/core/seals.ts";
@@ -41,12 +41,14 @@ const faults: Record<string, () => unknown> = {
   "this device holds fewer examples than the task asks for": paused,
   "the local data can't be used, or fed to this model": raise(new NotEligible("no pictures", "none")),
   "the lease ended while training was paused": paused,
+  "the global model predicts values that are not finite": raise(new AssignmentFailed("model-unusable", "no numbers", "none")),
   "the lease ended while training": raise(lateFailure()),
   "the lease ended before the upload": raise(lateFailure()),
   "the task is malformed": () => parseTask("{"),
   "a value of the task is beyond its limits": () => parseTask('{"name":"a","rounds":0}'),
   "the manifest is malformed or breaks a rule": () => parseManifest("{}"),
   "the weights are malformed or not those of the manifest": () => parseAs(none, []),
+  "predictions on the local data are not finite": raise(new InvalidInput("not finite", "none")),
   "the loss is no longer finite": raise(new Error("not finite")),
   "a program fails while it runs": raise(new Error("of the runtime")),
   "there is not enough memory": raise(new RangeError("out of memory")),

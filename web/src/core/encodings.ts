@@ -1,6 +1,7 @@
 /**
  * How an update travels up: float32, float16, int8 with a scale per tensor, or the top k of each tensor. See the Python
- * `fedrela.core.encodings` for the layout; int8 rounds stochastically, top-k hands what it dropped to the next round.
+ * `fedrela.core.encodings` for the layout; int8 rounds stochastically, top-k hands what it dropped to the next round. Statistics
+ * are whole in every encoding, and owe nothing.
  */
 import { InvalidInput } from "./errors.ts";
 import { type Stream, uniforms } from "./streams.ts";
@@ -20,16 +21,20 @@ export function encode(
   examples: number,
   stream: Stream,
   topKFraction: number,
+  statistics: ReadonlySet<string>,
   residual?: Tensors,
 ): Encoded {
   for (const name of change.keys()) requireFinite(floats(change, name), name);
   const metadata = { encoding, examples: String(examples), protocol: String(PROTOCOL) };
+  const whole = [...change].filter(([name]) => statistics.has(name));
+  const parameters: Tensors = new Map([...change].filter(([name]) => !statistics.has(name)));
+  const body = (encoded: Tensors): Uint8Array => toBytes(new Map([...encoded, ...whole]), metadata);
   if (encoding === "top-k") {
-    const { encoded, dropped } = topK(residual?.size ? add(change, residual) : change, topKFraction);
-    return { body: toBytes(encoded, metadata), residual: dropped };
+    const { encoded, dropped } = topK(residual?.size ? add(parameters, residual) : parameters, topKFraction);
+    return { body: body(encoded), residual: dropped };
   }
-  const encoded = encoding === "int8" ? int8(change, stream) : encoding === "float16" ? float16(change) : change;
-  return { body: toBytes(encoded, metadata), residual: new Map() };
+  const encoded = encoding === "int8" ? int8(parameters, stream) : encoding === "float16" ? float16(parameters) : parameters;
+  return { body: body(encoded), residual: new Map() };
 }
 
 /** The bits of the float16 nearest to `value`, ties to even; infinite where it is too large. */

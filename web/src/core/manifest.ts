@@ -45,6 +45,7 @@ const fields = object({
   preprocessing: section(preprocessing),
   schema_version: withDefault(exactly(1, "reload this page to update it"), 1),
   requires: withDefault(features, []),
+  lowest_values: withDefault(tableOf(real, 10_000), new Map()),
 });
 
 export type Manifest = Typed<typeof fields>;
@@ -68,7 +69,15 @@ export function parseManifest(body: Uint8Array | string): Manifest {
   const taken = new Set(inputs(train_step, "hyperparameter").map((item) => item.name));
   for (const name of hyperparameters?.keys() ?? [])
     require_(taken.has(name), `hyperparameter '${name}' is no input of train_step`, "export the model again");
+  const counted = statistics(manifest);
+  for (const name of manifest.lowest_values.keys())
+    require_(counted.has(name), `'${name}' has a lowest value and is no statistic`, "export the model again");
   return manifest;
+}
+
+/** Those of the weights that training counts and no gradient moves, such as BatchNorm's running variance: they travel whole. */
+export function statistics(manifest: Manifest): ReadonlySet<string> {
+  return new Set(inputs(manifest.train_step, "buffer").map((item) => item.name));
 }
 
 /** The tensors that travel: parameters and buffers, in train_step's order. */

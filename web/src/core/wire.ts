@@ -11,7 +11,13 @@ export const PROTOCOL = 1;
 export const UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token";
 export const TENSORS_TYPE = "application/vnd.safetensors";
 
-export type FailureCode = "not-eligible" | "training-failed" | "self-test-failed" | "timed-out" | "integrity-failed";
+export type FailureCode =
+  | "not-eligible"
+  | "training-failed"
+  | "self-test-failed"
+  | "timed-out"
+  | "integrity-failed"
+  | "model-unusable";
 
 /** What this version understands beyond the base of the protocol. A task or manifest that needs another takes no part of it. */
 export const FEATURES: readonly string[] = [];

@@ -10,6 +10,7 @@
  *     "encode"                                  the update's encoding
  */
 import { InvalidInput } from "../core/errors.ts";
+import { goldenInputs } from "../core/golden.ts";
 import { type Manifest, type ProgramInput, inputs, sized } from "../core/manifest.ts";
 import { type Label, type Stream, derive, uniforms } from "../core/streams.ts";
 import { type Task, generation, lrFactor } from "../core/task.ts";
@@ -69,9 +70,15 @@ export async function relabel(
   return Int32Array.from(outputs.get("new_labels")!.data as BigInt64Array, Number);
 }
 
+/** Whether a global model predicts numbers on the golden inputs; nobody could train one that doesn't. */
+export async function isUsable(engine: Engine, weights: Tensors): Promise<boolean> {
+  const fed = new Map([...weights, ...goldenInputs(engine.manifest, "predict", 0, ["parameter", "buffer"])]);
+  return floats(await engine.run("predict", fed), "probabilities").every(Number.isFinite);
+}
+
 /**
  * Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once. `between` is called before each
- * batch, and may throw.
+ * batch, and may throw. Throws InvalidInput for a prediction that is no number: no label and no total follows from one.
  */
 export async function predict(
   engine: Engine,
@@ -94,6 +101,8 @@ export async function predict(
       const probabilities = floats(await engine.run("predict", fed), "probabilities");
       for (let at = 0; at < probabilities.length; at++) total[start * classes + at] = total[start * classes + at]! + probabilities[at]!;
     }
+  if (!total.every(Number.isFinite))
+    throw new InvalidInput("the global model's predictions on these examples are not finite", "look for values that are far larger than the others");
   return Float32Array.from(total, (sum) => sum / passes);
 }
 

@@ -4,7 +4,7 @@
  */
 import { encode } from "../core/encodings.ts";
 import { InvalidInput } from "../core/errors.ts";
-import { CARRIED, inputs, weightSpecs } from "../core/manifest.ts";
+import { CARRIED, inputs, statistics } from "../core/manifest.ts";
 import { fromHex, hash } from "../core/signing.ts";
 import { type Tensors, parse, parseAs, toBytes } from "../core/tensors.ts";
 import type { Assignment, EvaluationReport, FailureCode } from "../core/wire.ts";
@@ -15,7 +15,7 @@ import type { Job } from "./fetch.ts";
 import { type Split, evaluate, split } from "../samples/holdout.ts";
 import type { Choice } from "../engine/processor.ts";
 import type { Store } from "./store.ts";
-import { type LocalRound, change, generationOf, relabel, stream, train } from "./local-round.ts";
+import { type LocalRound, change, generationOf, isUsable, relabel, stream, train } from "./local-round.ts";
 
 const CHECKPOINT_STEPS = 20;
 export const PAUSE_SECONDS = 5;
@@ -82,6 +82,8 @@ export class RoundWork {
 
   /** The finished update's body, kept before anything is sent; undefined where the owner stopped it. */
   async update(): Promise<Uint8Array | undefined> {
+    if (!(await isUsable(this.job.engine, this.job.weights)))
+      throw new AssignmentFailed("model-unusable", "the global model predicts values that are not finite", "the operator was told");
     const { training, heldOut } = this.divided(await load(this.store, this.job.engine.manifest));
     const least = this.job.task.eligibility.min_examples;
     if (training.labels.length < least)
@@ -187,8 +189,9 @@ export class RoundWork {
     const { job, local, store } = this;
     const { encoding, top_k_fraction: fraction } = local.task.aggregation;
     const owed = encoding === "top-k" ? await store.get(`residuals/${taskKey(job.assignment)}`) : undefined;
-    const residual: Tensors | undefined = owed && parseAs(owed, weightSpecs(job.engine.manifest));
-    const encoded = encode(change(state, job.weights), encoding, examples, stream(local, "encode"), fraction, residual);
+    const whole = statistics(job.engine.manifest);
+    const residual: Tensors | undefined = owed && new Map([...parse(owed).tensors].filter(([name]) => !whole.has(name)));
+    const encoded = encode(change(state, job.weights), encoding, examples, stream(local, "encode"), fraction, whole, residual);
     if (encoded.residual.size) await store.put("assignment/residual", toBytes(encoded.residual));
     await store.put("assignment/update", encoded.body);
     await store.delete("assignment/snapshot");

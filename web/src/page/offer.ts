@@ -1,5 +1,5 @@
 /** The open tasks of a population, and the exact list of what would leave the device, with sizes. */
-import { type Manifest, PROGRAMS, onnxFile, parseManifest, weightSpecs } from "../core/manifest.ts";
+import { type Manifest, PROGRAMS, onnxFile, parseManifest, statistics, weightSpecs } from "../core/manifest.ts";
 import { type Typed, list as listOf, object, read, text, whole } from "../core/shape.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { encode } from "../core/encodings.ts";
@@ -137,7 +137,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
       `a question for work, with the version of this page and of its runtime: ${bytes(checkInRequest(task.population, CLIENT, "onnx 1.30.0", "x".repeat(32)).length)} each time`,
       `once, a public key made just now, and the link's secret: ${bytes(enrollRequest("x".repeat(43), "x".repeat(64), "x".repeat(32), "x".repeat(128)).length)}`,
       ...(task.local_evaluation ? [EVALUATION] : []),
-      `if a round fails, one of five fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
+      `if a round fails, one of six fixed words that say why: up to ${bytes(failureReport("self-test-failed").length)}`,
       "as with every website, your network address is seen by the server",
     ]),
   ];
@@ -166,7 +166,7 @@ function updateBytes(manifest: Manifest, task: Task): number {
   const zeros: Tensors = new Map(
     weightSpecs(manifest).map((spec) => [spec.name, float32(spec.shape, new Float32Array(size(spec.shape)))]),
   );
-  return encode(zeros, encoding, 100, derive(new Uint8Array()), fraction).body.length;
+  return encode(zeros, encoding, 100, derive(new Uint8Array()), fraction, statistics(manifest)).body.length;
 }
 
 /** As the page was built; undefined where that can't be told. */

@@ -45,6 +45,8 @@ export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>):
     return "This round ended before your device was done. It takes part in the next one.";
   if (outcome.code === "norm-too-large")
     return "On this device the model changed far more than on all others, so the change was not used. It takes part in the next round.";
+  if (outcome.code === "model-unusable")
+    return "The model that arrived is broken: it predicts no numbers. The operator was told. Nothing of yours was sent.";
   const kind = kinds[outcome.code] ?? (outcome.code === "not-eligible" ? "NotEligible" : "Error");
   return sentence({ kind, code: outcome.code, problem: outcome.problem, remedy: outcome.remedy });
 }
