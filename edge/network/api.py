@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fedrela.core import strict
+from fedrela.core.errors import InvalidMessage
 from fedrela.core.protocol import task_json
 from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.task import Task
@@ -50,6 +51,12 @@ class OpenTasks:
     tasks: tuple[OpenTask, ...]
 
 
+def _nothing(body: bytes) -> None:
+    """The body of an answer that has none. Raises InvalidMessage: a log-in page, say, is no coordinator's word."""
+    if body:
+        raise InvalidMessage("what answered is no coordinator", remedy="check the network: is there a log-in page?")
+
+
 class CoordinatorApi(Transport):
     """The calls of one device; see `Transport` for what it is made of."""
 
@@ -83,15 +90,15 @@ class CoordinatorApi(Transport):
 
     def failure(self, assignment: Assignment, report: FailureReport) -> None:
         """Give the slot back."""
-        self._post(f"/v1/assignments/{assignment.assignment_id}/failure", report, bytes)
+        self._post(f"/v1/assignments/{assignment.assignment_id}/failure", report, _nothing)
 
     def evaluation(self, assignment: Assignment, report: EvaluationReport) -> None:
         """Report totals over the hold-out."""
-        self._post(f"/v1/assignments/{assignment.assignment_id}/evaluation", report, bytes)
+        self._post(f"/v1/assignments/{assignment.assignment_id}/evaluation", report, _nothing)
 
     def leave(self) -> None:
         """Tell the coordinator to forget this device."""
-        self.call("DELETE", "/v1/devices/self", b"", {}, bytes)
+        self.call("DELETE", "/v1/devices/self", b"", {}, _nothing)
 
     def keys(self) -> KeyChain:
         """How the coordinator came by its present key."""

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fedrela.core.errors import IntegrityError, InvalidMessage, Refused, Unavailable
-from fedrela.core.wire import CheckIn
+from fedrela.core.wire import Assignment, CheckIn, EvaluationReport, FailureReport
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 
@@ -162,3 +162,17 @@ def test_a_blob_that_never_matches_or_is_too_long_is_refused() -> None:
     with pytest.raises(IntegrityError, match="longer than the 10 bytes"):
         api_for(lambda request: stream(200, BLOB)).blob(NAME, store, limit_bytes=10)
     assert store.keys() == []
+
+
+def test_a_log_in_page_takes_nothing_over() -> None:
+    slept: list[float] = []
+    api = api_for(lambda request: stream(200, b"<html>Welcome to our Wi-Fi</html>"), slept)
+    assignment = Assignment("a-1", "t-1", 1, *("0" * 64,) * 3, 1, 1000.0, 1000.0, "token")
+    for call in (
+        api.leave,
+        lambda: api.failure(assignment, FailureReport("training-failed")),
+        lambda: api.evaluation(assignment, EvaluationReport(1.0, 1, 1)),
+    ):
+        with pytest.raises(InvalidMessage, match="no coordinator"):
+            call()
+    assert len(slept) == 3 * 4  # each was tried again
