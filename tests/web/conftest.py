@@ -3,7 +3,7 @@
 import fcntl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def _built() -> Path:
 
 
 @pytest.fixture(scope="session")
-def smooth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def smooth(made_once: Callable[..., Path]) -> Path:
     """A bundle for the demonstration shards whose network has no kinks.
 
     A phone draws its own secret, so its data come in another order in every run. Where an activation came within
@@ -52,13 +52,18 @@ def smooth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     and differ far more than they round, in about one round of a hundred. Here nothing hides behind that. Kinks are
     for `tests/web/node`, whose secrets are fixed.
     """
+    return made_once("smooth", _smooth)
+
+
+def _smooth(folder: Path) -> Path:
+    folder.mkdir()
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2),
         nn.Conv2d(4, 8, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2),
         nn.Flatten(), nn.Linear(32, 16), nn.Tanh(), nn.Linear(16, 10),
     )  # fmt: skip
-    out = tmp_path_factory.mktemp("smooth") / "bundle"
+    out = folder / "bundle"
     options = {"augment": "crop=1", "loss": "logit-adjustment", "proximal": True}
     export_classifier(
         net, input="uint8:1x8x8", classes=10, out=out, name="smooth-digits", private_key=PUBLISHER_KEY, **options
