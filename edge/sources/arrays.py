@@ -114,6 +114,12 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     if not table:
         raise InvalidData(f"{path} is empty", remedy="write a header and at least one row")
     header = [name.strip() for name in table[0]]
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
+    if other:
+        raise InvalidData(
+            f"the cells of {path} are separated by {other!r}",
+            remedy="save it with commas, and with 1.5 for one and a half",
+        )
     for number, row in enumerate(table[1:], start=2):
         if len(row) != len(header):
             raise InvalidData(

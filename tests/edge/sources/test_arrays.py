@@ -70,6 +70,7 @@ def test_csv(tmp_path: Path, manifest: Manifest) -> None:
         ("height,label,age\n1.5,bee,\n", "row 2 of .* holds '' in the column 'age'"),
         ("height,label,age\n1.5,bee,3\n1,bee,nan\n", "row 3"),
         ("height,label,age\n1.5,bee\n", "row 2 of .* has 2 cells"),
+        ("height;label;age\n1,5;bee;2\n", "separated by ';'.*with commas"),
         ("height,label\n1.5,bee\n", "the model takes age, height"),
         ("height,age\n1.5,3\n", "no column 'label'"),
         ("height,label,age\n1.5,dog,3\n", "no class 'dog'"),
