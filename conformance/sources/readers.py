@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from math import isfinite, prod
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def _finite(cell: str) -> float:
 
 
 def _class(name: str, names: tuple[str, ...]) -> int:
+    name, names = normalize("NFC", name), tuple(normalize("NFC", known) for known in names)
     if name in names:
         return names.index(name)
     if re.fullmatch(r"\d{1,18}(\.0*)?", name) and int(name.split(".", maxsplit=1)[0]) < len(names):

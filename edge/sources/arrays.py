@@ -44,9 +44,12 @@ def _read_npz(path: Path) -> dict[str, Array]:
             raise ValueError(f"{damaged} is not what was written")
         with np.load(path, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in opened.files}
-        single = [name for name, array in arrays.items() if not np.ndim(array)]  # or no array at all
-        if single:
-            raise ValueError(f"{single[0]!r} is no array of samples")
+        foreign = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if foreign:
+            raise ValueError(f"{foreign[0]!r} is no array")
+        for array in arrays.values():
+            if array.dtype.kind == "U":
+                array.tolist()  # numpy hands out texts of numbers that are no characters, and fails with the first use
         return arrays
     except Exception as error:  # numpy's and zipfile's own, and what a .npy under another name lacks
         raise InvalidData(

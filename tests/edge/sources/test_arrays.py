@@ -105,6 +105,10 @@ def test_numpy_s_own_errors_are_refusals(tmp_path: Path, manifest: Manifest) -> 
     (tmp_path / "single.npy").rename(tmp_path / "renamed.npz")
     with pytest.raises(InvalidData, match=r"renamed\.npz can't be read"):
         open_source(str(tmp_path / "renamed.npz"))(manifest)
+    no_character = np.array([0x7FFFFFFF], np.uint32).view("<U1")
+    np.savez(tmp_path / "texts.npz", x=np.zeros((1, 4), np.float32), y=no_character)
+    with pytest.raises(InvalidData, match=r"texts\.npz can't be read"):
+        open_source(str(tmp_path / "texts.npz"))(manifest)
 
 
 @pytest.mark.parametrize(
