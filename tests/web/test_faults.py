@@ -69,12 +69,12 @@ def test_a_full_disk(new_phone):
     """The browser's own refusal: Chromium does not apply a quota from its debugger to IndexedDB."""
     phone = new_phone()
     phone.tab.join(phone.place.link(phone.population))
-    refuse = "() => { window.kept = IDBObjectStore.prototype.add; IDBObjectStore.prototype.add = () => {"
+    refuse = "() => { window.kept = IDBObjectStore.prototype.put; IDBObjectStore.prototype.put = () => {"
     phone.tab.do("eval", code=refuse + " throw new DOMException('', 'QuotaExceededError'); }; }")
     phone.tab.do("click", selector="#demo-add")
     assert "no more room" in phone.tab.alert()
     assert phone.tab.do("eval", code="() => document.querySelectorAll('.picture').length") == 0
-    phone.tab.do("eval", code="() => { IDBObjectStore.prototype.add = window.kept; }")
+    phone.tab.do("eval", code="() => { IDBObjectStore.prototype.put = window.kept; }")
     phone.tab.use_demo(0)
     phone.tab.start()
     assert phone.finished()
