@@ -133,7 +133,7 @@ def task(encoding: Any) -> Task:
     )
 
 
-@pytest.mark.parametrize("encoding", ["float32", "int8", "top-k"])
+@pytest.mark.parametrize("encoding", ["int8", "top-k"])
 def test_its_device_and_todays_finish_a_task_at_todays_coordinator(
     version: Path, bundle: Bundle, tmp_path: Path, encoding: str
 ) -> None:
