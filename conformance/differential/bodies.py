@@ -139,6 +139,7 @@ def _bare(manifest: Manifest) -> Manifest:
         predict=Program((x,), ("probabilities",), manifest.predict.files),
         hyperparameters=None,
         class_names=(),
+        lowest_values={},
     )
 
 
@@ -163,6 +164,7 @@ def _large(manifest: Manifest) -> Manifest:
     return dataclasses.replace(
         manifest,
         classes=classes,
+        lowest_values={},
         train_step=Program(
             (*x, wide, y, weight, prior, *noise), ("new.wide", "loss_sum", "correct_sum", "weight_sum"), files
         ),
