@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 VERSION_0_1 = Path(__file__).parent / "version_0_1"
@@ -106,6 +107,17 @@ def run_device(state: Path, data: Path, settings: Path, *words: str) -> list[dic
     """One assignment of the device in the folder `state`; its events, and its outcome last."""
     options: list[str | Path] = ["--state", state, "--data", data, "--settings", settings, *words]
     return [json.loads(line) for line in command_line("device", "run", "--once", "--json", *options).splitlines()]
+
+
+def by_row(name: str, folder: Path) -> Path:
+    """A kept device's data, which say that a row is a sample for good.
+
+    Version 0.1 took that for granted, so only then the same samples are held out as it held out.
+    """
+    data = folder / f"{name}-by-row.npz"
+    with np.load(VERSION_0_1 / "data" / f"{name}.npz") as arrays:
+        np.savez(data, **arrays, sample_id=np.arange(len(arrays["y"])))
+    return data
 
 
 def take_assignment(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.migration.product import RECORDED, VERSION_0_1, attempt, command_line, serving, take_assignment
+from tests.migration.product import RECORDED, VERSION_0_1, attempt, by_row, command_line, serving, take_assignment
 
 BUNDLE, SETTINGS = VERSION_0_1 / "bundle", VERSION_0_1 / "settings"
 
@@ -35,7 +35,7 @@ def test_a_new_device_trains_on_it(tmp_path: Path, runtime: str) -> None:
         state = tmp_path / "state"
         command_line("device", "enrol", link, "--state", state)
         give_secret(state, VERSION_0_1 / "devices" / "idle")
-        data, owner = VERSION_0_1 / "data" / "idle.npz", SETTINGS / "owner.toml"
+        data, owner = by_row("idle", tmp_path), SETTINGS / "owner.toml"
         take_assignment(coordinator, state, data, owner, "--runtime", runtime)
         coordinator.wait(lambda: 1 in coordinator.committed(task_id))
         assert coordinator.committed(task_id)[1] == RECORDED["afterwards"]["second"]["1"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from fedrela.core import signing
@@ -16,6 +15,7 @@ from tests.migration.product import (
     RECORDED,
     VERSION_0_1,
     Coordinator,
+    by_row,
     command_line,
     copied_device,
     run_device,
@@ -39,14 +39,8 @@ class Federation:
     halfway: Path
 
     def take(self, state: Path) -> list[dict[str, Any]]:
-        """One assignment of a device, as soon as it is wanted; its data say that a row is a sample for good.
-
-        Version 0.1 took that for granted, so only then the same samples are held out as it held out.
-        """
-        data = state.with_name(f"{state.name}-by-row.npz")
-        with np.load(DATA / f"{state.name}.npz") as arrays:
-            np.savez(data, **arrays, sample_id=np.arange(len(arrays["y"])))
-        return take_assignment(self.coordinator, state, data, OWNER)
+        """One assignment of a device, as soon as it is wanted."""
+        return take_assignment(self.coordinator, state, by_row(state.name, state.parent), OWNER)
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url
     verbs("task", "download", task, "model.safetensors", *at)
     verbs("task", "export", task, "model.safetensors", *at)
     verbs("task", "cancel", task, *at)
+    verbs("task", "delete", task, *at)
     verbs("task", "create", "bundle", "task.toml", *at)
     verbs("task", "list", *at)
     verbs("task", "collect", "--dry-run", *at)
