@@ -54,7 +54,7 @@ test-stress: install  ## three times, what waits for time, processes or a networ
 	stress-ng --quiet --cpu 4 & load=$$!; trap "kill $$load" EXIT; for run in 1 2 3; do \
 	  $(PYTEST) -m "waits and $(USUAL)" || exit 1; done
 
-test-deep: install  ## deep nets on every runtime, the oldest one too (about 10 minutes)
+test-deep: install  ## deep nets and every layer on every runtime, the oldest one too (about 20 minutes)
 	$(BIN)/python -m pytest -n auto -m deep tests/export
 
 test-official: install  ## ONNX Runtime's own training layout, in an environment that it builds first (1 GB)
