@@ -4,9 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # A file of tests runs whole in one worker, the longest first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
-USUAL  := not deep and not ort_training and not arm64
+USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-official test-stress web demo test lint types clean help install
+.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -47,7 +47,7 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
 	$(PYTEST) -m "$(USUAL)"
-	@echo "not in make test, each a command of its own: make test-deep, test-official, test-arm64, test-stress, conformance, tables"
+	@echo "not in make test, each a command of its own: make test-deep, test-lowest, test-official, test-arm64, test-stress, conformance, tables"
 
 test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
 	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }
@@ -56,6 +56,9 @@ test-stress: install  ## three times, what waits for time, processes or a networ
 
 test-deep: install  ## deep nets and every layer on every runtime, the oldest one too (about 20 minutes)
 	$(BIN)/python -m pytest -n auto -m deep tests/export
+
+test-lowest: install  ## the exporter on the oldest packages that it names, in an environment of their own (1.5 GB)
+	$(BIN)/python -m pytest -n0 -rs -m lowest tests/packaging
 
 test-official: install  ## ONNX Runtime's own training layout, in an environment that it builds first (1 GB)
 	$(BIN)/python -c "from fedrela.export.official.ort_environment import environment as e; e(report=print)"

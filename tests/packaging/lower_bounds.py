@@ -10,6 +10,8 @@ import venv
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _OURS = re.compile(r"fedrela\[(.*)\]")
@@ -31,6 +33,12 @@ for line in sys.stdin:
             status = 1
     print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
 """
+# The versions of packages, without what a build adds ("+cpu").
+VERSIONS = """\
+import json, sys
+from importlib import metadata
+print(json.dumps({name: metadata.version(name).split("+")[0] for name in sys.argv[1:]}))
+"""
 # Every verb of the named extras with all below it, by the words that call it.
 LISTER = """\
 import json, sys
@@ -46,17 +54,21 @@ print(json.dumps([leaf for name in verbs for leaf in leaves([name], cli.load(nam
 
 
 def requirements(*extras: str) -> list[str]:
-    """What the package and these extras need, each at its lower bound, as pip takes it."""
+    """What the package and these extras need, each at its lower bound, the highest of several, as pip takes it."""
     named = list(PROJECT["dependencies"])
     for extra in extras:
         named += PROJECT["optional-dependencies"][extra]
-    lowest: list[str] = []
+    lowest: dict[str, str] = {}
     for requirement in named:
-        if ours := _OURS.fullmatch(requirement):
-            lowest += requirements(*ours[1].split(","))
-        else:
-            lowest.append(requirement.replace(">=", "=="))
-    return sorted(set(lowest))
+        ours = _OURS.fullmatch(requirement)
+        for one in requirements(*ours[1].split(",")) if ours else [requirement.replace(">=", "==")]:
+            name = one.split("==")[0]
+            lowest[name] = max(one, lowest.get(name, one), key=_bound)
+    return sorted(lowest.values())
+
+
+def _bound(requirement: str) -> Version:
+    return Version(requirement.split(";", maxsplit=1)[0].split("==")[1])
 
 
 def install(folder: Path, *extras: str) -> Path:
@@ -68,6 +80,18 @@ def install(folder: Path, *extras: str) -> Path:
     done = subprocess.run([*pip, *requirements(*extras)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return python
+
+
+def installed(python: Path, *extras: str) -> list[str]:
+    """The `requirements` of these extras as they are where that python is: with the versions that are there."""
+    lowest = requirements(*extras)
+    names = [re.split(r"[=\[;]", requirement)[0] for requirement in lowest]
+    command = [str(python), "-c", VERSIONS, *names]
+    versions = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return [
+        requirement if Version(versions[name]) == _bound(requirement) else f"{requirement} is {versions[name]}"
+        for name, requirement in zip(names, lowest, strict=True)
+    ]
 
 
 def environment(folder: Path) -> dict[str, str]:
