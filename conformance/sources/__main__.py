@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for part in pool.map(partial(tallied, source, options.seed), parts):
                 tally.verdicts.update(part.verdicts)
                 tally.findings += part.findings
+                print(f"{source}: {tally.verdicts.total()} of {options.cases} cases", file=sys.stderr, flush=True)
             document["sources"][source] = tally.document()
             print(f"{source:<8}" + "".join(f"{tally.verdicts[kind]:>9}" for kind in VERDICTS), flush=True)
             for number, said in tally.findings[:EXAMPLES]:

@@ -1,5 +1,7 @@
 """What a device remembers: it comes back as it went in, and what is damaged counts as not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,13 @@ SPECS = (TensorSpec("w", (2,), "float32"),)
 def test_the_leases_follow_each_other() -> None:
     held = HeldAssignment(ASSIGNMENT, received_at=1000.0)
     assert (held.train_until(), held.upload_until()) == (1100.0, 1130.0)
+
+
+def test_no_lease_holds_a_device_for_longer_than_a_week() -> None:
+    ages = replace(ASSIGNMENT, compute_lease_seconds=1e9, upload_lease_seconds=1e9)
+    held = HeldAssignment(ages, received_at=1000.0)
+    assert held.train_until() == 1000.0 + 7 * 86_400
+    assert held.upload_until() == 1000.0 + 14 * 86_400
 
 
 def test_identity_and_assignment_come_back_and_are_none_at_first() -> None:

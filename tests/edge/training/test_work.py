@@ -1,5 +1,6 @@
 """What a device does between the lines of a round: leases, changed data, hold-outs, residuals, budgets."""
 
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -206,6 +207,22 @@ def test_a_time_budget_ends_a_round_early(live: LiveCoordinator, small_bundle: B
     client = device(live, 4, some_examples(), settings=settings, on_event=tick, now=lambda: clock[0])
     assert client.run_once().kind == "uploaded"
     assert len([event for event in seen if event.kind == "step"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "says"),
+    [(30.0, "predicting takes longer than this device's owner allows"), (0.0, "the lease ran out while predicting")],
+)
+def test_predicting_takes_no_longer_than_the_owner_and_the_lease_allow(
+    live: LiveCoordinator, small_bundle: Bundle, max_seconds: float, says: str
+) -> None:
+    live.publish(small_bundle, small_task(rounds=1, **(ONE | {"relabel": Relabel(start=1, passes=1000)})))
+    clock, seen = itertools.count(0.0, 1.0), list[Event]()
+    settings = DeviceSettings(max_seconds=max_seconds)
+    client = device(live, 4, some_examples(), settings=settings, on_event=seen.append, now=lambda: next(clock))
+    outcome = client.run_once()
+    assert (outcome.kind, outcome.reason) == ("dropped", "timed-out")
+    assert any(says in event.detail for event in seen)
 
 
 def test_settings_are_checked() -> None:
