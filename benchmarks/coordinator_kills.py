@@ -2,6 +2,7 @@
 
     python -m benchmarks.coordinator_kills --kills 200
     python -m benchmarks.coordinator_kills --kills 200 --postgresql --s3 --workers 4
+    python -m benchmarks.coordinator_kills --kills 200 --secure      # in every phase of secure rounds
 
 Six devices take part in every one of 20 rounds, over real HTTP, while the coordinator's process is killed again and
 again, in start-up, check-in, upload, aggregation or commit. Each device repeats a request until it is answered. At the
@@ -29,12 +30,15 @@ import httpx
 from benchmarks.serving import postgresql, s3
 from benchmarks.serving.fixture import ADMIN_KEY, SIGNING_KEY, free_port, make_bundle
 from benchmarks.serving.patient_devices import PARAMETERS, Device, patiently
+from benchmarks.serving.secure_devices import SecureDevice
 from benchmarks.serving.signed_requests import enroll
 from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core.privacy import Privacy
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 DEVICES = 6
+SECURE = Privacy("peers", group_target=DEVICES, group_minimum=DEVICES, phase_seconds=3600)
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stores:
-    """Where a coordinator keeps what it has, and how many processes share it."""
+    """Where a coordinator keeps what it has, how many processes share it, and which rounds it runs."""
 
     database_url: str = ""  # SQLite in its folder
     blobs_url: str = ""  # files in its folder
     workers: int = 1
+    secure: bool = False  # rounds whose groups are summed
 
 
 SIMPLE = Stores()
@@ -120,13 +125,17 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
                 rounds,
                 round=settings,
                 relabel=Relabel(enabled=False),
-                aggregation=Aggregation(server_optimizer="fedadam", server_lr=0.1),
+                aggregation=Aggregation(
+                    server_optimizer="fedadam", server_lr=0.1, weight_by_examples=not stores.secure
+                ),
+                privacy=SECURE if stores.secure else Privacy(),
             )
             task_id = admin.publish(folder / "bundle", task)
             token = admin.request("POST", "/tokens", json={"max_uses": DEVICES})["enrollment_token"]
         pause = 0.12 * kills / rounds
         with httpx.Client(base_url=coordinator.url) as http:
-            devices = [Device(coordinator.url, i, enroll(http, token), pause) for i in range(DEVICES)]
+            kind = SecureDevice if stores.secure else Device
+            devices = [kind(coordinator.url, i, enroll(http, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):
             device.start()
         done = _kill_at_random(coordinator, devices, kills, random.Random(seed))
@@ -160,7 +169,7 @@ def compare(rounds: int, kills: int, *, stores: Stores = SIMPLE, seed: int = 0) 
     """An undisturbed run and a killed one. `stores` are the killed run's."""
     folder = Path(tempfile.mkdtemp(prefix="coordinator-kills-"))
     try:
-        calm = run(folder / "calm", rounds, 0)
+        calm = run(folder / "calm", rounds, 0, stores=Stores(secure=stores.secure))
         killed = run(folder / "killed", rounds, kills, stores=stores, seed=seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -189,12 +198,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the killed run's coordinator")
     parser.add_argument("--postgresql", action="store_true", help="a PostgreSQL server of its own for the killed run")
     parser.add_argument("--s3", action="store_true", help="an S3-compatible server of its own for the killed run")
+    parser.add_argument("--secure", action="store_true", help="secure rounds")
     parser.add_argument("--output", type=Path, default=RESULTS / "coordinator_kills.json")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         database_url = stack.enter_context(postgresql.server())() if arguments.postgresql else ""
         blobs_url = stack.enter_context(s3.server()) if arguments.s3 else ""
-        stores = Stores(database_url, blobs_url, arguments.workers)
+        stores = Stores(database_url, blobs_url, arguments.workers, arguments.secure)
         calm, killed = compare(arguments.rounds, arguments.kills, stores=stores, seed=arguments.seed)
     wrong = faults(calm, killed, arguments.rounds)
     print(f"{'':14}{'kills':>7}{'seconds':>9}{'acknowledged':>14}{'counted':>9}{'repeated':>10}  final weights")

@@ -23,6 +23,7 @@ _MORE = {
     "relabel.start": "whole: 1 to 1000000; else above 0, below 1",
     "eligibility.hours": "empty, or HH:MM-HH:MM with unequal ends",
     "round.minimum": "1 to round.goal",
+    "privacy.group_minimum": "5 to privacy.group_target",
     "round.smallest_cohort": "1 to round.goal; 5 in a task that says nothing when it is published",
 }
 _TYPES = {int: "whole", float: "number", str: "text", bool: "true or false"}

@@ -41,6 +41,7 @@ EDITS: tuple[tuple[str, str, tuple[Any, ...], Any], ...] = (
     ("CheckInResponse", "neither assignment nor wait", ("assignment",), None),
     ("Task", "minimum above the goal", ("round", "minimum"), 11),
     ("Task", "smallest cohort above the goal", ("round", "smallest_cohort"), 11),
+    ("Task", "group minimum above the target", ("privacy", "group_minimum"), 17),
     ("Task", "smote of shuffled samples", ("local", "synthesis"), "smote"),
     ("Manifest", "two class names alike", ("class_names",), ["cat", "cat", "dog"]),
     ("Manifest", "dtype x", ("predict", "inputs", 0, "dtype"), "x"),

@@ -16,7 +16,16 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fedrela.coordinator import context
-from fedrela.coordinator.api import admin_routes, connections, device_routes, openapi, operators, problems, threads
+from fedrela.coordinator.api import (
+    admin_routes,
+    connections,
+    device_routes,
+    openapi,
+    operators,
+    problems,
+    secure_routes,
+    threads,
+)
 from fedrela.coordinator.api.connections import ConnectionLimits
 from fedrela.coordinator.api.limits import RateLimit, UploadMemory
 from fedrela.coordinator.api.middleware import RequestLimits
@@ -64,6 +73,7 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
             app.state.joining = _batches("joining", group_commit.check_ins, coordinator)
             app.state.beginning = _batches("beginning", group_commit.begin_uploads, coordinator)
             app.state.counting = _batches("counting", group_commit.accept_updates, coordinator)
+            app.state.telling = _batches("telling", group_commit.secure_messages, coordinator)
             housekeeping_thread = None if settings.virtual_clock else HousekeepingThread(coordinator)
             if housekeeping_thread:
                 housekeeping_thread.start()
@@ -71,7 +81,8 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
                 async with connections.guard(app.state.uvicorn_config, allowed):
                     yield
             finally:
-                for thread in (app.state.joining, app.state.beginning, app.state.counting, housekeeping_thread):
+                batches = (app.state.joining, app.state.beginning, app.state.counting, app.state.telling)
+                for thread in (*batches, housekeeping_thread):
                     if thread:
                         await in_thread(thread.stop)
 
@@ -85,6 +96,7 @@ def create_app(make_settings: Callable[[], Settings] = Settings.from_environment
         redoc_url=None,
     )
     app.include_router(device_routes.router)
+    app.include_router(secure_routes.router)
     app.include_router(admin_routes.router)
     app.include_router(join_page.router)
     app.include_router(dashboard.router)

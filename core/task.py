@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.hours import parse_hours
+from fedrela.core.privacy import Privacy, completed
 from fedrela.core.protocol.limits import Between, Features, Length, Name, Natural, Text, Version
 from fedrela.core.strict import Former
 from fedrela.core.wire import CLIENT_NAME, Encoding
@@ -199,6 +200,7 @@ class Task:
     round: Rounds = field(default_factory=Rounds)
     aggregation: Aggregation = field(default_factory=Aggregation)
     eligibility: Eligibility = field(default_factory=Eligibility)
+    privacy: Privacy = field(default_factory=Privacy)
     requires: Features = ()  # what a client must understand beyond the base of the protocol, to take part at all
 
     def __post_init__(self) -> None:
@@ -222,7 +224,9 @@ class Task:
 
 def from_toml(text: str, *, trial: bool = False) -> Task:
     """Read a task file; `trial`: as `for_trial` completes it. Raises InvalidTask naming the key at fault."""
-    return strict.from_toml(Task, text, InvalidTask, "task", complete=for_trial if trial else dict)
+    return strict.from_toml(
+        Task, text, InvalidTask, "task", lambda values: completed(for_trial(values) if trial else values)
+    )
 
 
 def for_trial(values: Mapping[str, Any]) -> dict[str, Any]:

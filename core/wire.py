@@ -10,14 +10,14 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
       PUT    /v1/assignments/{id}/update           ->   UpdateReceipt     body: safetensors, see UpdateMetadata
       POST   /v1/assignments/{id}/failure  FailureReport  ->  204
       POST   /v1/assignments/{id}/evaluation  EvaluationReport  ->  204   only if the task asks and the owner allows
+      .../v1/assignments/{id}/secure               see `fedrela.core.secure.messages`
       DELETE /v1/devices/self                      ->   204
       GET    /v1/keys                              ->   KeyChain   where the pinned key doesn't fit any more
 
 Every request but the enrollment carries `Authorization: Bearer <device token>` and the signature of the device's key
 (`fedrela.core.protocol.signed_requests`); an update also carries `Fedrela-Upload-Token`. Errors are `Problem`s.
 
-What a message must hold and may hold is written here; members that a reader doesn't know it ignores, so that an app of
-today works with a coordinator of tomorrow (docs: conformance/README.md).
+Members that a reader doesn't know it ignores, so that an app of today works with a coordinator of tomorrow.
 
     >>> CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), nonce="0f" * 16).protocol
     1
@@ -43,6 +43,7 @@ from fedrela.core.protocol.limits import (
     Token,
 )
 from fedrela.core.protocol.seals import Seal
+from fedrela.core.secure.messages import Certificate
 
 PROTOCOL = 1
 # What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
@@ -86,15 +87,13 @@ def check_sha256_name(name: str) -> None:
 
 @dataclass(frozen=True)
 class EnrollRequest:
-    """A device introduces itself with the enrollment token from its link.
-
-    `signature`: by the device's key over `statements.enrollment`, so that nobody enrolls a key that isn't theirs.
-    """
+    """A device introduces itself with its link's token. `signature`: by its own key over `statements.enrollment`."""
 
     enrollment_token: Annotated[str, Length(0, 512)]
     public_key: Annotated[str, Length(0, 512)]  # the device's Ed25519 key, hexadecimal
     coordinator: Annotated[str, Length(0, 512)]  # the fingerprint in the link
     signature: Annotated[str, Length(0, 512)]
+    certificate: Certificate | None = None  # of its fleet, if the link has a fleet's key; passed on to other members
     protocol: ProtocolVersion = PROTOCOL
 
 

@@ -43,6 +43,8 @@ def update(index: int, number: int) -> bytes:
 class Device(threading.Thread):
     """Takes part until the task is finished."""
 
+    check_in = CHECK_IN
+
     def __init__(self, url: str, index: int, credentials: Signed, pause_seconds: float) -> None:
         super().__init__(daemon=True)
         self.url, self.index, self.pause_seconds = url, index, pause_seconds
@@ -62,18 +64,27 @@ class Device(threading.Thread):
             self.failure = failure
 
     def _assignment(self, client: httpx.Client) -> bool:
-        asked = patiently(client, "POST", f"{self.url}/v1/check-ins", json=CHECK_IN, auth=self.credentials)
+        asked = patiently(client, "POST", f"{self.url}/v1/check-ins", json=self.check_in, auth=self.credentials)
         answer = asked.json()
         if answer["wait"]:
             time.sleep(0.02)
             return bool(answer["wait"]["reason"] != "finished")
         assignment = answer["assignment"]
         time.sleep(self._random.uniform(0, self.pause_seconds))
+        self.send(client, assignment)
+        return True
+
+    def send(self, client: httpx.Client, assignment: dict[str, Any]) -> None:
+        """What the device gives for its assignment."""
+        self.upload(client, assignment, update(self.index, assignment["round"]))
+
+    def upload(self, client: httpx.Client, assignment: dict[str, Any], body: bytes) -> None:
+        """PUT an update until there is a receipt."""
         receipt = patiently(
             client,
             "PUT",
             f"{self.url}/v1/assignments/{assignment['assignment_id']}/update",
-            content=update(self.index, assignment["round"]),
+            content=body,
             headers={"Fedrela-Upload-Token": assignment["upload_token"]},
             auth=self.credentials,
         )
@@ -81,4 +92,3 @@ class Device(threading.Thread):
             raise RuntimeError(f"round {assignment['round']}: {receipt.text}")
         self.repeated += receipt.json()["duplicate"]
         self.acknowledged.append(assignment["round"])
-        return True

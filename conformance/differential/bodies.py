@@ -21,6 +21,15 @@ from fedrela.core.manifest import Manifest
 from fedrela.core.protocol import json_text
 from fedrela.core.protocol.programs import Program, ProgramFile, ProgramInput
 from fedrela.core.protocol.seals import Seal
+from fedrela.core.secure.messages import (
+    Certificate,
+    RevealedShare,
+    SealedShares,
+    SecureAgreement,
+    SecureKeys,
+    SecureReveal,
+    SecureShares,
+)
 from fedrela.core.task import Task
 from fedrela.core.tensors import Array
 from fedrela.core.wire import (
@@ -47,8 +56,15 @@ CLASSES: dict[str, type[Any]] = {
     "CheckIn": CheckIn,
     "FailureReport": FailureReport,
     "EvaluationReport": EvaluationReport,
+    "SecureKeys": SecureKeys,
+    "SecureShares": SecureShares,
+    "SecureAgreement": SecureAgreement,
+    "SecureReveal": SecureReveal,
 }
-TO_COORDINATOR = ("EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport")  # clients write these
+TO_COORDINATOR = (  # clients write these
+    "EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport",
+    "SecureKeys", "SecureShares", "SecureAgreement", "SecureReveal",
+)  # fmt: skip
 _HASH = "0123456789abcdef" * 4
 TENSORS = "Safetensors"
 PROGRAM = "Program"
@@ -104,12 +120,21 @@ def documents() -> dict[str, tuple[Any, ...]]:
         "Problem": (Problem("Gone", 410, "expired", "the link has expired", "ask for a new one", "about:blank", 2.5),),
         "Task": (Task("digits", 20, seed=5),),
         "Manifest": (small, _bare(small), _large(small)),
-        "EnrollRequest": (EnrollRequest("token", _HASH, _HASH[:32], _HASH * 2),),
+        "EnrollRequest": (
+            EnrollRequest("token", _HASH, _HASH[:32], _HASH * 2),
+            EnrollRequest("token", _HASH, _HASH[:32], _HASH * 2, Certificate(_HASH, _HASH, _HASH * 2, _HASH * 2)),
+        ),
         "CheckIn": (
             CheckIn("default", "python 0.2.0", ("onnx 1.28.0", "executorch 1.4.1"), _HASH[:32], ("secure-sum",)),
         ),
         "FailureReport": (FailureReport("training-failed"),),
         "EvaluationReport": (EvaluationReport(12.5, 7, 20),),
+        "SecureKeys": (SecureKeys(_HASH, _HASH, _HASH * 2),),
+        "SecureShares": (SecureShares(_HASH, _HASH, tuple(SealedShares(at, "ab" * 80) for at in (1, 3, 64))),),
+        "SecureAgreement": (SecureAgreement(64, _HASH, _HASH * 2),),
+        "SecureReveal": (
+            SecureReveal(_HASH, (RevealedShare(1, _HASH), RevealedShare(3, _HASH)), (RevealedShare(2, _HASH),)),
+        ),
     }
     plain = {kind: tuple(json.loads(json_text.encode(value)) for value in items) for kind, items in values.items()}
     plain["CheckInResponse"] += ({"wait": {"retry_after_seconds": 0, "reason": "finished"}},)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fedrela.conformance.secure import (
     fixed_point_cases,
+    message_cases,
     primitive_cases,
     session_cases,
     sharing_cases,
@@ -20,5 +21,6 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "secure/sharing.json": sharing_cases.build,
     "secure/fixed_point.json": fixed_point_cases.build,
     "secure/statements.json": statement_cases.build,
+    "secure/messages.json": message_cases.build,
     "secure/session.json": session_cases.build,
 }

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.storage import rows, schema
-from fedrela.core import signing
+from fedrela.core import signing, strict
 from fedrela.core.errors import IntegrityError, InvalidMessage, Refused
 from fedrela.core.protocol import signed_requests, statements
 from fedrela.core.wire import CheckIn, EnrollRequest, EnrollResponse
@@ -96,10 +96,11 @@ def enroll(coordinator: Coordinator, request: EnrollRequest, now: float) -> Enro
             raise _enrolled_already()
         device_id = known.id if known is not None else auth.new_id("d")
         if known is not None:
-            tx.execute(sa.update(table).where(table.c.id == device_id).values(token_hash=auth.hash_token(secret)))
+            renewed = {"token_hash": auth.hash_token(secret), "certificate": _certificate(request)}
+            tx.execute(sa.update(table).where(table.c.id == device_id).values(**renewed))
         else:
             _use_up(tx, link)
-            _register(tx, device_id, request.public_key, secret, link, now)
+            _register(tx, device_id, request, secret, link, now)
     return EnrollResponse(device_id, secret, coordinator.settings.public_key, link.population)
 
 
@@ -157,12 +158,15 @@ def _use_up(tx: sa.Connection, link: rows.Row) -> None:
         raise auth.bad_link()
 
 
-def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, link: rows.Row, now: float) -> None:
+def _register(
+    tx: sa.Connection, device_id: str, request: EnrollRequest, secret: str, link: rows.Row, now: float
+) -> None:
     tx.execute(
         sa.insert(schema.devices).values(
             id=device_id,
             token_hash=auth.hash_token(secret),
-            public_key=public_key,
+            public_key=request.public_key,
+            certificate=_certificate(request),
             population=link.population,
             token_id=link.id,
             enrolled_at=now,
@@ -170,6 +174,11 @@ def _register(tx: sa.Connection, device_id: str, public_key: str, secret: str, l
             proved_key=True,
         )
     )
+
+
+def _certificate(request: EnrollRequest) -> str:
+    """Who vouches for a device, as it is stored: for the other members of its groups, who check it."""
+    return strict.to_json(request.certificate).decode() if request.certificate else ""
 
 
 def identify_all(view: sa.Connection, token_hashes: list[str]) -> dict[str, Device]:

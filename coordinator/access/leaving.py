@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.storage import rows, schema
+from fedrela.coordinator.storage import rows, schema, secure_rows
 from fedrela.coordinator.storage.schema import FORGOTTEN
 
 
@@ -45,6 +45,7 @@ def _ended_at_once(coordinator: Coordinator, device_id: str, now: float, *, forg
         tx.execute(sa.update(table).where(table.c.id == device_id).values(revoked_at=since))
         if assignment is not None and task is not None:
             rows.end_assignment(tx, assignment.id, "failed", now, failure="revoked")
+            secure_rows.leave_room(tx, assignment.id)
             rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
         if forget:
             tx.execute(sa.update(assignments).where(assignments.c.device_id == device_id).values(device_id=FORGOTTEN))

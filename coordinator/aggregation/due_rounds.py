@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.aggregation import global_model
 from fedrela.coordinator.aggregation.global_model import Overflow
-from fedrela.coordinator.context import Coordinator
+from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.monitoring import metrics
 from fedrela.coordinator.rounds import closing, isolation
 from fedrela.coordinator.rounds.workers import is_alive, worker_name
+from fedrela.coordinator.secure import endings
 from fedrela.coordinator.storage import blobs, rows, schema
 from fedrela.coordinator.storage.collection import discard
 from fedrela.core.errors import FedRelaError
@@ -73,6 +74,12 @@ def _aggregate_and_commit(coordinator: Coordinator, task_id: str, number: int) -
 
 def _leave_out(coordinator: Coordinator, task_id: str, number: int, overflow: Overflow) -> None:
     """Take updates out of a round and name them: in the log, and at their assignments, which have failed."""
+    with coordinator.store.read() as view:
+        task_json = view.scalar(sa.select(schema.tasks.c.task_json).where(schema.tasks.c.id == task_id))
+    if parse_task(str(task_json)).privacy.secure == "peers":  # no update can be taken out of a sum
+        why = "no usable model comes of its sums"
+        closing.skip_round(coordinator, task_id, number, why, coordinator.store.now())
+        return
     assignment_ids = [update.assignment_id for update in overflow.updates]
     closing.drop_updates(coordinator, task_id, number, assignment_ids, overflow.code, coordinator.store.now())
     log.warning("updates left out", extra={"task": task_id, "round": number, "assignments": assignment_ids})
@@ -92,6 +99,7 @@ def _drop_updates(coordinator: Coordinator, task_id: str, number: int) -> None:
         if rows.round_row(view, task_id, number).phase != "committed":
             return
         updates = global_model.counted(view, task_id, number)
+    endings.discard(coordinator, task_id, number)
     discard(coordinator, [blobs.update(update.assignment_id, update.sha256) for update in updates])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import sqlalchemy as sa
 
-from fedrela.coordinator.aggregation import reduction
+from fedrela.coordinator.aggregation import reduction, secure_mean
 from fedrela.coordinator.aggregation.reduction import Counted, Model
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import closing
@@ -57,6 +57,9 @@ def aggregate(
     task, manifest = parse_task(row.task_json), coordinator.manifest(row.manifest_sha256)
     if len(devices) < task.round.smallest_cohort:
         raise Overflow([])
+    if task.privacy.secure == "peers":
+        weights, state = _from_sums(coordinator, row, number, manifest, began[number])
+        return _saved(coordinator, task_id, manifest, weights, state, started)
     model = Model(number, manifest, _statistics(coordinator, began, manifest))
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         change = reduction.reduce(coordinator.blobs, updates, task, model, on_progress=on_progress)
@@ -69,6 +72,27 @@ def aggregate(
     if manifest.below_lowest(weights):
         below = reduction.below_lowest(coordinator.blobs, updates, task, model, on_progress=on_progress)
         raise Overflow([updates[index] for index in below or range(len(updates))], closing.BELOW_LOWEST)
+    return _saved(coordinator, task_id, manifest, weights, state, started)
+
+
+def _from_sums(
+    coordinator: Coordinator, row: Row, number: int, manifest: Manifest, base_sha256: str
+) -> tuple[Params, Params]:
+    """The next model and state of a secure round. Raises Overflow where they are of no use."""
+    with coordinator.store.read() as view:
+        sums = secure_mean.sums(view, row.id, number)
+    base = tensors.view(blobs.needed(coordinator.blobs, blobs.public(base_sha256)))
+    change = secure_mean.reduce(coordinator, sums, parse_task(row.task_json), manifest, base)
+    weights, state = _moved(coordinator, row, manifest, base, change)
+    if not _are_usable(weights, state) or manifest.below_lowest(weights):
+        raise Overflow([])
+    return weights, state
+
+
+def _saved(
+    coordinator: Coordinator, task_id: str, manifest: Manifest, weights: Params, state: Params, started: float
+) -> AggregationResult:
+    """The model and the state as blobs."""
     body = tensors.to_bytes({spec.name: weights[spec.name] for spec in manifest.weights})
     sha256 = signing.sha256(body)
     coordinator.blobs.put(blobs.public(sha256), body)

@@ -17,11 +17,11 @@ from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import evaluation, metrics
 from fedrela.coordinator.rounds import housekeeping, service, upload_claims
 from fedrela.coordinator.rounds.batching import Batches
-from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
-from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
+from fedrela.coordinator.rounds.service import CheckInRequest
+from fedrela.coordinator.rounds.uploads import StoredUpdate, Upload, UploadHeaders
 from fedrela.coordinator.storage import rows, visible_blobs
 from fedrela.core import wire
-from fedrela.core.errors import FedRelaError, Refused, Unavailable
+from fedrela.core.errors import FedRelaError, IntegrityError, InvalidInput, Refused, Unavailable
 from fedrela.core.protocol import signed_requests
 from fedrela.core.protocol.key_chain import KeyChain
 from fedrela.core.wire import (
@@ -155,7 +155,7 @@ async def _count_update(request: Request, upload: Upload, length: int | None) ->
     counting: Batches[StoredUpdate, UpdateReceipt] = request.app.state.counting
     try:
         return await counting(stored)
-    except Refused:
+    except (Refused, InvalidInput, IntegrityError):  # whatever was wrong: nothing refers to the body
         await in_thread(service.discard_update, coordinator, stored)
         raise
 

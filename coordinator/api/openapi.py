@@ -13,6 +13,16 @@ from fedrela.core import strict, wire
 from fedrela.core.protocol import key_chain
 from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
 from fedrela.core.protocol.seals import Seal
+from fedrela.core.secure import messages as secure_messages
+from fedrela.core.secure.messages import (
+    RevealedShare,
+    SealedShares,
+    SecureAgreement,
+    SecureKeys,
+    SecureReveal,
+    SecureShares,
+    SecureStep,
+)
 from fedrela.core.task import Task
 
 HASH = "0f343b0931126a20f133d67c2b018a3b5b4a4c4ab1b3d7d5e1c9b5f5f6c0a111"
@@ -30,6 +40,11 @@ EXAMPLES: dict[type, Any] = {
     wire.UpdateReceipt: wire.UpdateReceipt(3),
     wire.FailureReport: wire.FailureReport("training-failed"),
     wire.EvaluationReport: wire.EvaluationReport(12.5, 90, 100),
+    SecureKeys: SecureKeys(KEY, HASH, "00" * 64),
+    SecureStep: SecureStep("wait", retry_after_seconds=1.5),
+    SecureShares: SecureShares(HASH, HASH, (SealedShares(2, "00" * 80), SealedShares(3, "11" * 80))),
+    SecureAgreement: SecureAgreement(1, HASH, "00" * 64),
+    SecureReveal: SecureReveal(HASH, (RevealedShare(1, HASH),), (RevealedShare(2, HASH),)),
     wire.Problem: wire.Problem(
         "Conflict", 409, "lease-expired", "the lease of this assignment is over", "drop this update and check in again"
     ),
@@ -65,6 +80,7 @@ DESCRIPTIONS = {
     503: "Not now; try again",
 }
 COMMON = (400, 429, 431, 503)
+OF_DEVICES = (wire, key_chain, secure_messages)  # where messages between devices and the coordinator are
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -141,5 +157,5 @@ def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = definitions["$defs"]
     for name, schema in schemas.items():
         if schema.get("type") == "object":
-            schema["additionalProperties"] = hasattr(wire, name) or hasattr(key_chain, name)
+            schema["additionalProperties"] = any(hasattr(of_devices, name) for of_devices in OF_DEVICES)
     return schemas

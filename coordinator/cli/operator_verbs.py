@@ -134,9 +134,13 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
         if key != "task":
             typer.echo(f"{key:26} {value}")
     typer.echo("")
-    return table(
-        rounds, ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds"), False
-    )
+    columns = ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds")
+    if not any(record.get("groups") for record in rounds):
+        return table(rounds, columns, False)
+    from fedrela.coordinator.monitoring import secure_groups
+
+    rounds = [record | {"groups": secure_groups.summary(record.get("groups", []))} for record in rounds]
+    return table(rounds, (*columns, "groups"), False)
 
 
 def _task_command(verb: str, done: str) -> Any:

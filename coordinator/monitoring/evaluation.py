@@ -31,7 +31,8 @@ def add(coordinator: Coordinator, device: Device, assignment_id: str, report: Ev
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         assignment = rows.current_assignment(tx, assignment_id, device.id)
-        if not parse_task(row.task_json).local_evaluation:
+        task = parse_task(row.task_json)
+        if not task.local_evaluation or task.privacy.secure == "peers":  # there it is a part of the sum
             raise Refused(
                 "this task asks for no evaluation", remedy="send none", code="evaluation-not-wanted", status=403
             )

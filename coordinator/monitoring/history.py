@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.monitoring import evaluation
+from fedrela.coordinator.monitoring import evaluation, secure_groups
 from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.storage import rows, schema
 
@@ -20,6 +20,7 @@ Record = dict[str, Any]
 UNCHANGED_ROUNDS = 3  # rounds in a row that left the model as it was, before that is said
 NAMED = ("norm-too-large", closing.OVERFLOWS, closing.BELOW_LOWEST)  # failures whose devices an operator wants to know
 _TASK = ("name", "population", "status", "problem", "round", "manifest_sha256", "task_sha256", "checkpoint_sha256")
+_NO_COLUMN = ("evaluation", "accuracy", "groups")  # of the table; JSON has them
 _ROUND = (
     "phase", "attempt", "open", "reported", "opened_at", "deadline_at", "closed_at", "committed_at",
     "checkpoint_sha256", "update_bytes", "aggregation_seconds",
@@ -55,13 +56,15 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
         current = rows.round_row(view, row.id, row.round)
         record |= {"phase": current.phase, "open": current.open, "reported": current.reported}
         record |= {"deadline_at": current.deadline_at, "attempt": current.attempt}
+        record |= {"waiting_for_group": secure_groups.waiting(view, row.id)}
     return record | {"unchanged_since": _unchanged_since(view, row)}
 
 
 def _abandoned(view: sa.Connection, task_id: str) -> int:
     """How many rounds ended without a result."""
     table = schema.rounds
-    query = sa.select(sa.func.count()).where(table.c.task_id == task_id, table.c.phase == "abandoned")
+    without = table.c.phase.in_(("abandoned", "skipped"))
+    query = sa.select(sa.func.count()).where(table.c.task_id == task_id, without)
     return int(view.scalar(query) or 0)
 
 
@@ -94,6 +97,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
         failures, assignments = _assignments(view, task_id)
         accuracies = evaluation.accuracies(view, task_id)
         left_out = _left_out(view, task_id)
+        groups = secure_groups.by_round(view, task_id)
     records = []
     for row in round_rows:
         record: Record = {"round": row.number} | {name: row._mapping[name] for name in _ROUND}
@@ -102,6 +106,7 @@ def rounds(coordinator: Coordinator, task_id: str) -> list[Record]:
             "assignments": assignments.get(row.number, 0),
             "failures": failures.get(row.number, {}),
             "left_out": left_out.get(row.number, {}),
+            "groups": groups.get(row.number, []),
             "checkpoint_bytes": row.base_checkpoint_bytes * assignments.get(row.number, 0),
             "evaluation": None,
             "accuracy": accuracies.get(row.number),
@@ -163,7 +168,9 @@ def _left_out(view: sa.Connection, task_id: str) -> dict[int, dict[str, str]]:
 def as_csv(records: list[Record]) -> str:
     """The same as a table; what is nested becomes `code=count` pairs."""
     out = io.StringIO()
-    fields = [name for name in (records[0] if records else {"round": 0}) if name not in ("evaluation", "accuracy")]
+    fields = [
+        name for name in (records[0] if records else {"round": 0}) if name not in ("evaluation", "accuracy", "groups")
+    ]
     writer = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in records:

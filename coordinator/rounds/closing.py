@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import isolation, rules, unusable
 from fedrela.coordinator.rounds.rules import Round
-from fedrela.coordinator.storage import reported, rows, schema
+from fedrela.coordinator.secure import endings, skipping
+from fedrela.coordinator.storage import reported, rows, schema, secure_rows
 from fedrela.core.task import Task
 
 EXPIRING_FAILED = "leases and deadlines can't be ended"
@@ -46,23 +47,45 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
         row = rows.lock_task(tx, task_id)
         task = parse_task(row.task_json)
         before, _ = rows.expire_assignments(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
-        after = rules.expire(before, task.round, now) if row.status == "running" else before
-        closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
-        rows.save_round(tx, task_id, after, **closed)
-        tried_again = (after.phase, after.attempt) != (before.phase, before.attempt) and after.phase != "aggregating"
-        if tried_again and unusable.pause_if_agreed(tx, row, round_is_over=True):
-            return
-        if after.phase == "failed":
-            _pause_failed(tx, task_id, after, task)
+        after = _expired(tx, row, task, before, now) if row.status == "running" else before
+        if after.phase == "skipped":
+            why = f"{before.reported} of at least {_least(task)} devices are in sums at the deadline"
+            skipping.skip(tx, row, task, before, why, now)
+        else:
+            _save_expired(tx, row, task, before, after, now)
+    if after.phase == "skipped":
+        endings.discard(coordinator, task_id, before.number)
     if after.phase == "aggregating":
         coordinator.wake.set()
 
 
+def _save_expired(tx: sa.Connection, row: rows.Row, task: Task, before: Round, after: Round, now: float) -> None:
+    closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
+    rows.save_round(tx, row.id, after, **closed)
+    tried_again = (after.phase, after.attempt) != (before.phase, before.attempt) and after.phase != "aggregating"
+    if tried_again and unusable.pause_if_agreed(tx, row, round_is_over=True):
+        return
+    if after.phase == "failed":
+        _pause_failed(tx, row.id, after, task)
+
+
+def _expired(tx: sa.Connection, row: rows.Row, task: Task, round_: Round, now: float) -> Round:
+    """The round after its deadline. Groups that are at work are waited for: their phases end by themselves."""
+    if task.privacy.secure == "none":
+        return rules.expire(round_, task.round, now)
+    if secure_rows.active(tx, row.id, round_.number):
+        return round_
+    return rules.expire(round_, task.round, now, spent=secure_rows.is_spent(tx, row.id, round_.number))
+
+
+def _least(task: Task) -> int:
+    return max(task.round.minimum, task.round.smallest_cohort)
+
+
 def _pause_failed(tx: sa.Connection, task_id: str, round_: Round, task: Task) -> None:
-    least = max(task.round.minimum, task.round.smallest_cohort)
     problem = (
         f"round {round_.number} failed {round_.attempt} times: {round_.reported} of at least "
-        f"{least} devices reported before the deadline"
+        f"{_least(task)} devices reported before the deadline"
     )
     tx.execute(sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem))
 
@@ -90,6 +113,16 @@ def drop_updates(
             _pause_failed(tx, task_id, after, task)
 
 
+def skip_round(coordinator: Coordinator, task_id: str, number: int, why: str, now: float) -> None:
+    """One transaction ends a secure round of whose sums no usable model comes."""
+    with coordinator.store.write() as tx:
+        row = rows.lock_task(tx, task_id)
+        round_ = rows.as_round(rows.round_row(tx, task_id, number))
+        if row.round == number and round_.phase == "aggregating" and row.status != "cancelled":
+            skipping.skip(tx, row, parse_task(row.task_json), round_, why, now)
+    endings.discard(coordinator, task_id, number)
+
+
 @dataclass(frozen=True)
 class AggregationResult:
     """What aggregating a round gave."""
@@ -112,6 +145,8 @@ def commit(coordinator: Coordinator, task_id: str, number: int, result: Aggregat
         last = number >= task.rounds
         if last or task.round.mode == "synchronous":
             rows.close_open_assignments(tx, task_id, now)
+        if task.privacy.secure == "peers":
+            endings.close(tx, task_id, number, now)
         committed = rules.commit(before)
         outcome = {"checkpoint_sha256": result.checkpoint_sha256, "aggregation_seconds": result.seconds}
         rows.save_round(tx, task_id, committed, committed_at=now, worker=None, worker_until=None, **outcome)

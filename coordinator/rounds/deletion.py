@@ -6,7 +6,7 @@ delete(coordinator, task_id, now)        # programs and manifests, which publica
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.storage import blobs, collection, rows, schema
+from fedrela.coordinator.storage import blobs, collection, rows, schema, secure_rows
 from fedrela.core.errors import Refused
 
 
@@ -29,6 +29,7 @@ def delete(coordinator: Coordinator, task_id: str, now: float) -> None:
         hashes = (hashes | {row.checkpoint_sha256, row.task_sha256}) - {None, row.initial_checkpoint_sha256}
         for table in (schema.accuracies, schema.assignments, schema.folded_assignments, rounds):
             tx.execute(sa.delete(table).where(table.c.task_id == task_id))
+        secure_rows.delete(tx, task_id)
         tx.execute(sa.delete(schema.tasks).where(schema.tasks.c.id == task_id))
     needed = collection.needed(coordinator)
     collection.discard(coordinator, sorted({blobs.public(sha256) for sha256 in hashes} - needed))

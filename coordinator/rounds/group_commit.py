@@ -19,10 +19,12 @@ from fedrela.coordinator.access import devices
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import offers, service, upload_claims, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
-from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
+from fedrela.coordinator.rounds.service import CheckInRequest
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
+from fedrela.coordinator.rounds.uploads import StoredUpdate, Upload, UploadHeaders
 from fedrela.coordinator.rounds.views import View
+from fedrela.coordinator.secure import turns
+from fedrela.coordinator.secure.turns import Admitted, Sent
 from fedrela.coordinator.storage import rows
 from fedrela.core.errors import FedRelaError
 from fedrela.core.wire import Assignment, UpdateReceipt, Wait
@@ -45,6 +47,9 @@ _JOIN: _Step[Applicant, Assignment | None] = _Step(
 )
 _ACCEPT_UPDATE: _Step[StoredUpdate, UpdateReceipt] = _Step(
     service.accept_update, lambda tx, updates: tx.preload_assignments([update.assignment_id for update in updates])
+)
+_ACCEPT_SECURE: _Step[Admitted, None] = _Step(
+    turns.accept, lambda tx, sent: tx.preload_assignments([one.assignment_id for one in sent])
 )
 
 
@@ -116,6 +121,26 @@ def accept_updates(coordinator: Coordinator, stored: list[StoredUpdate], now: fl
         counted = _in_transaction(coordinator, task_id, [stored[index] for index in indices], now, _ACCEPT_UPDATE)
         answers |= zip(indices, counted, strict=True)
     return [answers[index] for index in range(len(stored))]
+
+
+def secure_messages(coordinator: Coordinator, sent: list[Sent], now: float) -> list[Exception | None]:
+    """`turns.accept` for each. What is acknowledged is durable."""
+    with coordinator.store.read() as connection:
+        view = View(coordinator, connection, [one.credentials for one in sent], [one.assignment_id for one in sent])
+        admitted = [_attempt(turns.admit, view, one, now) for one in sent]
+    by_task: dict[str, list[int]] = defaultdict(list)
+    for index, one in enumerate(admitted):
+        if isinstance(one, Admitted):
+            by_task[one.task_id].append(index)
+    answers: dict[int, Exception | None] = {
+        index: one for index, one in enumerate(admitted) if isinstance(one, Exception)
+    }
+    for task_id in sorted(by_task):
+        indices = by_task[task_id]
+        messages = [one for index in indices if isinstance(one := admitted[index], Admitted)]
+        taken = _in_transaction(coordinator, task_id, messages, now, _ACCEPT_SECURE)
+        answers |= zip(indices, taken, strict=True)
+    return [answers[index] for index in range(len(sent))]
 
 
 def _in_transaction(

@@ -1,4 +1,4 @@
-"""The thread beside the requests: ends leases and deadlines, aggregates rounds, folds, forgets and sweeps what is over.
+"""The thread beside the requests: ends leases, phases and deadlines, sums groups, aggregates, folds, forgets, sweeps.
 
 One per process; any number of processes may run. Under the virtual clock nothing happens by itself:
 `POST /v1/admin/clock` and the request that completes a round do the work at once, so that a run is exact.
@@ -12,6 +12,7 @@ from functools import partial
 from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import closing, retention
+from fedrela.coordinator.secure import phases, summing
 from fedrela.coordinator.storage.sweeping import Sweep
 from fedrela.core.errors import FedRelaError
 
@@ -41,7 +42,7 @@ class HousekeepingThread:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._coordinator.wake.clear()
-            works = [partial(work, self._coordinator) for work in (_expire, _aggregate, _retain)]
+            works = [partial(work, self._coordinator) for work in (_expire, _gather, _sum, _aggregate, _retain)]
             steps: list[Callable[[], object]] = [self._beat, *works, self._sweep.go_on]
             for step in steps:
                 try:
@@ -58,12 +59,21 @@ class HousekeepingThread:
 
 def run_housekeeping(coordinator: Coordinator) -> None:
     """Do everything that is due now."""
-    for work in (_expire, _retain, _aggregate):
+    for work in (_expire, _gather, _retain, _sum, _expire, _aggregate):
         work(coordinator)
 
 
 def _expire(coordinator: Coordinator) -> None:
     closing.expire(coordinator, coordinator.store.now())
+
+
+def _gather(coordinator: Coordinator) -> None:
+    phases.tick(coordinator, coordinator.store.now())
+
+
+def _sum(coordinator: Coordinator) -> None:
+    while summing.run_due(coordinator):
+        pass
 
 
 def _retain(coordinator: Coordinator) -> None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import isolation, rules, tasks
+from fedrela.coordinator.secure import endings
 from fedrela.coordinator.storage import blobs, collection, reported, rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.errors import Refused
@@ -29,7 +30,9 @@ def rollback(coordinator: Coordinator, task_id: str, to_round: int, now: float) 
                 status=409,
             )
         leftovers = reported.bodies(tx, task_id, row.round) + ([row.server_state] if row.server_state else [])
+        leftovers += endings.leftovers(tx, task_id, row.round)
         reported.close_from(tx, task_id, row.round, now)
+        endings.close(tx, task_id, row.round, now)
         abandoned = rules.abandon(rows.as_round(rows.round_row(tx, task_id, row.round)))
         rows.save_round(tx, task_id, abandoned, closed_at=now, worker=None, worker_until=None)
         opened = rules.opened(abandoned.number + 1, now)

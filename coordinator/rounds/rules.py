@@ -20,12 +20,14 @@
     COLLECTING   expire    deadline, reported is enough        AGGREGATING
     COLLECTING   expire    deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
     COLLECTING   expire    deadline, fewer, no retry left      FAILED        the task is paused
+    COLLECTING   expire    deadline, fewer, members masked     SKIPPED       opens the next round from the same weights
     AGGREGATING  join      asynchronous, a slot is free        AGGREGATING   open + 1
     AGGREGATING  report    asynchronous                        AGGREGATING   open - 1, pending + 1
     AGGREGATING  release                                       AGGREGATING   open - 1
     AGGREGATING  commit                                        COMMITTED     opens the next round with what is pending
     AGGREGATING  drop      what remains is enough              AGGREGATING   reported - dropped
     AGGREGATING  drop      fewer                               as at a deadline, with what is pending
+    AGGREGATING  skip      secure: no usable model comes of it SKIPPED       opens the next round from the same weights
     FAILED       release                                       FAILED        open - 1
     FAILED       resume                                        COLLECTING    attempt 1, a new deadline
     not over     abandon   the operator rolls the task back    ABANDONED     the next round begins from an old model
@@ -34,6 +36,9 @@ Every other pair raises Refused and changes nothing. A *slot* is an assignment t
 reported; one that ends without a report gives its slot back. *Enough* are `minimum` updates, of at least
 `smallest_cohort` devices. An update that was acknowledged is dropped only where no finite model can be made with it, or
 by a rollback: a round that is tried again starts from the same weights, so what was reported still counts.
+
+In a secure round the updates of a group are reported together, with its sum, and a deadline waits for groups that are
+at work. Who has masked an update isn't asked for this round's again, so a round with too few is skipped, not retried.
 
     >>> settings = Rounds(goal=2, smallest_cohort=2, deadline_seconds=60)
     >>> r = join(join(first(now=0.0), settings, now=5.0), settings, now=6.0)
@@ -48,7 +53,8 @@ from typing import Literal
 from fedrela.core.errors import Refused
 from fedrela.core.task import Rounds
 
-Phase = Literal["collecting", "aggregating", "committed", "failed", "abandoned"]
+Phase = Literal["collecting", "aggregating", "committed", "failed", "abandoned", "skipped"]
+OVER: tuple[Phase, ...] = ("committed", "abandoned", "skipped")
 
 
 @dataclass(frozen=True)
@@ -136,18 +142,34 @@ def report(round_: Round, settings: Rounds, *, devices: int | None = None) -> Ro
 
 def release(round_: Round) -> Round:
     """An open assignment ends, with or without a report: its slot is free again."""
-    if round_.open < 1 or round_.phase in ("committed", "abandoned"):
+    if round_.open < 1 or round_.phase in OVER:
         raise _refused("no assignment of this round is open", "check in again", "round-closed")
     return replace(round_, open=round_.open - 1)
 
 
-def expire(round_: Round, settings: Rounds, now: float) -> Round:
-    """Time passed. Only a collecting round whose deadline is over changes."""
-    if round_.phase != "collecting" or round_.deadline_at is None or now < round_.deadline_at:
+def report_group(round_: Round, settings: Rounds, members: int, smallest_group: int) -> Round:
+    """The sum of so many members' updates is there. Where it is enough and no other group can come, all is there."""
+    if round_.phase != "collecting" or round_.open < members:
+        raise _refused("the round takes no more updates", "drop this group's sum", "round-closed")
+    collected = replace(round_, open=round_.open - members, reported=round_.reported + members)
+    done = is_full(collected.reported, collected.reported, settings)
+    if slots(settings) - collected.reported < smallest_group:
+        done |= enough(collected.reported, collected.reported, settings)
+    return replace(collected, phase="aggregating") if done else collected
+
+
+def is_overdue(round_: Round, now: float) -> bool:
+    """Whether a round is collecting beyond its deadline."""
+    return round_.phase == "collecting" and round_.deadline_at is not None and now >= round_.deadline_at
+
+
+def expire(round_: Round, settings: Rounds, now: float, *, spent: bool = False) -> Round:
+    """Time passed. Only a collecting round whose deadline is over changes. `spent`: members of it may have masked."""
+    if not is_overdue(round_, now):
         return round_
     if enough(round_.reported, round_.reported, settings):
         return replace(round_, phase="aggregating")
-    return _try_again(round_, settings, now)
+    return skip(round_) if spent else _try_again(round_, settings, now)
 
 
 def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float) -> Round:
@@ -161,9 +183,16 @@ def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float
     return collecting if settings.mode == "asynchronous" else _try_again(collecting, settings, now)
 
 
+def skip(round_: Round) -> Round:
+    """The round ends with the weights that it began with."""
+    if round_.phase not in ("collecting", "aggregating"):
+        raise _refused("the round is over", "nothing: another worker has ended it", "round-closed")
+    return replace(round_, phase="skipped", open=0, reported=0, pending=0, deadline_at=None)
+
+
 def abandon(round_: Round) -> Round:
     """The round ends without a result."""
-    if round_.phase in ("committed", "abandoned"):
+    if round_.phase in OVER:
         raise _refused("the round is over", "roll the task back once", "round-closed")
     return replace(round_, phase="abandoned", open=0, reported=0, pending=0, deadline_at=None)
 

@@ -18,12 +18,14 @@ from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import offers, rules, selection, unusable, uploads
 from fedrela.coordinator.rounds.offers import Applicant, Offer
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.rounds.uploads import Upload
+from fedrela.coordinator.rounds.uploads import Masked, StoredUpdate, Upload
 from fedrela.coordinator.rounds.views import View
+from fedrela.coordinator.secure import turns
 from fedrela.coordinator.storage import blobs, collection, rows
 from fedrela.coordinator.storage.rows import StoredAssignment
 from fedrela.core import encodings, signing, tensors
 from fedrela.core.errors import Refused
+from fedrela.core.secure import masked_body, secure_tasks
 from fedrela.core.task import Task
 from fedrela.core.wire import Assignment, CheckIn, FailureReport, UpdateReceipt, Wait
 
@@ -34,20 +36,6 @@ class CheckInRequest:
 
     credentials: Credentials
     check_in: CheckIn
-
-
-@dataclass(frozen=True)
-class StoredUpdate:
-    """An update that is checked and stored but not counted yet."""
-
-    assignment_id: str
-    task_id: str
-    sha256: str
-    digest: str | None = None  # this and what follows: None where an update was accepted before, only to be compared
-    size_bytes: int | None = None
-    examples: int | None = None
-    norm: float = 0.0  # L2, of the decoded update's parameters
-    statistics_norm: float = 0.0  # of its statistics
 
 
 def check_in(view: View, request: CheckInRequest, now: float) -> Assignment | Wait | Offer:
@@ -94,12 +82,25 @@ def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> Store
     assignment_id, task_id, sha256 = upload.assignment_id, upload.task_id, signing.sha256(body)
     if upload.stored_sha256 is not None:
         return StoredUpdate(assignment_id, task_id, sha256)
+    if upload.task.privacy.secure == "peers":
+        return _store_masked(coordinator, upload, body, sha256)
     manifest, encoding = upload.manifest, upload.task.aggregation.encoding
     change, metadata = encodings.decode(body, manifest.weights, encoding, manifest.statistics)
     statistics = {name: change.pop(name) for name in manifest.statistics}
-    norms = [math.sqrt(tensors.squared_norm(part)) for part in (change, statistics)]
+    norm, statistics_norm = (math.sqrt(tensors.squared_norm(part)) for part in (change, statistics))
     coordinator.blobs.put(blobs.update(assignment_id, sha256), body)
-    return StoredUpdate(assignment_id, task_id, sha256, blobs.quick_digest(body), len(body), metadata.examples, *norms)
+    digest = blobs.quick_digest(body)
+    of_values = (metadata.examples, norm, statistics_norm)
+    return StoredUpdate(assignment_id, task_id, sha256, digest, len(body), *of_values)
+
+
+def _store_masked(coordinator: Coordinator, upload: Upload, body: bytes, sha256: str) -> StoredUpdate:
+    """The same for an update that hides behind pads: of its values nothing can be checked."""
+    words, header = masked_body.from_bytes(body, secure_tasks.layout(upload.task, upload.manifest).size)
+    masked = Masked(header, masked_body.words_sha256(words))
+    coordinator.blobs.put(blobs.update(upload.assignment_id, sha256), body)
+    digest = blobs.quick_digest(body)
+    return StoredUpdate(upload.assignment_id, upload.task_id, sha256, digest, len(body), masked=masked)
 
 
 def discard_update(coordinator: Coordinator, stored: StoredUpdate) -> None:
@@ -113,6 +114,8 @@ def accept_update(tx: TaskTransaction, stored: StoredUpdate, now: float) -> Upda
     Raises Refused (409) where the assignment or the round has ended, or has another update. One that is too stale or
     too large is refused too, and its assignment ends.
     """
+    if tx.task.privacy.secure == "peers":
+        return turns.accept_masked(tx, stored, now)
     assignment = tx.assignment(stored.assignment_id)
     if assignment.status == "reported":
         if assignment.update_sha256 != stored.sha256:

@@ -5,13 +5,16 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
 from fedrela.coordinator.rounds import isolation, rules
+from fedrela.coordinator.secure import endings
 from fedrela.coordinator.storage import blobs, collection, reported, rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import bundle, signing, strict, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
+from fedrela.core.privacy import SECURE_FEATURE
 from fedrela.core.protocol import task_json
 from fedrela.core.protocol.seals import Seal
+from fedrela.core.secure import secure_tasks
 from fedrela.core.task import Task
 from fedrela.core.wire import unknown_features
 
@@ -20,7 +23,7 @@ def publish(coordinator: Coordinator, task: Task, sealed: Seal, checkpoint_sha25
     """Check the publisher's signature, and that every blob is there and fits, then open round 1. Returns the task's id.
 
     Raises Refused(409) naming a blob that is missing, IntegrityError for a damaged one or a wrong signature,
-    InvalidBundle or InvalidTensors where the manifest or the weights don't fit.
+    InvalidBundle or InvalidTensors where the manifest or the weights don't fit, InvalidTask for what can't be run.
     """
     sealed.verify()
     manifest_sha256 = sealed.manifest_sha256
@@ -30,6 +33,8 @@ def publish(coordinator: Coordinator, task: Task, sealed: Seal, checkpoint_sha25
     _check_programs(coordinator, manifest)
     _check_hyperparameters(task, manifest)
     _check_features(task, manifest)
+    secure_tasks.check(task)
+    task = secure_tasks.requiring(task)
     task_body = task_json.encode(task)
     coordinator.blobs.put(blobs.public(signing.sha256(task_body)), task_body)
     task_id = auth.new_id("t")
@@ -99,7 +104,7 @@ def _check_hyperparameters(task: Task, manifest: Manifest) -> None:
 
 def _check_features(task: Task, manifest: Manifest) -> None:
     """Nobody could take part in what this version itself doesn't know."""
-    unknown = unknown_features(*task.requires, *manifest.requires)
+    unknown = [name for name in unknown_features(*task.requires, *manifest.requires) if name != SECURE_FEATURE]
     if unknown:
         raise InvalidTask(f"the feature {unknown[0]!r} is required and unknown here", remedy="update the coordinator")
 
@@ -143,7 +148,9 @@ def cancel(coordinator: Coordinator, task_id: str, now: float) -> None:
         if row.status == "finished":
             raise _over(row)
         leftovers = reported.bodies(tx, task_id, row.round) + ([row.server_state] if row.server_state else [])
+        leftovers += endings.leftovers(tx, task_id, row.round)
         rows.close_open_assignments(tx, task_id, now)
+        endings.close(tx, task_id, row.round, now)
         ended = {"finished_at": now, "server_state": "", "update_norms": ""}
         _set_status(tx, row, "cancelled", "cancelled by the operator", **ended)
     collection.discard(coordinator, leftovers)

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.storage import reported, rows
+from fedrela.coordinator.storage import reported, rows, schema
 from fedrela.coordinator.storage.rows import StoredAssignment
 from fedrela.core.aggregation import outliers
 
+_OF_RULES = ("status", "expires_at", "update_sha256")  # of `StoredAssignment`, what changes
 _OF_REPORT = ("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes")
 
 
@@ -42,11 +43,18 @@ class TaskTransaction:
         self._opened: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []
         self._norms: list[float] = []
+        self.wakes = False  # the worker: a group has all that its sum needs
+        self.leftovers: list[str] = []  # blobs that nothing refers to once the transaction is committed
+
+    @property
+    def connection(self) -> sa.Connection:
+        """For what is no part of a round's row: groups and their members."""
+        return self._connection
 
     @property
     def awaits_aggregation(self) -> bool:
-        """Whether an update came, and the round has all that it waits for."""
-        return bool(self._assignments) and self.round.phase == "aggregating"
+        """Whether an update came, and the round or a group has all that it waits for."""
+        return self.wakes or (bool(self._assignments) and self.round.phase == "aggregating")
 
     def preload_assignments(self, assignment_ids: list[str]) -> None:
         """Load assignments that will be asked for, all at once."""
@@ -95,6 +103,16 @@ class TaskTransaction:
         ending = dict.fromkeys(_OF_REPORT) | {"assignment": assignment.id, "status": status, "ended_at": now} | columns
         self._ended.append(ending)
         self._assignments[assignment.id] = replace(assignment, status=status, update_sha256=ending["update_sha256"])
+
+    def write_assignment(self, assignment_id: str, **columns: Any) -> None:
+        """Change an assignment at once."""
+        table = schema.assignments
+        self._connection.execute(sa.update(table).where(table.c.id == assignment_id).values(**columns))
+        if assignment_id in self._assignments:
+            known = {
+                name: value for name, value in columns.items() if name in ("status", "expires_at", "update_sha256")
+            }
+            self._assignments[assignment_id] = replace(self._assignments[assignment_id], **known)
 
     def devices_counted_in(self, number: int) -> set[str]:
         """The devices whose updates count in a round, those that this transaction has counted among them."""

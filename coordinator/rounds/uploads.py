@@ -12,6 +12,8 @@ from fedrela.coordinator.storage import schema
 from fedrela.core import encodings
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import Refused
+from fedrela.core.secure import masked_body, secure_tasks
+from fedrela.core.secure.masked_body import Header
 from fedrela.core.task import Task
 
 _ASSIGNMENTS = schema.assignments
@@ -58,6 +60,29 @@ class Upload:
     claimed_until: float | None = None
 
 
+@dataclass(frozen=True)
+class Masked:
+    """What a masked update says of itself: who masked it, and for whom."""
+
+    header: Header
+    words_sha256: str
+
+
+@dataclass(frozen=True)
+class StoredUpdate:
+    """An update that is checked and stored but not counted yet."""
+
+    assignment_id: str
+    task_id: str
+    sha256: str
+    digest: str | None = None  # this and what follows: None where an update was accepted before, only to be compared
+    size_bytes: int | None = None
+    examples: int | None = None
+    norm: float = 0.0  # L2, of the decoded update's parameters
+    statistics_norm: float = 0.0  # of its statistics
+    masked: Masked | None = None  # of a secure round's: all that can be known of it
+
+
 def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
     """Permit an upload, or raise Refused (401, 403, 404, 409, 411, 413), before a byte of the body is read.
 
@@ -72,6 +97,8 @@ def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
     task, manifest = parse_task(assignment.task_json), view.coordinator.manifest(assignment.manifest_sha256)
     check_assignment(assignment.status, assignment.expires_at, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
+    if task.privacy.secure == "peers":
+        max_bytes = masked_body.max_bytes(secure_tasks.layout(task, manifest).size)
     _check_length(headers.length, max_bytes)
     seconds, short_lease_ends_at = task.round.upload_lease_seconds, None
     if assignment.status == "open" and assignment.expires_at - now < seconds:

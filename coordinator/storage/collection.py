@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.storage import blobs, schema
+from fedrela.coordinator.storage import blobs, reported, schema
 from fedrela.core.errors import FedRelaError, InvalidMessage
 
 log = logging.getLogger("fedrela.coordinator")
@@ -70,11 +70,11 @@ def needed(coordinator: Coordinator) -> set[str]:
                 sa.and_(rounds.c.task_id == assignments.c.task_id, rounds.c.number == assignments.c.round),
             )
             .where(
-                assignments.c.status == "reported",
-                assignments.c.counted_in >= schema.tasks.c.round,
+                reported.is_waiting(),
                 schema.tasks.c.status.in_(("running", "paused")),
             )
         ).all()
+        names |= reported.waiting_sums(view)
     names |= {blobs.update(row.id, row.update_sha256) for row in waiting}
     names |= {blobs.public(row.base_checkpoint_sha256) for row in waiting}
     for task in tasks:

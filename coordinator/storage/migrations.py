@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fedrela.coordinator.storage import schema
+from fedrela.coordinator.storage import schema, secure_schema
 from fedrela.coordinator.storage.schema import FORGOTTEN
 from fedrela.core.errors import Unavailable
 
@@ -89,6 +89,13 @@ def prove_keys(connection: sa.Connection) -> None:
     one_device.create(connection, checkfirst=True)
 
 
+def add_secure_rounds(connection: sa.Connection) -> None:
+    """Groups whose sums are read and nothing else of their members, and devices that a fleet's key vouches for."""
+    for table in (secure_schema.groups, secure_schema.members):
+        table.create(connection, checkfirst=True)
+    _add_column(connection, schema.devices.c.certificate)
+
+
 def _add_column(connection: sa.Connection, column: "sa.Column[Any]") -> None:
     """A column that `storage/schema.py` has, unless the table has it too."""
     if column.name not in {there["name"] for there in sa.inspect(connection).get_columns(column.table.name)}:
@@ -108,6 +115,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     add_retention,
     add_standing,
     prove_keys,
+    add_secure_rounds,
 )
 
 

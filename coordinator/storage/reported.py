@@ -7,11 +7,11 @@ import json
 
 import sqlalchemy as sa
 
-from fedrela.coordinator.storage import blobs, schema
+from fedrela.coordinator.storage import blobs, schema, secure_schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.aggregation import outliers
 
-_T, _A = schema.tasks, schema.assignments
+_T, _A, _G = schema.tasks, schema.assignments, secure_schema.groups
 
 
 def devices_counted_in(connection: sa.Connection, task_id: str, number: int) -> set[str]:
@@ -28,6 +28,21 @@ def bodies(connection: sa.Connection, task_id: str, number: int) -> list[str]:
         _A.c.task_id == task_id, _A.c.counted_in >= number, _A.c.status == "reported"
     )
     return [blobs.update(row.id, row.update_sha256) for row in connection.execute(query)]
+
+
+def is_waiting() -> sa.ColumnElement[bool]:
+    """Of assignments joined with their tasks: their update is one that a round, or a group, is going to count."""
+    counts = sa.and_(_A.c.status == "reported", _A.c.counted_in >= _T.c.round)
+    return sa.or_(counts, _A.c.status == "masked")
+
+
+def waiting_sums(view: sa.Connection, group_ids: list[str] | None = None) -> set[str]:
+    """The blobs of sums that rounds are going to count; of these groups, or of all."""
+    alive = sa.and_(_T.c.id == _G.c.task_id, _G.c.round == _T.c.round, _T.c.status.in_(("running", "paused")))
+    query = sa.select(_G.c.id, _G.c.sum_sha256).join(_T, alive).where(_G.c.phase == "summed")
+    if group_ids is not None:
+        query = query.where(_G.c.id.in_(group_ids))
+    return {blobs.update(row.id, row.sum_sha256) for row in view.execute(query)}
 
 
 def drop(tx: sa.Connection, task_id: str, number: int, assignment_ids: list[str], code: str, now: float) -> int:
@@ -61,7 +76,7 @@ def close_from(tx: sa.Connection, task_id: str, number: int, now: float) -> None
         .where(
             _A.c.task_id == task_id,
             sa.or_(
-                _A.c.status == "open",
+                _A.c.status.in_(("open", "masked")),
                 sa.and_(_A.c.status == "reported", _A.c.counted_in >= number),
             ),
         )

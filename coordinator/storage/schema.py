@@ -77,6 +77,7 @@ devices = sa.Table(
     sa.Column("revoked_at", sa.Double),
     sa.Column("seen_at", sa.Double),  # to within a day
     sa.Column("proved_key", sa.Boolean),  # it signed its enrollment; null: enrolled by version 0.1
+    sa.Column("certificate", sa.Text, nullable=False, server_default=""),  # of its fleet, as JSON; empty: none
     # A device that enrolls twice at once is one device. Version 0.1 could make two of it.
     sa.Index(
         "one_device_per_link_and_key",
@@ -158,7 +159,7 @@ assignments = sa.Table(
     sa.Column("round", sa.Integer, nullable=False),  # whose start weights the device got
     sa.Column("counted_in", sa.Integer),  # the round that its update counts in; synchronous: the same
     sa.Column("device_id", sa.String(40), sa.ForeignKey("devices.id"), nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),  # open | reported | failed | expired | closed
+    sa.Column("status", sa.String(20), nullable=False),  # open | masked | reported | failed | expired | closed
     sa.Column("failure", sa.String(40)),
     sa.Column("assigned_at", sa.Double, nullable=False),
     sa.Column("compute_until", sa.Double, nullable=False),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.storage import blobs, schema
+from fedrela.coordinator.storage import blobs, reported, schema
 from fedrela.coordinator.storage.blobs import Stored
 
 BLOBS_PER_PASS = 500
@@ -60,7 +60,8 @@ def unneeded(coordinator: Coordinator, listed: list[Stored], before: float) -> l
     old = [blob.name for blob in listed if blob.stored_at < before]
     updates = {name: match[1] for name in old if (match := _UPDATE.fullmatch(name))}
     states = {name: match[1] for name in old if (match := _STATE.fullmatch(name))}
-    needed = _needed_updates(coordinator, list(updates.values())) | _needed_states(coordinator, list(states.values()))
+    needed = _needed_updates(coordinator, list(updates.values())) | _needed_sums(coordinator, list(updates.values()))
+    needed |= _needed_states(coordinator, list(states.values()))
     parts = [name for name in old if _PART.fullmatch(name)]
     return parts + [name for name in (*updates, *states) if name not in needed]
 
@@ -75,13 +76,18 @@ def _needed_updates(coordinator: Coordinator, assignment_ids: list[str]) -> set[
         .join(tasks, tasks.c.id == assignments.c.task_id)
         .where(
             assignments.c.id.in_(assignment_ids),
-            assignments.c.status == "reported",
-            assignments.c.counted_in >= tasks.c.round,
+            reported.is_waiting(),
             tasks.c.status.in_(("running", "paused")),
         )
     )
     with coordinator.store.read() as view:
         return {blobs.update(row.id, row.update_sha256) for row in view.execute(query)}
+
+
+def _needed_sums(coordinator: Coordinator, group_ids: list[str]) -> set[str]:
+    """The blobs of those groups' sums that a round is going to count; they are named as updates are."""
+    with coordinator.store.read() as view:
+        return reported.waiting_sums(view, group_ids)
 
 
 def _needed_states(coordinator: Coordinator, task_ids: list[str]) -> set[str]:

@@ -23,6 +23,9 @@ from collections.abc import Sequence
 REMEMBERED = 100  # norms of a task's newest accepted updates
 ENOUGH = 20  # of them, to tell what is usual
 TIMES_THE_USUAL = 100.0
+# Of the means of groups in secure rounds, where nobody sees one update: means are alike, so less is far.
+ENOUGH_GROUPS = 5
+TIMES_THE_USUAL_GROUP = 3.0
 # The root mean square of an update's elements: of its parameters until there are enough, of its statistics always.
 # Running variances of unscaled inputs are this large in honest updates; weights never are.
 LARGEST_FIRST_RMS = 1e6
@@ -32,6 +35,12 @@ def largest_norm(accepted: Sequence[float], parameters: int) -> float:
     """The largest L2 norm that an update of `parameters` elements may have, after the norms accepted so far."""
     usual = statistics.median(accepted) if len(accepted) >= ENOUGH else 0.0
     return TIMES_THE_USUAL * usual or largest_first_norm(parameters)  # updates of zeros say nothing
+
+
+def largest_group_norm(accepted: Sequence[float]) -> float:
+    """The largest L2 norm that a group's mean update may have, after those accepted so far; infinite at first."""
+    usual = statistics.median(accepted) if len(accepted) >= ENOUGH_GROUPS else 0.0
+    return TIMES_THE_USUAL_GROUP * usual or math.inf
 
 
 def largest_first_norm(elements: int) -> float:

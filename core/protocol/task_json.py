@@ -85,6 +85,15 @@ PROTOCOL_DEFAULTS: Mapping[str, Any] = {
         "device_fraction": 1.0,
         "min_separation_seconds": 0.0,
     },
+    "privacy": {
+        "secure": "none",
+        "group_target": 16,
+        "group_minimum": 14,
+        "gather_seconds": 30.0,
+        "phase_seconds": 20.0,
+        "clip_norm": 64.0,
+        "statistics_clip_norm": 1024.0,
+    },
 }
 
 

@@ -14,4 +14,5 @@ graph inside a group of 5 to 64 members. Everything here is a function of its ar
     roster, member   what a device checks, and what it answers: its side as pure functions
     group, unmasking the coordinator's side
     ledger           a device masks once for a round
+    secure_tasks     what a task and its model mean for all this
 """

@@ -30,6 +30,11 @@ class Header:
     signature: Signature
 
 
+def max_bytes(size: int) -> int:
+    """No body of so many words is larger."""
+    return 4 * size + 4096
+
+
 def words_sha256(words: Words) -> str:
     """The hash of masked words as they travel: little-endian."""
     return hashlib.sha256(words.astype("<u4", copy=False).data).hexdigest()

@@ -6,7 +6,14 @@
     agreement ->     <- agreements      that all were told of the same survivors
     reveal ->                shares of a survivor's own seed or of a vanished member's mask key, never of both
 
-Not yet part of the protocol between devices and coordinators. Lists are by index, ascending, each index once.
+    PUT /v1/assignments/{id}/secure/keys       SecureKeys       -> 204
+    GET /v1/assignments/{id}/secure            -> SecureStep
+    PUT /v1/assignments/{id}/secure/shares     SecureShares     -> 204
+    PUT /v1/assignments/{id}/update            masked body      -> UpdateReceipt
+    PUT /v1/assignments/{id}/secure/agreement  SecureAgreement  -> 204
+    PUT /v1/assignments/{id}/secure/reveal     SecureReveal     -> 204
+
+Each PUT may be repeated. Lists are by index, ascending, each index once.
 
     >>> SecureReveal("00" * 32, own=(RevealedShare(2, "11" * 32), RevealedShare(1, "22" * 32)))
     Traceback (most recent call last):

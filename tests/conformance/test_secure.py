@@ -34,6 +34,7 @@ from fedrela.core.secure.messages import (
     SecureKeys,
     SecureReveal,
     SecureShares,
+    SecureStep,
     Survivors,
 )
 from fedrela.core.secure.roster import Terms
@@ -224,3 +225,13 @@ def test_a_member_refuses(case):
     }
     with pytest.raises(FedRelaError):
         steps[case["step"]]()
+
+
+def test_steps_are_read_as_the_vectors_say():
+    for case in read_json("secure/messages.json")["cases"]:
+        try:
+            strict.from_json(SecureStep, case["body"].encode())
+        except InvalidMessage:
+            assert not case["valid"], case["name"]
+        else:
+            assert case["valid"], case["name"]

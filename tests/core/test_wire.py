@@ -24,7 +24,7 @@ def test_what_a_device_may_say_is_exactly_this():
         for cls in (wire.EnrollRequest, CheckIn, UpdateMetadata, wire.FailureReport, wire.EvaluationReport)
     }
     assert sent == {
-        "EnrollRequest": {"enrollment_token", "public_key", "coordinator", "signature", "protocol"},
+        "EnrollRequest": {"enrollment_token", "public_key", "coordinator", "signature", "certificate", "protocol"},
         "CheckIn": {"population", "client", "runtimes", "nonce", "features", "protocol"},
         "UpdateMetadata": {"examples", "encoding", "protocol"},
         "FailureReport": {"code", "protocol"},

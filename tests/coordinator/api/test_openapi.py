@@ -8,6 +8,7 @@ from benchmarks import coordinator_schema
 from fedrela.coordinator.api import openapi
 from fedrela.core import strict, wire
 from fedrela.core.protocol import key_chain
+from fedrela.core.secure import messages
 from tests.coordinator.conftest import House
 
 
@@ -27,9 +28,10 @@ def test_operators_schemas_refuse_further_keys_and_none_has_a_field_for_a_label(
     names: set[str] = set()
     for name, schema in document["components"]["schemas"].items():
         if schema.get("type") == "object":
-            assert schema["additionalProperties"] is (hasattr(wire, name) or hasattr(key_chain, name))
+            assert schema["additionalProperties"] is any(hasattr(of, name) for of in (wire, key_chain, messages))
             names |= set(schema["properties"])
     sent = {"EnrollRequest", "CheckIn", "FailureReport", "EvaluationReport"}
+    sent |= {"SecureKeys", "SecureShares", "SecureAgreement", "SecureReveal"}
     fields = {f for name in sent for f in document["components"]["schemas"][name]["properties"]}
     assert fields == {
         "enrollment_token",
@@ -46,6 +48,15 @@ def test_operators_schemas_refuse_further_keys_and_none_has_a_field_for_a_label(
         "loss_sum",
         "correct",
         "examples",
+        "certificate",
+        "mask_key",
+        "seal_key",
+        "session",
+        "commitment",
+        "sealed",
+        "index",
+        "own",
+        "pair",
     }
 
 

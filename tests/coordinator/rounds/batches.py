@@ -3,8 +3,8 @@
 from typing import Any
 
 from fedrela.coordinator.rounds import group_commit, service
-from fedrela.coordinator.rounds.service import CheckInRequest, StoredUpdate
-from fedrela.coordinator.rounds.uploads import Upload, UploadHeaders
+from fedrela.coordinator.rounds.service import CheckInRequest
+from fedrela.coordinator.rounds.uploads import StoredUpdate, Upload, UploadHeaders
 from fedrela.core.wire import Assignment, CheckIn
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House

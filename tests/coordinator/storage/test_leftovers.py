@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import service, tasks
-from fedrela.coordinator.rounds.uploads import Upload
+from fedrela.coordinator.rounds.uploads import StoredUpdate, Upload
 from fedrela.coordinator.storage import schema, sweeping
 from fedrela.coordinator.storage.sweeping import Sweep
 from fedrela.core import signing
@@ -50,7 +50,7 @@ def test_an_update_whose_task_ends_while_it_is_stored_is_deleted_at_once(
     (device,) = house.devices(1)
     assignment, store_update = device.join(), service.store_update
 
-    def store_then_cancel(coordinator: Coordinator, upload: Upload, body: bytes) -> service.StoredUpdate:
+    def store_then_cancel(coordinator: Coordinator, upload: Upload, body: bytes) -> StoredUpdate:
         stored_update = store_update(coordinator, upload, body)
         tasks.cancel(coordinator, task_id, 0.0)
         assert len(stored(house)) == 1

@@ -98,6 +98,15 @@ const eligibility = object({
   device_fraction: withDefault(realAbove(0, 1), 1),
   min_separation_seconds: withDefault(realFrom(0, LONGEST_SECONDS), 0),
 });
+const privacy = object({
+  secure: withDefault(choice("none", "peers"), "none"),
+  group_target: withDefault(wholeFrom(5, 64), 16),
+  group_minimum: withDefault(wholeFrom(5, 64), 14),
+  gather_seconds: withDefault(realFrom(0, 86_400), 30),
+  phase_seconds: withDefault(realFrom(0, 86_400), 20),
+  clip_norm: withDefault(realAbove(0, MILLION), 64),
+  statistics_clip_norm: withDefault(realAbove(0, MILLION), 1024),
+});
 const fields = object({
   name: plainName,
   rounds: wholeFrom(1, MILLION),
@@ -109,6 +118,7 @@ const fields = object({
   round: section(rounds),
   aggregation: section(aggregation),
   eligibility: section(eligibility),
+  privacy: section(privacy),
   requires: withDefault(features, []),
 });
 
@@ -142,7 +152,7 @@ export function lrFactor(task: Task, round: number): number {
 
 /** What no field shows by itself. */
 function checkCombinations(task: Task): void {
-  const { local, relabel, round, aggregation } = task;
+  const { local, relabel, round, aggregation, privacy } = task;
   require_(
     local.synthesis !== "smote" || local.sampling === "class-balanced",
     'local.synthesis "smote" fills up minorities, and local.sampling "shuffle" leaves them small',
@@ -155,6 +165,7 @@ function checkCombinations(task: Task): void {
   );
   require_(round.minimum <= round.goal, "round.minimum is above round.goal", "choose 1 <= minimum <= goal");
   require_(round.smallest_cohort <= round.goal, "round.smallest_cohort is above round.goal", "choose 1 <= smallest_cohort <= goal");
+  require_(privacy.group_minimum <= privacy.group_target, "privacy.group_minimum is above group_target", "choose minimum <= target");
   require_(
     round.mode === "synchronous" || aggregation.rule === "mean",
     `aggregation.rule '${aggregation.rule}' needs a whole cohort at once`,

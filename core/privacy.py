@@ -1,0 +1,66 @@
+"""What a task keeps from its own coordinator: `[privacy]` in its file.
+
+none    the coordinator reads each device's update, and with it which classes that device has
+peers   it reads the sum of a group of devices and nothing else of a member: see `fedrela.core.secure`
+
+>>> Privacy("peers").groups.largest
+31
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fedrela.core import strict
+from fedrela.core.errors import InvalidTask
+from fedrela.core.protocol.limits import Between
+from fedrela.core.secure import formation
+from fedrela.core.secure.messages import LARGEST_GROUP, SMALLEST_GROUP
+
+Secure = Literal["none", "peers"]
+SECURE_FEATURE = "secure-1"  # what a client must understand to take part in a secure task
+WHERE_MISSING: Secure = "none"  # what a synchronous task's file that says nothing means, when it is published
+
+GroupSize = Annotated[int, Between(SMALLEST_GROUP, LARGEST_GROUP)]
+Seconds = Annotated[float, Between(0, 86_400)]
+ClipNorm = Annotated[float, Between(0, 1_000_000, above=True)]
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Who may read what, and how groups of devices work where only their sums are read."""
+
+    secure: Secure = "none"
+    group_target: GroupSize = 16
+    group_minimum: GroupSize = 14  # the smallest sum; a device refuses a smaller group
+    gather_seconds: Seconds = 30.0  # the first one waits so long for a whole group
+    phase_seconds: Seconds = 20.0  # a member has so long for each of its messages; for its update, the upload lease
+    clip_norm: ClipNorm = 64.0  # a device clips its update's parameters to this L2 norm
+    statistics_clip_norm: ClipNorm = 1024.0  # and its statistics, such as BatchNorm's, to this one
+
+    def __post_init__(self) -> None:
+        strict.check(self, InvalidTask, "privacy")
+        if self.group_minimum > self.group_target:
+            raise InvalidTask(
+                f"privacy.group_minimum is {self.group_minimum} and privacy.group_target {self.group_target}",
+                remedy="choose group_minimum <= group_target",
+            )
+
+    @property
+    def groups(self) -> formation.Rule:
+        """How large groups are, and how long they gather."""
+        return formation.Rule(self.group_target, self.group_minimum, self.gather_seconds)
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a task's file, with what a new task means where the file says nothing."""
+    tables = {name: values.get(name, {}) for name in ("privacy", "aggregation", "round")}
+    if not all(isinstance(table, Mapping) for table in tables.values()):
+        return dict(values)  # a fault that the reader names
+    privacy, aggregation = dict(tables["privacy"]), dict(tables["aggregation"])
+    if WHERE_MISSING != "none" and tables["round"].get("mode", "synchronous") == "synchronous":
+        privacy.setdefault("secure", WHERE_MISSING)
+    if privacy.get("secure") == "peers":  # what is constant on a device may enter a sum only once
+        aggregation.setdefault("weight_by_examples", False)
+    changed = {name: table for name, table in (("privacy", privacy), ("aggregation", aggregation)) if table}
+    return {**values, **changed}

@@ -1,0 +1,160 @@
+"""What sums carry beside updates, sums that are left out, members that lie, robust rules, statistics."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedrela.conformance.secure.sessions import wrong
+from fedrela.core import signing
+from fedrela.core.aggregation import outliers
+from fedrela.core.secure import member
+from fedrela.core.secure.fixed_point import Extras
+from fedrela.core.task import Aggregation, Rounds
+from tests.coordinator import fleet
+from tests.coordinator.conftest import House, house_with, settings_for
+from tests.coordinator.secure.players import (
+    accepted,
+    at_work,
+    begin,
+    change_of,
+    check_mean,
+    mean_of,
+    play,
+    private_blobs,
+    secure_task,
+    ticking,
+)
+
+SHAPES = {"w": (3, 2), "mean": (2,), "variance": (2,)}
+
+
+@pytest.fixture
+def counting_house(tmp_path: Path) -> Iterator[House]:
+    """A coordinator and a model with statistics, one of which may not go below zero."""
+    fleet.make_bundle(tmp_path / "bundle", SHAPES, {"mean": None, "variance": 0.0})
+    with house_with(settings_for(tmp_path / "data"), tmp_path / "bundle") as house:
+        yield house
+
+
+def test_evaluations_are_summed_and_no_single_one_is_known(house: House) -> None:
+    task_id, players = begin(house)
+    for player in players[:3]:
+        player.extras = Extras(1.0, eval_loss=8.0, eval_correct=24, eval_examples=32)
+    play(players)
+    evaluation = house.operator.rounds(task_id)[0]["evaluation"]
+    assert evaluation["examples"] == 96
+    assert evaluation["accuracy"] == 0.75
+    assert abs(evaluation["loss"] - 0.25) < 1e-3
+
+
+def test_weights_by_examples_travel_in_the_sum(house: House) -> None:
+    task = replace(secure_task(), aggregation=Aggregation(max_examples=100))
+    task_id = house.operator.publish(house.bundle, task)
+    players = at_work(house.devices(5), house.operator)
+    shares = [0.1, 0.5, 1.0, 1.0, 0.3]
+    for player, share in zip(players, shares, strict=True):
+        player.extras = Extras(share)
+    play(players)
+    weights = house.operator.weights(house.operator.rounds(task_id)[0]["checkpoint_sha256"])
+    for name in weights:
+        expected = sum(p.change[name] * w for p, w in zip(players, shares, strict=True)) / sum(shares)
+        assert np.abs(weights[name] - expected).max() < 1e-4
+
+
+def test_a_member_that_reveals_wrong_shares_is_named_and_the_sum_is_right(house: House) -> None:
+    task_id, players = begin(house, 7, goal=7, group_target=7)
+    play(players, until="reveal")
+    liar = players[2]
+    agreements = liar.step().agreements
+    assert liar.member is not None
+    assert agreements is not None
+    liar.member, reveal = member.reveal(liar.member, agreements)
+    accepted(liar.put("reveal", wrong(reveal)))
+    play(players)
+    check_mean(house.operator, task_id, players)
+    (group,) = house.operator.rounds(task_id)[0]["groups"]
+    assert group["suspects"] == [liar.device.device_id]
+
+
+def test_a_liar_too_many_ends_the_group_without_a_sum(house: House) -> None:
+    task_id, players = begin(house)
+    play(players, until="reveal")
+    for player in players[:2]:
+        agreements = player.step().agreements
+        assert player.member is not None
+        assert agreements is not None
+        player.member, reveal = member.reveal(player.member, agreements)
+        accepted(player.put("reveal", wrong(reveal)))
+    play(players, pass_time=ticking(house))
+    (group,) = house.operator.rounds(task_id)[0]["groups"]
+    assert (group["phase"], group["reason"]) == ("failed", "not-opened")
+    assert private_blobs(house) == []
+
+
+def test_a_sum_that_no_honest_members_reach_is_left_out_and_its_group_named(house: House) -> None:
+    task_id, players = begin(house)
+    players[0].hostile_words = 2**29
+    play(players)
+    (group,) = house.operator.rounds(task_id)[0]["groups"]
+    assert (group["phase"], group["reason"]) == ("dropped", "sum-out-of-bounds")
+    assert house.operator.rounds(task_id)[0]["failures"] == {"sum-out-of-bounds": 5}
+    house.clock(1000.0)
+    assert house.operator.rounds(task_id)[0]["phase"] == "skipped"
+
+
+def test_a_group_whose_mean_is_far_larger_than_others_were_is_left_out(house: House) -> None:
+    task_id, players = begin(house, rounds=9)
+    for number in range(outliers.ENOUGH_GROUPS + 1):
+        if number:
+            players = at_work([player.device for player in players], house.operator)
+        for player in players:
+            player.change = {name: array * 0.01 for name, array in change_of(player.number).items()}
+        if number == outliers.ENOUGH_GROUPS:
+            for player in players:
+                player.change = {name: array * 4.0 for name, array in player.change.items()}
+        play(players)
+    phases = [[group["phase"] for group in record["groups"]] for record in house.operator.rounds(task_id)]
+    assert phases == [["summed"]] * outliers.ENOUGH_GROUPS + [["dropped"]]
+
+
+def test_a_robust_rule_works_on_the_means_of_groups(house: House) -> None:
+    settings = Rounds(goal=30, minimum=28, smallest_cohort=5, deadline_seconds=1000)
+    task = replace(secure_task(1), round=settings, aggregation=Aggregation(rule="median", weight_by_examples=False))
+    task_id = house.operator.publish(house.bundle, task)
+    players = at_work(house.devices(30), house.operator)
+    for rank, player in enumerate(players):  # the first five come first, and are a group
+        player.change = fleet.change(6.0 if rank < 5 else 0.25)
+    play(players)
+    (record,) = house.operator.rounds(task_id)
+    assert (record["phase"], record["updates"], len(record["groups"])) == ("committed", 30, 6)
+    assert np.abs(house.operator.weights(record["checkpoint_sha256"])["b"] - 0.25).max() < 1e-4
+
+
+def test_statistics_are_averaged_in_a_block_of_their_own(counting_house: House) -> None:
+    house = counting_house
+    task_id, players = begin(house)
+    for player in players:
+        player.change = change_of(player.number, SHAPES)
+        player.change["mean"] = np.array([300.0, -200.0], np.float32)  # far above what parameters are clipped to
+        player.change["variance"] = np.array([-1.0, -1.0], np.float32)  # all the way to the lowest value
+    play(players)
+    first = house.operator.rounds(task_id)[0]
+    assert first["phase"] == "committed"
+    weights, expected = house.operator.weights(first["checkpoint_sha256"]), mean_of(players)
+    assert np.abs(weights["w"] - expected["w"]).max() < 1e-4
+    assert np.abs(weights["mean"] - 1.0 - expected["mean"]).max() < 1e-2
+    assert (weights["variance"] >= 0.0).all()
+    assert weights["variance"].max() < 1e-2
+
+
+def test_every_device_is_its_own_member(house: House) -> None:
+    _, players = begin(house)
+    play(players, until="share")
+    roster = players[0].step().roster
+    assert roster is not None
+    assert {one.identity_key for one in roster.members} == {
+        signing.public_key(player.device.private_key) for player in players
+    }
