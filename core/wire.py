@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from fedrela.core.errors import InvalidMessage
+from fedrela.core.privacy import SECURE_FEATURE
 from fedrela.core.protocol.limits import (
     SAFE_WHOLE,
     VERSION_PATTERN,
@@ -47,7 +48,7 @@ from fedrela.core.secure.messages import Certificate
 
 PROTOCOL = 1
 # What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
-FEATURES: tuple[str, ...] = ()
+FEATURES: tuple[str, ...] = (SECURE_FEATURE,)
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
 PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"

@@ -19,7 +19,6 @@ from typing import Any
 
 from fedrela import __version__
 from fedrela.core.errors import (
-    FedRelaError,
     IntegrityError,
     InvalidData,
     InvalidInput,
@@ -30,6 +29,7 @@ from fedrela.core.errors import (
     VerificationFailed,
 )
 from fedrela.core.wire import FEATURES, CheckIn, FailureReport
+from fedrela.edge import patience
 from fedrela.edge.conditions.clock import steady_clock
 from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.engines.pool import EnginePool
@@ -38,6 +38,9 @@ from fedrela.edge.network.api import CoordinatorApi, Sent
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.owner.settings import DeviceSettings, Event, Outcome
+from fedrela.edge.secure import vector
+from fedrela.edge.secure.requirement import obstacle
+from fedrela.edge.secure.turn import SecureTurn
 from fedrela.edge.storage import state
 from fedrela.edge.storage.kept import Room
 from fedrela.edge.storage.sent_log import SentLog
@@ -52,7 +55,6 @@ __all__ = ["DeviceClient", "Outcome", "enroll", "forget", "steady_clock"]
 CLIENT = f"python {__version__}"
 FAULTS = (InvalidInput, IntegrityError, VerificationFailed, MissingDependency, AssignmentFailed, MemoryError)
 LONGEST_WAIT_SECONDS = 86_400.0  # a coordinator can't put a device off for longer
-LONGEST_PAUSE_SECONDS = 300.0  # between two attempts where the coordinator is away, or all assignments fail
 
 
 @dataclass
@@ -60,8 +62,7 @@ class DeviceClient:
     """One enrolled device. Raises InvalidInput when made from a store that holds no enrollment, MissingDependency where
     the settings require a sandbox that the pool doesn't have.
 
-    `data` is asked anew for each assignment, so data may grow. `stop` interrupts at the next batch boundary; the state
-    is kept.
+    `data` is asked anew for each assignment. `stop` interrupts at the next batch boundary; the state is kept.
     """
 
     api: CoordinatorApi
@@ -127,27 +128,7 @@ class DeviceClient:
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> None:
         """Assignment after assignment until `stop` is set; ever less often while nobody answers or all of them fail."""
-        away = failed = 0
-        while not self.stop.is_set():
-            try:
-                outcome, away = self.run_once(), 0
-            except FedRelaError as fault:
-                if not is_away(fault):
-                    raise
-                away += 1
-                outcome = Outcome("waiting", fault.problem, self._pause(away))
-            if outcome.kind == "dropped":
-                failed += 1
-                outcome = replace(outcome, retry_after_seconds=self._pause(failed))
-            elif outcome.kind == "uploaded":
-                failed = 0
-            on_outcome(outcome)
-            if outcome.retry_after_seconds and not self.stop.is_set():
-                self.sleep(outcome.retry_after_seconds)
-
-    def _pause(self, attempts: int) -> float:
-        """Seconds before the next attempt after so many that failed."""
-        return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 16)) * (0.5 + 0.5 * self.uniform())
+        patience.repeat(self.run_once, on_outcome, stop=self.stop, sleep=self.sleep, uniform=self.uniform)
 
     def newest_manifest(self) -> bytes | None:
         """The manifest of the model that was trained last, if it is still kept."""
@@ -194,6 +175,8 @@ class DeviceClient:
 
     def train(self, held: state.HeldAssignment) -> bytes | None:
         """The update of a round: fetched, verified, re-labeled when due, trained. None where `stop` came first."""
+        if refusal := obstacle(self.settings.privacy, self._fetcher.task(held.assignment)):
+            raise AssignmentFailed("not-eligible", refusal)
         finished = self.store.get("assignment/update")
         if finished is not None:
             return finished
@@ -207,23 +190,34 @@ class DeviceClient:
             source=self.data,
             settings=self.settings,
             conditions=self.conditions,
-            now=self.now,
-            sleep=self.sleep,
-            stop=self.stop,
-            emit=self.on_event,
+            now=self.now, sleep=self.sleep, stop=self.stop, emit=self.on_event,
             evaluate=lambda report: self.api.evaluation(held.assignment, report),
-        )
+        )  # fmt: skip
         return work.update()
 
     def upload(self, held: state.HeldAssignment, update: bytes) -> Outcome:
-        """Send the update; it may be sent any number of times and counts once."""
+        """Send the update, or let a group hide it; it may be sent any number of times and counts once."""
         if self.now() > held.upload_until():
             raise AssignmentFailed("timed-out", "the lease ran out before the upload")
+        if vector.is_vector(update):
+            return self.upload_in_group(held, update)
         receipt = self.api.update(held.assignment, update)
         state.commit_residual(self.store, held.assignment.task_id)
-        state.clear_assignment(self.store)
-        self._tell("uploaded", held)
-        return Outcome("uploaded", round=held.assignment.round, duplicate=receipt.duplicate)
+        return self._uploaded(held, duplicate=receipt.duplicate)
+
+    def upload_in_group(self, held: state.HeldAssignment, kept: bytes) -> Outcome:
+        """Let a group hide the update: the coordinator learns the sum. Where it lies, nothing more is sent."""
+        turn = SecureTurn(
+            self.api, self.store, held, self._fetcher.task(held.assignment), self.identity, vector.vector_from(kept),
+            now=self.now, sleep=self.sleep, stop=self.stop, tell=lambda text: self._tell("group", held, text),
+        )  # fmt: skip
+        try:
+            ended = turn.run()
+        except IntegrityError as lie:
+            return self.give_up(held, failure_code(lie), str(lie))
+        if ended is not None and ended.step == "closed":
+            return self.give_up(held, "group-closed", str(ended.reason))
+        return Outcome("stopped") if ended is None else self._uploaded(held, "inside a sum")
 
     def drop(self, held: state.HeldAssignment, fault: Exception) -> Outcome:
         """Give an assignment up and say why, by code. That report may fail: the lease runs out by itself."""
@@ -242,6 +236,11 @@ class DeviceClient:
         state.clear_assignment(self.store)
         self._tell("dropped", held, detail)
         return Outcome("dropped", code, round=held.assignment.round)
+
+    def _uploaded(self, held: state.HeldAssignment, detail: str = "", *, duplicate: bool = False) -> Outcome:
+        state.clear_assignment(self.store)
+        self._tell("uploaded", held, detail)
+        return Outcome("uploaded", round=held.assignment.round, duplicate=duplicate)
 
     def _record(self, sent: Sent) -> None:
         self._log.add(self.now(), sent.method, sent.path, sent.body)

@@ -94,6 +94,20 @@ class DeviceClass:
 
 
 @dataclass(frozen=True)
+class LostBefore:
+    """In secure rounds: the share of wake-ups in which a device is gone before it sends a message of its group."""
+
+    share: float = 0.0
+    mask: float = 0.0  # its masked update
+    reveal: float = 0.0
+
+    def __post_init__(self) -> None:
+        strict.check(self, InvalidScenario, "faults.lost_before")
+        for key in ("share", "mask", "reveal"):
+            _require_share(getattr(self, key), f"faults.lost_before.{key}")
+
+
+@dataclass(frozen=True)
 class Faults:
     """What goes wrong, as shares: of wake-ups (drop-outs, crashes, stragglers) or of requests (the rest)."""
 
@@ -110,23 +124,13 @@ class Faults:
     unavailable: float = 0.0  # answered 503 on the way
     delayed: float = 0.0
     delay_seconds: float = 5.0
+    lost_before: LostBefore = field(default_factory=LostBefore)
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidScenario, "faults")
-        for key in (
-            "drop_out",
-            "crash",
-            "leave",
-            "straggler",
-            "request_lost",
-            "response_lost",
-            "duplicated",
-            "truncated",
-        ):
+        shares = ("drop_out", "crash", "leave", "straggler", "request_lost", "response_lost", "duplicated")
+        for key in (*shares, "truncated", "unavailable", "delayed"):
             _require_share(getattr(self, key), f"faults.{key}")
-        _require_share(self.truncated, "faults.truncated")
-        _require_share(self.unavailable, "faults.unavailable")
-        _require_share(self.delayed, "faults.delayed")
         _require(self.straggler_factor >= 1, "faults.straggler_factor is below 1", "use 1 or more")
         for key in ("crash_seconds", "delay_seconds"):
             _require(getattr(self, key) >= 0, f"faults.{key} is negative", "use 0 or more")
@@ -138,12 +142,15 @@ class Faults:
         return any(getattr(self, name) > 0 for name in names)
 
 
-Attack = Literal["label-flip", "sign-flip", "scale", "nan", "replay", "garbage", "lie-about-examples"]
+Attack = Literal[
+    "label-flip", "sign-flip", "scale", "nan", "replay", "garbage", "lie-about-examples",
+    "huge-update", "wrong-share", "replay-keys",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MaliciousClass:
-    """A share of the fleet that attacks."""
+    """A share of the fleet that attacks. `huge-update`, `wrong-share` and `replay-keys` are for secure rounds alone."""
 
     attack: Attack
     share: float

@@ -48,6 +48,7 @@ VERBS = {
     "token": Verb("Create, list and revoke enrollment tokens.", "coordinator", (OPERATOR,)),
     "coordinator": Verb("Begin a new epoch after a restore from a backup.", "coordinator", (OPERATOR,)),
     "key": Verb("Give the coordinator a new signing key.", "coordinator", (OPERATOR,)),
+    "fleet": Verb("Make the key by which no coordinator can invent devices.", "coordinator", (OPERATOR,)),
     "device": Verb("Enroll and run this device; list and revoke devices.", "edge", (OWNER, OPERATOR)),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", (EMULATOR,)),
     "evaluate": Verb("Evaluate a task's models on a test set of your own.", "emulator", (EVALUATION,)),

@@ -68,10 +68,18 @@ class Running:
 
     def finish(self) -> None:
         """Let it run to its end."""
-        self.wait_for(lambda event: False)
-        if self._end():
+        if self.ended():
             raise AssertionError("the device failed")
+
+    def kill_meanwhile(self) -> None:
+        """SIGKILL, while another thread waits for its end."""
+        self._kill()
+
+    def ended(self) -> int | None:
+        """Wait for its end, whatever it is: the exit status, negative after a signal."""
+        self.wait_for(lambda event: False)
         self._lines.close()
+        return self._end()
 
 
 class Victim:

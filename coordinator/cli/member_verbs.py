@@ -1,10 +1,12 @@
 """The operator's verbs on who takes part: token and device."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
+from fedrela.coordinator.cli.fleet_verbs import link_part
 from fedrela.coordinator.cli.tables import show, table
 
 token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrollment tokens.")
@@ -20,16 +22,22 @@ def token_create(
         list[str] | None,
         typer.Option(help="Fingerprint of a key whose programs these devices run; may be repeated."),
     ] = None,
+    fleet_key: Annotated[
+        Path | None,
+        typer.Option(help="The file of `fedrela fleet key`: devices of this link share groups with its devices alone."),
+    ] = None,
     with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
     as_json: Json = False,
 ) -> None:
     """Make an enrollment link. It is shown once; send it to the devices' owners over a safe channel."""
+    fleet = [link_part(fleet_key, population)] if fleet_key else []
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
         token = api.request("POST", "/tokens", json=token_request)
+        token["fragment"] = ".".join((token["fragment"], *fleet))
         token["link"] = f"{api.url}/join#{token['fragment']}"
     code = ""
     if with_code and not as_json:

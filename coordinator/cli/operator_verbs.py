@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
+from fedrela.coordinator.cli.fleet_verbs import fleet_app
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
 from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
 from fedrela.coordinator.cli.tables import show, table
@@ -26,6 +27,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(key_app, name="key")
+app.add_typer(fleet_app, name="fleet")
 
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedrela.coordinator.cli import secret_files
 from fedrela.coordinator.cli.connection import Json
 from fedrela.coordinator.cli.tables import show
 
@@ -63,7 +64,7 @@ def rotate(
     settings, private_key = _settings(dev, data), signing.generate_key()
     rotation = key_chain.rotate(settings.signing_key, signing.public_key(private_key))
     path = output or settings.data_folder / "signing.key.new"
-    _write_secret(path, private_key)  # before anything says that it is the next
+    secret_files.write(path, private_key)  # before anything says that it is the next
     with _database(settings) as store, store.write() as tx:
         standing.add_rotation(tx, rotation, store.now(tx))
     if dev and output is None and not os.environ.get("FEDRELA_SIGNING_KEY"):
@@ -90,12 +91,3 @@ def _database(settings: Any) -> Any:
     from fedrela.coordinator.storage.store import Database
 
     return closing(Database(settings.database_url, virtual_clock=settings.virtual_clock))
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """A file that its owner alone can read, on disk before this returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -1,9 +1,10 @@
 """Enrollment links: the one thing that an owner is given over a safe channel, and what a device trusts because of it.
 
-    https://fl.example.org/join#TOKEN.COORDINATOR[.PUBLISHER...]
+    https://fl.example.org/join#TOKEN.COORDINATOR[.PUBLISHER...][.FLEET]
 
 TOKEN lets a device in. COORDINATOR is the fingerprint of the key that signs assignments, each PUBLISHER that of a key
-that may sign programs: see `fedrela.core.signing.fingerprint`. All of it follows the `#`, so no server's log has it.
+that may sign programs: see `fedrela.core.signing.fingerprint`. FLEET makes the device one of a fleet whose key the
+coordinator doesn't have: see `fedrela.core.secure.fleet`. All of it follows the `#`, so no server's log has it.
 
     >>> link = parse("https://fl.example.org/join#abc." + "0" * 32)
     >>> link.url, link.token, link.publishers
@@ -19,28 +20,35 @@ from fedrela.core.errors import InvalidMessage
 
 FINGERPRINT = "[0-9a-f]{32}"
 MOST_PUBLISHERS = 16
-_FRAGMENT = re.compile(rf"[!-\-/-~]{{1,512}}\.{FINGERPRINT}(\.{FINGERPRINT}){{0,{MOST_PUBLISHERS}}}")
+# The fleet's key, the token's private key, the fleet's signature over the token's key, and the population.
+FLEET = r"fleet-([0-9a-f]{64})-([0-9a-f]{64})-([0-9a-f]{128})-([A-Za-z0-9._-]{1,100})"
+_PINNED = rf"[!-\-/-~]{{1,512}}\.{FINGERPRINT}(?:\.{FINGERPRINT}){{0,{MOST_PUBLISHERS}}}"
+_FRAGMENT = re.compile(rf"({_PINNED})(?:\.({FLEET}))?")
 _TOKEN_ALONE = re.compile(r"[!-\-/-~]{1,512}")
 _JOIN = "/join"
 
 
 @dataclass(frozen=True)
 class Link:
-    """Where to enroll (`url` has no trailing `/join`), with which token, and whose signatures to believe."""
+    """Where to enroll (`url` has no trailing `/join`), with which token, and whose signatures to believe.
+
+    `fleet`: the part of that name as it stands in the link, empty where there is none.
+    """
 
     url: str
     token: str
     coordinator: str
     publishers: tuple[str, ...] = ()
+    fleet: str = ""
 
     def text(self) -> str:
         """The link as an owner gets it."""
-        return f"{self.url}{_JOIN}#{fragment(self.token, self.coordinator, self.publishers)}"
+        return f"{self.url}{_JOIN}#{fragment(self.token, self.coordinator, self.publishers, self.fleet)}"
 
 
-def fragment(token: str, coordinator: str, publishers: tuple[str, ...]) -> str:
+def fragment(token: str, coordinator: str, publishers: tuple[str, ...], fleet: str = "") -> str:
     """What follows the `#` of a link."""
-    return ".".join((token, coordinator, *publishers))
+    return ".".join((token, coordinator, *publishers, *([fleet] if fleet else [])))
 
 
 def parse(link: str) -> Link:
@@ -59,10 +67,11 @@ def parse(link: str) -> Link:
             "the link doesn't say which key the coordinator has",
             remedy="ask the operator for a new one (`fedrela token create`), and paste the whole of it",
         )
-    if not _FRAGMENT.fullmatch(parts.fragment):
+    fitting = _FRAGMENT.fullmatch(parts.fragment)
+    if fitting is None:
         raise _malformed()
-    token, coordinator, *publishers = parts.fragment.split(".")
-    return Link(url, token, coordinator, tuple(publishers))
+    token, coordinator, *publishers = fitting[1].split(".")
+    return Link(url, token, coordinator, tuple(publishers), fitting[2] or "")
 
 
 def is_private(url: str) -> bool:

@@ -3,16 +3,22 @@
     fleet key  ->  token key, whose seed travels in the link's fragment alone  ->  a device's identity key
 
 The coordinator passes certificates on and holds no seed. Whoever holds a link can certify devices while it is valid.
+The link's part is `fleet-KEY-SEED-SIGNATURE-POPULATION`: the fleet's public key, the token's private key, the fleet's
+signature over the token's public key, and the population that it is for.
 
     >>> fleet_key, token_seed, device = "01" * 32, "02" * 32, signing.public_key("03" * 32)
     >>> endorsed = endorse(fleet_key, signing.public_key(token_seed), "default")
     >>> check(certify(endorsed, token_seed, device, "default"), device, "default", endorsed.fingerprint())
+    >>> read_part(link_part(endorsed, token_seed, "default")) == Membership(endorsed, token_seed, "default")
+    True
 """
 
+import re
 from dataclasses import dataclass
 
 from fedrela.core import signing
-from fedrela.core.errors import IntegrityError
+from fedrela.core.errors import IntegrityError, InvalidMessage
+from fedrela.core.protocol import links
 from fedrela.core.protocol.limits import PublicKey, Signature
 from fedrela.core.secure import statements
 from fedrela.core.secure.messages import Certificate
@@ -29,6 +35,35 @@ class Endorsement:
     def fingerprint(self) -> str:
         """The fleet key's fingerprint, as a link names it."""
         return signing.fingerprint(self.fleet_key)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What a link says of a fleet: its word for the link's token, and the private key of that token, `token_seed`."""
+
+    endorsed: Endorsement
+    token_seed: str
+    population: str
+
+    def certificate(self, identity_key: str) -> Certificate:
+        """That of the device that has this link."""
+        return certify(self.endorsed, self.token_seed, identity_key, self.population)
+
+
+def link_part(endorsed: Endorsement, token_seed: str, population: str) -> str:
+    """What a link says of a fleet."""
+    return f"fleet-{endorsed.fleet_key}-{token_seed}-{endorsed.signature}-{population}"
+
+
+def read_part(part: str) -> Membership:
+    """What a link's part holds. Raises InvalidMessage for none, IntegrityError where the fleet hasn't signed it."""
+    fitting = re.fullmatch(links.FLEET, part)
+    if fitting is None:
+        raise InvalidMessage("that is not what a link says of a fleet", remedy="ask the operator for a new link")
+    fleet_key, token_seed, signature, population = fitting.groups()
+    endorsed = Endorsement(fleet_key, signing.public_key(token_seed), signature)
+    signing.verify(fleet_key, statements.fleet_token(population, endorsed.token_key), signature)
+    return Membership(endorsed, token_seed, population)
 
 
 def endorse(fleet_private_key: str, token_key: str, population: str) -> Endorsement:

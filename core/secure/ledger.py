@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from fedrela.core.errors import IntegrityError
 
 MOST_FROM_ONE_CHECKPOINT = 2
+MOST_REMEMBERED = 4096  # tasks and checkpoints; those that came up longest ago are forgotten
 
 _REMEDY = "nothing is sent; the next round is open to this device"
 
@@ -24,8 +25,8 @@ _REMEDY = "nothing is sent; the next round is open to this device"
 class Ledger:
     """By task the highest round masked for; by the checkpoint's SHA-256 how often an update from it was masked."""
 
-    rounds: Mapping[str, int] = field(default_factory=dict)
-    checkpoints: Mapping[str, int] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)
+    checkpoints: dict[str, int] = field(default_factory=dict)
 
 
 def enter(ledger: Ledger, task_id: str, round_number: int, checkpoint_sha256: str) -> Ledger:
@@ -36,6 +37,12 @@ def enter(ledger: Ledger, task_id: str, round_number: int, checkpoint_sha256: st
     if times > MOST_FROM_ONE_CHECKPOINT:
         raise IntegrityError("this device has masked two updates from these weights already", remedy=_REMEDY)
     return Ledger(
-        {**ledger.rounds, task_id: round_number},
-        {**ledger.checkpoints, checkpoint_sha256: times},
+        _with(ledger.rounds, task_id, round_number),
+        _with(ledger.checkpoints, checkpoint_sha256, times),
     )
+
+
+def _with(known: Mapping[str, int], key: str, value: int) -> dict[str, int]:
+    """The same, with one entry that is the newest now."""
+    others = {other: number for other, number in known.items() if other != key}
+    return dict(list({**others, key: value}.items())[-MOST_REMEMBERED:])

@@ -5,13 +5,14 @@ answer = api.check_in(CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), secre
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidMessage
 from fedrela.core.protocol import task_json
 from fedrela.core.protocol.key_chain import KeyChain
+from fedrela.core.secure.messages import SecureStep
 from fedrela.core.task import Task
 from fedrela.core.wire import (
     TENSORS_TYPE,
@@ -26,7 +27,7 @@ from fedrela.core.wire import (
     UpdateReceipt,
 )
 from fedrela.edge.network.download import download
-from fedrela.edge.network.transport import Retry, Sent, Transport
+from fedrela.edge.network.transport import Retry, Sent, Transport, printable
 from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.store import Store
 
@@ -95,6 +96,17 @@ class CoordinatorApi(Transport):
     def evaluation(self, assignment: Assignment, report: EvaluationReport) -> None:
         """Report totals over the hold-out."""
         self._post(f"/v1/assignments/{assignment.assignment_id}/evaluation", report, _nothing)
+
+    def secure(self, assignment: Assignment, kind: str, message: object) -> None:
+        """Send a message of a group's session: "keys", "shares", "agreement" or "reveal". Repeating it is safe."""
+        path = f"/v1/assignments/{assignment.assignment_id}/secure/{kind}"
+        self.call("PUT", path, strict.to_json(message), JSON, _nothing)
+
+    def secure_step(self, assignment: Assignment) -> SecureStep:
+        """What this device is to do next in its group. Raises InvalidMessage for what is no step."""
+        path = f"/v1/assignments/{assignment.assignment_id}/secure"
+        step = self.call("GET", path, b"", {}, lambda body: strict.from_json(SecureStep, body))
+        return replace(step, reason=printable(step.reason)) if step.reason else step
 
     def leave(self) -> None:
         """Tell the coordinator to forget this device."""

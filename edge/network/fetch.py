@@ -53,13 +53,17 @@ class Fetcher:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
         if self.publishers:
             seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
-        task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
+        task = self.task(assignment)
         check_features("task", task.requires)
         engine = self.engine(assignment.manifest_sha256, assignment)
         self.test(assignment.manifest_sha256, engine)
         body = self.checkpoint(assignment, engine.manifest)
         weights = self.pool.weights(assignment.checkpoint_sha256, body, engine.manifest.weights)
         return Job(assignment, task, engine, weights)
+
+    def task(self, assignment: Assignment) -> Task:
+        """The task's settings. Raises InvalidTask."""
+        return parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
 
     def engine(self, manifest_sha256: str, assignment: Assignment | None = None) -> Engine:
         """The engine for a bundle; its programs are fetched once, and kept while there is room for an assignment's."""

@@ -203,16 +203,17 @@ def _problem(body: bytes, status: int) -> Problem:
     except InvalidMessage:
         return Problem("", status, f"http-{status}", f"the coordinator answered HTTP {status}", "check its address")
     return Problem(
-        title=_printable(problem.title),
+        title=printable(problem.title),
         status=status,
-        code=_printable(problem.code),
-        detail=_printable(problem.detail),
-        remedy=_printable(problem.remedy),
+        code=printable(problem.code),
+        detail=printable(problem.detail),
+        remedy=printable(problem.remedy),
         retry_after_seconds=problem.retry_after_seconds,
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """What a coordinator says, made safe for a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text[:500])
 
 

@@ -49,14 +49,14 @@ def enroll(
     """
     from fedrela.core.protocol import links
     from fedrela.edge.owner.membership import enroll as join
-    from fedrela.edge.owner.membership import require_private, small_cohorts
+    from fedrela.edge.owner.membership import notes, require_private
 
     parsed = links.parse(link)
     require_private(parsed, insecure=insecure)
     api = _api(parsed.url)
-    warnings = small_cohorts(api, parsed)
-    for warning in [] if as_json else warnings:
-        typer.echo(f"note: {warning}", err=True)
+    told = notes(api, parsed)
+    for note in [] if as_json else told:
+        typer.echo(f"note: {note}", err=True)
     identity = join(api, FolderStore(state), parsed, insecure=insecure)
     public = {
         "device_id": identity.device_id,
@@ -64,13 +64,15 @@ def enroll(
         "coordinator_public_key": identity.coordinator_public_key,
         "publishers": identity.publishers,
         "population": identity.population,
+        "fleet": identity.fleet,
         "state": str(state),
-        "notes": warnings,
+        "notes": told,
     }
     text = (
         f"enrolled at {identity.url} as {identity.device_id}\n"
         f"pinned key   {identity.coordinator_public_key}\n"
         f"programs of  {', '.join(identity.publishers) or 'whoever the coordinator names'}\n"
+        f"{f'groups with  devices of the fleet {identity.fleet} alone' + chr(10) if identity.fleet else ''}"
         f"{'' if links.is_private(identity.url) else INSECURE}"
         f"state folder {state}\nnext: fedrela device run --data FOLDER"
     )

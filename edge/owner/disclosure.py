@@ -5,12 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from fedrela.core import tensors
+from fedrela.core.secure import masked_body
 from fedrela.edge.storage import sent_log
 from fedrela.edge.storage.store import Store
 
+MASKED = "update: masked; by itself it is noise, and only the sum of the whole group can be read"
 MESSAGES = {
     "check-ins": "check-in: offered to work",
     "update": "update: the weight change",
+    "keys": "group, keys: new ones for one sum, signed by this device",
+    "shares": "group, shares: sealed for the other devices; the coordinator can't open them",
+    "agreement": "group, agreement: who is left, signed by this device",
+    "reveal": "group, reveal: shares that open the sum of all and no single update",
     "failure": "failure: gave an assignment back",
     "evaluation": "evaluation: totals over the hold-out",
 }
@@ -45,6 +51,11 @@ def _update(body: bytes, values: bool) -> dict[str, Any]:
     }
 
 
+def _title(kind: str, message: dict[str, Any]) -> str:
+    masked = kind == "update" and message["metadata"].get("encoding") == masked_body.ENCODING
+    return MASKED if masked else MESSAGES[kind]
+
+
 def render(disclosure: dict[str, Any]) -> str:
     """The same as text."""
     lines = [f"{len(disclosure['requests'])} requests were sent"]
@@ -54,7 +65,7 @@ def render(disclosure: dict[str, Any]) -> str:
     if not disclosure["messages"]:
         lines.append("no message body has been sent yet")
     for kind, message in disclosure["messages"].items():
-        lines += ["", MESSAGES[kind]]
+        lines += ["", _title(kind, message)]
         if kind != "update":
             lines += [f"  {key:18} {value}" for key, value in message.items()]
             continue

@@ -11,10 +11,11 @@ from fedrela.core import signing
 from fedrela.core.errors import IntegrityError, InvalidInput, Refused
 from fedrela.core.protocol import links, statements
 from fedrela.core.protocol.links import Link
-from fedrela.core.task import SMALLEST_COHORT
+from fedrela.core.secure import fleet
 from fedrela.core.wire import EnrollRequest
 from fedrela.edge.network.admission import newest_key
 from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.owner import promises
 from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.state_folder import Cleared
@@ -40,12 +41,20 @@ def enroll(
     api.url = link.url
     key = private_key or (earlier.private_key if earlier else signing.generate_key())
     own_secret = secret.hex() or (earlier.secret if earlier else secrets.token_hex(32))
-    begun = Identity(link.url, "", "", "", "", key, own_secret, link.publishers)
+    member_of = fleet.read_part(link.fleet) if link.fleet else None
+    pinned_fleet = member_of.endorsed.fingerprint() if member_of else ""
+    begun = Identity(link.url, "", "", "", "", key, own_secret, link.publishers, pinned_fleet)
     state.save_identity(store, begun)
     public_key = signing.public_key(key)
+    certificate = member_of.certificate(public_key) if member_of else None
     proof = signing.sign(key, statements.enrollment(link.token, public_key, link.coordinator))
-    answer = api.enroll(EnrollRequest(link.token, public_key, link.coordinator, proof))
+    answer = api.enroll(EnrollRequest(link.token, public_key, link.coordinator, proof, certificate))
     check_pinned(api, answer.coordinator_public_key, link.coordinator)
+    if member_of is not None and answer.population != member_of.population:
+        raise IntegrityError(
+            f"the link is for the population {member_of.population!r}, the coordinator says {answer.population!r}",
+            remedy="nothing was kept of its answer; ask the operator for a new link",
+        )
     identity = replace(
         begun,
         device_id=answer.device_id,
@@ -78,19 +87,16 @@ def check_pinned(api: CoordinatorApi, public_key: str, fingerprint: str) -> None
         raise fault
 
 
-def small_cohorts(api: CoordinatorApi, link: Link) -> list[str]:
-    """What an owner should know before enrolling: the tasks that mix the updates of fewer devices than is usual."""
+def notes(api: CoordinatorApi, link: Link) -> list[str]:
+    """What an owner should know before enrolling, of each open task: what its coordinator can read, and how many
+    devices are mixed at least where that is fewer than usual.
+    """
     api.url = link.url
     try:
         tasks = api.open_tasks(link.token)
     except (Refused, InvalidInput):  # enrolling says what is wrong with the link, and old coordinators can't tell
         return []
-    return [
-        f"task {task.name}: as few as {task.round.smallest_cohort} devices are mixed (usual: {SMALLEST_COHORT}), "
-        "so whoever sees the models may tell what this device sent"
-        for task in tasks
-        if task.round.smallest_cohort < SMALLEST_COHORT
-    ]
+    return [note for task in tasks for note in (promises.of(task), promises.cohort(task)) if note]
 
 
 def forget(api: CoordinatorApi, store: Store) -> Cleared:

@@ -11,6 +11,7 @@ from typing import Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 from fedrela.core.task import Eligibility
+from fedrela.edge.secure.requirement import PrivacyRequirement
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class DeviceSettings:
     """The owner's choices. Both they and the task's conditions must hold before a device trains."""
 
     eligibility: Eligibility = field(default_factory=Eligibility)
+    privacy: PrivacyRequirement = field(default_factory=PrivacyRequirement)
     checkpoint_steps: int = 20  # the training state is kept every so many steps; 0: never
     check_seconds: float = 5.0  # between two looks at the sensors while training
     pause_seconds: float = 10.0  # between two looks while training is paused
@@ -56,8 +58,8 @@ def load(path: Path | None) -> DeviceSettings:
 
 
 EventKind = Literal[
-    "assigned", "ready", "self-tested", "data", "relabeled", "step", "paused", "resumed", "trained", "uploaded",
-    "dropped", "new-key", "new-epoch",
+    "assigned", "ready", "self-tested", "data", "relabeled", "step", "paused", "resumed", "trained", "group",
+    "uploaded", "dropped", "new-key", "new-epoch",
 ]  # fmt: skip
 
 

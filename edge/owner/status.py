@@ -1,11 +1,15 @@
 """Where a device stands: what `fedrela device status` prints."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from fedrela.core.protocol import links
+from fedrela.core.errors import InvalidTask
+from fedrela.core.protocol import links, task_json
 from fedrela.edge.conditions.eligibility import Conditions
-from fedrela.edge.storage import sent_log, trust
+from fedrela.edge.owner import promises
+from fedrela.edge.storage import kept, sent_log, trust
 from fedrela.edge.storage import state as device_state
 from fedrela.edge.storage.store import Store
 
@@ -29,6 +33,8 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
         "device_id": identity.device_id if identity else None,
         "population": identity.population if identity else None,
         "programs_of": _publishers(identity) if identity else None,
+        "fleet": identity.fleet or None if identity else None,
+        "privacy": list(_privacy(store)),
         "assignment": assignment,
         "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
@@ -41,6 +47,15 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
 def _publishers(identity: device_state.Identity) -> str:
     """Whose programs this device runs, by fingerprint. One that joined with version 0.1 pinned nobody."""
     return ", ".join(identity.publishers) or "whoever the coordinator names"
+
+
+def _privacy(store: Store) -> Iterator[str]:
+    """What the coordinator can read of this device, for each task that it keeps."""
+    for sha256 in kept.task_hashes(store):
+        body = device_state.cached(store, f"blobs/{sha256}", sha256)
+        with suppress(InvalidTask):
+            if body is not None:
+                yield promises.of(task_json.decode(body))
 
 
 def _time(at: float) -> str | None:
@@ -66,6 +81,8 @@ def render(status: dict[str, Any]) -> str:
         if isinstance(value, dict):
             shown = [f"{name} {item}" for name, item in value.items() if item is not None]
             lines.append(f"{key:16} {', '.join(shown) or 'none'}")
+        elif isinstance(value, list):
+            lines += [f"{key:16} {item}" for item in value]
         else:
             lines.append(f"{key:16} {value}")
     return "\n".join(lines)

@@ -112,11 +112,7 @@ class Room:
         return hashes == [(task_key(assignment.task_id), assignment.task_sha256, assignment.manifest_sha256)]
 
     def _index(self) -> _Index:
-        body = self.blobs.get(INDEX)
-        try:
-            return strict.from_json(_Index, body, InvalidInput) if body is not None else _Index()
-        except InvalidInput:
-            return _Index()
+        return _read(self.blobs)
 
     def _keep(self, known: _Index, index: _Index) -> None:
         """Delete what no kept task needs, and write the index: in this order a full disk has room for it."""
@@ -137,6 +133,19 @@ class Room:
         for key in self.store.keys("self-tests/"):
             if key.rsplit("/", 1)[1][:64] not in manifests:
                 self.store.delete(key)
+
+
+def task_hashes(blobs: Store) -> tuple[Sha256, ...]:
+    """The SHA-256 of each kept task's settings, the least recently used first."""
+    return tuple(kept.task_sha256 for kept in _read(blobs).tasks)
+
+
+def _read(blobs: Store) -> _Index:
+    body = blobs.get(INDEX)
+    try:
+        return strict.from_json(_Index, body, InvalidInput) if body is not None else _Index()
+    except InvalidInput:
+        return _Index()
 
 
 def of(assignment: Assignment, manifest: Manifest, runtime: str) -> Kept:

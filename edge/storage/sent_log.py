@@ -11,6 +11,8 @@ from fedrela.core import signing
 from fedrela.edge.storage.store import Store
 
 LOG_KEY = "log/sent.jsonl"
+# Of messages whose newest one is kept; a group's go by `secure/...`.
+KINDS = ("check-ins", "update", "failure", "evaluation", "keys", "shares", "agreement", "reveal")
 LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
 
@@ -37,7 +39,7 @@ class SentLog:
         self.store.append(LOG_KEY, entry)
         self._bytes += len(entry)
         kind = path.rsplit("/", 1)[-1]
-        known = kind in ("check-ins", "update", "failure", "evaluation")
+        known = kind in KINDS
         if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
             self.store.put(f"last/{kind}", body)
 

@@ -7,7 +7,9 @@ checkpoint/<sha256>        the global weights of the present assignment
 partial/<sha256>           an unfinished download
 overlays/<task>            labels that a re-labeling laid over the data
 residuals/<task>           what a top-k encoding has dropped so far
-assignment/assignment.json the assignment under way; snapshot: training state; update: the finished body
+assignment/assignment.json the assignment under way; snapshot: training state; update: the finished body, or the vector
+                           that a group hides; secure: this device's session in that group, its secrets among it
+masked-rounds.json         which rounds this device has masked for
 self-tests/<...>           golden steps that passed, by program and runtime version
 log/sent.jsonl             what was sent, and when; last/: the newest body of each kind
 status.json                for `fedrela device status`
@@ -26,7 +28,7 @@ from fedrela.edge.storage.store import Store
 from fedrela.edge.training.examples import Overlay
 
 PREFIX, FORMER_PREFIX = "assignment/", "turn/"
-PARTS = ("assignment.json", "snapshot", "update", "residual", "evaluated")
+PARTS = ("secure", "assignment.json", "snapshot", "update", "residual", "evaluated")
 ASSIGNMENT_KEYS = tuple(PREFIX + part for part in PARTS)
 LONGEST_LEASE_SECONDS = 7 * 86_400.0  # a task may promise more: no device is held for longer without asking again
 
@@ -43,6 +45,7 @@ class Identity:
     private_key: str
     secret: str
     publishers: tuple[str, ...] = ()  # fingerprints of keys that may sign programs; version 0.1 pinned none
+    fleet: str = ""  # the fingerprint of the fleet's key, if the link had one: members of groups must be of it
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class HeldAssignment:
     assignment: Assignment
     received_at: float
     fingerprint: str = ""
+    group_until: float = 0.0  # once it is trained: a group may be waited for until then, whatever the leases say
 
     def train_until(self) -> float:
         """When the upload must have begun."""
@@ -59,7 +63,8 @@ class HeldAssignment:
 
     def upload_until(self) -> float:
         """When the upload must have ended."""
-        return self.train_until() + min(self.assignment.upload_lease_seconds, LONGEST_LEASE_SECONDS)
+        lease = self.train_until() + min(self.assignment.upload_lease_seconds, LONGEST_LEASE_SECONDS)
+        return max(lease, self.group_until)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def save_assignment(store: Store, held: HeldAssignment) -> None:
 
 
 def clear_assignment(store: Store) -> None:
-    """Forget the assignment. Its record goes first: without it nothing else of it is looked at."""
+    """Forget the assignment: its secrets first, then its record, without which nothing else of it is looked at."""
     for key in ASSIGNMENT_KEYS:
         store.delete(key)
 

@@ -18,7 +18,7 @@ from fedrela.edge.storage import disk
 MARK, LOCK = "FEDRELA-DEVICE", "lock"
 _TEXT = b"The state of a FedReLa device, private keys among it. `fedrela device forget` deletes it.\n"
 _SECRETS = ("identity.json",)  # they go first
-_FILES = ("kept.json", "trust.json", "status.json", LOCK)
+_FILES = ("kept.json", "trust.json", "masked-rounds.json", "status.json", LOCK)
 _FOLDERS = (
     "assignment", "blobs", "checkpoint", "last", "log", "overlays", "partial", "residuals", "self-tests", "turn",
 )  # fmt: skip

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from threading import Event as StopEvent
 from typing import Any
 
-from fedrela.core import encodings, tensors
 from fedrela.core.errors import InvalidTensors
 from fedrela.core.protocol.programs import CARRIED
 from fedrela.core.tensors import TensorSpec
-from fedrela.core.wire import FailureCode, UpdateMetadata
+from fedrela.core.wire import EvaluationReport, FailureCode
 from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.network.fetch import Job
 from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.secure import vector
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training import examples as data
-from fedrela.edge.training import former, holdout, local_round
+from fedrela.edge.training import finishing, former, holdout, local_round
 from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
@@ -73,7 +73,12 @@ class RoundWork:
         state_now = self.train(local, examples, self.labels(local, examples))
         if state_now is None:
             return None
-        return self.encode(local, state_now, len(examples))
+        return self.finish(local, state_now, len(examples), held_out)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the update leaves this device inside a group's sum alone."""
+        return self.job.task.privacy.secure == "peers"
 
     def own_round(self) -> local_round.LocalRound:
         """The task as this device runs it: with its owner's limit on steps."""
@@ -208,33 +213,36 @@ class RoundWork:
         self.tell("resumed")
         return True
 
-    def encode(self, local: local_round.LocalRound, engine_state: Any, samples: int) -> bytes:
-        """The update's body and what its encoding drops, both kept before anything is sent."""
-        aggregation, task_id = local.task.aggregation, self.job.assignment.task_id
-        manifest = self.job.engine.manifest
-        residual = None
-        if aggregation.encoding == "top-k":
-            residual = state.load_residual(self.store, task_id, manifest.parameters)
-        body, dropped = encodings.encode(
-            local_round.change(self.job.engine, engine_state, self.job.weights),
-            UpdateMetadata(samples, aggregation.encoding),
-            stream=local.stream("encode"),
-            statistics=manifest.statistics,
-            residual=residual,
-            top_k_fraction=aggregation.top_k_fraction,
-        )
-        if dropped:
-            self.store.put("assignment/residual", tensors.to_bytes(dropped))
+    def finish(self, local: local_round.LocalRound, engine_state: Any, samples: int, held_out: Examples) -> bytes:
+        """The finished update, kept before anything is sent."""
+        change = local_round.change(self.job.engine, engine_state, self.job.weights)
+        if self.is_secure:
+            evaluation = self.drawn_evaluation(local, held_out)
+            body = finishing.hidden(self.job, local, change, samples, evaluation)
+        else:
+            body = finishing.plain(self.job, local, change, samples, self.store)
         self.store.put("assignment/update", body)
         self.store.delete("assignment/snapshot")
         return body
 
+    def drawn_evaluation(self, local: local_round.LocalRound, held_out: Examples) -> EvaluationReport | None:
+        """Totals over samples drawn for this round alone, to go inside the update; None where there are none."""
+        rows = vector.evaluated_rows(len(held_out), local.stream("evaluate"))
+        return self.evaluation(local, held_out.take(rows)) if self.may_evaluate(local) and len(rows) else None
+
+    def may_evaluate(self, local: local_round.LocalRound) -> bool:
+        """Whether the task asks for totals over the hold-out and the owner allows them."""
+        return local.task.local_evaluation and self.settings.allow_evaluation
+
+    def evaluation(self, local: local_round.LocalRound, held_out: Examples) -> EvaluationReport:
+        """Totals of the global model over samples held out."""
+        return holdout.evaluate(self.job.engine, local, self.job.weights, held_out, self.time_limit())
+
     def report_evaluation(self, local: local_round.LocalRound, held_out: Examples) -> None:
-        """Totals over the hold-out, once a client round, if the task asks and the owner allows."""
-        allowed = local.task.local_evaluation and self.settings.allow_evaluation and len(held_out)
-        if allowed and self.store.get("assignment/evaluated") is None:
-            engine, weights = self.job.engine, self.job.weights
-            self.evaluate(holdout.evaluate(engine, local, weights, held_out, self.time_limit()))
+        """Totals over the hold-out, once a client round, if the task asks and the owner allows: not of a secure one."""
+        wanted = not self.is_secure and self.may_evaluate(local) and len(held_out)
+        if wanted and self.store.get("assignment/evaluated") is None:
+            self.evaluate(self.evaluation(local, held_out))
             self.store.put("assignment/evaluated", b"sent")
 
     def tell(self, kind: Any, *, step: int = 0, detail: str = "") -> None:

@@ -60,6 +60,7 @@ class EmulatedNetwork(httpx.BaseTransport):
     shared: SharedBlobs | None = None  # a cache near the devices, as a content delivery network would be
     attacker: malicious.Attacker | None = None  # what the device is, if it is malicious
     private_key: Callable[[], str] = lambda: ""  # of the device, which signs the lies that it tells
+    is_secure: bool = False  # whether updates go masked
     bytes_up: int = 0
     bytes_down: int = 0
     update_sha256: str = ""  # of the newest update that was sent
@@ -70,10 +71,13 @@ class EmulatedNetwork(httpx.BaseTransport):
         draws = self._draws()
         kind = kind_of(request.method, request.url.path)
         body = request.read()
-        if kind == "update":
+        if self.is_secure:
+            if self.attacker is not None:
+                body = self.attacker.tamper_in_group(kind, body)
+        elif kind == "update":
             if self.attacker is not None:
                 body = self.attacker.tamper(body)
-            self.update_sha256 = _sha256(request, body)
+            self.update_sha256 = _sha256(request, body)  # of a masked one it would be another in every run
         if kind == "check-in" and self.device.kind.client_version:
             body = _with_version(body, self.device.kind.client_version)
         self._travel(len(body), up=True)
@@ -183,7 +187,9 @@ def _with_version(body: bytes, version: str) -> bytes:
 
 
 def kind_of(method: str, path: str) -> str:
-    """A request's name in the event log: "check-in", "blob", "update", "failure", "evaluation", "enroll" or "leave"."""
+    """A request's name in the event log: "check-in", "blob", "update", "failure", "evaluation", "enrol" or "leave";
+    of a group "keys", "secure" (a question), "shares", "agreement" or "reveal".
+    """
     last = path.rstrip("/").rsplit("/", 1)[-1]
     if method == "GET" and "/blobs/" in path:
         return "blob"

@@ -19,7 +19,7 @@ from fedrela.emulator.connections.minimal_http import ConcurrentTransport, Minim
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import Shards
 from fedrela.emulator.devices import malicious
-from fedrela.emulator.devices.storage import DeviceBlobs, SharedBlobs
+from fedrela.emulator.devices.storage import AttackersStore, DeviceBlobs, SharedBlobs
 from fedrela.emulator.fleet.profiles import DeviceProfile, DeviceProfiles
 from fedrela.emulator.scenario import Scenario
 
@@ -56,6 +56,11 @@ class SharedContext:
     parsed: dict[str, Params] = field(default_factory=dict)  # the newest checkpoints as arrays, by SHA-256
     link: Link | None = None  # that devices enroll with
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether devices hide their updates in groups."""
+        return self.task.privacy.secure == "peers"
+
     def concurrent_devices(self) -> int:
         """How many devices may compute at once where runtimes are called in a background thread.
 
@@ -69,7 +74,8 @@ class SharedContext:
         self.link = replace(links.parse(link), url=self.url)
         device = self.profiles.of(index)
         attacker = malicious.Attacker(device.malicious, self.scenario.seed, index) if device.malicious else None
-        self.states[index] = DeviceState(MemoryStore(), DeviceBlobs(self.shared), attacker=attacker)
+        store = AttackersStore(attacker.tamper_vector) if attacker else MemoryStore()
+        self.states[index] = DeviceState(store, DeviceBlobs(self.shared), attacker=attacker)
         self.join(device, CoordinatorApi(MinimalClient(self.transport), self.url))
 
     def join(self, device: DeviceProfile, api: CoordinatorApi) -> None:

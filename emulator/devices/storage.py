@@ -11,6 +11,7 @@ from fedrela.core.bundle import PROGRAMS, Manifest
 from fedrela.core.tensors import Params, TensorSpec
 from fedrela.edge.engines.engine import Engine
 from fedrela.edge.engines.pool import EnginePool, Read, choose
+from fedrela.edge.secure import vector
 from fedrela.edge.storage.store import MemoryStore
 
 _PARSED_CHECKPOINTS = 2  # kept as arrays; devices of one round have the same
@@ -74,6 +75,19 @@ class DeviceBlobs(MemoryStore):
     def keys(self, prefix: str = "") -> list[str]:
         """See `Store.keys`."""
         return sorted([*(key for key in self._has if key.startswith(prefix)), *super().keys(prefix)])
+
+
+class AttackersStore(MemoryStore):
+    """A malicious device's: the vector that a group is to hide is another one before anything of it is masked."""
+
+    def __init__(self, tamper: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self._tamper = tamper
+
+    def put(self, key: str, body: bytes) -> None:
+        """See `Store.put`."""
+        is_vector = key == "assignment/update" and vector.is_vector(body)
+        super().put(key, self._tamper(body) if is_vector else body)
 
 
 class SharedEngines(EnginePool):

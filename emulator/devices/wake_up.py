@@ -82,6 +82,7 @@ class WakeUp:
             shared=context.shared,
             attacker=self.state.attacker,
             private_key=self._private_key,
+            is_secure=context.is_secure,
         )
 
     def _private_key(self) -> str:
@@ -176,6 +177,8 @@ class WakeUp:
 
     def _gate(self, kind: str, size_bytes: int) -> None:
         self.clock.now = max(self.clock.now, self.busy_until)  # a promise to be silent is kept
+        if self.context.is_secure and kind == self.plan.lost_before:
+            raise PowerCut("drop-out")
         self.hooks.gate(self.clock.now, kind, size_bytes)
 
     def _assigned(self, assignment: Assignment) -> None:

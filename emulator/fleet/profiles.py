@@ -63,6 +63,7 @@ class FaultPlan:
     crash_after_share: float  # of the steps; 1 or more: it does not crash
     slowdown: float  # times the training time
     leave: bool  # its owner removes it afterwards
+    lost_before: str = ""  # which message of a group: the last part of its path; "": none
 
 
 class DeviceProfiles:
@@ -101,9 +102,9 @@ class DeviceProfiles:
 
     def fault_plan(self, index: int, wake_up: int) -> FaultPlan:
         """What is drawn for wake-up number `wake_up` (from 0) of device `index`."""
-        faults = self._scenario.faults
+        faults, lost_before = self._scenario.faults, self._lost_before(index, wake_up)
         if not (faults.drop_out or faults.crash or faults.straggler or faults.leave):
-            return FaultPlan(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False)
+            return FaultPlan(drop_out=False, crash_after_share=2.0, slowdown=1.0, leave=False, lost_before=lost_before)
         stream = derive(_SECRET, self._scenario.seed, "fate", index, wake_up)
         drop_out, crash, where, straggler, leave = uniforms(stream, (5,)).tolist()
         return FaultPlan(
@@ -111,7 +112,17 @@ class DeviceProfiles:
             crash_after_share=where if crash < faults.crash else 2.0,
             slowdown=faults.straggler_factor if straggler < faults.straggler else 1.0,
             leave=leave < faults.leave,
+            lost_before=lost_before,
         )
+
+    def _lost_before(self, index: int, wake_up: int) -> str:
+        """The first of a group's messages that this wake-up doesn't come to send."""
+        lost = self._scenario.faults.lost_before
+        shares = {"shares": lost.share, "update": lost.mask, "reveal": lost.reveal}
+        if not any(shares.values()):
+            return ""
+        drawn = uniforms(derive(_SECRET, self._scenario.seed, "lost", index, wake_up), (len(shares),)).tolist()
+        return next((kind for (kind, share), draw in zip(shares.items(), drawn, strict=True) if draw < share), "")
 
 
 def _assign(scenario: Scenario, purpose: str, shares: NDArray[np.float64]) -> NDArray[np.int16]:

@@ -17,10 +17,12 @@ from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.core.task import Task
-from fedrela.emulator.fleet.messages import Busy, Done, FromWorker
+from fedrela.emulator.fleet.messages import Busy, Done, FromWorker, PendingRequest
 
 _STEP_SECONDS = 1.0  # the coordinator's virtual clock shows whole multiples of this
 _TOGETHER = 256  # requests at once, at most
+# Of a secure round: what changes nothing that the fleet asks for, where the device goes on with its turn.
+_OF_A_GROUP = ("keys", "secure", "shares", "update", "agreement")
 _POLL_SECONDS = 0.005  # real: while the coordinator aggregates
 
 
@@ -92,7 +94,9 @@ class RoundView:
         """
         round_, settings = self.round, self.task.round
         begun = round_.deadline_at is not None
-        if self.asynchronous or self.lossy or round_.phase != "collecting":
+        if self.is_secure and kind in _OF_A_GROUP and isinstance(answer, PendingRequest):
+            return False
+        if self.asynchronous or self.is_secure or self.lossy or round_.phase != "collecting":
             return True
         if kind == "check-in" and isinstance(answer, Busy) and rules.has_room(round_, settings):
             self.round = rules.join(round_, settings, now)
@@ -124,6 +128,11 @@ class RoundView:
         """Does the task have no rounds that wait for each other?"""
         return self.task.round.mode == "asynchronous"
 
+    @property
+    def is_secure(self) -> bool:
+        """Do the devices hide their updates in groups? Then a group's sum counts, and not an update."""
+        return self.task.privacy.secure == "peers"
+
     def free(self) -> int:
         """Slots of the round that nobody has."""
         return rules.free_slots(self.round, self.task.round)
@@ -132,6 +141,8 @@ class RoundView:
         """How many requests of this kind may go together without their order mattering."""
         if self.lossy or self.asynchronous or self.task.eligibility.device_fraction < 1:
             return 1
+        if self.is_secure and kind != "check-in":
+            return 1  # who comes first is in a group with whom: in the order of virtual time
         if kind == "update":
             # The one that completes the round goes alone: what comes after it finds another round.
             return min(max(self.task.round.goal - self.round.reported - 1, 1), _TOGETHER)

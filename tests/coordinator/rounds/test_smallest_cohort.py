@@ -102,16 +102,17 @@ def test_a_smaller_goal_is_refused_at_publish_unless_the_task_says_so_itself(
 
 def test_owners_are_told_before_they_enroll(house: House) -> None:
     from fedrela.edge.network.api import CoordinatorApi
-    from fedrela.edge.owner.membership import small_cohorts
+    from fedrela.edge.owner.membership import notes
 
     publish(house, goal=6)
     link = Link("http://testserver", house.operator.link(1), "0f" * 16)
     api = CoordinatorApi(house.http)  # type: ignore[arg-type]
-    assert small_cohorts(api, link) == []
+    (privacy,) = notes(api, link)
+    assert "can read from it which classes" in privacy
     publish(house, goal=3, smallest_cohort=2)
-    (warning,) = small_cohorts(api, link)
+    (warning,) = (note for note in notes(api, link) if "devices are mixed" in note)
     assert "as few as 2 devices" in warning
-    assert small_cohorts(api, replace(link, token="wrong")) == []
+    assert notes(api, replace(link, token="wrong")) == []
     assert house.operator.call("GET", "/devices") == []
 
 

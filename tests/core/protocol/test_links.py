@@ -6,6 +6,7 @@ from fedrela.core.errors import InvalidMessage
 from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
 
+FLEET = f"fleet-{'0a' * 32}-{'1b' * 32}-{'2c' * 64}-our.fleet-1"
 ONE, TWO, THREE = "0f" * 16, "1e" * 16, "2d" * 16
 
 
@@ -28,6 +29,11 @@ ONE, TWO, THREE = "0f" * 16, "1e" * 16, "2d" * 16
         f"http://h/join#t.{ONE}.{TWO[:-1]}",
         f"http://h/join#{'t' * 513}.{ONE}",
         f"http://h/join#t.{'.'.join([ONE] * 18)}",
+        f"http://h/join#t.{FLEET}",
+        f"http://h/join#t.{ONE}.{FLEET}.{TWO}/",
+        f"http://h/join#t.{ONE}.{FLEET.replace('2c', '2C')}",
+        f"http://h/join#t.{ONE}.{FLEET.removesuffix('-our.fleet-1')}",
+        f"http://h/join#t.{ONE}.{FLEET.replace('-1b', '-b')}",
     ],
 )
 def test_what_is_no_link(link: str) -> None:
@@ -43,6 +49,13 @@ def test_links() -> None:
 def test_a_link_is_what_its_text_says() -> None:
     link = Link("https://h/fl", "t", ONE, (TWO, THREE))
     assert links.parse(link.text()) == link
+
+
+def test_a_link_may_name_a_fleet() -> None:
+    link = Link("https://h", "t", ONE, (TWO,), FLEET)
+    assert link.text() == f"https://h/join#t.{ONE}.{TWO}.{FLEET}"
+    assert links.parse(link.text()) == link
+    assert links.parse(f"https://h/join#t.{ONE}.{FLEET}") == Link("https://h", "t", ONE, (), FLEET)
 
 
 def test_a_link_that_names_no_key_is_refused_with_its_remedy() -> None:

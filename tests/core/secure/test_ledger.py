@@ -3,7 +3,7 @@
 import pytest
 
 from fedrela.core.errors import IntegrityError
-from fedrela.core.secure.ledger import Ledger, enter
+from fedrela.core.secure.ledger import MOST_REMEMBERED, Ledger, enter
 
 ONE, TWO = "01" * 32, "02" * 32
 
@@ -28,3 +28,14 @@ def test_what_was_there_is_not_changed():
     before = Ledger()
     enter(before, "a", 1, ONE)
     assert before == Ledger({}, {})
+
+
+def test_what_came_up_longest_ago_is_forgotten_first():
+    checkpoints = {f"{number:064x}": 1 for number in range(MOST_REMEMBERED)}
+    oldest, second = list(checkpoints)[:2]
+    ledger = enter(Ledger({}, checkpoints), "a", 1, oldest)
+    assert len(ledger.checkpoints) == MOST_REMEMBERED
+    ledger = enter(ledger, "a", 2, ONE)
+    assert (len(ledger.checkpoints), second in ledger.checkpoints, ledger.checkpoints[oldest]) == (
+        MOST_REMEMBERED, False, 2
+    )  # fmt: skip

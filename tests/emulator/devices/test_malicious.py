@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from fedrela.core import tensors
+from fedrela.core import strict, tensors
+from fedrela.core.secure.messages import RevealedShare, SecureReveal
+from fedrela.edge.secure import vector
 from fedrela.emulator.devices.malicious import Attacker, labels
 from fedrela.emulator.scenario import MaliciousClass
 
@@ -66,3 +68,29 @@ def test_garbage_has_the_size_of_the_update_and_repeats_by_seed_and_device(size:
     assert [len(body) for body in bodies] == [size] * 4
     assert bodies[0] == bodies[1]
     assert size < 65 or len(set(bodies)) == 3
+
+
+def hidden(attack: str, words: list[int]) -> list[int]:
+    """The vector that an attacker hides in a group."""
+    attacker = Attacker(MaliciousClass(attack, 1.0, 3.0), seed=0, device=0)  # type: ignore[arg-type]
+    kept = vector.to_bytes(np.array(words, np.int32))
+    return [int(word) for word in vector.vector_from(attacker.tamper_vector(kept))]
+
+
+def test_vectors_are_changed_before_anything_of_them_is_hidden() -> None:
+    assert hidden("scale", [1, -2, 2**29]) == [3, -6, 2**29]
+    assert hidden("sign-flip", [1, -2, 2**29]) == [-3, 6, -(2**29)]
+    assert hidden("huge-update", [1, -2]) == hidden("nan", [1, -2]) == [2**29, 2**29]
+    assert hidden("garbage", [1, -2]) == hidden("garbage", [7, 7])
+    assert hidden("label-flip", [1, -2]) == hidden("wrong-share", [1, -2]) == [1, -2]
+
+
+def test_a_liar_s_shares_differ_in_every_place_and_keys_come_again() -> None:
+    reveal = SecureReveal("00" * 32, (RevealedShare(1, "a0" * 32),), (RevealedShare(2, "b1" * 32),))
+    body = strict.to_json(reveal)
+    liar = Attacker(MaliciousClass("wrong-share", 1.0), 0, 0)
+    told = strict.from_json(SecureReveal, liar.tamper_in_group("reveal", body))
+    assert (told.own[0].share, told.pair[0].share) == ("b0" + "a0" * 31, "a1" + "b1" * 31)
+    assert liar.tamper_in_group("shares", body) == body
+    repeater = Attacker(MaliciousClass("replay-keys", 1.0), 0, 0)
+    assert repeater.tamper_in_group("keys", b"first") == repeater.tamper_in_group("keys", b"second") == b"first"
