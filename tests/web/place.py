@@ -82,11 +82,11 @@ class Place:
         """An enrollment link for one device."""
         return self.admin.enrollment_link(population, 1, valid_seconds=valid_seconds, publishers=(PUBLISHER,))
 
-    def device(self, shard: int, *, secret: bytes = b"") -> DeviceClient:
+    def device(self, shard: int, *, secret: bytes = b"", population: str = "default") -> DeviceClient:
         """A Python device on a demonstration shard, enrolled."""
         api = CoordinatorApi(httpx.Client(timeout=30), self.url, retry=Retry(attempts=12, base_seconds=0.2))
         store = MemoryStore()
-        enroll(api, store, links.parse(self.link()), secret=secret)
+        enroll(api, store, links.parse(self.link(population)), secret=secret)
         examples = shard_examples(shard)
         return DeviceClient(api, store, lambda manifest: examples)
 

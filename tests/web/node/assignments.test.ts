@@ -11,8 +11,10 @@ import { wordOf } from "../../../web/src/samples/classes.ts";
 import { type Examples, formOf, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "../../../web/src/device/examples.ts";
 import { generationOf, isUsable, predict } from "../../../web/src/device/local-round.ts";
 import type { Sample, Store } from "../../../web/src/device/store.ts";
-import { AssignmentFailed, type AssignmentRecord, type Progress, RoundWork, type World, taskKey } from "../../../web/src/device/work.ts";
+import { AssignmentFailed, type AssignmentRecord, taskKey } from "../../../web/src/device/held.ts";
+import { type Progress, RoundWork, type World } from "../../../web/src/device/work.ts";
 import { fromHex } from "../../../web/src/core/signing.ts";
+import { MemoryStore } from "./memory-store.ts";
 import { file, vectors } from "./vectors.ts";
 import { assertUpdate, openModel, wholeNumbers } from "./whole-round.ts";
 
@@ -21,24 +23,6 @@ const document = vectors("assignments/assignments.json");
 const { manifest, engine, weights, examples } = await openModel(document.model);
 const cases = vectors("models/models.json").find((model: any) => model.name === document.model).cases;
 const expected = (name: string): Tensors => parse(file(`assignments/${name}`)).tensors;
-
-/** The bytes and the samples of a device, as its database gives them back. */
-class MemoryStore {
-  readonly bytes = new Map<string, Uint8Array>();
-  held: Sample[] = [];
-
-  get = async (key: string): Promise<Uint8Array | undefined> => this.bytes.get(key)?.slice();
-  put = async (key: string, body: Uint8Array): Promise<void> => void this.bytes.set(key, body.slice());
-  delete = async (...keys: string[]): Promise<void> => keys.forEach((key) => this.bytes.delete(key));
-  getJson = async (key: string): Promise<any> => this.bytes.has(key) && JSON.parse(new TextDecoder().decode(this.bytes.get(key)));
-  putJson = async (key: string, value: unknown): Promise<void> => this.put(key, new TextEncoder().encode(JSON.stringify(value)));
-  samples = async (form: string): Promise<Sample[]> => this.held.filter((sample) => sample.form === form);
-
-  /** Forget what belongs to the assignment alone. */
-  endAssignment(): void {
-    for (const key of this.bytes.keys()) if (key.startsWith("assignment/")) this.bytes.delete(key);
-  }
-}
 
 interface Data {
   rows: number[];
@@ -73,7 +57,7 @@ async function work(store: MemoryStore, { task, round, secret }: Round, steps: n
     if (killedAfter && progress.step === killedAfter) running.saveSoon();
     if (killedAfter && progress.step === killedAfter + 1) throw new Killed();
   };
-  const owner = { rule: { min_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" }, holdoutFraction: 0, allowEvaluation: false };
+  const owner = { rule: { min_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" }, holdoutFraction: 0, onlyHidden: false, allowEvaluation: false };
   const world: World = { stopped: () => false, conditions: () => ({}), owner: () => owner, tell, chosen: () => {} };
   const job = { assignment, task: parseTask(task), engine, weights: start };
   const running = new RoundWork(job, record, secret, store as unknown as Store, world, async () => {});

@@ -10,7 +10,7 @@ import { parseTask } from "../../../web/src/core/task.ts";
 import { parseAs } from "../../../web/src/core/tensors.ts";
 import { checkFeatures } from "../../../web/src/core/wire.ts";
 import { failureCode } from "../../../web/src/device/faults.ts";
-import { AssignmentFailed, lateFailure } from "../../../web/src/device/work.ts";
+import { AssignmentFailed, lateFailure } from "../../../web/src/device/held.ts";
 import { Engine } from "../../../web/src/engine/engine.ts";
 import { file, vectors } from "./vectors.ts";
 

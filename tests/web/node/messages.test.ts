@@ -8,7 +8,7 @@ import { generation, lrFactor, parseTask, startRound } from "../../../web/src/co
 import { checkFeatures, knownReason, parseCheckInResponse } from "../../../web/src/core/wire.ts";
 import { type Vectors, bytes, vectors } from "./vectors.ts";
 
-for (const { kind, name, body, base64, valid } of vectors("messages.json").cases)
+for (const { kind, name, body, base64, valid } of [...vectors("messages.json").cases, ...vectors("secure/messages.json").cases])
   test(`${kind}, ${name}: ${valid ? "accepted" : "refused"}`, () => {
     const parse = (): unknown => READERS[kind]!(base64 === undefined ? new TextEncoder().encode(body) : bytes(base64));
     if (valid) parse();

@@ -4,6 +4,7 @@
  *     FedRelaError
  *     ├── InvalidInput        bytes, a message, a task or data of the wrong form; nothing was changed
  *     ├── IntegrityError      a hash or a signature does not match
+ *     ├── GroupRefused        the members or the messages of a secure round are not what they must be; nothing more is sent
  *     ├── VerificationFailed  a program and its golden outputs disagree
  *     ├── NotEligible         the owner's or the task's conditions are not met now
  *     ├── StorageFull         the browser refuses to keep more
@@ -27,6 +28,9 @@ export class InvalidInput extends FedRelaError {
 }
 export class IntegrityError extends FedRelaError {
   override readonly name = "IntegrityError";
+}
+export class GroupRefused extends FedRelaError {
+  override readonly name = "GroupRefused";
 }
 export class VerificationFailed extends FedRelaError {
   override readonly name = "VerificationFailed";

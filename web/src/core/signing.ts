@@ -26,13 +26,17 @@ export function checkHash(body: Uint8Array, expected: string, name: string): voi
 
 /** Throw IntegrityError unless `signature` over `message` was made by the owner of `publicKey`. */
 export function verify(publicKey: string, message: Uint8Array, signature: string): void {
-  let valid = false;
+  if (!isSigned(publicKey, message, signature))
+    throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enroll again if the key changed");
+}
+
+/** Whether `signature` over `message` was made by the owner of `publicKey`. */
+export function isSigned(publicKey: string, message: Uint8Array, signature: string): boolean {
   try {
-    valid = ed25519.verify(hexToBytes(signature), message, hexToBytes(publicKey), { zip215: false });
+    return ed25519.verify(hexToBytes(signature), message, hexToBytes(publicKey), { zip215: false });
   } catch {
-    valid = false; // a key or signature that is not even of the right form
+    return false; // a key or signature that is not even of the right form
   }
-  if (!valid) throw new IntegrityError("a signature does not match the pinned key", "do not use these bytes; enroll again if the key changed");
 }
 
 /** The signature of `message`. */

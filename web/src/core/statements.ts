@@ -39,6 +39,7 @@ function milliseconds(seconds: number): string {
   return String(Math.floor(1000 * seconds + 0.5));
 }
 
-function lines(...parts: string[]): Uint8Array {
+/** Lines of text as bytes, each ended by a line feed. */
+export function lines(...parts: string[]): Uint8Array {
   return new TextEncoder().encode([...parts, ""].join("\n"));
 }

@@ -99,6 +99,11 @@ export function parse(body: Uint8Array): { tensors: Tensors; metadata: Map<strin
   return { tensors, metadata };
 }
 
+/** The metadata of safetensors bytes alone. Throws InvalidInput. */
+export function metadataOf(body: Uint8Array): Map<string, string> {
+  return readMetadata(readHeader(body).header.get("__metadata__") ?? null);
+}
+
 /** Throw InvalidInput unless `tensors` has exactly the names, shapes and dtypes of `specs`, all values finite. */
 export function check(tensors: Tensors, specs: readonly TensorSpec[]): void {
   const names = new Set(specs.map((spec) => spec.name));

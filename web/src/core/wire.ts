@@ -20,7 +20,7 @@ export type FailureCode =
   | "model-unusable";
 
 /** What this version understands beyond the base of the protocol. A task or manifest that needs another takes no part of it. */
-export const FEATURES: readonly string[] = [];
+export const FEATURES: readonly string[] = ["secure-1"];
 
 const protocol = withDefault(exactly(PROTOCOL, "reload this page to update it"), PROTOCOL);
 const leaseSeconds = realFrom(0, 2 ** 32);
@@ -89,8 +89,8 @@ export interface EvaluationReport {
 }
 
 /** The bodies of the requests, so that the page can say how large they are before anything is sent. */
-export const enrollRequest = (token: string, publicKey: string, coordinator: string, signature: string): Uint8Array =>
-  json({ enrollment_token: token, public_key: publicKey, coordinator, signature, protocol: PROTOCOL });
+export const enrollRequest = (token: string, publicKey: string, coordinator: string, signature: string, certificate?: object): Uint8Array =>
+  json({ enrollment_token: token, public_key: publicKey, coordinator, signature, ...(certificate ? { certificate } : {}), protocol: PROTOCOL });
 export const checkInRequest = (population: string, client: string, runtime: string, nonce: string): Uint8Array =>
   json({ population, client, runtimes: [runtime], nonce, features: FEATURES, protocol: PROTOCOL });
 export const evaluationReport = (report: EvaluationReport): Uint8Array => json({ ...report, protocol: PROTOCOL });

@@ -18,16 +18,19 @@ import {
   parseEnrollResponse,
   parseUpdateReceipt,
 } from "../core/wire.ts";
+import { type Certificate, type SecureMessage, type SecureStep, parseStep, secureMessage } from "../secure/messages.ts";
 import { download } from "./download.ts";
 import type { Store } from "./store.ts";
 import type { Transport } from "./transport.ts";
 
+const JSON_TYPE = { "Content-Type": "application/json" };
+
 export class Api {
   constructor(readonly transport: Transport) {}
 
-  /** Exchange an enrollment token for a device token; `signature` proves that the key is this device's. */
-  async enroll(link: Link, publicKey: string, signature: string): Promise<EnrollResponse> {
-    return this.post("/v1/devices", enrollRequest(link.token, publicKey, link.coordinator, signature), parseEnrollResponse);
+  /** Exchange an enrollment token for a device token; `signature` proves that the key is this device's, `certificate` its fleet. */
+  async enroll(link: Link, publicKey: string, signature: string, certificate?: Certificate): Promise<EnrollResponse> {
+    return this.post("/v1/devices", enrollRequest(link.token, publicKey, link.coordinator, signature, certificate), parseEnrollResponse);
   }
 
   /** How the coordinator came by its present key. */
@@ -52,6 +55,17 @@ export class Api {
     return this.transport.call({ method: "PUT", path, body, headers }, parseUpdateReceipt);
   }
 
+  /** A message of a group's session. The same one may be sent any number of times. */
+  async secure(assignment: Assignment, kind: "keys" | "shares" | "agreement" | "reveal", message: SecureMessage): Promise<void> {
+    const path = `/v1/assignments/${assignment.assignment_id}/secure/${kind}`;
+    await this.transport.call({ method: "PUT", path, body: secureMessage(message), headers: JSON_TYPE }, nothing);
+  }
+
+  /** What this device is to do next in its group. */
+  async secureStep(assignment: Assignment): Promise<SecureStep> {
+    return this.transport.call({ method: "GET", path: `/v1/assignments/${assignment.assignment_id}/secure` }, parseStep);
+  }
+
   /** Totals over the hold-out: only if the task asks and the owner allows. */
   async evaluation(assignment: Assignment, report: EvaluationReport): Promise<void> {
     await this.post(`/v1/assignments/${assignment.assignment_id}/evaluation`, evaluationReport(report), nothing);
@@ -68,7 +82,7 @@ export class Api {
   }
 
   private async post<T>(path: string, body: Uint8Array, parse: (answer: Uint8Array) => T): Promise<T> {
-    return this.transport.call({ method: "POST", path, body, headers: { "Content-Type": "application/json" } }, parse);
+    return this.transport.call({ method: "POST", path, body, headers: JSON_TYPE }, parse);
   }
 }
 

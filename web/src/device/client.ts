@@ -2,7 +2,7 @@
  * The device's half of the walk: go on with an interrupted assignment or check in, fetch, train, upload. Read `runOnce` first;
  * the work of a round is in `work.ts`.
  */
-import { FedRelaError, IntegrityError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
+import { FedRelaError, GroupRefused, IntegrityError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
 import { type Assignment, type WaitReason, knownReason, parseAssignment } from "../core/wire.ts";
 import { hex } from "../core/signing.ts";
 import { Acceleration } from "../engine/acceleration.ts";
@@ -12,15 +12,20 @@ import { reasons } from "./eligibility.ts";
 import { RUNTIME_VERSION } from "../engine/engine.ts";
 import { failureCode } from "./faults.ts";
 import { Fetcher } from "./fetch.ts";
+import { AssignmentFailed, type AssignmentRecord, lateFailure, seconds, sessionUntil, taskKey, uploadUntil } from "./held.ts";
 import type { Identity } from "./identity.ts";
+import { SESSION } from "./secure/kept.ts";
+import { takePart } from "./secure/turn.ts";
+import { vectorOf } from "./secure/vector.ts";
 import type { Store } from "./store.ts";
 import { CLIENT } from "./version.ts";
-import { PAUSE_SECONDS, AssignmentFailed, type AssignmentRecord, RoundWork, type World, lateFailure, seconds, taskKey, uploadUntil } from "./work.ts";
+import { PAUSE_SECONDS, RoundWork, type World } from "./work.ts";
 
-const ASSIGNMENT_KEYS = ["assignment/assignment", "assignment/snapshot", "assignment/update", "assignment/residual", "assignment/evaluated"];
+const ASSIGNMENT_KEYS = ["assignment", "snapshot", "update", "residual", "evaluated"].map((name) => `assignment/${name}`).concat(SESSION);
 
 export type Outcome =
   | { kind: "uploaded"; round: number; duplicate: boolean }
+  | { kind: "summed"; round: number } // in a group's sum, and by itself nowhere
   | { kind: "waiting"; reason: WaitReason | "not-eligible"; seconds: number }
   | { kind: "dropped"; code: string; problem: string; remedy: string }
   | { kind: "stopped" };
@@ -67,7 +72,9 @@ export class Client {
     if ("kind" in held) return held;
     try {
       const update = await this.update(held);
-      return update ? await this.upload(held, update) : { kind: "stopped" };
+      if (!update) return { kind: "stopped" };
+      const vector = vectorOf(update);
+      return vector ? await this.hide(held, vector) : await this.upload(held, update);
     } catch (error) {
       if (error instanceof Unavailable || error instanceof StorageFull) throw error;
       if (error instanceof Refused && error.status === 401) throw error;
@@ -95,7 +102,9 @@ export class Client {
   /** The assignment that was under way when the tab was closed, unless its lease has run out by this device's clock. */
   private async resumed(): Promise<Held | undefined> {
     const held = await this.held();
-    return held && seconds() <= uploadUntil(held.assignment, held.record) ? held : undefined;
+    if (!held) return undefined;
+    const until = (await this.store.get(SESSION)) ? sessionUntil(held.record) : uploadUntil(held.assignment, held.record);
+    return seconds() <= until ? held : undefined;
   }
 
   /** The coordinator decides on leases: where it still counts on the assignment that this device holds, that one goes on. */
@@ -127,12 +136,20 @@ export class Client {
   }
 
   private async update({ assignment, record }: Held): Promise<Uint8Array | undefined> {
+    if (this.world.owner().onlyHidden) await this.requireHidden(assignment);
     const finished = await this.store.get("assignment/update");
     if (finished) return finished;
     this.world.tell({ kind: "preparing", round: assignment.round, rounds: 0 });
     const job = await this.fetcher.job(assignment);
     this.work = new RoundWork(job, record, this.identity.secret, this.store, this.world, (report) => this.api.evaluation(assignment, report));
     return this.work.update();
+  }
+
+  /** Throws AssignmentFailed for a task that doesn't hide a device's change. */
+  private async requireHidden(assignment: Assignment): Promise<void> {
+    const { privacy } = await this.fetcher.task(assignment);
+    if (privacy.secure === "none")
+      throw new AssignmentFailed("not-eligible", "this task doesn't hide your change, and you want it hidden", "wait for another task, or allow this one under “When to train”");
   }
 
   private async upload({ assignment, record }: Held, update: Uint8Array): Promise<Outcome> {
@@ -146,6 +163,18 @@ export class Client {
     return { kind: "uploaded", round: assignment.round, duplicate: receipt.duplicate };
   }
 
+  /** Take part in a group that adds the update to others'; the coordinator learns their sum alone. */
+  private async hide({ assignment }: Held, vector: Int32Array): Promise<Outcome> {
+    const { api, store, identity, world } = this;
+    const task = await this.fetcher.task(assignment);
+    const ending = await takePart({ api, store, identity, world, assignment, task }, vector);
+    if (!ending) return { kind: "stopped" };
+    await store.delete(...ASSIGNMENT_KEYS);
+    if (ending.step === "closed") return { kind: "dropped", code: "group-closed", problem: ending.reason, remedy: "the next round is tried" };
+    await this.addTotals({ rounds: 1 });
+    return { kind: "summed", round: assignment.round };
+  }
+
   /** Give an assignment up and say why by its code. The report may fail: the lease runs out by itself. */
   private async drop(assignment: Assignment, fault: unknown): Promise<Outcome> {
     await this.store.delete(...ASSIGNMENT_KEYS);
@@ -157,7 +186,8 @@ export class Client {
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
     }
-    return { kind: "dropped", code, problem: failure.problem, remedy: failure.remedy };
+    const shown = fault instanceof GroupRefused ? "group-refused" : code;
+    return { kind: "dropped", code: shown, problem: failure.problem, remedy: failure.remedy };
   }
 
   private async addTotals(more: { rounds?: number }): Promise<void> {

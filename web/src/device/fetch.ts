@@ -47,12 +47,17 @@ export class Fetcher {
 
   async job(assignment: Assignment): Promise<Job> {
     if (this.publishers.length) checkSeal(assignment.seal, assignment.manifest_sha256, this.publishers);
-    const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
+    const task = await this.task(assignment);
     checkFeatures(task);
     const engine = await this.engine(assignment);
     await this.accelerate(engine, assignment, task);
     const weights = parseAs(await this.checkpoint(assignment, engine.manifest), weightSpecs(engine.manifest));
     return { assignment, task, engine, weights };
+  }
+
+  /** What an assignment's round depends on. */
+  async task(assignment: Assignment): Promise<Task> {
+    return parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
   }
 
   /** The engine of a bundle, open and self-tested; its programs are fetched once and kept for a while. */

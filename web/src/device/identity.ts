@@ -3,6 +3,7 @@ import { IntegrityError } from "../core/errors.ts";
 import type { Link } from "../core/links.ts";
 import { fingerprint, generateKey, hex, sign } from "../core/signing.ts";
 import { enrollmentStatement } from "../core/statements.ts";
+import { certify, readPart } from "../secure/fleet.ts";
 import { followedKey } from "./admission.ts";
 import type { Api } from "./api.ts";
 import type { Store } from "./store.ts";
@@ -13,6 +14,7 @@ export interface Identity {
   coordinator_public_key: string;
   population: string;
   private_key: string;
+  fleet?: string; // the fingerprint of the fleet's key that the link named; empty or absent: none
   publishers?: string[]; // fingerprints of keys that may sign programs; early versions pinned none
   secret: string; // 32 bytes, hexadecimal: drives the random draws, never leaves the device
 }
@@ -31,10 +33,15 @@ export async function enroll(api: Api, store: Store, link: Link): Promise<Identi
     secret: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
   await store.putJson("identity", begun);
+  const membership = link.fleet ? readPart(link.fleet) : undefined;
   const proof = sign(begun.private_key, enrollmentStatement(link.token, begun.public_key, link.coordinator));
-  const { protocol: _, ...answer } = await api.enroll(link, begun.public_key, proof);
+  const certificate = membership && certify(membership, begun.public_key);
+  const { protocol: _, ...answer } = await api.enroll(link, begun.public_key, proof, certificate);
   await checkPinned(api, answer.coordinator_public_key, link.coordinator);
-  const identity = { ...begun, ...answer, publishers: link.publishers };
+  if (membership && membership.population !== answer.population)
+    throw new IntegrityError("the operator's population is another one than the link's", "nothing was kept; ask for a new link");
+  const fleet = membership ? fingerprint(membership.endorsed.fleet_key) : "";
+  const identity = { ...begun, ...answer, publishers: link.publishers, fleet };
   await store.putJson("identity", identity);
   return identity;
 }

@@ -6,7 +6,7 @@ import type { Manifest } from "../core/manifest.ts";
 import { PROGRAMS, onnxFile } from "../core/manifest.ts";
 import type { Assignment } from "../core/wire.ts";
 import type { Store } from "./store.ts";
-import { taskKey } from "./work.ts";
+import { taskKey } from "./held.ts";
 
 const MOST_TASKS = 4;
 const INDEX = "kept";

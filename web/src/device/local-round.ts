@@ -8,6 +8,7 @@
  *     "relabel-pass", pass, batch index, name   uniforms for a random input of `predict`
  *     "relabel-draw"                            uniforms (n, C) of the re-labeling
  *     "encode"                                  the update's encoding
+ *     "evaluate"                                secure rounds: which of the samples held out are evaluated
  */
 import { InvalidInput } from "../core/errors.ts";
 import { goldenInputs } from "../core/golden.ts";

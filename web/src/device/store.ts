@@ -8,7 +8,8 @@
  *     partial/<sha256>       an unfinished download
  *     overlays/<task>        labels that a re-labeling laid over the data
  *     residuals/<task>       what a top-k encoding has dropped so far
- *     assignment/...         the assignment under way: assignment, snapshot, finished update, its residual
+ *     assignment/...         the assignment under way: assignment, snapshot, finished update, its residual; secure: a session's secrets
+ *     masked                 which rounds an update was masked for, for ever
  *     self-tests/<...>       golden steps that passed, by program and runtime version
  *     processors/<...>       what trains faster and right: the processor or the graphics processor, see processor.ts
  *     totals                 rounds taken part in, bytes sent and received
@@ -53,6 +54,11 @@ async function moveAssignment(tx: IDBPTransaction<Schema, ("bytes" | "samples")[
   }
 }
 
+/** A value as it is kept: what `getJson` gives back. */
+export function jsonBytes(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
 function withPrefix(prefix: string): IDBKeyRange {
   return IDBKeyRange.bound(prefix, `${prefix}\uffff`);
 }
@@ -78,9 +84,14 @@ export class Store {
 
   /** Keep durably. Throws StorageFull where the browser gives no more room; then nothing was changed. */
   async put(key: string, body: Uint8Array): Promise<void> {
+    await this.putAll([[key, body]]);
+  }
+
+  /** Keep all of these durably, or none. Throws StorageFull. */
+  async putAll(entries: [key: string, body: Uint8Array][]): Promise<void> {
     await this.guarded(async () => {
       const tx = this.db.transaction("bytes", "readwrite", { durability: "strict" });
-      await Promise.all([tx.store.put(body, key), tx.done]);
+      await Promise.all([...entries.map(([key, body]) => tx.store.put(body, key)), tx.done]);
     });
   }
 
@@ -99,7 +110,7 @@ export class Store {
   }
 
   async putJson(key: string, value: unknown): Promise<void> {
-    await this.put(key, new TextEncoder().encode(JSON.stringify(value)));
+    await this.put(key, jsonBytes(value));
   }
 
   /** The samples of a form, in the order in which they were added. */

@@ -5,24 +5,26 @@
 import { encode } from "../core/encodings.ts";
 import { InvalidInput } from "../core/errors.ts";
 import { CARRIED, inputs, statistics } from "../core/manifest.ts";
-import { fromHex, hash } from "../core/signing.ts";
+import { fromHex } from "../core/signing.ts";
 import { type Tensors, parse, parseAs, toBytes } from "../core/tensors.ts";
-import type { Assignment, EvaluationReport, FailureCode } from "../core/wire.ts";
+import type { EvaluationReport } from "../core/wire.ts";
 import { type Conditions, type Rule, reasons } from "./eligibility.ts";
 import type { State } from "../engine/engine.ts";
 import { type Examples, fingerprint, laid, load, overlayFromBytes, overlayOf, overlayToBytes } from "./examples.ts";
 import type { Job } from "./fetch.ts";
-import { type Split, evaluate, split } from "../samples/holdout.ts";
+import { AssignmentFailed, type AssignmentRecord, lateFailure, seconds, taskKey, trainUntil } from "./held.ts";
+import { type Split, drawn, evaluate, split } from "../samples/holdout.ts";
+import { EVALUATED } from "../secure/fixed-point.ts";
 import type { Choice } from "../engine/processor.ts";
+import { vectorBody } from "./secure/vector.ts";
 import type { Store } from "./store.ts";
 import { type LocalRound, change, generationOf, isUsable, relabel, stream, train } from "./local-round.ts";
 
 const CHECKPOINT_STEPS = 20;
 export const PAUSE_SECONDS = 5;
-const LONGEST_LEASE_SECONDS = 7 * 86_400; // a task may promise more: no device is held for longer without asking again
 
 export type Progress =
-  | { kind: "checking-in" | "preparing" | "relabeling" | "uploading"; round: number; rounds: number }
+  | { kind: "checking-in" | "preparing" | "relabeling" | "grouping" | "uploading"; round: number; rounds: number }
   | { kind: "step"; round: number; rounds: number; step: number; steps: number; loss: number }
   | { kind: "held"; why: string[] };
 
@@ -30,6 +32,7 @@ export type Progress =
 export interface Owner {
   rule: Rule;
   holdoutFraction: number; // of the examples, never trained on
+  onlyHidden: boolean; // take part only where the coordinator can't read this device's change
   allowEvaluation: boolean; // may totals over the hold-out be reported where a task asks
 }
 
@@ -40,24 +43,6 @@ export interface World {
   owner: () => Owner;
   tell: (progress: Progress) => void;
   chosen: (choice: Choice) => void; // the processor that trains
-}
-
-/** What the store holds of an assignment under way. */
-export interface AssignmentRecord {
-  assignment: string; // its JSON
-  receivedAt: number; // seconds
-  fingerprint: string;
-}
-
-/** An assignment can't be finished; `code` is what the coordinator is told. */
-export class AssignmentFailed extends Error {
-  constructor(
-    readonly code: FailureCode,
-    readonly problem: string,
-    readonly remedy: string,
-  ) {
-    super(problem);
-  }
 }
 
 export class RoundWork {
@@ -88,10 +73,13 @@ export class RoundWork {
     const least = this.job.task.eligibility.min_examples;
     if (training.labels.length < least)
       throw new AssignmentFailed("not-eligible", `this task wants at least ${least} examples`, "add some more");
-    await this.reportEvaluation(heldOut);
+    const secure = this.job.task.privacy.secure === "peers";
+    if (!secure) await this.reportEvaluation(heldOut);
     if (!(await this.waitUntilAllowed())) return undefined;
     const state = await this.train(training, await this.labels(training));
-    return state && this.encode(state, training.labels.length);
+    if (!state) return undefined;
+    const count = training.labels.length;
+    return this.finish(secure ? await this.vector(state, count, heldOut) : await this.encode(state, count));
   }
 
   private divided(examples: Examples): Split {
@@ -100,10 +88,13 @@ export class RoundWork {
 
   /** Totals over the hold-out, once a client round, if the task asks and the owner allows. */
   private async reportEvaluation(heldOut: Examples): Promise<void> {
-    const allowed = this.job.task.local_evaluation && this.world.owner().allowEvaluation && heldOut.labels.length;
-    if (!allowed || (await this.store.get("assignment/evaluated"))) return;
+    if (!this.mayEvaluate() || !heldOut.labels.length || (await this.store.get("assignment/evaluated"))) return;
     await this.send(await evaluate(this.job.engine, this.local, this.job.weights, heldOut, this.inTime));
     await this.store.put("assignment/evaluated", new TextEncoder().encode("sent"));
+  }
+
+  private mayEvaluate(): boolean {
+    return this.job.task.local_evaluation && this.world.owner().allowEvaluation;
   }
 
   /** The labels to train on; re-labels first where this round's generation is new to the device. */
@@ -193,29 +184,21 @@ export class RoundWork {
     const residual: Tensors | undefined = owed && new Map([...parse(owed).tensors].filter(([name]) => !whole.has(name)));
     const encoded = encode(change(state, job.weights), encoding, examples, stream(local, "encode"), fraction, whole, residual);
     if (encoded.residual.size) await store.put("assignment/residual", toBytes(encoded.residual));
-    await store.put("assignment/update", encoded.body);
-    await store.delete("assignment/snapshot");
     return encoded.body;
   }
-}
 
-export function seconds(): number {
-  return Date.now() / 1000;
-}
+  /** The update as the words that are hidden in a group, with what travels beside them. */
+  private async vector(state: State, examples: number, heldOut: Examples): Promise<Uint8Array> {
+    const { job, local } = this;
+    const few = this.mayEvaluate() ? drawn(heldOut, EVALUATED, stream(local, "evaluate")) : undefined;
+    const evaluation = few && (await evaluate(job.engine, local, job.weights, few, this.inTime));
+    return vectorBody(change(state, job.weights), job.engine.manifest, job.task, examples, evaluation, stream(local, "encode"));
+  }
 
-export function trainUntil(assignment: Assignment, record: AssignmentRecord): number {
-  return record.receivedAt + Math.min(assignment.compute_lease_seconds, LONGEST_LEASE_SECONDS);
-}
-
-export function uploadUntil(assignment: Assignment, record: AssignmentRecord): number {
-  return trainUntil(assignment, record) + Math.min(assignment.upload_lease_seconds, LONGEST_LEASE_SECONDS);
-}
-
-export function lateFailure(): AssignmentFailed {
-  return new AssignmentFailed("timed-out", "the time for this round ran out", "the next round is tried");
-}
-
-/** A task's name in the store. */
-export function taskKey(assignment: Assignment): string {
-  return hash(new TextEncoder().encode(assignment.task_id)).slice(0, 32);
+  /** Keep what training gave; it takes the place of the training state. */
+  private async finish(update: Uint8Array): Promise<Uint8Array> {
+    await this.store.put("assignment/update", update);
+    await this.store.delete("assignment/snapshot");
+    return update;
+  }
 }

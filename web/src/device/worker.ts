@@ -21,7 +21,7 @@ const MOST_THREADS = 4;
 const RETRY_SECONDS = 5;
 const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would go off at once
 // Trying again by itself would only fail again, and take a place that another device could use.
-const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed"];
+const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed", "group-refused"];
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const base = new URL("../", new URL(".", import.meta.url)).href.replace(/\/join\/$/, "").replace(/\/$/, "");
 
@@ -32,6 +32,7 @@ let conditions: Conditions = {};
 let owner: Owner = {
   rule: { min_battery_percent: 0, require_unmetered_network: false, min_free_disk_bytes: 0, hours: "" },
   holdoutFraction: 0,
+  onlyHidden: false,
   allowEvaluation: false,
 };
 let wake: () => void = () => {};

@@ -7,17 +7,18 @@ import { byId } from "./dom.ts";
 
 const SPARED_BATTERY_PERCENT = 30;
 const HOLDOUT_FRACTION = 0.2;
-const BOXES = { "spare-battery": "spareBattery", "spare-data": "spareData", "share-totals": "shareTotals" } as const;
+const BOXES = { "spare-battery": "spareBattery", "spare-data": "spareData", "only-hidden": "onlyHidden", "share-totals": "shareTotals" } as const;
 
 interface Settings {
   paused: boolean;
   spareBattery: boolean;
   spareData: boolean;
+  onlyHidden: boolean;
   shareTotals: boolean;
 }
 
 export class Choices {
-  private settings: Settings = { paused: false, spareBattery: true, spareData: true, shareTotals: false };
+  private settings: Settings = { paused: false, spareBattery: true, spareData: true, onlyHidden: false, shareTotals: false };
   private conditions: Conditions = {};
 
   constructor(
@@ -60,7 +61,7 @@ export class Choices {
   }
 
   private tell(): void {
-    const { spareBattery, spareData, shareTotals } = this.settings;
+    const { spareBattery, spareData, onlyHidden, shareTotals } = this.settings;
     const owner: Owner = {
       rule: {
         min_battery_percent: spareBattery ? SPARED_BATTERY_PERCENT : 0,
@@ -69,6 +70,7 @@ export class Choices {
         hours: "",
       },
       holdoutFraction: shareTotals ? HOLDOUT_FRACTION : 0,
+      onlyHidden,
       allowEvaluation: shareTotals,
     };
     this.send({ do: "conditions", conditions: this.conditions, owner });

@@ -12,9 +12,10 @@ import { type Command, type Fault, type Report, faultOf } from "../device/protoc
 import type { Store } from "../device/store.ts";
 import type { Progress } from "../device/work.ts";
 import { Choices } from "./choices.ts";
+import { describe, pageSizes } from "./consent.ts";
 import { byId, show } from "./dom.ts";
 import { Gallery } from "./gallery.ts";
-import { type Offer, describe, fetchOffers, obstacle, pageSizes } from "./offer.ts";
+import { type Offer, fetchOffers, obstacle } from "./offer.ts";
 import { WakeLock, watchConditions } from "./sensors.ts";
 import { alert, doing, figures, say, trainButton } from "./view.ts";
 import { droppedSentence, processorSentence, progressSentence, sentence, waitSentence } from "./words.ts";
@@ -175,6 +176,9 @@ export class Page {
     else if (outcome.kind === "uploaded") {
       alert("");
       doing(`Round ${outcome.round} is done: your change was sent.`, 1);
+    } else if (outcome.kind === "summed") {
+      alert("");
+      doing(`Round ${outcome.round} is done: your change is in the sum of its group.`, 1);
     } else if (outcome.kind === "dropped") {
       alert(droppedSentence(outcome));
       if (outcome.code === "not-eligible") await this.gallery?.render();

@@ -17,6 +17,8 @@ export function sentence(fault: Fault): string {
     return "Somebody answered who is not the operator that your link names, so this device has not joined. Nothing of yours was sent.";
   if (fault.kind === "IntegrityError" && fault.problem.includes("signature"))
     return "The work that arrived was not signed by the operator you joined. It was thrown away: nothing of it was run, and nothing of yours was sent.";
+  if (fault.kind === "GroupRefused")
+    return `${capital(fault.problem)}. So this device has left the group of this round: it sends nothing more of it, and its keys are deleted. Tell the operator.`;
   if (fault.kind === "IntegrityError")
     return "A file arrived damaged or changed on its way. It was thrown away: nothing of it was run, and nothing of yours was sent.";
   if (fault.kind === "VerificationFailed")
@@ -40,8 +42,14 @@ export function refusedSentence(refused: InvalidInput[]): string {
 
 /** An assignment that was given up: the same sentences, by its code. */
 export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>): string {
-  const kinds: Record<string, string> = { "integrity-failed": "IntegrityError", "self-test-failed": "VerificationFailed" };
-  if (["round-closed", "lease-expired", "timed-out"].includes(outcome.code))
+  const kinds: Record<string, string> = {
+    "integrity-failed": "IntegrityError",
+    "self-test-failed": "VerificationFailed",
+    "group-refused": "GroupRefused",
+  };
+  if (outcome.code === "group-closed")
+    return "The group of this round ended without this device. What it sent stays hidden, and its keys are deleted. It takes part in the next round.";
+  if (["round-closed", "lease-expired", "timed-out", "out-of-turn"].includes(outcome.code))
     return "This round ended before your device was done. It takes part in the next one.";
   if (outcome.code === "norm-too-large")
     return "On this device the model changed far more than on all others, so the change was not used. It takes part in the next round.";
@@ -60,6 +68,7 @@ export function progressSentence(progress: Progress): string {
     "checking-in": "Asking for work…",
     preparing: `Getting ready for round ${round}…`,
     relabeling: `Round ${round}: looking for examples that are more like a rarer class…`,
+    grouping: `Round ${round}: waiting for other devices, to hide the change among theirs…`,
     uploading: `Round ${round}: sending the change…`,
   }[progress.kind];
 }

@@ -3,6 +3,7 @@
  * Which samples are held out follows from their keys and the device's secret, so the choice is stable while data grow.
  */
 import { blake2b } from "@noble/hashes/blake2.js";
+import { type Stream, permutation } from "../core/streams.ts";
 import type { Tensors } from "../core/tensors.ts";
 import type { EvaluationReport } from "../core/wire.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -20,6 +21,15 @@ export function split(examples: Examples, fraction: number, secret: Uint8Array):
   if (held.every(Boolean)) held[0] = false;
   const rows = (isHeld: boolean): number[] => held.flatMap((is, row) => (is === isHeld ? [row] : []));
   return { training: take(examples, rows(false)), heldOut: take(examples, rows(true)) };
+}
+
+/**
+ * So many of the examples, in their order; undefined where there are fewer. A total over all of them would be the same in every
+ * round, and known by the difference of two sums.
+ */
+export function drawn(examples: Examples, count: number, from: Stream): Examples | undefined {
+  const held = examples.labels.length;
+  return held < count ? undefined : take(examples, [...permutation(from, held).subarray(0, count)].sort((a, b) => a - b));
 }
 
 /** Totals of the global model over the hold-out. */
