@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from fedrela.core import strict
+from fedrela.core import lr_schedule, strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.hours import parse_hours
+from fedrela.core.lr_schedule import LrSchedule
 from fedrela.core.privacy import Privacy, completed
+from fedrela.core.protocol import requirements
 from fedrela.core.protocol.limits import Between, Features, Length, Name, Natural, Text, Version
 from fedrela.core.strict import Former
 from fedrela.core.wire import CLIENT_NAME, Encoding
@@ -55,6 +57,7 @@ class LocalTraining:
     sampling: Literal["shuffle", "class-balanced"] = "shuffle"
     # Samples made on the device: none, mixtures of two, or SMOTE's interpolations that fill up local minorities.
     synthesis: Literal["none", "mixup", "smote"] = "none"
+    lr_schedule: LrSchedule = "constant"  # over the task's rounds; relabel.lr_scale comes on top
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask, "local")
@@ -207,6 +210,11 @@ class Task:
         strict.check(self, InvalidTask)
         _require(0 <= self.seed < LONGEST_SEED, f"seed is {self.seed}", "use 0 or more, and at most 100 digits")
         _require(
+            self.local.lr_schedule == "constant" or requirements.LR_SCHEDULE in self.requires,
+            f"local.lr_schedule is {self.local.lr_schedule!r}, which older clients would overlook",
+            f"add {requirements.LR_SCHEDULE!r} to requires",
+        )
+        _require(
             not self.relabel.enabled or self.relabel.start_round(self.rounds) <= self.rounds,
             f"relabel.start {self.relabel.start} lies after the last round {self.rounds}",
             "start earlier, run more rounds, or set relabel.enabled = false",
@@ -219,21 +227,22 @@ class Task:
 
     def lr_factor(self, round_number: int) -> float:
         """What the learning rate is multiplied by in a round."""
-        return self.relabel.lr_scale if self.relabel.generation(round_number, self.rounds) else 1.0
+        scheduled = lr_schedule.factor(self.local.lr_schedule, round_number, self.rounds)
+        return scheduled * self.relabel.lr_scale if self.relabel.generation(round_number, self.rounds) else scheduled
 
 
 def from_toml(text: str, *, trial: bool = False) -> Task:
     """Read a task file; `trial`: as `for_trial` completes it. Raises InvalidTask naming the key at fault."""
-    return strict.from_toml(
-        Task, text, InvalidTask, "task", lambda values: completed(for_trial(values) if trial else values)
-    )
+    complete = for_trial if trial else requirements.complete
+    return strict.from_toml(Task, text, InvalidTask, "task", complete=lambda values: completed(complete(values)))
 
 
 def for_trial(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a task whose devices are all one's own: a small goal is meant, and written as smallest_cohort."""
-    rounds = values.get("round")
+    whole = requirements.complete(values)
+    rounds = whole.get("round")
     if not isinstance(rounds, Mapping) or "smallest_cohort" in rounds or "goal" not in rounds:
-        return dict(values)
+        return whole
     goal = rounds["goal"]
     small = type(goal) is int and 1 <= goal < SMALLEST_COHORT
-    return {**values, "round": {**rounds, "smallest_cohort": goal}} if small else dict(values)
+    return {**whole, "round": {**rounds, "smallest_cohort": goal}} if small else whole

@@ -43,12 +43,13 @@ from fedrela.core.protocol.limits import (
     Text,
     Token,
 )
+from fedrela.core.protocol.requirements import LR_SCHEDULE
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.secure.messages import Certificate
 
 PROTOCOL = 1
 # What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
-FEATURES: tuple[str, ...] = (SECURE_FEATURE,)
+FEATURES: tuple[str, ...] = (LR_SCHEDULE, SECURE_FEATURE)
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
 PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"
@@ -65,7 +66,6 @@ LeaseSeconds = Annotated[float, Between(0, 2**32)]
 Nonce = Annotated[str, Text("[0-9a-f]{32}", "32 lower-case hexadecimal digits, new for each check-in")]
 Client = Annotated[str, Text(f"{CLIENT_NAME} {VERSION_PATTERN}", 'a name and a version such as "python 0.2.0"')]
 Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onnx 1.28.0"')]
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -7,13 +7,17 @@ labeled so, and are the only training that PyTorch does itself.
     methods      FedAvg, focal loss, FedLoGe, ...              selection   a part of a study
     models, losses, heads   what is exported and trained
 
-    data/        datasets: images by path, as arrays; images: the formats that are read
+    data/        datasets: images by path, as arrays; images: the formats that are read; people: tables by owner,
+                 folds of owners never trained on; class_orders: which classes are rare; prepared: what cells get
     runs/        cells: every run that a study asks for, named by content; resume: those that are not finished;
-                 groups: a trunk and its branches; parallel: several at a time; tasks: a trunk's and a branch's task;
+                 groups: a trunk and its branches; setups: what they share; rows: their lines; parallel: several at a
+                 time; tasks: a trunk's and a branch's task; snapshots, memories: what goes on after a kill; attentive,
+                 pause: devices that are counted and can stand still;
                  bundles, start: what is exported, and its start weights; fleet: one task of an emulated fleet;
                  centralized: references on the pooled data; metrics: recalls, calibration, which way labels moved;
                  result_files: JSON lines that survive a kill -9; progress
-    pages/       comparison: means, spreads, paired differences; report: comparisons from finished cells;
+    pages/       answers: how close to pooled data; power: what the seeds could have shown; people: recalls over people;
+                 comparison: means, spreads, paired differences; report: comparisons from finished cells;
                  tables, plots, publish: what `fedrela study longtail` shows;
                  page, sections, text, evidence: docs/study.md from study/results
 

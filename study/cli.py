@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from fedrela.study.config import Study
+    from fedrela.study.runs.setups import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Measure what re-labeling adds, against everything else.")
 study_app = typer.Typer(no_args_is_help=True, help="Measure what re-labeling adds, against everything else.")
@@ -51,6 +52,9 @@ def longtail(
     reference_device: Annotated[
         str, typer.Option(help="Where PyTorch trains the references: cpu, cuda, cuda:1.")
     ] = "cpu",
+    pause: Annotated[
+        Path | None, typer.Option(help="Stand still while this file is there, as for the time of a measurement.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for plots and page. Default: OUT without .jsonl.")] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
@@ -59,9 +63,10 @@ def longtail(
     """Run a study: setting x method x variant x seed, each with and without FedReLa from one checkpoint.
 
     Everything federated trains through the emulated fleet with exported programs. Stop it at any time, even with
-    kill -9: called again, it goes on with the next unfinished cell. Then: a table, plots and one HTML page.
+    kill -9: called again, it goes on from the last round that was saved. Then: a table, plots and one HTML page.
     """
     from fedrela.study import config
+    from fedrela.study.runs.setups import Workspace
     from fedrela.study.selection import Selection, select
 
     if list_:
@@ -74,7 +79,8 @@ def longtail(
         part = dataclasses.replace(part, data=dataclasses.replace(part.data, path=str(Path(data).resolve())))
     results = out or Path("runs/study") / f"{part.name}.jsonl"
     if not report_only:
-        _run(part, folder, results, work, reference_device, f"fedrela study longtail {Path(name).name}", jobs)
+        workspace = Workspace(results, work, reference_device, pause)
+        _run(part, folder, workspace, f"fedrela study longtail {Path(name).name}", jobs)
     _report(part, results, report or results.with_suffix(""), as_json)
 
 
@@ -87,18 +93,15 @@ def _list_shipped() -> None:
         typer.echo(f"{name:<24} {study.title}")
 
 
-def _run(
-    study: "Study", folder: Path, results: Path, work: Path, reference_device: str, command: str, jobs: int
-) -> None:
+def _run(study: "Study", folder: Path, workspace: "Workspace", command: str, jobs: int) -> None:
     """Run what is not finished; `folder` is what the study's paths are relative to."""
     from fedrela.study.data import datasets
     from fedrela.study.runs import resume
-    from fedrela.study.runs.groups import Workspace
     from fedrela.study.runs.progress import Bar
 
-    prepared = datasets.prepare(study.data, folder, work / "cache")
+    prepared = datasets.prepare(study.data, folder, workspace.work / "cache")
     with Bar() as bar:
-        resume.run(study, prepared, Workspace(results, work, reference_device), bar, command, jobs)
+        resume.run(study, prepared, workspace, bar, command, jobs)
 
 
 def _report(study: "Study", results: Path, folder: Path, as_json: bool) -> None:

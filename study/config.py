@@ -31,6 +31,8 @@ class DatasetLocation:
     name: str = "digits"
     path: str = "digits"  # or a file or folder: see fedrela.study.data.datasets; relative to the study's file
     test_per_class: int = 40  # held out of every class, where the dataset has no test part of its own
+    owners: tuple[str, ...] = ()  # of tables by owner: only these, by the names of their files; empty: all
+    binary: bool = False  # of tables by owner: all classes but the first are one
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Setting:
     devices: int = 10
     cohort: int = 0  # devices per round; 0: all
     classes_per_device: int = 0  # 0: Dirichlet; k: each device holds about k classes and lacks the others
+    class_order: Literal["given", "drawn"] = "given"  # from the commonest to the rarest: as numbered, or by the seed
+    people_fold: int = 0  # 0: samples are dealt out; k: owners are devices, and those of fold k are the test part
+    people_folds: int = 4
+    stratified: bool = False  # owners are devices; the test part is a quarter of each class of each, by the seed
 
     def __post_init__(self) -> None:
         require(self.imbalance >= 1, f"imbalance of {self.name!r} is {self.imbalance}", "use 1 or more")
@@ -64,6 +70,16 @@ class Setting:
             0 <= self.cohort <= self.devices,
             f"cohort of {self.name!r} is {self.cohort} of {self.devices} devices",
             "use 0 for all, or at most the number of devices",
+        )
+        require(
+            0 <= self.people_fold <= self.people_folds,
+            f"people_fold of {self.name!r} is {self.people_fold} of {self.people_folds}",
+            "number the folds from 1",
+        )
+        require(
+            not (self.stratified and self.people_fold),
+            f"{self.name!r} is stratified and has a people_fold",
+            "test on people never seen, or on samples of people who train",
         )
         for key in ("largest", "classes_per_device"):
             require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")

@@ -29,6 +29,21 @@ def cifar_cnn() -> nn.Sequential:
     return _cnn(3, 32, (16, 32, 64))
 
 
+def wisdm_mlp() -> nn.Sequential:
+    """43 numbers of very different sizes, 6 activities: batch normalization, then 43 -> 64 -> 64 -> 6."""
+    return _perceptron(43, 64, 6)
+
+
+def heart_severity_mlp() -> nn.Sequential:
+    """13 numbers and 10 marks of missing ones, severity 0 to 4: batch normalization, then 23 -> 16 -> 16 -> 5."""
+    return _perceptron(23, 16, 5)
+
+
+def heart_disease_mlp() -> nn.Sequential:
+    """The same for disease, yes or no: 23 -> 16 -> 16 -> 2."""
+    return _perceptron(23, 16, 2)
+
+
 def cifar_resnet8() -> nn.Sequential:
     """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalization."""
     blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]
@@ -62,6 +77,11 @@ def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Sequential:
         layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         channels, size = width, size // 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def _perceptron(inputs: int, width: int, classes: int) -> nn.Sequential:
+    layers = [nn.BatchNorm1d(inputs), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, classes))
 
 
 def _with_head(build: Callable[[], nn.Sequential], head: str) -> Callable[[], nn.Module]:

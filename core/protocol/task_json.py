@@ -31,6 +31,7 @@ PROTOCOL_DEFAULTS: Mapping[str, Any] = {
         "max_steps": 0,
         "sampling": "shuffle",
         "synthesis": "none",
+        "lr_schedule": "constant",
     },
     "relabel": {
         "enabled": True,

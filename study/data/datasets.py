@@ -2,8 +2,9 @@
 
     "digits"                       scikit-learn's bundled 8x8 digits
     a folder or a .zip             with train/<class>/*.png|jpg and test/<class>/..., or class folders alone
-    a folder of IDX files          MNIST, Fashion-MNIST: train-images-idx3-ubyte(.gz) and the three beside it
+    a folder or a .zip of IDX      MNIST, Fashion-MNIST: train-images-idx3-ubyte(.gz) and the three beside it
     a folder of python batches     cifar-10-batches-py or cifar-100-python
+    a .zip of tables               a CSV for each owner, its last column `label`: WISDM by person, heart by hospital
     an .npz                        with x, y and, if any, x_test, y_test
 
 Decoded images are kept as .npz in a cache folder, named by path, size and time, so that they are decoded once.
@@ -11,32 +12,24 @@ Decoded images are kept as .npz in a cache folder, named by path, size and time,
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array
 from fedrela.emulator.data import datasets as emulated
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.study.config import DatasetLocation
-from fedrela.study.data import images
+from fedrela.study.data import images, people
+from fedrela.study.data.prepared import Prepared
 
 REMEDY = """put it there, or say where it is with --data PATH or data.path in the study's file; it is one of
   CIFAR-10 or CIFAR-100: https://www.cs.toronto.edu/~kriz/cifar.html (python version), unpacked
-  Fashion-MNIST: https://github.com/zalandoresearch/fashion-mnist (four .gz files), in one folder
+  Fashion-MNIST: https://github.com/zalandoresearch/fashion-mnist (four .gz files), in one folder or .zip
   MNIST: the same four files, https://yann.lecun.com/exdb/mnist
   a folder or .zip of class folders, train/<class>/*.png and test/<class>/*.png
   an .npz with x, y, x_test, y_test"""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A dataset, the .npz that every emulated device's process reads it from, and a hash of all its values."""
-
-    dataset: Dataset
-    npz: Path
-    sha256: str
 
 
 def prepare(data: DatasetLocation, folder: Path, cache: Path) -> Prepared:
@@ -46,22 +39,24 @@ def prepare(data: DatasetLocation, folder: Path, cache: Path) -> Prepared:
     npz = cache / f"{data.name}-{_stamp(data, source)}.npz"
     if not npz.exists():
         temporary = npz.with_suffix(".part.npz")
-        loaded = _load(data, source, temporary)
-        np.savez(temporary, x=loaded.x, y=loaded.y, x_test=loaded.x_test, y_test=loaded.y_test)
+        np.savez(temporary, allow_pickle=False, **_arrays(data, source, temporary))
         temporary.replace(npz)
     prepared = opened(npz.resolve(), "")
-    return dataclasses.replace(prepared, sha256=fingerprint(prepared.dataset))
+    return dataclasses.replace(prepared, sha256=fingerprint(prepared))
 
 
 def opened(npz: Path, sha256: str) -> Prepared:
     """A prepared dataset from its file; `sha256` is what `prepare` found."""
-    return Prepared(emulated.load(str(npz), test_per_class=0, seed=0), npz, sha256)
+    with np.load(npz, allow_pickle=False) as archive:
+        owners = archive.get("owners")
+    return Prepared(emulated.load(str(npz), test_per_class=0, seed=0), npz, sha256, owners)
 
 
-def fingerprint(dataset: Dataset) -> str:
+def fingerprint(prepared: Prepared) -> str:
     """SHA-256 over shapes, dtypes and values: the same images under another path are the same data."""
-    digest = hashlib.sha256()
-    for array in (dataset.x, dataset.y, dataset.x_test, dataset.y_test):
+    digest, dataset = hashlib.sha256(), prepared.dataset
+    owners = () if prepared.owners is None else (prepared.owners,)
+    for array in (dataset.x, dataset.y, dataset.x_test, dataset.y_test, *owners):
         digest.update(f"{array.shape} {array.dtype} ".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -79,11 +74,21 @@ def _source(data: DatasetLocation, folder: Path) -> Path | None:
 
 def _stamp(data: DatasetLocation, source: Path | None) -> str:
     """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
-    identity = [data.path, str(data.test_per_class)]
+    identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary]
     if source is not None:
         inside = sorted(source.iterdir()) if source.is_dir() else []
         identity += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:12]
+
+
+def _arrays(data: DatasetLocation, source: Path | None, scratch: Path) -> dict[str, Array]:
+    """What the .npz holds: a test part, or the samples' owners."""
+    tables = people.tables(source) if source is not None else {}
+    if tables:
+        owned = people.chosen(people.read(tables), data.owners, binary=data.binary)
+        return {"x": owned.x, "y": owned.y, "owners": owned.owners}
+    loaded = _load(data, source, scratch)
+    return {"x": loaded.x, "y": loaded.y, "x_test": loaded.x_test, "y_test": loaded.y_test}
 
 
 def _load(data: DatasetLocation, source: Path | None, scratch: Path) -> Dataset:

@@ -1,7 +1,7 @@
 """Image collections on disk as arrays: x (n, channels, height, width) uint8 and y (n,) int64, classes by name.
 
-Reads class folders (also in a .zip), IDX files and CIFAR's python batches; a batch may hold arrays and plain values
-only, and no code of it is run.
+Reads class folders and IDX files, each also in a .zip as it comes, and CIFAR's python batches; a batch may hold arrays
+and plain values only, and no code of it is run.
 """
 
 import gzip
@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import cifar
 
+Body = Callable[[str], bytes]  # a file's, by its name in a folder or an archive
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 UNPACKED = ("cifar-10-batches-py", "cifar-100-python")  # what CIFAR's archives unpack to
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
@@ -30,23 +31,27 @@ def read(source: Path) -> tuple[Part, Part | None]:
             raise InvalidData(f"{source.name} is no dataset", remedy="point to a folder, a .zip or an .npz")
         try:
             with zipfile.ZipFile(source) as archive:
-                return _class_folders(archive.namelist(), archive.read)
+                return _files(archive.namelist(), archive.read)
         except zipfile.BadZipFile as error:
             raise InvalidData(f"{source.name} is damaged ({error})", remedy="fetch it again") from error
     unpacked = [source / name for name in UNPACKED if (source / name).is_dir()]
     if len(unpacked) == 1:
         return read(unpacked[0])
-    if _idx(source, "train-images") is not None:
-        return _idx_part(source, "train"), _idx_part(source, "t10k")
     if (source / "data_batch_1").is_file():
         return _cifar(source, [f"data_batch_{n}" for n in range(1, 6)]), _cifar(source, ["test_batch"])
     if (source / "train").is_file():
         return _cifar(source, ["train"]), _cifar(source, ["test"])
     names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
-    return _class_folders(names, lambda name: (source / name).read_bytes())
+    return _files(names, lambda name: (source / name).read_bytes())
 
 
-def _class_folders(names: Iterable[str], body: Callable[[str], bytes]) -> tuple[Part, Part | None]:
+def _files(names: list[str], body: Body) -> tuple[Part, Part | None]:
+    if _idx(names, "train-images") is not None:
+        return _idx_part(names, body, "train"), _idx_part(names, body, "t10k")
+    return _class_folders(names, body)
+
+
+def _class_folders(names: Iterable[str], body: Body) -> tuple[Part, Part | None]:
     images = [PurePosixPath(name) for name in sorted(names) if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if not images or any(len(path.parts) < 2 for path in images):
         raise InvalidData("there are no class folders", remedy="put images into one folder per class")
@@ -56,7 +61,7 @@ def _class_folders(names: Iterable[str], body: Callable[[str], bytes]) -> tuple[
     return _decode(trains, classes, body), _decode(tests, classes, body) if tests else None
 
 
-def _decode(paths: list[PurePosixPath], classes: list[str], body: Callable[[str], bytes]) -> Part:
+def _decode(paths: list[PurePosixPath], classes: list[str], body: Body) -> Part:
     if not paths:
         raise InvalidData("there is no training image", remedy="put them into train/<class>/")
     pixels = [_pixels(str(path), body(str(path))) for path in paths]
@@ -76,30 +81,32 @@ def _pixels(name: str, body: bytes) -> NDArray[np.uint8]:
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _idx(folder: Path, stem: str) -> Path | None:
-    return next((path for path in sorted(folder.glob(f"{stem}*")) if path.is_file()), None)
+def _idx(names: Iterable[str], stem: str) -> str | None:
+    """The file of that stem that lies highest."""
+    paths = [PurePosixPath(name) for name in names if PurePosixPath(name).name.startswith(stem)]
+    return min(map(str, paths), key=lambda name: (name.count("/"), name), default=None)
 
 
-def _idx_part(folder: Path, part: str) -> Part:
-    images, labels = _idx_array(folder, f"{part}-images", 3), _idx_array(folder, f"{part}-labels", 1)
+def _idx_part(names: list[str], body: Body, part: str) -> Part:
+    images, labels = _idx_array(names, body, f"{part}-images", 3), _idx_array(names, body, f"{part}-labels", 1)
     if len(images) != len(labels):
         raise InvalidData(f"{part}: {len(images)} images and {len(labels)} labels", remedy="fetch the files again")
     return images[:, None], labels.astype(np.int64)
 
 
-def _idx_array(folder: Path, stem: str, dimensions: int) -> NDArray[np.uint8]:
+def _idx_array(names: list[str], body: Body, stem: str, dimensions: int) -> NDArray[np.uint8]:
     """One IDX file of bytes: magic 00 00 08 and the number of dimensions, the sizes big-endian, then the values."""
-    path = _idx(folder, stem)
-    if path is None:
-        raise InvalidData(f"{folder} has no {stem}-idx{dimensions}-ubyte", remedy="put all four files there")
+    name = _idx(names, stem)
+    if name is None:
+        raise InvalidData(f"there is no {stem}-idx{dimensions}-ubyte", remedy="put all four files there")
     try:
-        body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        if body[:4] != bytes([0, 0, 8, dimensions]):
+        content = gzip.decompress(body(name)) if name.endswith(".gz") else body(name)
+        if content[:4] != bytes([0, 0, 8, dimensions]):
             raise ValueError("not an IDX file of bytes")
-        shape = struct.unpack_from(f">{dimensions}I", body, 4)
-        return np.frombuffer(body, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+        shape = struct.unpack_from(f">{dimensions}I", content, 4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error) as error:
-        raise InvalidData(f"{path.name} is damaged ({error})", remedy="fetch it again") from error
+        raise InvalidData(f"{PurePosixPath(name).name} is damaged ({error})", remedy="fetch it again") from error
 
 
 def _cifar(folder: Path, names: list[str]) -> Part:

@@ -3,7 +3,6 @@
 A cell that two studies share counts for both; a result that no shipped study asks for is kept under its file's name.
 """
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +55,7 @@ def gather(folder: Path) -> dict[str, Evidence]:
     studies, known = {}, set()
     for name in config.shipped():
         study, _ = config.load(name)
-        identities = list(dict.fromkeys(identity(dataclasses.asdict(cell)) for cell in expand(study, "")))
+        identities = list(dict.fromkeys(identity(cell.shown()) for cell in expand(study, "")))
         known.update(identities)
         rows = tuple(row for cell in identities for row in by_identity.get(cell, ())[-1:])
         studies[name] = Evidence(name, study.title, rows, len(identities))

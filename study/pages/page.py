@@ -8,13 +8,14 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from fedrela.study.pages import evidence, plots, sections, text
+from fedrela.study.pages import answers, evidence, plots, power, sections, text
 from fedrela.study.pages.report import Comparison
 from fedrela.study.pages.sections import DEFAULT, Studies, of
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADLINE = "cifar10-lt"
+HEADLINES = ("cifar10-trained-out", "fashion-mnist-lt", "cifar10-lt")  # the most telling first
 HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-settings")
+PEOPLE = ("wisdm-people", "heart-severity", "heart-disease")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"
 PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once
@@ -24,13 +25,14 @@ def write(folder: Path = ROOT / "study" / "results") -> str:
     """The whole page as Markdown."""
     studies = evidence.gather(folder)
     shown = {name: item for name, item in studies.items() if name not in PARTS_OF_OTHERS}
-    placed = (HEADLINE, *HARD, METHODS, SENSITIVITY, *PARTS_OF_OTHERS)
+    placed = (*HEADLINES, *PEOPLE, *HARD, METHODS, SENSITIVITY, *PARTS_OF_OTHERS)
     others = [name for name, item in studies.items() if name not in placed and item.rows]
     compared = every(shown)
     default = [item for item in compared if item.variant["name"] == DEFAULT]
-    pictures = _pictures(studies)
-    parts = [text.INTRODUCTION, *sections.answer(studies, HEADLINE)]
-    parts += ["## Does it help?", text.HELP, *of([HEADLINE], studies, sections.arms), *_links(pictures, "classes")]
+    pictures = {*_pictures(studies), *(["distance"] if answers.near(studies, HEADLINES) else [])}
+    parts = [text.TITLE, *_answer(studies), *_links(pictures, "distance"), text.INTRODUCTION]
+    parts += ["## Does it help?", text.HELP, *of(HEADLINES, studies, sections.arms), *_links(pictures, "classes")]
+    parts += [text.PEOPLE, *of(PEOPLE, studies, sections.of_people)]
     parts += ["## In harder settings", text.HARD, *of(HARD, studies, sections.arms)]
     parts += ["## On top of which methods?", text.METHODS, *of([METHODS], studies, sections.differences)]
     parts += _links(pictures, "methods")
@@ -41,7 +43,17 @@ def write(folder: Path = ROOT / "study" / "results") -> str:
     parts += ["## When not to use it", text.NOT, *sections.losers(compared)]
     parts += ["## Other results", *of(others, studies, sections.differences)] if others else []
     parts += ["## On your own data", text.USE, "## What ran, and what did not", *sections.ran(studies)]
+    parts += power.section(compared)
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _answer(studies: Studies) -> list[str]:
+    """How close to the pooled data; where that can't be said, what re-labels changed; else that nothing has run."""
+    near = answers.near(studies, HEADLINES)
+    if near:
+        return [item.sentence() for item in near]
+    ran = [name for name in HEADLINES if studies[name].compared]
+    return sections.answer(studies, ran[0] if ran else HEADLINES[0])
 
 
 def every(studies: Studies) -> list[Comparison]:
@@ -55,13 +67,14 @@ def every(studies: Studies) -> list[Comparison]:
 
 def _pictures(studies: Studies) -> dict[str, list[Comparison]]:
     """What each picture shows; none where there is nothing to show."""
-    plain = [item for item in studies[HEADLINE].compared if item.method == "fedavg"]
+    plain = [item for name in HEADLINES for item in studies[name].compared if item.method == "fedavg"]
     shown = {"classes": plain, "methods": studies[METHODS].compared, "sensitivity": studies[SENSITIVITY].compared}
     return {name: items for name, items in shown.items() if items}
 
 
 def _links(pictures: Iterable[str], name: str) -> list[str]:
     words = {
+        "distance": "Overall accuracy and that of the rarest classes: FedAvg, with FedReLa, and the pooled data",
         "classes": "Recall of each class, labels kept and re-labeled",
         "methods": "What re-labeling changed, method by method, with intervals",
         "sensitivity": "What re-labeling changed, setting by setting, with intervals",
@@ -72,7 +85,11 @@ def _links(pictures: Iterable[str], name: str) -> list[str]:
 def draw(folder: Path, pictures: Path) -> list[Path]:
     """Write the pictures that the page shows."""
     written = []
-    for name, items in _pictures(evidence.gather(folder)).items():
+    studies = evidence.gather(folder)
+    if near := answers.near(studies, HEADLINES):
+        written.append(pictures / "study-distance.png")
+        plots.draw_distance(near, written[-1])
+    for name, items in _pictures(studies).items():
         path = pictures / f"study-{name}.png"
         (plots.draw_classes if name == "classes" else plots.draw_differences)(items, path)
         written.append(path)

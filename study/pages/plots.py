@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fedrela.study.pages.answers import Near
 from fedrela.study.pages.report import Comparison
 
 mpl.use("Agg")
 
 _KEPT, _RELABELED = "#7a8694", "#d1495b"
+_ARMS = ("#7a8694", "#d1495b", "#2a6f97", "#1d2733")
 _GROUPS = {"overall": "#1d2733", "many": "#2a6f97", "medium": "#edae49", "few": "#d1495b"}
 
 
@@ -35,6 +37,26 @@ def draw_differences(compared: Sequence[Comparison], path: Path) -> None:
     axes.set_xlabel("re-labeled minus labels kept, percentage points (95 % interval)")
     axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def draw_distance(near: Sequence[Near], path: Path) -> None:
+    """Overall accuracy and that of the few: FedAvg, with FedReLa, and what the pooled data give."""
+    figure = Figure(figsize=(9, 0.9 + 1.15 * len(near)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    arms = list(dict.fromkeys(arm for item in near for arm in item.arms))
+    for axes, metric, title in ((left, "overall", "all classes"), (right, "few", "the rarest 30 % of the classes")):
+        for row, item in enumerate(near):
+            for offset, arm in enumerate(arms):
+                if arm in item.arms:
+                    level, y = 100 * item.level(arm, metric), row + (offset - 1.5) * 0.2
+                    axes.barh(y, level, 0.18, color=_ARMS[offset], label=arm if row == 0 else None)
+                    axes.text(level + 0.5, y, f"{level:.0f}", va="center", fontsize=7)
+        axes.set_title(f"recall of {title}, %", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set_yticks(range(len(near)), [item.place.replace(", ", "\n", 1) for item in near], fontsize=8)
+    left.invert_yaxis()
+    left.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(-0.2, 1.1))
     figure.savefig(path, dpi=110)
 
 

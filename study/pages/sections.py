@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from fedrela.study.pages import report, tables
+from fedrela.study.pages import people, report, tables
 from fedrela.study.pages import text as prose
-from fedrela.study.pages.comparison import spread
+from fedrela.study.pages.comparison import pool, spread
 from fedrela.study.pages.evidence import Evidence
 from fedrela.study.pages.report import Comparison
 from fedrela.study.pages.tables import Table
@@ -48,6 +48,12 @@ def differences(evidence: Evidence) -> list[str]:
     parts = ["What re-labeling changed:", tables.differences(compared).markdown()] if compared else []
     levels = tables.levels(compared, evidence.references)
     return [*parts, "Where each method ends:", levels.markdown()] if levels.rows else [NOTHING]
+
+
+def of_people(evidence: Evidence) -> list[str]:
+    """Recalls of people never trained on, and what re-labeling changed fold by fold."""
+    table = people.table(evidence.rows)
+    return ([f"{table.title}:", table.markdown()] if table else []) + differences(evidence)
 
 
 def changes(evidence: Evidence) -> list[str]:
@@ -121,8 +127,13 @@ def cost(compared: Sequence[Comparison]) -> list[str]:
             up, sure_up = sum(change.mean > 0 for change in measured), sum(change.low > 0 for change in measured)
             sure_down, sure = sum(change.high < 0 for change in measured), sum(change.count > 1 for change in measured)
             mean = tables.signed(spread([change.mean for change in measured]).mean)
+            pooled = pool(measured)
+            if not math.isnan(pooled.low):
+                mean += f" points in the mean, {tables.points(pooled)} over the {pooled.count} with several seeds"
+            else:
+                mean += " points in the mean"
             lines.append(
-                f"- {WORDS[metric]}: {mean} points in the mean; higher with re-labels in {up} of {len(measured)} "
+                f"- {WORDS[metric]}: {mean}; higher with re-labels in {up} of {len(measured)} "
                 f"comparisons; of the {sure} with an interval, surely higher in {sure_up}, surely lower in {sure_down}."
             )
     dear = [item for item in compared if item.difference["many"].mean < 0]

@@ -1,15 +1,20 @@
 """The words of docs/study.md that no result changes. Imports nothing."""
 
-INTRODUCTION = """# The long-tail study
+TITLE = """# The long-tail study
 
-Does FedReLa help, how much, against what else, and when does it not? This page is written by `python -m
-fedrela.study.pages.page` from the JSON lines in `study/results/`; no number here was typed by hand. A line holds the
-command and the seed of its cell; `fedrela study longtail NAME --seed N --method M` makes it again.
+Is federated learning with labels that never leave their device as good as pooling the data? Does FedReLa help, how
+much, against what else, and when does it not?"""
+
+INTRODUCTION = """This page is written by `python -m fedrela.study.pages.page` from the JSON lines in `study/results/`;
+no number here was typed by hand. A line holds the command, the seed and, but for the oldest, the processor of its cell;
+`fedrela study longtail NAME --seed N --method M` makes it again. Another processor gives other bits, and after some
+rounds other shares.
 
 Each comparison trains a *trunk* through the emulated fleet: real clients, exported programs, the real coordinator.
 From its checkpoint two branches go on with the same, smaller learning rate and the same random numbers; one keeps its
 labels, one re-labels in its first round. Server momentum starts at zero in both. Tests are on a balanced test set.
-*many*, *medium* and *few* are the most frequent 30 %, the middle 40 % and the rarest 30 % of the classes.
+*many*, *medium* and *few* are the most frequent 30 %, the middle 40 % and the rarest 30 % of the classes; where a
+setting says "classes drawn", each seed draws which class is how frequent, for all methods alike.
 
 Shares are percent: the mean over the seeds that a table names, ± their standard deviation where there are several.
 Δ is re-labeled minus labels kept, paired by seed, in percentage points, with a 95 % interval of Student's t where there
@@ -17,6 +22,8 @@ are several seeds. Two or three seeds give wide intervals: one that holds 0 is n
 its absence either. A single seed has no interval and proves nothing alone."""
 
 HELP = """The setting that FedReLa was made for: a long tail, uneven devices, an ordinary small network."""
+PEOPLE = """Real people: devices are people with the samples that are theirs, and who is tested was never trained on.
+Recalls are pooled over people and their seeds; intervals are of the people, drawn again 2 000 times."""
 HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise), and
 another network."""
 METHODS = """FedReLa is a module: every method below is trained after its paper, then branches with and without
@@ -60,9 +67,10 @@ alpha = 0.3
 
 `fedrela study longtail mine.toml` shows how far it is, appends a line to `runs/study/mine.jsonl` for every finished
 cell, and ends with tables, plots and one HTML page. `--jobs 2` runs two groups of cells at a time, with the same
-results. Stop it as you like, with kill -9 too: called again, it goes on with the next unfinished cell. A cell is named
-by a hash of all that its result depends on (the pixels included, the path not), so a cell that two studies share has
-the same name in both. `--seed`, `--method`, `--reference` and `--setting` run a part; the parts add up. A model is
-known by the name of its function: change the name when you change the model.
+results. Stop it as you like, with kill -9 too: called again, it goes on from the last round that was saved, to the bit
+as if it had not been stopped; it stands still while the file of `--pause FILE` is there. A cell is named by a hash of
+all that its result depends on (the pixels included, the path not), so a cell that two studies share has the same name
+in both. `--seed`, `--method`, `--reference` and `--setting` run a part; the parts add up. A model is known by the name
+of its function: change the name when you change the model.
 
 `fedrela study longtail --quick` needs no data and takes a few minutes."""

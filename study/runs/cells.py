@@ -21,6 +21,8 @@ from fedrela.study.methods import METHODS
 
 FORMAT = 1  # raised when the same settings would give other results
 Arm = Literal["trunk", "kept", "relabeled", "reference"]
+# Added to settings when there were results: a cell that leaves them alone is the cell that it was.
+_ADDED = {"class_order": "given", "people_fold": 0, "people_folds": 4, "stratified": False}
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,17 @@ class Cell:
         """The cell's name: 16 hex digits."""
         return _digest(self._shared() | self._own())
 
+    def shown(self) -> dict[str, Any]:
+        """All of it as plain values, for a result's line."""
+        values = dataclasses.asdict(self)
+        for name, usual in _ADDED.items():
+            if values["setting"][name] == usual:
+                del values["setting"][name]
+        return values
+
     def _shared(self) -> dict[str, Any]:
-        model, setting, training = (dataclasses.asdict(part) for part in (self.model, self.setting, self.training))
+        shown = self.shown()
+        model, setting, training = shown["model"], shown["setting"], shown["training"]
         del model["name"], setting["name"]
         if self.arm != "reference":
             del training["rounds"]  # a trunk doesn't know how many rounds will follow

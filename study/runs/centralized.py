@@ -4,7 +4,11 @@ Same model, start weights, augmentation, optimizer and number of passes as the f
 the factor 10 for the last fifth. `centralised-balanced` adds balanced softmax with the true counts.
 """
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +25,27 @@ from fedrela.study.runs.cells import Cell
 _LAST_SHARE = 0.8
 _LR_SCALE = 0.1
 _PREDICT_BATCH = 512
+_KEEP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """All devices' samples x (n, ...), y (n,), and the test part x_test (m, ...)."""
+
+    x: Array
+    y: NDArray[np.int64]
+    x_test: Array
+    classes: int
 
 
 def train_and_predict(
     cell: Cell,
-    x: Array,
-    y: NDArray[np.int64],
-    x_test: Array,
-    classes: int,
+    data: Pooled,
     epoch_done: Callable[[], None],
     device: str = "cpu",
+    state: Path | None = None,
 ) -> NDArray[np.float32]:
-    """Probabilities (m, C) on x_test (m, ...) after training on x (n, ...), y (n,).
+    """Probabilities (m, C) of the test part, after training, which goes on from the file `state` if it is there.
 
     Every draw is made by the processor, so a GPU sees the same batches and crops; only its sums round differently.
     """
@@ -40,29 +53,67 @@ def train_and_predict(
     torch.manual_seed(cell.seed)
     model = load_model(cell.model.build).to(device)
     augment = _Augment(cell)
-    pixels, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
-    shift = torch.zeros(classes, device=device)
+    pixels, labels = torch.from_numpy(data.x).to(device), torch.from_numpy(data.y).to(device)
+    shift = torch.zeros(data.classes, device=device)
     if cell.method == "centralised-balanced":
-        shift = torch.log(torch.bincount(labels, minlength=classes).clamp(min=1).float())
-    training, epochs = cell.training, cell.training.rounds * cell.training.epochs
-    optimizer = torch.optim.SGD(
-        model.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(_LAST_SHARE * epochs)], _LR_SCALE)
-    draw = torch.Generator().manual_seed(cell.seed)
-    for _ in range(epochs):
+        shift = torch.log(torch.bincount(labels, minlength=data.classes).clamp(min=1).float())
+    training, run = cell.training, _Run(cell, model)
+    begun = run.resume(state)
+    for epoch in range(begun, run.epochs):
         model.train()
-        for rows in torch.split(torch.randperm(len(y), generator=draw), training.batch_size):
+        for rows in torch.split(torch.randperm(len(data.y), generator=run.draw), training.batch_size):
             if len(rows) == 1:
                 continue  # batch normalization has no variance of one sample
             rows = rows.to(device)
-            loss = cross_entropy(model(augment(pixels[rows], draw)) + shift, labels[rows])
-            optimizer.zero_grad()
+            loss = cross_entropy(model(augment(pixels[rows], run.draw)) + shift, labels[rows])
+            run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        schedule.step()
+            run.optimizer.step()
+        run.schedule.step()
+        run.keep(state, epoch + 1)
         epoch_done()
-    return _predict(model, augment, torch.from_numpy(x_test), device)
+    return _predict(model, augment, torch.from_numpy(data.x_test), device)
+
+
+class _Run:
+    """What changes from epoch to epoch, and its file."""
+
+    def __init__(self, cell: Cell, model: nn.Module) -> None:
+        training = cell.training
+        self.epochs = training.rounds * training.epochs
+        self.model = model
+        self.optimizer = torch.optim.SGD(
+            model.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+        )
+        milestones = [int(_LAST_SHARE * self.epochs)]
+        self.schedule = torch.optim.lr_scheduler.MultiStepLR(self.optimizer, milestones, _LR_SCALE)
+        self.draw = torch.Generator().manual_seed(cell.seed)
+        self._kept_at = time.monotonic()
+
+    def resume(self, path: Path | None) -> int:
+        """Take up what a killed run had kept. Returns how many epochs are done."""
+        if path is None or not path.exists():
+            return 0
+        kept = torch.load(path, weights_only=False)
+        for name, part in self._parts().items():
+            part.load_state_dict(kept[name])
+        self.draw.set_state(kept["draw"])
+        torch.set_rng_state(kept["layers"])
+        return int(kept["epochs"])
+
+    def keep(self, path: Path | None, epochs: int) -> None:
+        """Write it all to the file, all or nothing; epochs that take less than a moment share a file."""
+        if path is None or time.monotonic() - self._kept_at < _KEEP_SECONDS:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        states = {name: part.state_dict() for name, part in self._parts().items()}
+        states |= {"draw": self.draw.get_state(), "layers": torch.get_rng_state(), "epochs": epochs}
+        torch.save(states, part := path.with_suffix(".part"))
+        part.replace(path)
+        self._kept_at = time.monotonic()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
 
 
 def named(device: str) -> str:

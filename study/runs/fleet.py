@@ -3,8 +3,11 @@
 The coordinator is the real one, spoken to in this process over ASGI, which gives the same weights as over sockets.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -17,7 +20,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import FailureCode
-from fedrela.edge.engines.engine import Engine, RunNative
+from fedrela.edge.engines.engine import Engine, run_here
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training import local_round
 from fedrela.edge.training.examples import Examples
@@ -25,14 +28,17 @@ from fedrela.edge.training.local_round import LocalRound
 from fedrela.emulator import scenario as scenarios
 from fedrela.emulator.connections import local_coordinator
 from fedrela.emulator.data.datasets import Dataset
-from fedrela.emulator.data.shards import Shards, deal
+from fedrela.emulator.data.shards import Shards
 from fedrela.emulator.devices.shared_context import SharedContext
 from fedrela.emulator.fleet.fleet import EmulationFailed, Fleet
 from fedrela.emulator.fleet.messages import Done
 from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import DeviceClass, Scenario
-from fedrela.emulator.workers.workers import Inline
 from fedrela.study.config import Setting
+from fedrela.study.runs import memories
+from fedrela.study.runs.attentive import AttentiveDevices
+from fedrela.study.runs.pause import Pause
+from fedrela.study.runs.snapshots import Progress, Snapshots
 
 _TIMEOUT_SECONDS = 120.0
 # Virtual devices are fast and virtual leases long: this study is about learning, not about stragglers.
@@ -41,12 +47,10 @@ DEVICE = DeviceClass(steps_per_second=1000.0)
 
 @dataclass(frozen=True)
 class Trained:
-    """What a task left: weights after the rounds that were asked for, and what went over the wire."""
+    """What a task left: weights after the rounds that were asked for, what went over the wire, and how long it took."""
 
     weights: dict[int, Params]
-    bytes_up: int
-    bytes_down: int
-    updates: int
+    progress: Progress
 
 
 def scenario(setting: Setting, seed: int) -> Scenario:
@@ -65,63 +69,92 @@ def scenario(setting: Setting, seed: int) -> Scenario:
 def train(
     opened: Bundle,
     task: Task,
-    fleet: Scenario,
+    shards: Shards,
     dataset: Dataset,
     keep: frozenset[int],
     committed: Callable[[int], None] = lambda number: None,
+    snapshots: Snapshots | None = None,
+    pause: Pause | None = None,
 ) -> Trained:
-    """Run a task to its end and keep the weights after the rounds in `keep`. Raises EmulationFailed."""
-    with (
-        local_coordinator.throwaway_folder() as folder,
-        local_coordinator.in_process(folder) as (url, admin_key, transport),
-    ):
-        http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
-        admin = AdminClient(url, admin_key, http=http)
-        task_id = admin.publish(opened.folder, task)
-        profiles = DeviceProfiles(fleet)
+    """Run a task on the devices of `shards` to its end, and keep the weights after the rounds in `keep`.
 
-        def context(run_native: RunNative) -> SharedContext:
-            pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_native)}
-            return SharedContext(url, fleet, task, dataset, deal(fleet, dataset), profiles, transport, pools)
+    With `snapshots` a task that was killed goes on from its last round, to the bit as if it had not been. Raises
+    EmulationFailed.
+    """
+    before = snapshots.newest() if snapshots else None
+    with local_coordinator.throwaway_folder() as folder:
+        remembered = snapshots.restore(folder) if snapshots and before else b""
+        with local_coordinator.in_process(folder) as (url, admin_key, transport):
+            http = httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS, trust_env=False)
+            admin = AdminClient(url, admin_key, http=http)
+            progress = before or Progress(admin.publish(opened.folder, task))
+            fleet, profiles = shards.scenario, DeviceProfiles(shards.scenario)
+            pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_here)}
+            context = SharedContext(url, fleet, task, dataset, shards, profiles, transport, pools)
+            workers = AttentiveDevices(context, pause or Pause(), progress)
+            with workers:
+                rounds = range(progress.round + 1, task.rounds)
+                saver = _SnapshotSaver(snapshots, folder, workers, context, remembered, rounds)
+                keeper = _CheckpointKeeper(admin, opened, keep, committed, saver)
+                Fleet(fleet, task, progress.task_id, admin, workers, profiles, keeper).run()
+            return Trained(keeper.weights, workers.progress(task.rounds))
 
-        observer = _CheckpointKeeper(admin, opened, keep, committed)
-        with Inline(context) as workers:
-            Fleet(fleet, task, task_id, admin, workers, profiles, observer).run()
-        return Trained(observer.weights, observer.bytes_up, observer.bytes_down, observer.updates)
+
+@dataclass
+class _SnapshotSaver:
+    """Saves what the task needs to go on, after rounds in `rounds`: with the last one it is over."""
+
+    snapshots: Snapshots | None
+    coordinator: Path
+    workers: AttentiveDevices
+    context: SharedContext
+    remembered: bytes  # by the devices, at the snapshot that the task goes on from; none: it begins
+    rounds: range
+    _saved_at: float = -math.inf
+
+    def enrolled(self) -> None:
+        """Devices that went through earlier rounds are those that they were; they have enrolled once too often."""
+        if self.remembered:
+            memories.restore(self.context, self.remembered)
+
+    def committed(self, number: int) -> None:
+        """Save, if it is time."""
+        if self.snapshots is None or number not in self.rounds:
+            return
+        if time.monotonic() - self._saved_at >= self.snapshots.every_seconds:
+            self.snapshots.save(self.coordinator, self.workers.progress(number), memories.dump(self.context))
+            self._saved_at = time.monotonic()
 
 
 @dataclass
 class _CheckpointKeeper:
-    """Keeps what a study needs of a run."""
+    """Keeps the global models that a study needs, and hears of devices that fail."""
 
     admin: AdminClient
     opened: Bundle
     keep: frozenset[int]
     tell: Callable[[int], None]
+    saver: _SnapshotSaver
     weights: dict[int, Params] = field(default_factory=dict)
-    bytes_up: int = 0
-    bytes_down: int = 0
-    updates: int = 0
 
     def started(self, devices: int) -> None:
         """Enrolled."""
+        self.saver.enrolled()
 
     def done(self, done: Done) -> None:
-        """Count bytes and updates. Raises EmulationFailed: nothing ails a study's devices, so a failure is a defect."""
+        """Raises EmulationFailed: nothing ails a study's devices, so a failure is a defect."""
         if done.kind == "error" or done.reason in get_args(FailureCode):
             problem = f"device {done.device} could not take its turn: {done.reason}"
             raise EmulationFailed(problem, remedy=f"see what `fedrela verify {self.opened.folder}` says")
-        self.bytes_up += sum(event.bytes_up for event in done.events)
-        self.bytes_down += sum(event.bytes_down for event in done.events)
-        self.updates += done.kind == "uploaded"
 
     def committed(self, record: dict[str, Any], t: float) -> None:
-        """Fetch the global model if it is one to keep."""
+        """Fetch the global model if it is one to keep. After a resumption the rounds before it come again."""
         number = int(record["round"])
         if number in self.keep:
             body = self.admin.download(record["checkpoint_sha256"])
             self.weights[number] = tensors.from_bytes(body, self.opened.manifest.weights)
         self.tell(number)
+        self.saver.committed(number)
 
 
 def engine(opened: Bundle) -> Engine:
@@ -132,15 +165,15 @@ def engine(opened: Bundle) -> Engine:
 
 
 def relabels(
-    runner: Engine, task: Task, fleet: Scenario, shards: Shards, dataset: Dataset, weights: Params
+    runner: Engine, task: Task, shards: Shards, dataset: Dataset, weights: Params
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Old and new labels of all devices' samples at the task's start: replayed, since devices tell nobody.
 
     Each device's draws follow from its secret, which an emulation knows; so these are the labels that were trained on.
     """
-    profiles, number = DeviceProfiles(fleet), task.relabel.start_round(task.rounds)
+    profiles, number = DeviceProfiles(shards.scenario), task.relabel.start_round(task.rounds)
     old, new = [], []
-    for device in range(fleet.devices):
+    for device in range(shards.scenario.devices):
         rows = shards.indices(device)
         examples = Examples({runner.manifest.x[0].name: dataset.x[rows]}, dataset.y[rows])
         local = LocalRound(task, number, profiles.of(device).secret)

@@ -4,107 +4,45 @@
     branches    two shorter tasks published with the trunk's checkpoint as their start weights and the learning rate
                 times `lr_scale`: one keeps the labels, one re-labels in its first round; same draws otherwise
 
-Server momentum starts at zero in both branches.
+Server momentum starts at zero in both branches. Each of these tasks, and a reference, goes on from its last round if it
+was killed.
 
     run(group, prepared, workspace, command, observer)
 """
 
-import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
 
-from fedrela.core import partition, signing, tensors
+from fedrela.core import signing, tensors
 from fedrela.core.bundle import Bundle
+from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
-from fedrela.emulator.data.shards import Shards, deal
-from fedrela.emulator.results.evaluation import predict
-from fedrela.study.data.datasets import Prepared
+from fedrela.emulator.data.shards import deal
+from fedrela.study.data import class_orders, people
+from fedrela.study.data.prepared import Prepared
 from fedrela.study.methods import METHODS
-from fedrela.study.runs import bundles, fleet, metrics, result_files
+from fedrela.study.runs import bundles, fleet, rows
 from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.fleet import Trained
+from fedrela.study.runs.pause import Pause
+from fedrela.study.runs.setups import CellObserver, Group, Setup, Workspace
+from fedrela.study.runs.snapshots import Snapshots
 from fedrela.study.runs.tasks import branch_task, trunk_task
-
-
-class CellObserver(Protocol):
-    """Whoever is told what is done."""
-
-    def advance(self, label: str, rounds: int) -> None:
-        """More rounds are done."""
-        ...
-
-    def finished(self, row: result_files.Row) -> None:
-        """A cell is finished."""
-        ...
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where a study keeps things, and where references are trained.
-
-    Results are for keeping; the work folder can be deleted at the price of trunks.
-    """
-
-    results: Path
-    work: Path
-    reference_device: str = "cpu"
-
-    def checkpoint(self, cell: Cell, start: int) -> Path:
-        """The trunk's weights after `start` rounds."""
-        return self.work / "trunks" / f"{cell.trunk_key}-{start}.safetensors"
-
-
-@dataclass(frozen=True)
-class Group:
-    """The unfinished cells of one trunk, or one reference; and all starts of that trunk's branches."""
-
-    pending: tuple[Cell, ...]
-    starts: frozenset[int]
-
-    def trunk_rounds(self, workspace: Workspace) -> int:
-        """How far the trunk must be trained; 0: every checkpoint that is needed is there."""
-        needed = {cell.start for cell in self.pending if cell.arm != "reference"}
-        return max((start for start in needed if not workspace.checkpoint(self.pending[0], start).exists()), default=0)
-
-    def rounds(self, workspace: Workspace) -> int:
-        """All rounds that the unfinished cells still take; an epoch of a reference counts as one."""
-        branches = [cell.training.rounds - cell.start for cell in self.pending if cell.variant is not None]
-        references = [cell.training.rounds * cell.training.epochs for cell in self.pending if cell.arm == "reference"]
-        return self.trunk_rounds(workspace) + sum(branches) + sum(references)
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all cells of one group share."""
-
-    group: Group
-    prepared: Prepared
-    shards: Shards
-    workspace: Workspace
-    command: str
-    observer: CellObserver
-
-    @property
-    def cell(self) -> Cell:
-        """Any of them."""
-        return self.group.pending[0]
-
-    @property
-    def groups(self) -> tuple[tuple[int, ...], ...]:
-        """Classes by falling frequency: (many, medium, few)."""
-        return partition.frequency_groups(self.shards.class_counts)
 
 
 def run(group: Group, prepared: Prepared, workspace: Workspace, command: str, observer: CellObserver) -> None:
     """Run a group's unfinished cells, trunk first."""
     cell = group.pending[0]
-    shards = deal(fleet.scenario(cell.setting, cell.seed), prepared.dataset)
+    Pause(workspace.pause).wait()
+    if cell.setting.class_order == "drawn":
+        prepared = class_orders.drawn(prepared, cell.seed)
+    scene = fleet.scenario(cell.setting, cell.seed)
+    if cell.setting.people_fold or cell.setting.stratified:
+        prepared, shards = people.devices(prepared, cell.setting, scene)
+    else:
+        shards = deal(scene, prepared.dataset)
     setup = Setup(group, prepared, shards, workspace, command, observer)
     if cell.arm == "reference":
         _reference(setup)
@@ -120,16 +58,19 @@ def _federated(setup: Setup) -> None:
         path = setup.workspace.checkpoint(cell, cell.start)
         weights = tensors.from_bytes(path.read_bytes(), bundle.manifest.weights)
         if cell.arm == "trunk":
-            row = _row(setup, cell, bundle, weights, trunk)
+            setup.observer.finished(rows.federated(setup, cell, bundle, weights, trunk))
         else:
-            began = time.monotonic()
-            task = branch_task(cell, setup.shards)
-            trained = _train(setup, cell, bundle, weights, task, frozenset({task.rounds}))
-            row = _row(setup, cell, bundle, trained.weights[task.rounds], trained)
-            row["seconds"] = round(time.monotonic() - began, 1)
-            if cell.arm == "relabeled":
-                row["moved"] = _moved(setup, cell, bundle, weights, task)
-        setup.observer.finished(row)
+            _branch(setup, cell, bundle, weights)
+
+
+def _branch(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
+    task = branch_task(cell, setup.shards)
+    trained = _train(setup, cell, bundle, weights, task, frozenset({task.rounds}))
+    row = rows.federated(setup, cell, bundle, trained.weights[task.rounds], trained)
+    if cell.arm == "relabeled":
+        row["moved"] = rows.moved(setup, cell, bundle, weights, task)
+    setup.observer.finished(row)
+    _snapshots(setup, task).discard()
 
 
 def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
@@ -145,6 +86,7 @@ def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(tensors.to_bytes(weights_then))
         part.replace(path)
+    _snapshots(setup, task).discard()
     return trained
 
 
@@ -152,85 +94,39 @@ def _train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task
     folder = setup.workspace.work / "published" / cell.key
     published = bundles.with_weights(bundle, weights, folder)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm}"
-    scene = fleet.scenario(cell.setting, cell.seed)
 
     def committed(number: int) -> None:
         setup.observer.advance(label, 1)
 
     try:
-        return fleet.train(published, task, scene, setup.prepared.dataset, keep, committed)
+        dataset, pause = setup.prepared.dataset, Pause(setup.workspace.pause)
+        return fleet.train(published, task, setup.shards, dataset, keep, committed, _snapshots(setup, task), pause)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _moved(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task) -> dict[str, Any]:
-    """Which way the labels moved in the first re-labeling of a branch."""
-    dataset, scene = setup.prepared.dataset, fleet.scenario(cell.setting, cell.seed)
-    old, new = fleet.relabels(fleet.engine(bundle), task, scene, setup.shards, dataset, weights)
-    movement = metrics.moved(old, new, setup.shards.class_counts)
-    many, _, few = setup.groups
-    return dataclasses.asdict(movement) | {
-        "many_to_few": movement.between(many, few),
-        "few_to_many": movement.between(few, many),
-    }
-
-
-def _row(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, trained: Trained | None) -> result_files.Row:
-    probabilities = predict(fleet.engine(bundle), weights, setup.prepared.dataset.x_test)
-    row = describe(setup, cell, probabilities)
-    row["weights_sha256"] = signing.sha256(tensors.to_bytes(weights))
-    if trained is not None:
-        row |= {"bytes_up": trained.bytes_up, "bytes_down": trained.bytes_down, "updates": trained.updates}
-    return row
-
-
-def describe(setup: Setup, cell: Cell, probabilities: Any) -> result_files.Row:
-    """A result's line: what was run, by which command, and what was measured on the balanced test set."""
-    measured = metrics.measure(probabilities, setup.prepared.dataset.y_test, setup.groups)
-    shown = dataclasses.asdict(cell)
-    del shown["data_sha256"]
-    return {
-        "key": cell.key,
-        **shown,
-        "data_sha256": cell.data_sha256[:16],
-        "command": setup.command,
-        "class_counts": setup.shards.class_counts.tolist(),
-        "groups": [list(group) for group in setup.groups],
-        "classes_absent_per_device": _absent(setup.shards, cell.setting.devices),
-        "test_examples": len(setup.prepared.dataset.y_test),
-        "measured": result_files.without_nan(dataclasses.asdict(measured)),
-    }
-
-
-def _absent(shards: Shards, devices: int) -> float:
-    """Mean number of classes that a device holds no sample of."""
-    classes = len(shards.class_counts)
-    held = [len(set(shards.labels[shards.indices(device)].tolist())) for device in range(devices)]
-    return classes - sum(held) / devices
+def _snapshots(setup: Setup, task: Task) -> Snapshots:
+    """Of a task: by a hash of all that it says, its name by its cell included."""
+    return Snapshots(setup.workspace.running / signing.sha256(task_json.encode(task))[:16])
 
 
 def _reference(setup: Setup) -> None:
     from fedrela.study.runs import centralized  # the only part that needs torch
 
-    trained_on = centralized.named(setup.workspace.reference_device)
-    cell = setup.cell
-    began = time.monotonic()
-    dataset, pool = setup.prepared.dataset, setup.shards.pool
+    cell, device, pause = setup.cell, setup.workspace.reference_device, Pause(setup.workspace.pause)
+    trained_on = centralized.named(device)
     label = f"{cell.setting.name}, {cell.method} (PyTorch, pooled data), seed {cell.seed}"
-    probabilities = centralized.train_and_predict(
-        cell,
-        dataset.x[pool],
-        dataset.y[pool],
-        dataset.x_test,
-        dataset.classes,
-        _epoch(setup.observer, label),
-        setup.workspace.reference_device,
-    )
-    row = describe(setup, cell, probabilities)
-    row["seconds"] = round(time.monotonic() - began, 1)
+    began, state = time.monotonic(), setup.workspace.running / f"{cell.key}.pt"
+
+    def epoch_done() -> None:
+        setup.observer.advance(label, 1)
+        pause.wait()
+
+    dataset, pool = setup.prepared.dataset, setup.shards.pool
+    pooled = centralized.Pooled(dataset.x[pool], dataset.y[pool], dataset.x_test, dataset.classes)
+    probabilities = centralized.train_and_predict(cell, pooled, epoch_done, device, state)
+    row = rows.describe(setup, cell, probabilities)
+    row["seconds"] = round(time.monotonic() - began - pause.seconds, 1)
     row["trained_on"] = trained_on
     setup.observer.finished(row)
-
-
-def _epoch(observer: CellObserver, label: str) -> Callable[[], None]:
-    return lambda: observer.advance(label, 1)
+    state.unlink(missing_ok=True)

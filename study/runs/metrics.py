@@ -6,6 +6,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,22 @@ def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.in
     counts = np.bincount(slots, minlength=bins)
     gaps = np.bincount(slots, confidence - right, minlength=bins)
     return float(np.abs(gaps[counts > 0]).sum() / len(labels))
+
+
+def by_owner(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], owners: NDArray[np.integer]
+) -> list[dict[str, Any]]:
+    """Of each owner of test samples (n,): how many samples of each class it has, and how many were told right."""
+    classes = probabilities.shape[1]
+    right = probabilities.argmax(axis=1) == labels
+    return [
+        {
+            "owner": int(owner),
+            "samples": np.bincount(labels[owners == owner], minlength=classes).tolist(),
+            "right": np.bincount(labels[(owners == owner) & right], minlength=classes).tolist(),
+        }
+        for owner in np.unique(owners)
+    ]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any
 
 from fedrela.core import interpreter
 from fedrela.core.errors import FedRelaError
-from fedrela.study.data.datasets import Prepared, opened
+from fedrela.study.data.datasets import opened
+from fedrela.study.data.prepared import Prepared
 from fedrela.study.runs import groups
-from fedrela.study.runs.groups import CellObserver, Group, Workspace
+from fedrela.study.runs.setups import CellObserver, Group, Workspace
 
 
 class WorkerFailed(FedRelaError):

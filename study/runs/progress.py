@@ -41,14 +41,14 @@ class Bar:
         self._say(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
 
     def advance(self, label: str, rounds: int) -> None:
-        """See `fedrela.study.runs.groups.CellObserver`."""
+        """See `fedrela.study.runs.setups.CellObserver`."""
         self._done += rounds
         self._bar.update(self._task, description=label, advance=rounds)
         if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
             self._say(f"{label}: {self._done} of {self._rounds} rounds | {self._left()}")
 
     def finished(self, row: Row) -> None:
-        """See `fedrela.study.runs.groups.CellObserver`."""
+        """See `fedrela.study.runs.setups.CellObserver`."""
         self._finished += 1
         measured = row["measured"]
         shares = " ".join(

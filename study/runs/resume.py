@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from fedrela.study.config import Study
-from fedrela.study.data.datasets import Prepared
+from fedrela.study.data.prepared import Prepared
 from fedrela.study.runs import groups, parallel, result_files
 from fedrela.study.runs.cells import Cell, expand
-from fedrela.study.runs.groups import CellObserver, Group, Workspace
+from fedrela.study.runs.setups import CellObserver, Group, Workspace
 
 
 class StudyObserver(CellObserver, Protocol):

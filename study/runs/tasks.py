@@ -15,7 +15,7 @@ _LONG_SECONDS = 1e6  # virtual: nobody is late in this study
 
 def trunk_task(cell: Cell, rounds: int, shards: Shards) -> Task:
     """The method without re-labels."""
-    return _task(cell, rounds, cell.seed, Relabel(enabled=False), shards, lr=cell.training.lr)
+    return _task(cell, cell.trunk_key, rounds, cell.seed, Relabel(enabled=False), shards, lr=cell.training.lr)
 
 
 def branch_task(cell: Cell, shards: Shards) -> Task:
@@ -32,10 +32,10 @@ def branch_task(cell: Cell, shards: Shards) -> Task:
             passes=variant.passes,
             lr_scale=variant.lr_scale,
         )
-    return _task(cell, rounds, BRANCH_SEED + cell.seed, relabel, shards, lr=lr)
+    return _task(cell, cell.key, rounds, BRANCH_SEED + cell.seed, relabel, shards, lr=lr)
 
 
-def _task(cell: Cell, rounds: int, seed: int, relabel: Relabel, shards: Shards, *, lr: float) -> Task:
+def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards: Shards, *, lr: float) -> Task:
     method, training = METHODS[cell.method], cell.training
     settings = {"lr": lr, "momentum": training.momentum, "weight_decay": training.weight_decay}
     settings |= method.hyperparameters
@@ -43,9 +43,9 @@ def _task(cell: Cell, rounds: int, seed: int, relabel: Relabel, shards: Shards, 
         settings |= {f"count_{label}": float(count) for label, count in enumerate(shards.class_counts)}
     cohort = cell.setting.cohort or cell.setting.devices
     return Task(
-        name=f"study-{cell.key}",
+        name=f"study-{key}",
         rounds=rounds,
-        population=f"study-{cell.key}",
+        population=f"study-{key}",
         seed=seed,
         local=LocalTraining(training.epochs, training.batch_size, settings, **method.local),
         relabel=relabel,

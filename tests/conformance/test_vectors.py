@@ -1,6 +1,7 @@
 """The Python implementation passes every conformance vector, and the vectors are those that the command writes."""
 
 import base64
+import json
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fedrela.conformance.message_cases import PARSERS
 from fedrela.core import encodings, signing, streams, tensors
 from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.errors import IntegrityError, InvalidData, InvalidInput, InvalidTensors
-from fedrela.core.protocol import key_chain, seals, signed_requests, statements
+from fedrela.core.protocol import key_chain, seals, signed_requests, statements, task_json
 from fedrela.core.protocol.key_chain import KeyChain, KeyRotation
 from fedrela.core.streams import Stream
 from fedrela.core.tensors import TensorSpec
@@ -57,6 +58,12 @@ def test_streams():
         assert got.reshape(-1).tolist() == [numerator / 2**24 for numerator in case["numerators"]]
     for case in document["permutation"]:
         assert streams.permutation(_stream(case), case["n"]).tolist() == case["permutation"]
+
+
+def test_learning_rates():
+    for case in read_json("learning-rates.json")["cases"]:
+        task = task_json.decode(json.dumps(case["task"]))
+        assert [task.lr_factor(number) for number, _ in case["factors"]] == [factor for _, factor in case["factors"]]
 
 
 def test_holdout():

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrela.core import strict
+from fedrela.core import lr_schedule, strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.task import Aggregation, Eligibility, LocalTraining, Relabel, Rounds, Task, from_toml
+from fedrela.core.wire import FEATURES
 
 MINIMAL = 'name = "digits"\nrounds = 10\n'
 
@@ -45,6 +46,46 @@ def test_the_learning_rate_falls_from_the_start_on():
     assert from_toml(MINIMAL + "[relabel]\nenabled = false").lr_factor(10) == 1
 
 
+@pytest.mark.parametrize("trial", [False, True])
+def test_a_schedule_is_asked_of_clients_and_an_absent_one_is_constant(trial):
+    scheduled = from_toml(MINIMAL + '[local]\nlr_schedule = "cosine"', trial=trial)
+    assert scheduled.requires == ("lr-schedule",)
+    assert set(scheduled.requires) <= set(FEATURES)
+    plain = from_toml(MINIMAL, trial=trial)
+    assert (plain.local.lr_schedule, plain.requires) == ("constant", ())
+    assert plain == from_toml(MINIMAL + '[local]\nlr_schedule = "constant"', trial=trial)
+    named = from_toml('requires = ["lr-schedule"]\n' + MINIMAL + '[local]\nlr_schedule = "step"', trial=trial)
+    assert named.requires == ("lr-schedule",)
+
+
+def test_a_schedule_that_clients_would_overlook_is_no_task():
+    with pytest.raises(InvalidTask, match="older clients would overlook"):
+        Task("t", 9, local=LocalTraining(lr_schedule="step"))
+
+
+def test_a_schedule_falls_and_re_labels_come_on_top():
+    def factors(schedule, relabel):
+        task = Task("t", 10, local=LocalTraining(lr_schedule=schedule), relabel=relabel, requires=("lr-schedule",))
+        return [task.lr_factor(number) for number in range(1, 11)]
+
+    plain, late = Relabel(enabled=False), Relabel(start=6, lr_scale=0.5)
+    assert factors("step", plain) == [1.0] * 8 + [0.1] * 2
+    assert factors("step", late) == [1.0] * 5 + [0.5] * 3 + [0.05] * 2
+    cosine = factors("cosine", plain)
+    assert cosine == pytest.approx([(1 + math.cos(math.pi * done / 10)) / 2 for done in range(10)], rel=1e-13)
+    assert cosine == sorted(cosine, reverse=True)
+    assert factors("cosine", late) == [*cosine[:5], *(factor * 0.5 for factor in cosine[5:])]
+
+
+@given(st.integers(1, 10**6), st.data())
+def test_a_step_comes_with_the_default_re_labels_and_a_cosine_stays_in_its_bounds(rounds, data):
+    number = data.draw(st.integers(1, rounds))
+    assert (lr_schedule.factor("step", number, rounds) < 1) == (number >= Relabel().start_round(rounds))
+    exact = math.cos(math.pi / 2 * (number - 1) / rounds) ** 2
+    assert 0 < lr_schedule.factor("cosine", number, rounds) <= 1
+    assert lr_schedule.factor("cosine", number, rounds) == pytest.approx(exact, rel=1e-9, abs=1e-15)
+
+
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
@@ -53,6 +94,7 @@ def test_the_learning_rate_falls_from_the_start_on():
         ("[local]\nepochs = 0", "local.epochs"),
         ("[local]\nbatch_size = 0", "local.batch_size"),
         ("[local]\nmax_steps = -1", "local.max_steps"),
+        ('[local]\nlr_schedule = "linear"', "local.lr_schedule"),
         ("[relabel]\nstart = 0", "relabel.start"),
         ("[relabel]\nstart = 1.0", "relabel.start"),
         ("[relabel]\nstart = 11", "after the last round"),

@@ -68,6 +68,13 @@ def test_idx_files(tmp_path):
     assert (pixels[:, 0] == x).all()
     assert labels.tolist() == list(range(7))
     assert test is not None
+    with zipfile.ZipFile(tmp_path / "as-it-comes.zip", "w") as archive:
+        archive.writestr("set/README.txt", "what it is")
+        for path in sorted(tmp_path.glob("*ubyte*")):
+            archive.write(path, f"set/{path.name}")
+    zipped = images.read(tmp_path / "as-it-comes.zip")
+    assert all((part == other).all() for part, other in zip(zipped[0], (pixels, labels), strict=True))
+    assert all((part == other).all() for part, other in zip(zipped[1], test, strict=True))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"rubbish")
     with pytest.raises(InvalidData, match="train-labels"):
         images.read(tmp_path)

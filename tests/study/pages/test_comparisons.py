@@ -1,12 +1,15 @@
 """Rows become comparisons and tables; worked by hand."""
 
 import copy
+import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from fedrela.core.errors import InvalidInput
 from fedrela.study.pages import report, tables
-from fedrela.study.pages.comparison import Difference, Spread, paired, spread
+from fedrela.study.pages.comparison import Difference, Spread, detectable, paired, pool, spread, standard_error
 
 NAN = float("nan")
 VARIANT = {"name": "FedReLa", "threshold_percent": 5.0, "passes": 5, "lr_scale": 0.1, "period": 0}
@@ -43,6 +46,34 @@ def test_interval_changes_sign_with_the_order_and_grows_with_confidence():
     there, back, wide = paired(first, second), paired(second, first), paired(first, second, 0.99)
     assert (back.mean, back.low, back.high) == pytest.approx((-there.mean, -there.high, -there.low))
     assert wide.low < there.low < there.mean < there.high < wide.high
+
+
+def test_settings_are_pooled_with_the_variance_of_each():
+    one, two = paired([0.0, 0.0, 0.0], [0.1, 0.2, 0.3]), paired([0.0, 0.0], [0.4, 0.6])
+    errors = 0.1 / 3**0.5, 0.02**0.5 / 2**0.5  # s / sqrt(n): 0.1 of three, 0.1414 of two
+    assert [standard_error(item) for item in (one, two)] == pytest.approx(errors)
+    both = pool([one, two, paired([0.0], [0.9])])  # one pair has no variance
+    variance = (errors[0] ** 2 + errors[1] ** 2) / 4
+    freedom = variance**2 / ((errors[0] ** 2 / 4) ** 2 / 2 + (errors[1] ** 2 / 4) ** 2 / 1)
+    half = stats.t.ppf(0.975, freedom) * variance**0.5
+    assert (both.mean, both.low, both.high, both.count) == pytest.approx((0.35, 0.35 - half, 0.35 + half, 2))
+    alone = pool([paired([0.0], [0.9])])
+    assert alone.mean == pytest.approx(0.9)
+    assert math.isnan(alone.low)
+
+
+def test_what_could_have_been_seen_is_seen_in_four_of_five_studies():
+    difference = paired([0.0] * 4, [0.1, 0.2, 0.3, 0.4])
+    smallest = detectable(difference)
+    draws = np.random.default_rng(0).normal(smallest, difference_deviation(difference), (20_000, 4))
+    t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / 2)
+    assert (np.abs(t) > stats.t.ppf(0.975, 3)).mean() == pytest.approx(0.8, abs=0.01)
+    assert math.isnan(detectable(paired([0.0], [0.1])))
+    assert detectable(paired([0.0, 0.0], [0.1, 0.1])) == 0
+
+
+def difference_deviation(difference):
+    return standard_error(difference) * difference.count**0.5
 
 
 @pytest.mark.parametrize(

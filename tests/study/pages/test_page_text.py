@@ -8,7 +8,7 @@ import pytest
 
 from fedrela.core.errors import InvalidInput
 from fedrela.study import config
-from fedrela.study.pages import page, plots, sections
+from fedrela.study.pages import answers, page, plots, sections
 from fedrela.study.pages.evidence import gather
 from fedrela.study.pages.tables import Table
 from fedrela.study.runs import result_files
@@ -43,7 +43,7 @@ def test_without_results_every_shipped_study_is_listed_as_not_run(tmp_path):
         assert counted(text, name) == f"0 of {len(list(expand(study, '')))}"
         assert study.title in text
     assert "The setting to judge by has not run yet" in text
-    assert text.count("Has not run: ") == 1 + len(page.HARD) + 2
+    assert text.count("Has not run: ") == len(page.HEADLINES) + len(page.PEOPLE) + len(page.HARD) + 2
     assert "pictures/" not in text
 
 
@@ -125,6 +125,40 @@ def test_the_headline_is_a_sentence_with_its_seeds(tmp_path):
     assert sentence.endswith("(mean over seeds 1, 2, 3).")
     (missing,) = sections.answer(studies, "cifar10-lt")
     assert "`fedrela study longtail cifar10-lt`" in missing
+
+
+def test_the_page_begins_with_how_close_to_pooled_data_and_the_price(tmp_path):
+    text = page_of(tmp_path, cifar := [*headline_rows()])
+    first = text.split("\n\n")[2]
+    assert first.startswith(
+        "**CIFAR-10, 50:1, α 0.3, 70 rounds** (seeds 1, 2, 3): with every label on its device FedAvg"
+    )
+    arms = {
+        arm: sum(row["measured"]["overall"] for row in cifar if row["arm"] == arm and row["method"] == "fedavg") / 3
+        for arm in ("kept", "relabeled")
+    }
+    pooled = {
+        name: sum(row["measured"]["overall"] for row in cifar if row["method"] == name) / 3
+        for name in ("centralised", "centralised-balanced")
+    }
+    levels = [f"{100 * level:.1f} %" for level in (*arms.values(), *pooled.values())]
+    assert [level for level in levels if level in first] == levels
+    way = (arms["relabeled"] - arms["kept"]) / (pooled["centralised"] - arms["kept"])
+    assert f"go {100 * way:.0f} % of the way" in first
+    assert "points of the many." in first
+    (item,) = answers.near(gather(tmp_path), page.HEADLINES)
+    plots.draw_distance([item], tmp_path / "n.png")
+    assert (tmp_path / "n.png").stat().st_size > 0
+
+
+def headline_rows():
+    path = page.ROOT / "study" / "results" / "cifar10-lt.jsonl"
+    return result_files.read(path).values()
+
+
+def test_without_pooled_data_the_page_begins_with_what_re_labels_changed(tmp_path):
+    text = page_of(tmp_path, [row for row in headline_rows() if row["arm"] != "reference"])
+    assert text.split("\n\n")[2].startswith("**CIFAR-10, 50:1, α 0.3: with re-labels, overall accuracy +")
 
 
 def test_what_fell_is_named_and_what_it_cost_is_counted(tmp_path):

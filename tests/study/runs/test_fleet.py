@@ -11,6 +11,7 @@ from fedrela.conformance.files import PUBLISHER_KEY, ROUNDS_BUNDLE
 from fedrela.core import bundle, signing, tensors
 from fedrela.core.task import Rounds, Task
 from fedrela.emulator.data.datasets import Dataset
+from fedrela.emulator.data.shards import deal
 from fedrela.emulator.fleet.fleet import EmulationFailed
 from fedrela.study.config import Setting
 from fedrela.study.runs import fleet
@@ -44,5 +45,5 @@ def test_devices_that_fail_the_golden_steps_end_the_study_with_the_reason(tmp_pa
     broken = with_other_golden_steps(tmp_path / "bundle")
     task = Task("t", rounds=2, round=Rounds(goal=2, smallest_cohort=2))
     with pytest.raises(EmulationFailed, match="could not take its turn: self-test-failed") as failed:
-        fleet.train(broken, task, TWO, digits_like(), frozenset({2}))
+        fleet.train(broken, task, deal(TWO, digits_like()), digits_like(), frozenset({2}))
     assert f"fedrela verify {broken.folder}" in str(failed.value)

@@ -6,11 +6,11 @@ import pytest
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.data.shards import deal
 from fedrela.study.config import Setting, Study, Variant
-from fedrela.study.data.datasets import Prepared
-from fedrela.study.runs import fleet, groups, result_files
+from fedrela.study.data.prepared import Prepared
+from fedrela.study.runs import fleet, result_files, rows
 from fedrela.study.runs.cells import expand
-from fedrela.study.runs.groups import Group, Setup, Workspace
 from fedrela.study.runs.resume import unfinished
+from fedrela.study.runs.setups import Group, Setup, Workspace
 
 STUDY = Study(
     "s",
@@ -60,7 +60,7 @@ def test_a_class_without_a_test_sample_is_null_in_a_line_that_can_be_written(pla
     dataset = Dataset(np.zeros((18, 2), np.float32), y, np.zeros((3, 2), np.float32), y_test, 3)
     shards = deal(fleet.scenario(CELLS[0].setting, 1), dataset)
     setup = Setup(Group(CELLS[:1], frozenset()), Prepared(dataset, place.work, "d"), shards, place, "c", Nobody())
-    row = groups.describe(setup, CELLS[0], np.eye(3)[y_test])
+    row = rows.describe(setup, CELLS[0], np.eye(3)[y_test])
     result_files.append(place.results, row)
     measured = result_files.read(place.results)[CELLS[0].key]["measured"]
     assert measured["per_class"] == [1.0, 1.0, None]

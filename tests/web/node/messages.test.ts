@@ -22,6 +22,13 @@ test("the re-label generation of a round", () => {
   assert.deepEqual([16, 17].map((round) => lrFactor(task, round)), [1, 0.5]);
 });
 
+test("what the learning rate is multiplied by in a round, to the bit", () => {
+  for (const { task, factors } of vectors("learning-rates.json").cases) {
+    const read = parseTask(JSON.stringify(task));
+    for (const [round, factor] of factors) assert.equal(lrFactor(read, round), factor, `${JSON.stringify(task)}, round ${round}`);
+  }
+});
+
 test("a member that nobody knows is ignored, whatever its name", () => {
   const task = parseTask('{"name":"t","rounds":2,"__proto__":{"population":"x"},"toString":1,"local":{"later":[{}]}}');
   assert.equal(task.population, "default");

@@ -13,10 +13,13 @@ import {
   wholeFrom,
 } from "./limits.ts";
 import { type Read, type Typed, bool, choice, object, read, real, require_, section, withDefault } from "./shape.ts";
+import { LR_SCHEDULE } from "./wire.ts";
 
 const MILLION = 1_000_000;
 const BILLION = 1_000_000_000;
 const LONGEST_SECONDS = 2 ** 32;
+const HALF_PI = 1.5707963267948966;
+const COSINE_TERMS = 10;
 const TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
 
 /** A share written as 0.8 and a round written as 17 mean different things, so the two are kept apart. */
@@ -44,6 +47,7 @@ const local = object({
   max_steps: withDefault(wholeFrom(0, BILLION), 0),
   sampling: withDefault(choice("shuffle", "class-balanced"), "shuffle"),
   synthesis: withDefault(choice("none", "mixup", "smote"), "none"),
+  lr_schedule: withDefault(choice("constant", "cosine", "step"), "constant"),
 });
 const relabel = object({
   enabled: withDefault(bool, true),
@@ -147,12 +151,34 @@ export function generation(task: Task, round: number): number {
 
 /** What the learning rate is multiplied by in a round. */
 export function lrFactor(task: Task, round: number): number {
-  return generation(task, round) ? task.relabel.lr_scale : 1;
+  const scheduled = scheduleFactor(task, round);
+  return generation(task, round) ? scheduled * task.relabel.lr_scale : scheduled;
+}
+
+/** The schedule alone: to the bit what the Python `fedrela.core.lr_schedule` gives. */
+function scheduleFactor({ local, rounds }: Task, round: number): number {
+  if (local.lr_schedule === "step") return 5 * round > 4 * rounds ? 0.1 : 1;
+  if (local.lr_schedule === "constant") return 1;
+  const half = cosine(((round - 1) / rounds) * HALF_PI);
+  return half * half; // ** promises no last bit either
+}
+
+/** The cosine of an angle from 0 to a quarter turn: its Taylor series in one order, as no engine promises Math.cos to the bit. */
+function cosine(angle: number): number {
+  const square = angle * angle;
+  let nested = 1;
+  for (let term = COSINE_TERMS; term > 0; term--) nested = 1 - (square / ((2 * term - 1) * (2 * term))) * nested;
+  return nested;
 }
 
 /** What no field shows by itself. */
 function checkCombinations(task: Task): void {
   const { local, relabel, round, aggregation, privacy } = task;
+  require_(
+    local.lr_schedule === "constant" || task.requires.includes(LR_SCHEDULE),
+    `local.lr_schedule is '${local.lr_schedule}', which older clients would overlook`,
+    `add "${LR_SCHEDULE}" to requires`,
+  );
   require_(
     local.synthesis !== "smote" || local.sampling === "class-balanced",
     'local.synthesis "smote" fills up minorities, and local.sampling "shuffle" leaves them small',

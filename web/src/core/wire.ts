@@ -19,8 +19,10 @@ export type FailureCode =
   | "integrity-failed"
   | "model-unusable";
 
+/** A learning rate that falls over the rounds. */
+export const LR_SCHEDULE = "lr-schedule";
 /** What this version understands beyond the base of the protocol. A task or manifest that needs another takes no part of it. */
-export const FEATURES: readonly string[] = ["secure-1"];
+export const FEATURES: readonly string[] = [LR_SCHEDULE, "secure-1"];
 
 const protocol = withDefault(exactly(PROTOCOL, "reload this page to update it"), PROTOCOL);
 const leaseSeconds = realFrom(0, 2 ** 32);
