@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -16,6 +16,8 @@ help:  ## list the commands
 
 # torch is named exactly and first, so that pip takes its CPU build wherever one is offered.
 $(VENV)/.installed: pyproject.toml
+	@echo "installing into $(VENV): about 2.4 GB with PyTorch's CPU build, 6.1 GB with PyPI's CUDA build for Linux;" \
+	  "for the CPU build: make install PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[dev]'
@@ -29,6 +31,10 @@ demo: install  ## export, serve, train a fleet with and without FedReLa, and rep
 web: web/node_modules/.package-lock.json  ## build the phone page into the coordinator (needs Node.js 20 or newer)
 	cd web && npm run build
 
+dist: install web  ## the wheel and the sdist for a release, the phone page in both, checked
+	rm -rf dist
+	$(BIN)/python -m tests.packaging.release dist
+
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit
 	@touch $@
@@ -38,6 +44,9 @@ web-where-possible:
 
 system-packages:
 	@tests/system_packages.sh
+
+walk: install  ## type the README's blocks in order, as they are written (about 3 minutes)
+	$(BIN)/python -m tests.documents.walk
 
 lint: install  ## ruff
 	$(BIN)/ruff check .
@@ -49,7 +58,7 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
 	$(PYTEST) -m "$(USUAL)"
-	@echo "not in make test, each a command of its own: make test-deep, test-lowest, test-official, test-arm64, test-stress, conformance, tables"
+	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-stress, conformance, tables"
 
 test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
 	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }

@@ -63,11 +63,18 @@ class AdminClient:
 
     def is_trial(self) -> bool:
         """Whether the coordinator runs with --dev, so that its devices are the operator's own."""
+        return bool(self._server().get("dev"))
+
+    def public_url(self) -> str:
+        """What devices call the coordinator: as it was started with, else as it is called here."""
+        return str(self._server().get("public_url") or self.url)
+
+    def _server(self) -> dict[str, Any]:
         try:
-            return bool(self.get("/server")["dev"])
+            return dict(self.get("/server"))
         except Refused as refused:
             if refused.status == 404 and refused.code != _NO_PROBLEM:  # a coordinator of version 0.1
-                return False
+                return {}
             raise
 
     def publish(self, folder: Path, task: Task) -> str:

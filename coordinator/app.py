@@ -24,6 +24,7 @@ from fedrela.coordinator.api import (
     operators,
     problems,
     secure_routes,
+    starting,
     threads,
 )
 from fedrela.coordinator.api.connections import ConnectionLimits
@@ -39,6 +40,7 @@ from fedrela.coordinator.rounds import group_commit
 from fedrela.coordinator.rounds.batching import Batches
 from fedrela.coordinator.rounds.housekeeping import HousekeepingThread
 from fedrela.coordinator.settings import Settings
+from fedrela.core.errors import FedRelaError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,10 +50,20 @@ class Application(FastAPI):
     """FastAPI's, which notes by whom it is served: what is between would hide it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, or begin to."""
-        if scope["type"] == "lifespan":
-            self.state.uvicorn_config = connections.uvicorn_config(receive)
-        await super().__call__(scope, receive, send)
+        """Serve, or begin to. What keeps it from beginning is one line and its remedy, and no traceback."""
+        if scope["type"] != "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        self.state.uvicorn_config = connections.uvicorn_config(receive)
+        start = starting.Start(send)
+        try:
+            await super().__call__(scope, receive, start.send)
+        except FedRelaError as error:
+            await start.failed(error, self.state.uvicorn_config)
+            raise
+        except BaseException:
+            await start.failed(None, self.state.uvicorn_config)
+            raise
 
 
 def create_app(make_settings: Callable[[], Settings] = Settings.from_environment) -> FastAPI:

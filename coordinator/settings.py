@@ -22,6 +22,7 @@ from fedrela.core.errors import InvalidInput
 MINIMAL_ADMIN_KEY = 24
 DATABASE_NAME = "coordinator.sqlite"  # in the data folder
 _KEY = re.compile(r"[0-9a-f]{64}")
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]{1,260}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Settings:
     max_uploads_in_memory_bytes: int = 512 * 1024 * 1024
     keep_checkpoints: int = 0  # of each task, the newest; 0: all
     threads: int = 6  # that do the work of requests; more only wait for each other; 0: the event loop does it
+    public_url: str = ""  # what browsers and devices call it, where a proxy doesn't say; empty: by the request
 
     def __post_init__(self) -> None:
         if len(self.admin_key) < MINIMAL_ADMIN_KEY:
@@ -60,6 +62,11 @@ class Settings:
                 "FEDRELA_SIGNING_KEY is not a private Ed25519 key of 64 lower-case hexadecimal digits",
                 remedy="set it to what `openssl rand -hex 32` prints and keep it: devices pin its public half; "
                 "for a trial on this machine use `fedrela serve --dev`",
+            )
+        if self.public_url and not _ORIGIN.fullmatch(self.public_url):
+            raise InvalidInput(
+                f"FEDRELA_PUBLIC_URL is {self.public_url!r}",
+                remedy="set it to what browsers show, without a path: https://fl.example.org",
             )
         if self.virtual_clock and not self.dev:
             raise InvalidInput(
@@ -92,6 +99,7 @@ class Settings:
             max_uploads_in_memory_bytes=int(_number(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024)),
             keep_checkpoints=int(_number(env, "FEDRELA_KEEP_CHECKPOINTS", 0)),
             threads=int(_number(env, "FEDRELA_THREADS", 6)),
+            public_url=env.get("FEDRELA_PUBLIC_URL", "").rstrip("/"),
         )
 
     @property

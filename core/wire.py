@@ -58,7 +58,9 @@ Encoding = Literal["float32", "float16", "int8", "top-k"]
 FailureCode = Literal[
     "not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed", "model-unusable"
 ]
-WaitReason = Literal["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"]
+WaitReason = Literal[
+    "no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished"
+]
 
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
 ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
@@ -66,7 +68,6 @@ LeaseSeconds = Annotated[float, Between(0, 2**32)]
 Nonce = Annotated[str, Text("[0-9a-f]{32}", "32 lower-case hexadecimal digits, new for each check-in")]
 Client = Annotated[str, Text(f"{CLIENT_NAME} {VERSION_PATTERN}", 'a name and a version such as "python 0.2.0"')]
 Runtime = Annotated[str, Text("[ -~]{1,100}", 'a name and a version such as "onnx 1.28.0"')]
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def unknown_features(*requires: str) -> list[str]:
@@ -82,7 +83,7 @@ def check_protocol(protocol: int) -> None:
 
 def check_sha256_name(name: str) -> None:
     """Raise InvalidMessage unless `name` is 64 lower-case hexadecimal digits."""
-    if not _SHA256.fullmatch(name):
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
         raise InvalidMessage("a blob name is not a SHA-256", remedy="use 64 lower-case hexadecimal digits")
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fedrela.core import interpreter, signing
+from fedrela.core.environment import extras
 from fedrela.core.errors import InvalidInput
 
 app = typer.Typer(help="Emulate fleets of devices, and report on what they did.")
@@ -138,7 +139,10 @@ def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
     from fedrela.emulator.connections import local_coordinator
     from fedrela.emulator.emulation import CoordinatorAccess
 
-    if url:
+    if not url:
+        extras.require("coordinator", "a coordinator for this run (none is named with --url)")
+    else:
+        typer.echo(f"coordinator: {url}, by --url or FEDRELA_URL", err=True)
         if not admin_key:
             raise InvalidInput(
                 "the coordinator's admin key is missing", remedy="pass --admin-key, or set FEDRELA_ADMIN_KEY"
@@ -190,6 +194,7 @@ def _export(scenario: Any, folder: Path) -> Path:
         raise InvalidInput(
             "there is no bundle to publish", remedy="make one with `fedrela export` and pass it with --bundle"
         )
+    extras.require("export", "exporting the scenario's model (no bundle is named with --bundle)")
     typer.echo(f"exporting: fedrela export {' '.join(scenario.export)}", err=True)
     key = folder.with_name("publisher.key")  # thrown away with the bundle
     key.write_text(signing.generate_key())
@@ -217,6 +222,7 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     typer.echo("accuracy in %: " + ", ".join(f"{group} {100 * accuracy[group]:.1f}" for group in groups))
     typer.echo(f"final weights: sha256 {summary['final_sha256']}")
     typer.echo(f"run: {folder}   (next: fedrela report {folder})")
+    typer.echo(f"the trained model: {folder / 'model'}   (how to predict with it: docs/emulator.md)")
 
 
 def _print_report(report: Any) -> None:

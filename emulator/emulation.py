@@ -6,6 +6,7 @@ summary = emulate(scenario, CoordinatorAccess(url, admin_key), task_id, out=Path
 """
 
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import httpx
 
+from fedrela.coordinator import trained_model
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle, partition, strict
 from fedrela.core.bundle import Manifest
@@ -48,6 +50,7 @@ from fedrela.emulator.workers.workers import Inline, Processes
 _HTTP = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=2.0)
 _TIMEOUT_SECONDS = 120.0
 
+MODEL = "model"  # the folder of a run with its final model
 RunBy = Literal["processes", "ray"]  # what runs the workers: the option --engine
 
 
@@ -123,12 +126,14 @@ def emulate(
     `folder` is what the scenario's paths are relative to; `workers` 0 keeps every device in this process.
     `run_by` "ray" puts the workers on the cluster at `ray_address`, or on one that is started here.
     """
-    dataset = load_data(scenario, folder)
     with tempfile.TemporaryDirectory(prefix="fedrela-data-") as data, admin_of(coordinator) as admin:
         record = admin.task(admin.find(task_name)["task_id"])
         _check_fresh(record)
-        datasets.share(dataset, Path(data))
         plan = _plan(scenario, coordinator, Path(data), admin, record)
+        dataset = load_data(scenario, folder, bundle.parse_manifest(plan.blobs[plan.manifest_sha256]))
+        datasets.share(dataset, Path(data))
+        if not quiet:
+            print(shards.used(scenario, dataset, shards.deal(scenario, dataset)), file=sys.stderr)
         label = label or ("FedAvg + FedReLa" if plan.task.relabel.enabled else "FedAvg")
         header = _header(label, plan, dataset)
         with (
@@ -145,6 +150,8 @@ def emulate(
                 Fleet(scenario, plan.task, task_id, admin, crew, DeviceProfiles(scenario), evaluator).run()
             summary = evaluator.summary()
             recorder.finish(summary)
+        contents = trained_model.files(admin, plan.manifest_sha256, summary["final_sha256"])
+        trained_model.write(out / MODEL, contents)
     return summary
 
 
@@ -178,10 +185,11 @@ def _header(label: str, plan: ContextPlan, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def load_data(scenario: Scenario, folder: Path) -> Dataset:
-    """The scenario's dataset."""
+def load_data(scenario: Scenario, folder: Path, manifest: Manifest) -> Dataset:
+    """The scenario's dataset; pictures are read for the model of `manifest`."""
     data = scenario.data
-    return datasets.load(data.dataset, test_per_class=data.test_per_class, seed=scenario.seed, folder=folder)
+    options = {"test_per_class": data.test_per_class, "seed": scenario.seed}
+    return datasets.load(data.dataset, folder=folder, manifest=manifest, **options)
 
 
 def open_engine(manifest_sha256: str, blobs: dict[str, bytes]) -> Engine:

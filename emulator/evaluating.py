@@ -49,10 +49,25 @@ def evaluate(
     from fedrela.coordinator.admin_client import AdminClient
 
     with AdminClient(url, admin_key or _stored_key()) as admin:
-        typer.echo("round  overall     many   medium      few")
+        rounds = 0
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
+            if not rounds:
+                typer.echo("round  overall     many   medium      few")
             shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
             typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
+            rounds += 1
+        if not rounds:
+            raise _nothing_to_evaluate(admin.task(admin.find(task)["task_id"]))
+
+
+def _nothing_to_evaluate(record: dict[str, Any]) -> InvalidInput:
+    """Why there is no table."""
+    if record["committed_rounds"]:
+        return InvalidInput("every round has its figures already", remedy="add --again to evaluate them once more")
+    return InvalidInput(
+        f"no round of {record['name']} is finished yet; it waits for: {record.get('waits_for', 'its first round')}",
+        remedy="try again later, or add --follow to wait for the rounds",
+    )
 
 
 def _percent(share: float) -> str:

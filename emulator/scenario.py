@@ -40,7 +40,8 @@ def _require_share(value: float, key: str) -> None:
 class Data:
     """Who holds what. The dataset's training part is made long-tailed first and then spread over the devices."""
 
-    dataset: str = "digits"  # "digits", the path of an .npz (x, y, x_test, y_test) or "module:function"
+    # "digits", the path of an .npz (x, y, x_test, y_test), of a folder or .zip of class folders, or "module:function"
+    dataset: str = "digits"
     profile: Literal["exponential", "step", "as-is"] = "exponential"
     imbalance: float = 50.0  # largest class : smallest class
     largest: int = 0  # samples of the largest class; 0: as many as every class could have

@@ -66,8 +66,8 @@ def export_command(
             "Several: --input image=uint8:3x8x8 --input age=float32:1."
         ),
     ],
-    classes: Annotated[int, typer.Option(help="Number of classes.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not hold anything else.")],
+    classes: Annotated[int | None, typer.Option(help="Number of classes. [default: as many as are named]")] = None,
     runtime: Annotated[Runtime, typer.Option(help="Runtimes to lower for.")] = Runtime.onnx,
     augment: Annotated[
         str, typer.Option(help="In-graph augmentation of images: crop, crop=PIXELS, flip, or both: crop,flip.")
@@ -99,6 +99,10 @@ def export_command(
         bool, typer.Option(help="Add FedProx's proximal term, with `proximal` as a hyperparameter.")
     ] = False,
     class_names: Annotated[str, typer.Option(help="Names of the classes in order, separated by commas.")] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder or zip of class folders, such as devices have: its folders name the classes."),
+    ] = None,
     columns: Annotated[str, typer.Option(help="Columns of a table in the model's order, separated by commas.")] = "",
     resize: Annotated[
         Resize | None,
@@ -141,9 +145,12 @@ def export_command(
     three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
     from fedrela.export import publisher_key as keys
+    from fedrela.export.class_names import count, in_data
     from fedrela.export.classifier import export_recipe, gather
     from fedrela.export.loading import load_model, numbers, pairs, under_either_name, words
 
+    names = words(class_names) or (in_data(data) if data else ())
+    classes = count(names, classes)
     model = load_model(target)
     recipe = gather(
         input=input,
@@ -156,7 +163,7 @@ def export_command(
         hyperparameters=pairs(under_either_name("--hyperparameter", hyperparameter, "--set", set_)),
         trainable=trainable,
         proximal=proximal,
-        class_names=words(class_names),
+        class_names=names,
         columns=words(columns),
         resize=resize.value if resize else None,
         name=name or target.rpartition(":")[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2],
@@ -166,6 +173,10 @@ def export_command(
         return
     runtimes = ("onnx", "executorch") if runtime is Runtime.both else (runtime.value,)
     private_key = keys.load(publisher_key, _say)
+    if not names and recipe.inputs[0].is_image:
+        _say(
+            f"the classes have no names: folders of pictures must be called 0 to {classes - 1} (--class-names, --data)"
+        )
     exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
     if as_json:
         typer.echo(json.dumps(display.summary(exported.manifest, exported.results) | {"folder": str(exported.folder)}))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedrela.core.bundle import PROGRAMS, Bundle, ProgramFile
+from fedrela.export.audit.dependence import operators
 
 
 def describe(opened: Bundle) -> dict[str, Any]:
@@ -60,9 +61,11 @@ def _file(folder: Path, file: ProgramFile) -> dict[str, Any]:
 
 
 def _operators(path: Path) -> dict[str, int]:
-    """Operator -> how often, most frequent first."""
-    import onnx
-
+    """Operator -> how often, most frequent first; those within branches too, where onnx is installed."""
+    try:
+        import onnx
+    except ModuleNotFoundError:  # on a device
+        return operators(path.read_bytes())
     counted: Counter[str] = Counter()
     pending = [onnx.load(str(path), load_external_data=False).graph]
     while pending:

@@ -18,6 +18,9 @@ def print_contents(described: Mapping[str, Any]) -> None:
         f"[bold]{escape(described['name'])}[/bold]: {described['classes']} classes, loss {described['loss']}, "
         f"optimizer {described['optimizer']}, {described['weights']:,} weights in {described['tensors']} tensors"
     )
+    names = described["class_names"]
+    classes = ", ".join(map(str, names)) if names else f"no names; data say 0 to {described['classes'] - 1}"
+    console.print(f"classes in order: {classes}", markup=False, soft_wrap=True)
     if described["preprocessing"] == "image":
         console.print(f"pictures of another size: {described['resize']}")
     console.print(f"signature: {described['signature']}")

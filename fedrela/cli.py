@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from fedrela import __version__
+from fedrela.core.environment import extras
 from fedrela.core.errors import FedRelaError
 
 
@@ -35,24 +36,26 @@ OWNER = "fedrela.edge.owner.cli"
 EMULATOR = "fedrela.emulator.cli"
 EVALUATION = "fedrela.emulator.evaluating"
 STUDY = "fedrela.study.cli"
+DOCTOR = "fedrela.edge.owner.doctor"
 
 VERBS = {
     "export": Verb("Turn a PyTorch classifier into training programs.", "export", (EXPORT,)),
-    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "export", (BUNDLES,)),
-    "inspect": Verb("Show what a bundle holds.", "export", (BUNDLES,)),
-    "audit": Verb("Look into what a bundle's programs compute.", "export", (BUNDLES,)),
-    "seal": Verb("Sign a bundle as its publisher.", "export", (BUNDLES,)),
+    "verify": Verb("Run a bundle's golden steps on the installed runtimes.", "edge", (BUNDLES,)),
+    "inspect": Verb("Show what a bundle holds.", "edge", (BUNDLES,)),
+    "audit": Verb("Look into what a bundle's programs compute.", "edge", (BUNDLES,)),
+    "seal": Verb("Sign a bundle as its publisher.", "edge", (BUNDLES,)),
     "serve": Verb("Run the coordinator.", "coordinator", (OPERATOR,)),
     "publish": Verb("Send a bundle and a task to a coordinator.", "coordinator", (OPERATOR,)),
     "task": Verb("Create, list, pause, resume, cancel and download tasks.", "coordinator", (OPERATOR,)),
     "token": Verb("Create, list and revoke enrollment tokens.", "coordinator", (OPERATOR,)),
-    "coordinator": Verb("Begin a new epoch after a restore from a backup.", "coordinator", (OPERATOR,)),
+    "coordinator": Verb("Back a coordinator up; begin a new epoch after a restore.", "coordinator", (OPERATOR,)),
     "key": Verb("Give the coordinator a new signing key.", "coordinator", (OPERATOR,)),
     "fleet": Verb("Make the key by which no coordinator can invent devices.", "coordinator", (OPERATOR,)),
     "device": Verb("Enroll and run this device; list and revoke devices.", "edge", (OWNER, OPERATOR)),
     "emulate": Verb("Run a fleet of emulated devices.", "emulator", (EMULATOR,)),
     "evaluate": Verb("Evaluate a task's models on a test set of your own.", "emulator", (EVALUATION,)),
     "study": Verb("Measure what re-labeling adds, against everything else.", "study", (STUDY,)),
+    "doctor": Verb("Say what is installed, what is missing, what is reachable.", "edge", (DOCTOR,)),
     "report": Verb("Table, plots and a page from recorded runs.", "emulator", (EMULATOR,)),
 }
 
@@ -75,9 +78,16 @@ class VerbGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The command for a verb, its sub-verbs merged from every module that is installed. Exits 2 if none is."""
-    commands = [command for module in VERBS[name].modules if (command := _from_module(module, name)) is not None]
+    commands, lacking = [], ""
+    for module in VERBS[name].modules:
+        try:
+            commands.append(_from_module(module, name))
+        except ModuleNotFoundError as error:
+            if _is_ours(error):
+                raise
+            lacking = error.name or ""
     if not commands:
-        typer.echo(_needs_more(name), err=True)
+        typer.echo(_needs_more(name, lacking), err=True)
         raise typer.Exit(2)
     first, *others = commands
     for other in others:
@@ -85,20 +95,18 @@ def load(name: str) -> Any:
     return first
 
 
-def _needs_more(verb: str) -> str:
-    return f"error: `fedrela {verb}` needs more packages\n  run: pip install 'fedrela[{VERBS[verb].extra}]'"
+def _needs_more(verb: str, lacking: str) -> str:
+    """What to install for a verb that found the module `lacking` missing."""
+    own = VERBS[verb].extra
+    provider = extras.providing(lacking, first=(own,)) or own
+    line = extras.install_line(provider, *([own] if extras.missing(own) else []))
+    return f"error: `fedrela {verb}` needs {lacking or 'more packages'}, which is not installed\n  run: {line}"
 
 
 def _from_module(module: str, verb: str) -> Any:
-    """The verb as `module` defines it; None where the package or its requirements aren't installed."""
-    try:
-        app = importlib.import_module(module).app
-    except ModuleNotFoundError as error:
-        if _is_ours(error):
-            raise
-        return None
-    group = typer.main.get_group(app)
-    return group.commands.get(verb)
+    """The verb as `module` defines it. Raises ModuleNotFoundError where something that it needs isn't installed."""
+    group = typer.main.get_group(importlib.import_module(module).app)
+    return group.commands[verb]
 
 
 def _is_ours(error: ModuleNotFoundError) -> bool:
@@ -147,7 +155,7 @@ def main() -> None:
         verb = next((word for word in sys.argv[1:] if word in VERBS), None)
         if verb is None or _is_ours(error):
             raise
-        typer.echo(_needs_more(verb), err=True)
+        typer.echo(_needs_more(verb, error.name or ""), err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -50,7 +50,7 @@ class Setting:
     """How the training data are long-tailed and spread."""
 
     name: str
-    profile: Literal["exponential", "step"] = "exponential"
+    profile: Literal["exponential", "step", "as-is"] = "exponential"
     imbalance: float = 50.0  # largest class : smallest class
     alpha: float = 0.3  # of the Dirichlet split; smaller is more skewed
     largest: int = 0  # samples of the largest class; 0: as many as every class could have

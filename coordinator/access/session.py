@@ -53,11 +53,17 @@ def has_ended(database: Database, cookie: str) -> bool:
         return view.scalar(sa.select(table.c.id).where(table.c.id == cookie.split(".")[1])) is not None
 
 
-def check_origin(origin: str | None, host: str | None) -> None:
-    """Raise Refused (403) for a form that another site sent."""
-    if origin is not None and (origin == "null" or urlsplit(origin).netloc != host):
+def check_origin(origin: str | None, host: str | None, public_url: str = "") -> None:
+    """Raise Refused (403) for a form that another site sent; `public_url`: what this one is called outside."""
+    if origin is None or (public_url and origin == public_url):
+        return
+    if origin == "null" or urlsplit(origin).netloc != host:
         raise Refused(
-            "the form was sent by another site", remedy="use the dashboard's own page", code="cross-site", status=403
+            f"the form was sent by {origin[:100]}, and this site is {public_url or host}",
+            remedy="use the dashboard's own page; if it was, a reverse proxy doesn't pass Host: let it, or start the "
+            "coordinator with FEDRELA_PUBLIC_URL set to what the browser shows",
+            code="cross-site",
+            status=403,
         )
 
 

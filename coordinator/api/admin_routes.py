@@ -81,7 +81,8 @@ async def publish(request: Request) -> Response:
 @router.get("/server", **openapi.route(security="admin", gives=ServerResponse))
 async def server(request: Request) -> Response:
     """What this coordinator is set up for."""
-    return json_response(ServerResponse(coordinator_of(request).settings.dev))
+    settings = coordinator_of(request).settings
+    return json_response(ServerResponse(settings.dev, settings.public_url))
 
 
 @router.get("/tasks", **openapi.route(security="admin", gives=LISTING))

@@ -40,9 +40,13 @@ class RollbackResponse:
 
 @dataclass(frozen=True)
 class ServerResponse:
-    """What a client of operators asks before it publishes. `dev`: a trial, whose devices are the operator's own."""
+    """What a client of operators asks first. `dev`: a trial, whose devices are the operator's own.
+
+    `public_url`: what devices call this coordinator, where that was set.
+    """
 
     dev: bool
+    public_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import typer
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.fleet_verbs import link_part
 from fedrela.coordinator.cli.tables import show, table
+from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol.links import is_local
 
 token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrollment tokens.")
 device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
@@ -36,15 +38,23 @@ def token_create(
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
+        called = api.public_url()
+        if with_code and is_local(called):
+            raise InvalidInput(
+                f"no phone reaches {called}: that is this machine for itself",
+                remedy="serve it under https (`--ssl-certfile` or a reverse proxy), and pass --url or set "
+                "FEDRELA_PUBLIC_URL where the coordinator starts",
+            )
         token = api.request("POST", "/tokens", json=token_request)
         token["fragment"] = ".".join((token["fragment"], *fleet))
-        token["link"] = f"{api.url}/join#{token['fragment']}"
+        token["link"] = f"{called}/join#{token['fragment']}"
     code = ""
     if with_code and not as_json:
         from fedrela.coordinator.pages import qr
 
         code = qr.as_text(token["link"])
-    on_device = f"on a phone: open it in the browser\non a computer: fedrela device enroll '{token['link']}'"
+    on_phone = "" if is_local(called) else "on a phone: open it in the browser\n"
+    on_device = f"{on_phone}on a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
 
 

@@ -135,7 +135,7 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
     for key, value in shown_task.items():
         if key != "task":
             typer.echo(f"{key:26} {value}")
-    typer.echo("")
+    typer.echo(f"{'the model':26} fedrela task download {task_id} model/\n")
     columns = ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds")
     if not any(record.get("groups") for record in rounds):
         return table(rounds, columns, False)
@@ -178,27 +178,37 @@ def task_rollback(
 @task_app.command("download")
 @task_app.command("export", hidden=True)  # what it was called in version 0.1
 def task_download(
-    task_id: str,
-    output: Annotated[Path, typer.Argument(help="The file to write, .safetensors.")],
+    task_id: Annotated[str, typer.Argument(help="The task, by id or name.")],
+    output: Annotated[
+        Path,
+        typer.Argument(help="The file of weights to write, .safetensors; or a folder, for weights and programs."),
+    ],
     round_number: Annotated[int, typer.Option("--round", help="After which round; 0: the start weights.")] = -1,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
     as_json: Json = False,
 ) -> None:
-    """Save a global model as safetensors: the newest, or that of a round."""
+    """Save a task's global model: the newest, or that of a round. A folder holds all that predicting takes."""
+    from fedrela.coordinator import trained_model
     from fedrela.core import signing
 
+    is_file = bool(output.suffix) and not output.is_dir()
     with admin(url, admin_key) as api:
-        task = api.get(f"/tasks/{task_id}")
-        sha256 = task["checkpoint_sha256"]
+        task = api.find(task_id)
+        task_id, sha256 = task["task_id"], task["checkpoint_sha256"]
         if round_number == 0:
             sha256 = task["initial_checkpoint_sha256"]
         elif round_number > 0:
             sha256 = _checkpoint_of(api.get(f"/tasks/{task_id}/rounds"), round_number)
-        body = api.download(sha256)
+        contents = {} if is_file else trained_model.files(api, task["manifest_sha256"], sha256)
+        body = contents.get(trained_model.WEIGHTS) or api.download(sha256)
     signing.check_sha256(body, sha256, "the checkpoint")
-    output.write_bytes(body)
-    show({"path": str(output), "sha256": sha256}, as_json, f"{output}  sha256 {sha256}")
+    text = f"{output}  sha256 {sha256}"
+    if is_file:
+        output.write_bytes(body)
+    else:
+        text += "\n\n" + trained_model.how_to_use(trained_model.write(output, contents), output)
+    show({"path": str(output), "sha256": sha256}, as_json, text)
 
 
 def _checkpoint_of(rounds: list[dict[str, Any]], number: int) -> str:

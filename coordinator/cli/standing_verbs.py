@@ -1,6 +1,7 @@
-"""What an operator does to a coordinator that is stopped: begin a new epoch after a restore, give it a new signing key.
+"""What an operator does to a coordinator as a whole: copy it, begin a new epoch after a restore, give it a new key.
 
-Both change the database alone; devices learn of them by signed statements at their next check-in.
+The last two change the database of one that is stopped; devices learn of them by signed statements at their next
+check-in.
 """
 
 import os
@@ -13,7 +14,7 @@ from fedrela.coordinator.cli import secret_files
 from fedrela.coordinator.cli.connection import Json
 from fedrela.coordinator.cli.tables import show
 
-coordinator_app = typer.Typer(no_args_is_help=True, help="A stopped coordinator: begin a new epoch after a restore.")
+coordinator_app = typer.Typer(no_args_is_help=True, help="Back a coordinator up; begin a new epoch after a restore.")
 key_app = typer.Typer(no_args_is_help=True, help="A stopped coordinator: give it a new signing key.")
 
 Dev = Annotated[bool, typer.Option("--dev", help="As for `fedrela serve --dev`.")]
@@ -22,12 +23,29 @@ Data = Annotated[Path | None, typer.Option(help="Folder for database and blobs (
 
 @coordinator_app.callback()
 def _coordinator() -> None:
-    """A coordinator that is stopped."""
+    """Back a coordinator up; begin a new epoch after a restore."""
 
 
 @key_app.callback()
 def _key() -> None:
     """The key that signs assignments."""
+
+
+@coordinator_app.command("backup")
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
+    dev: Dev = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Copy database and blobs into a folder, while the coordinator runs. Keep the signing key elsewhere.
+
+    To restore: stop the coordinator, put the folder where its data were, `fedrela coordinator new-epoch`, start it.
+    """
+    from fedrela.coordinator.storage import backup as backups
+
+    size_bytes = backups.copy_to(_settings(dev, data), folder)
+    show({"path": str(folder), "bytes": size_bytes}, as_json, f"{folder} is a copy of {size_bytes} bytes")
 
 
 @coordinator_app.command("new-epoch")

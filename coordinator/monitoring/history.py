@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.monitoring import evaluation, secure_groups
+from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.monitoring import evaluation, secure_groups, standstill
 from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.storage import rows, schema
 
@@ -40,14 +40,23 @@ def task(coordinator: Coordinator, task_id: str) -> Record:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one_or_none()
         if row is None:
             raise rows.not_found("task")
-        return _task(view, row) | {"task": json.loads(row.task_json)}
+        return _task(view, row) | _waits_for(view, row) | {"task": json.loads(row.task_json)}
+
+
+def _waits_for(view: sa.Connection, row: rows.Row) -> Record:
+    """What a task under way waits for."""
+    if row.status in ("finished", "cancelled"):
+        return {}
+    round_, settings = rows.as_round(rows.round_row(view, row.id, row.round)), parse_task(row.task_json)
+    there = standstill.attendance(view, row.id, settings, row.round)
+    return {"waits_for": standstill.waits_for(row.status, row.problem, round_, settings, there)}
 
 
 def _task(view: sa.Connection, row: rows.Row) -> Record:
     record = {"task_id": row.id} | {name: row._mapping[name] for name in _TASK}
     record |= {
         "rounds": json.loads(row.task_json)["rounds"],
-        "committed_rounds": row.round - 1 - _abandoned(view, row.id),
+        "committed_rounds": row.round - 1 - _without_result(view, row.id),
         "initial_checkpoint_sha256": row.initial_checkpoint_sha256,
         "created_at": row.created_at,
         "finished_at": row.finished_at,
@@ -60,11 +69,10 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
     return record | {"unchanged_since": _unchanged_since(view, row)}
 
 
-def _abandoned(view: sa.Connection, task_id: str) -> int:
+def _without_result(view: sa.Connection, task_id: str) -> int:
     """How many rounds ended without a result."""
     table = schema.rounds
-    without = table.c.phase.in_(("abandoned", "skipped"))
-    query = sa.select(sa.func.count()).where(table.c.task_id == task_id, without)
+    query = sa.select(sa.func.count()).where(table.c.task_id == task_id, table.c.phase.in_(("abandoned", "skipped")))
     return int(view.scalar(query) or 0)
 
 

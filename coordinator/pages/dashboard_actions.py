@@ -25,12 +25,19 @@ router = APIRouter(include_in_schema=False)
 
 async def form(request: Request) -> dict[str, str]:
     """The fields of a form of our own pages. Raises Refused (403) for another site's."""
-    session.check_origin(request.headers.get("origin"), request.headers.get("host"))
+    public_url = coordinator_of(request).settings.public_url
+    session.check_origin(request.headers.get("origin"), request.headers.get("host"), public_url)
     body = await limits.read_body(request, FORM_BYTES, FORM_SECONDS)
     try:
         return {key: values[0] for key, values in parse_qs(body.decode(), strict_parsing=bool(body)).items()}
     except (UnicodeDecodeError, ValueError) as error:
         raise InvalidMessage("that is not a form", remedy="use the dashboard's own page") from error
+
+
+def public_url(request: Request) -> str:
+    """What browsers and devices call this site."""
+    by_request = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return coordinator_of(request).settings.public_url or by_request
 
 
 @router.post("/login")
@@ -47,7 +54,7 @@ async def log_in(request: Request) -> Response:
         max_age=session.SECONDS,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=public_url(request).startswith("https:"),
     )
     return answer
 
@@ -118,7 +125,7 @@ async def create_token(request: Request) -> Response:
     token = await in_thread(
         lambda: tokens.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
     )
-    link = f"{request.url.scheme}://{request.headers.get('host', '')}/join#{token.fragment}"
+    link = f"{public_url(request)}/join#{token.fragment}"
     return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
 
 

@@ -3,7 +3,8 @@
 `now` is in seconds of the coordinator's clock and is always passed in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,13 +13,15 @@ from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import isolation, rules, unusable
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.secure import endings, skipping
-from fedrela.coordinator.storage import reported, rows, schema, secure_rows
+from fedrela.coordinator.storage import collection, reported, rows, schema, secure_rows
+from fedrela.coordinator.storage.rows import Row
 from fedrela.core.task import Task
 
 EXPIRING_FAILED = "leases and deadlines can't be ended"
 # The failures of an assignment whose update left no finite model, or one with a statistic below its lowest value.
 OVERFLOWS = "update-overflows"
 BELOW_LOWEST = "statistic-too-low"
+_ROUNDS = schema.rounds
 
 
 def expire(coordinator: Coordinator, now: float) -> int:
@@ -45,21 +48,19 @@ def expire_in_task(coordinator: Coordinator, task_id: str, now: float) -> None:
     """The same for one task."""
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
-        task = parse_task(row.task_json)
+        task, leftovers = parse_task(row.task_json), list[str]()
         before, _ = rows.expire_assignments(tx, task_id, rows.as_round(rows.round_row(tx, task_id, row.round)), now)
         after = _expired(tx, row, task, before, now) if row.status == "running" else before
         if after.phase == "skipped":
-            why = f"{before.reported} of at least {_least(task)} devices are in sums at the deadline"
-            skipping.skip(tx, row, task, before, why, now)
+            leftovers = skipping.skip(tx, row, task, before, _too_few(before, task), now)
         else:
             _save_expired(tx, row, task, before, after, now)
-    if after.phase == "skipped":
-        endings.discard(coordinator, task_id, before.number)
+    collection.discard(coordinator, leftovers)
     if after.phase == "aggregating":
         coordinator.wake.set()
 
 
-def _save_expired(tx: sa.Connection, row: rows.Row, task: Task, before: Round, after: Round, now: float) -> None:
+def _save_expired(tx: sa.Connection, row: Row, task: Task, before: Round, after: Round, now: float) -> None:
     closed = {"closed_at": now} if after.phase == "aggregating" and before.phase != "aggregating" else {}
     rows.save_round(tx, row.id, after, **closed)
     tried_again = (after.phase, after.attempt) != (before.phase, before.attempt) and after.phase != "aggregating"
@@ -69,25 +70,36 @@ def _save_expired(tx: sa.Connection, row: rows.Row, task: Task, before: Round, a
         _pause_failed(tx, row.id, after, task)
 
 
-def _expired(tx: sa.Connection, row: rows.Row, task: Task, round_: Round, now: float) -> Round:
+def _expired(tx: sa.Connection, row: Row, task: Task, round_: Round, now: float) -> Round:
     """The round after its deadline. Groups that are at work are waited for: their phases end by themselves."""
     if task.privacy.secure == "none":
-        return rules.expire(round_, task.round, now)
+        after = rules.expire(round_, task.round, now, may_skip=_may_skip(tx, row, task))
+        if after.phase == "skipped" and unusable.pause_if_agreed(tx, row, round_is_over=True):
+            return rules.expire(round_, task.round, now)  # the next round would begin from the same model
+        return after
     if secure_rows.active(tx, row.id, round_.number):
         return round_
     return rules.expire(round_, task.round, now, spent=secure_rows.is_spent(tx, row.id, round_.number))
 
 
-def _least(task: Task) -> int:
-    return max(task.round.minimum, task.round.smallest_cohort)
-
-
 def _pause_failed(tx: sa.Connection, task_id: str, round_: Round, task: Task) -> None:
-    problem = (
-        f"round {round_.number} failed {round_.attempt} times: {round_.reported} of at least "
-        f"{_least(task)} devices reported before the deadline"
-    )
+    problem = f"round {round_.number} failed {round_.attempt} times: {_too_few(round_, task)}"
     tx.execute(sa.update(schema.tasks).where(schema.tasks.c.id == task_id).values(status="paused", problem=problem))
+
+
+def _may_skip(tx: sa.Connection, row: Row, task: Task) -> bool:
+    """Whether a task's open round may close as skipped: it is not the last, and not one too many in a row."""
+    earlier = sa.select(_ROUNDS.c.phase).where(_ROUNDS.c.task_id == row.id, _ROUNDS.c.number < row.round)
+    phases = tx.scalars(earlier.order_by(_ROUNDS.c.number.desc()).limit(rules.MAX_SKIPPED_IN_A_ROW)).all()
+    skipped = len(list(takewhile(lambda phase: phase == "skipped", phases)))
+    return row.round < task.rounds and skipped < rules.MAX_SKIPPED_IN_A_ROW
+
+
+def _too_few(round_: Round, task: Task) -> str:
+    """What a round lacked at its deadline."""
+    least = max(task.round.minimum, task.round.smallest_cohort)
+    did = "reported before" if task.privacy.secure == "none" else "are in sums at"
+    return f"{round_.reported} of at least {least} devices {did} the deadline"
 
 
 def drop_updates(
@@ -105,22 +117,30 @@ def drop_updates(
             return
         dropped = reported.drop(tx, task_id, number, assignment_ids, code, now)
         devices = len(reported.devices_counted_in(tx, task_id, number))
-        after = rules.drop(before, task.round, dropped, devices, now)
+        may_skip = row.status == "running" and _may_skip(tx, row, task)
+        after = rules.drop(before, task.round, dropped, devices, now, may_skip=may_skip)
         if after.phase == "collecting" and before.pending:
             reported.count_pending_in(tx, task_id, number)
-        rows.save_round(tx, task_id, after, worker=None, worker_until=None)
+        leftovers = list[str]()
+        if after.phase == "skipped":
+            remaining = replace(before, reported=before.reported - dropped)
+            leftovers = skipping.skip(tx, row, task, remaining, _too_few(remaining, task), now)
+        else:
+            rows.save_round(tx, task_id, after, worker=None, worker_until=None)
         if after.phase == "failed":
             _pause_failed(tx, task_id, after, task)
+    collection.discard(coordinator, leftovers)
 
 
 def skip_round(coordinator: Coordinator, task_id: str, number: int, why: str, now: float) -> None:
     """One transaction ends a secure round of whose sums no usable model comes."""
+    leftovers = list[str]()
     with coordinator.store.write() as tx:
         row = rows.lock_task(tx, task_id)
         round_ = rows.as_round(rows.round_row(tx, task_id, number))
         if row.round == number and round_.phase == "aggregating" and row.status != "cancelled":
-            skipping.skip(tx, row, parse_task(row.task_json), round_, why, now)
-    endings.discard(coordinator, task_id, number)
+            leftovers = skipping.skip(tx, row, parse_task(row.task_json), round_, why, now)
+    collection.discard(coordinator, leftovers)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from fedrela.coordinator.access import auth
 from fedrela.coordinator.access.devices import Device, OpenAssignment
 from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
 from fedrela.coordinator.rounds import rules, selection
+from fedrela.coordinator.rounds.rules import NONE_YET, Participation
 from fedrela.coordinator.rounds.selection import Candidate
 from fedrela.coordinator.rounds.views import JoinableTask, View
 from fedrela.coordinator.storage.rows import Row
@@ -44,12 +45,13 @@ def offer(view: View, applicant: Applicant, now: float) -> Offer | Wait:
     """The tasks that a device may join, or when to come back."""
     candidate, population = candidate_of(applicant), applicant.device.population
     tasks = view.open_tasks(population)
-    reasons = [_reason(view, open_, applicant.device, candidate, now) for open_ in tasks]
+    candidates = [_in_round(view, open_, applicant.device, candidate, now) for open_ in tasks]
+    reasons = [_reason(open_, one, now) for open_, one in zip(tasks, candidates, strict=True)]
     if tasks:
         # round-full: the answer of a task that wants the device, if another device is quicker
-        offered = zip(tasks, reasons, strict=True)
         waits = [
-            _wait(reason or "round-full", open_.task, candidate, view.coordinator, now) for open_, reason in offered
+            _wait(reason or "round-full", open_.task, one, view.coordinator, now)
+            for open_, one, reason in zip(tasks, candidates, reasons, strict=True)
         ]
         wait = min(waits, key=_usefulness)
     else:
@@ -64,23 +66,26 @@ def offer(view: View, applicant: Applicant, now: float) -> Offer | Wait:
     return Offer(applicant, tuple(task_ids), wait) if task_ids else wait
 
 
-def _reason(
-    view: View, open_: JoinableTask, device: Device, candidate: Candidate, now: float
-) -> selection.Reason | None:
+def _in_round(view: View, open_: JoinableTask, device: Device, candidate: Candidate, now: float) -> Candidate:
+    """The candidate with what it did in a task's open round, where that matters: it says more than a full round."""
+    reason = selection.refusal(open_.task, open_.manifest, candidate, open_.round, now)
+    if open_.status != "running" or reason not in (None, "round-full"):
+        return candidate
+    return replace(candidate, participation=view.participation(open_, device))
+
+
+def _reason(open_: JoinableTask, candidate: Candidate, now: float) -> selection.Reason | None:
     """Why a task doesn't want the device; None where it does."""
     if open_.status != "running":
         return "paused"
-    reason = selection.refusal(open_.task, open_.manifest, candidate, open_.round, now)
-    if reason is None and view.had_assignment(open_, device):  # only now does it matter
-        return "round-full"
-    return reason
+    return selection.refusal(open_.task, open_.manifest, candidate, open_.round, now)
 
 
 def _fullness(open_: JoinableTask) -> float:
     return (open_.round.open + open_.round.reported) / rules.slots(open_.task.round)
 
 
-def candidate_of(applicant: Applicant, had_assignment: bool = False) -> Candidate:
+def candidate_of(applicant: Applicant, participation: Participation = NONE_YET) -> Candidate:
     """What the rules of selection look at."""
     device, check_in = applicant.device, applicant.check_in
     return Candidate(
@@ -89,7 +94,7 @@ def candidate_of(applicant: Applicant, had_assignment: bool = False) -> Candidat
         check_in.runtimes,
         check_in.features,
         device.last_assignment_at,
-        had_assignment,
+        participation,
     )
 
 

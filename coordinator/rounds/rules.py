@@ -8,7 +8,8 @@
               resume    │   │  │                                         └─┘ report (asynchronous: │
                         │   │  └─deadline, too few, retries left             counts in the next)  ▼
                         │   ▼    (attempt + 1; what was reported stays)                    the next round
-                      FAILED  ◄──deadline, too few, no retry left
+                      FAILED or SKIPPED  ◄──deadline, too few, no retry left                      ▲
+                                  └───────────────────────the same weights────────────────────────┘
 
     phase        event     condition                           next phase    effect
     -----------  --------  ----------------------------------  ------------  -----------------------------------------
@@ -19,8 +20,9 @@
     COLLECTING   release   (failure, expired lease)            COLLECTING    open - 1
     COLLECTING   expire    deadline, reported is enough        AGGREGATING
     COLLECTING   expire    deadline, fewer, attempt <= retries COLLECTING    attempt + 1, a new deadline
-    COLLECTING   expire    deadline, fewer, no retry left      FAILED        the task is paused
     COLLECTING   expire    deadline, fewer, members masked     SKIPPED       opens the next round from the same weights
+    COLLECTING   expire    deadline, fewer, no retry left      SKIPPED       the same
+    COLLECTING   expire    the same, and it may not be skipped FAILED        the task is paused
     AGGREGATING  join      asynchronous, a slot is free        AGGREGATING   open + 1
     AGGREGATING  report    asynchronous                        AGGREGATING   open - 1, pending + 1
     AGGREGATING  release                                       AGGREGATING   open - 1
@@ -32,10 +34,13 @@
     FAILED       resume                                        COLLECTING    attempt 1, a new deadline
     not over     abandon   the operator rolls the task back    ABANDONED     the next round begins from an old model
 
-Every other pair raises Refused and changes nothing. A *slot* is an assignment that is open or, in a synchronous round,
-reported; one that ends without a report gives its slot back. *Enough* are `minimum` updates, of at least
-`smallest_cohort` devices. An update that was acknowledged is dropped only where no finite model can be made with it, or
-by a rollback: a round that is tried again starts from the same weights, so what was reported still counts.
+A round may be skipped unless it is the last, or the one after MAX_SKIPPED_IN_A_ROW others: going on would use up the
+task's rounds for nothing. Every other pair raises Refused and changes nothing.
+
+A *slot* is an assignment that is open or, in a synchronous round, reported; one that ends without a report gives its
+slot back. *Enough* are `minimum` updates, of at least `smallest_cohort` devices. An update that was acknowledged is
+dropped only where no finite model can be made with it, or by a rollback: a round that is tried again starts from the
+same weights, so what was reported still counts.
 
 In a secure round the updates of a group are reported together, with its sum, and a deadline waits for groups that are
 at work. Who has masked an update isn't asked for this round's again, so a round with too few is skipped, not retried.
@@ -53,8 +58,10 @@ from typing import Literal
 from fedrela.core.errors import Refused
 from fedrela.core.task import Rounds
 
-Phase = Literal["collecting", "aggregating", "committed", "failed", "abandoned", "skipped"]
-OVER: tuple[Phase, ...] = ("committed", "abandoned", "skipped")
+Phase = Literal["collecting", "aggregating", "committed", "failed", "skipped", "abandoned"]
+OVER: tuple[Phase, ...] = ("committed", "skipped", "abandoned")  # phases that a round never leaves
+MAX_SKIPPED_IN_A_ROW = 3
+REST_SECONDS = 60.0  # after a failed assignment, within one attempt of a round
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,17 @@ class Round:
     reported: int = 0
     pending: int = 0  # asynchronous: accepted while this round was being aggregated; they count in the next
     deadline_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Participation:
+    """What one device did in a round. An assignment that is open, or whose lease ran out, counts for nothing."""
+
+    reported: bool = False
+    failed_at: float | None = None  # its newest failure
+
+
+NONE_YET = Participation()
 
 
 def first(now: float) -> Round:
@@ -109,6 +127,21 @@ def join(round_: Round, settings: Rounds, now: float) -> Round:
     starts = settings.mode == "synchronous" and round_.deadline_at is None
     deadline = now + settings.deadline_seconds if starts else round_.deadline_at
     return replace(round_, open=round_.open + 1, deadline_at=deadline)
+
+
+def rests_until(participation: Participation, round_: Round, settings: Rounds) -> float | None:
+    """When a device whose assignment failed may have another of this round; None: now.
+
+    A failure may be over: a picture was mended, a disk has room again. So it counts for a while, and never in the
+    next attempt, since a small fleet needs each of its devices.
+    """
+    if participation.failed_at is None:
+        return None
+    if settings.mode == "synchronous" and (
+        round_.deadline_at is None or participation.failed_at < round_.deadline_at - settings.deadline_seconds
+    ):
+        return None  # of an earlier attempt
+    return participation.failed_at + REST_SECONDS
 
 
 def counts_in(round_: Round) -> int:
@@ -163,16 +196,16 @@ def is_overdue(round_: Round, now: float) -> bool:
     return round_.phase == "collecting" and round_.deadline_at is not None and now >= round_.deadline_at
 
 
-def expire(round_: Round, settings: Rounds, now: float, *, spent: bool = False) -> Round:
+def expire(round_: Round, settings: Rounds, now: float, *, may_skip: bool = False, spent: bool = False) -> Round:
     """Time passed. Only a collecting round whose deadline is over changes. `spent`: members of it may have masked."""
     if not is_overdue(round_, now):
         return round_
     if enough(round_.reported, round_.reported, settings):
         return replace(round_, phase="aggregating")
-    return skip(round_) if spent else _try_again(round_, settings, now)
+    return skip(round_) if spent else _try_again(round_, settings, now, may_skip)
 
 
-def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float) -> Round:
+def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float, *, may_skip: bool = False) -> Round:
     """So many updates are taken out of a round that is being aggregated; those that remain are of `devices` devices."""
     if round_.phase != "aggregating":
         raise _refused("the round is not being aggregated", "nothing: another worker has committed it", "round-closed")
@@ -180,7 +213,7 @@ def drop(round_: Round, settings: Rounds, dropped: int, devices: int, now: float
     if enough(remaining.reported, devices, settings):
         return remaining
     collecting = replace(remaining, phase="collecting", reported=remaining.reported + round_.pending, pending=0)
-    return collecting if settings.mode == "asynchronous" else _try_again(collecting, settings, now)
+    return collecting if settings.mode == "asynchronous" else _try_again(collecting, settings, now, may_skip)
 
 
 def skip(round_: Round) -> Round:
@@ -197,9 +230,9 @@ def abandon(round_: Round) -> Round:
     return replace(round_, phase="abandoned", open=0, reported=0, pending=0, deadline_at=None)
 
 
-def _try_again(round_: Round, settings: Rounds, now: float) -> Round:
+def _try_again(round_: Round, settings: Rounds, now: float, may_skip: bool) -> Round:
     if round_.attempt > settings.retries:
-        return replace(round_, phase="failed", deadline_at=None)
+        return replace(round_, phase="skipped" if may_skip else "failed", deadline_at=None)
     return replace(round_, attempt=round_.attempt + 1, deadline_at=_deadline(round_, settings, now))
 
 

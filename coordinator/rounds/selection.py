@@ -4,10 +4,11 @@ What a device itself must decide (battery, network, examples) is not here.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.rules import NONE_YET, Participation, Round
 from fedrela.core import versions
 from fedrela.core.bundle import PROGRAMS, Manifest
 from fedrela.core.task import Task
@@ -26,7 +27,7 @@ class Candidate:
     runtimes: tuple[str, ...]
     features: tuple[str, ...]
     last_assignment_at: float | None
-    had_assignment: bool = False  # in this round already
+    participation: Participation = NONE_YET  # in this round
 
 
 def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
@@ -35,15 +36,23 @@ def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round,
         return "version"
     if not any(_runs(manifest, runtime) for runtime in candidate.runtimes):
         return "runtime"
+    return _not_now(task, candidate, round_, now)
+
+
+def _not_now(task: Task, candidate: Candidate, round_: Round, now: float) -> Reason | None:
+    """Why a device that could do the work is not given any at this time."""
     fraction = task.eligibility.device_fraction
     if fraction < 1 and share(candidate.public_key, task.name, round_.number, round_.attempt) >= fraction:
         return "not-selected"
     separation = task.eligibility.min_separation_seconds
     if candidate.last_assignment_at is not None and now < candidate.last_assignment_at + separation:
         return "too-soon"
-    if candidate.had_assignment or not rules.has_room(round_, task.round):
-        return "round-full"
-    return None
+    if candidate.participation.reported:
+        return "reported"
+    rests_until = rules.rests_until(candidate.participation, round_, task.round)
+    if rests_until is not None and now < rests_until:
+        return "too-soon"
+    return None if rules.has_room(round_, task.round) else "round-full"
 
 
 def share(*labels: str | int) -> float:
@@ -57,10 +66,13 @@ def retry_after_seconds(
 ) -> float:
     """When a device that is not wanted should come back, jitter included."""
     base = idle_seconds
-    if task is not None and reason in ("round-full", "not-selected"):
+    if task is not None and reason in ("round-full", "reported", "not-selected"):
         base = task.round.retry_after_seconds
     if task is not None and reason == "too-soon" and candidate.last_assignment_at is not None:
-        base = max(candidate.last_assignment_at + task.eligibility.min_separation_seconds - now, 0.001)
+        failed_at = candidate.participation.failed_at
+        rested = -math.inf if failed_at is None else failed_at + rules.REST_SECONDS
+        wanted_at = max(candidate.last_assignment_at + task.eligibility.min_separation_seconds, rested)
+        base = max(wanted_at - now, 0.001)
     return round(base * (1 + JITTER * share(candidate.public_key, repr(now))), 3)
 
 

@@ -57,7 +57,7 @@ def join(tx: TaskTransaction, applicant: Applicant, now: float) -> Assignment | 
     if tx.row.status != "running":
         return None
     manifest = tx.coordinator.manifest(tx.row.manifest_sha256)
-    candidate = offers.candidate_of(applicant, tx.had_assignment(applicant.device.id))
+    candidate = offers.candidate_of(applicant, tx.participation(applicant.device.id))
     if selection.refusal(tx.task, manifest, candidate, tx.round, now) is not None:
         return None
     if _waits_for_other_devices(tx, applicant.device.id):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
+from fedrela.coordinator.rounds.rules import Participation
 from fedrela.coordinator.storage import reported, rows, schema
 from fedrela.coordinator.storage.rows import StoredAssignment
 from fedrela.core.aggregation import outliers
@@ -39,7 +40,7 @@ class TaskTransaction:
         self.round = self._stored_round = rows.as_round(self.record)
         self._leases_are_swept = False
         self._assignments: dict[str, StoredAssignment] = {}
-        self._had_assignment: dict[str, bool] = {}
+        self._participation: dict[str, Participation] = {}
         self._opened: list[dict[str, Any]] = []
         self._ended: list[dict[str, Any]] = []
         self._norms: list[float] = []
@@ -67,16 +68,15 @@ class TaskTransaction:
         return self._assignments[assignment_id]
 
     def preload_devices(self, device_ids: list[str]) -> None:
-        """Load, all at once, whether devices had their assignment; none can be revoked until the transaction ends."""
-        had = rows.had_assignment(self._connection, self.row.id, self.round.number, device_ids, lock=True)
-        # One that is not found was revoked meanwhile.
-        self._had_assignment |= {device_id: had.get(device_id, True) for device_id in device_ids}
+        """Load, all at once, what devices did in the open round; none can be revoked until the transaction ends."""
+        known = rows.participation(self._connection, self.row.id, self.round.number, device_ids, lock=True)
+        self._participation |= {device_id: known.get(device_id, rows.REVOKED) for device_id in device_ids}
 
-    def had_assignment(self, device_id: str) -> bool:
-        """Whether a device had its assignment in this round, or may have none."""
-        if device_id not in self._had_assignment:
+    def participation(self, device_id: str) -> Participation:
+        """What a device did in the open round."""
+        if device_id not in self._participation:
             self.preload_devices([device_id])
-        return self._had_assignment[device_id]
+        return self._participation[device_id]
 
     def sweep_leases(self, now: float) -> None:
         """End every assignment of the task whose lease is over; once in a transaction is enough."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import devices
 from fedrela.coordinator.access.devices import Credentials, Device
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.rules import Participation, Round
 from fedrela.coordinator.storage import rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.bundle import Manifest
@@ -62,8 +62,7 @@ class View:
             self._assignments = {assignment.id: assignment for assignment in connection.execute(*named)}
         self._open_tasks: dict[str, list[JoinableTask]] = {}  # by population
         self._finished: dict[str, bool] = {}  # by population
-        # task -> device -> whether it had its assignment of the open round
-        self._had_assignment: dict[str, dict[str, bool]] = {}
+        self._participation: dict[str, dict[str, Participation]] = {}  # task -> device -> in the open round
 
     def device(self, credentials: Credentials) -> Device:
         """The device that asks. Raises Refused (401)."""
@@ -106,11 +105,9 @@ class View:
             self._finished[population] = bool(self._connection.scalar(_FINISHED, {"population": population}))
         return self._finished[population]
 
-    def had_assignment(self, open_: JoinableTask, device: Device) -> bool:
-        """Whether the device had its assignment of the open round; asked of few rounds, and then of all devices."""
-        if open_.id not in self._had_assignment:
+    def participation(self, open_: JoinableTask, device: Device) -> Participation:
+        """What the device did in the open round; asked of few rounds, and then of all devices."""
+        if open_.id not in self._participation:
             members = [one.id for one in self._devices.values() if one.population == device.population]
-            self._had_assignment[open_.id] = rows.had_assignment(
-                self._connection, open_.id, open_.round.number, members
-            )
-        return self._had_assignment[open_.id].get(device.id, True)  # revoked meanwhile
+            self._participation[open_.id] = rows.participation(self._connection, open_.id, open_.round.number, members)
+        return self._participation[open_.id].get(device.id, rows.REVOKED)

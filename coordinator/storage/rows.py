@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.rules import Participation, Round
 from fedrela.coordinator.storage import schema
 from fedrela.core.errors import Refused
 
@@ -39,19 +39,17 @@ _NEW_ASSIGNMENT = sa.insert(_A)
 _LAST_ASSIGNMENT = (
     sa.update(_D).where(_D.c.id == sa.bindparam("given_to")).values(last_assignment_at=sa.bindparam("given_at"))
 )
-# An assignment whose lease ran out may be taken again; every other one of a round is the device's only one.
-_HAD_ASSIGNMENT = sa.select(
+_OF_DEVICE = sa.and_(
+    _A.c.device_id == _D.c.id, _A.c.task_id == sa.bindparam("task_id"), _A.c.round == sa.bindparam("round")
+)
+_PARTICIPATION = sa.select(
     _D.c.id,
-    sa.exists().where(
-        _A.c.device_id == _D.c.id,
-        _A.c.task_id == sa.bindparam("task_id"),
-        _A.c.round == sa.bindparam("round"),
-        _A.c.status != "open",
-        _A.c.status != "expired",
-    ),
+    sa.exists().where(_OF_DEVICE, _A.c.status.in_(("reported", "closed"))),
+    sa.select(sa.func.max(_A.c.ended_at)).where(_OF_DEVICE, _A.c.status == "failed").scalar_subquery(),
 ).where(_D.c.revoked_at.is_(None))
 # In the order that assignments are inserted in, so that two workers never wait for each other's devices.
-_HAD_ASSIGNMENT_LOCKED = _HAD_ASSIGNMENT.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
+_PARTICIPATION_LOCKED = _PARTICIPATION.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
+REVOKED = Participation(reported=True)  # of a device that is not found any more: it is given nothing
 
 
 @dataclass(frozen=True)
@@ -113,16 +111,16 @@ def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256
     )
 
 
-def had_assignment(
+def participation(
     connection: sa.Connection, task_id: str, number: int, device_ids: list[str], *, lock: bool = False
-) -> dict[str, bool]:
-    """Whether each device has had its assignment in a round; one that is revoked is left out.
+) -> dict[str, Participation]:
+    """What each device did in a round; one that is revoked is left out.
 
     lock: none of them can be revoked until the transaction ends.
     """
-    statement, values = among(_HAD_ASSIGNMENT_LOCKED if lock else _HAD_ASSIGNMENT, _D.c.id, device_ids)
+    statement, values = among(_PARTICIPATION_LOCKED if lock else _PARTICIPATION, _D.c.id, device_ids)
     asked = connection.execute(statement, values | {"task_id": task_id, "round": number})
-    return {row[0]: bool(row[1]) for row in asked}
+    return {device_id: Participation(bool(reported), failed_at) for device_id, reported, failed_at in asked}
 
 
 def insert_assignments(tx: sa.Connection, assignments: list[dict[str, Any]]) -> None:

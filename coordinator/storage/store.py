@@ -202,7 +202,7 @@ def _make_private(file: Path) -> None:
     private.tighten(file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")))
 
 
-def _database_file(url: str) -> Path:
+def database_file(url: str) -> Path:
     """The file that a URL names. Raises InvalidInput where a part of its name may be meant as something else."""
     path = url.removeprefix("sqlite:///")
     if "?" in path:
@@ -214,7 +214,7 @@ def _database_file(url: str) -> Path:
 
 
 def _sqlite(url: str) -> sa.Engine:
-    file = _database_file(url)
+    file = database_file(url)
     _make_private(file)
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(file)),  # by its name, so that no ? or % in it means anything

@@ -76,10 +76,16 @@ def parse(link: str) -> Link:
 
 def is_private(url: str) -> bool:
     """Whether nobody on the way can read or change what goes to `url`: it is https, or this very machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
-    host = parts.hostname or ""
+    return urlsplit(url).scheme == "https" or is_local(url)
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` names the very machine that asks, so that no other one reaches it by that name.
+
+    >>> is_local("http://127.0.0.1:8000"), is_local("http://[::1]"), is_local("https://fl.example.org")
+    (True, True, False)
+    """
+    host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

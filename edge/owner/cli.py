@@ -1,4 +1,4 @@
-"""`fedrela device`: enroll, run, status, show-upload, forget, install-service.
+"""`fedrela device`: enroll, check, run, status, show-upload, forget, install-service.
 
 What only one verb needs is imported by it, so that `status` on a Raspberry Pi doesn't wait for a runtime.
 """
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from fedrela.core.errors import FedRelaError, InvalidInput, Unavailable
+from fedrela.edge.owner.check_data import check_data
 from fedrela.edge.owner.install import install_service
 from fedrela.edge.owner.options import AsJson, State
 from fedrela.edge.owner.settings import load as load_settings
@@ -206,6 +207,7 @@ def forget(
     typer.echo(_deletion(state, cleared) + ("" if not offline else "; the coordinator may not know yet"))
 
 
+device.command("check")(check_data)
 device.command()(install_service)
 
 

@@ -18,6 +18,7 @@ from fedrela.edge.storage.store import Store
 WAITS = {
     "no-task": "no task for this device yet",
     "round-full": "the round is full",
+    "reported": "this device has reported; the round waits for others",
     "too-soon": "too soon after the last assignment",
     "not-selected": "not selected for this round",
     "version": "this client's version is not wanted; update it",

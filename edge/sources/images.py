@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fedrela.core import class_folders
 from fedrela.core.bundle import Manifest, Preprocessing
+from fedrela.core.class_folders import ClassNumber, shown
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
-from fedrela.edge.sources import class_folders, listings, picture_files, pictures
-from fedrela.edge.sources.class_folders import ClassNumber, shown
+from fedrela.edge.sources import listings, picture_files, pictures
 from fedrela.edge.sources.listings import File
 from fedrela.edge.training import classes, sample_keys
 from fedrela.edge.training.examples import DataSource, Examples
@@ -37,9 +38,8 @@ def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
 
     def load(manifest: Manifest) -> Examples:
         spec, how = image_spec(manifest), manifest.preprocessing
-        names = tuple(class_folders.normalized(name) for name in manifest.class_names)
-        listed = list_files()
-        selection = class_folders.select([file.path for file in listed], _class_number(names, manifest.classes))
+        names, listed = normalized_names(manifest), list_files()
+        selection = class_folders.select([file.path for file in listed], class_number(manifest))
         class_names = [picture.class_name for picture in selection.pictures]
         numbers = dict(zip(class_names, classes.numbers(class_names, names, manifest.classes).tolist(), strict=True))
         files = {file.path: file for file in listed}
@@ -70,11 +70,19 @@ def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
     return load
 
 
-def _class_number(names: tuple[str, ...], count: int) -> ClassNumber:
+def normalized_names(manifest: Manifest) -> tuple[str, ...]:
+    """The names of the model's classes as those of folders are compared."""
+    return tuple(class_folders.normalized(name) for name in manifest.class_names)
+
+
+def class_number(manifest: Manifest) -> ClassNumber:
+    """The class that a folder's name stands for."""
+    names = normalized_names(manifest)
+
     @cache
     def number(name: str) -> int | None:
         try:
-            return int(classes.numbers([name], names, count)[0])
+            return int(classes.numbers([name], names, manifest.classes)[0])
         except InvalidData:
             return None
 

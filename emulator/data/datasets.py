@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core import references
+from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData, MissingDependency
 from fedrela.core.streams import derive, permutation
 from fedrela.core.tensors import Array
+from fedrela.emulator.data import own_pictures
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,12 @@ class Dataset:
     classes: int
 
 
-def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) -> Dataset:
-    """A dataset by name ("digits"), by path of an .npz, or from a function "module:function".
+def load(
+    name: str, *, test_per_class: int, seed: int, folder: Path = Path(), manifest: Manifest | None = None
+) -> Dataset:
+    """A dataset by name ("digits"), by path of an .npz or of pictures, or from a function "module:function".
 
+    Pictures, a folder or a .zip of class folders, are read for the model of `manifest`.
     An .npz or a function gives x, y and, if it has one, a test part x_test, y_test (a function: a mapping or a tuple
     of two or four arrays). Without a test part, `test_per_class` samples of each class are held out, chosen by `seed`.
     Raises InvalidData.
@@ -39,11 +44,14 @@ def load(name: str, *, test_per_class: int, seed: int, folder: Path = Path()) ->
         arrays = _digits()
     elif name.endswith(".npz"):
         arrays = _npz(folder / name)
+    elif manifest is not None and own_pictures.is_pictures(folder / name):
+        arrays = own_pictures.load(folder / name, manifest)
     elif ":" in name:
         arrays = _call(name)
     else:
         raise InvalidData(
-            f"there is no dataset {name!r}", remedy='use "digits", the path of an .npz, or "module:function"'
+            f"there is no dataset {name!r}",
+            remedy='use "digits", the path of an .npz or of a folder of pictures, or "module:function"',
         )
     x, y = np.asarray(arrays[0]), _labels(arrays[1])
     if len(x) != len(y) or len(y) == 0:

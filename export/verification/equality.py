@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array, Params
 from fedrela.export.verification import stability
-from fedrela.export.verification.reference import Reference
 from fedrela.export.verification.replay import RESTART, STEPS_FILE
+
+if TYPE_CHECKING:  # it needs torch, and whoever verifies on a device has none
+    from fedrela.export.verification.reference import Reference
 
 Steps = dict[str, Array]
 # A step's inputs, eager PyTorch's outputs, those in float64, and how far some are discontinuous.
@@ -50,7 +53,7 @@ class VerificationResult:
                 )
 
 
-def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weights: Params, seed: int) -> Steps:
+def fresh_steps(reference: "Reference", exact: "Reference", manifest: Manifest, weights: Params, seed: int) -> Steps:
     """Inputs and eager outputs of one fresh step after another, then of predict and relabel; for
     `fedrela.export.verification.replay`.
 
@@ -78,8 +81,8 @@ def fresh_steps(reference: Reference, exact: Reference, manifest: Manifest, weig
 
 
 def _stable_draw(
-    reference: Reference,
-    exact: Reference,
+    reference: "Reference",
+    exact: "Reference",
     manifest: Manifest,
     batch: int,
     fixed: Mapping[str, Array],

@@ -39,6 +39,14 @@ def test_a_number_that_is_none_is_refused_by_name(name: str, text: str) -> None:
         Settings.from_environment(SECRETS | {name: text})
 
 
+@pytest.mark.parametrize("url", ["fl.example.org", "https://fl.example.org/join", "ftp://x", "https://a b"])
+def test_a_public_url_is_an_origin(url: str) -> None:
+    with pytest.raises(InvalidInput, match="FEDRELA_PUBLIC_URL"):
+        Settings.from_environment(SECRETS | {"FEDRELA_PUBLIC_URL": url})
+    settings = Settings.from_environment(SECRETS | {"FEDRELA_PUBLIC_URL": "https://fl.example.org:8443/"})
+    assert settings.public_url == "https://fl.example.org:8443"
+
+
 @pytest.mark.parametrize("flag", ["FEDRELA_DEV", "FEDRELA_VIRTUAL_CLOCK"])
 @pytest.mark.parametrize("text", ["true", "2", " 1", "no"])
 def test_a_flag_is_one_or_nought(flag: str, text: str) -> None:

@@ -64,7 +64,9 @@ def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url
     task = verbs.json("publish", "bundle", "task.toml", "--url", url)["task_id"]
     at = ("--url", url)
     link = verbs.json("token", "create", "--uses", 3, *at)["link"]
+    verbs("device", "check", "--data", "small.npz", "--bundle", "bundle")
     verbs("device", "enroll", link)
+    assert "edge" in verbs("doctor")
     verbs("task", "pause", task, *at)
     verbs("task", "resume", task, *at)
     verbs("device", "run", "--data", "small.npz", "--once")
@@ -86,7 +88,10 @@ def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url
     verbs("device", "revoke", device["device_id"], *at)
     (token,) = verbs.json("token", "list", *at)
     verbs("token", "revoke", token["token_id"], *at)
+    verbs("coordinator", "backup", "copy", "--dev")
     verbs("coordinator", "new-epoch", "--dev")
     verbs("key", "rotate", "--dev")
+    for verb in ("verify", "inspect", "audit", "seal"):
+        verbs(verb, "bundle")
     left_out = [words for words in lower_bounds.verbs(oldest_packages, folder, *EXTRAS) if not verbs.have_run(words)]
     assert left_out == [["serve"]], "which the others were served by"

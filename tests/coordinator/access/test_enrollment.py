@@ -80,7 +80,7 @@ def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any
     """The assignment is being given, in a transaction not yet committed, while the revocation looks and decides."""
     task_id = any_house.publish(1, goal=1)
     one, two = any_house.devices(2)
-    decide = rows.had_assignment
+    decide = rows.participation
     revocations: list[Any] = []
 
     def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
@@ -91,7 +91,7 @@ def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any
         return decided
 
     with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "had_assignment", interrupted)
+        patch.setattr(rows, "participation", interrupted)
         assignment = one.join()
     assert revocations[0].result() is None
     check_problem(one.upload(assignment, ONE), 401, "unauthenticated")

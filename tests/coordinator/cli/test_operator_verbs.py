@@ -68,6 +68,13 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     assert "export" not in run("task", "--help")
     missing = RUNNER.invoke(app, ["task", "download", task_id, str(target), "--round", "9"])
     assert "not committed" in str(missing.exception)
+    whole = run("task", "download", task_id, str(tmp_path / "model"))
+    assert exported["sha256"] in whole
+    assert "onnxruntime.InferenceSession" in whole
+    written = {path.name for path in (tmp_path / "model").iterdir()}
+    assert written == {"weights.safetensors", "manifest.json", "predict.onnx"}
+    assert (tmp_path / "model" / "weights.safetensors").read_bytes() == target.read_bytes()
+    assert f"fedrela task download {task_id} model/" in run("task", "show", task_id)
     assert "0 blobs" in run("task", "collect", "--dry-run")
     run("device", "revoke", device.device_id)
     run("token", "revoke", token["token_id"])

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 from fedrela.coordinator.access import session
 from fedrela.coordinator.api import operators
 from tests.coordinator.api.test_bad_input import check_problem
-from tests.coordinator.conftest import KEY, House
+from tests.coordinator.conftest import KEY, House, house_with, settings_for
 
 HASH = "0" * 64
 
@@ -88,6 +89,29 @@ def test_every_answer_tells_browsers_not_to_guess_frame_or_leave_tls(
     with_tls = TestClient(house.http.app, base_url="https://testserver", raise_server_exceptions=False)
     answer = with_tls.request(method, path, follow_redirects=False)
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_a_form_that_a_proxy_hid_the_host_of_is_refused_with_the_setting_and_taken_with_it(
+    house: House, tmp_path: Path
+) -> None:
+    outside = {"Origin": "https://fl.example.org"}
+    refused = house.http.post("/login", data={"admin_key": KEY}, headers=outside)
+    problem = check_problem(refused, 403, "cross-site")
+    assert "https://fl.example.org" in problem["detail"]
+    assert "FEDRELA_PUBLIC_URL" in problem["remedy"]
+    settings = settings_for(tmp_path / "behind", public_url="https://fl.example.org")
+    with house_with(settings, house.bundle) as behind:
+        answer = behind.http.post("/login", data={"admin_key": KEY}, headers=outside, follow_redirects=False)
+        assert answer.status_code == 303
+        assert "Secure" in answer.headers["set-cookie"]
+        behind.publish(1, goal=1)
+        cookie = {"Cookie": f"{session.COOKIE}={answer.cookies[session.COOKIE]}"}
+        made = behind.http.post("/dashboard/tokens", data={"uses": "1"}, headers=outside | cookie)
+        assert "https://fl.example.org/join#" in made.text
+        for other in ("https://evil.example", "null", "http://fl.example.org"):
+            stranger = behind.http.post("/login", data={"admin_key": KEY}, headers={"Origin": other})
+            check_problem(stranger, 403, "cross-site")
+        assert behind.operator.call("GET", "/server") == {"dev": True, "public_url": "https://fl.example.org"}
 
 
 def test_a_mistake_of_ours_carries_the_headers_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def test_failure_codes_are_kept_apart_and_free_the_slot(house: House, code: str)
     assert one.fail(assignment, code).status_code == 204
     assert one.fail(assignment, code).status_code == 204
     assert house.operator.rounds(task_id)[0]["failures"] == {code: 1}
-    assert one.check_in()["wait"]["reason"] == "round-full"  # not again in this round
+    assert one.check_in()["wait"]["reason"] == "too-soon"  # not again at once
     assert two.upload(two.join(), ONE).status_code == 200
 
 
@@ -217,7 +217,7 @@ def test_a_device_takes_part_once_per_round_so_no_update_is_made_twice_from_the_
     )
     (device,) = house.devices(1)
     device.upload(device.join(), ONE)
-    assert device.check_in()["wait"]["reason"] == "round-full"
+    assert device.check_in()["wait"]["reason"] == "reported"
 
 
 def test_the_virtual_clock_never_goes_back_and_a_real_one_is_not_set(house: House) -> None:

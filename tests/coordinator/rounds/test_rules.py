@@ -68,6 +68,13 @@ TABLE = [
         expire_at(60),
         at(reported=1, attempt=2, phase="failed"),
     ),
+    (
+        "no retry left, and it may be skipped",
+        PAIR,
+        at(reported=1, deadline_at=60, attempt=2),
+        lambda round_, settings: rules.expire(round_, settings, 60, may_skip=True),
+        at(reported=1, attempt=2, phase="skipped"),
+    ),
     ("asynchronous: joins go on", ASYNC, at(phase="aggregating"), join_at(1), at(phase="aggregating", open=1)),
     (
         "asynchronous: counts in the next",
@@ -114,6 +121,9 @@ REFUSED = [
     (SYNC, at(), rules.report),
     (SYNC, at(), release),
     (SYNC, at(phase="committed", open=1), release),
+    (SYNC, at(phase="skipped", open=1), release),
+    (SYNC, at(phase="skipped"), join_at(1)),
+    (SYNC, at(phase="skipped"), lambda round_, settings: rules.abandon(round_)),
     (SYNC, at(), lambda round_, settings: rules.commit(round_)),
     (SYNC, at(phase="committed"), lambda round_, settings: rules.commit(round_)),
 ]

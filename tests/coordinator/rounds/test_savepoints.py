@@ -17,17 +17,17 @@ def test_an_assignment_taken_through_another_connection_costs_no_other_device_of
 ) -> None:
     task_id = any_house.publish(1, goal=5)
     one, two, three = any_house.devices(3)
-    look = rows.had_assignment
+    look = rows.participation
     taken: list[Assignment | Wait | Exception] = []
 
     def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
         had = look(connection, *arguments, **options)
         if not taken:
-            monkeypatch.setattr(rows, "had_assignment", look)
+            monkeypatch.setattr(rows, "participation", look)
             taken.extend(group_commit.check_ins(any_house.coordinator, [caller(one)], 0.0))
         return had
 
-    monkeypatch.setattr(rows, "had_assignment", interrupted)
+    monkeypatch.setattr(rows, "participation", interrupted)
     asking = [caller(two), caller(one), caller(three)]
     answers = group_commit.check_ins(any_house.coordinator, asking, 0.0)
     assert isinstance(taken[0], Assignment)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrela.coordinator.rounds import selection
-from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.rules import Participation, Round
 from fedrela.coordinator.rounds.selection import Candidate
 from fedrela.core import bundle
 from fedrela.core.task import Eligibility, Relabel, Rounds, Task
@@ -44,7 +44,10 @@ def test_each_reason(tmp_path) -> None:
     assert refusal(tmp_path, replace(READY, runtimes=("onnx 1.16.3",))) == "runtime"
     assert refusal(tmp_path, replace(READY, last_assignment_at=95.0), min_separation_seconds=10.0) == "too-soon"
     assert refusal(tmp_path, replace(READY, last_assignment_at=90.0), min_separation_seconds=10.0) is None
-    assert refusal(tmp_path, replace(READY, had_assignment=True)) == "round-full"
+    assert refusal(tmp_path, replace(READY, participation=Participation(reported=True))) == "reported"
+    begun = replace(OPEN, deadline_at=690.0)  # at 90
+    assert refusal(tmp_path, replace(READY, participation=Participation(failed_at=95.0)), begun) == "too-soon"
+    assert refusal(tmp_path, replace(READY, participation=Participation(failed_at=85.0)), begun) is None
     assert refusal(tmp_path, round_=replace(OPEN, open=2)) == "round-full"
     assert refusal(tmp_path, device_fraction=1e-9) == "not-selected"
 

@@ -10,9 +10,10 @@ from typing import Literal
 
 import pytest
 
+from fedrela.core import class_folders
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import class_folders, open_source
+from fedrela.edge.sources import open_source
 from fedrela.edge.training.examples import Examples, check
 from tests.edge.conftest import with_x
 from tests.edge.sources.test_sources import picture

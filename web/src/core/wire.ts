@@ -73,7 +73,9 @@ const problem = object({
 });
 
 /** Why a coordinator has nothing for a device now. One that this page doesn't know means: come back later. */
-const WAIT_REASONS = ["no-task", "round-full", "too-soon", "not-selected", "version", "runtime", "paused", "finished"] as const;
+const WAIT_REASONS = [
+  "no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished",
+] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number] | "later";
 
 export type EnrollResponse = Typed<typeof enrollResponse>;

@@ -99,6 +99,7 @@ export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): st
   const reasons: Record<typeof outcome.reason, string> = {
     "no-task": "There is nothing to do right now. The page asks again by itself.",
     "round-full": "Enough devices are at work on this round. Yours is asked for the next one.",
+    reported: "Your device has done its part of this round, which waits for others.",
     "too-soon": "Your device has done its part for now. It is asked again later.",
     "not-selected": "This round goes on without your device. It is asked again for the next one.",
     version: "This page is too old for the task. Reload it.",

@@ -1,0 +1,70 @@
+"""A trained model as a folder that anybody can use: weights, the programs that predict, and what they take.
+
+    files(admin, "t-0123", sha256)      # name -> bytes: weights.safetensors, predict.onnx, manifest.json
+
+Neither needs anything of ours: `onnxruntime_lines` and `pytorch_lines` are all that it takes.
+"""
+
+from pathlib import Path
+
+from fedrela.coordinator.admin_client import AdminClient
+from fedrela.core import bundle
+from fedrela.core.bundle import Manifest
+from fedrela.core.errors import InvalidInput
+
+WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
+
+
+def files(admin: AdminClient, manifest_sha256: str, checkpoint_sha256: str) -> dict[str, bytes]:
+    """What the folder holds, by name. Raises Refused where something isn't stored any more."""
+    body = admin.download(manifest_sha256)
+    predict = bundle.parse_manifest(body).predict
+    programs = {file.path: admin.download(file.sha256) for file in predict.files}
+    return {WEIGHTS: admin.download(checkpoint_sha256), MANIFEST: body} | programs
+
+
+def write(folder: Path, contents: dict[str, bytes]) -> Manifest:
+    """Write the folder; returns its manifest. Raises InvalidInput where that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, body in contents.items():
+            (folder / name).write_bytes(body)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} can't be written ({error.strerror or error})", remedy="name a folder that you may write to"
+        ) from error
+    return bundle.parse_manifest(contents[MANIFEST])
+
+
+def onnxruntime_lines(manifest: Manifest, folder: Path) -> str:
+    """Python that gives `probabilities` (n, classes) for the inputs of a bundle with ONNX programs; else empty."""
+    file = manifest.predict.file("onnx")
+    if file is None:
+        return ""
+    inputs = [f'"{spec.name}": {spec.name}' for spec in manifest.x]
+    for item in manifest.predict.role("random"):  # augmentation: one half is none
+        shape = ", ".join(f"len({manifest.x[0].name})" if isinstance(size, str) else str(size) for size in item.shape)
+        inputs.append(f'"{item.name}": numpy.full(({shape},), 0.5, "float32")')
+    return (
+        "import numpy, onnxruntime, safetensors.numpy\n"
+        f'weights = safetensors.numpy.load_file("{folder / WEIGHTS}")\n'
+        f'predict = onnxruntime.InferenceSession("{folder / file.path}")\n'
+        f"probabilities = predict.run(None, weights | {{{', '.join(inputs)}}})[0]"
+    )
+
+
+def pytorch_lines(folder: Path) -> str:
+    """Python that puts the weights into the module that was exported, called `model`."""
+    return (
+        "import safetensors.torch\n"
+        f'model.load_state_dict(safetensors.torch.load_file("{folder / WEIGHTS}"), strict=False)\n'
+        "model.eval()  # takes pixels as floats: x / 255, less --mean, by --std"
+    )
+
+
+def how_to_use(manifest: Manifest, folder: Path) -> str:
+    """Both, with a word before each; {inputs} stand for arrays of the caller's."""
+    inputs = ", ".join(f"{spec.name} {spec.dtype} ({', '.join(map(str, spec.shape))})" for spec in manifest.x)
+    onnx = onnxruntime_lines(manifest, folder)
+    told = f"plain onnxruntime, with {inputs}:\n\n{onnx}\n\n" if onnx else ""
+    return f"{told}PyTorch, with the module that was exported:\n\n{pytorch_lines(folder)}"

@@ -1,0 +1,120 @@
+"""What a device would read of somebody's data, looked at before anything is enrolled. Nothing of it leaves the machine.
+
+With a model's manifest the data are read as for training, every picture on its own, so that each that can't be used is
+named at once. Without one only a folder or zip of pictures says something: its class folders, and what is left out.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from fedrela.core import class_folders
+from fedrela.core.bundle import Manifest
+from fedrela.core.class_folders import Picture, Selection, shown
+from fedrela.core.environment import user_folders
+from fedrela.core.errors import InvalidData
+from fedrela.edge.sources import cifar, idx, images, listings, open_source, picture_files
+from fedrela.edge.sources.listings import File
+from fedrela.edge.training import classes, examples
+
+MOST_NAMED = 20  # files that can't be read
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Samples by class, files left out by reason, what can't be read, and the smallest and largest picture."""
+
+    per_class: dict[str, int]
+    left_out: dict[str, int]
+    problems: tuple[str, ...]
+    sizes: str = ""  # of pictures, width x height
+
+    @property
+    def samples(self) -> int:
+        """How many would be trained on."""
+        return sum(self.per_class.values())
+
+
+def look(spec: str, manifest: Manifest | None) -> Preview:
+    """What `--data SPEC` holds. Raises InvalidData where there is nothing of a known form."""
+    source = open_source(spec)
+    files = _pictures_of(spec)
+    if files is not None:
+        return _look_at_pictures(files, manifest)
+    if manifest is None:
+        raise InvalidData(f"how {spec} is read depends on the model", remedy="name it: --bundle FOLDER")
+    loaded = examples.check(source(manifest), manifest)
+    counts = Counter(_class_name(manifest, label) for label in loaded.y.tolist())
+    return Preview(dict(sorted(counts.items())), dict.fromkeys(loaded.notes, 1), ())
+
+
+def _class_name(manifest: Manifest, label: int) -> str:
+    return str(manifest.class_names[label]) if manifest.class_names else str(label)
+
+
+def _pictures_of(spec: str) -> list[File] | None:
+    """The files of a folder or zip of pictures; None for data of another form."""
+    path = user_folders.expanded(spec)
+    if path.is_file() and path.suffix.lower() == ".zip":
+        return listings.in_zip(path)
+    if not path.is_dir() or idx.find(path) is not None or cifar.find(path):
+        return None
+    return listings.in_folder(path)
+
+
+def _look_at_pictures(files: list[File], manifest: Manifest | None) -> Preview:
+    number = images.class_number(manifest) if manifest else _no_class
+    selection = class_folders.select([file.path for file in files], number)
+    problems = [] if manifest is None else _strangers(selection, manifest)
+    by_path = {file.path: file for file in files}
+    per_class: Counter[str] = Counter()
+    left_out, sizes = selection.left_out.copy(), []
+    for picture in selection.pictures:
+        try:
+            size = _size(by_path[picture.path], picture, manifest)
+        except InvalidData as error:
+            problems.append(f"{error.problem}: {error.remedy}")
+            continue
+        if size is None:
+            left_out[class_folders.NO_FILE] += 1
+            continue
+        sizes.append(size)
+        per_class[picture.class_name] += 1
+    return Preview(dict(sorted(per_class.items())), dict(sorted(left_out.items())), tuple(problems), _range(sizes))
+
+
+def _no_class(name: str) -> int | None:
+    """Without a model no folder's name is a class."""
+    return None
+
+
+def _strangers(selection: Selection, manifest: Manifest) -> list[str]:
+    """A word on class folders that the model doesn't have, with both lists."""
+    names = [picture.class_name for picture in selection.pictures]
+    try:
+        classes.numbers(names, images.normalized_names(manifest), manifest.classes)
+    except InvalidData as error:
+        return [f"{error.problem}: {error.remedy}"]
+    return []
+
+
+def _size(file: File, picture: Picture, manifest: Manifest | None) -> tuple[int, int] | None:
+    """(width, height) of a picture that can be used; None for what is no regular file. Raises InvalidData."""
+    if file.stamp() is None:
+        return None
+    body, name = file.read(), shown(picture.name)
+    image, _ = picture_files.decode(body, name)
+    if manifest is not None:
+        images.decode(body, name, images.image_spec(manifest), manifest.preprocessing)
+    return image.size
+
+
+def _range(sizes: list[tuple[int, int]]) -> str:
+    if not sizes:
+        return ""
+    (width, height), (wide, high) = min(sizes, key=_area), max(sizes, key=_area)
+    smallest = f"{width}x{height}"
+    return smallest if (width, height) == (wide, high) else f"{smallest} to {wide}x{high}"
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
