@@ -17,12 +17,10 @@ from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.core.task import Task
-from fedrela.emulator.fleet.messages import Busy, Done, FromWorker, PendingRequest
+from fedrela.emulator.fleet.messages import Busy, Done, FromWorker
 
 _STEP_SECONDS = 1.0  # the coordinator's virtual clock shows whole multiples of this
 _TOGETHER = 256  # requests at once, at most
-# Of a secure round: what changes nothing that the fleet asks for, where the device goes on with its turn.
-_OF_A_GROUP = ("keys", "secure", "shares", "update", "agreement")
 _POLL_SECONDS = 0.005  # real: while the coordinator aggregates
 
 
@@ -94,8 +92,6 @@ class RoundView:
         """
         round_, settings = self.round, self.task.round
         begun = round_.deadline_at is not None
-        if self.is_secure and kind in _OF_A_GROUP and isinstance(answer, PendingRequest):
-            return False
         if self.asynchronous or self.is_secure or self.lossy or round_.phase != "collecting":
             return True
         if kind == "check-in" and isinstance(answer, Busy) and rules.has_room(round_, settings):

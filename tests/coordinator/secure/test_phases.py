@@ -45,7 +45,7 @@ def test_a_group_that_breaks_up_before_masking_costs_nothing(any_house: House) -
     check_mean(house.operator, task_id, [*there, *late])
 
 
-@pytest.mark.parametrize("step", ["mask", "agree", "reveal"])
+@pytest.mark.parametrize("step", ["mask", "reveal"])
 def test_a_group_that_fails_after_masking_is_not_asked_again_and_its_round_is_skipped(house: House, step: str) -> None:
     task_id, players = begin(house)
     play(players, lost={1: step, 2: step}, pass_time=ticking(house))
@@ -128,7 +128,7 @@ def test_a_round_ends_where_its_sums_are_enough_and_no_other_group_can_come(hous
     assert house.operator.task(task_id)["round"] == 2
 
 
-@pytest.mark.parametrize("until", ["share", "mask", "agree", "reveal"])
+@pytest.mark.parametrize("until", ["share", "reveal"])
 @pytest.mark.parametrize("verb", ["cancel", "rollback"])
 def test_what_an_operator_ends_leaves_nothing_that_devices_sent(house: House, verb: str, until: str) -> None:
     task_id, players = begin(house)
