@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,10 +30,6 @@ demo: install  ## export, serve, train a fleet with and without FedReLa, and rep
 
 web: web/node_modules/.package-lock.json  ## build the phone page into the coordinator (needs Node.js 20 or newer)
 	cd web && npm run build
-
-dist: install web  ## the wheel and the sdist for a release, the phone page in both, checked
-	rm -rf dist
-	$(BIN)/python -m tests.packaging.release dist
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit
@@ -65,7 +61,7 @@ test-stress: install  ## three times, what waits for time, processes or a networ
 	stress-ng --quiet --cpu 4 & load=$$!; trap "kill $$load" EXIT; for run in 1 2 3; do \
 	  $(PYTEST) -m "waits and $(USUAL)" || exit 1; done
 
-test-deep: install  ## deep nets and every layer on every runtime, the oldest one too (about 20 minutes)
+test-deep: install  ## deep nets, every layer on every runtime, the oldest one too, 2 000 generated models (an hour or more)
 	$(BIN)/python -m pytest -n auto -m deep tests/export
 
 test-lowest: install  ## the exporter on the oldest packages that it names, in an environment of their own (1.5 GB)

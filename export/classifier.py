@@ -25,8 +25,9 @@ from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.loading import under_either_name
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
-from fedrela.export.verification import equality, recording
+from fedrela.export.verification import equality, recording, repetition
 from fedrela.export.verification.reference import Reference
 
 Report = Callable[[str], None]
@@ -155,7 +156,8 @@ def export_recipe(
 ) -> Exported:
     """`export_classifier` with its options checked and gathered."""
     bundle_folder.check(out, overwrite)
-    report("analysis: running the model twice in training mode")
+    model = preparation.prepare(model, recipe, report)
+    report("analysis: running the model a few times in eager PyTorch")
     analysis = analyze(model, recipe)
     definitions = program.build(model, recipe, analysis)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -179,6 +181,8 @@ def export_recipe(
             result = equality.replay(draft, runtime, steps)
             result.check()
             results.append(result)
+        report(f"verify: running the model {repetition.PASSES} times on the same data")
+        repetition.check(model, recipe, analysis)
         bundle_folder.put_in_place(draft, out)
     report(f"written: {out}")
     return Exported(out, manifest, seal, tuple(results))
@@ -214,11 +218,10 @@ def _manifest(
         name: Program(definition.inputs, definition.outputs, tuple(files[name]))
         for name, definition in definitions.items()
     }
-    limit = max((raw.token_limit for raw in recipe.inputs), default=0)
     return Manifest(
         name=recipe.name,
         classes=recipe.classes,
-        golden=golden or Golden("golden.safetensors", "", 0, token_limit=limit),
+        golden=golden or Golden("golden.safetensors", "", 0, token_limit=recipe.token_limit),
         loss=recipe.loss.name,
         optimizer=recipe.optimizer.name,
         hyperparameters=recipe.hyperparameter_defaults(),

@@ -22,6 +22,7 @@ from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.recipe import Recipe
 from fedrela.export.relabel import relabel
+from fedrela.export.tracing.forward_pass import forward_pass
 from fedrela.export.tracing.model_analysis import ModelAnalysis, RandomRequest, analyze
 
 Function = Callable[..., tuple[Tensor, ...]]
@@ -79,8 +80,10 @@ def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> De
         y, weight = tensors["y"], tensors["sample_weight"]
         randoms = _Supply(analysis.randoms, tensors)
         analysis.training_mode(model)
+        own = params | fresh
         with Rewriting(weight, randoms):
-            logits = _call(model, params | fresh, recipe, tensors)
+            logits = _call(model, own, recipe, tensors)
+        fresh = {name: own[name] for name in buffers}  # a buffer may have been assigned
         loss_arguments = {name: tensors[name] for name in recipe.loss.hyperparameters}
         if recipe.loss.needs_prior:
             loss_arguments["class_prior"] = tensors["class_prior"]
@@ -139,10 +142,11 @@ def _relabel(classes: int) -> Definition:
     return Definition("relabel", inputs, ("new_labels", "flip_rate"), relabel)
 
 
-def _call(model: nn.Module, state: Mapping[str, Tensor], recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Logits (B, C) of the model with `state` in place of its own tensors."""
+def _call(model: nn.Module, state: dict[str, Tensor], recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Logits (B, C) of the model with `state` in place of its own tensors; `state` then holds what it made of them."""
     xs = {raw.name: recipe.pipeline(raw, tensors[raw.name], dict(tensors)) for raw in recipe.inputs}
-    logits: Tensor = torch.func.functional_call(model, dict(state), *model_arguments(recipe.inputs, xs))
+    with forward_pass(model):
+        logits: Tensor = torch.func.functional_call(model, state, *model_arguments(recipe.inputs, xs))
     return logits
 
 

@@ -81,6 +81,11 @@ class Recipe:
         """The program's hyperparameter inputs, in order, with their defaults."""
         return self._defaults() | self.hyperparameters
 
+    @property
+    def token_limit(self) -> int:
+        """What golden tokens lie below, in every input that takes some: the smallest vocabulary; 0 without any."""
+        return min((raw.token_limit for raw in self.inputs if raw.token_limit), default=0)
+
     def augmentation_randoms(self) -> dict[str, tuple[int | str, ...]]:
         """Names and shapes of the uniforms that augmentation needs."""
         return {name: shape for raw in self.inputs for name, shape in self.pipeline.randoms(raw).items()}

@@ -95,8 +95,9 @@ def _file(path: str, accepts: str) -> Response:
     file = PAGE / path
     small = file.with_name(file.name + ".br")
     takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
+    # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
     if not (file.is_file() or takes_small):
-        raise _takes_no_brotli() if small.is_file() else _no_such_file()
+        raise _no_such_file()
     headers = dict(HEADERS)
     # Built files have a hash in their name; the others are asked for again each time.
     headers["Cache-Control"] = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
@@ -107,16 +108,6 @@ def _file(path: str, accepts: str) -> Response:
         headers["Content-Encoding"] = "br"
         file = small
     return FileResponse(file, headers=headers, media_type=media)
-
-
-def _takes_no_brotli() -> Refused:
-    """The runtimes are there compressed alone. Browsers take Brotli over https, and from their own machine."""
-    return Refused(
-        "this file is there in Brotli's compression alone, and this browser doesn't take it",
-        remedy="open the page by https",
-        code="unknown-file",
-        status=404,
-    )
 
 
 def _no_such_file() -> Refused:

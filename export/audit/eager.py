@@ -15,6 +15,7 @@ from fedrela.core.errors import VerificationFailed
 from fedrela.export.classifier import gather
 from fedrela.export.inputs import RawInput
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import analyze
 from fedrela.export.verification import equality, replay
 from fedrela.export.verification.reference import Reference
@@ -50,6 +51,7 @@ def step_errors(opened: Bundle, runtime: str, model: nn.Module, recipe: Recipe, 
     Raises VerificationFailed where the model has other tensors than the bundle.
     """
     manifest = opened.manifest
+    model = preparation.prepare(model, recipe)
     analysis = analyze(model, recipe)
     own = analysis.parameters(model) | analysis.buffers(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}

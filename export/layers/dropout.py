@@ -42,7 +42,7 @@ def rules(uniforms: Uniforms) -> Rules:
 
     drops = {"dropout": elementwise, "feature_dropout": whole_channels}
     drops |= {"alpha_dropout": alpha, "feature_alpha_dropout": alpha_channels}
-    recurrent = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+    layers = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
     return (
         {getattr(torch, name): _rule(drop, uniforms) for name, drop in drops.items()}
         | {getattr(torch, f"{name}_"): partial(_rule(drop, uniforms), inplace=True) for name, drop in drops.items()}
@@ -56,7 +56,7 @@ def rules(uniforms: Uniforms) -> Rules:
             F.scaled_dot_product_attention: attention,
             F.multi_head_attention_forward: multi_head,
         }
-        | {function: partial(_recurrent, function, uniforms) for function in recurrent}
+        | {function: partial(recurrent, function, uniforms) for function in layers}
     )
 
 
@@ -146,7 +146,7 @@ def _weights(scores: Tensor) -> Tensor:
     return torch.softmax(scores.masked_fill(nothing, 0.0), dim=-1).masked_fill(nothing, 0.0)
 
 
-def _recurrent(func: Any, uniforms: Uniforms, *args: Any, **kwargs: Any) -> Any:
+def recurrent(func: Any, uniforms: Uniforms, *args: Any, **kwargs: Any) -> Any:
     """A recurrent layer of torch.nn. With dropout, its layers are run one by one: torch draws it inside one call."""
     if len(args) != 9:  # not as torch.nn calls it
         return func(*args, **kwargs)

@@ -25,6 +25,8 @@ from fedrela.export.layers import normalization
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing import preparation
+from fedrela.export.tracing.forward_pass import without_detours
 from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
 
 FED = ("x", "y", "weight", "random", "class_prior")  # roles that the forward pass takes, in the order of train_step
@@ -83,12 +85,11 @@ class Plan:
 
     def manifest(self) -> Manifest:
         """What the golden steps need to know of the model; it names no file."""
-        limit = max((raw.token_limit for raw in self.recipe.inputs), default=0)
         programs = {name: Program(item.inputs, item.outputs, ()) for name, item in self.definitions.items()}
         return Manifest(
             name=self.recipe.name,
             classes=self.recipe.classes,
-            golden=Golden("", "", 0, token_limit=limit),
+            golden=Golden("", "", 0, token_limit=self.recipe.token_limit),
             optimizer=self.recipe.optimizer.name,
             hyperparameters=self.recipe.hyperparameter_defaults(),
             train_step=programs["train_step"],
@@ -113,6 +114,7 @@ def plan(model: nn.Module, recipe: Recipe) -> Plan:
             "an official layout's loss has no hyperparameters of its own",
             remedy="leave --proximal out and take a loss without any, or use --format bundle",
         )
+    model = preparation.prepare(model, recipe)
     analysis = analyze(model, recipe)
     return Plan(model, recipe, analysis, program.build(model, recipe, analysis))
 
@@ -137,7 +139,10 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
         statistics = {name: fed[name].clone() for name in planned.statistics}
         with (
             _holding(own, statistics),
-            Rewriting(fed["sample_weight"], lambda shape: queue.pop(0).reshape(shape), normalization.plain),
+            Rewriting(
+                fed["sample_weight"], lambda shape: queue.pop(0).reshape(shape), normalization.plain, loops=False
+            ),
+            without_detours(),
         ):
             logits = logits_of(*arguments, **named)
         prior = {"class_prior": fed["class_prior"]} if recipe.loss.needs_prior else {}

@@ -86,6 +86,7 @@ def _rename(model: onnx.ModelProto, definition: Definition) -> None:
             f"{len(definition.inputs)} and {len(definition.outputs)}",
             remedy="report this model: the ONNX exporter dropped a tensor",
         )
+    _name_bodies_apart(graph)
     names = {value.name: item.name for value, item in zip(graph.input, definition.inputs, strict=True)}
     _own_outputs(graph, set(names))
     names |= {value.name: name for value, name in zip(graph.output, definition.outputs, strict=True)}
@@ -103,6 +104,18 @@ def _rename(model: onnx.ModelProto, definition: Definition) -> None:
     for scope in (graph, *_subgraphs(graph)):
         for named in (*scope.input, *scope.output, *scope.initializer, *scope.value_info):
             named.name = names.get(named.name, named.name)
+
+
+def _name_bodies_apart(graph: onnx.GraphProto) -> None:
+    """Two bodies may hold values of one name, for each was written by itself; a runtime takes no name twice."""
+    for index, scope in enumerate(_subgraphs(graph)):
+        values = {output for node in scope.node for output in node.output if output}
+        values |= {named.name for named in (*scope.input, *scope.initializer)}
+        for node in _nodes(scope):
+            node.input[:] = [f"b{index}.{name}" if name in values else name for name in node.input]
+            node.output[:] = [f"b{index}.{name}" if name in values else name for name in node.output]
+        for named in (*scope.input, *scope.output, *scope.initializer, *scope.value_info):
+            named.name = f"b{index}.{named.name}" if named.name in values else named.name
 
 
 def _own_outputs(graph: onnx.GraphProto, inputs: set[str]) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedrela.export.layers import recurrence_operators
+
 aten = torch.ops.aten
 
 
@@ -168,4 +170,5 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.convolution_backward.default: convolution_backward,
         aten.avg_pool2d_backward.default: avg_pool2d_backward,
         aten.empty_permuted.default: empty_permuted,
+        **recurrence_operators.unrolled(),
     }

@@ -1,29 +1,25 @@
-"""What a model does in training mode, found by running it twice: random numbers it asks for, buffers it changes, its
-output.
+"""What a model does, found by running it: random numbers it asks for, buffers it changes, its output, what it keeps.
 
-    >>> import torch
-    >>> from fedrela.export.inputs import parse
-    >>> from fedrela.export.recipe import Recipe
-    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.1), torch.nn.Linear(4, 2))
-    >>> analyze(model, Recipe((parse("float32:3"),), classes=2)).random_shapes()
-    {'dropout.0': ('B', 4)}
+>>> import torch
+>>> from fedrela.export.inputs import parse
+>>> from fedrela.export.recipe import Recipe
+>>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.1), torch.nn.Linear(4, 2))
+>>> analyze(model, Recipe((parse("float32:3"),), classes=2)).random_shapes()
+{'dropout.0': ('B', 4)}
 """
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _disable_current_modes
 
-from fedrela.core.errors import InvalidInput, UnsupportedOperation
-from fedrela.export.inputs import model_arguments
-from fedrela.export.layers.rewriting import Rewriting
-from fedrela.export.losses import LOSSES
+from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.modules import Observer
+from fedrela.export.tracing import running
+from fedrela.export.tracing.hidden_state import hidden_state
 
 _SMALL, _LARGE = 5, 7  # two batch sizes tell a batch dimension from any other
+_FEW = 3  # examples, where their number doesn't matter
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class ModelAnalysis:
 
     def training_mode(self, model: nn.Module) -> None:
         """Put `model` in training mode, but for frozen normalization layers."""
-        _training_mode(model, self.held)
+        running.set_mode(model, self.held)
 
     def parameters(self, model: nn.Module) -> dict[str, Tensor]:
         """The trained parameters of `model`, in its order."""
@@ -71,102 +67,68 @@ class ModelAnalysis:
 
 
 def analyze(model: nn.Module, recipe: Recipe) -> ModelAnalysis:
-    """Run a copy of `model` in training mode. Raises InvalidInput or UnsupportedOperation."""
+    """Run copies of `model`. Raises InvalidInput or UnsupportedOperation."""
     trainable = recipe.trainable_names(model)
     held = tuple(
         name
         for name, module in model.named_modules()
         if isinstance(module, nn.modules.batchnorm._NormBase) and not recipe.trains(f"{name}.weight")
     )
-    small, changed, operators = _run(model, recipe, held, _SMALL)
-    large, _, _ = _run(model, recipe, held, _LARGE)
-    randoms = tuple(
+    _refuse_cumulative_averages(model, held)
+    small = running.training_pass(model, recipe, held, _SMALL)
+    large = running.training_pass(model, recipe, held, _LARGE)
+    running.evaluation_pass(model, recipe, _SMALL)
+    _refuse_hidden_state(model, recipe, held)
+    return ModelAnalysis(trainable, small.changed, held, _requests(small.requested, large.requested), small.operators)
+
+
+def _refuse_cumulative_averages(model: nn.Module, held: tuple[str, ...]) -> None:
+    for name, module in model.named_modules():
+        cumulative = isinstance(module, nn.modules.batchnorm._NormBase) and module.momentum is None
+        if cumulative and module.track_running_stats and name not in held:
+            raise UnsupportedOperation(
+                f"{name}: a BatchNorm layer with momentum=None keeps a cumulative average, which depends on a counter",
+                remedy="give it a momentum, e.g. BatchNorm2d(channels, momentum=0.1)",
+            )
+
+
+def _refuse_hidden_state(model: nn.Module, recipe: Recipe, held: tuple[str, ...]) -> None:
+    def forward(scratch: nn.Module, training: bool, seed: int) -> None:
+        running.plain_pass(scratch, recipe, held if training else None, _FEW, seed)
+
+    found = hidden_state(model, forward)
+    if found:
+        raise UnsupportedOperation(
+            f"a forward pass changes {', '.join(found[:3])}, and the next one reads it: that is no part of the state",
+            remedy="leave it out, or make it a float32 buffer (register_buffer), which goes from step to step",
+        )
+
+
+def _requests(small: Sequence[tuple[int, ...]], large: Sequence[tuple[int, ...]]) -> tuple[RandomRequest, ...]:
+    """What was asked for with a small and with a large batch, as one."""
+    if len(small) != len(large):
+        raise UnsupportedOperation(
+            f"the model draws {len(small)} times for {_SMALL} examples and {len(large)} times for {_LARGE}",
+            remedy="draw random numbers of a shape that holds the batch, once",
+        )
+    return tuple(
         RandomRequest(f"dropout.{index}", _open(one, other))
         for index, (one, other) in enumerate(zip(small, large, strict=True))
     )
-    return ModelAnalysis(trainable, changed, held, randoms, operators)
-
-
-def example(recipe: Recipe, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random raw inputs of the right shapes and ranges."""
-    tensors = {}
-    for raw in recipe.inputs:
-        shape = (batch, *raw.shape)
-        if raw.dtype == "float32":
-            tensors[raw.name] = torch.rand(shape, generator=generator) * 2 - 1
-        else:
-            limit = raw.token_limit or 256
-            tensors[raw.name] = torch.randint(limit, shape, generator=generator).to(getattr(torch, raw.dtype))
-    return tensors
-
-
-def _training_mode(model: nn.Module, held: tuple[str, ...]) -> None:
-    model.train()
-    for name in held:
-        model.get_submodule(name).eval()
-
-
-def _run(
-    model: nn.Module, recipe: Recipe, held: tuple[str, ...], batch: int
-) -> tuple[list[tuple[int, ...]], tuple[str, ...], dict[str, str]]:
-    """Shapes of the uniforms asked for, names of the float buffers that changed, and who calls which operator."""
-    generator = torch.Generator().manual_seed(batch)
-    raw_inputs = example(recipe, batch, generator)
-    half = {
-        name: torch.full([batch if size == "B" else int(size) for size in shape], 0.5)
-        for name, shape in recipe.augmentation_randoms().items()
-    }
-    xs = {raw.name: recipe.pipeline(raw, raw_inputs[raw.name], half) for raw in recipe.inputs}
-    requested: list[tuple[int, ...]] = []
-
-    def uniforms(shape: tuple[int, ...]) -> Tensor:
-        requested.append(tuple(shape))
-        with _disable_current_modes():
-            return torch.rand(shape, generator=generator)
-
-    scratch = copy.deepcopy(model)
-    _training_mode(scratch, held)
-    before = {name: b.clone() for name, b in scratch.named_buffers()}
-    arguments, named = model_arguments(recipe.inputs, xs)
-    with torch.no_grad(), Observer(scratch) as observer, Rewriting(torch.ones(batch), uniforms):
-        try:
-            logits = scratch(*arguments, **named)
-        except UnsupportedOperation as error:
-            named_already = observer.path in error.problem
-            problem = error.problem if named_already else f"{observer.path}: {error.problem}"
-            raise UnsupportedOperation(problem, remedy=error.remedy) from error
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            raise InvalidInput(
-                f"the model can't take a batch of {batch} inputs ({observer.path}: {str(error).splitlines()[0]})",
-                remedy="check --input against what the model's forward takes",
-            ) from error
-    _check_logits(logits, batch, recipe)
-    changed = tuple(
-        name for name, b in scratch.named_buffers() if b.is_floating_point() and not torch.equal(b, before[name])
-    )
-    return requested, changed, observer.operators
-
-
-def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
-    """(B, C) is asked for; a loss of one's own may take more columns, of which the first C are the logits."""
-    shape_or_type = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    fits = shape_or_type == (batch, recipe.classes)
-    if isinstance(shape_or_type, tuple) and recipe.loss.name not in LOSSES:
-        fits = len(shape_or_type) == 2 and shape_or_type[0] == batch and shape_or_type[1] >= recipe.classes
-    if not fits:
-        raise InvalidInput(
-            f"the model gives {shape_or_type} for a batch of {batch}",
-            remedy=f"return logits of shape (batch, {recipe.classes}), or correct --classes",
-        )
 
 
 def _open(small: tuple[int, ...], large: tuple[int, ...]) -> tuple[int | str, ...]:
     """The shape with its batch dimension named: sizes that grew from 5 k to 7 k are ("B", k)."""
     shape: list[int | str] = []
     for one, other in zip(small, large, strict=True):
+        factor, rest = divmod(one, _SMALL)
         if one == other:
             shape.append(one)
+        elif rest or other != factor * _LARGE:
+            raise UnsupportedOperation(
+                f"the model draws random numbers of shape {small} for {_SMALL} examples and {large} for {_LARGE}",
+                remedy="draw a fixed number for each example",
+            )
         else:
-            factor = one // _SMALL
             shape += ["B"] if factor == 1 else ["B", factor]
     return tuple(shape)

@@ -31,6 +31,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.limits import UNBOUNDED
+from fedrela.export.tracing import branches
 from fedrela.export.tracing import decompositions as own
 
 aten = torch.ops.aten
@@ -66,7 +67,23 @@ def trace(
     `max_batch`; the example's sizes there must be at least 2 and differ from the other dimensions. Operators in `keep`
     are left whole; every other one with a decomposition is taken apart.
     """
-    table = decompositions(keep)
+    graph, environment = _flat(function, example_inputs, shapes, keep)
+    _refuse_draws(graph)
+    _refuse_branches(environment)
+    examples = tuple(tensor.detach() for tensor in example_inputs)
+    with quiet(), torch.no_grad():
+        exported = torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
+    forget_origins(exported)
+    return exported
+
+
+def _flat(
+    function: Callable[..., tuple[torch.Tensor, ...]],
+    example_inputs: Sequence[torch.Tensor],
+    shapes: Sequence[Shape],
+    keep: frozenset[torch._ops.OpOverload],
+) -> tuple[torch.fx.GraphModule, ShapeEnv]:
+    """The graph, and what tracing it asked of the open dimensions."""
     environment = ShapeEnv()
     with FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True) as mode:
         fakes = [_fake(mode, tensor, shape) for tensor, shape in zip(example_inputs, shapes, strict=True)]
@@ -77,15 +94,19 @@ def trace(
         sdpa_kernel(SDPBackend.MATH),
         torch.backends.mkldnn.flags(enabled=False),
     ):
-        graph = make_fx(function, decomposition_table=table)(*fakes)
+        graph = make_fx(function, decomposition_table=decompositions(keep))(*fakes)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-    _refuse_draws(graph)
-    examples = tuple(tensor.detach() for tensor in example_inputs)
-    with quiet(), torch.no_grad():
-        exported = torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
-    forget_origins(exported)
-    return exported
+    return graph, environment
+
+
+def _refuse_branches(environment: ShapeEnv) -> None:
+    """The graph holds one side of every branch of Python's."""
+    for size, question in sorted(branches.exceptions(environment).items()):
+        raise UnsupportedOperation(
+            f"the model computes something else for a batch of {size}: it asks whether {question}",
+            remedy="let no branch of Python's depend on how many examples there are",
+        )
 
 
 def _refuse_draws(graph: torch.fx.GraphModule) -> None:

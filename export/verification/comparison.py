@@ -12,8 +12,9 @@ from fedrela.core.bundle import Bundle, Golden, Manifest, Program, Seal
 from fedrela.core.tensors import Params
 from fedrela.export import lowering, program
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import analyze
-from fedrela.export.verification import equality, replay
+from fedrela.export.verification import equality, repetition, replay
 from fedrela.export.verification.reference import Reference
 
 
@@ -24,6 +25,7 @@ def training_errors(
 
     Raises what an export raises.
     """
+    model = preparation.prepare(model, recipe)
     analysis = analyze(model, recipe)
     definitions = program.build(model, recipe, analysis)
     lowered = {name: lowering.lower(definitions[name], runtime, 16, analysis.operators) for name in programs}
@@ -31,11 +33,10 @@ def training_errors(
         name: Program(d.inputs, d.outputs, (lowered[name][1],) if name in lowered else ())
         for name, d in definitions.items()
     }
-    limit = max(raw.token_limit for raw in recipe.inputs)
     manifest = Manifest(
         name="comparison",
         classes=recipe.classes,
-        golden=Golden("", "", 0, token_limit=limit),
+        golden=Golden("", "", 0, token_limit=recipe.token_limit),
         hyperparameters=recipe.hyperparameter_defaults(),
         train_step=entries["train_step"],
         predict=entries["predict"],
@@ -53,4 +54,6 @@ def training_errors(
         for body, file in lowered.values():
             (Path(folder) / file.path).write_bytes(body)
         opened = Bundle(Path(folder), manifest, weights, Seal("", "", "", ""))
-        return replay.step_errors(replay.load(opened, runtime, programs), steps)
+        errors = replay.step_errors(replay.load(opened, runtime, programs), steps)
+    repetition.check(model, recipe, analysis)
+    return errors

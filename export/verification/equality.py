@@ -18,7 +18,7 @@ from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array, Params
 from fedrela.export.verification import stability
-from fedrela.export.verification.replay import RESTART, STEPS_FILE
+from fedrela.export.verification.replay import RESTART, ROUNDING, STEPS_FILE
 
 if TYPE_CHECKING:  # it needs torch, and whoever verifies on a device has none
     from fedrela.export.verification.reference import Reference
@@ -75,7 +75,7 @@ def fresh_steps(reference: "Reference", exact: "Reference", manifest: Manifest, 
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
     inputs = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
     inputs = {item.name: inputs[item.name] for item in manifest.predict.inputs}
-    recorded |= _recorded("predict.0", inputs, reference.predict(inputs))
+    recorded |= _recorded("predict.0", inputs, reference.predict(inputs)) | _one_alone(reference, manifest, start, seed)
     inputs = _random_inputs(manifest, manifest.relabel, 200, generator)
     return recorded | _recorded("relabel.0", inputs, reference.relabel(inputs))
 
@@ -110,6 +110,18 @@ def _stable_draw(
     return bool(unstable), (inputs, outputs, truth, discontinuities)
 
 
+def _one_alone(reference: Reference, manifest: Manifest, start: Params, seed: int) -> Steps:
+    """A prediction of one example: a model may look at how many there are. Nothing where eager PyTorch can't."""
+    fed = _random_inputs(manifest, manifest.predict, 1, np.random.default_rng((seed, 1))) | start
+    inputs = {item.name: fed[item.name] for item in manifest.predict.inputs}
+    try:
+        outputs = reference.predict(inputs)
+    except (RuntimeError, IndexError, ValueError):  # it squeezed its batch away, say
+        return {}
+    fits = outputs["probabilities"].shape == (1, manifest.classes)
+    return _recorded("predict.1", inputs, outputs) if fits else {}
+
+
 def _moved(value: Array, generator: np.random.Generator) -> Array:
     spread = generator.random(value.shape, dtype=np.float32)
     moved: Array = value * (1 + 0.1 * spread) + 0.05 * spread
@@ -124,10 +136,10 @@ def _allowances(
     exact: Mapping[str, Array],
     discontinuities: Mapping[str, float],
 ) -> Steps:
-    """Where eager float32 is rounding noise, or rounding decides the side of a kink, what is added to the scale.
+    """What is added to the scale of a state tensor, so that a runtime may be ten times as far from float64 as eager is.
 
-    It is 1 % of the largest output of the same role, or more where eager float32 is further off: enough for a runtime
-    to be about ten times as far from float64 as eager is, or three times as far from eager as roundings took it.
+    Where eager float32 is rounding noise, or rounding decides the side of a kink, it is more: at least 1 % of the
+    largest output of the same role, and enough to be three times as far from eager as roundings took it.
     """
     roles = {f"new.{item.name}": item.role for item in manifest.train_step.inputs}
     changes = {
@@ -138,9 +150,10 @@ def _allowances(
     allowances: Steps = {}
     for name in changes:
         before = inputs[name.removeprefix("new.")]
+        rounding = float(np.abs(exact[name] - outputs[name]).max(initial=0.0)) / stability.NOISE
+        allowances[f"{prefix}/{ROUNDING}/{name}"] = np.asarray(rounding, np.float32)
         if name in discontinuities or golden.relative_error(exact[name], outputs[name], before) > stability.NOISE:
             largest = max(change for other, change in changes.items() if roles[other] == roles[name])
-            rounding = float(np.abs(exact[name] - outputs[name]).max(initial=0.0)) / stability.NOISE
             discontinuity = stability.TIMES * discontinuities.get(name, 0.0) / TOLERANCE
             allowances[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, discontinuity), np.float32)
     return allowances

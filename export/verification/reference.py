@@ -6,22 +6,22 @@ Only supplied random numbers (augmentation, dropout) come in as they do in the g
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from fedrela.core import relabel as specification
 from fedrela.core.bundle import Manifest
 from fedrela.core.tensors import Array
 from fedrela.export.inputs import model_arguments
-from fedrela.export.layers import dropout
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.forward_pass import without_detours
 from fedrela.export.tracing.model_analysis import ModelAnalysis
+from fedrela.export.verification import precision
+from fedrela.export.verification.supplied import Supplied
 
 
 class Reference:
@@ -39,13 +39,17 @@ class Reference:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._dtype = dtype
-        self._model = copy.deepcopy(model).to(dtype)
+        self._model = precision.converted(model, dtype)
         self._recipe = recipe
         self._analysis = analysis
         self._manifest = manifest
 
     def train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One step; outputs as `fedrela.core.bundle.Program` lists them."""
+        with precision.constants_in(self._dtype):
+            return self._train_step(inputs)
+
+    def _train_step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         tensors = self._tensors(inputs)
         model = self._load(tensors)
         self._analysis.training_mode(model)
@@ -73,7 +77,7 @@ class Reference:
         tensors = self._tensors(inputs)
         model = self._load(tensors)
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), precision.constants_in(self._dtype):
             logits = self._logits(model, tensors, torch.arange(len(tensors[self._recipe.inputs[0].name])))
         return {"probabilities": torch.softmax(logits, 1).numpy()}
 
@@ -123,20 +127,9 @@ class Reference:
                 values = tensors[request.name]
                 queue.append(values if axis is None else values.index_select(axis, counted))
         arguments, named = model_arguments(self._recipe.inputs, xs)
-        with SuppliedDropout(lambda shape: queue.pop(0).reshape(shape)):
+        with without_detours(), Supplied(lambda shape: queue.pop(0).reshape(shape), self._dtype):
             logits: Tensor = model(*arguments, **named)
         return logits
-
-
-class SuppliedDropout(TorchFunctionMode):
-    """Dropout masks from `uniforms`; nothing else is touched."""
-
-    def __init__(self, uniforms: Callable[[tuple[int, ...]], Tensor]) -> None:
-        super().__init__()
-        self._rules = dropout.rules(uniforms)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._rules.get(func, func)(*args, **(kwargs or {}))
 
 
 def _optimizer_step(name: str, parameters: dict[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -69,6 +69,6 @@ def test_export_takes_the_names_from_data_and_says_where_there_are_none(tmp_path
     described = CliRunner().invoke(bundle_verbs.app, ["inspect", str(tmp_path / "named"), "--json"])
     assert json.loads(described.output)["class_names"] == ["cat", "dog", "owl"]
     nameless = CliRunner().invoke(cli.app, [*always, "--classes", "3", "--out", str(tmp_path / "nameless")])
-    assert "folders of pictures must be called 0 to 2" in nameless.output.replace("\n", "")
+    assert "folders of pictures must be called 0 to 2" in " ".join(nameless.output.split())
     shown = CliRunner().invoke(bundle_verbs.app, ["inspect", str(tmp_path / "nameless")])
     assert "classes in order: no names; data say 0 to 2" in shown.output

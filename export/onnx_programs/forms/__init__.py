@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from fedrela.export.onnx_programs.forms import activation, batch_norm, convolution, group_norm, max_pool
+from fedrela.export.layers import recurrence_operators
+from fedrela.export.onnx_programs.forms import activation, batch_norm, convolution, group_norm, max_pool, recurrence
 
 aten = torch.ops.aten
 
@@ -40,4 +41,10 @@ def table(*, constant_weights: bool = False) -> dict[torch._ops.OpOverload, Call
         aten.silu.default: activation.silu,
         aten.silu_backward.default: activation.silu_backward,
         aten.threshold_backward.default: activation.threshold_backward,
+        recurrence_operators.lstm: recurrence.lstm,
+        recurrence_operators.lstm_backward: recurrence.lstm_backward,
+        recurrence_operators.gru: recurrence.gru,
+        recurrence_operators.gru_backward: recurrence.gru_backward,
+        recurrence_operators.elman: recurrence.elman,
+        recurrence_operators.elman_backward: recurrence.elman_backward,
     }

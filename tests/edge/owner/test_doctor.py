@@ -33,7 +33,7 @@ def test_a_machine_with_everything(tmp_path: Path) -> None:
     assert (status, told["problems"], told["coordinator"]) == (0, [], None)
     assert {"edge", "coordinator", "export"} <= set(told["installed"])
     assert told["device"]["enrolled"] is False
-    assert told["device"]["conditions"]["free_disk_bytes"] > 0
+    assert told["device"]["conditions"]["free_memory_bytes"] > 0
     status, text = run("--state", str(tmp_path / "state"))
     assert "not enrolled" in text
     assert not (tmp_path / "state").exists()

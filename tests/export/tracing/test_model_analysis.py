@@ -8,7 +8,8 @@ from fedrela.core.errors import InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import parse_all
 from fedrela.export.losses import Loss, cross_entropy
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing.model_analysis import analyze, example
+from fedrela.export.tracing.examples import example
+from fedrela.export.tracing.model_analysis import analyze
 
 
 def analysis(model, *inputs, **options):

@@ -1,0 +1,34 @@
+"""Bags of embeddings of one length: an embedding, and its sum, mean or maximum.
+
+>>> embedding_bag(torch.tensor([[0, 1]]), torch.tensor([[1.0], [3.0]]))
+tensor([[2.]])
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fedrela.core.errors import UnsupportedOperation
+
+
+def embedding_bag(
+    x: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None, norm_type: float = 2,
+    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+    per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
+) -> Tensor:  # fmt: skip
+    """x (B, L) of rows of weight (V, D) -> (B, D). Raises UnsupportedOperation for bags of several lengths."""
+    unknown: dict[str, Any] = {"offsets": offsets, "max_norm": max_norm, "padding_idx": padding_idx}
+    named = [name for name, value in unknown.items() if value is not None]
+    if named or x.dim() != 2 or scale_grad_by_freq:
+        raise UnsupportedOperation(
+            f"embedding_bag with {', '.join(named) or f'{x.dim()} dimensions'}",
+            remedy="give it bags of one length, (batch, length), without max_norm, offsets and padding_idx",
+        )
+    rows = F.embedding(x, weight)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights[:, :, None]
+    if mode == "max":
+        return rows.amax(1)
+    return rows.mean(1) if mode == "mean" else torch.sum(rows, 1)

@@ -1,0 +1,180 @@
+"""The loops of recurrent layers as one Scan each; see `fedrela.export.layers.recurrence_operators` for the formulas.
+
+What all steps share (the weight) is read from outside of the loop's body.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import onnx_ir as ir
+from onnxscript import opset18 as op
+from torch.onnx._internal.exporter import _core
+from torch.onnx._internal.exporter._torchlib.ops.hop import call_op
+
+from fedrela.export.onnx_programs.forms.values import Value, floats, integers
+
+Body = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]  # carried, one step's -> new ones, outputs
+
+
+def lstm(steps: Value, h: Value, c: Value, weight: Value) -> tuple[Value, ...]:
+    """outputs (T, B, H), cells (T, B, H), gates (T, B, 4 H)."""
+    across, units = _transposed(weight), _units(weight)
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        i, f, g, o = _split(op.Add(own[0], op.MatMul(carried[0], across)), 4, units)
+        i, f, g, o = op.Sigmoid(i), op.Sigmoid(f), op.Tanh(g), op.Sigmoid(o)
+        cell = op.Add(op.Mul(f, carried[1]), op.Mul(i, g))
+        out = op.Mul(o, op.Tanh(cell))
+        return [out, cell], [op.Identity(out), op.Identity(cell), op.Concat(i, f, g, o, axis=1)]
+
+    return _scan([h, c], [steps], [units, units, 4 * units], body)[2:]
+
+
+def lstm_backward(
+    grad: Value, grad_cells: Value, gates: Value, cells: Value, before: Value, weight: Value
+) -> tuple[Value, ...]:
+    """of the steps (T, B, 4 H), of the first h and c (B, H)."""
+    units, zeros = _units(weight), _zeros_like_step(grad)
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        grad_out, grad_cell, gate, cell, cell_before = own
+        i, f, g, o = _split(gate, 4, units)
+        dh, squashed = op.Add(carried[0], grad_out), op.Tanh(cell)
+        through = op.Mul(op.Mul(dh, o), _one_minus(op.Mul(squashed, squashed)))
+        dc = op.Add(op.Add(carried[1], grad_cell), through)
+        parts = (
+            op.Mul(op.Mul(dc, g), _slope(i)),
+            op.Mul(op.Mul(dc, cell_before), _slope(f)),
+            op.Mul(op.Mul(dc, i), _one_minus(op.Mul(g, g))),
+            op.Mul(op.Mul(dh, squashed), _slope(o)),
+        )
+        step = op.Concat(*parts, axis=1)
+        return [op.MatMul(step, weight), op.Mul(dc, f)], [step]
+
+    own = [grad, grad_cells, gates, cells, before]
+    dh, dc, steps = _scan([zeros, zeros], own, [4 * units], body, reverse=True)
+    return steps, dh, dc
+
+
+def gru(steps: Value, h: Value, weight: Value, bias: Value) -> tuple[Value, ...]:
+    """outputs (T, B, H), gates (T, B, 4 H): r, z, n, and what r is multiplied with."""
+    across, units = _transposed(weight), _units(weight)
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        step, hidden = _split(own[0], 3, units), _split(op.Add(op.MatMul(carried[0], across), bias), 3, units)
+        r, z = op.Sigmoid(op.Add(step[0], hidden[0])), op.Sigmoid(op.Add(step[1], hidden[1]))
+        n = op.Tanh(op.Add(step[2], op.Mul(r, hidden[2])))
+        out = op.Add(n, op.Mul(z, op.Sub(carried[0], n)))
+        return [out], [op.Identity(out), op.Concat(r, z, n, hidden[2], axis=1)]
+
+    return _scan([h], [steps], [units, 4 * units], body)[1:]
+
+
+def gru_backward(grad: Value, gates: Value, before: Value, weight: Value) -> tuple[Value, ...]:
+    """of the steps and of the product with h (T, B, 3 H), of the first h (B, H)."""
+    units = _units(weight)
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        grad_out, gate, before_step = own
+        r, z, n, of_hidden = _split(gate, 4, units)
+        dh = op.Add(carried[0], grad_out)
+        dn = op.Mul(op.Mul(dh, _one_minus(z)), _one_minus(op.Mul(n, n)))
+        dr = op.Mul(op.Mul(dn, of_hidden), _slope(r))
+        dz = op.Mul(op.Mul(dh, op.Sub(before_step, n)), _slope(z))
+        hidden = op.Concat(dr, dz, op.Mul(dn, r), axis=1)
+        return [op.Add(op.Mul(dh, z), op.MatMul(hidden, weight))], [op.Concat(dr, dz, dn, axis=1), hidden]
+
+    own = [grad, gates, before]
+    dh, steps, hidden = _scan([_zeros_like_step(grad)], own, [3 * units, 3 * units], body, reverse=True)
+    return steps, hidden, dh
+
+
+def elman(steps: Value, h: Value, weight: Value, tanh: bool) -> Value:
+    """outputs (T, B, H)."""
+    across = _transposed(weight)
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        total = op.Add(own[0], op.MatMul(carried[0], across))
+        out = op.Tanh(total) if tanh else op.Relu(total)
+        return [out], [op.Identity(out)]
+
+    return _scan([h], [steps], [_units(weight)], body)[1]
+
+
+def elman_backward(grad: Value, outputs: Value, weight: Value, tanh: bool) -> tuple[Value, ...]:
+    """of the steps (T, B, H), of the first h (B, H)."""
+
+    def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
+        slope = _one_minus(op.Mul(own[1], own[1])) if tanh else op.Sign(own[1])  # what ReLU gives is never below 0
+        step = op.Mul(op.Add(carried[0], own[0]), slope)
+        return [op.MatMul(step, weight)], [step]
+
+    dh, steps = _scan([_zeros_like_step(grad)], [grad, outputs], [_units(weight)], body, reverse=True)
+    return steps, dh
+
+
+def _scan(
+    start: Sequence[Value], steps: Sequence[Value], widths: Sequence[int], body: Body, *, reverse: bool = False
+) -> tuple[Value, ...]:
+    """The carried values after the last step, then what each step gives, of these widths, along a new first axis."""
+    tracer = _core.current_tracer
+    assert tracer is not None
+    place = len(tracer.nodes)
+    carried = [_inner(f"carried{n}", value, value.shape[-1], steps[0]) for n, value in enumerate(start)]
+    own = [_inner(f"step{n}", value, value.shape[-1], steps[0]) for n, value in enumerate(steps)]
+    new, outputs = body(carried, own)
+    nodes = tracer.nodes[place:]
+    del tracer.nodes[place:]
+    direction = int(reverse)
+    results = call_op(
+        "Scan",
+        *start,
+        *steps,
+        _num_outputs=len(new) + len(outputs),
+        body=ir.Graph([*carried, *own], [*new, *outputs], nodes=nodes, name="body"),
+        num_scan_inputs=len(steps),
+        scan_input_directions=[direction] * len(steps),
+        scan_output_directions=[direction] * len(outputs),
+    )
+    length, batch = steps[0].shape[0], steps[0].shape[1]
+    for value, before in zip(results, start, strict=False):
+        value.shape, value.dtype = ir.Shape([batch, before.shape[-1]]), ir.DataType.FLOAT
+    for value, width in zip(results[len(new) :], widths, strict=True):
+        value.shape, value.dtype = ir.Shape([length, batch, width]), ir.DataType.FLOAT
+    return tuple(results)
+
+
+def _inner(name: str, outside: Value, width: int, steps: Value) -> Value:
+    """A value of the body: one step's, or what is carried to it, (B, width)."""
+    shape = ir.Shape([steps.shape[1], width])
+    return ir.Value(name=name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT))
+
+
+def _units(weight: Value) -> int:
+    return int(weight.shape[1])
+
+
+def _split(value: Value, parts: int, units: int) -> list[Value]:
+    ends = [units * part for part in range(parts + 1)]
+    return [op.Slice(value, integers([a]), integers([b]), integers([1])) for a, b in pairwise(ends)]
+
+
+def _transposed(weight: Value) -> Value:
+    return op.Transpose(weight, perm=[1, 0])
+
+
+def _zeros_like_step(steps: Value) -> Value:
+    """(B, H) of zeros: the first step times 0."""
+    first = op.Squeeze(op.Slice(steps, integers([0]), integers([1]), integers([0])), integers([0]))
+    zeros = op.Mul(first, floats(0.0))
+    zeros.shape, zeros.dtype = ir.Shape(list(steps.shape)[1:]), ir.DataType.FLOAT
+    return zeros
+
+
+def _one_minus(value: Value) -> Value:
+    return op.Sub(floats(1.0), value)
+
+
+def _slope(sigmoid: Value) -> Value:
+    """The derivative of a sigmoid, s (1 - s)."""
+    return op.Mul(sigmoid, _one_minus(sigmoid))

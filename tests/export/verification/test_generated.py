@@ -1,0 +1,42 @@
+"""No wrong export: a module that was put together at random follows eager PyTorch for twenty steps, or is refused."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, seed, settings
+
+from fedrela.core.errors import FedRelaError
+from tests.export.verification.generated import KINDS, LAYERS, build, follow, models
+
+REFUSED = {
+    "count", "late count", "integer buffer", "flag", "cache of data", "last", "list", "batch", "values",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *LAYERS])
+def test_each_piece_alone_is_right_or_refused(kind):
+    model = build([(kind, 2)], seed=0)
+    if kind not in REFUSED:
+        follow(model)
+        return
+    with pytest.raises(FedRelaError) as refused:
+        follow(model)
+    assert len(refused.value.problem) < 300
+
+
+def right_or_refused(model):
+    """An error of our own, or twenty steps that agree."""
+    with suppress(FedRelaError):
+        follow(model)
+
+
+@settings(max_examples=12, derandomize=True)
+@given(models())
+def test_what_is_put_together_is_right_or_refused(model):
+    right_or_refused(model)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("start", range(8))
+def test_two_thousand_of_them(start):
+    seed(start)(settings(max_examples=250, database=None)(given(models())(right_or_refused)))()
