@@ -62,7 +62,7 @@ test-stress: install  ## three times, what waits for time, processes or a networ
 	  $(PYTEST) -m "waits and $(USUAL)" || exit 1; done
 
 test-deep: install  ## deep nets, every layer on every runtime, the oldest one too, 2 000 generated models (an hour or more)
-	$(BIN)/python -m pytest -n auto -m deep tests/export
+	$(BIN)/python -m pytest -n auto -m deep
 
 test-lowest: install  ## the exporter on the oldest packages that it names, in an environment of their own (1.5 GB)
 	$(BIN)/python -m pytest -n0 -rs -m lowest tests/packaging

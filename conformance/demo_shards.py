@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core import partition, tensors
+from fedrela.core import tensors
+from fedrela.core.data import partition
 
 FOLDER = Path(__file__).resolve().parents[1] / "web" / "public" / "demo"
 SHARDS = 8

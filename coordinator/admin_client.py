@@ -14,10 +14,11 @@ import httpx
 
 from fedrela.coordinator import admin_answers
 from fedrela.core import bundle, signing, strict
+from fedrela.core.data.partition import Accuracy
 from fedrela.core.environment import network_settings
 from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused, Unavailable
-from fedrela.core.partition import Accuracy
-from fedrela.core.task import Task
+from fedrela.core.privacy import Privacy
+from fedrela.core.task import LocalTraining, Task
 
 TIMEOUT_SECONDS = 60.0
 _NO_VIRTUAL_CLOCK = (403, 404, 409)  # HTTP statuses of a coordinator that goes by the real time
@@ -86,7 +87,7 @@ class AdminClient:
         for sha256, body in sealed.blobs().items():
             self.request("PUT", f"/blobs/{sha256}", content=body)
         publication = {
-            "task": json.loads(strict.to_json(task)),
+            "task": _as_published(task),
             "seal": vars(sealed.seal),
             "checkpoint_sha256": sealed.seal.weights_sha256,
         }
@@ -198,3 +199,15 @@ def _refusal(answer: httpx.Response, call: str) -> Refused:
 def _elsewhere(answer: httpx.Response) -> str:
     """Where a redirect points: often to the same place by https."""
     return f", and points to {answer.headers['location'][:200]!r}" if answer.has_redirect_location else ""
+
+
+def _as_published(task: Task) -> dict[str, Any]:
+    """A task's values as every coordinator reads them that can do what they say: an older one knows no newer word, and
+    needs none where the task asks for nothing new.
+    """
+    values: dict[str, Any] = json.loads(strict.to_json(task))
+    if task.privacy == Privacy():
+        del values["privacy"]
+    if task.local.lr_schedule == LocalTraining().lr_schedule:
+        del values["local"]["lr_schedule"]
+    return values

@@ -61,7 +61,6 @@ FailureCode = Literal[
 WaitReason = Literal[
     "no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished"
 ]
-
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
 ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
 LeaseSeconds = Annotated[float, Between(0, 2**32)]

@@ -18,8 +18,9 @@ import httpx
 
 from fedrela.coordinator import trained_model
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core import bundle, partition, strict
+from fedrela.core import bundle, strict
 from fedrela.core.bundle import Manifest
+from fedrela.core.data import partition
 from fedrela.core.errors import InvalidInput
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task

@@ -1,6 +1,6 @@
 """The names of a model's classes, from a folder or zip of pictures as devices have them: `fedrela export --data`.
 
-What counts as a class folder follows the rules of the devices (`fedrela.core.class_folders`).
+What counts as a class folder follows the rules of the devices (`fedrela.core.data.class_folders`).
 """
 
 import os
@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedrela.core import class_folders
+from fedrela.core.data import class_folders
 from fedrela.core.errors import InvalidInput
 
 

@@ -4,7 +4,8 @@
 ['executorch', 'onnx']
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 import torch._dynamo.exc
@@ -32,21 +33,28 @@ def lower(
     """
     if runtime not in RUNTIMES:
         raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
-    try:
+    with refusals(definition.name, operators or {}):
         return RUNTIMES[runtime](definition, max_batch)
+
+
+@contextmanager
+def refusals(program: str, operators: Mapping[str, str]) -> Iterator[None]:
+    """What torch raises where a program can't be recorded, as errors of ours. `operators`: see `lower`."""
+    try:
+        yield
     except UnsupportedOperation as error:
-        where = locate(error.problem, operators or {})
+        where = locate(error.problem, operators)
         raise UnsupportedOperation(
             f"{where}: {error.problem}" if where else error.problem, remedy=error.remedy
         ) from error
     except (GuardOnDataDependentSymNode, DataDependentOutputException, DynamicOutputShapeException) as error:
         raise UnsupportedOperation(
-            f"{definition.name} depends on values, not only on shapes ({str(error).splitlines()[0][:150]})",
+            f"{program} depends on values, not only on shapes ({str(error).splitlines()[0][:150]})",
             remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
         ) from error
     except torch._dynamo.exc.UserError as error:
         raise UnsupportedOperation(
-            f"{definition.name} works for one batch size only ({str(error).splitlines()[0][:150]})",
+            f"{program} works for one batch size only ({str(error).splitlines()[0][:150]})",
             remedy="let the model take the batch size from x.shape[0], and keep it the first dimension",
         ) from error
     except RuntimeError as error:

@@ -110,7 +110,9 @@ for number, line in enumerate(lines):
 """
 
 
-@pytest.mark.parametrize("installed", ["", "edge", "coordinator", "emulator"])
+@pytest.mark.parametrize(
+    "installed", ["", *(pytest.param(extra, marks=pytest.mark.deep) for extra in ("edge", "coordinator", "emulator"))]
+)
 def test_every_verb_says_in_one_line_what_it_lacks(installed: str, tmp_path: Path) -> None:
     every = [*extras.USUAL, *extras.STORES]
     allowed = " ".join(extras.requirements(installed)) if installed else ""

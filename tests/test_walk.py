@@ -17,7 +17,7 @@ from torch import nn
 
 from fedrela.conformance.files import PUBLISHER_KEY
 from fedrela.core import bundle, signing, streams, tensors
-from fedrela.core.partition import dirichlet_split, exponential_profile, take_profile
+from fedrela.core.data.partition import dirichlet_split, exponential_profile, take_profile
 from fedrela.core.relabel import relabel
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.engines.pool import EnginePool

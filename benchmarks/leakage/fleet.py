@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core import bundle, encodings, partition, tensors
+from fedrela.core import bundle, encodings, tensors
 from fedrela.core.aggregation import aggregate, robust
+from fedrela.core.data import partition
 from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.errors import InvalidTensors
 from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task

@@ -20,6 +20,7 @@ from fedrela.core import signing
 from fedrela.core.secure import group as groups
 from fedrela.core.secure import masked_body, unmasking
 from fedrela.core.secure import member as members
+from fedrela.core.secure.ciphers import KEY_BYTES
 from fedrela.core.secure.group import Group
 from fedrela.core.secure.member import Member, Secrets
 from fedrela.core.secure.messages import RevealedShare, RosterMember, SecureReveal, SecureStep
@@ -147,10 +148,11 @@ def vectors_of(count: int, size: int = 5) -> NDArray[np.int32]:
     return np.random.default_rng(count).integers(-bound, bound, (count, size)).astype(np.int32)
 
 
-def wrong(reveal: SecureReveal) -> SecureReveal:
-    """The same reveal, every share of it changed in one bit."""
-    return replace(reveal, own=_flipped(reveal.own), pair=_flipped(reveal.pair))
+def wrong(reveal: SecureReveal, byte: int = 0) -> SecureReveal:
+    """The same reveal, every share of it changed in one bit of a byte. Two lies about one byte may cancel."""
+    return replace(reveal, own=_flipped(reveal.own, byte), pair=_flipped(reveal.pair, byte))
 
 
-def _flipped(shares: tuple[RevealedShare, ...]) -> tuple[RevealedShare, ...]:
-    return tuple(replace(one, share=f"{int(one.share[:2], 16) ^ 1:02x}{one.share[2:]}") for one in shares)
+def _flipped(shares: tuple[RevealedShare, ...], byte: int) -> tuple[RevealedShare, ...]:
+    flip = 1 << 8 * (KEY_BYTES - 1 - byte)
+    return tuple(replace(one, share=f"{int(one.share, 16) ^ flip:0{2 * KEY_BYTES}x}") for one in shares)

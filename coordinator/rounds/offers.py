@@ -6,8 +6,7 @@ from fedrela.coordinator.access import auth
 from fedrela.coordinator.access.devices import Device, OpenAssignment
 from fedrela.coordinator.context import Coordinator, parse_seal, parse_task
 from fedrela.coordinator.rounds import rules, selection
-from fedrela.coordinator.rounds.rules import NONE_YET, Participation
-from fedrela.coordinator.rounds.selection import Candidate
+from fedrela.coordinator.rounds.selection import NONE_YET, Candidate, Participation
 from fedrela.coordinator.rounds.views import JoinableTask, View
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import signing

@@ -61,7 +61,6 @@ from fedrela.core.task import Rounds
 Phase = Literal["collecting", "aggregating", "committed", "failed", "skipped", "abandoned"]
 OVER: tuple[Phase, ...] = ("committed", "skipped", "abandoned")  # phases that a round never leaves
 MAX_SKIPPED_IN_A_ROW = 3
-REST_SECONDS = 60.0  # after a failed assignment, within one attempt of a round
 
 
 @dataclass(frozen=True)
@@ -76,17 +75,6 @@ class Round:
     reported: int = 0
     pending: int = 0  # asynchronous: accepted while this round was being aggregated; they count in the next
     deadline_at: float | None = None
-
-
-@dataclass(frozen=True)
-class Participation:
-    """What one device did in a round. An assignment that is open, or whose lease ran out, counts for nothing."""
-
-    reported: bool = False
-    failed_at: float | None = None  # its newest failure
-
-
-NONE_YET = Participation()
 
 
 def first(now: float) -> Round:
@@ -127,21 +115,6 @@ def join(round_: Round, settings: Rounds, now: float) -> Round:
     starts = settings.mode == "synchronous" and round_.deadline_at is None
     deadline = now + settings.deadline_seconds if starts else round_.deadline_at
     return replace(round_, open=round_.open + 1, deadline_at=deadline)
-
-
-def rests_until(participation: Participation, round_: Round, settings: Rounds) -> float | None:
-    """When a device whose assignment failed may have another of this round; None: now.
-
-    A failure may be over: a picture was mended, a disk has room again. So it counts for a while, and never in the
-    next attempt, since a small fleet needs each of its devices.
-    """
-    if participation.failed_at is None:
-        return None
-    if settings.mode == "synchronous" and (
-        round_.deadline_at is None or participation.failed_at < round_.deadline_at - settings.deadline_seconds
-    ):
-        return None  # of an earlier attempt
-    return participation.failed_at + REST_SECONDS
 
 
 def counts_in(round_: Round) -> int:
@@ -191,14 +164,9 @@ def report_group(round_: Round, settings: Rounds, members: int, smallest_group: 
     return replace(collected, phase="aggregating") if done else collected
 
 
-def is_overdue(round_: Round, now: float) -> bool:
-    """Whether a round is collecting beyond its deadline."""
-    return round_.phase == "collecting" and round_.deadline_at is not None and now >= round_.deadline_at
-
-
 def expire(round_: Round, settings: Rounds, now: float, *, may_skip: bool = False, spent: bool = False) -> Round:
     """Time passed. Only a collecting round whose deadline is over changes. `spent`: members of it may have masked."""
-    if not is_overdue(round_, now):
+    if round_.phase != "collecting" or round_.deadline_at is None or now < round_.deadline_at:
         return round_
     if enough(round_.reported, round_.reported, settings):
         return replace(round_, phase="aggregating")

@@ -8,14 +8,26 @@ import math
 from dataclasses import dataclass
 
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.rounds.rules import NONE_YET, Participation, Round
+from fedrela.coordinator.rounds.rules import Round
 from fedrela.core import versions
 from fedrela.core.bundle import PROGRAMS, Manifest
-from fedrela.core.task import Task
+from fedrela.core.task import Rounds, Task
 from fedrela.core.wire import WaitReason
 
 Reason = WaitReason
+REST_SECONDS = 60.0  # after a failed assignment, within one attempt of a round
 JITTER = 0.5  # a waiting time is between 1 and 1 + JITTER times its base
+
+
+@dataclass(frozen=True)
+class Participation:
+    """What one device did in a round. An assignment that is open, or whose lease ran out, counts for nothing."""
+
+    reported: bool = False
+    failed_at: float | None = None  # its newest failure
+
+
+NONE_YET = Participation()
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,21 @@ class Candidate:
     features: tuple[str, ...]
     last_assignment_at: float | None
     participation: Participation = NONE_YET  # in this round
+
+
+def until_rested(participation: Participation, round_: Round, settings: Rounds) -> float | None:
+    """When a device whose assignment failed may have another of this round; None: now.
+
+    A failure may be over: a picture was mended, a disk has room again. So it counts for a while, and never in the
+    next attempt, since a small fleet needs each of its devices.
+    """
+    if participation.failed_at is None:
+        return None
+    if settings.mode == "synchronous" and (
+        round_.deadline_at is None or participation.failed_at < round_.deadline_at - settings.deadline_seconds
+    ):
+        return None  # of an earlier attempt
+    return participation.failed_at + REST_SECONDS
 
 
 def refusal(task: Task, manifest: Manifest, candidate: Candidate, round_: Round, now: float) -> Reason | None:
@@ -49,7 +76,7 @@ def _not_now(task: Task, candidate: Candidate, round_: Round, now: float) -> Rea
         return "too-soon"
     if candidate.participation.reported:
         return "reported"
-    rests_until = rules.rests_until(candidate.participation, round_, task.round)
+    rests_until = until_rested(candidate.participation, round_, task.round)
     if rests_until is not None and now < rests_until:
         return "too-soon"
     return None if rules.has_room(round_, task.round) else "round-full"
@@ -70,7 +97,7 @@ def retry_after_seconds(
         base = task.round.retry_after_seconds
     if task is not None and reason == "too-soon" and candidate.last_assignment_at is not None:
         failed_at = candidate.participation.failed_at
-        rested = -math.inf if failed_at is None else failed_at + rules.REST_SECONDS
+        rested = -math.inf if failed_at is None else failed_at + REST_SECONDS
         wanted_at = max(candidate.last_assignment_at + task.eligibility.min_separation_seconds, rested)
         base = max(wanted_at - now, 0.001)
     return round(base * (1 + JITTER * share(candidate.public_key, repr(now))), 3)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.access import auth
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds.rules import Participation
+from fedrela.coordinator.rounds.selection import Participation
 from fedrela.coordinator.storage import reported, rows, schema
 from fedrela.coordinator.storage.rows import StoredAssignment
 from fedrela.core.aggregation import outliers

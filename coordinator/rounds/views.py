@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from fedrela.coordinator.access import devices
 from fedrela.coordinator.access.devices import Credentials, Device
 from fedrela.coordinator.context import Coordinator, parse_task
-from fedrela.coordinator.rounds.rules import Participation, Round
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.selection import Participation
 from fedrela.coordinator.storage import rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.bundle import Manifest

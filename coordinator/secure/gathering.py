@@ -112,7 +112,8 @@ def room(connection: sa.Connection, task_id: str, task: Task, round_: Round, now
     """The waiting room of the open round."""
     privacy = task.privacy
     waiting = secure_rows.waiting(connection, task_id, round_.number, now)
-    if not waiting or round_.phase != "collecting" or rules.is_overdue(round_, now):
+    is_overdue = round_.deadline_at is not None and now >= round_.deadline_at
+    if not waiting or round_.phase != "collecting" or is_overdue:
         return Room([], ())
     busy = round_.open - len(waiting) - secure_rows.in_active_groups(connection, task_id, round_.number)
     closing = formation.is_closing(

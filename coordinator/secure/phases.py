@@ -50,7 +50,7 @@ def advance(tx: TaskTransaction, row: Row, group: Group, now: float, *, timed_ou
         late = [assignment for index, assignment in index_of.items() if index not in after.shares]
         end_members(tx, late, "expired", "late-in-group", now)
     if after.phase == "agreeing":
-        end_members(tx, [index_of[index] for index in after.vanished], "failed", "lost-in-group", now)
+        end_members(tx, [index_of[index] for index in after.vanished], "closed", "lost-in-group", now)
     tx.wakes |= after.phase == "summing"
 
 
@@ -76,7 +76,7 @@ def fail(tx: TaskTransaction, row: Row, reason: str, now: float, *, failed_in: s
         tx.connection.execute(sa.update(_M).where(_M.c.group_id == row.id).values(commitment=None, sealed=None))
         return
     tx.leftovers += masked_bodies(tx.connection, members)
-    end_members(tx, members, "failed", reason, now)
+    end_members(tx, members, "closed", reason, now)
     secure_rows.forget_members(tx.connection, row.id)
 
 

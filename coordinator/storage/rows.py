@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.rounds.rules import Participation, Round
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.selection import Participation
 from fedrela.coordinator.storage import schema
 from fedrela.core.errors import Refused
 

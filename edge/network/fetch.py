@@ -51,8 +51,6 @@ class Fetcher:
 
     def job(self, assignment: Assignment) -> Job:
         """Raises IntegrityError, InvalidInput, MissingDependency or VerificationFailed, with nothing loaded."""
-        if self.publishers:
-            seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
         task = self.task(assignment)
         check_features("task", task.requires)
         engine = self.engine(assignment.manifest_sha256, assignment)
@@ -62,7 +60,9 @@ class Fetcher:
         return Job(assignment, task, engine, weights)
 
     def task(self, assignment: Assignment) -> Task:
-        """The task's settings. Raises InvalidTask."""
+        """The settings of a task that the publishers vouch for. Raises IntegrityError or InvalidTask."""
+        if self.publishers:
+            seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
         return parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
 
     def engine(self, manifest_sha256: str, assignment: Assignment | None = None) -> Engine:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fedrela.core import class_folders
 from fedrela.core.bundle import Manifest, Preprocessing
-from fedrela.core.class_folders import ClassNumber, shown
+from fedrela.core.data import class_folders
+from fedrela.core.data.class_folders import ClassNumber, shown
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
 from fedrela.edge.sources import listings, picture_files, pictures

@@ -1,4 +1,4 @@
-"""The files in a folder and in a zip, as `fedrela.core.class_folders` takes them. Nothing is ever written.
+"""The files in a folder and in a zip, as `fedrela.core.data.class_folders` takes them. Nothing is ever written.
 
 A boundary: whatever the file system or zipfile raises becomes InvalidData that names the file or folder.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrela.core.class_folders import is_left_out, shown
+from fedrela.core.data.class_folders import is_left_out, shown
 from fedrela.core.errors import InvalidData
 
 MAX_FILE_BYTES = 64_000_000  # of one image in a zip, unpacked

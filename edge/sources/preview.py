@@ -7,9 +7,9 @@ named at once. Without one only a folder or zip of pictures says something: its 
 from collections import Counter
 from dataclasses import dataclass
 
-from fedrela.core import class_folders
 from fedrela.core.bundle import Manifest
-from fedrela.core.class_folders import Picture, Selection, shown
+from fedrela.core.data import class_folders
+from fedrela.core.data.class_folders import Picture, Selection, shown
 from fedrela.core.environment import user_folders
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import cifar, idx, images, listings, open_source, picture_files

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fedrela.core.bundle import Manifest
-from fedrela.core.class_folders import OTHER_PARTS
+from fedrela.core.data.class_folders import OTHER_PARTS
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
 from fedrela.edge.sources import open_source

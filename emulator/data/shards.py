@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core import partition
+from fedrela.core.data import partition
 from fedrela.core.errors import InvalidInput
 from fedrela.emulator.data.datasets import Dataset
 from fedrela.emulator.scenario import Scenario

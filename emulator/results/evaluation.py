@@ -13,8 +13,9 @@ import psutil
 from numpy.typing import NDArray
 
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core import partition, tensors
-from fedrela.core.partition import Accuracy
+from fedrela.core import tensors
+from fedrela.core.data import partition
+from fedrela.core.data.partition import Accuracy
 from fedrela.core.tensors import Array, Params
 from fedrela.edge.engines.engine import Engine
 from fedrela.emulator.data.datasets import Dataset

@@ -19,8 +19,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from fedrela.core.data.partition import Accuracy
 from fedrela.core.errors import InvalidInput, InvalidTask, VerificationFailed
-from fedrela.core.partition import Accuracy
 from fedrela.core.strict import build
 from fedrela.core.task import Task, for_trial
 from fedrela.emulator.scenario import Scenario, from_mapping

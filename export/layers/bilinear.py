@@ -1,5 +1,6 @@
 """y_o = x1^T W_o x2 + b_o as two products of matrices.
 
+>>> import torch
 >>> bilinear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]), torch.tensor([[[1.0], [10.0]]]))
 tensor([[63.]])
 """

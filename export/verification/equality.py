@@ -110,7 +110,7 @@ def _stable_draw(
     return bool(unstable), (inputs, outputs, truth, discontinuities)
 
 
-def _one_alone(reference: Reference, manifest: Manifest, start: Params, seed: int) -> Steps:
+def _one_alone(reference: "Reference", manifest: Manifest, start: Params, seed: int) -> Steps:
     """A prediction of one example: a model may look at how many there are. Nothing where eager PyTorch can't."""
     fed = _random_inputs(manifest, manifest.predict, 1, np.random.default_rng((seed, 1))) | start
     inputs = {item.name: fed[item.name] for item in manifest.predict.inputs}

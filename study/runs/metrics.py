@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrela.core import partition
+from fedrela.core.data import partition
 from fedrela.core.errors import InvalidInput
 
 ECE_BINS = 15

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fedrela.core import partition
+from fedrela.core.data import partition
 from fedrela.emulator.data.shards import Shards
 from fedrela.study.data.prepared import Prepared
 from fedrela.study.runs import result_files

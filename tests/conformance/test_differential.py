@@ -43,7 +43,7 @@ def test_python_and_the_page_give_one_verdict(page):
 
 
 def test_python_accepts_and_refuses_of_every_kind_and_raises_nothing_else():
-    tally = compare(range(CASES, 2 * CASES), 0, {})
+    tally = compare(range(CASES, CASES + 7500), 0, {})
     assert [example.text() for example in tally.examples] == []
     assert tally.foreign == 0
     for kind in KINDS:
@@ -102,7 +102,7 @@ CLIENTS = {
 def test_the_command_finds_a_client_that_differs(name, tmp_path, capfd):
     figures = tmp_path / "figures.json"
     client = shlex.join([sys.executable, "-c", CLIENTS[name]])
-    assert main(["--cases", "400", "--jobs", "1", "--client", f"wrong={client}", "--json", str(figures)]) == 1
+    assert main(["--cases", "500", "--jobs", "1", "--client", f"wrong={client}", "--json", str(figures)]) == 1
     document = json.loads(figures.read_text())
     asked = [document["kinds"][kind] for kind in CLIENT_KINDS]  # a client is asked of these alone
     accepted, refused = (sum(counts[verdict] for counts in asked) for verdict in ("accepted", "refused"))
@@ -111,11 +111,11 @@ def test_the_command_finds_a_client_that_differs(name, tmp_path, capfd):
     assert document["differences"] > 50
     foreign = {"breaks down": accepted + refused, "ends early": accepted + refused - 5}
     assert document["foreign"] == foreign.get(name, 0)
-    assert "400 cases" in capfd.readouterr().out
+    assert "500 cases" in capfd.readouterr().out
 
 
 def test_the_command_is_content_where_all_agree(tmp_path):
     figures = tmp_path / "figures.json"
-    assert main(["--cases", "400", "--jobs", "2", "--seed", "9", "--json", str(figures)]) == 0
+    assert main(["--cases", "500", "--jobs", "2", "--seed", "9", "--json", str(figures)]) == 0
     document = json.loads(figures.read_text())
-    assert (document["cases"], document["differences"], document["examples"]) == (400, 0, [])
+    assert (document["cases"], document["differences"], document["examples"]) == (500, 0, [])

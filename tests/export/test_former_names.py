@@ -26,7 +26,7 @@ def defaults(folder: Path) -> dict[str, float]:
     return bundle.read(folder / "bundle").manifest.hyperparameters or {}
 
 
-@pytest.mark.parametrize("option", ["--hyperparameter", "--set"])
+@pytest.mark.parametrize("option", [pytest.param("--hyperparameter", marks=pytest.mark.deep), "--set"])
 def test_a_hyperparameters_default_is_read_under_both_options(tmp_path: Path, option: str) -> None:
     answer = export(tmp_path, option, "momentum=0.75", option, "lr=0.25")
     assert answer.exit_code == 0, answer.output
@@ -47,7 +47,7 @@ def test_help_shows_todays_option_alone() -> None:
     assert "--set" not in answer.output
 
 
-@pytest.mark.parametrize("argument", ["hyperparameters", "settings"])
+@pytest.mark.parametrize("argument", [pytest.param("hyperparameters", marks=pytest.mark.deep), "settings"])
 def test_both_arguments_of_export_classifier_are_read(tmp_path: Path, argument: str) -> None:
     options = {argument: {"momentum": 0.75}}
     done = export_classifier(nn.Linear(3, 2), input="float32:3", classes=2, out=tmp_path / "bundle", **options)  # type: ignore[arg-type]
@@ -62,6 +62,7 @@ def test_both_arguments_at_once_are_refused_by_name(tmp_path: Path) -> None:
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.deep
 def test_former_dotted_names_of_models_and_losses_work_with_a_note(tmp_path: Path) -> None:
     former = ["export.models:small_cnn", "--loss", "export.losses:balanced_softmax"]
     arguments = [*former, "--input", "uint8:1x8x8", "--classes", "10", "--out", f"{tmp_path}/bundle"]

@@ -91,6 +91,7 @@ def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url
     verbs("coordinator", "backup", "copy", "--dev")
     verbs("coordinator", "new-epoch", "--dev")
     verbs("key", "rotate", "--dev")
+    verbs("fleet", "key", "fleet.key")
     for verb in ("verify", "inspect", "audit", "seal"):
         verbs(verb, "bundle")
     left_out = [words for words in lower_bounds.verbs(oldest_packages, folder, *EXTRAS) if not verbs.have_run(words)]

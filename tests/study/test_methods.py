@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fedrela.core import strict
+from fedrela.core.data.partition import step_profile
 from fedrela.core.errors import InvalidData
-from fedrela.core.partition import step_profile
 from fedrela.core.task import Aggregation, Task
 from fedrela.emulator.data.shards import Shards
 from fedrela.export import losses

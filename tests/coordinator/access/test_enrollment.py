@@ -83,7 +83,7 @@ def test_an_assignment_taken_in_the_instant_of_the_revocation_frees_its_slot(any
     decide = rows.participation
     revocations: list[Any] = []
 
-    def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
+    def interrupted(view: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         decided = decide(view, *arguments, **options)
         if view.get_execution_options().get("writes") and not revocations:  # in the transaction that gives assignments
             revocations.append(pool.submit(leaving.revoke_device, any_house.coordinator, one.device_id, 0.0))

@@ -17,10 +17,10 @@ OPTIMIZERS = ("fedavg", "fedavgm", "fedadam", "fedyogi")
 THREE = Rounds(goal=3, minimum=2, smallest_cohort=2)
 
 
-def publish(house: House, rounds: Rounds = THREE, **aggregation: Any) -> str:
-    """A task of thirty rounds."""
+def publish(house: House, rounds: Rounds = THREE, number: int = 30, **aggregation: Any) -> str:
+    """A task of so many rounds."""
     settings = Aggregation(**{"server_lr": 0.1} | aggregation)
-    task = Task("large", 30, round=rounds, relabel=Relabel(enabled=False), aggregation=settings)
+    task = Task("large", number, round=rounds, relabel=Relabel(enabled=False), aggregation=settings)
     return house.operator.publish(house.bundle, task)
 
 
@@ -103,7 +103,7 @@ def test_a_round_that_has_too_few_left_collects_again_and_pauses_in_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted_before(monkeypatch)
-    task_id = publish(house, Rounds(goal=3, minimum=1, smallest_cohort=3, retries=1))
+    task_id = publish(house, Rounds(goal=3, minimum=1, smallest_cohort=3, retries=1), 1)
     devices = house.devices(6)
     play(house, devices[:3], 3.4e38, 1.0, 3.0)
     shown = house.operator.task(task_id)

@@ -20,7 +20,7 @@ def test_an_assignment_taken_through_another_connection_costs_no_other_device_of
     look = rows.participation
     taken: list[Assignment | Wait | Exception] = []
 
-    def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, bool]:
+    def interrupted(connection: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         had = look(connection, *arguments, **options)
         if not taken:
             monkeypatch.setattr(rows, "participation", look)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrela.coordinator.rounds import selection
-from fedrela.coordinator.rounds.rules import Participation, Round
-from fedrela.coordinator.rounds.selection import Candidate
+from fedrela.coordinator.rounds.rules import Round
+from fedrela.coordinator.rounds.selection import Candidate, Participation
 from fedrela.core import bundle
 from fedrela.core.task import Eligibility, Relabel, Rounds, Task
 from tests.coordinator import fleet

@@ -50,7 +50,7 @@ def test_a_group_that_fails_after_masking_is_not_asked_again_and_its_round_is_sk
     task_id, players = begin(house)
     play(players, lost={1: step, 2: step}, pass_time=ticking(house))
     assert {player.step().step for player in players} == {"closed"}
-    assert {wait_reason(player) for player in players} == {"round-full"}
+    assert {wait_reason(player) for player in players} == {"reported"}
     assert private_blobs(house) == []
     assert house.operator.task(task_id)["open"] == 0
     house.clock(1000.0)

@@ -82,12 +82,12 @@ def test_a_member_that_reveals_wrong_shares_is_named_and_the_sum_is_right(house:
 def test_a_liar_too_many_ends_the_group_without_a_sum(house: House) -> None:
     task_id, players = begin(house)
     play(players, until="reveal")
-    for player in players[:2]:
+    for byte, player in enumerate(players[:2]):
         agreements = player.step().agreements
         assert player.member is not None
         assert agreements is not None
         player.member, reveal = member.reveal(player.member, agreements)
-        accepted(player.put("reveal", wrong(reveal)))
+        accepted(player.put("reveal", wrong(reveal, byte)))
     play(players, pass_time=ticking(house))
     (group,) = house.operator.rounds(task_id)[0]["groups"]
     assert (group["phase"], group["reason"]) == ("failed", "not-opened")

@@ -58,6 +58,7 @@ def test_every_field_has_a_protocol_default_and_these_never_change() -> None:
         "epochs": 5,
         "batch_size": 8,
         "hyperparameters": {},
+        "lr_schedule": "constant",
         "max_steps": 0,
         "sampling": "shuffle",
         "synthesis": "none",

@@ -103,9 +103,8 @@ class GroupCoordinator:
         api = CoordinatorApi(httpx.Client(timeout=10, trust_env=False), self.url, retry=retry)
         if store.get("identity.json") is None:
             enroll(api, store, self.link(), secret=bytes(range(32)))
-        return DeviceClient(
-            api, store, lambda manifest: examples, **({"pool": POOL, "sleep": lambda seconds: None} | arguments)
-        )
+        settings: dict[str, Any] = {"pool": POOL, "sleep": lambda seconds: None}
+        return DeviceClient(api, store, lambda manifest: examples, **(settings | arguments))
 
     def sent(self, kind: str) -> list[bytes]:
         """Bodies of the requests whose path ends so, in the order in which they came."""

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 
-from fedrela.core import class_folders
 from fedrela.core.bundle import Manifest
+from fedrela.core.data import class_folders
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import open_source
 from fedrela.edge.training.examples import Examples, check

@@ -22,7 +22,7 @@ def test_a_secure_fleet_learns_what_a_plain_one_does_and_does_so_again(emulate):
     assert logs(emulate(task=SECURE, round_=ROUND)) == logs(run)
 
 
-@pytest.mark.parametrize("phase", ["share", "mask"])
+@pytest.mark.parametrize("phase", [pytest.param("share", marks=pytest.mark.deep), "mask"])
 def test_devices_that_vanish_in_a_phase_cost_their_update_at_most(emulate, phase):
     run = emulate(task=SECURE, round_=ROUND, faults=Faults(lost_before=LostBefore(**{phase: 0.1})))
     assert run.rounds[-1]["round"] == 4

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fedrela.core.data.partition import Accuracy
 from fedrela.core.errors import InvalidInput
-from fedrela.core.partition import Accuracy
 from fedrela.emulator.results import record
 from fedrela.emulator.results.record import DeviceEvent, Recorder, RoundResult, line
 

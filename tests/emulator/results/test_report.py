@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from fedrela.core.data.partition import Accuracy
 from fedrela.core.errors import InvalidInput
-from fedrela.core.partition import Accuracy
 from fedrela.emulator.results import page, record, report
 from fedrela.emulator.results.record import DeviceEvent, Recorder, RoundResult
 

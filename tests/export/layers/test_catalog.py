@@ -14,15 +14,14 @@ from tests.export.layers import layers_page
 # Lowering for ExecuTorch takes half a minute: of layers whose programs are lowered alike, one in every run.
 ON_EXECUTORCH = {
     "Linear", "Conv2d (1x1, strided, padded)", "Conv2d (grouped)", "ConvTranspose2d", "MaxPool2d, overlapping, padded",
-    "BatchNorm2d", "LayerNorm, RMSNorm", "Dropout, Dropout2d", "GELU (exact and tanh)", "Embedding", "GRU",
-    "TransformerEncoderLayer", "residual",
+    "BatchNorm2d", "LayerNorm, RMSNorm", "Dropout, Dropout2d", "GELU (exact and tanh)", "Embedding", "residual",
 }  # fmt: skip
 
 
 def parameters() -> Iterator[Any]:
     """Every layer on every runtime; the deep ones with `make test-deep`.
 
-    A recurrent net's program holds every step: of these, GRU and `LSTM over tokens` are lowered in every run.
+    A recurrent net's program for ExecuTorch holds every step: of these, `LSTM over tokens` is lowered in every run.
     """
     for case, runtime in product(catalog.CASES, RUNTIMES):
         deep = case.name.startswith("LSTM") or (runtime == "executorch" and case.name not in ON_EXECUTORCH)

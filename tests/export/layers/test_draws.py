@@ -1,6 +1,7 @@
 """Random numbers of a model's own from supplied uniforms: shapes asked for, and the distributions that torch has."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -29,12 +30,13 @@ class Supply:
 
 
 EMPTY = torch.empty(COUNT)
+BOUNDS: dict[str, Any] = {"from": -1, "to": 3}  # of which one is a word of Python's
 DRAWS = {  # the draw, how many uniforms for a number, mean, standard deviation
     "rand": (lambda: torch.rand(COUNT), 1, 0.5, 12**-0.5),
     "rand, by size": (lambda: torch.rand(size=(COUNT,)), 1, 0.5, 12**-0.5),
     "rand_like": (lambda: torch.rand_like(EMPTY), 1, 0.5, 12**-0.5),
     "uniform_": (lambda: EMPTY.clone().uniform_(-1, 3), 1, 1.0, 4 * 12**-0.5),
-    "uniform_, by name": (lambda: EMPTY.clone().uniform_(**{"from": -1, "to": 3}), 1, 1.0, 4 * 12**-0.5),
+    "uniform_, by name": (lambda: EMPTY.clone().uniform_(**BOUNDS), 1, 1.0, 4 * 12**-0.5),
     "randn": (lambda: torch.randn((COUNT,)), 2, 0.0, 1.0),
     "randn_like": (lambda: torch.randn_like(EMPTY), 2, 0.0, 1.0),
     "normal_": (lambda: EMPTY.clone().normal_(2, 3), 2, 2.0, 3.0),

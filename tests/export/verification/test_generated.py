@@ -30,6 +30,7 @@ def right_or_refused(model):
         follow(model)
 
 
+@pytest.mark.deep
 @settings(max_examples=12, derandomize=True)
 @given(models())
 def test_what_is_put_together_is_right_or_refused(model):

@@ -33,6 +33,7 @@ def test_the_oldest_runtime_trains_as_today_s(
     check_trains_alike(reference_bundle(name, "onnx").folder, oldest_packages, tmp_path)
 
 
+@pytest.mark.deep
 def test_the_oldest_runtime_trains_a_transformer_s_layer_as_today_s(oldest_packages: Path, tmp_path: Path) -> None:
     (layer,) = (case for case in catalog.CASES if case.name == "TransformerEncoderLayer")
     done = export_classifier(layer.build(), input=layer.input, classes=catalog.CLASSES, out=tmp_path / "bundle")

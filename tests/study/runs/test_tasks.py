@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fedrela.core.partition import step_profile
+from fedrela.core.data.partition import step_profile
 from fedrela.emulator.data.shards import Shards
 from fedrela.study.config import Setting, Study, Variant
 from fedrela.study.methods import METHODS

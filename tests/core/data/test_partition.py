@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrela.core import partition
+from fedrela.core.data import partition
 from fedrela.core.errors import InvalidInput
 
 
