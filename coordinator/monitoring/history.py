@@ -20,7 +20,6 @@ Record = dict[str, Any]
 UNCHANGED_ROUNDS = 3  # rounds in a row that left the model as it was, before that is said
 NAMED = ("norm-too-large", closing.OVERFLOWS, closing.BELOW_LOWEST)  # failures whose devices an operator wants to know
 _TASK = ("name", "population", "status", "problem", "round", "manifest_sha256", "task_sha256", "checkpoint_sha256")
-_NO_COLUMN = ("evaluation", "accuracy", "groups")  # of the table; JSON has them
 _ROUND = (
     "phase", "attempt", "open", "reported", "opened_at", "deadline_at", "closed_at", "committed_at",
     "checkpoint_sha256", "update_bytes", "aggregation_seconds",

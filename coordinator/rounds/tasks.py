@@ -11,7 +11,6 @@ from fedrela.coordinator.storage.rows import Row
 from fedrela.core import bundle, signing, strict, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
-from fedrela.core.privacy import SECURE_FEATURE
 from fedrela.core.protocol import task_json
 from fedrela.core.protocol.seals import Seal
 from fedrela.core.secure import secure_tasks
@@ -104,7 +103,7 @@ def _check_hyperparameters(task: Task, manifest: Manifest) -> None:
 
 def _check_features(task: Task, manifest: Manifest) -> None:
     """Nobody could take part in what this version itself doesn't know."""
-    unknown = [name for name in unknown_features(*task.requires, *manifest.requires) if name != SECURE_FEATURE]
+    unknown = unknown_features(*task.requires, *manifest.requires)
     if unknown:
         raise InvalidTask(f"the feature {unknown[0]!r} is required and unknown here", remedy="update the coordinator")
 

@@ -18,7 +18,6 @@ from fedrela.coordinator.storage import reported, rows, schema
 from fedrela.coordinator.storage.rows import StoredAssignment
 from fedrela.core.aggregation import outliers
 
-_OF_RULES = ("status", "expires_at", "update_sha256")  # of `StoredAssignment`, what changes
 _OF_REPORT = ("failure", "counted_in", "examples", "update_sha256", "update_digest", "update_bytes")
 
 

@@ -176,10 +176,7 @@ def play(
             name = "keys" if step.step == "again" else step.step
             if name == until:
                 return
-            away = player.number in lost and (
-                name not in STEPS or STEPS.index(name) >= STEPS.index(lost[player.number])
-            )
-            if name in STEPS and not away:
+            if name in STEPS and not _is_away(lost.get(player.number), name):
                 player.act(step) if player.member is not None else player.send_keys()
                 between(name)
                 busy = True
