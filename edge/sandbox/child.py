@@ -62,11 +62,13 @@ class Runtime:
         opened = self.engines[number]
         for state in request.get("gone", ()):
             opened.states.pop(state, None)
-        call, at = opened.calls[request["call"]], 0
+        call, at, asked = opened.calls[request["call"]], 0, request
         for part in request["parts"]:  # each a call of the same kind, on tensors that lie one behind the other
             placed = self.arena.place(call, part["size"], at)
             at = placed.end
-            self.compute(opened, call, placed, {**request, **part})
+            if "rates" in part:  # else those of the part before
+                asked = {**request, **part}
+            self.compute(opened, call, placed, asked)
 
     def compute(self, opened: Opened, call: Call, placed: Placed, request: Mapping[str, Any]) -> None:
         """One call."""

@@ -83,6 +83,7 @@ class SandboxedEngine:
         small model's step.
         """
         call, placed, parts = self._calls["train_step"], list[Placed](), list[dict[str, Any]]()
+        rates: dict[str, float] | None = None
         with self._sandbox.lock:
             request = self._request("train_step", state)
             arena, end = self._sandbox.arena(), 0
@@ -90,8 +91,9 @@ class SandboxedEngine:
                 placed.append(arena.place(call, len(batch.y), end))
                 end = placed[-1].end
                 write(placed[-1].inputs, call.inputs, list(from_batch(self._changing, batch).values()), call.name)
-                rates = {name: float(rate) for name, rate in batch.hyperparameters.items()}
-                parts.append({"size": len(batch.y), "rates": rates})
+                parts.append({"size": len(batch.y)})
+                if rates != batch.hyperparameters:
+                    rates = parts[-1]["rates"] = {name: float(rate) for name, rate in batch.hyperparameters.items()}
                 if end > AT_ONCE_BYTES:
                     break
             began = time.monotonic()
