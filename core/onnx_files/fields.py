@@ -17,22 +17,22 @@ _FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 def fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
     """Every field of a protobuf message: its number, all its bytes, and the content if it is length-delimited."""
     message = memoryview(message)
-    at = 0
-    while at < len(message):
+    nothing, at, end = message[:0], 0, len(message)
+    while at < end:
         start = at
-        key, at = _read_varint(message, at)
-        content = message[:0]
-        if key & 7 == VARINT:
-            _, at = _read_varint(message, at)
-        elif key & 7 == DELIMITED:
+        key, at = (message[at], at + 1) if message[at] < 0x80 else _read_varint(message, at)
+        kind, content = key & 7, nothing
+        if kind == VARINT:
+            at = at + 1 if at < end and message[at] < 0x80 else _read_varint(message, at)[1]
+        elif kind == DELIMITED:
             length, at = _read_varint(message, at)
             content = message[at : at + length]
             at += length
-        elif key & 7 in _FIXED_BYTES:
-            at += _FIXED_BYTES[key & 7]
+        elif kind in _FIXED_BYTES:
+            at += _FIXED_BYTES[kind]
         else:
             raise InvalidBundle("the program is not an ONNX file", remedy="export the model again")
-        if at > len(message):
+        if at > end:
             raise InvalidBundle("the program's file is cut short", remedy="download it again")
         yield key >> 3, message[start:at], content
 

@@ -154,20 +154,26 @@ class _Rules:
     def _counted(self, body: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
         for field in fields(body):
             self._fields_seen += 1
-            self._require(self._fields_seen <= MOST_FIELDS, "more fields than any program needs")
+            if self._fields_seen > MOST_FIELDS:
+                raise self._fault("more fields than any program needs")
             yield field
 
     def _fields(self, body: memoryview, part: Part) -> Iterator[tuple[str, memoryview, memoryview]]:
+        whose = f"of {'an' if part.name[0] in 'aeiou' else 'a'} {part.name}"
         for number, raw, content in self._counted(body):
-            article = "an" if part.name[0] in "aeiou" else "a"
-            self._require(number in part.fields, f"the field {number} of {article} {part.name}")
-            name, wires = part.fields[number]
-            self._require(wire_type(raw) in wires, f"the field {name} of {article} {part.name} in another form")
+            name, wires = part.fields.get(number, ("", ()))
+            if not name:
+                raise self._fault(f"the field {number} {whose}")
+            if wire_type(raw) not in wires:
+                raise self._fault(f"the field {name} {whose} in another form")
             yield name, raw, content
 
     def _require(self, condition: bool, found: str) -> None:
         if not condition:
-            raise InvalidBundle(f"program {self._name} holds {found}", remedy="export the model again")
+            raise self._fault(found)
+
+    def _fault(self, found: str) -> InvalidBundle:
+        return InvalidBundle(f"program {self._name} holds {found}", remedy="export the model again")
 
 
 def _numbers(raw: memoryview, content: memoryview) -> list[int]:
