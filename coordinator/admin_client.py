@@ -6,6 +6,7 @@
 import json
 import math
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
@@ -16,8 +17,9 @@ from fedrela.coordinator import admin_answers
 from fedrela.core import bundle, signing, strict
 from fedrela.core.data.partition import Accuracy
 from fedrela.core.environment import network_settings
-from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Refused, Unavailable
-from fedrela.core.privacy import Privacy
+from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, InvalidTask, Refused, Unavailable
+from fedrela.core.privacy import SECURE_FEATURE
+from fedrela.core.secure.secure_tasks import OR_PLAIN
 from fedrela.core.task import LocalTraining, Task
 
 TIMEOUT_SECONDS = 60.0
@@ -79,15 +81,19 @@ class AdminClient:
             raise
 
     def publish(self, folder: Path, task: Task) -> str:
-        """Verify a bundle, upload its blobs and begin the task; returns the task's id."""
+        """Verify a bundle, upload its blobs and begin the task; returns the task's id.
+
+        What a file leaves out is completed where it is read (`task.from_toml`); a Task says all of it.
+        """
         return self.publish_bundle(bundle.read(folder), task)
 
     def publish_bundle(self, sealed: bundle.Bundle, task: Task) -> str:
         """The same of a bundle that was read, and so verified, before."""
+        values = _as_published(task, self._server().get("features", ()))
         for sha256, body in sealed.blobs().items():
             self.request("PUT", f"/blobs/{sha256}", content=body)
         publication = {
-            "task": _as_published(task),
+            "task": values,
             "seal": vars(sealed.seal),
             "checkpoint_sha256": sealed.seal.weights_sha256,
         }
@@ -201,12 +207,16 @@ def _elsewhere(answer: httpx.Response) -> str:
     return f", and points to {answer.headers['location'][:200]!r}" if answer.has_redirect_location else ""
 
 
-def _as_published(task: Task) -> dict[str, Any]:
-    """A task's values as every coordinator reads them that can do what they say: an older one knows no newer word, and
-    needs none where the task asks for nothing new.
+def _as_published(task: Task, features: Collection[str]) -> dict[str, Any]:
+    """A task's values in the words of a coordinator that has these features.
+
+    An older one knows no newer word, and needs none where the task asks for nothing new. One of today takes a task that
+    says nothing of privacy for a secure one. Raises InvalidTask for a secure task where there are no secure rounds.
     """
     values: dict[str, Any] = json.loads(strict.to_json(task))
-    if task.privacy == Privacy():
+    if SECURE_FEATURE not in features:
+        if task.privacy.secure != "none":
+            raise InvalidTask("this coordinator has no secure rounds", remedy=f"update it; {OR_PLAIN}")
         del values["privacy"]
     if task.local.lr_schedule == LocalTraining().lr_schedule:
         del values["local"]["lr_schedule"]

@@ -3,8 +3,13 @@
 none    the coordinator reads each device's update, and with it which classes that device has
 peers   it reads the sum of a group of devices and nothing else of a member: see `fedrela.core.secure`
 
+A file, a form or a request that says nothing asks for "peers", where its rounds are synchronous (`completed`). The
+defaults of `Privacy` itself are the protocol's, which say what a stored task means.
+
 >>> Privacy("peers").groups.largest
 31
+>>> completed({"name": "digits"})["privacy"], completed({"round": {"mode": "asynchronous"}}).get("privacy")
+({'secure': 'peers'}, None)
 """
 
 from collections.abc import Mapping
@@ -19,7 +24,7 @@ from fedrela.core.secure.messages import LARGEST_GROUP, SMALLEST_GROUP
 
 Secure = Literal["none", "peers"]
 SECURE_FEATURE = "secure-1"  # what a client must understand to take part in a secure task
-WHERE_MISSING: Secure = "none"  # what a synchronous task's file that says nothing means, when it is published
+WHERE_MISSING: Secure = "peers"  # what a synchronous task means that says nothing of it and is published now
 
 GroupSize = Annotated[int, Between(SMALLEST_GROUP, LARGEST_GROUP)]
 Seconds = Annotated[float, Between(0, 86_400)]
@@ -47,20 +52,34 @@ class Privacy:
             )
 
     @property
+    def words(self) -> str:
+        """For an operator: what the coordinator can read, and what owners are told."""
+        if self.secure == "none":
+            return (
+                "plain: the coordinator can read from each update which classes its device has, and owners are told so"
+            )
+        return f"secure: the coordinator reads sums over groups of at least {self.group_minimum} devices, and no update"
+
+    @property
     def groups(self) -> formation.Rule:
         """How large groups are, and how long they gather."""
         return formation.Rule(self.group_target, self.group_minimum, self.gather_seconds)
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a task's file, with what a new task means where the file says nothing."""
-    tables = {name: values.get(name, {}) for name in ("privacy", "aggregation", "round")}
-    if not all(isinstance(table, Mapping) for table in tables.values()):
+    """The values of a task that somebody publishes now, with what it means where they say nothing.
+
+    Stored tasks and recorded runs mean what they meant: they are never completed.
+    """
+    tables = [values.get(name, {}) for name in ("privacy", "aggregation", "round")]
+    if not all(isinstance(table, Mapping) for table in tables):
         return dict(values)  # a fault that the reader names
-    privacy, aggregation = dict(tables["privacy"]), dict(tables["aggregation"])
-    if WHERE_MISSING != "none" and tables["round"].get("mode", "synchronous") == "synchronous":
+    privacy, aggregation, rounds = (dict(table) for table in tables)
+    if rounds.get("mode", "synchronous") == "synchronous":
         privacy.setdefault("secure", WHERE_MISSING)
-    if privacy.get("secure") == "peers":  # what is constant on a device may enter a sum only once
-        aggregation.setdefault("weight_by_examples", False)
-    changed = {name: table for name, table in (("privacy", privacy), ("aggregation", aggregation)) if table}
-    return {**values, **changed}
+    if privacy.get("secure") == "peers":
+        aggregation.setdefault("weight_by_examples", False)  # what is constant on a device may enter a sum only once
+        if type(target := privacy.get("group_target", Privacy.group_target)) is int:
+            rounds.setdefault("goal", target)  # one whole group: the protocol's own default is less than one
+    whole = {"privacy": privacy, "aggregation": aggregation, "round": rounds}
+    return {**values, **{name: table for name, table in whole.items() if table}}

@@ -48,8 +48,7 @@ from fedrela.core.protocol.seals import Seal
 from fedrela.core.secure.messages import Certificate
 
 PROTOCOL = 1
-# What this version understands beyond the base of the protocol; see `requires` of a task and of a manifest.
-FEATURES: tuple[str, ...] = (LR_SCHEDULE, SECURE_FEATURE)
+FEATURES: tuple[str, ...] = (LR_SCHEDULE, SECURE_FEATURE)  # what tasks and manifests may require of this version
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
 PROBLEM_TYPE = "application/problem+json"
 TENSORS_TYPE = "application/vnd.safetensors"
@@ -59,8 +58,9 @@ FailureCode = Literal[
     "not-eligible", "training-failed", "self-test-failed", "timed-out", "integrity-failed", "model-unusable"
 ]
 WaitReason = Literal[
-    "no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished"
-]
+    "no-task", "round-full", "reported", "too-soon", "not-selected", "set-aside", "version", "runtime", "paused",
+    "finished",
+]  # fmt: skip
 CLIENT_NAME = "[a-z][a-z0-9-]{0,31}"
 ProtocolVersion = Annotated[int, Exactly(PROTOCOL, "update the older side")]
 LeaseSeconds = Annotated[float, Between(0, 2**32)]

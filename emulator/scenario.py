@@ -16,6 +16,7 @@ from typing import Any, Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 from fedrela.core.hours import parse_hours
+from fedrela.core.privacy import completed
 from fedrela.core.task import Task, for_trial
 from fedrela.emulator.shipped_settings import ShippedSettings
 
@@ -49,9 +50,7 @@ class Data:
     split: Literal["dirichlet", "classes", "iid"] = "dirichlet"
     alpha: float = 0.1  # of the Dirichlet split; smaller is more skewed
     classes_per_device: int = 2  # of the split by classes
-    # 0: every sample goes to exactly one device. Otherwise each device draws this many, with replacement, so that any
-    # number of devices can be fed from a small dataset.
-    samples_per_device: int = 0
+    samples_per_device: int = 0  # 0: each sample on exactly one device; else each draws so many, with replacement
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidScenario, "data")
@@ -214,6 +213,8 @@ def from_toml(text: str) -> Scenario:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise InvalidScenario(f"the scenario file is not TOML ({fault})", remedy="correct that line") from fault
+    if isinstance(task := values.get("task"), Mapping):
+        values["task"] = completed(task)  # as in a task's file
     return from_mapping(values)
 
 

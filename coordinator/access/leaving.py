@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.rounds import rules
-from fedrela.coordinator.storage import rows, schema, secure_rows
+from fedrela.coordinator.storage import rows, schema, secure_rows, secure_schema
 from fedrela.coordinator.storage.schema import FORGOTTEN
 
 
@@ -49,5 +49,6 @@ def _ended_at_once(coordinator: Coordinator, device_id: str, now: float, *, forg
             rows.save_round(tx, task.id, rules.release(rows.as_round(rows.round_row(tx, task.id, task.round))))
         if forget:
             tx.execute(sa.update(assignments).where(assignments.c.device_id == device_id).values(device_id=FORGOTTEN))
+            tx.execute(sa.delete(secure_schema.outcomes).where(secure_schema.outcomes.c.device_id == device_id))
             tx.execute(sa.delete(table).where(table.c.id == device_id))
     return True

@@ -1,7 +1,7 @@
 """What operators call, with the admin key: blobs, tasks, tokens, devices, history. One operation per route."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
@@ -25,7 +25,7 @@ from fedrela.coordinator.api.threads import in_blob_thread, in_thread
 from fedrela.coordinator.monitoring import evaluation, history
 from fedrela.coordinator.rounds import deletion, housekeeping, rollback, tasks
 from fedrela.coordinator.storage import blobs, collection
-from fedrela.core import signing, wire
+from fedrela.core import privacy, signing, wire
 from fedrela.core.errors import Refused
 
 
@@ -65,7 +65,7 @@ async def put_blob(request: Request, sha256: str) -> Response:
 )
 async def publish(request: Request) -> Response:
     """Begin a task on blobs that are stored already."""
-    coordinator, publication = coordinator_of(request), await operator_message(request, PublishRequest)
+    coordinator, publication = coordinator_of(request), await operator_message(request, PublishRequest, _completed)
     task_id = await in_thread(
         lambda: tasks.publish(
             coordinator,
@@ -78,11 +78,17 @@ async def publish(request: Request) -> Response:
     return json_response(PublishResponse(task_id), 201)
 
 
+def _completed(publication: Any) -> Any:
+    """What a request asks for whose task says nothing of privacy is what a task's file asks for."""
+    task = publication.get("task") if isinstance(publication, Mapping) else None
+    return {**publication, "task": privacy.completed(task)} if isinstance(task, Mapping) else publication
+
+
 @router.get("/server", **openapi.route(security="admin", gives=ServerResponse))
 async def server(request: Request) -> Response:
     """What this coordinator is set up for."""
     settings = coordinator_of(request).settings
-    return json_response(ServerResponse(settings.dev, settings.public_url))
+    return json_response(ServerResponse(settings.dev, settings.public_url, wire.FEATURES))
 
 
 @router.get("/tasks", **openapi.route(security="admin", gives=LISTING))

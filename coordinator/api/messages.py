@@ -42,11 +42,13 @@ class RollbackResponse:
 class ServerResponse:
     """What a client of operators asks first. `dev`: a trial, whose devices are the operator's own.
 
-    `public_url`: what devices call this coordinator, where that was set.
+    `public_url`: what devices call this coordinator, where that was set. `features`: what tasks may ask of it that the
+    first version couldn't do.
     """
 
     dev: bool
     public_url: str = ""
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

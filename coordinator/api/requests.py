@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -50,9 +51,12 @@ async def message(request: Request, cls: type[T]) -> T:
     return strict.from_json(cls, await _body(request))
 
 
-async def operator_message(request: Request, cls: type[T]) -> T:
-    """An operator's JSON body as `cls`; an unknown key is a mistake. Raises InvalidMessage, InvalidTask or Refused."""
-    return strict.build(cls, json_text.parse(await _body(request)), InvalidMessage)
+async def operator_message(request: Request, cls: type[T], complete: Callable[[Any], Any] = lambda body: body) -> T:
+    """An operator's JSON body as `cls`; an unknown key is a mistake. Raises InvalidMessage, InvalidTask or Refused.
+
+    `complete`: puts in what the body means where it says nothing.
+    """
+    return strict.build(cls, complete(json_text.parse(await _body(request))), InvalidMessage)
 
 
 async def _body(request: Request) -> bytes:

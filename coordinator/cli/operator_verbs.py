@@ -101,7 +101,10 @@ def publish(
     with admin(url, admin_key) as api:
         loaded = task_file.from_toml(text, trial=api.is_trial())
         task_id = api.publish_bundle(opened, loaded)
-    show({"task_id": task_id}, as_json, f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}")
+    text = (
+        f"task {task_id} is running: {loaded.rounds} rounds of {loaded.name}\n{loaded.name} is {loaded.privacy.words}"
+    )
+    show({"task_id": task_id}, as_json, text)
 
 
 @task_app.command("create")

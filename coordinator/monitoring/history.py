@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.monitoring import evaluation, secure_groups, standstill
 from fedrela.coordinator.rounds import closing
-from fedrela.coordinator.storage import rows, schema
+from fedrela.coordinator.storage import rows, schema, secure_rows
 
 Record = dict[str, Any]
 UNCHANGED_ROUNDS = 3  # rounds in a row that left the model as it was, before that is said
@@ -39,7 +39,8 @@ def task(coordinator: Coordinator, task_id: str) -> Record:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one_or_none()
         if row is None:
             raise rows.not_found("task")
-        return _task(view, row) | _waits_for(view, row) | {"task": json.loads(row.task_json)}
+        settings = {"privacy": parse_task(row.task_json).privacy.words, "task": json.loads(row.task_json)}
+        return _task(view, row) | _waits_for(view, row) | settings
 
 
 def _waits_for(view: sa.Connection, row: rows.Row) -> Record:
@@ -65,7 +66,7 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
         record |= {"phase": current.phase, "open": current.open, "reported": current.reported}
         record |= {"deadline_at": current.deadline_at, "attempt": current.attempt}
         record |= {"waiting_for_group": secure_groups.waiting(view, row.id)}
-    return record | {"unchanged_since": _unchanged_since(view, row)}
+    return record | {"set_aside": secure_rows.set_aside(view, row.id), "unchanged_since": _unchanged_since(view, row)}
 
 
 def _without_result(view: sa.Connection, task_id: str) -> int:

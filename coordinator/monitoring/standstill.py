@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
-from fedrela.coordinator.storage import schema
+from fedrela.coordinator.storage import schema, secure_rows
 from fedrela.core.task import Task
 
 _A, _D = schema.assignments, schema.devices
@@ -20,7 +20,7 @@ _A, _D = schema.assignments, schema.devices
 class Attendance:
     """The devices of a task's population, and what they did in its open round."""
 
-    enrolled: int  # counted up to what a round can use
+    enrolled: int  # and not set aside; counted up to what a round can use
     failures: dict[str, int]  # assignments of this round that failed, by code
 
 
@@ -28,7 +28,8 @@ def attendance(view: sa.Connection, task_id: str, task: Task, number: int) -> At
     """How many devices are enrolled for a task, and how its open round went for them."""
     enough = max(task.round.goal, task.round.smallest_cohort)
     members = sa.select(_D.c.id).where(_D.c.population == task.population, _D.c.revoked_at.is_(None))
-    counted = members.where(_D.c.id != schema.FORGOTTEN).limit(enough).subquery()
+    wanted = members.where(_D.c.id != schema.FORGOTTEN, _D.c.id.not_in(secure_rows.set_aside(view, task_id)))
+    counted = wanted.limit(enough).subquery()
     enrolled = sa.select(sa.func.count()).select_from(counted)
     failed = sa.select(_A.c.failure).where(
         _A.c.task_id == task_id, _A.c.round == number, _A.c.status.in_(("failed", "expired"))
@@ -65,10 +66,11 @@ def waits_for(status: str, problem: str, round_: Round, task: Task, there: Atten
 def _too_few(round_: Round, task: Task, there: Attendance) -> list[str]:
     """What is said where the fleet is smaller than a round asks for."""
     settings = task.round
-    least = max(settings.minimum, settings.smallest_cohort)
+    hidden = task.privacy.secure == "peers"
+    least = max(settings.minimum, settings.smallest_cohort, task.privacy.group_minimum if hidden else 0)
     enrolled = "1 is" if there.enrolled == 1 else f"{there.enrolled} are"
     if there.enrolled < least:
-        remedy = "enroll more, or lower round.goal"
+        remedy = f"enroll more, or lower {'privacy.group_minimum' if hidden else 'round.goal'}"
         return [f"The round needs {least} devices, and only {enrolled} enrolled: {remedy}"]
     if settings.mode == "synchronous" and there.enrolled < settings.goal:
         when = f"closes at its deadline with at least {least}"

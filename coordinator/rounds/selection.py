@@ -25,6 +25,7 @@ class Participation:
 
     reported: bool = False
     failed_at: float | None = None  # its newest failure
+    set_aside: bool = False  # by the task, in this and every other round of it
 
 
 NONE_YET = Participation()
@@ -74,6 +75,8 @@ def _not_now(task: Task, candidate: Candidate, round_: Round, now: float) -> Rea
     separation = task.eligibility.min_separation_seconds
     if candidate.last_assignment_at is not None and now < candidate.last_assignment_at + separation:
         return "too-soon"
+    if candidate.participation.set_aside:
+        return "set-aside"
     if candidate.participation.reported:
         return "reported"
     rests_until = until_rested(candidate.participation, round_, task.round)

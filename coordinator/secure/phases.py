@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import isolation, rules
 from fedrela.coordinator.rounds.transaction import TaskTransaction
-from fedrela.coordinator.secure import gathering
+from fedrela.coordinator.secure import gathering, set_aside
 from fedrela.coordinator.storage import blobs, collection, rows, schema, secure_rows, secure_schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.privacy import Privacy
@@ -76,6 +76,9 @@ def fail(tx: TaskTransaction, row: Row, reason: str, now: float, *, failed_in: s
         tx.connection.execute(sa.update(_M).where(_M.c.group_id == row.id).values(commitment=None, sealed=None))
         return
     tx.leftovers += masked_bodies(tx.connection, members)
+    if phase == "dropped":
+        in_sum = sa.select(_A.c.id).where(_A.c.id.in_(members), _A.c.status == "masked")
+        set_aside.note_left_out(tx, list(tx.connection.scalars(in_sum)), now)
     end_members(tx, members, "closed", reason, now)
     secure_rows.forget_members(tx.connection, row.id)
 

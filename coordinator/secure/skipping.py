@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.secure import endings
-from fedrela.coordinator.storage import reported, rows, schema
+from fedrela.coordinator.storage import reported, rows, schema, secure_rows
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.task import Task
 
@@ -22,12 +22,15 @@ def skip(tx: sa.Connection, row: Row, task: Task, round_: Round, why: str, now: 
     """
     number = round_.number
     record = rows.round_row(tx, row.id, number)
+    sums = {group.phase for group in secure_rows.of_round(tx, row.id, number)}
     leftovers = [*reported.bodies(tx, row.id, number), *endings.leftovers(tx, row.id, number)]
     reported.close_from(tx, row.id, number, now)
     endings.close(tx, row.id, number, now)
     rows.save_round(tx, row.id, rules.skip(round_), closed_at=now, worker=None, worker_until=None)
     tried = f" after {round_.attempt} attempts" if round_.attempt > 1 else ""
     advanced: dict[str, Any] = {"round": number + 1, "problem": f"round {number} was skipped{tried}: {why}"}
+    if "dropped" in sums and "summed" not in sums:
+        advanced |= {"update_norms": ""}  # nobody is as usual any more: a model that begins to learn moves further
     if number >= task.rounds:
         advanced |= {"status": "finished", "finished_at": now, "update_norms": "", "server_state": ""}
     else:

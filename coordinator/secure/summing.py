@@ -17,7 +17,7 @@ from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.rounds import isolation, rules
 from fedrela.coordinator.rounds.transaction import TaskTransaction
 from fedrela.coordinator.rounds.workers import is_alive, worker_name
-from fedrela.coordinator.secure import phases
+from fedrela.coordinator.secure import phases, set_aside
 from fedrela.coordinator.storage import blobs, collection, reported, rows, schema, secure_rows, secure_schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core import signing
@@ -165,6 +165,7 @@ def _report(tx: TaskTransaction, row: Row, sha256: str, result: Sum, now: float)
     suspects = " ".join(result.suspects)
     secure_rows.save_group(tx.connection, row.id, sum_sha256=sha256, suspects=suspects, **ended)
     secure_rows.forget_members(tx.connection, row.id)
+    set_aside.note_counted(tx, summed)
     extras = result.total.extras
     if extras.eval_examples:
         of_round = (_R.c.task_id == row.task_id, _R.c.number == row.round)

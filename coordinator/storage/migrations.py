@@ -96,6 +96,11 @@ def add_secure_rounds(connection: sa.Connection) -> None:
     _add_column(connection, schema.devices.c.certificate)
 
 
+def add_outcomes(connection: sa.Connection) -> None:
+    """What became of the sums that a device was in, where some were left out."""
+    secure_schema.outcomes.create(connection, checkfirst=True)
+
+
 def _add_column(connection: sa.Connection, column: "sa.Column[Any]") -> None:
     """A column that `storage/schema.py` has, unless the table has it too."""
     if column.name not in {there["name"] for there in sa.inspect(connection).get_columns(column.table.name)}:
@@ -116,6 +121,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     add_standing,
     prove_keys,
     add_secure_rounds,
+    add_outcomes,
 )
 
 

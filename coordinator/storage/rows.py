@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from fedrela.coordinator.rounds import rules
 from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.rounds.selection import Participation
-from fedrela.coordinator.storage import schema
+from fedrela.coordinator.storage import schema, secure_schema
 from fedrela.core.errors import Refused
 
 Row = sa.Row[Any]
 _T, _R, _A, _D = schema.tasks, schema.rounds, schema.assignments, schema.devices
+_O = secure_schema.outcomes
 _FIELDS = ("number", "phase", "opened_at", "attempt", "open", "reported", "pending", "deadline_at")
 
 
@@ -47,6 +48,9 @@ _PARTICIPATION = sa.select(
     _D.c.id,
     sa.exists().where(_OF_DEVICE, _A.c.status.in_(("reported", "closed"))),
     sa.select(sa.func.max(_A.c.ended_at)).where(_OF_DEVICE, _A.c.status == "failed").scalar_subquery(),
+    sa.exists().where(
+        _O.c.task_id == sa.bindparam("task_id"), _O.c.device_id == _D.c.id, _O.c.set_aside_at.is_not(None)
+    ),
 ).where(_D.c.revoked_at.is_(None))
 # In the order that assignments are inserted in, so that two workers never wait for each other's devices.
 _PARTICIPATION_LOCKED = _PARTICIPATION.order_by(_D.c.id).with_for_update(of=_D, key_share=True)
@@ -121,7 +125,10 @@ def participation(
     """
     statement, values = among(_PARTICIPATION_LOCKED if lock else _PARTICIPATION, _D.c.id, device_ids)
     asked = connection.execute(statement, values | {"task_id": task_id, "round": number})
-    return {device_id: Participation(bool(reported), failed_at) for device_id, reported, failed_at in asked}
+    return {
+        device_id: Participation(bool(reported), failed_at, bool(aside))
+        for device_id, reported, failed_at, aside in asked
+    }
 
 
 def insert_assignments(tx: sa.Connection, assignments: list[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ from fedrela.core.secure.messages import (
 ACTIVE = ("sharing", "masking", "agreeing", "revealing", "summing")
 ALIVE = ("open", "masked")  # assignments that a group still has something of
 BOX = 2 * sealing.SEALED_BYTES  # characters
-_G, _M, _A = secure_schema.groups, secure_schema.members, schema.assignments
+_G, _M, _A, _O = secure_schema.groups, secure_schema.members, schema.assignments, secure_schema.outcomes
 _LIGHT = [column for column in _M.c if column.name != "sealed"]
 
 
@@ -177,7 +177,13 @@ def forget_members(connection: sa.Connection, group_id: str) -> None:
     connection.execute(sa.delete(_M).where(_M.c.group_id == group_id))
 
 
+def set_aside(connection: sa.Connection, task_id: str) -> list[str]:
+    """The devices that a task asks for no more, sorted."""
+    query = sa.select(_O.c.device_id).where(_O.c.task_id == task_id, _O.c.set_aside_at.is_not(None))
+    return sorted(connection.scalars(query))
+
+
 def delete(connection: sa.Connection, task_id: str) -> None:
     """All that a task's groups have left."""
-    for table in (_M, _G):
+    for table in (_M, _G, _O):
         connection.execute(sa.delete(table).where(table.c.task_id == task_id))

@@ -2,6 +2,8 @@
 
     assignments --- secure_members >-- secure_groups >-- rounds
 
+    secure_outcomes: per task and device, of those that were in a sum that was left out
+
 A member's row holds what it has sent, until the group has ended: then the row goes, and of a group there stays how it
 ended, how many it had, and how large its sum was. What is sealed in `sealed` opens with members' keys alone.
 """
@@ -55,4 +57,13 @@ members = sa.Table(
     sa.Column("reveal", sa.Text),
     sa.Index("secure_members_of_round", "task_id", "round"),
     sa.Index("secure_members_of_group", "group_id"),
+)
+
+outcomes = sa.Table(
+    "secure_outcomes",
+    metadata,
+    sa.Column("task_id", sa.String(40), primary_key=True),
+    sa.Column("device_id", sa.String(40), primary_key=True),
+    sa.Column("newest", sa.String(20), nullable=False),  # of the sums it was in, oldest first: d, left out; s, counted
+    sa.Column("set_aside_at", sa.Double),
 )

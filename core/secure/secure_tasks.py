@@ -18,7 +18,7 @@ from fedrela.core.task import Aggregation, Task
 from fedrela.core.tensors import TensorSpec
 
 FEWEST_GROUPS = 4  # that a robust rule tells a liar among
-_OR_PLAIN = 'or write privacy.secure = "none": each device\'s owner is told that the coordinator can read its updates'
+OR_PLAIN = 'or write privacy.secure = "none": each device\'s owner is told that the coordinator can read its updates'
 
 
 def check(task: Task) -> None:
@@ -42,7 +42,7 @@ def check(task: Task) -> None:
         (not settings.clip_norm, "nobody sees an update that could be clipped", "use privacy.clip_norm"),
     ):
         if not can_be:
-            raise InvalidTask(f"rounds can't be secure: {problem}", remedy=f"{remedy}; {_OR_PLAIN}")
+            raise InvalidTask(f"rounds can't be secure: {problem}", remedy=f"{remedy}; {OR_PLAIN}")
 
 
 def requiring(task: Task) -> Task:

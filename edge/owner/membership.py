@@ -96,7 +96,7 @@ def notes(api: CoordinatorApi, link: Link) -> list[str]:
         tasks = api.open_tasks(link.token)
     except (Refused, InvalidInput):  # enrolling says what is wrong with the link, and old coordinators can't tell
         return []
-    return [note for task in tasks for note in (promises.of(task), promises.cohort(task)) if note]
+    return [note for task in tasks for note in (promises.of(task, link.fleet), promises.cohort(task)) if note]
 
 
 def forget(api: CoordinatorApi, store: Store) -> Cleared:

@@ -21,6 +21,7 @@ WAITS = {
     "reported": "this device has reported; the round waits for others",
     "too-soon": "too soon after the last assignment",
     "not-selected": "not selected for this round",
+    "set-aside": "the task goes on without this device: sums that it was in were left out again and again",
     "version": "this client's version is not wanted; update it",
     "runtime": "the task needs a runtime that this device lacks",
     "paused": "the task is paused",

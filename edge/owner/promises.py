@@ -1,6 +1,6 @@
 """What an owner may rely on, in plain words, by the privacy of a task: the one place for these sentences.
 
->>> of(Task("digits", 20))
+>>> of(Task("digits", 20), fleet="")
 'task digits: plain. The coordinator receives each update by itself, and can read from it which classes this device has'
 """
 
@@ -9,13 +9,21 @@ from fedrela.core.task import SMALLEST_COHORT, Task
 PLAIN = "The coordinator receives each update by itself, and can read from it which classes this device has"
 
 
-def of(task: Task) -> str:
-    """What a task's coordinator can read of one device."""
+# Who may be in a group is the coordinator's word then.
+NO_FLEET = (
+    "; no fleet's key vouches for the others, so this holds for a stolen disk and for a coordinator that follows the "
+    "protocol: one that invents devices can read an update"
+)
+
+
+def of(task: Task, fleet: str) -> str:
+    """What a task's coordinator can read of one device. `fleet`: what the device's link says of one; empty: nothing."""
     if task.privacy.secure == "none":
         return f"task {task.name}: plain. {PLAIN}"
     return (
         f"task {task.name}: secure. The coordinator learns the sum over a group of at least "
         f"{task.privacy.group_minimum} devices, and no update of one unless a third of the group helps it"
+        f"{'' if fleet else NO_FLEET}"
     )
 
 

@@ -34,7 +34,7 @@ def describe(store: Store, where: str, conditions: Conditions, sandbox: str = ""
         "population": identity.population if identity else None,
         "programs_of": _publishers(identity) if identity else None,
         "fleet": identity.fleet or None if identity else None,
-        "privacy": list(_privacy(store)),
+        "privacy": list(_privacy(store, identity.fleet if identity else "")),
         "assignment": assignment,
         "turn": assignment,  # its name in version 0.1
         "last": device_state.load_status(store),
@@ -49,13 +49,13 @@ def _publishers(identity: device_state.Identity) -> str:
     return ", ".join(identity.publishers) or "whoever the coordinator names"
 
 
-def _privacy(store: Store) -> Iterator[str]:
+def _privacy(store: Store, fleet: str) -> Iterator[str]:
     """What the coordinator can read of this device, for each task that it keeps."""
     for sha256 in kept.task_hashes(store):
         body = device_state.cached(store, f"blobs/{sha256}", sha256)
         with suppress(InvalidTask):
             if body is not None:
-                yield promises.of(task_json.decode(body))
+                yield promises.of(task_json.decode(body), fleet)
 
 
 def _time(at: float) -> str | None:

@@ -3,6 +3,7 @@
 The branches differ in nothing but the labels: same start weights, same learning rate, same random numbers.
 """
 
+from fedrela.core.privacy import Privacy
 from fedrela.core.task import SMALLEST_COHORT, Aggregation, LocalTraining, Relabel, Rounds, Task
 from fedrela.emulator.data.shards import Shards
 from fedrela.study.methods import METHODS
@@ -58,4 +59,5 @@ def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards
             upload_lease_seconds=_LONG_SECONDS,
         ),
         aggregation=Aggregation(**method.aggregation),
+        privacy=Privacy("none"),  # nor has anybody here a secret; where it weighs by examples, FedAvg does
     )

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from fedrela.conformance import message_cases
-from fedrela.core import privacy
 from fedrela.core.errors import InvalidTask
 from fedrela.core.privacy import SECURE_FEATURE, Privacy
 from fedrela.core.protocol import task_json
 from fedrela.core.secure import fixed_point, secure_tasks
 from fedrela.core.secure.fixed_point import Extras
 from fedrela.core.task import Aggregation, Rounds, Task, from_toml
+from fedrela.emulator import scenario
 
 FILE = 'name = "a"\nrounds = 2\n[round]\ngoal = 16\n'
 SECURE = Task("a", 2, round=Rounds(goal=16), privacy=Privacy("peers"))
@@ -24,18 +24,49 @@ def test_a_stored_task_without_the_key_is_plain_and_travels_as_it_did():
 
 
 def test_a_secure_file_weighs_devices_alike_unless_it_says_otherwise():
-    assert from_toml(FILE).aggregation.weight_by_examples is True
+    assert from_toml(FILE + '[privacy]\nsecure = "none"\n').aggregation.weight_by_examples is True
     peers = FILE + '[privacy]\nsecure = "peers"\n'
     assert from_toml(peers).aggregation.weight_by_examples is False
     assert from_toml(peers + "[aggregation]\nweight_by_examples = true\n").aggregation.weight_by_examples is True
 
 
-def test_what_new_tasks_mean_where_they_say_nothing_is_one_word(monkeypatch):
-    assert from_toml(FILE).privacy.secure == "none"
-    monkeypatch.setattr(privacy, "WHERE_MISSING", "peers")
-    assert from_toml(FILE).privacy.secure == "peers"
-    assert from_toml(FILE + 'mode = "asynchronous"\n').privacy.secure == "none"
+@pytest.mark.parametrize("trial", [False, True])
+def test_a_file_that_says_nothing_is_secure_and_can_be_published(trial):
+    task = from_toml('name = "a"\nrounds = 2\n[relabel]\nstart = 1\n', trial=trial)
+    assert (task.privacy.secure, task.round.goal, task.aggregation.weight_by_examples) == ("peers", 16, False)
+    secure_tasks.check(task)
+    larger = from_toml('name = "a"\nrounds = 2\n[privacy]\ngroup_target = 20\n', trial=trial)
+    assert (larger.privacy.secure, larger.round.goal) == ("peers", 20)
+
+
+@pytest.mark.parametrize("goal", [1, 13])
+def test_a_goal_too_small_for_a_group_is_never_made_plain_in_silence(goal):
+    task = from_toml(f'name = "a"\nrounds = 2\n[round]\ngoal = {goal}\n', trial=True)
+    with pytest.raises(InvalidTask, match=f"goal is {goal}.*at least 14") as refusal:
+        secure_tasks.check(task)
+    assert 'privacy.secure = "none"' in refusal.value.remedy
+
+
+def test_what_a_file_says_is_what_it_means():
     assert from_toml(FILE + '[privacy]\nsecure = "none"\n').privacy.secure == "none"
+    assert from_toml(FILE + 'mode = "asynchronous"\n').privacy.secure == "none"  # its owners are told
+    asked = from_toml(FILE + 'mode = "asynchronous"\n[privacy]\nsecure = "peers"\n')
+    with pytest.raises(InvalidTask, match="asynchronous"):
+        secure_tasks.check(asked)
+
+
+def test_a_malformed_table_is_named_by_its_reader_and_not_by_what_completes_it():
+    for text, says in (("privacy = 3", "privacy is"), ("[privacy]\ngroup_target = 'many'", r"privacy\.group_target")):
+        with pytest.raises(InvalidTask, match=says):
+            from_toml('name = "a"\nrounds = 2\n' + text)
+
+
+def test_a_scenario_means_what_a_task_file_does_and_a_recorded_one_what_it_meant():
+    text = 'name = "a"\ndevices = 20\n[task]\nname = "a"\nrounds = 2\n[task.relabel]\nstart = 1\n'
+    assert scenario.from_toml(text).task == from_toml('name = "a"\nrounds = 2\n[relabel]\nstart = 1\n')
+    recorded = scenario.from_mapping({"name": "a", "devices": 20, "task": {"name": "a", "rounds": 2}})
+    assert recorded.task.privacy == Privacy("none")
+    assert all(scenario.load(name)[0].task.privacy.secure == "none" for name in scenario.shipped())
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ minimum = 2
 deadline_seconds = 100
 compute_lease_seconds = 40
 upload_lease_seconds = 10
+[task.privacy]
+secure = "none"
 [[device]]
 name = "quick"
 speed_spread = 0.5

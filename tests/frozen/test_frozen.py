@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 from fedrela.core.bundle import Bundle
+from fedrela.core.errors import InvalidTask
+from fedrela.core.privacy import Privacy
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 from fedrela.emulator.connections.local_coordinator import free_port
 from tests.edge import softmax_bundle
@@ -152,6 +154,9 @@ def test_its_device_and_todays_finish_a_task_at_todays_coordinator(
 
 def test_todays_devices_finish_a_task_at_its_coordinator(version: Path, bundle: Bundle, tmp_path: Path) -> None:
     with frozen_coordinator(version, tmp_path) as live:
+        secure = replace(task("float32"), round=Rounds(goal=16), privacy=Privacy("peers"))
+        with pytest.raises(InvalidTask, match="no secure rounds"):
+            live.publish(bundle, secure)
         task_id = live.publish(bundle, task("float32"))
         devices = [device(live, number, some_examples(30, seed=number)) for number in (1, 2)]
         run_until_finished(devices, live, task_id, 2)

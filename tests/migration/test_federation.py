@@ -72,6 +72,7 @@ def test_what_the_coordinator_kept_is_there(federation: Federation) -> None:
     assert [entry["accuracy"]["overall"] for entry in rounds if entry["accuracy"]] == RECORDED["accuracies"]
     assert [entry["evaluation"]["examples"] for entry in rounds] == RECORDED["evaluated_examples"]
     assert len(coordinator.get("/devices")) == 2
+    assert coordinator.get(f"/tasks/{MAIN}")["privacy"].startswith("plain: ")  # whatever new tasks are
 
 
 def test_the_enrollment_token_lets_a_new_device_in(federation: Federation, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ hyperparameters = { lr = 0.05 }
 start = 2
 [round]
 goal = 1
+[privacy]
+secure = "none"
 """
 FLEET = """\
 name = "small-fleet"
@@ -52,6 +54,8 @@ hyperparameters = { lr = 0.05 }
 enabled = false
 [task.round]
 goal = 2
+[task.privacy]
+secure = "none"
 """
 ENTRY_POINTS = """\
 import json

@@ -15,7 +15,7 @@ from tests.packaging.user_folder import is_ready, wait_until
 
 EXTRAS = ("edge", "coordinator")
 TASK = 'name = "small"\nrounds = 3\n[local]\nbatch_size = 20\nhyperparameters = { lr = 0.05, momentum = 0.5 }\n'
-TASK += "[relabel]\nstart = 2\n[round]\ngoal = 1\n"
+TASK += '[relabel]\nstart = 2\n[round]\ngoal = 1\n[privacy]\nsecure = "none"\n'
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fedrela.conformance.demo_shards import write_test_set
 from fedrela.conformance.files import ROUNDS_BUNDLE
-from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from fedrela.core.privacy import Privacy
+from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
 from fedrela.emulator.evaluating import evaluated_rounds
 from tests.web.browser import Browser, Tab, missing
 from tests.web.place import KEY, Place
@@ -22,6 +23,8 @@ TASK = Task(
     local=LocalTraining(epochs=5, batch_size=8, hyperparameters={"lr": 0.03}),
     relabel=Relabel(start=0.8, threshold_percent=20.0, passes=2),
     round=Rounds(goal=8, retry_after_seconds=0.2),
+    aggregation=Aggregation(weight_by_examples=False),
+    privacy=Privacy("peers", group_target=8, group_minimum=8),  # all there are
 )
 
 

@@ -39,7 +39,9 @@ def run(*arguments: str) -> str:
 def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
 
     task_file = tmp_path / "task.toml"
-    task_file.write_text('name = "tiny"\nrounds = 1\n[relabel]\nenabled = false\n[round]\ngoal = 1\n')
+    task_file.write_text(
+        'name = "tiny"\nrounds = 1\n[relabel]\nenabled = false\n[round]\ngoal = 1\n[privacy]\nsecure = "none"\n'
+    )
     task_id = json.loads(run("publish", str(bundle_folder), str(task_file), "--json"))["task_id"]
     assert "running" in run("task", "list")
     assert "is paused" in run("task", "pause", task_id)
@@ -80,6 +82,9 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     run("token", "revoke", token["token_id"])
     listed = json.loads(run("token", "list", "--json"))
     assert [bool(item["revoked_at"]) for item in listed if item["token_id"] == token["token_id"]] == [True]
+    assert "tiny is plain: the coordinator can read" in run("publish", str(bundle_folder), str(task_file))
+    task_file.write_text('name = "hidden"\nrounds = 1\n[relabel]\nenabled = false\n')
+    assert "hidden is secure: the coordinator reads sums" in run("publish", str(bundle_folder), str(task_file))
     other = json.loads(run("task", "create", str(bundle_folder), str(task_file), "--json"))["task_id"]
     assert "is cancelled" in run("task", "cancel", other)
 

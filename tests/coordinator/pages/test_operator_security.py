@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from fedrela.coordinator.access import session
 from fedrela.coordinator.api import operators
+from fedrela.core.wire import FEATURES
 from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import KEY, House, house_with, settings_for
 
@@ -111,7 +112,9 @@ def test_a_form_that_a_proxy_hid_the_host_of_is_refused_with_the_setting_and_tak
         for other in ("https://evil.example", "null", "http://fl.example.org"):
             stranger = behind.http.post("/login", data={"admin_key": KEY}, headers={"Origin": other})
             check_problem(stranger, 403, "cross-site")
-        assert behind.operator.call("GET", "/server") == {"dev": True, "public_url": "https://fl.example.org"}
+        assert behind.operator.call("GET", "/server") == {
+            "dev": True, "public_url": "https://fl.example.org", "features": list(FEATURES),
+        }  # fmt: skip
 
 
 def test_a_mistake_of_ours_carries_the_headers_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

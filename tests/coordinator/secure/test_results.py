@@ -120,6 +120,23 @@ def test_a_group_whose_mean_is_far_larger_than_others_were_is_left_out(house: Ho
     assert phases == [["summed"]] * outliers.ENOUGH_GROUPS + [["dropped"]]
 
 
+def test_a_fleet_that_moves_further_than_ever_loses_one_round_and_goes_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outliers, "ENOUGH_GROUPS", 1)
+    task_id, players = begin(house, rounds=9)
+    for number, size in enumerate((0.01, 0.1, 0.1)):
+        if number:
+            players = at_work([player.device for player in players], house.operator)
+        for player in players:
+            player.change = {name: array * size for name, array in change_of(player.number).items()}
+        play(players)
+        house.clock(1001.0 * (number + 1))
+    rounds = house.operator.rounds(task_id)[:3]
+    assert [record["phase"] for record in rounds] == ["committed", "skipped", "committed"]
+    assert [record["groups"][0]["phase"] for record in rounds] == ["summed", "dropped", "summed"]
+
+
 def test_a_robust_rule_works_on_the_means_of_groups(house: House) -> None:
     settings = Rounds(goal=30, minimum=28, smallest_cohort=5, deadline_seconds=1000)
     task = replace(secure_task(1), round=settings, aggregation=Aggregation(rule="median", weight_by_examples=False))

@@ -35,6 +35,7 @@ def test_a_device_certifies_itself_and_finds_its_fleet(small_bundle: Bundle) -> 
     status = describe(client.store, "/s", Conditions())
     assert status["fleet"] == PINNED
     assert "secure. The coordinator learns the sum over a group of at least 6" in render(status)
+    assert "invents devices" not in render(status)
 
 
 def test_a_member_that_the_fleet_does_not_know_is_refused(small_bundle: Bundle) -> None:
@@ -74,12 +75,17 @@ def test_a_part_that_the_fleet_has_not_signed_sends_nothing(small_bundle: Bundle
 
 def test_an_owner_is_told_what_the_coordinator_can_read_before_enrolling(small_bundle: Bundle) -> None:
     secure = secure_task()
-    for task, words in (
-        (secure, "no update of one unless a third of the group helps it"),
-        (replace(secure, privacy=replace(secure.privacy, secure="none")), "can read from it which classes"),
+    for task, fleet_key, words in (
+        (secure, FLEET_KEY, "no update of one unless a third of the group helps it"),
+        (secure, "", "one that invents devices can read an update"),
+        (
+            replace(secure, privacy=replace(secure.privacy, secure="none")),
+            "",
+            "can read from it which classes this device has",
+        ),
     ):
-        with GroupCoordinator(small_bundle, task) as coordinator:
+        with GroupCoordinator(small_bundle, task, fleet_key=fleet_key) as coordinator:
             api = coordinator.device(some_examples(5)).api
             api.token = ""
             (note,) = notes(api, coordinator.link())
-            assert words in note
+            assert note.endswith(words)

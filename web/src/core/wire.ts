@@ -74,7 +74,7 @@ const problem = object({
 
 /** Why a coordinator has nothing for a device now. One that this page doesn't know means: come back later. */
 const WAIT_REASONS = [
-  "no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished",
+  "no-task", "round-full", "reported", "too-soon", "not-selected", "set-aside", "version", "runtime", "paused", "finished",
 ] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number] | "later";
 

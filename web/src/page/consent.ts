@@ -24,7 +24,8 @@ interface PageSizes {
   gpu_bytes: number;
 }
 
-export function describe(offers: Offer[], page: PageSizes | undefined): HTMLElement {
+/** `inFleet`: whether the link says by a fleet's key who may be in a group. */
+export function describe(offers: Offer[], page: PageSizes | undefined, inFleet: boolean): HTMLElement {
   const box = make("div");
   box.append(
     make(
@@ -34,7 +35,7 @@ export function describe(offers: Offer[], page: PageSizes | undefined): HTMLElem
     ),
   );
   if (!offers.length) box.append(make("p", {}, "There is no task right now. You can join all the same; the page asks again by itself."));
-  for (const offer of offers) box.append(...details(offer, page));
+  for (const offer of offers) box.append(...details(offer, page, inFleet));
   box.append(make("h3", {}, "What never leaves this device"), list(neverLeaves(offers)));
   return box;
 }
@@ -51,7 +52,7 @@ function neverLeaves(offers: Offer[]): string[] {
   ];
 }
 
-function details(offer: Offer, page: PageSizes | undefined): Node[] {
+function details(offer: Offer, page: PageSizes | undefined, inFleet: boolean): Node[] {
   const { manifest, task, checkpointBytes } = offer;
   const reason = obstacle(offer);
   if (reason)
@@ -70,7 +71,7 @@ function details(offer: Offer, page: PageSizes | undefined): Node[] {
       `the model's numbers, each round: ${bytes(checkpointBytes)}`,
     ]),
     make("h3", {}, "What the operator can see"),
-    make("p", {}, visible(task)),
+    make("p", {}, visible(task, inFleet)),
     make("h3", {}, "What leaves this device"),
     list([
       ...(task.privacy.secure === "peers" ? hiddenChange(manifest, task) : openChange(manifest, task)),
@@ -96,13 +97,15 @@ function smallCohort(devices: number): Node[] {
 }
 
 /** What a task's mode lets the operator's server know of one device's change. */
-function visible({ privacy }: Task): string {
+function visible({ privacy }: Task, inFleet: boolean): string {
   if (privacy.secure === "none") return "Your change arrives at the operator's server by itself, and the operator can work out from it which classes you have.";
   const least = privacy.group_minimum;
-  return (
-    `Your change is hidden among those of at least ${least} devices before it leaves this one. The operator's server learns their sum and no single change, ` +
-    `unless ${least - threshold(least) + 1} of these devices or more help it. This holds for the page as it is: whoever runs the server can send another one.`
-  );
+  return [
+    `Your change is hidden among those of at least ${least} devices before it leaves this one.`,
+    `The operator's server learns their sum and no single change, unless ${least - threshold(least) + 1} of these devices or more help it.`,
+    ...(inFleet ? [] : ["It could invent such devices, as your link names no fleet whose key vouches for them: then this holds for a server that keeps to the rules."]),
+    "It holds for the page as it is: whoever runs the server can send another one.",
+  ].join(" ");
 }
 
 function openChange(manifest: Manifest, task: Task): string[] {

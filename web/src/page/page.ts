@@ -74,8 +74,9 @@ export class Page {
   private async welcome(): Promise<void> {
     say("Looking up what you are asked to do…");
     try {
-      const offers = await fetchOffers(parseFragment(this.link));
-      byId("offer").replaceChildren(describe(offers, await pageSizes()));
+      const link = parseFragment(this.link);
+      const offers = await fetchOffers(link);
+      byId("offer").replaceChildren(describe(offers, await pageSizes(), Boolean(link.fleet)));
       const possible = !offers.length || offers.some((offer) => !obstacle(offer));
       byId("join").hidden = !possible;
       say(possible ? "" : "This page can't take part here, so there is nothing to join. Nothing was sent from this device.");
@@ -102,7 +103,7 @@ export class Page {
     show("training", "data", "choices", "leaving", "details");
     this.button();
     const offers = await this.offers(identity);
-    byId("consent-again").replaceChildren(describe(offers, await pageSizes()));
+    byId("consent-again").replaceChildren(describe(offers, await pageSizes(), Boolean(identity.fleet)));
     byId("share-totals-choice").hidden = !offers.some((offer) => offer.task.local_evaluation);
     const possible = offers.find((offer) => !obstacle(offer));
     if (possible) {

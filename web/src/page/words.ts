@@ -102,6 +102,7 @@ export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): st
     reported: "Your device has done its part of this round, which waits for others.",
     "too-soon": "Your device has done its part for now. It is asked again later.",
     "not-selected": "This round goes on without your device. It is asked again for the next one.",
+    "set-aside": "This task goes on without your device: groups that it was in spoiled the model too often. Other tasks may want it.",
     version: "This page is too old for the task. Reload it.",
     runtime: "This task has no program for browsers.",
     paused: "The operator has paused the task. The page asks again by itself.",
