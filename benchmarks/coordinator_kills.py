@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +40,8 @@ from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 DEVICES = 6
+LONGEST_DELAY_SECONDS = 0.02  # after a device was seen at something, until the kill
+PATIENCE_SECONDS = 2.0  # for a device to be where few kills were
 SECURE = Privacy("peers", group_target=DEVICES, group_minimum=DEVICES, phase_seconds=3600)
 
 
@@ -51,6 +55,7 @@ class Outcome:
     acknowledged: int
     counted: int
     repeated: int  # acknowledgements that said "I have it already"
+    places: dict[str, int]  # kills by what a device was at
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
         with httpx.Client() as client:
             patiently(client, "GET", f"{coordinator.url}/readyz")
         with AdminClient(coordinator.url, ADMIN_KEY) as admin:
-            settings = Rounds(goal=DEVICES, minimum=DEVICES, deadline_seconds=3600, compute_lease_seconds=3600)
+            leases = {"compute_lease_seconds": 3600, "upload_lease_seconds": 3600}
+            settings = Rounds(goal=DEVICES, minimum=DEVICES, deadline_seconds=3600, **leases)
             task = Task(
                 "kills",
                 rounds,
@@ -138,7 +144,7 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
             devices = [kind(coordinator.url, i, enroll(http, token), pause) for i in range(DEVICES)]
         for device in devices if kills else reversed(devices):
             device.start()
-        done = _kill_at_random(coordinator, devices, kills, random.Random(seed))
+        places = _kill_at_random(coordinator, devices, kills, random.Random(seed))
         for device in devices:
             device.join(600)
             if device.failure or device.is_alive():
@@ -148,21 +154,36 @@ def run(folder: Path, rounds: int, kills: int, *, stores: Stores = SIMPLE, seed:
     finally:
         coordinator.stop()
     return Outcome(
-        done,
+        places.total(),
         round(time.perf_counter() - started, 1),
         [record["checkpoint_sha256"] for record in history],
         sum(len(set(device.acknowledged)) for device in devices),
         sum(record["updates"] for record in history),
         sum(device.repeated for device in devices),
+        dict(places),
     )
 
 
-def _kill_at_random(coordinator: Coordinator, devices: list[Device], kills: int, rng: random.Random) -> int:
-    done = 0
-    while done < kills and any(device.is_alive() for device in devices):
-        time.sleep(rng.uniform(0.0, 0.2))
-        done += coordinator.kill(rng)
-    return done
+def _kill_at_random(coordinator: Coordinator, devices: list[Device], kills: int, rng: random.Random) -> Counter[str]:
+    """Kill while a device is at what was hit least so far, as far as devices are there; by what it was at."""
+    places: Counter[str] = Counter(dict.fromkeys(devices[0].places, 0))
+    while places.total() < kills and (alive := [device for device in devices if device.is_alive()]):
+        place = _place(alive, places)
+        time.sleep(rng.uniform(0.0, LONGEST_DELAY_SECONDS))
+        places[place] += coordinator.kill(rng)
+    return places
+
+
+def _place(devices: list[Device], places: Mapping[str, int]) -> str:
+    """The least hit of all places, or when its time doesn't come, of those where devices are."""
+    least = min(places.values())
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        for device in devices:
+            if places[doing := device.doing] == least:
+                return doing
+        time.sleep(0.001)
+    return min((device.doing for device in devices), key=places.__getitem__)
 
 
 def compare(rounds: int, kills: int, *, stores: Stores = SIMPLE, seed: int = 0) -> tuple[Outcome, Outcome]:
@@ -213,10 +234,11 @@ def main() -> None:
             f"{name:14}{outcome.kills:7}{outcome.seconds:9}{outcome.acknowledged:14}{outcome.counted:9}"
             f"{outcome.repeated:10}  {outcome.checkpoints[-1][:16]}"
         )
+    print("kills while a device was at:", killed.places)
     print("\n".join(wrong) or "bit-identical; no acknowledged update lost or counted twice")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     setting = f"{'PostgreSQL' if arguments.postgresql else 'SQLite'}, {'S3' if arguments.s3 else 'files'}, "
-    setting += f"{arguments.workers} worker(s)"
+    setting += f"{arguments.workers} worker(s){', secure rounds' if arguments.secure else ''}"
     reports = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     reports[setting] = {"undisturbed": asdict(calm), "killed": asdict(killed), "faults": wrong}
     arguments.output.write_text(json.dumps(reports, indent=2) + "\n")

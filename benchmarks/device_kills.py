@@ -135,7 +135,7 @@ class Tormentor:
             self.tally.places[place] += 1
             self.tally.resumed_from_a_checkpoint += victim.progress()[0] > 0
             if sys.stderr.isatty():
-                print(f"\r{self.found.kills} of {self.limit} kills", end="", file=sys.stderr, flush=True)
+                print(f"\r{self.tally.kills} of {self.limit} kills", end="", file=sys.stderr, flush=True)
 
     def beginning(self, place: str, done: int) -> Callable[[dict], bool]:
         """Which event begins a place; for training and checkpoints, that of a random step among those ahead."""

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,7 +43,9 @@ class Instant:
 
 @dataclass
 class Tally:
-    """What happened. `sessions`: with how many keys the turns were begun, one each if all is well."""
+    """What happened. `sessions`: with how many keys the turns were begun, one each if all is well. `places`: kills by
+    the message that came.
+    """
 
     kills: int = 0
     turns: int = 0
@@ -51,7 +53,7 @@ class Tally:
     identical_sums: int = 0
     repeated_messages: int = 0
     changed_messages: int = 0
-    places: Counter[str] = field(default_factory=Counter)
+    places: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MESSAGES, 0))
     seconds: float = 0.0
 
 
@@ -81,7 +83,7 @@ def survive(
     tally.repeated_messages += sum(len(bodies) - 1 for bodies in sent)
     tally.changed_messages += sum(len(set(bodies)) - 1 for bodies in sent)
     tally.identical_sums += [own.tolist() for own in coordinator.own_vectors] == [calm.own_vectors[0].tolist()]
-    tally.seconds += round(time.monotonic() - began, 1)
+    tally.seconds = round(tally.seconds + time.monotonic() - began, 1)
 
 
 def _run(coordinator: GroupCoordinator, victim: Victim, ahead: deque[Instant], tally: Tally) -> None:

@@ -23,11 +23,13 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from benchmarks import pages
 from benchmarks.leakage import experiments, fleet, measures, table
 from benchmarks.leakage.experiments import CLIP_NORM, Bench, Scored
 from benchmarks.leakage.fleet import Observed
 from benchmarks.leakage.shadow import View
 
+COMMAND = "benchmarks.leakage"
 RESULTS = Path(__file__).parents[1] / "results" / "leakage.json"
 
 
@@ -71,9 +73,16 @@ def _run(quick: bool) -> None:
             accuracies_of.setdefault(name, []).append(accuracy)
         rows = {name: _mean_rows(rows) for name, rows in rows_of.items()}
         accuracy = {name: measures.mean(accuracies) for name, accuracies in accuracies_of.items()}
+        seconds = round(time.process_time() - started)
+        document = {
+            "seeds": size.seeds[:done],
+            "processor_seconds": seconds,
+            **_finite({"rows": rows, "accuracy": accuracy}),
+        }
         if not quick:  # after each seed, so that a run that is broken off leaves what it has
-            _write(rows, accuracy, size.seeds[:done], time.process_time() - started)
-    print(table.text(rows, accuracy))
+            RESULTS.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            pages.write(pages.PRIVACY, COMMAND, table.text(document))
+    print(table.text(document))
 
 
 def measured(observed: Observed, size: Size) -> Iterator[tuple[str, Scored]]:
@@ -112,13 +121,6 @@ def costs(observed: Observed, size: Size) -> Iterator[tuple[str, dict[str, float
 
 def _mean_rows(rows: list[Scored]) -> Scored:
     return {attack: measures.mean([row[attack] for row in rows]) for attack in rows[0]}
-
-
-def _write(rows: dict[str, Scored], accuracy: dict[str, Any], seeds: tuple[int, ...], seconds: float) -> None:
-    document = {"seeds": seeds, "processor_seconds": round(seconds), "rows": _finite(rows), "accuracy": accuracy}
-    RESULTS.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    page = table.PAGE.read_text(encoding="utf-8")
-    table.PAGE.write_text(table.insert(page, table.text(rows, accuracy)), encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -44,6 +44,7 @@ class Device(threading.Thread):
     """Takes part until the task is finished."""
 
     check_in = CHECK_IN
+    places = ("check-in", "update")  # what it may be at
 
     def __init__(self, url: str, index: int, credentials: Signed, pause_seconds: float) -> None:
         super().__init__(daemon=True)
@@ -51,6 +52,7 @@ class Device(threading.Thread):
         self.credentials = credentials
         self.acknowledged: list[int] = []
         self.repeated = 0
+        self.doing = "check-in"
         self.failure: BaseException | None = None
         self._random = random.Random(index)
 
@@ -64,6 +66,7 @@ class Device(threading.Thread):
             self.failure = failure
 
     def _assignment(self, client: httpx.Client) -> bool:
+        self.doing = "check-in"
         asked = patiently(client, "POST", f"{self.url}/v1/check-ins", json=self.check_in, auth=self.credentials)
         answer = asked.json()
         if answer["wait"]:
@@ -80,6 +83,7 @@ class Device(threading.Thread):
 
     def upload(self, client: httpx.Client, assignment: dict[str, Any], body: bytes) -> None:
         """PUT an update until there is a receipt."""
+        self.doing = "update"
         receipt = patiently(
             client,
             "PUT",

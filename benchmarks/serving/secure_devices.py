@@ -28,17 +28,21 @@ class SecureDevice(Device):
     """Takes part in groups until the task is finished."""
 
     check_in = CHECK_IN | {"features": [SECURE_FEATURE]}
+    places = ("check-in", "keys", "wait", "share", "update", "agree", "reveal")
+    asks_at_once = True  # or when it is told to
 
     def send(self, client: httpx.Client, assignment: dict[str, Any]) -> None:
         """Keys, shares, the masked update, an agreement and a reveal, as the coordinator asks for them."""
         url = f"{self.url}/v1/assignments/{assignment['assignment_id']}"
-        attempt, member = 0, self._offer(assignment, 0)
+        self.doing, attempt, member = "keys", 0, self._offer(assignment, 0)
         self._put(client, f"{url}/secure/keys", member.keys)
         while True:
             answer = patiently(client, "GET", f"{url}/secure", auth=self.credentials)
             step = strict.from_json(SecureStep, answer.content)
+            if step.step in self.places:  # of "mask" it is the update that counts
+                self.doing = step.step
             if step.step == "wait":
-                time.sleep(_WAIT_SECONDS)
+                time.sleep(_WAIT_SECONDS if self.asks_at_once else step.retry_after_seconds or _WAIT_SECONDS)
             elif step.step == "again":
                 attempt += 1
                 member = self._offer(assignment, attempt)
@@ -48,11 +52,12 @@ class SecureDevice(Device):
             elif step.step == "done":
                 return
             else:
-                member = self._act(client, url, member, step, assignment)
+                member = self.act(client, url, member, step, assignment)
 
-    def _act(
+    def act(
         self, client: httpx.Client, url: str, member: Member, step: SecureStep, assignment: dict[str, Any]
     ) -> Member:
+        """Do what a step asks for."""
         key = self.credentials.private_key
         if step.roster:
             member, shares = members.share(member, step.roster)

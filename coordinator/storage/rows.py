@@ -46,7 +46,7 @@ _OF_DEVICE = sa.and_(
 )
 _PARTICIPATION = sa.select(
     _D.c.id,
-    sa.exists().where(_OF_DEVICE, _A.c.status.in_(("reported", "closed"))),
+    sa.exists().where(_OF_DEVICE, _A.c.status.in_(("masked", "reported", "closed"))),
     sa.select(sa.func.max(_A.c.ended_at)).where(_OF_DEVICE, _A.c.status == "failed").scalar_subquery(),
     sa.exists().where(
         _O.c.task_id == sa.bindparam("task_id"), _O.c.device_id == _D.c.id, _O.c.set_aside_at.is_not(None)

@@ -141,3 +141,10 @@ def test_what_an_operator_ends_leaves_nothing_that_devices_sent(house: House, ve
         assert house.operator.rounds(task_id)[1]["phase"] == "committed"
     else:
         house.operator.call("POST", f"/tasks/{task_id}/delete")
+
+
+def test_who_has_masked_is_not_asked_again_before_the_sum_is_there(house: House) -> None:
+    """One is lost and its slot is free: those whose update is in the group already must not train for it."""
+    _, players = begin(house)
+    play(players, lost={5: "mask"}, until="reveal", pass_time=ticking(house))
+    assert [wait_reason(player) for player in players[:4]] == ["reported"] * 4

@@ -7,6 +7,7 @@ with GroupCoordinator(bundle, task) as coordinator:
     coordinator.sent("secure/shares")       # every body of that kind that came
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,8 +78,7 @@ class GroupCoordinator:
 
     def __enter__(self) -> "GroupCoordinator":
         handler = type("Handler", (_Handler,), {"coordinator": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -187,6 +187,15 @@ class GroupCoordinator:
     def next_round(self) -> None:
         """Open the next round, from the same weights."""
         self.round, self.attempt, self.played = self.round + 1, 0, None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A device that is killed leaves its connection: that is no news. Anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fedrela.core import signing
+from fedrela.core import signing, strict
 from fedrela.core.secure import ciphers, statements
-from fedrela.core.secure.messages import RosterMember, SecureKeys, SecureStep
+from fedrela.core.secure.messages import Agreements, Certificate, Inbox, RosterMember, SecureKeys, SecureStep, Survivors
 from fedrela.core.secure.statements import Work
-from tests.edge.secure.group_coordinator import GroupCoordinator
-from tests.edge.secure.played_group import ME, identity
+from tests.edge.secure.group_coordinator import FLEET_KEY, GroupCoordinator
+from tests.edge.secure.played_group import ME, certificate, identity
 
 Lie = Callable[[SecureStep, GroupCoordinator], SecureStep]
 
@@ -33,8 +33,8 @@ def _roster(change: Callable[[list[RosterMember], GroupCoordinator], list[Roster
     return lie
 
 
-def _at(index: int, **values: Any) -> Lie:
-    return _roster(lambda members, _: [replace(one, **values) if one.index == index else one for one in members])
+def _at(at: int, **values: Any) -> Lie:
+    return _roster(lambda members, _: [replace(one, **values) if one.index == at else one for one in members])
 
 
 def _public(name: str) -> str:
@@ -62,16 +62,23 @@ def _twice(members: list[RosterMember], _: GroupCoordinator) -> list[RosterMembe
     return [replace(members[0], index=3) if one.index == 3 else one for one in members]
 
 
-def _mask_key_twice(members: list[RosterMember], coordinator: GroupCoordinator) -> list[RosterMember]:
-    other, first = members[2], members[0]
-    keys = signed(3, coordinator.work(), other.assignment_id, first.keys.mask_key, other.keys.seal_key)
-    return [replace(one, keys=keys) if one.index == 3 else one for one in members]
+def _third_with(**changed: Callable[[list[RosterMember]], str]) -> Lie:
+    """Member 3 with other keys, well signed."""
+
+    def change(members: list[RosterMember], coordinator: GroupCoordinator) -> list[RosterMember]:
+        other = members[2]
+        keys = {"mask_key": other.keys.mask_key, "seal_key": other.keys.seal_key}
+        keys |= {name: key(members) for name, key in changed.items()}
+        forged = signed(3, coordinator.work(), other.assignment_id, **keys)
+        return [replace(one, keys=forged) if one.index == 3 else one for one in members]
+
+    return _roster(change)
 
 
-def _key_of_small_order(members: list[RosterMember], coordinator: GroupCoordinator) -> list[RosterMember]:
-    other = members[2]
-    keys = signed(3, coordinator.work(), other.assignment_id, "00" * 32, other.keys.seal_key)
-    return [replace(one, keys=keys) if one.index == 3 else one for one in members]
+def _my_former_keys(members: list[RosterMember], coordinator: GroupCoordinator) -> list[RosterMember]:
+    """What this device signed for a session before this one, of the same assignment."""
+    former = strict.from_json(SecureKeys, coordinator.sent("secure/keys")[0])
+    return [replace(one, keys=former) if one.index == ME else one for one in members]
 
 
 def _trained(**values: Any) -> Lie:
@@ -91,24 +98,39 @@ ROSTERS: dict[str, tuple[Lie, str]] = {
     "its keys are changed": (_roster(_other_keys_of_me), "member 2 has not signed its keys"),
     "a forged signature": (_roster(_signed_by_another), "member 3 has not signed its keys"),
     "one device twice": (_roster(_twice), "one identity key twice"),
-    "a mask key twice": (_roster(_mask_key_twice), "one key twice"),
-    "a key that tells its secrets": (_roster(_key_of_small_order), "gives away every secret"),
+    "a mask key twice": (_third_with(mask_key=lambda members: members[0].keys.mask_key), "one key twice"),
+    "a seal key twice": (_third_with(seal_key=lambda members: members[0].keys.seal_key), "one key twice"),
+    "a mask key that is a seal key": (_third_with(mask_key=lambda members: members[0].keys.seal_key), "one key twice"),
+    "a key that tells its secrets": (_third_with(mask_key=lambda _: "00" * 32), "gives away every secret"),
+    "a seal key that tells its secrets": (_third_with(seal_key=lambda _: "00" * 32), "gives away every secret"),
     "another checkpoint": (_trained(checkpoint_sha256="ab" * 32), "member 3 has not signed"),
     "another task": (_trained(task_sha256="ab" * 32), "member 3 has not signed"),
     "another program": (_trained(manifest_sha256="ab" * 32), "member 3 has not signed"),
     "another round": (_trained(round=2), "member 3 has not signed"),
     "a small group": (_roster(lambda members, _: members[:5], threshold=5), "5 members, fewer than the task's 6"),
     "a low threshold": (_roster(lambda members, _: members, threshold=4), "4 of 6 members would be enough"),
+    "a threshold that nobody reaches": (_roster(lambda members, _: members, threshold=7), "7 of 6 members"),
+    "a gap in the numbers": (_at(6, index=7), "aren't numbered from 1 on"),
     "an assignment twice": (_at(3, assignment_id="a-1-0"), "one assignment twice"),
 }
 
 
-def without_certificates(step: SecureStep) -> SecureStep:
-    """Members that the coordinator made itself: it can sign whatever it likes, but for the fleet."""
-    if step.roster is None:
-        return step
-    members = [one if one.index == ME else replace(one, certificate=None) for one in step.roster.members]
-    return replace(step, roster=replace(step.roster, members=tuple(members)))
+FORMER_KEYS: Lie = _roster(_my_former_keys)
+
+
+def _certified(vouched: Callable[[RosterMember], Certificate | None]) -> Lie:
+    return _roster(
+        lambda members, _: [one if one.index == ME else replace(one, certificate=vouched(one)) for one in members]
+    )
+
+
+# Members that the coordinator made itself: it can sign whatever it likes, but for the fleet.
+CERTIFICATES: dict[str, tuple[Lie, str]] = {
+    "none": (_certified(lambda _: None), "not of this device's fleet"),
+    "of a fleet of its own": (_certified(lambda one: certificate("6c" * 32, one.identity_key)), "not of this device's"),
+    "another device's": (_certified(lambda one: certificate(FLEET_KEY, signing.public_key("6d" * 32))), "match"),
+    "for another population": (_certified(lambda one: certificate(FLEET_KEY, one.identity_key, "others")), "match"),
+}
 
 
 def _inbox(change: Callable[[Any], Any], **values: Any) -> Lie:
@@ -128,11 +150,11 @@ INBOXES: dict[str, tuple[Lie, str]] = {
 }
 
 
-def _survivors(change: Callable[[Any], Any]) -> Lie:
+def _survivors(change: Callable[[Any], Any], **values: Any) -> Lie:
     def lie(step: SecureStep, _: GroupCoordinator) -> SecureStep:
         if step.survivors is None:
             return step
-        return replace(step, survivors=replace(step.survivors, proofs=tuple(change(step.survivors.proofs))))
+        return replace(step, survivors=replace(step.survivors, proofs=tuple(change(step.survivors.proofs)), **values))
 
     return lie
 
@@ -145,15 +167,24 @@ SURVIVORS: dict[str, tuple[Lie, str]] = {
         _survivors(lambda proofs: (replace(proofs[0], senders_sha256="00" * 32), *proofs[1:])),
         "masked for other senders",
     ),
+    "another session's": (_survivors(lambda proofs: proofs, session="00" * 32), "another session"),
+    "a proof of another session": (
+        _survivors(lambda proofs: (replace(proofs[0], session="00" * 32), *proofs[1:])),
+        "another session",
+    ),
     "a forged proof": (_survivors(lambda proofs: (replace(proofs[0], words_sha256="00" * 32), *proofs[1:])), "match"),
 }
 
 
-def _agreements(change: Callable[[Any], Any]) -> Lie:
+# Where member 6 never shared.
+NO_SENDER: Lie = _survivors(lambda proofs: (*proofs, replace(proofs[0], index=6)))
+
+
+def _agreements(change: Callable[[Any], Any], **values: Any) -> Lie:
     def lie(step: SecureStep, _: GroupCoordinator) -> SecureStep:
         if step.agreements is None:
             return step
-        changed = replace(step.agreements, agreements=tuple(change(step.agreements.agreements)))
+        changed = replace(step.agreements, agreements=tuple(change(step.agreements.agreements)), **values)
         return replace(step, agreements=changed)
 
     return lie
@@ -164,5 +195,23 @@ AGREEMENTS: dict[str, tuple[Lie, str]] = {
     "others signed another list": (
         _agreements(lambda signed: [replace(one, signature=signed[0].signature) for one in signed]),
         "only 1 members agree",
+    ),
+    "another session's": (_agreements(lambda signed: signed, session="00" * 32), "another session"),
+}
+
+
+def _instead_of(kind: str, told: SecureStep) -> Lie:
+    return lambda step, _: told if step.step == kind else step
+
+
+SESSION = "00" * 32
+# By how many kinds of messages the device has sent before.
+OUT_OF_ORDER: dict[str, tuple[Lie, str, int]] = {
+    "no roster": (_instead_of("share", SecureStep("mask", inbox=Inbox(SESSION, ()))), "before the roster", 1),
+    "no inbox": (_instead_of("mask", SecureStep("agree", survivors=Survivors(SESSION, ()))), "before the inbox", 2),
+    "no survivors": (
+        _instead_of("agree", SecureStep("reveal", agreements=Agreements(SESSION, ()))),
+        "before the survivors",
+        3,
     ),
 }

@@ -38,10 +38,12 @@ def test_a_device_certifies_itself_and_finds_its_fleet(small_bundle: Bundle) -> 
     assert "invents devices" not in render(status)
 
 
-def test_a_member_that_the_fleet_does_not_know_is_refused(small_bundle: Bundle) -> None:
+@pytest.mark.parametrize("vouched", lies.CERTIFICATES)
+def test_a_member_that_the_fleet_does_not_know_is_refused(small_bundle: Bundle, vouched: str) -> None:
+    lie, reason = lies.CERTIFICATES[vouched]
     with GroupCoordinator(small_bundle, secure_task(), fleet_key=FLEET_KEY) as coordinator:
-        coordinator.lie = lies.without_certificates
-        refused(coordinator, "not of this device's fleet", 1)
+        coordinator.lie = lambda step: lie(step, coordinator)
+        refused(coordinator, reason, 1)
 
 
 def test_a_device_without_a_fleet_takes_part_with_whoever_is_there(coordinator: GroupCoordinator) -> None:

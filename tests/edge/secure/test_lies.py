@@ -19,6 +19,7 @@ ALL = {
     **{f"inbox: {name}": (lie, reason, 2) for name, (lie, reason) in lies.INBOXES.items()},
     **{f"survivors: {name}": (lie, reason, 3) for name, (lie, reason) in lies.SURVIVORS.items()},
     **{f"agreements: {name}": (lie, reason, 4) for name, (lie, reason) in lies.AGREEMENTS.items()},
+    **{f"out of order: {name}": told for name, told in lies.OUT_OF_ORDER.items()},
 }
 
 
@@ -41,6 +42,19 @@ def test_nothing_more_is_sent_after_a_lie(coordinator: GroupCoordinator, name: s
     lie, reason, sent = ALL[name]
     coordinator.lie = lambda step: lie(step, coordinator)
     refused(coordinator, reason, sent)
+
+
+def test_keys_that_it_made_for_another_session_are_not_its_own(coordinator: GroupCoordinator) -> None:
+    coordinator.breaks = 1
+    coordinator.lie = lambda step: lies.FORMER_KEYS(step, coordinator)
+    refused(coordinator, "other keys of this device than it sent", 1)
+    assert len(coordinator.sent("secure/keys")) == 2
+
+
+def test_one_that_never_shared_is_no_survivor(coordinator: GroupCoordinator) -> None:
+    coordinator.lost = {6: "sharing"}
+    coordinator.lie = lambda step: lies.NO_SENDER(step, coordinator)
+    refused(coordinator, "not all among the senders", 3)
 
 
 def once_more(coordinator: GroupCoordinator, kind: str) -> None:
@@ -117,6 +131,7 @@ def test_a_round_is_masked_for_once_whatever_the_assignment_is_called(coordinato
     assert client.run_once().reason == "integrity-failed"
     assert "masked for round 1 of the task already" in events[-1].detail
     assert len(coordinator.sent("/update")) == 1
+    assert coordinator.told() == [*WHOLE_TURN[:3], *WHOLE_TURN[:2]]
 
 
 def test_one_checkpoint_is_trained_into_two_sums_at_most(small_bundle: Bundle) -> None:
@@ -129,3 +144,4 @@ def test_one_checkpoint_is_trained_into_two_sums_at_most(small_bundle: Bundle) -
         assert client.run_once().reason == "integrity-failed"
         assert "two updates from these weights" in events[-1].detail
         assert len(coordinator.sent("/update")) == 2
+        assert coordinator.told() == [*WHOLE_TURN, *WHOLE_TURN, *WHOLE_TURN[:2]]
