@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,6 +30,11 @@ demo: install  ## export, serve, train a fleet with and without FedReLa, and rep
 
 web: web/node_modules/.package-lock.json  ## build the phone page into the coordinator (needs Node.js 20 or newer)
 	cd web && npm run build
+
+dist: install web  ## the wheel and the sdist of a release, the phone page in both, checked
+	rm -rf dist
+	$(BIN)/python -m tests.packaging.release dist
+	$(PYTHON) -m venv .venv-dist && .venv-dist/bin/pip install --quiet twine && .venv-dist/bin/twine check --strict dist/*
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Collection
+import re
 from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
@@ -23,6 +24,7 @@ from fedrela.core.secure.secure_tasks import OR_PLAIN
 from fedrela.core.task import LocalTraining, Task
 
 TIMEOUT_SECONDS = 60.0
+_TASK_ID = re.compile(r"t-[0-9a-f]+")
 _NO_VIRTUAL_CLOCK = (403, 404, 409)  # HTTP statuses of a coordinator that goes by the real time
 _NO_PROBLEM = "unknown"  # the code of a refusal without a problem document: nobody knows whose it is
 
@@ -107,6 +109,15 @@ class AdminClient:
             known = ", ".join(task["name"] for task in tasks) or "none"
             raise InvalidInput(f"there is no task {name_or_id!r}", remedy=f"publish it first; known tasks: {known}")
         return max(matching, key=lambda task: float(task["created_at"]))
+
+    def id_of(self, task: str) -> str:
+        """The id of a task that is named by its id, or by a name that it alone has. Raises InvalidInput."""
+        if _TASK_ID.fullmatch(task):
+            return task
+        ids = [record["task_id"] for record in self.get("/tasks") if record["name"] == task]
+        if len(ids) > 1:
+            raise InvalidInput(f"{len(ids)} tasks are called {task!r}", remedy=f"name one by its id: {', '.join(ids)}")
+        return str(self.find(task)["task_id"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Everything the coordinator says of a task."""

@@ -8,9 +8,10 @@ Neither needs anything of ours: `onnxruntime_lines` and `pytorch_lines` are all 
 from pathlib import Path
 
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core import bundle
-from fedrela.core.bundle import Manifest
+from fedrela.core import bundle, tensors
+from fedrela.core.bundle import Bundle, Manifest
 from fedrela.core.errors import InvalidInput
+from fedrela.core.tensors import Params
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
 
@@ -21,6 +22,13 @@ def files(admin: AdminClient, manifest_sha256: str, checkpoint_sha256: str) -> d
     predict = bundle.parse_manifest(body).predict
     programs = {file.path: admin.download(file.sha256) for file in predict.files}
     return {WEIGHTS: admin.download(checkpoint_sha256), MANIFEST: body} | programs
+
+
+def of_bundle(opened: Bundle, weights: Params) -> dict[str, bytes]:
+    """The same of weights that were trained from a bundle, where no coordinator is any more."""
+    manifest = (opened.folder / MANIFEST).read_bytes()
+    programs = {file.path: (opened.folder / file.path).read_bytes() for file in opened.manifest.predict.files}
+    return {WEIGHTS: tensors.to_bytes(weights), MANIFEST: manifest} | programs
 
 
 def write(folder: Path, contents: dict[str, bytes]) -> Manifest:

@@ -134,7 +134,7 @@ def emulate(
         dataset = load_data(scenario, folder, bundle.parse_manifest(plan.blobs[plan.manifest_sha256]))
         datasets.share(dataset, Path(data))
         if not quiet:
-            print(shards.used(scenario, dataset, shards.deal(scenario, dataset)), file=sys.stderr)
+            print(shards.used(shards.deal(scenario, dataset), dataset), file=sys.stderr)
         label = label or ("FedAvg + FedReLa" if plan.task.relabel.enabled else "FedAvg")
         header = _header(label, plan, dataset)
         with (

@@ -78,10 +78,10 @@ def longtail(
     if data:
         part = dataclasses.replace(part, data=dataclasses.replace(part.data, path=str(Path(data).resolve())))
     results = out or Path("runs/study") / f"{part.name}.jsonl"
+    workspace = Workspace(results, work, reference_device, pause)
     if not report_only:
-        workspace = Workspace(results, work, reference_device, pause)
         _run(part, folder, workspace, f"fedrela study longtail {Path(name).name}", jobs)
-    _report(part, results, report or results.with_suffix(""), as_json)
+    _report(part, workspace, report or results.with_suffix(""), as_json)
 
 
 def _list_shipped() -> None:
@@ -96,24 +96,28 @@ def _list_shipped() -> None:
 def _run(study: "Study", folder: Path, workspace: "Workspace", command: str, jobs: int) -> None:
     """Run what is not finished; `folder` is what the study's paths are relative to."""
     from fedrela.study.data import datasets
-    from fedrela.study.runs import resume
+    from fedrela.study.runs import resume, scenes
     from fedrela.study.runs.progress import Bar
 
     prepared = datasets.prepare(study.data, folder, workspace.work / "cache")
+    for setting in study.setting:
+        typer.echo(scenes.used(prepared, setting, study.seeds[0]), err=True)
     with Bar() as bar:
         resume.run(study, prepared, workspace, bar, command, jobs)
 
 
-def _report(study: "Study", results: Path, folder: Path, as_json: bool) -> None:
+def _report(study: "Study", workspace: "Workspace", folder: Path, as_json: bool) -> None:
     """Print what the results say, and write plots and page to `folder`."""
     from rich.console import Console
 
     from fedrela.study.pages import publish
 
     if as_json:
-        typer.echo(publish.as_json(results))
+        typer.echo(publish.as_json(workspace.results))
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    for table in publish.publish(results, folder, study.title or study.name):
+    for table in publish.publish(workspace.results, folder, study.title or study.name):
         console.print(table.rich())
-    typer.echo(f"results: {results}\nreport:  {folder / 'report.html'}")
+    typer.echo(f"results: {workspace.results}\nreport:  {folder / 'report.html'}")
+    if workspace.models.is_dir():
+        typer.echo(f"the trained models: {workspace.models}   (how to predict with one: docs/operations.md)")

@@ -5,8 +5,7 @@ import path from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { type Plugin, defineConfig } from "vite";
 
-// Fetched only where a graphics processor can be tried. Its runtime is there compressed alone, as it is large and whatever
-// has WebGPU takes Brotli.
+// Fetched only where a graphics processor can be tried.
 const ON_DEMAND = /^assets\/(gpu-worker|ort-wasm-simd-threaded\.jspi)/;
 const COMPRESSED = /\.(html|js|mjs|css|wasm|svg|json|webmanifest)$/;
 
@@ -32,7 +31,8 @@ function finish(): Plugin {
         const body = readFileSync(path.join(folder, name));
         const small = COMPRESSED.test(name) && body.length >= 1024 ? compress(body) : body;
         if (small !== body) writeFileSync(path.join(folder, `${name}.br`), small);
-        if (ON_DEMAND.test(name) && name.endsWith(".wasm")) rmSync(path.join(folder, name));
+        // A runtime is there compressed alone: every coordinator and device installs it, and a page of https gets Brotli.
+        if (name.endsWith(".wasm")) rmSync(path.join(folder, name));
         if (!name.startsWith("demo/")) sizes[ON_DEMAND.test(name) ? "gpu_bytes" : "compressed_bytes"] += small.length;
       }
       const kept = files.filter((name) => name !== "sw.js" && !name.startsWith("demo/")).sort();

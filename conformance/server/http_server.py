@@ -83,11 +83,16 @@ class ConformanceServer:
         """A file of the phone page."""
         name = PurePosixPath(path or "index.html")
         file = self.page / name if self.page else None
-        if file is None or ".." in name.parts or not file.is_file():
+        if file is None or not name.name or ".." in name.parts:
             return Reply(404)
-        media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        media = "text/javascript" if file.suffix == ".mjs" else media
-        return Reply(200, PAGE_HEADERS | {"Content-Type": media, "Cache-Control": "no-cache"}, file.read_bytes())
+        headers = PAGE_HEADERS
+        if not file.is_file():  # a runtime: it is there compressed alone
+            file, headers = file.with_name(file.name + ".br"), PAGE_HEADERS | {"Content-Encoding": "br"}
+        if not file.is_file():
+            return Reply(404)
+        media = mimetypes.guess_type(name.name)[0] or "application/octet-stream"
+        media = "text/javascript" if name.suffix == ".mjs" else media
+        return Reply(200, headers | {"Content-Type": media, "Cache-Control": "no-cache"}, file.read_bytes())
 
 
 class _Handler(BaseHTTPRequestHandler):

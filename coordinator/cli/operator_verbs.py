@@ -30,6 +30,7 @@ app.add_typer(key_app, name="key")
 app.add_typer(fleet_app, name="fleet")
 
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
+Task = Annotated[str, typer.Argument(help="The task, by id or name.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
 
 
@@ -51,6 +52,7 @@ def serve(
     """
     import uvicorn
 
+    from fedrela.coordinator.pages import join_page
     from fedrela.coordinator.settings import Settings
     from fedrela.core import signing
 
@@ -63,6 +65,8 @@ def serve(
         _share_metrics(settings.data_folder)
     if dev:
         typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
+    if not join_page.is_built():
+        typer.echo(f"no phone page in this installation: {join_page.HOW_TO_BUILD}", err=True)
     fingerprint = signing.fingerprint(settings.public_key)
     typer.echo(
         f"coordinator public key: {settings.public_key}\nits fingerprint, in every link: {fingerprint}", err=True
@@ -128,9 +132,10 @@ def task_list(url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = Fa
 
 
 @task_app.command("show")
-def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+def task_show(task: Task, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
     """One task: settings, open round, and every round so far."""
     with admin(url, admin_key) as api:
+        task_id = api.id_of(task)
         shown_task = api.get(f"/tasks/{task_id}")
         rounds = api.get(f"/tasks/{task_id}/rounds")
     if as_json:
@@ -149,8 +154,9 @@ def task_show(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_j
 
 
 def _task_command(verb: str, done: str) -> Any:
-    def command(task_id: str, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
+    def command(task: Task, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_json: Json = False) -> None:
         with admin(url, admin_key) as api:
+            task_id = api.id_of(task)
             api.request("POST", f"/tasks/{task_id}/{verb}")
         show({"task_id": task_id, "done": verb}, as_json, f"task {task_id} {done}")
 
@@ -165,7 +171,7 @@ task_app.command("delete", help="Delete an ended task: its history, its models."
 
 @task_app.command("rollback")
 def task_rollback(
-    task_id: str,
+    task: Task,
     to_round: Annotated[int, typer.Option("--to", help="The round whose model to go back to; 0: the start weights.")],
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
@@ -173,6 +179,7 @@ def task_rollback(
 ) -> None:
     """Begin the next round from an earlier model; the open round ends without a result."""
     with admin(url, admin_key) as api:
+        task_id = api.id_of(task)
         number = api.request("POST", f"/tasks/{task_id}/rollback", json={"to_round": to_round})["round"]
     text = f"task {task_id}: round {number} begins from the model of round {to_round}"
     show({"task_id": task_id, "to_round": to_round, "round": number}, as_json, text)
@@ -181,7 +188,7 @@ def task_rollback(
 @task_app.command("download")
 @task_app.command("export", hidden=True)  # what it was called in version 0.1
 def task_download(
-    task_id: Annotated[str, typer.Argument(help="The task, by id or name.")],
+    task: Task,
     output: Annotated[
         Path,
         typer.Argument(help="The file of weights to write, .safetensors; or a folder, for weights and programs."),
@@ -197,13 +204,13 @@ def task_download(
 
     is_file = bool(output.suffix) and not output.is_dir()
     with admin(url, admin_key) as api:
-        task = api.find(task_id)
-        task_id, sha256 = task["task_id"], task["checkpoint_sha256"]
+        found = api.find(task)
+        sha256 = found["checkpoint_sha256"]
         if round_number == 0:
-            sha256 = task["initial_checkpoint_sha256"]
+            sha256 = found["initial_checkpoint_sha256"]
         elif round_number > 0:
-            sha256 = _checkpoint_of(api.get(f"/tasks/{task_id}/rounds"), round_number)
-        contents = {} if is_file else trained_model.files(api, task["manifest_sha256"], sha256)
+            sha256 = _checkpoint_of(api.get(f"/tasks/{found['task_id']}/rounds"), round_number)
+        contents = {} if is_file else trained_model.files(api, found["manifest_sha256"], sha256)
         body = contents.get(trained_model.WEIGHTS) or api.download(sha256)
     signing.check_sha256(body, sha256, "the checkpoint")
     text = f"{output}  sha256 {sha256}"

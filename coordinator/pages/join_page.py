@@ -38,11 +38,17 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Permissions-Policy": "geolocation=(), microphone=(), payment=(), usb=()",
 }
+HOW_TO_BUILD = "run `make web` (needs Node.js 20.19 or newer), or install a released wheel, which has it"
 router = APIRouter(tags=["devices"])
 # What a file of the page can be called. Nothing else is asked of the file system, which answers odd names with errors.
 _NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 mimetypes.add_type("text/javascript", ".mjs")
 mimetypes.add_type("application/manifest+json", ".webmanifest")
+
+
+def is_built() -> bool:
+    """Whether this installation has the page."""
+    return (PAGE / "index.html").is_file()
 
 
 @dataclass(frozen=True)
@@ -82,22 +88,21 @@ async def to_page() -> Response:
 @router.get("/join/{path:path}", include_in_schema=False)
 async def page(request: Request, path: str) -> Response:
     """A file of the page, compressed where the browser takes it."""
-    return await in_thread(_file, path or "index.html", request.headers.get("accept-encoding", ""))
+    return await in_thread(_file, path or "index.html", request.headers.get("accept-encoding"))
 
 
-def _file(path: str, accepts: str) -> Response:
-    if not (PAGE / "index.html").is_file():
-        raise MissingDependency(
-            "the phone page has not been built", remedy="run `make web` (needs Node.js), or install the wheel"
-        )
+def _file(path: str, accepts: str | None) -> Response:
+    """`accepts`: the header Accept-Encoding; None, as where a proxy takes it away, accepts every encoding."""
+    if not is_built():
+        raise MissingDependency("the phone page has not been built", remedy=HOW_TO_BUILD)
     if not _NAME.fullmatch(path) or path.endswith(".br"):
         raise _no_such_file()
     file = PAGE / path
     small = file.with_name(file.name + ".br")
-    takes_small = small.is_file() and "br" in [item.split(";")[0].strip() for item in accepts.split(",")]
-    # The graphics processor's runtime is there compressed alone; the page does without it where it gets none.
+    named = [item.split(";")[0].strip() for item in (accepts or "").split(",")]
+    takes_small = small.is_file() and ("br" in named or (accepts is None and not file.is_file()))
     if not (file.is_file() or takes_small):
-        raise _no_such_file()
+        raise _takes_no_brotli() if small.is_file() else _no_such_file()
     headers = dict(HEADERS)
     # Built files have a hash in their name; the others are asked for again each time.
     headers["Cache-Control"] = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
@@ -108,6 +113,16 @@ def _file(path: str, accepts: str) -> Response:
         headers["Content-Encoding"] = "br"
         file = small
     return FileResponse(file, headers=headers, media_type=media)
+
+
+def _takes_no_brotli() -> Refused:
+    """The runtimes are there compressed alone. Browsers take Brotli over https, and from their own machine."""
+    return Refused(
+        "this file is there in Brotli's compression alone, and this browser doesn't take it",
+        remedy="open the page by https",
+        code="unknown-file",
+        status=404,
+    )
 
 
 def _no_such_file() -> Refused:

@@ -35,9 +35,11 @@ def check_data(
     told = describe(data, seen, manifest)
     typer.echo(json.dumps(told) if as_json else render(told, seen))
     if seen.problems or not seen.samples:
+        count = len(seen.problems)
+        counted = "one problem keeps" if count == 1 else f"{count} problems keep"
         raise InvalidData(
-            f"{len(seen.problems)} problems keep a round from beginning" if seen.problems else "nothing can be used",
-            remedy="do what is said above" if seen.problems else "make a folder for each class: cats/one.jpg",
+            f"{counted} a round from beginning" if count else "nothing can be used",
+            remedy="do what is said above" if count else "make a folder for each class: cats/one.jpg",
         )
 
 

@@ -138,8 +138,8 @@ def run(
         reporter = Reporter(store, as_json=as_json, live=sys.stderr.isatty())
         reporter.confinement(pool.confinement)
         client = DeviceClient(
-            api, store, source, pool=pool, settings=chosen, stop=stop, sleep=stop.wait, on_event=reporter.event,
-            conditions=Sensors(state, metered=chosen.metered_network).read,
+            api, store, source if check else reporter.reading(source), pool=pool, settings=chosen, stop=stop,
+            sleep=stop.wait, on_event=reporter.event, conditions=Sensors(state, metered=chosen.metered_network).read,
         )  # fmt: skip
         if check:
             report = trial.check(client)

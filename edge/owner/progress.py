@@ -1,6 +1,6 @@
 """What `fedrela device run` shows: one live line on a terminal, a line per event otherwise, JSON for programs.
 
-Nothing here says anything of labels.
+Of labels nothing is said but how many samples of each class there are, and that on a terminal alone: it is in no log.
 """
 
 import json
@@ -8,12 +8,17 @@ import sys
 import time
 from typing import Any, TextIO
 
+import numpy as np
+
+from fedrela.core.bundle import Manifest
 from fedrela.core.errors import Unavailable
 from fedrela.edge.client import Outcome
 from fedrela.edge.owner.settings import Event
 from fedrela.edge.sandbox.seal import Confinement
 from fedrela.edge.storage import disk, state
 from fedrela.edge.storage.store import Store
+from fedrela.edge.training import classes
+from fedrela.edge.training.examples import DataSource, Examples
 
 WAITS = {
     "no-task": "no task for this device yet",
@@ -25,7 +30,7 @@ WAITS = {
     "version": "this client's version is not wanted; update it",
     "runtime": "the task needs a runtime that this device lacks",
     "paused": "the task is paused",
-    "finished": "the task is finished",
+    "finished": "the task is finished; its operator has the trained model",
 }
 
 
@@ -40,6 +45,7 @@ class Reporter:
         self.uploads = 0
         self._last_wait = ""
         self._notes: set[str] = set()  # on the data, that were shown
+        self._samples = ""  # what was shown last of how many there are
         self._unkept = ""  # why the status can't be kept
 
     def confinement(self, confinement: Confinement) -> None:
@@ -48,6 +54,30 @@ class Reporter:
             self._json({"event": "sandbox", "detail": str(confinement)})
         elif not confinement:
             self._line(f"programs run unconfined: {confinement.reason} (require_sandbox = true refuses that)")
+
+    def reading(self, source: DataSource) -> DataSource:
+        """The source; whenever it gives other samples than before, it is shown how many."""
+
+        def load(manifest: Manifest) -> Examples:
+            examples = source(manifest)
+            self._show_samples(examples, manifest)
+            return examples
+
+        return load
+
+    def _show_samples(self, examples: Examples, manifest: Manifest) -> None:
+        labels = classes.checked(examples.y, manifest.class_names, manifest.classes)
+        shown = f"data: {len(labels)} samples"
+        if self.live:
+            counts = np.bincount(labels, minlength=manifest.classes)
+            names = manifest.class_names or range(manifest.classes)
+            shown += ": " + ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True) if count)
+        if shown != self._samples:
+            self._samples = shown
+            if self.as_json:
+                self._json({"event": "samples", "samples": len(labels)})
+            else:
+                self._line(shown)
 
     def event(self, event: Event) -> None:
         """Show one event of an assignment."""

@@ -20,6 +20,8 @@ MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # of any JPEG; up to there every client scales with the same numbers
 
 _MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"})
+# Of files that begin as a film does: what phones write, often under the name of a JPEG.
+_BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"), "HEIC") | {b"avif": "AVIF"}
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
@@ -28,6 +30,8 @@ def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
     with named(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MAX_PIXELS is ours, and what is damaged beside the pixels has no say
         picture_parts.check(body)
+        if body[4:8] == b"ftyp" and body[8:12] in _BRANDS:
+            raise _unread(name, f"it is {_BRANDS[body[8:12]]}, whatever its name says")
         plain, exif = jpeg_segments.bare(body) if jpeg_segments.is_jpeg(body) else (body, b"")
         image = Image.open(io.BytesIO(plain), formats=FORMATS)
         _check(image, name)
@@ -46,13 +50,17 @@ def named(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise InvalidData(f"the image {name} is too large ({error})", remedy="scale it down") from error
     except UnidentifiedImageError as error:
-        raise InvalidData(
-            f"the image {name} can't be decoded (it is of no format that is read, or its header is damaged)",
-            remedy="save it as JPEG or PNG, or remove it",
-        ) from error
+        raise _unread(name, "or its header is damaged") from error
     except Exception as error:
         reason = str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
         raise InvalidData(f"the image {name} can't be decoded ({reason})", remedy="mend or remove it") from error
+
+
+def _unread(name: str, more: str) -> InvalidData:
+    return InvalidData(
+        f"the image {name} can't be decoded (it is of no format that is read, {more})",
+        remedy="save it as JPEG or PNG, or remove it",
+    )
 
 
 def _check(image: ImageFile, name: str) -> None:

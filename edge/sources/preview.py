@@ -12,7 +12,7 @@ from fedrela.core.data import class_folders
 from fedrela.core.data.class_folders import Picture, Selection, shown
 from fedrela.core.environment import user_folders
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import cifar, idx, images, listings, open_source, picture_files
+from fedrela.edge.sources import cifar, idx, images, listings, open_source, picture_files, pictures
 from fedrela.edge.sources.listings import File
 from fedrela.edge.training import classes, examples
 
@@ -101,11 +101,12 @@ def _size(file: File, picture: Picture, manifest: Manifest | None) -> tuple[int,
     """(width, height) of a picture that can be used; None for what is no regular file. Raises InvalidData."""
     if file.stamp() is None:
         return None
-    body, name = file.read(), shown(picture.name)
-    image, _ = picture_files.decode(body, name)
-    if manifest is not None:
-        images.decode(body, name, images.image_spec(manifest), manifest.preprocessing)
-    return image.size
+    name = shown(picture.name)
+    with picture_files.named(name):
+        image, orientation = picture_files.decode(file.read(), name)
+        if manifest is not None:
+            pictures.tensor(image, orientation, name, images.image_spec(manifest), manifest.preprocessing)
+        return image.size
 
 
 def _range(sizes: list[tuple[int, int]]) -> str:

@@ -57,15 +57,16 @@ def deal(scenario: Scenario, dataset: Dataset) -> Shards:
     return Shards(scenario, dataset.y, pool, counts, tuple(dealt))
 
 
-def used(scenario: Scenario, dataset: Dataset, dealt: Shards) -> str:
-    """How many of how many samples a fleet trains on, per class: a profile may leave most of them out."""
+def used(dealt: Shards, dataset: Dataset, key: str = "data.profile") -> str:
+    """How many of how many samples a fleet trains on, per class: a profile (set by `key`) may leave most out."""
+    data = dealt.scenario.data
     available = np.bincount(dataset.y, minlength=dataset.classes)
     of_class = ", ".join(f"{mine} of {all_}" for mine, all_ in zip(dealt.class_counts, available, strict=True))
     line = f"data: {len(dealt.pool)} of {len(dataset.y)} samples are used; by class {of_class}"
     if len(dealt.pool) < len(dataset.y):
-        line += f'. data.profile is "{scenario.data.profile}"; "as-is" uses all'
-    if scenario.data.samples_per_device:
-        line += f". Each device draws {scenario.data.samples_per_device} of them"
+        line += f'. {key} is "{data.profile}"; "as-is" uses all'
+    if data.samples_per_device:
+        line += f". Each device draws {data.samples_per_device} of them"
     return f"{line}. To evaluate: {len(dataset.y_test)}"
 
 

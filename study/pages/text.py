@@ -66,11 +66,14 @@ alpha = 0.3
 ```
 
 `fedrela study longtail mine.toml` shows how far it is, appends a line to `runs/study/mine.jsonl` for every finished
-cell, and ends with tables, plots and one HTML page. `--jobs 2` runs two groups of cells at a time, with the same
-results. Stop it as you like, with kill -9 too: called again, it goes on from the last round that was saved, to the bit
-as if it had not been stopped; it stands still while the file of `--pause FILE` is there. A cell is named by a hash of
-all that its result depends on (the pixels included, the path not), so a cell that two studies share has the same name
-in both. `--seed`, `--method`, `--reference` and `--setting` run a part; the parts add up. A model is known by the name
-of its function: change the name when you change the model.
+cell, and ends with tables, plots and one HTML page. It begins with a line on how many of how many samples are used, by
+class: data that are imbalanced already are used whole with `profile = "as-is"` in the setting. Trained models are in
+`runs/study/models/`, a folder for each federated cell; `docs/operations.md` says how to predict with one.
+`--jobs 2` runs two groups of cells at a time, with the same results. Stop it as you like, with kill -9 too: called
+again, it goes on from the last round that was saved, to the bit as if it had not been stopped; it stands still while
+the file of `--pause FILE` is there. A cell is named by a hash of all that its result depends on (the pixels included,
+the path not), so a cell that two studies share has the same name in both. `--seed`, `--method`, `--reference` and
+`--setting` run a part; the parts add up. A model is known by the name of its function: change the name when you
+change the model.
 
 `fedrela study longtail --quick` needs no data and takes a few minutes."""

@@ -14,19 +14,19 @@ import os
 import shutil
 import time
 
+from fedrela.coordinator import trained_model
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
-from fedrela.emulator.data.shards import deal
-from fedrela.study.data import class_orders, people
 from fedrela.study.data.prepared import Prepared
 from fedrela.study.methods import METHODS
-from fedrela.study.runs import bundles, fleet, rows
+from fedrela.study.runs import bundles, fleet, rows, scenes
 from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.fleet import Trained
 from fedrela.study.runs.pause import Pause
+from fedrela.study.runs.result_files import Row
 from fedrela.study.runs.setups import CellObserver, Group, Setup, Workspace
 from fedrela.study.runs.snapshots import Snapshots
 from fedrela.study.runs.tasks import branch_task, trunk_task
@@ -36,13 +36,7 @@ def run(group: Group, prepared: Prepared, workspace: Workspace, command: str, ob
     """Run a group's unfinished cells, trunk first."""
     cell = group.pending[0]
     Pause(workspace.pause).wait()
-    if cell.setting.class_order == "drawn":
-        prepared = class_orders.drawn(prepared, cell.seed)
-    scene = fleet.scenario(cell.setting, cell.seed)
-    if cell.setting.people_fold or cell.setting.stratified:
-        prepared, shards = people.devices(prepared, cell.setting, scene)
-    else:
-        shards = deal(scene, prepared.dataset)
+    prepared, shards = scenes.dealt(prepared, cell.setting, cell.seed)
     setup = Setup(group, prepared, shards, workspace, command, observer)
     if cell.arm == "reference":
         _reference(setup)
@@ -58,7 +52,7 @@ def _federated(setup: Setup) -> None:
         path = setup.workspace.checkpoint(cell, cell.start)
         weights = tensors.from_bytes(path.read_bytes(), bundle.manifest.weights)
         if cell.arm == "trunk":
-            setup.observer.finished(rows.federated(setup, cell, bundle, weights, trunk))
+            _finished(setup, cell, bundle, weights, rows.federated(setup, cell, bundle, weights, trunk))
         else:
             _branch(setup, cell, bundle, weights)
 
@@ -66,11 +60,18 @@ def _federated(setup: Setup) -> None:
 def _branch(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
     task = branch_task(cell, setup.shards)
     trained = _train(setup, cell, bundle, weights, task, frozenset({task.rounds}))
-    row = rows.federated(setup, cell, bundle, trained.weights[task.rounds], trained)
+    final = trained.weights[task.rounds]
+    row = rows.federated(setup, cell, bundle, final, trained)
     if cell.arm == "relabeled":
         row["moved"] = rows.moved(setup, cell, bundle, weights, task)
-    setup.observer.finished(row)
+    _finished(setup, cell, bundle, final, row)
     _snapshots(setup, task).discard()
+
+
+def _finished(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, row: Row) -> None:
+    """Keep the cell's model, then say that it is finished."""
+    trained_model.write(setup.workspace.model(cell), trained_model.of_bundle(bundle, weights))
+    setup.observer.finished(row)
 
 
 def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:

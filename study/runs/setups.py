@@ -30,7 +30,7 @@ class CellObserver(Protocol):
 class Workspace:
     """Where a study keeps things, and where references are trained.
 
-    Results are for keeping; the work folder can be deleted at the price of trunks.
+    Results are for keeping; the work folder can be deleted at the price of trunks and trained models.
     """
 
     results: Path
@@ -42,6 +42,15 @@ class Workspace:
     def running(self) -> Path:
         """What runs need that were killed."""
         return self.work / "running"
+
+    @property
+    def models(self) -> Path:
+        """The trained models, a folder for each finished federated cell."""
+        return self.work / "models"
+
+    def model(self, cell: Cell) -> Path:
+        """The folder of a cell's trained model."""
+        return self.models / f"{cell.method}-{cell.arm}-seed{cell.seed}-{cell.key}"
 
     def checkpoint(self, cell: Cell, start: int) -> Path:
         """The trunk's weights after `start` rounds."""

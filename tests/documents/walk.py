@@ -12,11 +12,13 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -61,6 +63,7 @@ class Walk:
         print(f"$ {line}"[:160], flush=True)
         begun = time.monotonic()
         if line.endswith("&"):
+            _check_free(URL)
             self.beside.append(self._started(line.removesuffix("&")))
             _wait(lambda: httpx.get(f"{URL}/readyz").status_code == 200)
         elif line.startswith("fedrela device run"):
@@ -104,6 +107,13 @@ class Walk:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(60)
+
+
+def _check_free(url: str) -> None:
+    """Raise SystemExit where somebody else listens there already: the walk would go to a stranger's coordinator."""
+    with socket.socket() as probe:
+        if probe.connect_ex((urlsplit(url).hostname or "", urlsplit(url).port or 80)) == 0:
+            raise SystemExit(f"something listens at {url} already; end it first")
 
 
 def _wait(condition: object) -> None:

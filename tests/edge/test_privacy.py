@@ -210,8 +210,8 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
         task_id = live.publish(named_bundle, replace(TASK, rounds=1))
         store = FolderStore(tmp_path / "state")
         client = device(live, 7, Examples({}, np.empty(0, np.int64)), store=store)
-        client.data = open_source(str(photos(tmp_path, counts, "private-holiday")))
         reporter = Reporter(store, as_json=as_json, live=False, out=out)
+        client.data = reporter.reading(open_source(str(photos(tmp_path, counts, "private-holiday"))))
         client.on_event = reporter.event
         reporter.outcome(client.run_once())
         overlay = state.load_overlay(store, task_id)
@@ -221,6 +221,7 @@ def test_what_a_device_prints_logs_and_keeps_for_its_status_says_nothing_of_labe
     visible = "\n".join([out.getvalue(), caplog.text, *(body.decode() for body in stored)])
     assert "relabeled" in visible
     assert "uploaded" in visible
+    assert str(sum(counts)) in visible
     assert "not trained on: 1 of the format .heic" in visible
     for secret in (*NAMES, "private-holiday", ".png", "IMG_1"):
         assert secret not in visible, secret

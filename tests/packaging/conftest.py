@@ -5,17 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging import distributions
+from tests.packaging import distributions, release
 
 
 @pytest.fixture(scope="session")
-def wheel(made_once: Callable[..., Path]) -> Path:
-    """The wheel that the tracked files make."""
+def released(made_once: Callable[..., tuple[Path, Path]]) -> tuple[Path, Path]:
+    """The sdist and the wheel, as `make dist` makes them; without the phone page where that was never built."""
+    return made_once("released", lambda folder: release.make(folder / "dist"))
 
-    def make(folder: Path) -> Path:
-        return distributions.build("build_wheel", distributions.copy_tracked_files(folder / "tree"), folder / "wheel")
 
-    return made_once("wheel", make)
+@pytest.fixture(scope="session")
+def sdist(released: tuple[Path, Path]) -> Path:
+    """The sdist of a release."""
+    return released[0]
+
+
+@pytest.fixture(scope="session")
+def wheel(released: tuple[Path, Path]) -> Path:
+    """The wheel of a release."""
+    return released[1]
 
 
 @pytest.fixture(scope="session")

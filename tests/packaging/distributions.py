@@ -1,11 +1,14 @@
 """The wheel and the sdist, built from a copy of the tracked files, and the wheel installed as a user has it.
 
+The phone page is in them where it is built.
+
 Nothing here needs a network: setuptools is the newest that this Python finds, and what the package depends on is the
 test suite's own, which the fresh environment is shown by a .pth file. Such a file is not read for the .pth files in the
 folders that it names, so our editable install is not active there.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PAGE = "coordinator/pages/static/join"  # not tracked: `make web` writes it
 BUILD = "import sys; sys.path.append(sys.argv[1]); from setuptools import build_meta as b; b.{hook}(sys.argv[2])"
 SCRIPT = """\
 #!{python}
@@ -38,15 +42,29 @@ def copy_tracked_files(target: Path) -> Path:
     return target
 
 
+def copy_with_page(target: Path) -> Path:
+    """The tracked files, and the phone page if it is built."""
+    copy_tracked_files(target)
+    if (ROOT / PAGE / "files.json").is_file():
+        shutil.copytree(ROOT / PAGE, target / PAGE)
+    return target
+
+
 def build(hook: str, source: Path, out: Path) -> Path:
-    """What `build_wheel` or `build_sdist` makes of `source`, with setuptools and nothing else to import."""
-    out.mkdir(parents=True)
-    installed = max(metadata.distributions(name="setuptools"), key=lambda found: int(found.version.split(".")[0]))
-    command = [sys.executable, "-P", "-S", "-c", BUILD.format(hook=hook), str(installed.locate_file("")), str(out)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    """What `build_wheel` or `build_sdist` makes of `source`, with setuptools and nothing else to import or to call."""
+    done = attempt(hook, source, out)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = out.iterdir()
     return made
+
+
+def attempt(hook: str, source: Path, out: Path, *, programs: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a hook of the build; `programs`: the only folder in which it finds programs, such as npm."""
+    out.mkdir(parents=True)
+    installed = max(metadata.distributions(name="setuptools"), key=lambda found: int(found.version.split(".")[0]))
+    command = [sys.executable, "-P", "-S", "-c", BUILD.format(hook=hook), str(installed.locate_file("")), str(out)]
+    environment = os.environ | {"PATH": programs}
+    return subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
 
 
 def unpack(sdist: Path, folder: Path) -> Path:

@@ -26,14 +26,22 @@ DATA = (
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sdist")
-    return distributions.build("build_sdist", distributions.copy_tracked_files(folder / "tree"), folder / "sdist")
+def of_the_tree(tmp_path_factory):
+    """The wheel that is made of the tree without an sdist between."""
+    folder = tmp_path_factory.mktemp("of-the-tree")
+    return distributions.build("build_wheel", distributions.copy_with_page(folder / "tree"), folder / "wheel")
 
 
 def tracked(*folders):
     listed = subprocess.run(["git", "ls-files", "-z", *folders], cwd=ROOT, capture_output=True, text=True, check=True)
     return {name for name in filter(None, listed.stdout.split("\0")) if (ROOT / name).exists()}
+
+
+def built_page():
+    """The files of the phone page, where it is built."""
+    page = ROOT / distributions.PAGE
+    built = page.rglob("*") if (page / "files.json").is_file() else ()
+    return {str(path.relative_to(ROOT)) for path in built if path.is_file()}
 
 
 def content(wheel):
@@ -57,7 +65,7 @@ def test_the_wheel_holds_every_module_and_every_data_file_and_no_more(wheel):
     data = tracked(*DATA) | pages | {"study/pages/page.html"}
     root = {name for name in tracked("fedrela") if not (ROOT / name).is_symlink()}
     assert "fedrela/py.typed" in root
-    assert in_package(content(wheel)) == {f"fedrela/{name}" for name in modules | data} | root
+    assert in_package(content(wheel)) == {f"fedrela/{name}" for name in modules | data | built_page()} | root
 
 
 @pytest.mark.parametrize("folder", DATA)
@@ -65,16 +73,15 @@ def test_no_kind_of_data_is_missing_where_it_was_tracked(folder):
     assert tracked(folder)
 
 
-def test_the_sdist_makes_the_same_wheel_and_holds_no_tests(wheel, sdist, tmp_path):
+def test_the_sdist_makes_the_same_wheel_and_holds_no_tests(wheel, of_the_tree, sdist, tmp_path):
     source = distributions.unpack(sdist, tmp_path / "source")
     names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     assert not any(path.is_symlink() for path in source.rglob("*")), "a link would need the folders beside it"
     assert in_package(content(wheel)) == in_package(names)
     strays = {name.split("/")[0] for name in names} - {"fedrela", "fedrela.egg-info"}
-    assert strays == {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
-    again = distributions.build("build_wheel", source, tmp_path / "wheel")
-    assert content(again) == content(wheel)
-    with ZipFile(wheel) as one, ZipFile(again) as other:
+    assert strays == {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
+    assert content(of_the_tree) == content(wheel)
+    with ZipFile(wheel) as one, ZipFile(of_the_tree) as other:
         for name in in_package(content(wheel)):
             assert one.read(name) == other.read(name), name
 

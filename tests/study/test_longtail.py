@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fedrela.core import signing
 from fedrela.study.pages import report
 from fedrela.study.runs import result_files
 
@@ -74,6 +75,9 @@ def test_a_killed_study_goes_on_and_repeats_nothing(folder):
     assert arms == ["trunk", "kept", "relabeled", "relabeled", "reference"]
     again = run(folder)
     assert "0 rounds to go" in again.stderr
+    assert "20:1: data: " in again.stderr  # of how many samples how many are used
+    assert " of 1397 samples are used; by class 1" in again.stderr
+    assert '. profile is "exponential"; "as-is" uses all. To evaluate: 400' in again.stderr
     assert (folder / "tiny.jsonl").read_bytes() == after
 
 
@@ -126,6 +130,17 @@ def test_the_report_holds_every_cell(folder):
     assert page.count("<table>") == 3
     assert "http://" not in page
     assert "https://" not in page
+
+
+def test_every_trained_model_is_kept_and_the_last_line_says_where(folder):
+    models = folder / "work" / "models"
+    rows = [row for row in result_files.read(folder / "tiny.jsonl").values() if row["arm"] != "reference"]
+    assert len(rows) == len(list(models.iterdir())) == 4
+    for row in rows:
+        model = models / f"fedavg-{row['arm']}-seed1-{row['key']}"
+        assert signing.sha256((model / "weights.safetensors").read_bytes()) == row["weights_sha256"]
+        assert (model / "predict.onnx").is_file()
+    assert f"the trained models: {models} " in run(folder, "--report-only").stdout.splitlines()[-1]
 
 
 def test_no_local_path_is_in_a_result(folder):

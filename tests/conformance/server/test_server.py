@@ -201,3 +201,18 @@ def test_the_document_says_nothing_twice() -> None:
     assert len(set(names)) == len(names)
     labels = [answer for case in document["cases"] for script in case.get("script", {}).values() for answer in script]
     assert all(not answer or answer["label"] for answer in labels)
+
+
+def test_a_file_of_the_page_that_is_there_compressed_alone_says_so(
+    server: ConformanceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<html>")
+    (tmp_path / "assets" / "runtime.wasm.br").write_bytes(b"small")
+    monkeypatch.setattr(server, "page", tmp_path)
+    plain, small = server.page_file(""), server.page_file("assets/runtime.wasm")
+    assert (plain.status, plain.body, plain.headers.get("Content-Encoding")) == (200, b"<html>", None)
+    assert (small.status, small.body, small.headers["Content-Encoding"]) == (200, b"small", "br")
+    assert small.headers["Content-Type"] == "application/wasm"
+    for path in ("assets/other.wasm", "assets", "/", "../secret", "."):
+        assert server.page_file(path).status == 404, path

@@ -61,3 +61,17 @@ def test_the_page_s_own_files_are_there(house: House) -> None:
     answer = house.http.get("/join/assets/page-1a2B.js")
     assert (answer.status_code, answer.text) == (200, "1")
     assert "immutable" in answer.headers["cache-control"]
+
+
+def test_a_file_that_is_there_compressed_alone_goes_to_whoever_takes_it(house: House, tmp_path: Path) -> None:
+    (tmp_path / "join" / "assets" / "runtime-3c4D.wasm.br").write_bytes(b"small")
+    path = "/join/assets/runtime-3c4D.wasm"
+    del house.http.headers["accept-encoding"]  # as where a proxy takes it away
+    for headers in ({}, {"accept-encoding": "gzip, deflate, br, zstd"}):
+        with house.http.stream("GET", path, headers=headers) as answer:
+            assert (answer.status_code, b"".join(answer.iter_raw())) == (200, b"small")
+            assert (answer.headers["content-encoding"], answer.headers["content-type"]) == ("br", "application/wasm")
+            assert answer.headers["vary"] == "Accept-Encoding"
+    refusal = house.http.get(path, headers={"accept-encoding": "gzip, deflate"})  # a browser without https
+    assert (refusal.status_code, refusal.json()["remedy"]) == (404, "open the page by https")
+    assert house.http.get(f"{path}.br").status_code == 404

@@ -45,8 +45,8 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     task_id = json.loads(run("publish", str(bundle_folder), str(task_file), "--json"))["task_id"]
     assert "running" in run("task", "list")
     assert "is paused" in run("task", "pause", task_id)
-    assert json.loads(run("task", "show", task_id, "--json"))["status"] == "paused"
-    run("task", "resume", task_id)
+    assert json.loads(run("task", "show", "tiny", "--json"))["status"] == "paused"  # by its name
+    run("task", "resume", "tiny")
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
     assert token["link"] == f"{verbs.url}/join#{token['fragment']}"
     assert f"fedrela device enroll '{verbs.url}/join#" in run("token", "create")
@@ -86,6 +86,9 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     task_file.write_text('name = "hidden"\nrounds = 1\n[relabel]\nenabled = false\n')
     assert "hidden is secure: the coordinator reads sums" in run("publish", str(bundle_folder), str(task_file))
     other = json.loads(run("task", "create", str(bundle_folder), str(task_file), "--json"))["task_id"]
+    of_two = RUNNER.invoke(app, ["task", "cancel", "tiny"])
+    assert "2 tasks are called 'tiny'; name one by its id" in str(of_two.exception)
+    assert other in str(of_two.exception)
     assert "is cancelled" in run("task", "cancel", other)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from fedrela.edge.owner.cli import app
 from fedrela.edge.owner.disclosure import describe
 from fedrela.edge.owner.progress import Reporter
 from fedrela.edge.owner.settings import Event
+from fedrela.edge.sources import open_source
 from fedrela.edge.storage.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, small_task
@@ -206,6 +208,17 @@ def test_a_terminal_has_one_live_line(tmp_path: Path) -> None:
         "round 7  step 2/9  loss 0.2500",
         "waiting 3 s: the round is full",
     ]
+
+
+def test_a_terminal_alone_shows_how_many_samples_there_are_of_each_class(tmp_path: Path, small_bundle: Bundle) -> None:
+    for live, expected in ((True, ["data: 5 samples: 0 1, 2 4"]), (False, ["data: 5 samples"])):
+        out, examples = io.StringIO(), replace(some_examples(5), y=np.array([2, 0, 2, 2, 2]))
+        reporter = Reporter(FolderStore(tmp_path / "state"), as_json=False, live=live, out=out)
+        np.savez(tmp_path / "five.npz", x=examples.x["x"], y=examples.y)
+        source = reporter.reading(open_source(str(tmp_path / "five.npz")))
+        for _ in range(2):  # the same samples again say nothing new
+            assert len(source(small_bundle.manifest)) == 5
+        assert out.getvalue().replace("\x1b[K", "").replace("\r", "").splitlines() == expected
 
 
 def test_a_log_has_a_line_per_event_and_no_step(tmp_path: Path) -> None:
