@@ -6,9 +6,9 @@ BIN    := $(VENV)/bin
 # in one worker, the longest first (tests/conftest.py).
 CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
-USUAL  := not deep and not ort_training and not arm64 and not lowest
+USUAL  := not deep and not ort_training and not arm64 and not lowest and not android
 
-.PHONY: dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: android test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -59,7 +59,7 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
 	$(PYTEST) -m "$(USUAL)"
-	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-stress, conformance, tables"
+	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-android, test-stress, conformance, tables"
 
 test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
 	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }
@@ -85,5 +85,12 @@ conformance: install web  ## both clients play every case of the conformance ser
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest -m arm64 tests/arm64 -rs -s --durations=3
 
+android:  ## build the Kotlin client for Android and its tests on a JVM (needs a JDK 17 and Maven)
+	@[ -d "$$HOME/.m2/repository/com/microsoft" ] || echo "Maven now downloads Kotlin, ONNX Runtime and its own parts: about 170 MB, once"
+	cd android && mvn -B -q verify
+
+test-android: install android  ## the Kotlin client on a JVM: against a real coordinator, the conformance server and the fuzzer
+	$(BIN)/python -m pytest -n0 -rs -m android tests/android
+
 clean:  ## remove the virtual environment and everything a run wrote
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) runs build dist *.egg-info android/target android/*/target

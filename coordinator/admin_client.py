@@ -6,8 +6,8 @@
 import json
 import math
 import os
-from collections.abc import Collection
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.request import getproxies

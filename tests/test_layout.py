@@ -16,7 +16,7 @@ LINES_IN_A_FILE = 250
 
 def hand_written():
     """Modules that a person wrote: what git tracks or would, so that nothing built or installed is counted."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py", "*.ts"]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py", "*.ts", "*.kt"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in filter(None, listed.split("\0")) if (ROOT / name).is_file()]
 

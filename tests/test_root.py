@@ -88,9 +88,13 @@ def test_an_unknown_verb_is_one_clear_line_and_a_failure():
     assert "Traceback" not in finished.stderr
 
 
-def test_the_package_and_both_clients_have_one_version():
+def test_the_package_and_all_clients_have_one_version():
     page = (ROOT / "web/src/device/version.ts").read_text()
     assert re.search(r'CLIENT = "page (.+)"', page)[1] == fedrela.__version__
+    android = (ROOT / "android/client/src/main/kotlin/org/fedrela/client/Walk.kt").read_text()
+    assert re.search(r'CLIENT: String = "android (.+)"', android)[1] == fedrela.__version__
+    poms = (ROOT / "android").glob("**/pom.xml")
+    assert {re.search(r"<version>(.+)</version>", pom.read_text())[1] for pom in poms} == {fedrela.__version__}
     command = [sys.executable, "-m", "fedrela", "--version"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout == f"fedrela {fedrela.__version__}\n"

@@ -1,0 +1,65 @@
+package org.fedrela.cli
+
+import org.fedrela.client.DeviceClient
+import org.fedrela.client.Event
+import org.fedrela.client.Outcome
+import org.fedrela.client.World
+import org.fedrela.client.storage.StateFolder
+import org.fedrela.client.training.ExampleSource
+import org.fedrela.client.training.Examples
+import org.fedrela.core.tensors.longs
+import org.fedrela.core.tensors.readTensors
+import org.fedrela.onnx.OnnxRuntime
+import java.io.File
+
+private const val NOTHING_LEFT_SECONDS = 3600.0 // whoever is told to wait that long has nothing left to do
+
+/** A device until the coordinator says that nothing is left to do. */
+internal fun runDevice(options: Options) {
+    val world = World(hurry = options.optional("hurry")?.toDouble() ?: 1.0)
+    val client = client(options, world)
+    if (client.identity() == null) client.enroll(options["link"], options.optional("secret"))
+    client.run { outcome ->
+        if (outcome is Outcome.Waiting && outcome.retryAfterSeconds >= NOTHING_LEFT_SECONDS) world.stop()
+    }
+}
+
+/** One assignment, or one wait, in a word. */
+internal fun runOnce(options: Options): String {
+    val client = client(options, World())
+    if (client.identity() == null) client.enroll(options["link"], options.optional("secret"))
+    return when (val outcome = client.runOnce()) {
+        is Outcome.Uploaded -> "uploaded ${outcome.round}"
+        is Outcome.Waiting -> "waiting ${outcome.reason}"
+        is Outcome.Dropped -> "dropped ${outcome.code}: ${outcome.problem}"
+        is Outcome.Stopped -> "stopped"
+    }
+}
+
+internal fun leave(options: Options) {
+    DeviceClient(StateFolder(File(options["state"])), { error("nothing is trained") }, emptyList()).leave()
+}
+
+private fun client(options: Options, world: World) = DeviceClient(
+    StateFolder(File(options["state"])),
+    source(File(options["data"])),
+    listOf(OnnxRuntime()),
+    world = world,
+    onEvent = ::say,
+)
+
+/** Every tensor of a file but `y` is an input by its name. */
+private fun source(file: File) = ExampleSource {
+    val tensors = readTensors(file.readBytes()).tensors
+    Examples(tensors - "y", tensors.longs("y"))
+}
+
+/** A line for each step and each message to a group, so that whoever reads along can kill this process in between. */
+private fun say(event: Event) {
+    when (event.kind) {
+        Event.Kind.STEP -> println("step ${event.step} of ${event.steps}")
+        Event.Kind.GROUP -> println("group: ${event.detail}")
+        else -> return
+    }
+    System.out.flush()
+}
