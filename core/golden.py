@@ -29,7 +29,9 @@ lies, and so some of a gradient.
     array([0., 4., 8.], dtype=float32)
 """
 
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +39,18 @@ from numpy.typing import NDArray
 from fedrela.core import streams
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
-from fedrela.core.protocol.programs import CARRIED
+from fedrela.core.protocol.programs import CARRIED, Role
 from fedrela.core.tensors import Array
 
 SAMPLE = 512
+_BLOCK = 1 << 16
 HYPERPARAMETERS = {"lr": 0.05, "adam_epsilon": 1e-3}
 THRESHOLD_PERCENT = 20.0
 SLACK = "slack."
 LARGEST_SLACK = 0.3  # relative: what is further off than this says nothing, whatever a golden file allows
 
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
+Given = Mapping[tuple[str, int], dict[str, Array]]
 
 
 def inputs(manifest: Manifest, program: str, step: int, *, without: Collection[str] = ()) -> dict[str, Array]:
@@ -65,16 +69,35 @@ def sample(array: Array) -> Array:
     return flat[np.arange(SAMPLE, dtype=np.int64) * flat.size // SAMPLE]
 
 
-def run(manifest: Manifest, train_step: Run, predict: Run, relabel: Run) -> dict[str, Array]:
-    """Run every golden step through the three programs; the sampled outputs by recorded name."""
+def given(manifest: Manifest) -> Given:
+    """The inputs of every golden step, by program and step; of the state, only the first step's."""
+    steps = {
+        ("train_step", step): inputs(manifest, "train_step", step, without=CARRIED if step else ())
+        for step in range(manifest.golden.steps)
+    }
+    return steps | {(program, 0): inputs(manifest, program, 0) for program in ("predict", "relabel")}
+
+
+def run(
+    manifest: Manifest, train_step: Run, predict: Run, relabel: Run, *, fed: Given | None = None
+) -> dict[str, Array]:
+    """Run every golden step through the three programs; the sampled outputs by recorded name.
+
+    `fed`: `given(manifest)`, for who runs them more than once: a large model's take seconds.
+    """
     recorded: dict[str, Array] = {}
     carried: dict[str, Array] = {}
     for step in range(manifest.golden.steps):
-        outputs = train_step(inputs(manifest, "train_step", step, without=CARRIED if carried else ()) | carried)
+        made = (
+            fed[("train_step", step)]
+            if fed
+            else inputs(manifest, "train_step", step, without=CARRIED if carried else ())
+        )
+        outputs = train_step(made | carried)
         carried = {item.name: outputs["new." + item.name] for item in manifest.train_step.role(*CARRIED)}
         recorded |= {f"train_step.{step}.{name}": sample(value) for name, value in outputs.items()}
     for program, call in (("predict", predict), ("relabel", relabel)):
-        outputs = call(inputs(manifest, program, 0))
+        outputs = call(fed[(program, 0)] if fed else inputs(manifest, program, 0))
         recorded |= {f"{program}.0.{name}": sample(value) for name, value in outputs.items()}
     return recorded
 
@@ -95,7 +118,7 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
     """What the error of each recorded output is relative to: of state its change, so that a wrong gradient can't hide
     in a weight.
     """
-    first = inputs(manifest, "train_step", 0)
+    state = {item.name: item for item in manifest.train_step.role(*CARRIED)}
     by_name = {}
     for name, want in expected.items():
         if name.startswith(SLACK):
@@ -103,10 +126,11 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
         program, step, output = name.split(".", 2)
         before: Array | float = 0.0
         if output.startswith("new."):
-            start = (
-                first[output.removeprefix("new.")] if step == "0" else expected[f"{program}.{int(step) - 1}.{output}"]
+            before = (
+                _sampled(manifest, state[output.removeprefix("new.")])
+                if step == "0"
+                else expected[f"{program}.{int(step) - 1}.{output}"]
             )
-            before = sample(np.asarray(start))
         by_name[name] = change_scale(want, before)
     return by_name
 
@@ -123,15 +147,29 @@ def difference(expected: Array, actual: Array, slack: float = 0.0) -> float:
     """max |actual - expected|, less the slack; infinite where `actual` holds a NaN or has another shape."""
     if expected.shape != actual.shape:
         return float("inf")
-    want, got = expected.astype(np.float64), actual.astype(np.float64)
-    off = float(np.abs(got - want).max(initial=0.0)) if np.isfinite(got).all() else float("inf")
+    off = 0.0
+    for want, got in zip(_blocks(expected), _blocks(actual), strict=True):
+        if not np.isfinite(got).all():
+            return float("inf")
+        off = max(off, float(np.abs(got - want).max(initial=0.0)))
     return max(off - slack, 0.0)
 
 
 def change_scale(expected: Array, before: Array | float) -> float:
     """max |expected - before| + 0.01 max |expected|, and no less than 1e-12."""
-    want = expected.astype(np.float64)
-    return max(float(np.abs(want - before).max(initial=0.0) + 0.01 * np.abs(want).max(initial=0.0)), 1e-12)
+    change = largest = 0.0
+    befores = _blocks(np.asarray(before)) if np.ndim(before) else repeat(before)
+    for want, old in zip(_blocks(expected), befores, strict=False):
+        change = max(change, float(np.abs(want - old).max(initial=0.0)))
+        largest = max(largest, float(np.abs(want).max(initial=0.0)))
+    return max(change + 0.01 * largest, 1e-12)
+
+
+def _blocks(array: Array) -> Iterator[NDArray[np.float64]]:
+    """Its elements in float64, so many at a time as stay in a processor's cache."""
+    flat = np.asarray(array).reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        yield flat[start : start + _BLOCK].astype(np.float64)
 
 
 def check(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
@@ -151,33 +189,49 @@ def _make(manifest: Manifest, program: str, step: int, item: ProgramInput) -> Ar
     sizes = {"B": golden.batch, "N": 4 * golden.batch}
     shape = tuple(sizes[d] if isinstance(d, str) else d for d in item.shape)
     origin = 0 if item.role in (*CARRIED, "anchor") else step
+    if item.role in _UNDRAWN:
+        return np.asarray(_UNDRAWN[item.role](manifest, item, shape)).astype(item.dtype)
     u = streams.uniforms(streams.derive(b"fedrela golden", golden.seed, program, origin, item.name), shape)
-    return np.asarray(_value(manifest, item, u)).astype(item.dtype)
+    return np.asarray(_value(manifest, item, shape, u)).astype(item.dtype)
 
 
-def _value(manifest: Manifest, item: ProgramInput, u: NDArray[np.float32]) -> Array | float:
-    """The rule of the table above for one input."""
+def _sampled(manifest: Manifest, item: ProgramInput) -> Array:
+    """`sample` of the first step's state, without making the rest of it."""
+    shape = tuple(int(size) for size in item.shape)
+    size = math.prod(shape)
+    if size <= SAMPLE or item.role in _UNDRAWN:
+        return sample(_make(manifest, "train_step", 0, item))
+    stream = streams.derive(b"fedrela golden", manifest.golden.seed, "train_step", 0, item.name)
+    u = streams.uniforms_at(stream, np.arange(SAMPLE, dtype=np.int64) * size // SAMPLE)
+    return np.asarray(_value(manifest, item, shape, u)).astype(item.dtype)
+
+
+# What no random number decides, by role.
+_UNDRAWN: dict[Role, Callable[[Manifest, ProgramInput, tuple[int, ...]], Array | float]] = {
+    "optimizer": lambda manifest, item, shape: np.zeros(shape),
+    "weight": lambda manifest, item, shape: np.where(np.arange(shape[0]) == shape[0] - 1, 0, 1),
+    "hyperparameter": lambda manifest, item, shape: ((manifest.hyperparameters or {}) | HYPERPARAMETERS).get(
+        item.name, 0.0
+    ),
+    "threshold_percent": lambda manifest, item, shape: THRESHOLD_PERCENT,
+}
+
+
+def _value(
+    manifest: Manifest, item: ProgramInput, shape: tuple[int, ...], u: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The rule of the table above for the elements of one input that `u` is drawn for."""
     if item.role in ("parameter", "anchor"):
-        bound = np.float32(np.sqrt(3 / np.prod(u.shape[1:]))) if u.ndim > 1 else None
+        bound = np.float32(np.sqrt(3 / np.prod(shape[1:]))) if len(shape) > 1 else None
         return u + np.float32(0.5) if bound is None else u * (2 * bound) - bound
     if item.role == "x":
         limit = {"uint8": 256, "float32": 0}.get(item.dtype, manifest.golden.token_limit)
         return np.floor(u * np.float32(limit)) if limit else u * np.float32(2) - np.float32(1)
-    if item.role == "weight":
-        return np.where(np.arange(len(u)) == len(u) - 1, 0, 1)
-    if item.role == "hyperparameter":
-        return ((manifest.hyperparameters or {}) | HYPERPARAMETERS).get(item.name, 0.0)
     if item.role in ("class_prior", "probabilities"):
         positive = u + np.float32(0.1 if item.role == "class_prior" else 0.01)
         return np.asarray(positive / positive.sum(axis=-1, keepdims=True, dtype=np.float32))
     classes = np.float32(manifest.classes)
-    rules: dict[str, Array | float] = {
-        "buffer": u + np.float32(0.5),
-        "optimizer": np.zeros_like(u),
-        "y": np.floor(u * classes),
-        "labels": np.floor(u * u * classes),
-        "random": u,
-        "uniforms": u * np.float32(0.1),
-        "threshold_percent": THRESHOLD_PERCENT,
-    }
-    return rules[item.role]
+    if item.role in ("y", "labels"):
+        labels: NDArray[np.float32] = np.floor(u * classes if item.role == "y" else u * u * classes)
+        return labels
+    return {"buffer": u + np.float32(0.5), "random": u, "uniforms": u * np.float32(0.1)}[item.role]

@@ -116,6 +116,17 @@ def uniforms(stream: Stream, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return ((words(stream, count) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
 
 
+def uniforms_at(stream: Stream, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Those of `uniforms` at `places` of the flattened array, shape (n,), without drawing the ones between."""
+    blocks, within = np.divmod(places.astype(np.uint64), np.uint64(4))
+    counters = np.empty((len(blocks), 4), np.uint32)
+    counters[:, 0] = blocks & _LOW
+    counters[:, 1] = blocks >> _SHIFT
+    counters[:, 2], counters[:, 3] = stream.nonce
+    drawn = philox4x32(counters, stream.key)[np.arange(len(blocks)), within]
+    return (drawn >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+
+
 def permutation(stream: Stream, n: int) -> NDArray[np.int64]:
     """A uniformly random order of 0..n-1, shape (n,)."""
     low, high = words(stream, 2 * n).reshape(n, 2).astype(np.uint64).T

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from fedrela.export import display
+from fedrela.export.reporting import display
 
 app = typer.Typer(add_completion=False, help="Look into bundles, test them, sign them.")
 _status = Console(stderr=True, highlight=False)
@@ -30,13 +30,13 @@ def verify_command(
     """Check a bundle's hashes and signature, and re-run its golden steps on the installed runtimes."""
     from fedrela.core import bundle
     from fedrela.core.errors import VerificationFailed
-    from fedrela.export.verification import equality, replay
+    from fedrela.export.verification import fresh_process, replay
 
     opened = bundle.read(folder, trusted_key=trusted_key) if trusted_key else bundle.read_unsigned(folder)
     results = []
     for runtime in replay.available(opened):
         _status.print(f"[dim]•[/dim] golden steps on {runtime}")
-        results.append(equality.replay(folder, runtime))
+        results.append(fresh_process.replay(folder, runtime))
     if as_json:
         typer.echo(json.dumps(display.summary(opened.manifest, results)))
     else:

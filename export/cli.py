@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from fedrela.export import display
 from fedrela.export.limits import DEFAULT_MAX_BATCH
+from fedrela.export.reporting import display
 
 app = typer.Typer(add_completion=False)
 _status = Console(stderr=True, highlight=False)
@@ -145,9 +145,12 @@ def export_command(
     three steps against eager PyTorch in a process of its own; where any tensor differs, nothing is written.
     """
     from fedrela.export import publisher_key as keys
+    from fedrela.export.bundling import export_recipe
     from fedrela.export.class_names import count, in_data
-    from fedrela.export.classifier import export_recipe, gather
+    from fedrela.export.classifier import gather
     from fedrela.export.loading import load_model, numbers, pairs, under_either_name, words
+    from fedrela.export.reporting.progress import Progress
+    from fedrela.export.reporting.stages import planned
 
     names = words(class_names) or (in_data(data) if data else ())
     classes = count(names, classes)
@@ -177,7 +180,8 @@ def export_command(
         _say(
             f"the classes have no names: folders of pictures must be called 0 to {classes - 1} (--class-names, --data)"
         )
-    exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, _say)
+    with Progress(planned(runtimes), _status) as progress:
+        exported = export_recipe(model, recipe, out, runtimes, max_batch, private_key, overwrite, progress.report)
     if as_json:
         typer.echo(json.dumps(display.summary(exported.manifest, exported.results) | {"folder": str(exported.folder)}))
         return

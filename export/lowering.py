@@ -4,11 +4,11 @@
 ['executorch', 'onnx']
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
-import torch._dynamo.exc
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
@@ -31,10 +31,18 @@ def lower(
 
     Raises InvalidInput, UnsupportedOperation or MissingDependency.
     """
-    if runtime not in RUNTIMES:
-        raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
-    with refusals(definition.name, operators or {}):
+    check((runtime,))
+    with refusals(definition.name, operators or {}), _calm_collector():
         return RUNTIMES[runtime](definition, max_batch)
+
+
+def check(runtimes: Sequence[str]) -> None:
+    """Raise InvalidInput for a runtime that there isn't, or twice."""
+    for runtime in runtimes:
+        if runtime not in RUNTIMES:
+            raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
+    if len(set(runtimes)) < len(runtimes):
+        raise InvalidInput("a runtime is named twice", remedy="name each once")
 
 
 @contextmanager
@@ -52,11 +60,6 @@ def refusals(program: str, operators: Mapping[str, str]) -> Iterator[None]:
             f"{program} depends on values, not only on shapes ({str(error).splitlines()[0][:150]})",
             remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
         ) from error
-    except torch._dynamo.exc.UserError as error:
-        raise UnsupportedOperation(
-            f"{program} works for one batch size only ({str(error).splitlines()[0][:150]})",
-            remedy="let the model take the batch size from x.shape[0], and keep it the first dimension",
-        ) from error
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise
@@ -66,10 +69,21 @@ def refusals(program: str, operators: Mapping[str, str]) -> Iterator[None]:
         ) from error
 
 
-def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
-    from fedrela.export.onnx_programs import program
+@contextmanager
+def _calm_collector() -> Iterator[None]:
+    """Tracing makes millions of objects that live: to look for garbage at every 700 takes a tenth of its time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
-    traced = trace(definition.function, examples(definition), _shapes(definition), keep=program.keep())
+
+def _onnx(definition: Definition, max_batch: int) -> tuple[bytes, ProgramFile]:
+    from fedrela.export.onnx_programs import program, translation
+
+    traced = trace(definition.function, examples(definition), _shapes(definition), table=translation.table())
     body = program.lower(definition, traced)
     return body, _file(definition, "onnx", "onnx", body, program.MIN_RUNTIME_VERSION, 0)
 
@@ -79,7 +93,7 @@ def _executorch(definition: Definition, max_batch: int) -> tuple[bytes, ProgramF
     from fedrela.export.executorch_programs import program as executorch_program
 
     largest = max_batch if definition.name != "relabel" else MAX_RELABEL_SAMPLES
-    traced = trace(definition.function, examples(definition), _shapes(definition), keep=forms.KEEP)
+    traced = trace(definition.function, examples(definition), _shapes(definition), table=forms.table())
     body = executorch_program.lower(traced, max_batch=largest)
     return body, _file(definition, "executorch", "pte", body, executorch_program.MIN_RUNTIME_VERSION, largest)
 

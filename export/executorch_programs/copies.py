@@ -3,7 +3,7 @@
 A graph without mutations needs no alias, clone or expansion to the same shape, but ExecuTorch's kernels would copy each
 of them, and every squeeze; a reshape of a reshape is one reshape, which costs nothing at all.
 
-    program = traced.run_decompositions(executorch_forms.table())
+    program = trace(step, examples, shapes, table=forms.table())
     without_copies(program)
 """
 
@@ -13,7 +13,7 @@ import torch
 
 aten = torch.ops.aten
 _SAME = frozenset({aten.alias.default, aten.clone.default, aten.lift_fresh_copy.default, aten.detach.default})
-_MAYBE_SAME = frozenset({aten.expand.default, aten.view.default, aten._to_copy.default})
+_MAYBE_SAME = frozenset({aten.expand.default, aten.view.default, aten._to_copy.default, aten.slice.Tensor})
 
 
 def without_copies(program: torch.export.ExportedProgram) -> None:

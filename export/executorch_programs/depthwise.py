@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fedrela.export.executorch_programs.strides import pad, reorder, strided
+from fedrela.export.executorch_programs.whole_linear import linear
 
 Sizes = Sequence[int]
 _LONGEST = 128  # elements of the rows that one product reads: beyond, multiplying costs more than it saves
@@ -66,7 +67,7 @@ def weight_gradient(grad: Tensor, x: Tensor, kernel: Sizes, stride: Sizes, paddi
     pairs = torch.bmm(turned, rows).reshape(channels, width, kernel[0], x.shape[3])
     pairs = reorder(pairs, (0, 2, 1, 3)).reshape(channels * kernel[0], width * x.shape[3])
     band = _band(x, kernel[1], x.shape[3], width, stride[1], padding[1], dilation[1]).reshape(kernel[1], -1)
-    summed: Tensor = torch.ops.aten.linear.default(pairs, band)
+    summed: Tensor = linear(pairs, band)
     return summed.reshape(channels, 1, *kernel)
 
 

@@ -26,32 +26,14 @@ from fedrela.export.tracing import trace
 
 aten = torch.ops.aten
 
-# Operators that `fedrela.export.tracing.trace` should leave whole for this runtime.
-KEEP: frozenset[torch._ops.OpOverload] = frozenset(
-    {
-        aten.convolution_backward.default,
-        aten.max_pool2d_with_indices.default,
-        aten.max_pool2d_with_indices_backward.default,
-        aten.avg_pool2d_backward.default,
-        aten.threshold_backward.default,
-        aten.native_group_norm.default,
-        aten.native_group_norm_backward.default,
-        aten.hardtanh.default,
-        aten.hardtanh_backward.default,
-        aten._adaptive_avg_pool2d.default,
-        aten._adaptive_avg_pool2d_backward.default,
-        aten.adaptive_max_pool2d.default,
-        aten.adaptive_max_pool2d_backward.default,
-    }
-)
 _HUGE = 1e38
 _WHOLE = cast(Tensor, NotImplemented)  # what torch.export takes for: leave the operator as it is
 
 
 def table() -> dict[Any, Callable[..., Any]]:
-    """Operator -> form, for `ExportedProgram.run_decompositions`: everything of `trace`, ours where ours is better."""
+    """Operator -> form, for `fedrela.export.tracing.trace`: torch's decompositions, ours where ours is better."""
     return {
-        **trace.decompositions(frozenset({aten.hardtanh.default, aten.linear.default})),
+        **trace.decompositions(frozenset({aten.hardtanh.default})),
         **get_decompositions([aten.linalg_vector_norm.default]),
         aten.convolution.default: conv.convolution,
         aten.convolution_backward.default: conv.convolution_backward,

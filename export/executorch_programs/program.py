@@ -3,7 +3,7 @@
 The weights are inputs, so one program serves for ever. `lower` checks that every operator has a kernel in the runtime
 before it writes anything.
 
-    program = trace(step, examples, shapes, keep=executorch_forms.KEEP)
+    program = trace(step, examples, shapes, table=forms.table())
     Path("train_step.pte").write_bytes(lower(program, max_batch=32))
 """
 
@@ -18,7 +18,6 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from fedrela.core.errors import InvalidBundle, UnsupportedOperation
 from fedrela.core.pte_files import rules
-from fedrela.export.executorch_programs import forms
 from fedrela.export.executorch_programs.copies import without_copies
 from fedrela.export.tracing import trace
 
@@ -26,38 +25,27 @@ MIN_RUNTIME_VERSION = "1.4.0"
 METHOD = "forward"
 
 
-def lower(program: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
-    """The .pte of `program`, whose open dimension takes 1 to `max_batch`; its one method is METHOD.
+def lower(flat: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
+    """The .pte of a program, whose open dimension takes 1 to `max_batch`; its one method is METHOD.
 
-    The same program gives the same bytes. Raises UnsupportedOperation for an operator without a kernel.
+    The same program gives the same bytes; its graph is changed on the way. Raises UnsupportedOperation for an operator
+    without a kernel.
     """
     from executorch.exir import ExecutorchBackendConfig
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
 
+    from fedrela.export.executorch_programs.edge import to_edge
+
     with quiet(), torch.no_grad():
-        flat = program.run_decompositions(forms.table())
         without_copies(flat)
         _bound(flat, max_batch)
         _compute_once(flat.graph_module)
-        edge = to_edge(flat)
+        edge = to_edge(flat, METHOD)
         check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
         body = bytes(edge.to_executorch(config).buffer)
         _check_admitted(body)
         return body
-
-
-def to_edge(flat: torch.export.ExportedProgram) -> Any:
-    """`executorch.exir.to_edge` of a program that `executorch_forms.table` has decomposed.
-
-    The package's own first decomposes it again, which finds nothing and takes a third of a lowering's time.
-    """
-    from executorch.exir import EdgeCompileConfig, EdgeProgramManager
-    from executorch.exir.program._program import _generate_edge_program
-
-    config = EdgeCompileConfig(_check_ir_validity=False)
-    trace.forget_origins(flat)
-    return EdgeProgramManager({METHOD: _generate_edge_program(config, flat)}, compile_config=config)
 
 
 def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:

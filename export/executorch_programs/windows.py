@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from fedrela.export.executorch_programs.strides import reorder, row_major, strided
+from fedrela.export.executorch_programs.whole_linear import linear
 
-aten = torch.ops.aten
 Sizes = Sequence[int]
 _NARROW = 4  # positions in a row: with fewer, channels lie innermost
 _SMALL_WEIGHT = 1 << 16  # elements that are cheaper to transpose than a product that runs along its long side
@@ -63,8 +63,8 @@ def correlated(
         return reorder(turned, (0, 2, 1)).reshape(out_channels, -1, taps)
     rows, columns = slid.reshape(many, -1), windows.reshape(windows.shape[1], -1)
     if many < columns.shape[0] and many * columns.shape[0] <= _SMALL_WEIGHT:
-        return reorder(aten.linear.default(columns, rows), (1, 0)).reshape(out_channels, -1, taps)
-    gradient: Tensor = aten.linear.default(rows, columns).reshape(out_channels, -1, taps)
+        return reorder(linear(columns, rows), (1, 0)).reshape(out_channels, -1, taps)
+    gradient: Tensor = linear(rows, columns).reshape(out_channels, -1, taps)
     return gradient
 
 

@@ -27,7 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Array
 from fedrela.export.executorch_programs import forms
-from fedrela.export.executorch_programs.program import METHOD, check_kernels, quiet, to_edge
+from fedrela.export.executorch_programs.program import METHOD, check_kernels, quiet
 from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.lowering import examples
 from fedrela.export.official import forward, golden
@@ -135,6 +135,8 @@ def _lower(planned: Plan, max_batch: int) -> tuple[bytes, bytes]:
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
     from torch.export.experimental import _export_forward_backward
 
+    from fedrela.export.executorch_programs.edge import to_edge
+
     by_name = dict(zip([item.name for item in planned.step.inputs], examples(planned.step), strict=True))
     values = tuple(by_name[item.name] for item in planned.fed)
     batch = torch.export.Dim("B", min=1, max=max_batch)
@@ -145,7 +147,7 @@ def _lower(planned: Plan, max_batch: int) -> tuple[bytes, bytes]:
         joint = _export_forward_backward(exported, joint_loss_index=0)
         flat = joint.run_decompositions(forms.table())
         _copy_before_views(flat)
-        edge = to_edge(flat)
+        edge = to_edge(flat, METHOD)
         check_kernels(edge.exported_program())
         config = ExecutorchBackendConfig(
             external_mutable_weights=True, sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass()

@@ -18,7 +18,7 @@ from fedrela.export.inputs import NEUTRAL_UNIFORM
 from fedrela.export.official.forward import Plan
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
-from fedrela.export.verification.stability import Step, perturbed
+from fedrela.export.verification.stability import Step
 
 Truth = Mapping[str, Array]  # a step's outputs in float64
 Magnitudes = Mapping[str, float]  # how discontinuous outputs are, by name
@@ -58,7 +58,8 @@ class _Course:
         """Of each step, the outputs that are discontinuous, and by how much."""
         largest: list[Magnitudes] = [{} for _ in taken]
         for direction in directions:
-            plus, minus = (self.run(perturbed(self.manifest, step, sign, direction)) for sign in (1.0, -1.0))
+            moves = stability.moves_of(self.manifest, direction)
+            plus, minus = (self.run(stability.perturbed(step, moves, sign)) for sign in (1.0, -1.0))
             for number, (one, up, down) in enumerate(zip(taken, plus, minus, strict=True)):
                 magnitudes = stability.asymmetries(one.inputs, one.expected, up.expected, down.expected)
                 largest[number] = stability.elementwise_maximum(largest[number], magnitudes)

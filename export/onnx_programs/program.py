@@ -8,45 +8,29 @@ here exists in opset 18, so nothing newer would bring speed.
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
 
 import onnx
 import torch
 
 from fedrela.core.errors import InvalidBundle, UnsupportedOperation
 from fedrela.core.onnx_files import rules
-from fedrela.export.onnx_programs import forms, order, recompute
+from fedrela.export.onnx_programs import order, recompute, translation
 from fedrela.export.program import Definition
 from fedrela.export.tracing.trace import quiet
 
-OPSET = 18
 IR_VERSION = 8
 MIN_RUNTIME_VERSION = "1.17.0"
-
-
-def keep() -> frozenset[torch._ops.OpOverload]:
-    """Operators that have an ONNX form of their own."""
-    return frozenset(forms.table())
 
 
 def lower(definition: Definition, program: torch.export.ExportedProgram) -> bytes:
     """The ONNX file. The same program gives the same bytes. Raises UnsupportedOperation naming the operator."""
     try:
         with _quiet():
-            exported = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=OPSET,
-                external_data=False,
-                custom_translation_table=_translations(definition),
-                optimize=True,
-            )
+            model = translation.translate(program, constant_weights=definition.name == "predict")
     except torch.onnx.errors.OnnxExporterError as error:
         raise _unsupported(error) from error
-    assert exported is not None
-    model = exported.model_proto
     _rename(model, definition)
     recompute.recompute(model, definition)
     order.prepare(model, definition)
@@ -71,10 +55,6 @@ def _unsupported(error: BaseException) -> UnsupportedOperation:
         f"{operator} has no ONNX form ({cause[:200]})",
         remedy="use another layer there; docs/layers.md lists what works",
     )
-
-
-def _translations(definition: Definition) -> dict[Callable[..., Any], Callable[..., Any]]:
-    return dict(forms.table(constant_weights=definition.name == "predict").items())
 
 
 def _rename(model: onnx.ModelProto, definition: Definition) -> None:
@@ -165,7 +145,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch.onnx prints its progress and warns of packages that don't matter here."""
+    """torch.onnx warns of packages that don't matter here, and onnxscript prints what it optimizes."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

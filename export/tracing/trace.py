@@ -1,9 +1,8 @@
-"""One flat ATen graph from a Python function over tensors: the graph that every runtime's lowering starts from.
+"""One flat ATen graph from a Python function over tensors: the graph that a runtime's lowering starts from.
 
 `trace` takes a pure function (weights, batch and hyperparameters in; everything out) whose body may call
 `torch.autograd.grad`, and gives a `torch.export.ExportedProgram` without parameters, buffers or mutations: inputs in,
-outputs out, in the order given. A lowering that has a better form of its own for a backward operator names it in
-`keep`, and finds it in the graph undecomposed.
+outputs out, in the order given. A runtime's table says what each operator becomes, and what isn't in it stays whole.
 
     >>> import torch
     >>> def step(w, x):
@@ -16,8 +15,9 @@ outputs out, in the order given. A lowering that has a better form of its own fo
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -31,11 +31,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.limits import UNBOUNDED
-from fedrela.export.tracing import branches
+from fedrela.export.tracing import branches, flat, mutations
 from fedrela.export.tracing import decompositions as own
+from fedrela.export.tracing.flat import Flat
 
 aten = torch.ops.aten
 Shape = tuple[int | str, ...]
+Table = Mapping[Any, Callable[..., Any]]  # operator -> what it is made of
 
 # Backward operators beyond torch's core set that have a decomposition which is right on every runtime.
 _MORE = (
@@ -58,33 +60,32 @@ def trace(
     example_inputs: Sequence[torch.Tensor],
     shapes: Sequence[Shape],
     *,
-    keep: frozenset[torch._ops.OpOverload] = frozenset(),
+    table: Table | None = None,
     max_batch: int = UNBOUNDED,
-) -> torch.export.ExportedProgram:
-    """Trace `function(*example_inputs)` into one flat ATen graph.
+) -> Flat:
+    """Trace `function(*example_inputs)` into one flat ATen graph without mutations.
 
     `shapes` gives each input's shape with its open dimensions named ("B" or "N"), which stay dynamic from 1 to
-    `max_batch`; the example's sizes there must be at least 2 and differ from the other dimensions. Operators in `keep`
-    are left whole; every other one with a decomposition is taken apart.
+    `max_batch`; the example's sizes there must be at least 2 and differ from the other dimensions. Operators in `table`
+    (by default `decompositions()`) are taken apart as it says, every other one is left whole.
     """
-    graph, environment = _flat(function, example_inputs, shapes, keep)
+    table = decompositions() if table is None else table
+    graph, environment = _flat(function, example_inputs, shapes, table)
     _refuse_draws(graph)
     _refuse_branches(environment)
-    examples = tuple(tensor.detach() for tensor in example_inputs)
-    with quiet(), torch.no_grad():
-        exported = torch.export.export(graph, examples, dynamic_shapes=_dynamic(shapes, max_batch))
-    forget_origins(exported)
-    return exported
+    _refuse_one_size(environment)
+    return flat.program(graph, max_batch)
 
 
 def _flat(
     function: Callable[..., tuple[torch.Tensor, ...]],
     example_inputs: Sequence[torch.Tensor],
     shapes: Sequence[Shape],
-    keep: frozenset[torch._ops.OpOverload],
+    table: Table,
 ) -> tuple[torch.fx.GraphModule, ShapeEnv]:
     """The graph, and what tracing it asked of the open dimensions."""
     environment = ShapeEnv()
+    apart = {**table, **mutations.rules()}
     with FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True) as mode:
         fakes = [_fake(mode, tensor, shape) for tensor, shape in zip(example_inputs, shapes, strict=True)]
     with (
@@ -94,10 +95,37 @@ def _flat(
         sdpa_kernel(SDPBackend.MATH),
         torch.backends.mkldnn.flags(enabled=False),
     ):
-        graph = make_fx(function, decomposition_table=decompositions(keep))(*fakes)
+        graph = make_fx(function, decomposition_table=apart)(*fakes)
+        if not mutations.take_out(graph):
+            whole = make_fx(function)(*fakes)
+            with torch.no_grad():
+                graph = make_fx(torch.func.functionalize(whole, remove="mutations"), decomposition_table=apart)(*fakes)
     graph.graph.eliminate_dead_code()
+    _ask_sizes_once(graph.graph)
     graph.recompile()
     return graph, environment
+
+
+def _ask_sizes_once(graph: torch.fx.Graph) -> None:
+    """Of nodes that give the same size, whatever the batch, the first one serves for all."""
+    known: dict[str, torch.fx.Node] = {}
+    for node in graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and isinstance(value, torch.SymInt):
+            first = known.setdefault(str(value.node.expr), node)
+            if first is not node:
+                node.replace_all_uses_with(first)
+                graph.erase_node(node)
+
+
+def _refuse_one_size(environment: ShapeEnv) -> None:
+    """The graph takes the example's batch alone where something asked for exactly that."""
+    for symbol, size in environment.replacements.items():
+        if not size.free_symbols:
+            raise UnsupportedOperation(
+                f"the model works for one batch size only ({symbol} has to be {size})",
+                remedy="let the model take the batch size from x.shape[0], and keep it the first dimension",
+            )
 
 
 def _refuse_branches(environment: ShapeEnv) -> None:
@@ -135,28 +163,20 @@ def quiet() -> Iterator[None]:
         torch.fx.config.do_not_emit_stack_traces = before
 
 
-def forget_origins(program: torch.export.ExportedProgram) -> None:
-    """Drop what each node was made from: every further pass would copy that history and add to it."""
-    for node in program.graph.nodes:
-        node.meta.pop("from_node", None)
-
-
-def decompositions(keep: frozenset[torch._ops.OpOverload] = frozenset()) -> dict[Any, Callable[..., Any]]:
+def decompositions(keep: frozenset[torch._ops.OpOverload] = frozenset()) -> Table:
     """The decomposition table of `trace`: torch's core ATen set and ours, without what `keep` names."""
-    table = core_aten_decompositions()
-    merged = {**{op: table[op] for op in table}, **get_decompositions(list(_MORE)), **own.table()}
-    return {op: rule for op, rule in merged.items() if op not in keep}
+    return {op: rule for op, rule in _all().items() if op not in keep}
+
+
+@cache
+def _all() -> Table:
+    return {**core_aten_decompositions().materialize(), **get_decompositions(list(_MORE)), **own.table()}
 
 
 def _fake(mode: FakeTensorMode, tensor: torch.Tensor, shape: Shape) -> torch.Tensor:
-    kinds = [DimDynamic.DYNAMIC if isinstance(size, str) else DimDynamic.STATIC for size in shape]
+    # Open dimensions of one size are one dimension.
+    kinds = [DimDynamic.DUCK if isinstance(size, str) else DimDynamic.STATIC for size in shape]
     context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
         dynamic_sizes=kinds, constraint_sizes=[None] * len(kinds)
     )
     return mode.from_tensor(tensor, symbolic_context=context)
-
-
-def _dynamic(shapes: Sequence[Shape], max_batch: int) -> tuple[dict[int, Any], ...]:
-    names = sorted({size for shape in shapes for size in shape if isinstance(size, str)})
-    dims = {name: torch.export.Dim(name, min=1, max=max_batch) for name in names}
-    return tuple({index: dims[size] for index, size in enumerate(shape) if isinstance(size, str)} for shape in shapes)

@@ -4,21 +4,18 @@ The reference makes fresh random batches of different sizes, with padding, and s
 follow in every state tensor, loss and count, and then predict and re-label alike.
 """
 
-import json
-import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedrela.core import golden, interpreter, tensors
+from fedrela.core import golden
 from fedrela.core.bundle import Manifest, Program, ProgramInput
 from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array, Params
 from fedrela.export.verification import stability
-from fedrela.export.verification.replay import RESTART, ROUNDING, STEPS_FILE
+from fedrela.export.verification.replay import RESTART, ROUNDING
 
 if TYPE_CHECKING:  # it needs torch, and whoever verifies on a device has none
     from fedrela.export.verification.reference import Reference
@@ -157,35 +154,6 @@ def _allowances(
             discontinuity = stability.TIMES * discontinuities.get(name, 0.0) / TOLERANCE
             allowances[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, discontinuity), np.float32)
     return allowances
-
-
-def replay(folder: Path, runtime: str, steps: Mapping[str, Array] | None = None) -> VerificationResult:
-    """Run the bundle in `folder` in a fresh process. Raises VerificationFailed if that process can't."""
-    steps_file = folder / STEPS_FILE
-    if steps:
-        steps_file.write_bytes(tensors.to_bytes(steps))
-    try:
-        done = subprocess.run(
-            interpreter.command("fedrela.export.verification.replay", str(folder), "--runtime", runtime),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=interpreter.environment() | {"PYTHONWARNINGS": "ignore"},
-        )
-    finally:
-        if steps:
-            steps_file.unlink()
-    try:
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise VerificationFailed(
-            f"the {runtime} runtime could not run the programs (exit status {done.returncode}: {last})",
-            remedy="update the runtime, or export without it (--runtime)",
-        ) from None
-    if "problem" in answer:
-        raise VerificationFailed(f"{runtime}: {answer['problem']}", remedy=answer["remedy"])
-    return VerificationResult(runtime, answer["golden"], answer["steps"])
 
 
 def _recorded(prefix: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 give.
 
 Started as `python -m fedrela.export.verification.replay FOLDER --runtime onnx` in a process of its own, without torch
-for the ONNX runtime.
+for the ONNX runtime. With - for the folder, it loads the runtime and then waits for a line that names it.
 
     $ python -m fedrela.export.verification.replay bundle --runtime onnx
     {"golden": {"train_step.0.new.weight": 1.2e-07, ...}, "steps": {}}
@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def load(opened: Bundle, runtime: str, names: tuple[str, ...] = PROGRAMS) -> dic
 def golden_errors(opened: Bundle, runs: Mapping[str, Run]) -> dict[str, float]:
     """Relative error of every recorded golden output. Raises nothing: the caller decides."""
     expected = tensors.read((opened.folder / opened.manifest.golden.path).read_bytes())
-    return golden.errors(opened.manifest, expected, golden.run(opened.manifest, **runs))
+    return golden.errors(opened.manifest, expected, golden.run(opened.manifest, *(runs[name] for name in PROGRAMS)))
 
 
 def step_errors(runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str, float]:
@@ -79,10 +80,7 @@ def _error(name: str, expected: Array, actual: Array, scale: float) -> float:
 
 
 def _onnx(folder: Path, program: Program) -> Run:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependency("onnxruntime is not installed", remedy="pip install onnxruntime") from error
+    onnxruntime = _onnxruntime()
     file = program.file("onnx")
     if file is None:
         raise InvalidBundle("the bundle has no ONNX programs", remedy="export it with --runtime onnx")
@@ -102,17 +100,13 @@ def _onnx(folder: Path, program: Program) -> Run:
 
 
 def _executorch(folder: Path, program: Program) -> Run:
-    try:
-        import torch
-        from executorch.extension.pybindings import _portable_lib  # alone: its wrapper imports the whole compiler
-    except ImportError as error:
-        raise MissingDependency("executorch is not installed", remedy="pip install 'fedrela[export]'") from error
+    torch, portable_lib = _executorchs()
     file = program.file("executorch")
     if file is None:
         raise InvalidBundle("the bundle has no ExecuTorch programs", remedy="export it with --runtime executorch")
     body = (folder / file.path).read_bytes()
     pte_rules.check(body, file.path)
-    held = _portable_lib._load_program_from_buffer(body)
+    held = portable_lib._load_program_from_buffer(body)
     method = held.load_method("forward")
 
     def run(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -125,6 +119,27 @@ def _executorch(folder: Path, program: Program) -> Run:
     return run
 
 
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependency("onnxruntime is not installed", remedy="pip install onnxruntime") from error
+    return onnxruntime
+
+
+def _executorchs() -> tuple[Any, Any]:
+    """torch and ExecuTorch's bindings."""
+    try:
+        import torch
+        from executorch.extension.pybindings import _portable_lib  # alone: its wrapper imports the whole compiler
+    except ImportError as error:
+        raise MissingDependency("executorch is not installed", remedy="pip install 'fedrela[export]'") from error
+    return torch, _portable_lib
+
+
+_RUNTIMES: dict[str, Callable[[], object]] = {"onnx": _onnxruntime, "executorch": _executorchs}
+
+
 def available(opened: Bundle) -> tuple[str, ...]:
     """The runtimes that the bundle has all three programs for."""
     programs = [getattr(opened.manifest, name) for name in PROGRAMS]
@@ -135,6 +150,8 @@ def main(arguments: Iterable[str]) -> int:
     """Print the errors as one JSON object; on one of our own errors print that instead and return 1."""
     folder, _, runtime = arguments
     try:
+        _RUNTIMES[runtime]()
+        folder = sys.stdin.readline().strip() if folder == "-" else folder
         opened = bundle.read_unsigned(Path(folder))
         runs = load(opened, runtime)
         steps_file = Path(folder) / STEPS_FILE

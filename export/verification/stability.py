@@ -59,7 +59,8 @@ def discontinuities(
     """
     largest: dict[str, float] = {}
     for direction in directions:
-        plus, minus = (perturbed(manifest, step, sign, direction)(dict(inputs)) for sign in (1.0, -1.0))
+        moves = moves_of(manifest, direction)
+        plus, minus = (perturbed(step, moves, sign)(dict(inputs)) for sign in (1.0, -1.0))
         largest = elementwise_maximum(largest, asymmetries(inputs, outputs, plus, minus))
     return largest
 
@@ -80,18 +81,19 @@ def golden_discontinuities(
     manifest: Manifest,
     recorded: Mapping[str, Array],
     runs: tuple[Step, Step, Step],
+    fed: golden.Given | None = None,
     directions: Iterable[int] = PERTURBATIONS,
 ) -> dict[str, float]:
     """The golden outputs that are discontinuous, and by how much, relative.
 
-    runs: train_step, predict and relabel, which gave `recorded`.
+    runs: train_step, predict and relabel, which gave `recorded`; fed: see `fedrela.core.golden.run`.
     """
     train_step, predict, relabel = runs
     largest: dict[str, float] = {}
     for direction in directions:
+        moves = moves_of(manifest, direction)
         plus, minus = (
-            golden.run(manifest, perturbed(manifest, train_step, sign, direction), predict, relabel)
-            for sign in (1.0, -1.0)
+            golden.run(manifest, perturbed(train_step, moves, sign), predict, relabel, fed=fed) for sign in (1.0, -1.0)
         )
         errors = golden.errors(
             manifest, recorded, {name: plus[name] + minus[name] - recorded[name] for name in recorded}
@@ -114,16 +116,21 @@ def noise(
     return {name for name in outputs if not error(inputs, name, exact[name], outputs[name]) <= beyond}
 
 
-def perturbed(manifest: Manifest, run: Step, sign: float, direction: int) -> Step:
+def moves_of(manifest: Manifest, direction: int) -> dict[str, Array]:
+    """How far each parameter's elements move in a direction, in units of ROUNDING."""
+    generator = np.random.default_rng(direction)
+    shapes = {item.name: tuple(map(int, item.shape)) for item in manifest.train_step.role("parameter")}
+    return {name: generator.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+
+
+def perturbed(run: Step, moves: Mapping[str, Array], sign: float) -> Step:
     """`run` from parameters that are moved by roundings; what it returns is moved back."""
 
     def step(inputs: dict[str, Array]) -> dict[str, Array]:
-        generator = np.random.default_rng(direction)
         moved: dict[str, Array] = {}
-        for item in manifest.train_step.role("parameter"):
-            value = inputs[item.name]
-            moves = sign * ROUNDING * generator.standard_normal(value.shape, dtype=np.float32)
-            moved[item.name] = (value * (1 + moves)).astype(value.dtype)
+        for name, move in moves.items():
+            value = inputs[name]
+            moved[name] = (value * (1 + sign * ROUNDING * move)).astype(value.dtype)
         outputs = run(inputs | moved)
         back = {f"new.{name}": outputs[f"new.{name}"] - (value - inputs[name]) for name, value in moved.items()}
         return outputs | back

@@ -165,3 +165,32 @@ def test_large_outputs_are_sampled_evenly():
 def test_the_tolerance_is_the_manifests():
     loose = replace(MANIFEST, golden=replace(MANIFEST.golden, tolerance=10.0))
     golden.check(loose, record(), record(lambda feeds: train(feeds, 1.01)))
+
+
+def test_the_state_that_errors_are_relative_to_is_the_one_that_a_run_starts_from():
+    """Only what is recorded of it is made: of a large model, making the rest would take seconds."""
+    shapes = {"parameter": (70, 30), "buffer": (2100,), "optimizer": (70, 30)}
+    state = tuple(ProgramInput(role, role, shape) for role, shape in shapes.items())
+    large = replace(MANIFEST, train_step=Program(state, tuple(f"new.{role}" for role in shapes), ()))
+    first = golden.inputs(large, "train_step", 0)
+    moved = {f"train_step.0.new.{role}": golden.sample(first[role] + np.float32(0.5)) for role in shapes}
+    for name, scale in golden.scales(large, moved).items():
+        role = name.rpartition(".")[2]
+        assert scale == golden.change_scale(moved[name], golden.sample(first[role]))
+
+
+def test_inputs_that_were_made_before_give_the_same_run():
+    fed = golden.given(MANIFEST)
+    again = golden.run(MANIFEST, train, predict, relabel_program, fed=fed)
+    for name, value in golden.run(MANIFEST, train, predict, relabel_program).items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_large_arrays_are_compared_to_their_last_element():
+    one = np.zeros(200_000, np.float32)
+    other = one.copy()
+    other[-1] = 0.25
+    assert golden.difference(one, other) == 0.25
+    assert golden.change_scale(other, one) == 0.25 + 0.01 * 0.25
+    other[70_000] = np.nan
+    assert golden.difference(one, other) == float("inf")

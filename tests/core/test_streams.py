@@ -86,3 +86,9 @@ def test_a_few_words_are_the_first_of_many():
         many = streams.words(stream, 1000)
         for count in (0, 1, 3, 4, 5, 47, 48, 49, 255, 256, 257):
             assert (streams.words(stream, count) == many[:count]).all()
+
+
+def test_uniforms_at_places_are_those_of_the_whole():
+    stream = streams.derive(b"s", "places")
+    places = np.array([0, 1, 3, 4, 999, 1000, 2047])
+    assert np.array_equal(streams.uniforms_at(stream, places), streams.uniforms(stream, (2048,))[places])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fedrela.core import relabel as specification
 from fedrela.export import lowering
 from fedrela.export.onnx_programs import program as onnx_program
+from fedrela.export.onnx_programs import translation
 from fedrela.export.program import _relabel
 from fedrela.export.relabel import relabel
 from fedrela.export.tracing.trace import trace
@@ -22,7 +23,7 @@ VECTORS = sorted((Path(__file__).parents[1] / "core" / "vectors").glob("fedrela_
 def lowered(classes):
     definition = _relabel(classes)
     shapes = [item.shape for item in definition.inputs]
-    program = trace(definition.function, lowering.examples(definition), shapes, keep=onnx_program.keep())
+    program = trace(definition.function, lowering.examples(definition), shapes, table=translation.table())
     return onnxruntime.InferenceSession(onnx_program.lower(definition, program))
 
 

@@ -90,7 +90,7 @@ def test_a_smaller_goal_is_refused_at_publish_unless_the_task_says_so_itself(
     house.publish(1, goal=goal, mode=mode)
     seal = bundle.read(house.bundle).seal
     body = {
-        "task": {"name": "few", "rounds": 5, "round": {"goal": goal, "mode": mode}},
+        "task": {"name": "few", "rounds": 5, "round": {"goal": goal, "mode": mode}, "privacy": {"secure": "none"}},
         "seal": vars(seal),
         "checkpoint_sha256": seal.weights_sha256,
     }

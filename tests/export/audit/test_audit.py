@@ -79,9 +79,8 @@ def hostile(honest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sealed(folder: Path, opened: Bundle) -> Path:
     """With golden steps recorded of these very programs, and a seal, as a dishonest publisher makes them."""
-    recorded = tensors.to_bytes(
-        golden.run(opened.manifest, **replay.load(dataclasses.replace(opened, folder=folder), "onnx"))
-    )
+    runs = replay.load(dataclasses.replace(opened, folder=folder), "onnx")
+    recorded = tensors.to_bytes(golden.run(opened.manifest, *runs.values()))
     (folder / opened.manifest.golden.path).write_bytes(recorded)
     body = (folder / "train_step.onnx").read_bytes()
     file = dataclasses.replace(opened.manifest.train_step.files[0], sha256=signing.sha256(body), size_bytes=len(body))

@@ -88,7 +88,7 @@ def test_the_bytes_come_from_the_graph_alone_and_run_for_any_batch_up_to_the_bou
 
     def program(seed):
         examples = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed)).requires_grad_(), torch.ones(4, 3)
-        return lower(trace(step, examples, ((3, 2), ("B", 3)), keep=forms.KEEP), max_batch=8)
+        return lower(trace(step, examples, ((3, 2), ("B", 3)), table=forms.table()), max_batch=8)
 
     body = program(0)
     assert program(1) == body
@@ -113,6 +113,6 @@ def test_operators_without_a_form_of_ours_are_taken_apart():
     def lengths(x):
         return (torch.linalg.vector_norm(x, dim=1),)
 
-    body = lower(trace(lengths, (torch.ones(4, 3),), (("B", 3),), keep=forms.KEEP), max_batch=4)
+    body = lower(trace(lengths, (torch.ones(4, 3),), (("B", 3),), table=forms.table()), max_batch=4)
     x = torch.rand(2, 3)
     assert torch.allclose(Runtime.get().load_program(body).load_method("forward").execute([x])[0], lengths(x)[0])

@@ -12,7 +12,8 @@ from onnxscript import evaluator
 from onnxscript.values import Opset
 from torch.onnx._internal.exporter._building import OpRecorder
 
-from fedrela.export.onnx_programs.program import IR_VERSION, OPSET
+from fedrela.export.onnx_programs.program import IR_VERSION
+from fedrela.export.onnx_programs.translation import OPSET
 
 Array = NDArray[Any]
 TOLERANCE = 1e-5

@@ -100,7 +100,7 @@ def test_every_input_needs_a_shape():
 def test_an_operator_to_keep_stays_whole_and_otherwise_is_taken_apart():
     x = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     shapes = (("B", 1, 4, 4),)
-    whole = trace(pooled, (x,), shapes, keep=frozenset({POOL_BACKWARD}))
+    whole = trace(pooled, (x,), shapes, table=decompositions(frozenset({POOL_BACKWARD})))
     apart = trace(pooled, (x,), shapes)
     assert POOL_BACKWARD in targets(whole)
     assert POOL_BACKWARD not in targets(apart)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fedrela.export import export_classifier
-from fedrela.export.classifier import Exported
+from fedrela.export.bundling import Exported
 from tests.export.verification.reference_models import MODELS
 
 

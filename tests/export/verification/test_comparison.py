@@ -1,5 +1,9 @@
 """Losses, optimizers, heads, partial training, several inputs: each trained by both runtimes as eager PyTorch does."""
 
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -49,8 +53,18 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("name", RECIPES)
+# On ExecuTorch in every run: those whose operators no other has.
+ON_EXECUTORCH = {"focal, AdamW", "balanced softmax, FedProx", "several inputs, flipped"}
+
+
+def parameters() -> Iterator[Any]:
+    """Every recipe on every runtime; those that are like another one with `make test-deep`."""
+    for name, runtime in product(RECIPES, RUNTIMES):
+        deep = runtime == "executorch" and name not in ON_EXECUTORCH
+        yield pytest.param(name, runtime, id=f"{name}-{runtime}", marks=(pytest.mark.deep,) if deep else ())
+
+
+@pytest.mark.parametrize(("name", "runtime"), list(parameters()))
 def test_three_steps_follow_eager_pytorch(name, runtime):
     torch.manual_seed(0)
     build, options = RECIPES[name]

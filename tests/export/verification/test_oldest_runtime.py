@@ -10,7 +10,7 @@ import pytest
 
 from fedrela.core.golden import relative_error
 from fedrela.export import export_classifier
-from fedrela.export.classifier import Exported
+from fedrela.export.bundling import Exported
 from fedrela.export.layers import catalog
 from fedrela.export.verification.equality import TOLERANCE
 from tests.edge.sandbox.test_seal import program_with_external_data

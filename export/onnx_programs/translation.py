@@ -1,0 +1,98 @@
+"""From a flat program's operators to ONNX: torch's own forms and ours, looked up once for all programs of a process.
+
+`torch.onnx.export` does the same in four more steps for each program: it traces it again to take operators apart (which
+`table` has done here), looks through all of its forms, and parses the source of each of its 500 functions.
+
+    model = translate(program, constant_weights=False)
+"""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import cache
+from typing import Any
+
+import onnx
+import torch
+from onnxscript.function_libs.torch_lib import ops, registration
+from torch._dispatch.python import enable_python_dispatcher
+from torch.fx import traceback as fx_traceback
+from torch.onnx._internal.exporter import _core
+from torch.onnx._internal.exporter._decomp import create_onnx_friendly_decomposition_table
+from torch.onnx._internal.exporter._registration import OnnxDecompMeta, ONNXRegistry, _get_overload
+from torch.onnx._internal.exporter._torchlib._torchlib_registry import get_torchlib_ops
+from torch.onnx._internal.fx.passes import type_promotion
+
+from fedrela.export.onnx_programs import forms
+from fedrela.export.tracing.trace import Table, decompositions
+
+OPSET = 18
+
+
+@cache
+def table() -> Table:
+    """What operators become that have no ONNX form: ours first, then what torch's ONNX exporter would do."""
+    own = decompositions(frozenset(forms.table()))
+    registered = {metas[0].fx_target for metas in _registry(constant_weights=False).functions.values()}
+    return {**create_onnx_friendly_decomposition_table(registered), **own}
+
+
+def translate(program: torch.export.ExportedProgram, *, constant_weights: bool) -> onnx.ModelProto:
+    """The optimized model, its nodes named by torch. Raises torch.onnx.errors.OnnxExporterError."""
+    _Promoting(program.graph_module, _promotions()).run_in_mode()
+    made = _core._exported_program_to_onnx_program(program, registry=_registry(constant_weights=constant_weights))
+    made.optimize()
+    return made.model_proto
+
+
+class _Promoting(type_promotion._TypePromotionInterpreter):
+    """torch's pass that writes out conversions of type, without running the operators that need none once more."""
+
+    def run_in_mode(self) -> None:
+        """Change the graph."""
+        graph: Any = self.module.graph
+        values = [node.meta["val"] for node in graph.nodes if "val" in node.meta]
+        mode = torch._guards.detect_fake_mode(values)
+        with mode or nullcontext(), enable_python_dispatcher(), fx_traceback.preserve_node_meta():
+            self.run(*(node.meta["val"] for node in graph.find_nodes(op="placeholder")))
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        with self._set_current_node(n):
+            rule = type_promotion.get_type_promotion_rule(n, self.type_promotion_table)
+            if rule is not None:
+                self._maybe_promote_node(n, rule)
+        return n.meta["val"] if "val" in n.meta else torch.fx.Interpreter.run_node(self, n)
+
+
+@cache
+def _promotions() -> Any:
+    return type_promotion.TypePromotionTable()
+
+
+@cache
+def _registry(*, constant_weights: bool) -> ONNXRegistry:
+    registry = ONNXRegistry()
+    registry._opset_version = OPSET
+    registry.functions = {name: list(metas) for name, metas in _torchs().functions.items()}
+    for operator, form in forms.table(constant_weights=constant_weights).items():
+        registry.register_op(operator, form)
+    return registry
+
+
+@cache
+def _torchs() -> ONNXRegistry:
+    """`ONNXRegistry.from_torchlib`, without what it asks and never uses."""
+    registry = ONNXRegistry()
+    registry._opset_version = OPSET
+    for meta in (*get_torchlib_ops(), *_onnxscripts()):
+        registry._register(meta.fx_target, meta)
+    registry._cleanup_registry_based_on_opset_version()
+    return registry
+
+
+def _onnxscripts() -> Iterator[OnnxDecompMeta]:
+    assert ops  # importing it fills the registry
+    for name, functions in registration.default_registry.items():
+        known: Any = None if name.startswith(("internal::", "torchvision::")) else _get_overload(name)
+        for function in (*functions.overloads, *functions.complex) if known is not None else ():
+            is_complex = function in functions.complex
+            yield OnnxDecompMeta(onnx_function=function, fx_target=known, signature=None, is_complex=is_complex)

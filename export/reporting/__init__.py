@@ -1,0 +1,1 @@
+"""What an export says: how far it is, and what it made."""

@@ -1,0 +1,41 @@
+"""The stages of an export in order, and how the time of one divides among them.
+
+>>> [stage.line for stage in planned(["onnx"])][1]
+'onnx: tracing and lowering train_step'
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedrela.core.bundle import PROGRAMS
+
+ANALYSIS = "analysis: running the model a few times in eager PyTorch"
+GOLDEN = "golden: recording the golden steps in eager PyTorch"
+DRAWING = "verify: drawing fresh steps, predict and relabel in eager PyTorch"
+RUNNING = "verify: running the golden and the fresh steps on each runtime, in fresh processes"
+REPEATING = "verify: running the model again and again on the same data"
+_LOWERING = {"onnx": (6.0, 2.0, 1.5), "executorch": (10.0, 3.0, 2.0)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A line, and how long it takes, relative to the others: as it was for a small ResNet. Others differ by half."""
+
+    line: str
+    share: float
+
+
+def lowering(runtime: str, program: str) -> str:
+    """The line of one program's."""
+    return f"{runtime}: tracing and lowering {program}"
+
+
+def planned(runtimes: Sequence[str]) -> tuple[Stage, ...]:
+    """What is ahead for these runtimes."""
+    lowered = [
+        Stage(lowering(runtime, program), share)
+        for runtime in runtimes
+        for program, share in zip(PROGRAMS, _LOWERING[runtime], strict=True)
+    ]
+    verified = [Stage(GOLDEN, 3.0), Stage(DRAWING, 3.0), Stage(RUNNING, 1.5), Stage(REPEATING, 0.5)]
+    return (Stage(ANALYSIS, 0.5), *lowered, *verified)

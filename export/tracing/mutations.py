@@ -1,0 +1,113 @@
+"""Operators that change a tensor in place, as ones that give another: a program's graph has no mutations.
+
+`rules` makes of each in-place operator the plain one and a copy of its result over the tensor, and `take_out` makes of
+such a copy a new name for what was copied, from there on. That is all that most models need (BatchNorm's statistics,
+ReLU in place). Where the tensor is a view of another, or has views, it takes torch's functionalization, which traces
+the graph once more.
+
+    >>> import torch
+    >>> from torch.fx.experimental.proxy_tensor import make_fx
+    >>> graph = make_fx(lambda x: (x.clone().add_(1.0),), rules(), "fake")(torch.ones(2))
+    >>> take_out(graph)
+    True
+    >>> [node.target.__name__ for node in graph.graph.nodes if node.op == "call_function"]
+    ['clone.default', 'add.Tensor']
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+aten = torch.ops.aten
+_COPY = aten.copy_.default
+
+
+@cache
+def rules() -> Mapping[Any, Callable[..., Tensor]]:
+    """In-place operator -> the plain one, copied over the tensor; not those that change a tensor's shape."""
+    found = {}
+    for schema in torch._C._jit_get_all_schemas():
+        name = schema.name.removeprefix("aten::")
+        if name == schema.name or not name.endswith("_") or name.startswith("_"):
+            continue
+        in_place, plain = (_overload(one, schema.overload_name) for one in (name, name[:-1]))
+        if in_place not in (None, _COPY) and plain is not None and torch.Tag.inplace_view not in in_place.tags:
+            written = [each.alias_info is not None and each.alias_info.is_write for each in in_place._schema.arguments]
+            if written[:1] == [True] and not any(written[1:]) and not plain._schema.is_mutable:
+                found[in_place] = _copied_over(plain)
+    return found
+
+
+def _overload(name: str, overload: str) -> Any:
+    return getattr(getattr(aten, name, None), overload or "default", None)
+
+
+def _copied_over(plain: Any) -> Callable[..., Tensor]:
+    def rule(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        return x.copy_(plain(x, *arguments, **options))
+
+    return rule
+
+
+def take_out(graph: GraphModule) -> bool:
+    """Change `graph` so that it mutates nothing; False, and the graph is of no use, where that takes more than this."""
+    places = {node: place for place, node in enumerate(graph.graph.nodes)}
+    for node in list(graph.graph.nodes):
+        if not _mutates(node):
+            continue
+        if node.target is not _COPY or _seen_by_others(node, places):
+            return False
+        changed, source = node.args[0], node.args[1]
+        if _described(changed) != _described(source):
+            with graph.graph.inserting_before(node):
+                copied = graph.graph.call_function(aten.copy.default, (changed, source))
+            copied.meta["val"] = node.meta["val"]
+            places[copied] = places[node]
+            source = copied
+        later = {user for user in changed.users if places[user] > places[node]}
+        changed.replace_all_uses_with(source, delete_user_cb=later.__contains__)
+        node.replace_all_uses_with(source)
+        graph.graph.erase_node(node)
+    return True
+
+
+def _mutates(node: Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _seen_by_others(mutation: Node, places: Mapping[Node, int]) -> bool:
+    """Whether something that shares the changed tensor's memory is read after the change, or lies outside the graph."""
+    changed = mutation.args[0]
+    assert isinstance(changed, Node)
+    base = changed
+    while (viewed := _viewed(base)) is not None:
+        base = viewed
+    if base.op == "placeholder":
+        return True
+    shared = [alias for alias in _aliases(base) if alias not in (changed, mutation)]
+    return any(places[user] > places[mutation] for alias in shared for user in alias.users)
+
+
+def _aliases(base: Node) -> Iterator[Node]:
+    yield base
+    for user in base.users:
+        if _viewed(user) is base:
+            yield from _aliases(user)
+
+
+def _viewed(node: Node) -> Node | None:
+    """What `node` is a view of, if it is one."""
+    if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.is_mutable or not node.args:
+        return None
+    schema = node.target._schema
+    first = node.args[0]
+    return first if schema.arguments[0].alias_info is not None and isinstance(first, Node) else None
+
+
+def _described(node: Node) -> tuple[Any, ...]:
+    value = node.meta["val"]
+    return (value.dtype, *map(str, value.shape))

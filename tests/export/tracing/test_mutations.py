@@ -1,0 +1,93 @@
+"""What a model changes in place: a graph without it gives the same, whether or not others look at the tensor."""
+
+import pytest
+import torch
+
+from fedrela.core.errors import UnsupportedOperation
+from fedrela.export.tracing import mutations
+from fedrela.export.tracing.trace import trace
+
+
+def relu_in_place(x):
+    return (torch.relu_(x * 2.0) + 1.0,)
+
+
+def statistics(x):
+    mean = torch.zeros(3)
+    mean.mul_(0.9).add_(0.1 * x.mean(0))
+    return x - mean, mean
+
+
+def of_another_type(x):
+    return (torch.zeros(3).copy_(x[0].double()),)
+
+
+def a_view_is_changed(x):
+    y = x.clone()
+    y[:, 0] = 5.0
+    return (y,)
+
+
+def a_view_looks_on(x):
+    y = x.clone()
+    first = y[:, 0]
+    y.add_(1.0)
+    return first, y
+
+
+def through_two_views(x):
+    y = x.clone()
+    y.t()[0].zero_()
+    return (y * 2.0,)
+
+
+def another_shape_in_place(x):
+    y = x * 2.0
+    y.unsqueeze_(1)
+    return (y.squeeze(1) + 1.0,)
+
+
+SIMPLE = (relu_in_place, statistics, of_another_type)
+SHARED = (a_view_is_changed, a_view_looks_on, through_two_views, another_shape_in_place)
+
+
+@pytest.mark.parametrize("function", [*SIMPLE, *SHARED])
+def test_what_is_changed_in_place_is_computed_instead(function):
+    program = trace(function, (torch.ones(4, 3),), (("B", 3),))
+    operators = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    assert not [one for one in operators if isinstance(one, torch._ops.OpOverload) and one._schema.is_mutable]
+    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+    for ours, theirs in zip(program.module()(x), function(x.clone()), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("function", [*SIMPLE, *SHARED])
+def test_only_shared_memory_and_other_shapes_take_a_second_trace(function, monkeypatch):
+    found = []
+    take_out = mutations.take_out
+    monkeypatch.setattr(mutations, "take_out", lambda graph: found.append(take_out(graph)) or found[-1])
+    trace(function, (torch.ones(4, 3),), (("B", 3),))
+    assert found == [function in SIMPLE]
+
+
+def test_a_model_for_one_batch_size_is_refused():
+    with pytest.raises(UnsupportedOperation, match="one batch size only"):
+        trace(lambda x: (x.reshape(4, 3) * torch.ones(4, 3),), (torch.ones(4, 3),), (("B", 3),))
+
+
+def test_a_constant_is_an_input_of_the_programs_own_and_made_once():
+    constant = torch.tensor([1.0, 2.0, 3.0])
+    program = trace(lambda x: (x * constant, x + constant), (torch.ones(4, 3),), (("B", 3),))
+    assert len(program.constants) == 1
+    assert program.module()(torch.ones(2, 3))[1].tolist() == [[2.0, 3.0, 4.0]] * 2
+
+
+def test_a_size_is_asked_for_once():
+    program = trace(
+        lambda x, y: (x / x.shape[0], y * y.shape[0], x.sum() / y.shape[0]),
+        (torch.ones(4, 3), torch.ones(4, 2)),
+        (("B", 3), ("B", 2)),
+    )
+    asked = [node for node in program.graph.nodes if isinstance(node.meta.get("val"), torch.SymInt)]
+    assert len(asked) == 1
+    assert program.module()(torch.ones(2, 3), torch.ones(2, 2))[1].tolist() == [[2.0, 2.0]] * 2
