@@ -14,7 +14,7 @@ from fedrela.edge.engines.engine import Batch, Engine
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.sandbox.process import Sandbox
 
-BATCH, STEPS_IN_A_BLOCK = 32, 40
+BATCH, STEPS_IN_A_BLOCK = 32, 100  # ten epochs of 320 samples
 
 
 def step_share(bundle: Bundle, *, blocks: int = 30) -> float:

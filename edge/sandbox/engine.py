@@ -27,7 +27,7 @@ from fedrela.edge.sandbox.channel import Placed, tables, write
 from fedrela.edge.sandbox.process import Sandbox
 
 # Steps of one request: what its owner asks of a device in between waits no longer than that.
-AT_ONCE_SECONDS = 0.05
+AT_ONCE_SECONDS = 0.1
 MOST_AT_ONCE = 64
 AT_ONCE_BYTES = 1 << 22
 
