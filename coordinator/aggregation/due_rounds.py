@@ -6,6 +6,7 @@ Several workers may compute one round (a lease makes it rare); the first commit 
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -31,22 +32,21 @@ def run_due(coordinator: Coordinator) -> int:
     A round that can't be aggregated stays as it is, with the reason in its task's `problem`; it is tried again.
     """
     with coordinator.aggregating:
-        return sum(_run(coordinator, task_id, number) for task_id, number in _waiting(coordinator))
+        return sum(
+            bool(isolation.attempt(coordinator, task_id, FAILED, partial(_run, coordinator, task_id, number)))
+            for task_id, number in _waiting(coordinator)
+        )
 
 
 def _run(coordinator: Coordinator, task_id: str, number: int) -> bool:
     """Whether the round has moved on."""
-    if not isolation.is_due(coordinator, task_id, FAILED):
+    if not _claim(coordinator, task_id, number):
         return False
-    with isolation.of_task(coordinator, task_id, FAILED):
-        if not _claim(coordinator, task_id, number):
-            return False
-        try:
-            return _aggregate_and_commit(coordinator, task_id, number)
-        except BaseException:
-            _release(coordinator, task_id, number)
-            raise
-    return False
+    try:
+        return _aggregate_and_commit(coordinator, task_id, number)
+    except BaseException:
+        _release(coordinator, task_id, number)
+        raise
 
 
 def _aggregate_and_commit(coordinator: Coordinator, task_id: str, number: int) -> bool:

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -38,9 +39,7 @@ def expire(coordinator: Coordinator, now: float) -> int:
         )
         due = sorted(view.scalars(expired.union(overdue)))
     for task_id in due:
-        if isolation.is_due(coordinator, task_id, EXPIRING_FAILED):
-            with isolation.of_task(coordinator, task_id, EXPIRING_FAILED):
-                expire_in_task(coordinator, task_id, now)
+        isolation.attempt(coordinator, task_id, EXPIRING_FAILED, partial(expire_in_task, coordinator, task_id, now))
     return len(due)
 
 

@@ -1,13 +1,13 @@
 """An error of one task stays within it: it is logged, shown at the task and tried again, and the others go on.
 
-with isolation.of_task(coordinator, task_id, "round can't be aggregated"):
-    ...
+isolation.attempt(coordinator, task_id, "round can't be aggregated", partial(aggregate, coordinator, task_id))
 """
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from fedrela.core.errors import FedRelaError
 
 FIRST_PAUSE_SECONDS = 3.0  # twice as long after each further failure
 LONGEST_PAUSE_SECONDS = 60.0
+T = TypeVar("T")
 log = logging.getLogger("fedrela.coordinator")
 
 
@@ -24,6 +25,14 @@ def is_due(coordinator: Coordinator, task_id: str, event: str) -> bool:
     """Whether a task's work may be tried: it has not failed with `event`, or its pause is over."""
     retry = coordinator.retries.get((task_id, event))
     return retry is None or time.monotonic() >= retry.at
+
+
+def attempt(coordinator: Coordinator, task_id: str, event: str, work: Callable[[], T]) -> T | None:
+    """What a piece of a task's work gave; None where it failed, or failed before and its pause isn't over."""
+    if is_due(coordinator, task_id, event):
+        with of_task(coordinator, task_id, event):
+            return work()
+    return None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ member's.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -94,9 +95,7 @@ def tick(coordinator: Coordinator, now: float) -> int:
     with coordinator.store.read() as view:
         due = _overdue(view, now) | _gathered(view, now)
     for task_id in sorted(due):
-        if isolation.is_due(coordinator, task_id, FAILED):
-            with isolation.of_task(coordinator, task_id, FAILED):
-                _tick(coordinator, task_id, now)
+        isolation.attempt(coordinator, task_id, FAILED, partial(_tick, coordinator, task_id, now))
     return len(due)
 
 

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import sqlalchemy as sa
@@ -48,7 +49,10 @@ class Sum:
 def run_due(coordinator: Coordinator) -> int:
     """Sum every group that waits for it and that no other worker holds. Returns how many moved on."""
     with coordinator.aggregating:
-        return sum(_run(coordinator, row) for row in _due(coordinator))
+        return sum(
+            bool(isolation.attempt(coordinator, row.task_id, FAILED, partial(_run, coordinator, row)))
+            for row in _due(coordinator)
+        )
 
 
 def _due(coordinator: Coordinator) -> list[Row]:
@@ -59,16 +63,12 @@ def _due(coordinator: Coordinator) -> list[Row]:
 
 
 def _run(coordinator: Coordinator, row: Row) -> bool:
-    if not isolation.is_due(coordinator, row.task_id, FAILED):
+    if not _claim(coordinator, row):
         return False
-    with isolation.of_task(coordinator, row.task_id, FAILED):
-        if not _claim(coordinator, row):
-            return False
-        try:
-            return _sum_and_store(coordinator, row)
-        finally:
-            _release(coordinator, row)
-    return False
+    try:
+        return _sum_and_store(coordinator, row)
+    finally:
+        _release(coordinator, row)
 
 
 def _sum_and_store(coordinator: Coordinator, row: Row) -> bool:
