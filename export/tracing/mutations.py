@@ -29,7 +29,7 @@ _COPY = aten.copy_.default
 @cache
 def rules() -> Mapping[Any, Callable[..., Tensor]]:
     """In-place operator -> the plain one, copied over the tensor; not those that change a tensor's shape."""
-    found = {}
+    found: dict[Any, Callable[..., Tensor]] = {aten.detach_.default: Tensor.detach}  # of constants: no value changes
     for schema in torch._C._jit_get_all_schemas():
         name = schema.name.removeprefix("aten::")
         if name == schema.name or not name.endswith("_") or name.startswith("_"):
