@@ -82,14 +82,14 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     run("token", "revoke", token["token_id"])
     listed = json.loads(run("token", "list", "--json"))
     assert [bool(item["revoked_at"]) for item in listed if item["token_id"] == token["token_id"]] == [True]
-    assert "tiny is plain: the coordinator can read" in run("publish", str(bundle_folder), str(task_file))
-    task_file.write_text('name = "hidden"\nrounds = 1\n[relabel]\nenabled = false\n')
-    assert "hidden is secure: the coordinator reads sums" in run("publish", str(bundle_folder), str(task_file))
     other = json.loads(run("task", "create", str(bundle_folder), str(task_file), "--json"))["task_id"]
     of_two = RUNNER.invoke(app, ["task", "cancel", "tiny"])
     assert "2 tasks are called 'tiny'; name one by its id" in str(of_two.exception)
     assert other in str(of_two.exception)
     assert "is cancelled" in run("task", "cancel", other)
+    assert "tiny is plain: the coordinator can read" in run("publish", str(bundle_folder), str(task_file))
+    task_file.write_text('name = "hidden"\nrounds = 1\n[relabel]\nenabled = false\n')
+    assert "hidden is secure: the coordinator reads sums" in run("publish", str(bundle_folder), str(task_file))
 
 
 def fedrela(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
