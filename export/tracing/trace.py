@@ -14,6 +14,7 @@ outputs out, in the order given. A runtime's table says what each operator becom
     torch.Size([3, 2])
 """
 
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,9 +102,34 @@ def _flat(
             with torch.no_grad():
                 graph = make_fx(torch.func.functionalize(whole, remove="mutations"), decomposition_table=apart)(*fakes)
     graph.graph.eliminate_dead_code()
+    _ask_for_sizes_alone(graph.graph)
     _ask_sizes_once(graph.graph)
     graph.recompile()
     return graph, environment
+
+
+def _ask_for_sizes_alone(graph: torch.fx.Graph) -> None:
+    """A number of elements is the product of the sizes: no runtime has an operator that counts them."""
+    for node in graph.find_nodes(op="call_function", target=aten.sym_numel.default):
+        tensor = node.args[0]
+        with graph.inserting_before(node):
+            count, known = None, 1
+            for axis, size in enumerate(tensor.meta["val"].shape):
+                if isinstance(size, torch.SymInt):
+                    asked = graph.call_function(aten.sym_size.int, (tensor, axis))
+                    asked.meta["val"] = size
+                    count = asked if count is None else _product(graph, count, asked)
+                else:
+                    known *= size
+            assert count is not None, "a count without an open size is a number"
+            node.replace_all_uses_with(count if known == 1 else _product(graph, count, known))
+        graph.erase_node(node)
+
+
+def _product(graph: torch.fx.Graph, one: torch.fx.Node, other: torch.fx.Node | int) -> torch.fx.Node:
+    made = graph.call_function(operator.mul, (one, other))
+    made.meta["val"] = one.meta["val"] * (other if isinstance(other, int) else other.meta["val"])
+    return made
 
 
 def _ask_sizes_once(graph: torch.fx.Graph) -> None:

@@ -16,6 +16,8 @@ _INDENTED = re.compile(r"(?<=\n\n)(?:    \S.*\n)+")
 # A document and how a block begins -> why it is not run as it is written.
 LISTED = {
     ("README.md", "$ make demo"): "installs; a job of CI's own",
+    ("docs/android.md", "make android"): "needs a JDK and Maven; commands of their own",
+    ("docs/android.md", "val client = DeviceClient("): "Kotlin of an app; the client's own tests run these calls",
     ("docs/device.md", "pipx install 'fedrela[edge]'"): "installs, and the link is the operator's",
     ("docs/device.md", "checkpoint_steps = 20"): "a settings file: read by test_documents",
     ("docs/device.md", "stop = threading.Event()"): "a part of examples/embedding.py, which a test runs",

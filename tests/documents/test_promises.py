@@ -10,7 +10,12 @@ from fedrela.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for place in (".", "web", "docs", "conformance") for path in (ROOT / place).glob("*.md"))
-FOLDERS = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._"))
+IGNORED = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()}  # what runs and builds leave
+FOLDERS = "|".join(
+    sorted(
+        path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._" and path.name not in IGNORED
+    )
+)
 _PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)`")
 _TARGET = re.compile(r"(?:`|^|\$ )make ([a-z][a-z0-9-]*)(?=`|,|\s+#|$)", re.MULTILINE)
 _MODULE = re.compile(r"python -m\s+([A-Za-z_][\w.]*)")

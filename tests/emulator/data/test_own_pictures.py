@@ -35,7 +35,7 @@ def test_a_folder_of_pictures_is_held_out_and_dealt_as_it_is(tmp_path, manifest)
     as_is = scenario('profile = "as-is"')
     dealt = shards.deal(as_is, own)
     assert dealt.class_counts.tolist() == [18, 6, 2]
-    said = shards.used(as_is, own, dealt)
+    said = shards.used(dealt, own)
     assert said == "data: 26 of 26 samples are used; by class 18 of 18, 6 of 6, 2 of 2. To evaluate: 6"
 
 
@@ -50,7 +50,7 @@ def test_what_a_profile_leaves_out_is_said_by_class(tmp_path, manifest):
     pictures(tmp_path / "photos", (20, 8, 4))
     own = datasets.load("photos", test_per_class=2, seed=0, folder=tmp_path, manifest=manifest)
     long_tailed = scenario("imbalance = 2\nsamples_per_device = 5")
-    said = shards.used(long_tailed, own, shards.deal(long_tailed, own))
+    said = shards.used(shards.deal(long_tailed, own), own)
     assert said.startswith("data: 4 of 26 samples are used; by class 2 of 18, 1 of 6, 1 of 2")
     assert '"as-is" uses all' in said
     assert "Each device draws 5 of them" in said
