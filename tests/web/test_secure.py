@@ -79,7 +79,8 @@ def test_a_page_killed_as_it_masks_is_in_the_sum_of_its_group(new_phone):
     secrets, session, vector = kill_as_it_masks(phone)
     assert phone.finished()
     wait_for(lambda: phone.tab.stored(SESSION) is None)
-    assert steps_sent(phone) == ["keys", "shares", "update", "agreement", "reveal"]
+    steps = ["keys", "shares", "update", "agreement", "reveal"]
+    assert steps_sent(phone) in (steps, steps[:-1])  # others' answers may have opened the sum before
     check_hidden(phone, session, vector)
     secrets[SHARD] = bytes.fromhex(phone.tab.stored("identity")["secret"])
     check_sum(phone, secrets)
