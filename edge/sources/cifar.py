@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
+from fedrela.core.tensors import Array
 from fedrela.edge.sources import images
+from fedrela.edge.sources.pickled_arrays import PickledArray, PickledDtype, reconstruct
 from fedrela.edge.training import classes
 from fedrela.edge.training.examples import DataSource, Examples
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "train")
 
-# What numpy arrays and latin-1 bytes are pickled as, under the names of numpy 1 and 2.
-_ALLOWED = frozenset(
-    {
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-    }
-)
+# What numpy arrays and latin-1 bytes are pickled as, under the names of numpy 1 and 2; what stands for each here.
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): reconstruct,
+    ("numpy", "ndarray"): PickledArray,
+    ("numpy", "dtype"): PickledDtype,
+}
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -38,7 +38,7 @@ class _ArraysOnly(pickle.Unpickler):
             return _latin1
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
+        return _ALLOWED[module, name]
 
 
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
@@ -75,8 +75,8 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         body = path.read_bytes()
         _check_places(body)
         batch = _ArraysOnly(io.BytesIO(body), encoding="bytes").load()
-        pixels = np.asarray(batch[b"data"])
-        labels = np.asarray(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"])
+        pixels = _array(batch[b"data"])
+        labels = _array(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"])
     except Exception as error:  # damaged pickles raise nearly anything
         raise InvalidData(
             f"{path} is not a CIFAR batch ({type(error).__name__}: {str(error)[:100]})", remedy="download it again"
@@ -86,6 +86,10 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if labels.dtype.kind not in "iu":
         raise InvalidData(f"{path} holds labels that are no numbers", remedy="download it again")
     return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _array(value: Any) -> Array:
+    return value.values() if isinstance(value, PickledArray) else np.asarray(value)
 
 
 def source(folder: Path) -> DataSource:
