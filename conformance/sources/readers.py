@@ -153,6 +153,8 @@ def idx(files: Mapping[str, bytes]) -> list[Row]:
 def _gunzipped(body: bytes) -> bytes:
     out, rest = b"", body
     while rest.strip(b"\0") or not out:
+        if len(rest) > 3 and rest[3] & 0xE0:
+            raise Unknown("flags that the format keeps for later: some decoders pass over them")
         unpacker = zlib.decompressobj(31)
         try:
             out += unpacker.decompress(rest)

@@ -152,7 +152,7 @@ def _not_utf_8(made: Tree, draw: Random) -> Tree:
 
 
 def _of_no_class(made: Tree, draw: Random) -> Tree:
-    name = draw.choice((b"ant", b"Cat", b"3", b"-1", b"0.0", b"01x", b"v\xf6gel", b"cat "))
+    name = draw.choice((b"ant", b"Cat", b"3", b"-1", b"0.5", b"01x", b"v\xf6gel", b"cat "))
     return replace(_with(made, Leaf(name + b"/1.png", draw.choice(pngs()), 0)), refused=True)
 
 

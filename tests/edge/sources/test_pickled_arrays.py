@@ -31,7 +31,8 @@ def bytes_of(*state: Any) -> PickledDtype:
 @pytest.mark.parametrize("dtype", ["uint8", "<i8", ">i4", "int16"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_what_numpy_pickles_is_read_as_it_is(tmp_path, protocol: int, dtype: str, order: str) -> None:
-    pixels = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8, order=order)
+    pixels = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8)
+    pixels = np.asfortranarray(pixels) if order == "F" else pixels
     labels = np.array([5, 3], dtype)
     (tmp_path / "train").write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=protocol))
     read, y = cifar.read(tmp_path)
