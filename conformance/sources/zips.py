@@ -95,6 +95,7 @@ def _content(body: bytes, name: bytes, fields: tuple[int, ...], before: int) -> 
         content = data if method == _STORED else zlib.decompressobj(-15).decompress(data)
     except zlib.error as error:
         raise Damaged(str(error)) from error
-    if len(data) != packed or zlib.crc32(content[:size]) != crc:  # a size that is too large is no fault of the content
+    content = content[:size]
+    if zlib.crc32(content) != crc:  # sizes that are too large are no fault of the content
         raise Damaged(f"{name!r} is not what it should be")
     return content
