@@ -1,16 +1,13 @@
 """The Kotlin client plays every case of the conformance server."""
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from fedrela.conformance.server.cases import Case, load
-from fedrela.conformance.server.http_server import ConformanceServer
-from fedrela.conformance.server.runner import command, run_case
+from fedrela.conformance.server.cases import load
+from fedrela.conformance.server.runner import command
 from tests.android.device import line
+from tests.conformance.server.plays import Verdicts, all_cases
 
 pytestmark = pytest.mark.android
 
@@ -20,24 +17,14 @@ COMMAND = command(line("run", link="{link}", state="{state}", data="{data}", sec
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Mapping[str, Any]]]]:
-    """Case -> what the server says of the device, sooner or later."""
-    server, folder = ConformanceServer(hurry=HURRY), tmp_path_factory.mktemp("devices")
-
-    def play(case: Case) -> Mapping[str, Any]:
-        if case.update.startswith("same as "):
-            plays[case.update.removeprefix("same as ")].result()
-        return run_case(server, case.name, COMMAND, Path(folder))
-
-    plays: dict[str, Future[Mapping[str, Any]]] = {}
-    with ThreadPoolExecutor(3) as pool:
-        for name, case in CASES.items():
-            plays[name] = pool.submit(play, case)
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+    """What the server says of the device, by case."""
+    folder = tmp_path_factory.mktemp("devices")
+    with all_cases(lambda case: COMMAND, folder, hurry=HURRY, at_once=3) as plays:
         yield plays
-    server.close()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_kotlin_client_does_what_is_right(verdicts: dict[str, Future[Mapping[str, Any]]], name: str) -> None:
+def test_the_kotlin_client_does_what_is_right(verdicts: Verdicts, name: str) -> None:
     verdict = verdicts[name].result()
     assert verdict["state"] == "passed", verdict

@@ -3,17 +3,15 @@
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedrela.conformance.server import python_client
 from fedrela.conformance.server.cases import Case, load
-from fedrela.conformance.server.http_server import ConformanceServer
-from fedrela.conformance.server.runner import command, run_case
+from fedrela.conformance.server.runner import command
 from fedrela.core.errors import FedRelaError
+from tests.conformance.server.plays import Verdicts, all_cases
 
 HURRY = 50.0
 CASES = load()
@@ -54,24 +52,14 @@ def is_killed(case: Case) -> bool:
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Mapping[str, Any]]]]:
-    """Case -> what the server says of the device, sooner or later."""
-    server, folder = ConformanceServer(hurry=HURRY), tmp_path_factory.mktemp("devices")
-
-    def play(case: Case) -> Mapping[str, Any]:
-        if case.update.startswith("same as "):
-            plays[case.update.removeprefix("same as ")].result()
-        return run_case(server, case.name, COMMAND if is_killed(case) else InThread, Path(folder))
-
-    plays: dict[str, Future[Mapping[str, Any]]] = {}
-    with ThreadPoolExecutor(4) as pool:
-        for name, case in CASES.items():
-            plays[name] = pool.submit(play, case)
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+    """What the server says of the device, by case."""
+    folder = tmp_path_factory.mktemp("devices")
+    with all_cases(lambda case: COMMAND if is_killed(case) else InThread, folder, hurry=HURRY, at_once=4) as plays:
         yield plays
-    server.close()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_python_device_does_what_is_right(verdicts: dict[str, Future[Mapping[str, Any]]], name: str) -> None:
+def test_the_python_device_does_what_is_right(verdicts: Verdicts, name: str) -> None:
     verdict = verdicts[name].result()
     assert verdict["state"] == "passed", verdict
