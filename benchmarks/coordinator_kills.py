@@ -35,14 +35,14 @@ from benchmarks.serving.patient_devices import PARAMETERS, Device, patiently
 from benchmarks.serving.secure_devices import SecureDevice
 from benchmarks.serving.signed_requests import enroll
 from fedrela.coordinator.admin_client import AdminClient
-from fedrela.core.privacy import Privacy
+from fedrela.core.privacy import CLIPPED_SHARE, Privacy
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
 
 RESULTS = Path(__file__).parent / "results"
 DEVICES = 6
 LONGEST_DELAY_SECONDS = 0.02  # after a device was seen at something, until the kill
 PATIENCE_SECONDS = 2.0  # for a device to be where few kills were
-SECURE = Privacy("peers", group_target=DEVICES, group_minimum=DEVICES, phase_seconds=3600)
+SECURE = Privacy("peers", DEVICES, DEVICES, phase_seconds=3600, clipped_share=CLIPPED_SHARE)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def build() -> dict[str, Any]:
             ),
             *_forged(public, message, signature),
         ],
-        "assignment": _assignment(private, public),
+        "assignments": [_assignment(private, public, clip) for clip in (0, 57_600_000)],
         "enrollment": _enrollment(private, public),
         "requests": _requests(private),
         "key_chains": _key_chains(),
@@ -88,9 +88,12 @@ def _flipped(text: str) -> str:
     return f"{int(text[:2], 16) ^ 1:02x}" + text[2:]
 
 
-def _assignment(private: str, public: str) -> dict[str, Any]:
+def _assignment(private: str, public: str, clip_millionths: int) -> dict[str, Any]:
     task, manifest, checkpoint = (signing.sha256(name) for name in (b"task", b"manifest", b"checkpoint"))
-    assignment = Assignment("a-1", "t-1", 3, task, manifest, checkpoint, 1234, 300.25, 0.0005, "upload-token", 2)
+    leases = (300.25, 0.0005)
+    assignment = Assignment(
+        "a-1", "t-1", 3, task, manifest, checkpoint, 1234, *leases, "upload-token", 2, clip_millionths=clip_millionths
+    )
     device_id, population, nonce = "d-1", "default", "0f" * 16
     message = statements.assignment(assignment, device_id, population, nonce)
     return {

@@ -9,7 +9,7 @@ defaults of `Privacy` itself are the protocol's, which say what a stored task me
 >>> Privacy("peers").groups.largest
 31
 >>> completed({"name": "digits"})["privacy"], completed({"round": {"mode": "asynchronous"}}).get("privacy")
-({'secure': 'peers'}, None)
+({'secure': 'peers', 'clipped_share': 0.1}, None)
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,12 @@ from fedrela.core.secure.messages import LARGEST_GROUP, SMALLEST_GROUP
 Secure = Literal["none", "peers"]
 SECURE_FEATURE = "secure-1"  # what a client must understand to take part in a secure task
 WHERE_MISSING: Secure = "peers"  # what a synchronous task means that says nothing of it and is published now
+CLIPPED_SHARE = 0.1  # what a secure task means that says nothing of it and is published now
 
 GroupSize = Annotated[int, Between(SMALLEST_GROUP, LARGEST_GROUP)]
 Seconds = Annotated[float, Between(0, 86_400)]
 ClipNorm = Annotated[float, Between(0, 1_000_000, above=True)]
+ClippedShare = Annotated[float, Between(0, 1, below=True)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Privacy:
     group_minimum: GroupSize = 14  # the smallest sum; a device refuses a smaller group
     gather_seconds: Seconds = 30.0  # the first one waits so long for a whole group
     phase_seconds: Seconds = 20.0  # a member has so long for each of its messages; for its update, the upload lease
-    clip_norm: ClipNorm = 64.0  # a device clips its update's parameters to this L2 norm
+    clip_norm: ClipNorm = 64.0  # a device clips its update's parameters to this L2 norm, at first
+    clipped_share: ClippedShare = 0.0  # and then to one that about this share of devices is above; 0: always to this
     statistics_clip_norm: ClipNorm = 1024.0  # and its statistics, such as BatchNorm's, to this one
 
     def __post_init__(self) -> None:
@@ -78,6 +81,7 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     if rounds.get("mode", "synchronous") == "synchronous":
         privacy.setdefault("secure", WHERE_MISSING)
     if privacy.get("secure") == "peers":
+        privacy.setdefault("clipped_share", CLIPPED_SHARE)
         aggregation.setdefault("weight_by_examples", False)  # what is constant on a device may enter a sum only once
         if type(target := privacy.get("group_target", Privacy.group_target)) is int:
             rounds.setdefault("goal", target)  # one whole group: the protocol's own default is less than one

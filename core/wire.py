@@ -37,6 +37,7 @@ from fedrela.core.protocol.limits import (
     Features,
     Id,
     Length,
+    Millionths,
     Name,
     PublicKey,
     Sha256,
@@ -145,6 +146,7 @@ class Assignment:
     epoch: Annotated[int, Between(1, SAFE_WHOLE)] = 1
     signature: Annotated[str, Length(0, 200)] = ""
     seal: Seal | None = None  # of the publisher who vouches for the programs; version 0.1 sent none
+    clip_millionths: Millionths = 0  # see `fedrela.core.secure.clipping`; 0: what the task says
 
 
 @dataclass(frozen=True)

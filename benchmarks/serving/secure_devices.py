@@ -11,7 +11,7 @@ from benchmarks.serving.signed_requests import CHECK_IN
 from fedrela.core import signing, strict, tensors
 from fedrela.core.privacy import SECURE_FEATURE
 from fedrela.core.protocol import task_json
-from fedrela.core.secure import fixed_point, secure_tasks
+from fedrela.core.secure import clipping, fixed_point, secure_tasks
 from fedrela.core.secure import member as members
 from fedrela.core.secure.fixed_point import Block, Extras, Layout
 from fedrela.core.secure.member import Member, Secrets
@@ -20,7 +20,7 @@ from fedrela.core.secure.roster import Terms
 from fedrela.core.secure.statements import Work
 from fedrela.core.streams import derive, words
 
-_WORK = ("task_sha256", "manifest_sha256", "checkpoint_sha256", "round")
+_WORK = ("task_sha256", "manifest_sha256", "checkpoint_sha256", "round", "clip_millionths")
 _WAIT_SECONDS = 0.02
 
 
@@ -92,6 +92,7 @@ class SecureDevice(Device):
         url = f"{self.url}/v1/blobs/{assignment['task_sha256']}"
         task = task_json.decode(patiently(client, "GET", url, auth=self.credentials).content)
         change = tensors.read(update(self.index, assignment["round"]))["w"]
-        layout = Layout((Block(change.size, task.privacy.clip_norm),), 2, task.privacy.groups.largest)
+        clip_norm = clipping.norm(task.privacy, assignment["clip_millionths"])
+        layout = Layout((Block(change.size, clip_norm),), 2, task.privacy.groups.largest)
         weight = secure_tasks.weight(task.aggregation, self.index + 1)
         return fixed_point.encode(layout, [change], Extras(weight), np.zeros(change.size, np.float32))

@@ -1,7 +1,7 @@
 """Vectors for fixed point. Norms that clip are exact in float64 in whatever order they are summed.
 
->>> [case["name"] for case in build()["decode"] if case["total"] is None]
-['a norm beyond reach', 'no weight', 'too much weight']
+>>> [case["name"] for case in build()["decode"] if case["total"] is not None]
+['three members']
 """
 
 from dataclasses import asdict
@@ -34,6 +34,7 @@ def build() -> dict[str, Any]:
             _encoded("half a weight, a count that is clamped", "one block", [[1.0, -0.25]], HALF, [0.5, 0.5]),
             _encoded("rounding", "one block", [[1.5e-7, -1.5e-7]], PLAIN, [0.0, 0.75]),
             _encoded("a block that is clipped", "two blocks", [[3.0, 4.0], [0.5]], PLAIN, [0.0, 0.25, 0.5]),
+            _encoded("statistics alone are clipped", "two blocks", [[1.5, 2.0], [2.0]], PLAIN, [0.0, 0.25, 0.5]),
             _encoded("a block at its norm", "two blocks", [[1.5, 2.0], [1.0]], PLAIN, [0.0, 0.25, 0.5]),
             _encoded("the largest value", "the largest group", [[2.0**100, 0.0, 0.0]], BEYOND, [0.99999994] * 3),
             _encoded("the smallest value", "the largest group", [[-(2.0**100), 0.0, 0.0]], NEGATIVE, [0.0] * 3),
@@ -67,6 +68,11 @@ def _decoded() -> list[dict[str, Any]]:
         _sum("a norm beyond reach", good + _word(0, 2**27, good.size)),
         _sum("no weight", good - _word(2, int(good[2]), good.size)),
         _sum("too much weight", good + _word(2, 2**27, good.size)),
+        _sum("more are clipped than members", good + _word(3, 4, good.size)),
+        _sum("fewer than none are clipped", good - _word(3, 1, good.size)),
+        _sum("a loss below zero", good - _word(4, int(good[4]) + 1, good.size)),
+        _sum("too many correct answers", good + _word(5, 90, good.size)),
+        _sum("too many of a class", good + _word(8, 1, good.size)),
     ]
 
 

@@ -117,6 +117,7 @@ def _rosters(good: Roster) -> Iterator[tuple[str, Roster]]:
     for name in ("task_sha256", "manifest_sha256", "checkpoint_sha256"):
         yield f"another {name} of one member", _with(good, _of_other_work(third, **{name: "ee" * 32}))
     yield "another round of one member", _with(good, _of_other_work(third, round=4))
+    yield "another clipping norm of one member", _with(good, _of_other_work(third, clip_millionths=64_000_000))
 
 
 def _proofs(good: Survivors) -> Iterator[tuple[str, tuple[MaskedProof, ...]]]:

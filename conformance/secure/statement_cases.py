@@ -1,15 +1,16 @@
 """Vectors for what members sign and hash, and for the fleet's certificates.
 
->>> build()["keys"]["message"][:24]
+>>> build()["keys"][0]["message"][:24]
 '66656472656c612f76312f73'
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fedrela.conformance.secure import sessions
 from fedrela.core import signing
 from fedrela.core.secure import fleet, statements
+from fedrela.core.secure.statements import Work
 
 FLEET, TOKEN, OTHER = "01" * 32, "02" * 32, "03" * 32
 POPULATION = "default"
@@ -19,15 +20,8 @@ def build() -> dict[str, Any]:
     """The document secure/statements.json."""
     one, session = sessions.offered(1), sessions.secret("session")
     senders = statements.senders_sha256((1, 3, 16))
-    signed = statements.keys(sessions.WORK, one.terms.assignment_id, one.keys.mask_key, one.keys.seal_key)
     return {
-        "keys": {
-            "work": asdict(sessions.WORK),
-            "assignment_id": one.terms.assignment_id,
-            "identity_key": one.terms.identity_key,
-            "keys": asdict(one.keys),
-            "message": signed.hex(),
-        },
+        "keys": [_keys(sessions.WORK), _keys(replace(sessions.WORK, clip_millionths=57_600_000))],
         "commitment": {
             "session": session.hex(),
             "own_seed": one.secrets.own_seed.hex(),
@@ -47,6 +41,19 @@ def build() -> dict[str, Any]:
             "message": statements.survivors(session.hex(), (1, 16), senders).hex(),
         },
         "certificates": _certificates(),
+    }
+
+
+def _keys(work: Work) -> dict[str, Any]:
+    """What a member signs first."""
+    one = sessions.offered(1, work=work)
+    signed = statements.keys(work, one.terms.assignment_id, one.keys.mask_key, one.keys.seal_key)
+    return {
+        "work": asdict(work),
+        "assignment_id": one.terms.assignment_id,
+        "identity_key": one.terms.identity_key,
+        "keys": asdict(one.keys),
+        "message": signed.hex(),
     }
 
 

@@ -7,13 +7,13 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fedrela.conformance.server import http_fault_cases, http_trust_cases
 from fedrela.conformance.server.cases import Answer, Case, Pause, Right, without_defaults
-from fedrela.core.wire import PROBLEM_TYPE
+from fedrela.core.wire import PROBLEM_TYPE, WaitReason
 
-WAITS = ("no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished")
+WAITS: tuple[WaitReason, ...] = get_args(WaitReason)
 LATER = {"later": {"deep": [1, {"x": None}]}}
 LOGIN = "<html><body>Welcome to our network. Please log in.</body></html>"
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from fedrela.coordinator.context import Coordinator
-from fedrela.coordinator.storage import blobs, secure_schema
+from fedrela.coordinator.storage import blobs, rows, secure_schema
 from fedrela.core.aggregation import robust
 from fedrela.core.errors import IntegrityError
 from fedrela.core.manifest import Manifest
@@ -32,20 +32,29 @@ class GroupSum:
     members: int
 
 
-def sums(view: sa.Connection, task_id: str, number: int) -> list[GroupSum]:
-    """The sums that a round counts, in an order that is always the same."""
+@dataclass(frozen=True)
+class Sums:
+    """What a round counts, in an order that is always the same, and the norm that its updates were clipped to."""
+
+    groups: tuple[GroupSum, ...]
+    clip_millionths: int
+
+
+def sums(view: sa.Connection, task_id: str, number: int) -> Sums:
+    """The sums of a round."""
     query = sa.select(_G.c.id, _G.c.sum_sha256, _G.c.survivors).where(
         _G.c.task_id == task_id, _G.c.round == number, _G.c.phase == "summed"
     )
-    return [GroupSum(*row) for row in view.execute(query.order_by(_G.c.sum_sha256, _G.c.id))]
+    groups = tuple(GroupSum(*row) for row in view.execute(query.order_by(_G.c.sum_sha256, _G.c.id)))
+    return Sums(groups, rows.round_row(view, task_id, number).clip_millionths)
 
 
-def reduce(coordinator: Coordinator, groups: list[GroupSum], task: Task, manifest: Manifest, base: Params) -> Params:
+def reduce(coordinator: Coordinator, counted: Sums, task: Task, manifest: Manifest, base: Params) -> Params:
     """The change of weights that a round gives, by the task's rule. `base`: the weights that it began with.
 
     Raises IntegrityError naming a sum that is missing or damaged.
     """
-    layout = secure_tasks.layout(task, manifest)
+    layout, groups = secure_tasks.layout(task, manifest, counted.clip_millionths), counted.groups
     if task.aggregation.rule == "mean":
         whole = np.zeros(layout.size, np.int64)
         for group in groups:

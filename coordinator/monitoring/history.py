@@ -22,7 +22,7 @@ NAMED = ("norm-too-large", closing.OVERFLOWS, closing.BELOW_LOWEST)  # failures 
 _TASK = ("name", "population", "status", "problem", "round", "manifest_sha256", "task_sha256", "checkpoint_sha256")
 _ROUND = (
     "phase", "attempt", "open", "reported", "opened_at", "deadline_at", "closed_at", "committed_at",
-    "checkpoint_sha256", "update_bytes", "aggregation_seconds",
+    "checkpoint_sha256", "update_bytes", "aggregation_seconds", "clip_millionths",
 )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from fedrela.coordinator.storage import schema, secure_schema
 
 _G, _M, _A = secure_schema.groups, secure_schema.members, schema.assignments
-_NAMES = ("phase", "size", "survivors", "threshold", "reason", "failed_in", "formed_at", "phase_until", "ended_at")
+_NAMES = (
+    "phase", "size", "survivors", "clipped", "threshold", "reason", "failed_in", "formed_at", "phase_until", "ended_at",
+)  # fmt: skip
 
 
 def by_round(view: sa.Connection, task_id: str) -> dict[int, list[dict[str, Any]]]:

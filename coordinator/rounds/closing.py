@@ -16,6 +16,7 @@ from fedrela.coordinator.rounds.rules import Round
 from fedrela.coordinator.secure import endings, skipping
 from fedrela.coordinator.storage import collection, reported, rows, schema, secure_rows
 from fedrela.coordinator.storage.rows import Row
+from fedrela.core.secure import clipping
 from fedrela.core.task import Task
 
 EXPIRING_FAILED = "leases and deadlines can't be ended"
@@ -176,7 +177,10 @@ def commit(coordinator: Coordinator, task_id: str, number: int, result: Aggregat
         else:
             devices = len(reported.devices_counted_in(tx, task_id, number + 1)) if before.pending else 0
             opened = rules.following(before, task.round, now, devices=devices)
-            rows.open_round(tx, task_id, opened, result.checkpoint_sha256, result.checkpoint_bytes)
+            model, clip = (result.checkpoint_sha256, result.checkpoint_bytes), _following_clip(tx, task, record)
+            rows.open_round(tx, task_id, opened, rows.Beginning(*model, clip))
+            if clip > record.clip_millionths > 0:  # what was clipped may be as much larger now, and is no outlier
+                advanced["update_norms"] = reported.grown_norms(row, clip / record.clip_millionths)
         tx.execute(
             sa.update(schema.tasks)
             .where(schema.tasks.c.id == task_id)
@@ -187,3 +191,11 @@ def commit(coordinator: Coordinator, task_id: str, number: int, result: Aggregat
             )
         )
     return True
+
+
+def _following_clip(tx: sa.Connection, task: Task, record: Row) -> int:
+    """The clipping norm of the round after one that commits."""
+    clipped, members = secure_rows.clipped_of(tx, record.task_id, record.number)
+    if not members:
+        return int(record.clip_millionths)
+    return clipping.following(task.privacy, record.clip_millionths, clipped=clipped, members=members)

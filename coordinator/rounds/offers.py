@@ -126,6 +126,7 @@ def assignment(
         upload_lease_seconds=settings.upload_lease_seconds,
         upload_token=auth.upload_token(coordinator.settings.signing_key, assignment_id),
         epoch=coordinator.standing.epoch,
+        clip_millionths=record.clip_millionths,
         seal=parse_seal(task.seal_json),
     )
 

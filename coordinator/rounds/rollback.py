@@ -12,6 +12,7 @@ from fedrela.coordinator.secure import endings
 from fedrela.coordinator.storage import blobs, collection, reported, rows, schema
 from fedrela.coordinator.storage.rows import Row
 from fedrela.core.errors import Refused
+from fedrela.core.secure import clipping
 
 
 def rollback(coordinator: Coordinator, task_id: str, to_round: int, now: float) -> int:
@@ -36,7 +37,8 @@ def rollback(coordinator: Coordinator, task_id: str, to_round: int, now: float) 
         abandoned = rules.abandon(rows.as_round(rows.round_row(tx, task_id, row.round)))
         rows.save_round(tx, task_id, abandoned, closed_at=now, worker=None, worker_until=None)
         opened = rules.opened(abandoned.number + 1, now)
-        rows.open_round(tx, task_id, opened, sha256, size_bytes)
+        clip = clipping.first(parse_task(row.task_json).privacy)
+        rows.open_round(tx, task_id, opened, rows.Beginning(sha256, size_bytes, clip))
         values = {
             "round": opened.number,
             "checkpoint_sha256": sha256,

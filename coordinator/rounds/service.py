@@ -96,7 +96,7 @@ def store_update(coordinator: Coordinator, upload: Upload, body: bytes) -> Store
 
 def _store_masked(coordinator: Coordinator, upload: Upload, body: bytes, sha256: str) -> StoredUpdate:
     """The same for an update that hides behind pads: of its values nothing can be checked."""
-    words, header = masked_body.from_bytes(body, secure_tasks.layout(upload.task, upload.manifest).size)
+    words, header = masked_body.from_bytes(body, secure_tasks.words(upload.task, upload.manifest))
     masked = Masked(header, masked_body.words_sha256(words))
     coordinator.blobs.put(blobs.update(upload.assignment_id, sha256), body)
     digest = blobs.quick_digest(body)

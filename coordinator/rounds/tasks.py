@@ -13,7 +13,7 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidTask, Refused
 from fedrela.core.protocol import task_json
 from fedrela.core.protocol.seals import Seal
-from fedrela.core.secure import secure_tasks
+from fedrela.core.secure import clipping, secure_tasks
 from fedrela.core.task import Task
 from fedrela.core.wire import unknown_features
 
@@ -55,7 +55,8 @@ def publish(coordinator: Coordinator, task: Task, sealed: Seal, checkpoint_sha25
                 created_at=now,
             )
         )
-        rows.open_round(tx, task_id, rules.first(now), checkpoint_sha256, len(checkpoint))
+        beginning = rows.Beginning(checkpoint_sha256, len(checkpoint), clipping.first(task.privacy))
+        rows.open_round(tx, task_id, rules.first(now), beginning)
     return task_id
 
 

@@ -98,7 +98,7 @@ def begin_upload(view: View, headers: UploadHeaders, now: float) -> Upload:
     check_assignment(assignment.status, assignment.expires_at, now)
     max_bytes = encodings.max_body_bytes(manifest.weights)
     if task.privacy.secure == "peers":
-        max_bytes = masked_body.max_bytes(secure_tasks.layout(task, manifest).size)
+        max_bytes = masked_body.max_bytes(secure_tasks.words(task, manifest))
     _check_length(headers.length, max_bytes)
     seconds, short_lease_ends_at = task.round.upload_lease_seconds, None
     if assignment.status == "open" and assignment.expires_at - now < seconds:

@@ -31,7 +31,8 @@ _M, _D, _A = secure_schema.members, schema.devices, schema.assignments
 def work_of(tx: TaskTransaction) -> Work:
     """What all members of the open round have trained."""
     row, record = tx.row, tx.record
-    return Work(row.task_sha256, row.manifest_sha256, record.base_checkpoint_sha256, record.number)
+    model = (row.manifest_sha256, record.base_checkpoint_sha256)
+    return Work(row.task_sha256, *model, record.number, record.clip_millionths)
 
 
 def accept_keys(tx: TaskTransaction, assignment_id: str, identity_key: str, keys: SecureKeys, now: float) -> None:

@@ -35,6 +35,7 @@ def skip(tx: sa.Connection, row: Row, task: Task, round_: Round, why: str, now: 
         advanced |= {"status": "finished", "finished_at": now, "update_norms": "", "server_state": ""}
     else:
         following = rules.opened(number + 1, now)
-        rows.open_round(tx, row.id, following, record.base_checkpoint_sha256, record.base_checkpoint_bytes)
+        base = (record.base_checkpoint_sha256, record.base_checkpoint_bytes)
+        rows.open_round(tx, row.id, following, rows.Beginning(*base, record.clip_millionths))
     tx.execute(sa.update(schema.tasks).where(schema.tasks.c.id == row.id).values(**advanced))
     return leftovers

@@ -75,9 +75,10 @@ def _sum_and_store(coordinator: Coordinator, row: Row) -> bool:
     """Whether the group has ended, with a sum or without."""
     with coordinator.store.read() as view:
         task_row = view.execute(sa.select(_T).where(_T.c.id == row.task_id)).one()
+        clip = rows.round_row(view, row.task_id, row.round).clip_millionths
         group = secure_rows.as_group(view, row)
         bodies = _bodies(view, group)
-    layout = secure_tasks.layout(parse_task(task_row.task_json), coordinator.manifest(task_row.manifest_sha256))
+    layout = secure_tasks.layout(parse_task(task_row.task_json), coordinator.manifest(task_row.manifest_sha256), clip)
     try:
         opened = unmasking.open_secrets(group)
     except IntegrityError as error:
@@ -161,12 +162,12 @@ def _report(tx: TaskTransaction, row: Row, sha256: str, result: Sum, now: float)
         .where(_A.c.id.in_(summed), _A.c.status == "masked")
         .values(status="reported", ended_at=now, counted_in=row.round)
     )
-    ended = {"phase": "summed", "ended_at": now, "worker": None, "survivors": len(summed)}
+    extras = result.total.extras
+    ended = {"phase": "summed", "ended_at": now, "worker": None, "survivors": len(summed), "clipped": extras.clipped}
     suspects = " ".join(result.suspects)
     secure_rows.save_group(tx.connection, row.id, sum_sha256=sha256, suspects=suspects, **ended)
     secure_rows.forget_members(tx.connection, row.id)
     set_aside.note_counted(tx, summed)
-    extras = result.total.extras
     if extras.eval_examples:
         of_round = (_R.c.task_id == row.task_id, _R.c.number == row.round)
         tx.connection.execute(

@@ -101,6 +101,12 @@ def add_outcomes(connection: sa.Connection) -> None:
     secure_schema.outcomes.create(connection, checkfirst=True)
 
 
+def add_clipping(connection: sa.Connection) -> None:
+    """To which norm the updates of a secure round are clipped, and how many of a group's were."""
+    for column in (schema.rounds.c.clip_millionths, secure_schema.groups.c.clipped):
+        _add_column(connection, column)
+
+
 def _add_column(connection: sa.Connection, column: "sa.Column[Any]") -> None:
     """A column that `storage/schema.py` has, unless the table has it too."""
     if column.name not in {there["name"] for there in sa.inspect(connection).get_columns(column.table.name)}:
@@ -122,6 +128,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     prove_keys,
     add_secure_rounds,
     add_outcomes,
+    add_clipping,
 )
 
 

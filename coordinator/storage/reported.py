@@ -4,6 +4,7 @@ Every function runs inside its caller's transaction, which holds the task's lock
 """
 
 import json
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -89,8 +90,17 @@ def norms(row: Row) -> tuple[float, ...]:
     return tuple(json.loads(row.update_norms or "[]"))
 
 
+def grown_norms(row: Row, factor: float) -> str:
+    """The norms as they are stored, each so many times as large."""
+    return _stored([factor * norm for norm in norms(row)])
+
+
 def remember_norms(tx: sa.Connection, row: Row, accepted: list[float]) -> None:
     """Add the norms of updates that were accepted just now."""
+    newest = outliers.with_accepted(norms(row), accepted)
+    tx.execute(sa.update(_T).where(_T.c.id == row.id).values(update_norms=_stored(newest)))
+
+
+def _stored(newest: Sequence[float]) -> str:
     # Six digits tell what is usual, and nothing more of an update.
-    newest = outliers.with_accepted(norms(row), [float(f"{norm:.6g}") for norm in accepted])
-    tx.execute(sa.update(_T).where(_T.c.id == row.id).values(update_norms=json.dumps(newest)))
+    return json.dumps([float(f"{norm:.6g}") for norm in newest])

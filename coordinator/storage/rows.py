@@ -104,13 +104,23 @@ def save_round(tx: sa.Connection, task_id: str, round_: Round, **columns: Any) -
     tx.execute(_save_round(frozenset(columns)), values | {"of_task": task_id, "of_number": round_.number})
 
 
-def open_round(tx: sa.Connection, task_id: str, round_: Round, checkpoint_sha256: str, checkpoint_bytes: int) -> None:
+@dataclass(frozen=True)
+class Beginning:
+    """What a round begins with: its model, and the norm that secure updates are clipped to, in millionths."""
+
+    checkpoint_sha256: str
+    checkpoint_bytes: int
+    clip_millionths: int
+
+
+def open_round(tx: sa.Connection, task_id: str, round_: Round, beginning: Beginning) -> None:
     """Insert the row of a round that begins."""
     tx.execute(
         sa.insert(schema.rounds).values(
             task_id=task_id,
-            base_checkpoint_sha256=checkpoint_sha256,
-            base_checkpoint_bytes=checkpoint_bytes,
+            base_checkpoint_sha256=beginning.checkpoint_sha256,
+            base_checkpoint_bytes=beginning.checkpoint_bytes,
+            clip_millionths=beginning.clip_millionths,
             **{name: getattr(round_, name) for name in _FIELDS},
         )
     )

@@ -128,6 +128,8 @@ rounds = sa.Table(
     sa.Column("committed_at", sa.Double),
     sa.Column("base_checkpoint_sha256", sa.String(64), nullable=False),
     sa.Column("base_checkpoint_bytes", sa.BigInteger, nullable=False),
+    # To which norm the updates of a secure round are clipped; 0: to the task's own.
+    sa.Column("clip_millionths", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("checkpoint_sha256", sa.String(64)),  # the result
     sa.Column("update_bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("aggregation_seconds", sa.Double),

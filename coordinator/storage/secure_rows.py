@@ -90,6 +90,14 @@ def in_active_groups(connection: sa.Connection, task_id: str, number: int) -> in
     return int(connection.scalar(query) or 0)
 
 
+def clipped_of(connection: sa.Connection, task_id: str, number: int) -> tuple[int, int]:
+    """How many updates in a round's sums were clipped, and how many there are."""
+    query = sa.select(sa.func.sum(_G.c.clipped), sa.func.sum(_G.c.survivors))
+    of_round = query.where(_G.c.task_id == task_id, _G.c.round == number, _G.c.phase == "summed")
+    clipped, members = connection.execute(of_round).one()
+    return int(clipped or 0), int(members or 0)
+
+
 def is_spent(connection: sa.Connection, task_id: str, number: int) -> bool:
     """Whether members of a round may have masked: none of them is to be asked for this round's update again."""
     masked = sa.and_(_G.c.phase != "sharing", sa.func.coalesce(_G.c.failed_in, "") != "sharing")

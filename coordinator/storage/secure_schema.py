@@ -25,6 +25,7 @@ groups = sa.Table(
     sa.Column("threshold", sa.Integer, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),  # members at its beginning
     sa.Column("survivors", sa.Integer, nullable=False, server_default="0"),  # members in the sum
+    sa.Column("clipped", sa.Integer, nullable=False, server_default="0"),  # of them, whose updates were clipped
     sa.Column("formed_at", sa.Double, nullable=False),
     sa.Column("phase_until", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),

@@ -124,3 +124,5 @@ VersionOrNone = Annotated[str, Text(f"|{VERSION_PATTERN}", "dotted numbers such 
 Feature = Annotated[str, Text("[a-z0-9-]{1,64}", "a word of small letters, digits and '-'")]
 Features = Annotated[tuple[Feature, ...], Length(0, 64)]
 Natural = Annotated[int, Between(0, SAFE_WHOLE)]
+MOST_MILLIONTHS = 10**12  # a norm of a million
+Millionths = Annotated[int, Between(0, MOST_MILLIONTHS)]

@@ -32,7 +32,10 @@ def assignment(offered: Assignment, device_id: str, population: str, nonce: str)
 
 
 def work(offered: Assignment) -> tuple[str, ...]:
-    """What an assignment asks for, whoever does it and for how long: task, round, program, weights."""
+    """What an assignment asks for, whoever does it and for how long: task, round, program, weights, a clipping norm.
+
+    The last one only where the round has one: no early client reads such an assignment.
+    """
     return (
         offered.task_id,
         str(offered.round),
@@ -40,6 +43,7 @@ def work(offered: Assignment) -> tuple[str, ...]:
         offered.manifest_sha256,
         offered.checkpoint_sha256,
         str(offered.checkpoint_bytes),
+        *([str(offered.clip_millionths)] if offered.clip_millionths else []),
     )
 
 

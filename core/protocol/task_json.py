@@ -93,6 +93,7 @@ PROTOCOL_DEFAULTS: Mapping[str, Any] = {
         "gather_seconds": 30.0,
         "phase_seconds": 20.0,
         "clip_norm": 64.0,
+        "clipped_share": 0.0,
         "statistics_clip_norm": 1024.0,
     },
 }

@@ -66,8 +66,9 @@ class Layout:
 class Extras:
     """What travels beside an update, and is neither weighted nor clipped with it. What isn't used is zero.
 
-    `weight`: of this update in the mean, 0 to 1. `clipped`: 1 where a norm was above its bound. The evaluation is over
-    `EVALUATED` samples or none. `histogram`: how many samples of each class; empty: all zero.
+    `weight`: of this update in the mean, 0 to 1. `clipped`: 1 where the norm of the first block, the parameters, was
+    above its bound. The evaluation is over `EVALUATED` samples or none. `histogram`: how many samples of each class;
+    empty: all zero.
     """
 
     weight: float
@@ -124,22 +125,21 @@ def encode(
     _check(layout, blocks, uniforms)
     weight = min(max(extras.weight, 0.0), 1.0)
     vector = np.empty(layout.size, np.int32)
-    start, clipped = 0, 0
-    for block, values in zip(layout.blocks, blocks, strict=True):
-        factor = clip_factor(block, values)
-        clipped |= factor < 1.0
+    factors = [clip_factor(block, values) for block, values in zip(layout.blocks, blocks, strict=True)]
+    start = 0
+    for block, values, factor in zip(layout.blocks, blocks, factors, strict=True):
         end = start + block.size
         scaled = weight * (values.astype(np.float64) * factor) / layout.step(block.clip_norm)
         vector[start:end] = np.floor(scaled + uniforms[start:end])
         start = end
-    vector[start:] = _extra_words(layout, extras, weight, clipped)
+    vector[start:] = _extra_words(layout, extras, weight, int(factors[0] < 1.0))
     return vector
 
 
 def decode(layout: Layout, total: NDArray[np.int32], *, members: int) -> Total:
     """A group's sum, from the words that are left when all pads are off.
 
-    Raises InvalidInput ("sum-out-of-bounds" for the caller) where the weight or a block's norm is beyond what honest
+    Raises InvalidInput ("sum-out-of-bounds" for the caller) where a block's norm or an extra is beyond what honest
     members can reach: a member lied, or a pad is left.
     """
     offsets = np.cumsum([0, *(block.size for block in layout.blocks)])
@@ -147,13 +147,17 @@ def decode(layout: Layout, total: NDArray[np.int32], *, members: int) -> Total:
         total[start:end].astype(np.float64) * layout.step(block.clip_norm)
         for (start, end), block in zip(pairwise(offsets), layout.blocks, strict=True)
     )
-    extras = _from_extra_words(layout, total[offsets[-1] :])
+    words = total[offsets[-1] :]
     for block, values in zip(layout.blocks, blocks, strict=True):
         rounding = math.sqrt(block.size) * layout.step(block.clip_norm)
         largest = members * (block.clip_norm * (1 + _SLACK) + rounding)
         if math.sqrt(float(np.sum(np.square(values)))) > largest:
             raise _out_of_bounds("norm")
-    if not 0 < extras.weight <= members * (1 + _SLACK):
+    for word, kind in zip(words, extra_kinds(layout), strict=True):
+        if not 0 <= word * kind.step <= members * kind.bound * (1 + _SLACK):
+            raise _out_of_bounds("count")
+    extras = _from_extra_words(layout, words)
+    if not extras.weight:
         raise _out_of_bounds("weight")
     return Total(blocks, extras)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedrela.core.errors import InvalidTask
 from fedrela.core.manifest import Manifest
 from fedrela.core.privacy import SECURE_FEATURE
+from fedrela.core.secure import clipping
 from fedrela.core.secure.fixed_point import Block, Layout
 from fedrela.core.task import Aggregation, Task
 from fedrela.core.tensors import TensorSpec
@@ -52,12 +53,20 @@ def requiring(task: Task) -> Task:
     return replace(task, requires=(*task.requires, SECURE_FEATURE))
 
 
-def layout(task: Task, manifest: Manifest) -> Layout:
-    """What a member's vector holds, and its steps."""
-    norms = (task.privacy.clip_norm, task.privacy.statistics_clip_norm)
+def layout(task: Task, manifest: Manifest, clip_millionths: int) -> Layout:
+    """What a member's vector holds, and its steps. `clip_millionths`: the round's; 0: the task's own norm.
+
+    Raises IntegrityError for one that a round of this task can't have.
+    """
+    norms = (clipping.norm(task.privacy, clip_millionths), task.privacy.statistics_clip_norm)
     sizes = [sum(spec.size for spec in specs) for specs in _blocks(manifest)]
     blocks = tuple(Block(size, norm) for size, norm in zip(sizes, norms, strict=False))
     return Layout(blocks, manifest.classes, task.privacy.groups.largest)
+
+
+def words(task: Task, manifest: Manifest) -> int:
+    """How many a member's vector has, whatever its steps."""
+    return layout(task, manifest, clipping.first(task.privacy)).size
 
 
 def flatten(change: Mapping[str, NDArray[np.float32]], manifest: Manifest) -> list[NDArray[np.float32]]:

@@ -9,18 +9,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fedrela.core.protocol.limits import SAFE_WHOLE, Between, Id, Sha256
+from fedrela.core.protocol.limits import SAFE_WHOLE, Between, Id, Millionths, Sha256
 from fedrela.core.secure.messages import Roster, SecureKeys
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a member has trained: all members of a group the same, but for their assignments' names."""
+    """What a member has trained: all members of a group the same, but for their assignments' names.
+
+    `clip_millionths`: to which norm its parameters were clipped; 0: to the task's own.
+    """
 
     task_sha256: Sha256
     manifest_sha256: Sha256
     checkpoint_sha256: Sha256
     round: Annotated[int, Between(1, SAFE_WHOLE)]
+    clip_millionths: Millionths = 0
 
 
 def threshold(members: int) -> int:
@@ -40,6 +44,7 @@ def keys(work: Work, assignment_id: Id, mask_key: str, seal_key: str) -> bytes:
         work.manifest_sha256,
         work.checkpoint_sha256,
         str(work.round),
+        *([str(work.clip_millionths)] if work.clip_millionths else []),
         mask_key,
         seal_key,
     )

@@ -13,6 +13,7 @@ from fedrela.core import bundle
 from fedrela.core.bundle import Manifest, ProgramFile
 from fedrela.core.errors import IntegrityError, InvalidBundle, MissingDependency
 from fedrela.core.protocol import json_text, seals, task_json
+from fedrela.core.secure import clipping
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Assignment, unknown_features
@@ -60,10 +61,15 @@ class Fetcher:
         return Job(assignment, task, engine, weights)
 
     def task(self, assignment: Assignment) -> Task:
-        """The settings of a task that the publishers vouch for. Raises IntegrityError or InvalidTask."""
+        """The settings of a task that the publishers vouch for, and that can have this assignment.
+
+        Raises IntegrityError or InvalidTask.
+        """
         if self.publishers:
             seals.check(assignment.seal, assignment.manifest_sha256, self.publishers)
-        return parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
+        task = parse_task(self.blob(assignment.task_sha256, TASK_BYTES))
+        clipping.norm(task.privacy, assignment.clip_millionths)
+        return task
 
     def engine(self, manifest_sha256: str, assignment: Assignment | None = None) -> Engine:
         """The engine for a bundle; its programs are fetched once, and kept while there is room for an assignment's."""

@@ -146,7 +146,13 @@ class SecureTurn:
 
 def terms(assignment: Assignment, task: Task, identity: state.Identity) -> Terms:
     """What this device knows before it meets others: all of it signed, or its own."""
-    work = Work(assignment.task_sha256, assignment.manifest_sha256, assignment.checkpoint_sha256, assignment.round)
+    work = Work(
+        assignment.task_sha256,
+        assignment.manifest_sha256,
+        assignment.checkpoint_sha256,
+        assignment.round,
+        assignment.clip_millionths,
+    )
     return Terms(
         assignment.assignment_id,
         work,

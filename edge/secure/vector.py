@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fedrela.core import streams, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.secure import fixed_point, secure_tasks
-from fedrela.core.secure.fixed_point import EVALUATED, Extras
+from fedrela.core.secure.fixed_point import EVALUATED, Extras, Layout
 from fedrela.core.streams import Stream
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
@@ -22,14 +22,14 @@ _TENSOR = "vector"
 Vector = NDArray[np.int32]
 
 
-def of(change: Params, manifest: Manifest, task: Task, extras: Extras, stream: Stream) -> Vector:
+def of(change: Params, manifest: Manifest, layout: Layout, extras: Extras, stream: Stream) -> Vector:
     """The words (d,) of a change of weights. `stream`: of the rounding, "encode".
 
     Raises InvalidTensors for a value that isn't finite.
     """
     blocks = secure_tasks.flatten(change, manifest)
     uniforms = streams.uniforms(stream, (sum(block.size for block in blocks),))
-    return fixed_point.encode(secure_tasks.layout(task, manifest), blocks, extras, uniforms)
+    return fixed_point.encode(layout, blocks, extras, uniforms)
 
 
 def extras_of(task: Task, samples: int, evaluation: EvaluationReport | None) -> Extras:

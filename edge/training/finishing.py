@@ -1,6 +1,7 @@
 """The end of a client round: a change of weights as the body that is sent, or as the vector that a group hides."""
 
 from fedrela.core import encodings, tensors
+from fedrela.core.secure import secure_tasks
 from fedrela.core.tensors import Params
 from fedrela.core.wire import EvaluationReport, UpdateMetadata
 from fedrela.edge.network.fetch import Job
@@ -32,5 +33,6 @@ def plain(job: Job, local: LocalRound, change: Params, samples: int, store: Stor
 def hidden(job: Job, local: LocalRound, change: Params, samples: int, evaluation: EvaluationReport | None) -> bytes:
     """The vector, kept in place of a body: it is never sent as it is. An evaluation goes inside."""
     extras = vector.extras_of(local.task, samples, evaluation)
-    words = vector.of(change, job.engine.manifest, local.task, extras, local.stream("encode"))
+    layout = secure_tasks.layout(local.task, job.engine.manifest, job.assignment.clip_millionths)
+    words = vector.of(change, job.engine.manifest, layout, extras, local.stream("encode"))
     return vector.to_bytes(words)

@@ -31,7 +31,15 @@ SECURE = replace(
     rounds=1,
     round=replace(TASK.round, goal=5, minimum=5, smallest_cohort=5, deadline_seconds=300.0),
     aggregation=Aggregation(weight_by_examples=False),
-    privacy=Privacy("peers", group_target=5, group_minimum=5, gather_seconds=60.0, phase_seconds=60.0, clip_norm=16.0),
+    privacy=Privacy(
+        "peers",
+        group_target=5,
+        group_minimum=5,
+        gather_seconds=60.0,
+        phase_seconds=60.0,
+        clip_norm=16.0,
+        clipped_share=0.1,
+    ),
 )
 
 
@@ -90,6 +98,6 @@ def test_a_kotlin_device_is_in_the_sum_of_its_group(tmp_path: Path, *, killed: b
                 assert b"polynomials" in killed_as_it_masks(live, state)
             assert once(live, state) == "uploaded 1"
         check_sum(live, task_id)
-    layout = secure_tasks.layout(SECURE, bundle.read(ROUNDS_BUNDLE).manifest)
-    masked_body.from_bytes((state / "last" / "update").read_bytes(), layout.size)
+    size = secure_tasks.words(SECURE, bundle.read(ROUNDS_BUNDLE).manifest)
+    masked_body.from_bytes((state / "last" / "update").read_bytes(), size)
     assert not (state / "assignment" / "secure").exists()

@@ -8,8 +8,10 @@ import pytest
 from fedrela.conformance.files import read_json
 from fedrela.core import signing, strict
 from fedrela.core.errors import FedRelaError, IntegrityError, InvalidInput, InvalidMessage
+from fedrela.core.privacy import Privacy
 from fedrela.core.secure import (
     ciphers,
+    clipping,
     field,
     fixed_point,
     fleet,
@@ -43,7 +45,7 @@ from fedrela.core.secure.statements import Work
 
 PRIMITIVES, SHARING = read_json("secure/primitives.json"), read_json("secure/sharing.json")
 FIXED_POINT, STATEMENTS = read_json("secure/fixed_point.json"), read_json("secure/statements.json")
-SESSION = read_json("secure/session.json")
+CLIPPING, SESSION = read_json("secure/clipping.json"), read_json("secure/session.json")
 WORK = Work(**SESSION["work"])
 KINDS = {"share": Roster, "mask": Inbox, "agree": Survivors, "reveal": Agreements}
 
@@ -127,12 +129,28 @@ def test_sums(case):
     assert total.extras == extras_of(case["total"]["extras"])
 
 
+@pytest.mark.parametrize("case", CLIPPING["norms"], ids=lambda case: case["name"])
+def test_clipping_norms(case):
+    privacy = Privacy(**case["privacy"])
+    if case["norm"] is None:
+        with pytest.raises(IntegrityError):
+            clipping.norm(privacy, case["clip_millionths"])
+    else:
+        assert clipping.norm(privacy, case["clip_millionths"]) == case["norm"]
+
+
+@pytest.mark.parametrize("case", CLIPPING["following"], ids=lambda case: case["name"])
+def test_following_clipping_norms(case):
+    counted = {"clipped": case["clipped"], "members": case["members"]}
+    assert clipping.following(Privacy(**case["privacy"]), case["clip_millionths"], **counted) == case["then"]
+
+
 def test_statements():
-    case = STATEMENTS["keys"]
-    keys = SecureKeys(**case["keys"])
-    message = statements.keys(Work(**case["work"]), case["assignment_id"], keys.mask_key, keys.seal_key)
-    assert message.hex() == case["message"]
-    signing.verify(case["identity_key"], message, keys.signature)
+    for case in STATEMENTS["keys"]:
+        keys = SecureKeys(**case["keys"])
+        message = statements.keys(Work(**case["work"]), case["assignment_id"], keys.mask_key, keys.seal_key)
+        assert message.hex() == case["message"]
+        signing.verify(case["identity_key"], message, keys.signature)
     case = STATEMENTS["commitment"]
     assert statements.commitment(raw(case["session"]), raw(case["own_seed"])) == case["commitment"]
     assert statements.senders_sha256(STATEMENTS["senders"]["indices"]) == STATEMENTS["senders"]["sha256"]

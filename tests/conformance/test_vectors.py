@@ -138,11 +138,11 @@ def test_hashes_and_signed_messages():
     assert seals.message(seal["manifest_sha256"], seal["weights_sha256"]).hex() == seal["message"]
     sealed = seals.Seal(seal["manifest_sha256"], seal["weights_sha256"], seal["public_key"], seal["signature"])
     seals.check(sealed, seal["manifest_sha256"], (seal["fingerprint"],))
-    case = document["assignment"]
-    bound_to = (case["device_id"], case["population"], case["nonce"])
-    message = statements.assignment(Assignment(**case["assignment"]), *bound_to)
-    assert message.hex() == case["message"]
-    signing.verify(case["public_key"], message, case["signature"])
+    for case in document["assignments"]:
+        bound_to = (case["device_id"], case["population"], case["nonce"])
+        message = statements.assignment(Assignment(**case["assignment"]), *bound_to)
+        assert message.hex() == case["message"]
+        signing.verify(case["public_key"], message, case["signature"])
     case = document["enrollment"]
     assert signing.fingerprint(case["coordinator_key"]) == case["coordinator"]
     message = statements.enrollment(case["enrollment_token"], case["public_key"], case["coordinator"])

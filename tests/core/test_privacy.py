@@ -100,7 +100,7 @@ def test_what_can_be_is_not_refused_and_names_what_it_takes():
 
 def test_parameters_and_statistics_are_a_block_each_and_come_back():
     manifest = message_cases.manifest()
-    layout = secure_tasks.layout(SECURE, manifest)
+    layout = secure_tasks.layout(SECURE, manifest, 0)
     assert [(block.size, block.clip_norm) for block in layout.blocks] == [(12, 64.0), (3, 1024.0)]
     assert (layout.classes, layout.largest_group) == (3, 31)
     change = {"running": np.float32([3, 4, 5]), "w": np.arange(12, dtype=np.float32).reshape(3, 4)}

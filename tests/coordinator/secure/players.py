@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrela.conformance.secure.sessions import secret
 from fedrela.core import signing, strict
@@ -57,7 +58,7 @@ class Player:
     manifest: Manifest
     change: Params
     extras: Extras = field(default_factory=lambda: Extras(1.0))
-    hostile_words: int = 0  # added to what it masks, after all that an honest one does
+    hostile_words: int | NDArray[np.int64] = 0  # added to what it masks, after all that an honest one does
     attempt: int = 0
     member: Member | None = None
     body: bytes = b""
@@ -82,7 +83,7 @@ class Player:
     @property
     def terms(self) -> Terms:
         """What it knows before it meets the others."""
-        of_work = ("task_sha256", "manifest_sha256", "checkpoint_sha256", "round")
+        of_work = ("task_sha256", "manifest_sha256", "checkpoint_sha256", "round", "clip_millionths")
         return Terms(
             self.assignment["assignment_id"],
             Work(*(self.assignment[name] for name in of_work)),
@@ -97,7 +98,8 @@ class Player:
 
     def vector(self) -> np.ndarray[Any, np.dtype[np.int32]]:
         """Its update as whole numbers, nothing rounded up."""
-        layout, blocks = secure_tasks.layout(self.task, self.manifest), secure_tasks.flatten(self.change, self.manifest)
+        layout = secure_tasks.layout(self.task, self.manifest, self.assignment["clip_millionths"])
+        blocks = secure_tasks.flatten(self.change, self.manifest)
         return fixed_point.encode(layout, blocks, self.extras, np.zeros(sum(map(len, blocks)), np.float32))
 
     def send_keys(self) -> None:
@@ -113,7 +115,7 @@ class Player:
             self.member, shares = members.share(self.member, step.roster)
             accepted(self.put("shares", shares))
         elif step.step == "mask" and step.inbox:
-            vector = self.vector() + np.int32(self.hostile_words)
+            vector = self.vector() + np.asarray(self.hostile_words, np.int32)
             self.member, self.body, _ = members.mask(self.member, step.inbox, vector, self.device.private_key)
             assert self.device.upload(self.assignment, self.body).status_code == 200
         elif step.step == "agree" and step.survivors:
@@ -197,7 +199,7 @@ def mean_of(players: Sequence[Player]) -> Params:
 
 def bound(players: Sequence[Player]) -> float:
     """How far a coordinate of the mean may be from it: a step of each member, and float32's own rounding."""
-    layout = secure_tasks.layout(players[0].task, players[0].manifest)
+    layout = secure_tasks.layout(players[0].task, players[0].manifest, players[0].assignment["clip_millionths"])
     return 2 * layout.step(layout.blocks[0].clip_norm) + 1e-6
 
 

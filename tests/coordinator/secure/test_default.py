@@ -10,7 +10,7 @@ import pytest
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core import bundle, strict
 from fedrela.core.errors import InvalidTask
-from fedrela.core.privacy import SECURE_FEATURE, Privacy
+from fedrela.core.privacy import CLIPPED_SHARE, SECURE_FEATURE, Privacy
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Relabel, Rounds, Task, from_toml
 from tests.coordinator.conftest import KEY, House
@@ -69,7 +69,7 @@ WAYS: dict[str, Callable[[House], Any]] = {
 def test_a_task_that_says_nothing_is_secure(house: House, way: str) -> None:
     WAYS[way](house)
     task = stored(house)
-    assert (task.privacy, task.round.goal) == (Privacy("peers"), 16)
+    assert (task.privacy, task.round.goal) == (Privacy("peers", clipped_share=CLIPPED_SHARE), 16)
     assert task.aggregation.weight_by_examples is False
     assert task.requires == (SECURE_FEATURE,)
 

@@ -14,7 +14,7 @@ BOUND_TO = {"device_id": "d-1", "population": "default", "nonce": "0f" * 16}
 CHANGES: dict[str, Any] = {
     "assignment_id": "a-2", "task_id": "t-2", "round": 9, "task_sha256": "9" * 64, "manifest_sha256": "9" * 64,
     "checkpoint_sha256": "9" * 64, "checkpoint_bytes": 5, "compute_lease_seconds": 300.001,
-    "upload_lease_seconds": 60.001, "epoch": 2,
+    "upload_lease_seconds": 60.001, "epoch": 2, "clip_millionths": 64_000_000,
 }  # fmt: skip
 
 

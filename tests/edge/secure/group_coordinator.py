@@ -119,7 +119,7 @@ class GroupCoordinator:
     def work(self) -> Work:
         """What all members have trained."""
         task, manifest, checkpoint = (signing.sha256(body) for body in (self._task(), self.manifest, self.checkpoint))
-        return Work(task, manifest, checkpoint, self.round)
+        return Work(task, manifest, checkpoint, self.round, self.assigned.get("clip_millionths", 0))
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         """Status and message."""
@@ -172,7 +172,7 @@ class GroupCoordinator:
         public_key, certificate = self.enrolled.public_key, self.enrolled.certificate
         me = RosterMember(ME, self._assignment_id(), public_key, keys, certificate)
         if self.played is None or self.played.me != me:
-            size = secure_tasks.layout(self.task, self.bundle.manifest).size
+            size = secure_tasks.words(self.task, self.bundle.manifest)
             self.played = PlayedGroup(me, self.work(), self.members, size, self.lost, self.fleet_key)
 
     def _step(self, played: PlayedGroup) -> SecureStep:

@@ -107,6 +107,7 @@ ROSTERS: dict[str, tuple[Lie, str]] = {
     "another task": (_trained(task_sha256="ab" * 32), "member 3 has not signed"),
     "another program": (_trained(manifest_sha256="ab" * 32), "member 3 has not signed"),
     "another round": (_trained(round=2), "member 3 has not signed"),
+    "another clipping norm": (_trained(clip_millionths=32_000_000), "member 3 has not signed"),
     "a small group": (_roster(lambda members, _: members[:5], threshold=5), "5 members, fewer than the task's 6"),
     "a low threshold": (_roster(lambda members, _: members, threshold=4), "4 of 6 members would be enough"),
     "a threshold that nobody reaches": (_roster(lambda members, _: members, threshold=7), "7 of 6 members"),

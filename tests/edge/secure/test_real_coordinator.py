@@ -22,7 +22,7 @@ ROUNDS = 2
 TASK = secure_task(
     rounds=ROUNDS,
     round=Rounds(goal=MEMBERS, minimum=5, retry_after_seconds=0.05, deadline_seconds=60),
-    privacy=Privacy("peers", group_target=MEMBERS, group_minimum=5, gather_seconds=60.0, phase_seconds=60.0),
+    privacy=Privacy("peers", MEMBERS, 5, gather_seconds=60.0, phase_seconds=60.0, clipped_share=0.1),
 )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fedrela.core.bundle import Bundle
+from fedrela.core.secure import secure_tasks
 from fedrela.core.secure.fixed_point import Extras
 from fedrela.core.secure.messages import SecureStep
 from fedrela.core.streams import derive
@@ -35,7 +36,8 @@ def test_the_sum_holds_the_update_to_the_bit_and_nothing_is_left(
     list(local_round.train(engine, local, examples, examples.y, state))
     change = local_round.change(engine, state, small_bundle.weights)
     stream, extras = local.stream("encode"), Extras(weight=1.0)
-    expected = vector.of(change, small_bundle.manifest, coordinator.task, extras, stream)
+    layout = secure_tasks.layout(coordinator.task, small_bundle.manifest, 0)
+    expected = vector.of(change, small_bundle.manifest, layout, extras, stream)
     assert coordinator.own_vectors[0].tolist() == expected.tolist()
     assert client.store.keys("assignment/") == []
     said = " ".join(event.detail for event in events if event.kind == "group")

@@ -34,10 +34,11 @@ test("a seal is by a pinned publisher, over that very manifest", () => {
 });
 
 test("what is signed of an assignment", () => {
-  const { message, public_key, signature, device_id, population, nonce, assignment } = document.assignment;
-  const statement = assignmentStatement(assignment, device_id, population, nonce);
-  assert.equal(hex(statement), message);
-  verify(public_key, statement, signature);
+  for (const { message, public_key, signature, device_id, population, nonce, assignment } of document.assignments) {
+    const statement = assignmentStatement(assignment, device_id, population, nonce);
+    assert.equal(hex(statement), message);
+    verify(public_key, statement, signature);
+  }
 });
 
 test("what is signed of an enrollment", () => {

@@ -21,6 +21,7 @@ const ASSIGNMENT: Assignment = {
   upload_lease_seconds: 60,
   upload_token: "u",
   epoch: 2,
+  clip_millionths: 0,
   signature: "",
   seal: null,
 };
@@ -38,6 +39,7 @@ for (const fragment of ["", "token", `.${ONE}`, `t.${ONE.slice(1)}`, `t.${ONE.to
 const refused: Record<string, Partial<Assignment>> = {
   "an older round": { round: 2 },
   "the same round from other weights": { checkpoint_sha256: "9".repeat(64) },
+  "the same round with another clipping norm": { clip_millionths: 64_000_000 },
   "a lower epoch": { epoch: 1, round: 9 },
 };
 for (const [name, changes] of Object.entries(refused))

@@ -73,6 +73,7 @@ function shown(value: unknown): string {
 export const VERSION_PATTERN =
   "[0-9]{1,9}(\\.[0-9]{1,9}){0,5}([+-][A-Za-z0-9.+-]{1,40}|\\.[A-Za-z][A-Za-z0-9.+-]{0,40}|[A-Za-z][A-Za-z0-9.+-]{0,40})?";
 
+export const MOST_MILLIONTHS = 1e12; // of a norm of a million
 export const natural = wholeFrom(0, Number.MAX_SAFE_INTEGER);
 export const positive = wholeFrom(1, Number.MAX_SAFE_INTEGER);
 export const sha256 = matching("[0-9a-f]{64}", "64 lower-case hexadecimal digits");

@@ -19,9 +19,11 @@ export function assignmentStatement(item: Unsigned, deviceId: string, population
 
 type Unsigned = Omit<Assignment, "signature">;
 
-/** What an assignment asks for, whoever does it and for how long: task, round, program, weights. */
+/** What an assignment asks for, whoever does it and for how long: task, round, program, weights, a clipping norm if it has one. */
 export function work(item: Unsigned): string[] {
-  return [item.task_id, String(item.round), item.task_sha256, item.manifest_sha256, item.checkpoint_sha256, String(item.checkpoint_bytes)];
+  const clip = item.clip_millionths ? [String(item.clip_millionths)] : [];
+  const program = [item.task_id, String(item.round), item.task_sha256, item.manifest_sha256];
+  return [...program, item.checkpoint_sha256, String(item.checkpoint_bytes), ...clip];
 }
 
 /** A proof that whoever enrolls holds the private half of `publicKey`. `coordinator`: the link's fingerprint. */

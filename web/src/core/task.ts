@@ -109,6 +109,7 @@ const privacy = object({
   gather_seconds: withDefault(realFrom(0, 86_400), 30),
   phase_seconds: withDefault(realFrom(0, 86_400), 20),
   clip_norm: withDefault(realAbove(0, MILLION), 64),
+  clipped_share: withDefault(realBelow(0, 1), 0),
   statistics_clip_norm: withDefault(realAbove(0, MILLION), 1024),
 });
 const fields = object({

@@ -3,7 +3,21 @@
  * What they hold can be used as it is in a URL or a header: that is part of reading them.
  */
 import { NotEligible } from "./errors.ts";
-import { characters, exactly, id, limited, matching, plainName, positive, publicKey, realFrom, sha256, token } from "./limits.ts";
+import {
+  MOST_MILLIONTHS,
+  characters,
+  exactly,
+  id,
+  limited,
+  matching,
+  plainName,
+  positive,
+  publicKey,
+  realFrom,
+  sha256,
+  token,
+  wholeFrom,
+} from "./limits.ts";
 import { seal } from "./seals.ts";
 import { type Typed, bool, nullable, object, read, text, whole, withDefault } from "./shape.ts";
 
@@ -47,6 +61,7 @@ const assignment = object({
   upload_lease_seconds: leaseSeconds,
   upload_token: token,
   epoch: withDefault(positive, 1),
+  clip_millionths: withDefault(wholeFrom(0, MOST_MILLIONTHS), 0), // see `clipping.ts`; 0: what the task says
   signature: withDefault(characters(0, 200), ""),
   seal: withDefault(nullable(seal), null), // of the publisher who vouches for the programs; early versions sent none
 });

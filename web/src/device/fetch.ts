@@ -12,6 +12,7 @@ import { checkHash, hash } from "../core/signing.ts";
 import { type Task, parseTask } from "../core/task.ts";
 import { type Tensors, parse, parseAs, size } from "../core/tensors.ts";
 import { type Assignment, checkFeatures } from "../core/wire.ts";
+import { clipNorm } from "../secure/clipping.ts";
 import type { Acceleration } from "../engine/acceleration.ts";
 import type { Api } from "./api.ts";
 import { Engine, RUNTIME_VERSION, threads } from "../engine/engine.ts";
@@ -55,9 +56,11 @@ export class Fetcher {
     return { assignment, task, engine, weights };
   }
 
-  /** What an assignment's round depends on. */
+  /** What an assignment's round depends on. Throws IntegrityError where that task can't have this assignment. */
   async task(assignment: Assignment): Promise<Task> {
-    return parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
+    const task = parseTask(await this.blob(assignment.task_sha256, TASK_BYTES));
+    clipNorm(task.privacy, assignment.clip_millionths);
+    return task;
   }
 
   /** The engine of a bundle, open and self-tested; its programs are fetched once and kept for a while. */

@@ -192,7 +192,9 @@ export class RoundWork {
     const { job, local } = this;
     const few = this.mayEvaluate() ? drawn(heldOut, EVALUATED, stream(local, "evaluate")) : undefined;
     const evaluation = few && (await evaluate(job.engine, local, job.weights, few, this.inTime));
-    return vectorBody(change(state, job.weights), job.engine.manifest, job.task, examples, evaluation, stream(local, "encode"));
+    const { assignment, engine, task } = job;
+    const changed = change(state, job.weights);
+    return vectorBody(changed, engine.manifest, task, assignment.clip_millionths, examples, evaluation, stream(local, "encode"));
   }
 
   /** Keep what training gave; it takes the place of the training state. */

@@ -9,6 +9,7 @@ import { CLIENT } from "../device/version.ts";
 import { sizeOf } from "../secure/fixed-point.ts";
 import { maskedBody } from "../secure/masked-body.ts";
 import { secureMessage } from "../secure/messages.ts";
+import { firstClip } from "../secure/clipping.ts";
 import { layoutOf } from "../secure/secure-task.ts";
 import { threshold } from "../secure/statements.ts";
 import { bytes, list, make } from "./dom.ts";
@@ -117,7 +118,7 @@ function openChange(manifest: Manifest, task: Task): string[] {
 }
 
 function hiddenChange(manifest: Manifest, task: Task): string[] {
-  const layout = layoutOf(task, manifest);
+  const layout = layoutOf(task, manifest, firstClip(task.privacy));
   const header = { session: "0".repeat(64), senders_sha256: "0".repeat(64), signature: "0".repeat(128) };
   return [
     `the hidden change of the model's numbers, each round you take part in: ${bytes(maskedBody(new Int32Array(sizeOf(layout)), header).length)}`,

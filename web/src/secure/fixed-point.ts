@@ -59,7 +59,7 @@ export function encode(layout: Layout, blocks: readonly Float32Array[], extras: 
     const values = blocks[number]!;
     const factor = clipFactor(block, values);
     const step = stepOf(layout, block.clipNorm);
-    if (factor < 1) clipped = 1;
+    if (number === 0 && factor < 1) clipped = 1; // of the parameters alone
     for (let at = 0; at < values.length; at++)
       vector[start + at] = Math.floor((weight * (values[at]! * factor)) / step + uniforms[start + at]!);
     start += values.length;

@@ -6,12 +6,13 @@
 import { type Manifest, type TensorSpec, statistics, weightSpecs } from "../core/manifest.ts";
 import type { Task } from "../core/task.ts";
 import { type Tensors, floats, size } from "../core/tensors.ts";
+import { clipNorm } from "./clipping.ts";
 import type { Layout } from "./fixed-point.ts";
 import { LARGEST_GROUP } from "./messages.ts";
 
-/** What a member's vector holds, and its steps. */
-export function layoutOf({ privacy }: Task, manifest: Manifest): Layout {
-  const norms = [privacy.clip_norm, privacy.statistics_clip_norm];
+/** What a member's vector holds, and its steps, in a round of that clipping norm. Throws IntegrityError for one it can't have. */
+export function layoutOf({ privacy }: Task, manifest: Manifest, clipMillionths: number): Layout {
+  const norms = [clipNorm(privacy, clipMillionths), privacy.statistics_clip_norm];
   return {
     blocks: blocks(manifest).map((specs, at) => ({ size: sizeOfAll(specs), clipNorm: norms[at]! })),
     classes: manifest.classes,

@@ -8,12 +8,13 @@ import { hash, hex } from "../core/signing.ts";
 import { lines } from "../core/statements.ts";
 import type { Roster } from "./messages.ts";
 
-/** What a member has trained: all members of a group the same, but for their assignments' names. */
+/** What a member has trained: all members of a group the same, but for their assignments' names. No clipping norm: the task's own. */
 export interface Work {
   task_sha256: string;
   manifest_sha256: string;
   checkpoint_sha256: string;
   round: number;
+  clip_millionths?: number;
 }
 
 /** How many shares give a secret back: two thirds of the group and one more, so that no two lists can both pass. */
@@ -23,8 +24,10 @@ export function threshold(members: number): number {
 
 /** Signed by a member's identity key: these keys are mine, for this work. */
 export function keysStatement(work: Work, assignmentId: string, maskKey: string, sealKey: string): Uint8Array {
-  const { task_sha256, manifest_sha256, checkpoint_sha256, round } = work;
-  return lines("fedrela/v1/secure-keys", assignmentId, task_sha256, manifest_sha256, checkpoint_sha256, String(round), maskKey, sealKey);
+  const { task_sha256, manifest_sha256, checkpoint_sha256, round, clip_millionths } = work;
+  const clip = clip_millionths ? [String(clip_millionths)] : [];
+  const trained = [task_sha256, manifest_sha256, checkpoint_sha256, String(round), ...clip];
+  return lines("fedrela/v1/secure-keys", assignmentId, ...trained, maskKey, sealKey);
 }
 
 /** The session's name, 32 bytes: a hash of all that the members must agree on before they send anything secret. */

@@ -79,10 +79,12 @@ test("shares over GF(2^8)", () => {
 });
 
 test("what is signed and hashed", () => {
-  const { keys, commitment, senders, masked, survivors } = signed;
-  const message = statements.keysStatement(keys.work, keys.assignment_id, keys.keys.mask_key, keys.keys.seal_key);
-  assert.equal(hex(message), keys.message);
-  verify(keys.identity_key, message, keys.keys.signature);
+  const { commitment, senders, masked, survivors } = signed;
+  for (const { work, assignment_id, identity_key, keys, message } of signed.keys) {
+    const statement = statements.keysStatement(work, assignment_id, keys.mask_key, keys.seal_key);
+    assert.equal(hex(statement), message);
+    verify(identity_key, statement, keys.signature);
+  }
   assert.equal(statements.commitment(fromHex(commitment.session), fromHex(commitment.own_seed)), commitment.commitment);
   assert.equal(statements.sendersHash(senders.indices), senders.sha256);
   assert.equal(hex(statements.maskedStatement(masked.session, masked.senders_sha256, masked.words_sha256)), masked.message);

@@ -64,10 +64,10 @@ async function newSession(turn: Turn): Promise<Member> {
 }
 
 function termsOf({ assignment, identity, task }: Turn): Terms {
-  const { assignment_id, task_sha256, manifest_sha256, checkpoint_sha256, round } = assignment;
+  const { assignment_id, task_sha256, manifest_sha256, checkpoint_sha256, round, clip_millionths } = assignment;
   return {
     assignmentId: assignment_id,
-    work: { task_sha256, manifest_sha256, checkpoint_sha256, round },
+    work: { task_sha256, manifest_sha256, checkpoint_sha256, round, clip_millionths },
     population: identity.population,
     identityKey: publicKeyOf(identity.private_key),
     smallestGroup: task.privacy.group_minimum,

@@ -14,6 +14,7 @@ export function vectorBody(
   change: Tensors,
   manifest: Manifest,
   task: Task,
+  clipMillionths: number,
   examples: number,
   evaluation: EvaluationReport | undefined,
   from: Stream,
@@ -21,7 +22,7 @@ export function vectorBody(
   const blocks = flattened(change, manifest);
   const count = blocks.reduce((sum, block) => sum + block.length, 0);
   const extras = { weight: weightOf(task.aggregation, examples), ...(evaluation ? { evaluation } : {}) };
-  const vector = encode(layoutOf(task, manifest), blocks, extras, uniforms(from, count));
+  const vector = encode(layoutOf(task, manifest, clipMillionths), blocks, extras, uniforms(from, count));
   return toBytes(new Map([["vector", { dtype: "int32", shape: [vector.length], data: vector }]]), { encoding: ENCODING });
 }
 

@@ -46,6 +46,7 @@ internal fun work(item: Json) = Work(
     item["manifest_sha256"].text,
     item["checkpoint_sha256"].text,
     item["round"].long,
+    item["clip_millionths"].long,
 )
 
 /** Ciphers, shares, boxes, statements and certificates of secure aggregation. */
@@ -144,12 +145,14 @@ class SecurePrimitivesTest {
 
     @Test
     fun `what is signed and hashed`() {
-        val (keys, commitment) = statements["keys"] to statements["commitment"]
-        val own = keys["keys"]
-        val message =
-            keysStatement(work(keys["work"]), keys["assignment_id"].text, own["mask_key"].text, own["seal_key"].text)
-        assertEquals(keys["message"].text, hex(message))
-        verify(keys["identity_key"].text, message, own["signature"].text)
+        for (case in statements["keys"].items) {
+            val (work, keys) = work(case["work"]) to case["keys"]
+            val message =
+                keysStatement(work, case["assignment_id"].text, keys["mask_key"].text, keys["seal_key"].text)
+            assertEquals(case["message"].text, hex(message))
+            verify(case["identity_key"].text, message, keys["signature"].text)
+        }
+        val commitment = statements["commitment"]
         val made = commitment(bytes(commitment["session"]), bytes(commitment["own_seed"]))
         assertEquals(commitment["commitment"].text, made)
         val (senders, masked, survivors) =

@@ -59,13 +59,14 @@ class SigningTest {
 
     @Test
     fun `what is signed of an assignment`() {
-        val case = document["assignment"]
-        val answer = readCheckInResponse(writeJson(json("assignment" to case["assignment"])))
-        val assignment = (answer as CheckInResponse.Assigned).assignment
-        val (device, population) = case["device_id"].text to case["population"].text
-        val statement = assignmentStatement(assignment, device, population, case["nonce"].text)
-        assertEquals(case["message"].text, hex(statement))
-        verify(case["public_key"].text, statement, case["signature"].text)
+        for (case in document["assignments"].items) {
+            val answer = readCheckInResponse(writeJson(json("assignment" to case["assignment"])))
+            val assignment = (answer as CheckInResponse.Assigned).assignment
+            val (device, population) = case["device_id"].text to case["population"].text
+            val statement = assignmentStatement(assignment, device, population, case["nonce"].text)
+            assertEquals(case["message"].text, hex(statement))
+            verify(case["public_key"].text, statement, case["signature"].text)
+        }
     }
 
     @Test

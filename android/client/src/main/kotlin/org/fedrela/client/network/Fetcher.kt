@@ -16,6 +16,7 @@ import org.fedrela.core.IntegrityError
 import org.fedrela.core.json.MOST_JSON_BYTES
 import org.fedrela.core.program.Manifest
 import org.fedrela.core.program.readManifest
+import org.fedrela.core.secure.clipNorm
 import org.fedrela.core.task.Task
 import org.fedrela.core.task.readTask
 import org.fedrela.core.tensors.Tensors
@@ -67,10 +68,16 @@ internal class Fetcher(
         }
     }
 
-    /** What an assignment asks for. Nothing is fetched unless a pinned publisher has sealed its program. */
+    /**
+     * What an assignment asks for, of a task that can have it. Nothing is fetched unless a pinned publisher has sealed
+     * its program.
+     */
     fun task(assignment: Assignment): Task {
         if (publishers.isNotEmpty()) checkSeal(assignment.seal, assignment.manifestSha256, publishers)
-        return readTask(blob(assignment.taskSha256, TASK_BYTES)).also { checkFeatures("task", it.requires) }
+        val task = readTask(blob(assignment.taskSha256, TASK_BYTES))
+        checkFeatures("task", task.requires)
+        clipNorm(task.privacy, assignment.clipMillionths)
+        return task
     }
 
     private fun open(manifest: Manifest, runtime: EngineFactory): Engine {

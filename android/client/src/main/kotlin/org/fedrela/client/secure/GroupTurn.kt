@@ -57,6 +57,7 @@ internal class GroupTurn(
             assignment.manifestSha256,
             assignment.checkpointSha256,
             assignment.round,
+            assignment.clipMillionths,
         ),
         identity.population,
         publicKeyOf(identity.privateKey),

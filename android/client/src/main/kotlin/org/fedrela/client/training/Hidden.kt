@@ -3,37 +3,22 @@ package org.fedrela.client.training
 import org.fedrela.core.numbers.Stream
 import org.fedrela.core.numbers.permutation
 import org.fedrela.core.numbers.uniforms
-import org.fedrela.core.program.Manifest
 import org.fedrela.core.secure.EVALUATED
 import org.fedrela.core.secure.Extras
-import org.fedrela.core.secure.flattened
-import org.fedrela.core.secure.layoutOf
+import org.fedrela.core.secure.Layout
 import org.fedrela.core.secure.vectorOf
-import org.fedrela.core.secure.weightOf
-import org.fedrela.core.task.Task
 import org.fedrela.core.tensors.IntTensor
-import org.fedrela.core.tensors.Tensors
 import org.fedrela.core.tensors.readTensors
 import org.fedrela.core.tensors.writeTensors
-import org.fedrela.core.wire.EvaluationReport
 
 // A finished update as words of 32 bits: what is hidden in a group. It is kept in place of an update's body, and never
 // sent.
 
 private const val VECTOR = "vector"
 
-/** The words of a change of weights as they are kept. `rounding`: the stream of it. */
-internal fun vectorBody(
-    change: Tensors,
-    manifest: Manifest,
-    task: Task,
-    samples: Int,
-    evaluation: EvaluationReport?,
-    rounding: Stream,
-): ByteArray {
-    val layout = layoutOf(task, manifest)
-    val extras = Extras(weightOf(task.aggregation, samples), evaluation)
-    val vector = vectorOf(layout, flattened(change, manifest), extras, uniforms(rounding, layout.elements))
+/** The words of a change of weights, and of what travels beside it, as they are kept. `rounding`: the stream of it. */
+internal fun vectorBody(layout: Layout, blocks: List<FloatArray>, extras: Extras, rounding: Stream): ByteArray {
+    val vector = vectorOf(layout, blocks, extras, uniforms(rounding, layout.elements))
     return writeTensors(mapOf(VECTOR to IntTensor(listOf(vector.size), vector)), mapOf("encoding" to VECTOR))
 }
 

@@ -24,6 +24,10 @@ import org.fedrela.core.AssignmentFailed
 import org.fedrela.core.FailureCode
 import org.fedrela.core.InvalidInput
 import org.fedrela.core.numbers.encode
+import org.fedrela.core.secure.Extras
+import org.fedrela.core.secure.flattened
+import org.fedrela.core.secure.layoutOf
+import org.fedrela.core.secure.weightOf
 import org.fedrela.core.task.Encoding
 import org.fedrela.core.tensors.Tensors
 import org.fedrela.core.tensors.writeTensors
@@ -140,8 +144,11 @@ internal class RoundWork(
     private fun hidden(carried: Tensors, samples: Int, heldOut: Examples): ByteArray {
         val rows = evaluatedRows(heldOut.size, local.stream("evaluate"))
         val evaluation = if (mayEvaluate && rows.isNotEmpty()) evaluation(heldOut.take(rows)) else null
-        val change = change(carried, job.weights)
-        return vectorBody(change, job.engine.manifest, local.task, samples, evaluation, local.stream("encode"))
+        val (task, manifest) = job.task to job.engine.manifest
+        val layout = layoutOf(task, manifest, job.assignment.clipMillionths)
+        val extras = Extras(weightOf(task.aggregation, samples), evaluation)
+        val blocks = flattened(change(carried, job.weights), manifest)
+        return vectorBody(layout, blocks, extras, local.stream("encode"))
     }
 
     /** The update's body. What its encoding drops is kept before anything is sent. */

@@ -46,16 +46,15 @@ internal fun vectorOf(layout: Layout, blocks: List<FloatArray>, extras: Extras, 
     val weight = extras.weight.coerceIn(0.0, 1.0)
     val body = IntArray(layout.elements)
     var start = 0
-    var clipped = 0.0
-    layout.blocks.zip(blocks) { block, values ->
-        val factor = clipFactor(block, values)
+    val factors = layout.blocks.zip(blocks, ::clipFactor)
+    layout.blocks.forEachIndexed { number, block ->
+        val (values, factor) = blocks[number] to factors[number]
         val step = layout.step(block.clipNorm)
-        if (factor < 1) clipped = 1.0
         for (at in values.indices)
             body[start + at] = Math.floor(weight * (values[at] * factor) / step + uniforms[start + at]).toInt()
         start += values.size
     }
-    return body + extraWords(layout, extras, clipped)
+    return body + extraWords(layout, extras, clipped = if (factors.first() < 1) 1.0 else 0.0) // parameters alone
 }
 
 /** By what a block is multiplied to keep its norm within bounds: at most 1. */

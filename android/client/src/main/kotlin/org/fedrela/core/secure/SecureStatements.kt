@@ -7,12 +7,13 @@ import java.security.MessageDigest
 
 // What members sign and hash, as bytes.
 
-/** What a member has trained: all members of a group the same, but for their assignments' names. */
+/** What a member has trained: all of a group the same, but for their assignments' names. 0: the task's own norm. */
 internal data class Work(
     val taskSha256: String,
     val manifestSha256: String,
     val checkpointSha256: String,
     val round: Long,
+    val clipMillionths: Long = 0,
 )
 
 /** How many shares give a secret back: two thirds of the group and one more, so that no two lists can both pass. */
@@ -26,6 +27,7 @@ internal fun keysStatement(work: Work, assignmentId: String, maskKey: String, se
     work.manifestSha256,
     work.checkpointSha256,
     work.round.toString(),
+    *listOfNotNull(work.clipMillionths.takeIf { it != 0L }?.toString()).toTypedArray(),
     maskKey,
     sealKey,
 )

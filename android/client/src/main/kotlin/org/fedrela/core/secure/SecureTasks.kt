@@ -12,9 +12,12 @@ import org.fedrela.core.tensors.floats
 // manifest's order, then its statistics in that order where the model has some, each flattened row by row; then the
 // extras.
 
-/** What a member's vector holds, and its steps. */
-internal fun layoutOf(task: Task, manifest: Manifest): Layout {
-    val norms = listOf(task.privacy.clipNorm, task.privacy.statisticsClipNorm)
+/**
+ * What a member's vector holds, and its steps, in a round of that clipping norm. Throws
+ * [org.fedrela.core.IntegrityError] for one that a round of this task can't have.
+ */
+internal fun layoutOf(task: Task, manifest: Manifest, clipMillionths: Long): Layout {
+    val norms = listOf(clipNorm(task.privacy, clipMillionths), task.privacy.statisticsClipNorm)
     return Layout(
         blocks(manifest).zip(norms) { specs, norm -> Block(specs.sumOf { elements(it.shape) }, norm) },
         manifest.classes,

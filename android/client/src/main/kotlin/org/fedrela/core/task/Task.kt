@@ -81,6 +81,7 @@ public class Privacy(
     public val phaseSeconds: Double,
     public val clipNorm: Double,
     public val statisticsClipNorm: Double,
+    public val clippedShare: Double = 0.0,
 )
 
 /** Conditions of the task, or of the device's owner; 0 and empty mean: no limit. */

@@ -121,6 +121,7 @@ private fun privacy(fields: Fields) = Privacy(
     phaseSeconds = fields.optional("phase_seconds", phaseSeconds, 20.0),
     clipNorm = fields.optional("clip_norm", factor, 64.0),
     statisticsClipNorm = fields.optional("statistics_clip_norm", factor, 1024.0),
+    clippedShare = fields.optional("clipped_share", realBelow(0.0, 1.0), 0.0),
 )
 
 private fun eligibility(fields: Fields): Eligibility {

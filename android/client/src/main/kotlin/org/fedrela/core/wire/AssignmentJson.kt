@@ -16,6 +16,7 @@ internal fun assignmentJson(item: Assignment): Json = json(
     "upload_lease_seconds" to json(item.uploadLeaseSeconds),
     "upload_token" to json(item.uploadToken),
     "epoch" to json(item.epoch),
+    "clip_millionths" to json(item.clipMillionths),
     "signature" to json(item.signature),
     "seal" to (item.seal?.let(::sealJson) ?: Json.Null),
 )

@@ -19,6 +19,8 @@ import org.fedrela.core.json.signature
 import org.fedrela.core.json.text
 import org.fedrela.core.json.token
 import org.fedrela.core.json.whole
+import org.fedrela.core.json.wholeFrom
+import org.fedrela.core.secure.MOST_MILLIONTHS
 
 // The answers of a coordinator. What they hold can be used as it is in a URL or a header: that is part of reading them.
 // Each reader throws InvalidInput.
@@ -64,6 +66,7 @@ internal fun assignment(fields: Fields) = Assignment(
     epoch = fields.optional("epoch", positive, 1L),
     signature = fields.optional("signature", characters(0, 200), ""),
     seal = fields.nullable("seal", members(::seal)),
+    clipMillionths = fields.optional("clip_millionths", wholeFrom(0, MOST_MILLIONTHS), 0L),
 )
 
 private fun seal(fields: Fields) = Seal(

@@ -49,27 +49,32 @@ public class Assignment(
     public val epoch: Long,
     public val signature: String,
     public val seal: Seal?,
+    public val clipMillionths: Long = 0, // to which norm a secure update is clipped; 0: to what the task says
 )
 
 /** Whether both are the same assignment, on the same programs and weights; leases may differ. */
 public infix fun Assignment.isSameAs(other: Assignment): Boolean =
     assignmentId == other.assignmentId && work(this) == work(other)
 
-/** What an assignment asks for, whoever does it and for how long: task, round, program, weights. */
-public fun work(item: Assignment): List<String> = listOf(
+/** What an assignment asks for, whoever does it: task, round, program, weights, a clipping norm if it has one. */
+public fun work(item: Assignment): List<String> = listOfNotNull(
     item.taskId,
     item.round.toString(),
     item.taskSha256,
     item.manifestSha256,
     item.checkpointSha256,
     item.checkpointBytes.toString(),
+    item.clipMillionths.takeIf { it != 0L }?.toString(),
 )
 
 public class Wait(public val retryAfterSeconds: Double, public val reason: String)
 
 /** Why a coordinator has nothing for a device now. Another reason means: come back later. */
 private val WAIT_REASONS =
-    setOf("no-task", "round-full", "reported", "too-soon", "not-selected", "version", "runtime", "paused", "finished")
+    setOf(
+        "no-task", "round-full", "reported", "too-soon", "not-selected", "set-aside", "version", "runtime", "paused",
+        "finished",
+    )
 
 /** The reason, as far as this version knows it. */
 public fun Wait.knownReason(): String = if (reason in WAIT_REASONS) reason else "later"
