@@ -152,6 +152,9 @@ def picture_bodies() -> dict[str, bytes]:
                 name = f"color {color} of {depth} bits" + (", interlaced" if interlaced else "")
                 rows = _rows(name, 11, 9, depth * channels[color], 16 if color == 3 else 256, interlaced)
                 files[name] = image_files.png(11, 9, depth, color, rows, before=before, interlaced=interlaced)
+                if interlaced and depth < 8:
+                    cut = image_files.png(11, 9, depth, color, rows[:-1], before=before, interlaced=True)
+                    files[f"{name}, its last byte missing"] = cut
     for depth in (1, 2, 4, 8):
         clear = image_files.chunk(b"tRNS", bytes((0, 1)))
         rows = _rows(f"gray {depth}", 11, 9, depth, 2 if depth == 8 else 256, False)
@@ -183,6 +186,12 @@ def _special_files(palette: bytes) -> dict[str, bytes]:
             image_files.chunk(b"IDAT", image_files.stored(b"")),
             image_files.chunk(b"IDAT", image_files.stored(bytes((0, 1, 2, 0, 3, 4)))[:-1] + b"!"),
         ),
+        "a row is missing": image_files.png(2, 3, 8, 0, bytes((0, 1, 2, 0, 3, 4))),
+        "half a row is missing": image_files.png(2, 2, 8, 0, bytes((0, 1, 2, 0, 3))),
+        "more rows than its header says": image_files.png(2, 1, 8, 0, bytes((0, 1, 2, 0, 3, 4))),
+        "a palette after its pixels": eight(after=(palette,), color=3),
+        "opacities after its pixels": eight(before=(palette,), after=(clear,), color=3),
+        "two headers": whole[:33] + whole[8:33] + whole[33:],
         "an unknown filter": image_files.png(2, 1, 8, 0, bytes((5, 1, 2))),
         "depth 3": image_files.png(2, 1, 3, 0, bytes(2)),
         "no pixels": whole[:33],

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)
     parts = [range(start, min(start + PART, options.cases)) for start in range(0, options.cases, PART)]
-    document: dict[str, Any] = {"seed": options.seed, "cases_of_each": options.cases, "sources": {}}
+    packages = {name: metadata.version(name) for name in ("numpy", "pillow")}
+    document: dict[str, Any] = {"seed": options.seed, "cases_of_each": options.cases, **packages, "sources": {}}
     found = False
     print(f"{'source':<8}" + "".join(f"{kind:>9}" for kind in VERDICTS))
     with ProcessPoolExecutor(options.jobs, initializer=_limit_memory) as pool:

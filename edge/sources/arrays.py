@@ -131,6 +131,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, table[1:]
 
 
+@np.errstate(over="ignore")  # what float32 cannot hold is named
 def _numbers(path: Path, rows: list[list[str]], places: list[int], names: tuple[str, ...]) -> NDArray[np.float32]:
     x = np.empty((len(rows), len(places)), np.float32)
     for number, row in enumerate(rows):

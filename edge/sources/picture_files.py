@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from fedrela.core.errors import InvalidData
-from fedrela.edge.sources import jpeg_segments, orientation, picture_parts
+from fedrela.edge.sources import jpeg_segments, missing_pixels, orientation, picture_parts
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # by content; a file's name doesn't count
 MAX_PIXELS = 100_000_000
@@ -23,6 +23,7 @@ _MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGB
 # Of files that begin as a film does: what phones write, often under the name of a JPEG.
 _BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"), "HEIC") | {b"avif": "AVIF"}
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
+_TIFF_PACKINGS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "lzma", "zstd"})
 
 
 def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
@@ -33,11 +34,15 @@ def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
         if body[4:8] == b"ftyp" and body[8:12] in _BRANDS:
             raise _unread(name, f"it is {_BRANDS[body[8:12]]}, whatever its name says")
         plain, exif = jpeg_segments.bare(body) if jpeg_segments.is_jpeg(body) else (body, b"")
-        image = Image.open(io.BytesIO(plain), formats=FORMATS)
-        _check(image, name)
-        _scale_transparent_gray(image)
-        image.load()
+        image = missing_pixels.load(plain, lambda body: _opened(body, name))
         return image, _orientation(image, exif)
+
+
+def _opened(body: bytes, name: str) -> ImageFile:
+    image = Image.open(io.BytesIO(body), formats=FORMATS)
+    _check(image, name)
+    _scale_transparent_gray(image)
+    return image
 
 
 @contextmanager
@@ -73,6 +78,19 @@ def _check(image: ImageFile, name: str) -> None:
         raise InvalidData(f"the image {name} is CMYK, made for print", remedy="convert it to RGB")
     if image.mode not in _MODES:
         raise ValueError(f"its colors are {image.mode}")
+    packing = _packing(image)
+    if packing:
+        raise InvalidData(
+            f"the image {name} can't be decoded (its pixels are packed as {packing}, where missing ones don't show)",
+            remedy="save it as PNG",
+        )
+
+
+def _packing(image: ImageFile) -> str:
+    """The name of a packing whose decoder fills up by itself what is missing; of others nothing."""
+    if image.format == "TIFF" and image.info.get("compression") not in _TIFF_PACKINGS:
+        return f"TIFF's {image.info.get('compression')}"
+    return "runs of a BMP" if image.format == "BMP" and image.tile and image.tile[0][0] == "bmp_rle" else ""
 
 
 def _bits_per_channel(image: ImageFile) -> int:

@@ -14,12 +14,13 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
+from fedrela.edge.sources import png_pixels
 from fedrela.edge.sources.jpeg_segments import EXIF, is_jpeg, segments
 
 MOST_PARTS = 20_000
 MOST_EXIF_PARTS = 20  # of a JPEG; the standard knows one
 
-_PNG, _GIF = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a")
+_GIF = (b"GIF87a", b"GIF89a")
 _TIFF = {b"II": "<", b"MM": ">"}
 _EXTENSION = 0x21
 
@@ -37,18 +38,11 @@ def check(body: bytes) -> None:
 
 
 def _parts(body: bytes) -> Iterator[int]:
-    if body.startswith(_PNG):
-        return _chunks(body)
+    if png_pixels.is_png(body):
+        return png_pixels.chunks(body)
     if is_jpeg(body):
         return segments(body)
     return _blocks(body) if body.startswith(_GIF) else iter(())
-
-
-def _chunks(body: bytes) -> Iterator[int]:
-    at = len(_PNG)
-    while at + 8 <= len(body) and body[at + 4 : at + 8] != b"IEND":
-        yield at
-        at += 12 + int.from_bytes(body[at : at + 4])
 
 
 def _blocks(body: bytes) -> Iterator[int]:

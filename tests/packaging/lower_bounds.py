@@ -71,12 +71,15 @@ def _bound(requirement: str) -> Version:
     return Version(requirement.split(";", maxsplit=1)[0].split("==")[1])
 
 
-def install(folder: Path, *extras: str) -> Path:
-    """The python of a new environment with nothing but these, from wheels alone: no device has a compiler."""
+def install(folder: Path, *extras: str, built: str = "") -> Path:
+    """The python of a new environment with nothing but these, from wheels alone: no device has a compiler.
+
+    `built` is a package that comes as source alone.
+    """
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile"]
-    pip += ["--only-binary", ":all:"]
+    pip += ["--only-binary", ":all:", *(["--no-binary", built] if built else [])]
     done = subprocess.run([*pip, *requirements(*extras)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return python

@@ -8,6 +8,7 @@ import pytest
 from tests.packaging import lower_bounds
 from tests.packaging.lower_bounds import Verbs
 
+SOURCE_ALONE = "antlr4-python3-runtime"  # which ExecuTorch's needs need; it is Python
 MODEL = """\
 from torch import nn
 
@@ -20,7 +21,7 @@ def build():
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of an environment with the oldest packages of the exporter."""
-    return lower_bounds.install(tmp_path_factory.mktemp("oldest") / "environment", "export")
+    return lower_bounds.install(tmp_path_factory.mktemp("oldest") / "environment", "export", built=SOURCE_ALONE)
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_numpy_s_own_errors_are_refusals(tmp_path: Path, manifest: Manifest) -> 
         open_source(str(tmp_path / "texts.npz"))(manifest)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -121,6 +122,7 @@ def test_numpy_s_own_errors_are_refusals(tmp_path: Path, manifest: Manifest) -> 
         ("a,b,label\n1,2,\n3,4,bee\n", "the data have the labels '', 'bee', .* no class ''"),
         ("a,b,label\n1,2,\u00b2\n", "no class"),
         ("a,b,label\n1_0,2,0\n", "holds '1_0'"),
+        ("a,b,label\n1,1e39,0\n", "holds '1e39'"),  # more than a float32, and nothing but this is said
         ("a,b,label,sample_id\n1,2,0,x\n3,4,0,x\n", "the same key"),
     ],
 )

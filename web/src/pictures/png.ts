@@ -21,8 +21,9 @@ export function isPng(body: Uint8Array): boolean {
 /** Pixels as they are stored, and the orientation 1 to 8. Throws InvalidInput. */
 export async function decodePng(body: Uint8Array, name: string): Promise<{ pixels: Pixels; orientation: number }> {
   const chunks = chunksOf(body, name);
-  const header = chunks.find(({ type }) => type === "IHDR")?.data;
-  if (header?.length !== 13) throw damaged(name, "it has no header");
+  const headers = chunks.filter(({ type }) => type === "IHDR");
+  const header = headers[0]?.data;
+  if (headers.length !== 1 || header?.length !== 13) throw damaged(name, "it has no header, or two");
   const samples = samplesOf(header, name);
   const parts = chunks.filter(({ type }) => type === "IDAT").map(({ data }) => data);
   const palette = paletteOf(chunks, samples);
@@ -50,6 +51,7 @@ function chunksOf(body: Uint8Array, name: string): Chunk[] {
     const end = at + 8 + view.getUint32(at);
     const type = latin(body, at + 4, at + 8);
     if (type === "IEND") break;
+    if (pixels && (type === "PLTE" || type === "tRNS")) throw damaged(name, "its colors come after its pixels");
     pixels ||= type === "IDAT";
     if (end > body.length && (!pixels || type === "IDAT")) throw damaged(name, "it is cut short");
     if (end > body.length) break;
