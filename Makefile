@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest and not android
 
-.PHONY: android test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: android android-client android-where-possible test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -85,9 +85,18 @@ conformance: install web  ## both clients play every case of the conformance ser
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest -m arm64 tests/arm64 -rs -s --durations=3
 
-android:  ## build the Kotlin client for Android and its tests on a JVM (needs a JDK 17 and Maven)
-	@[ -d "$$HOME/.m2/repository/com/microsoft" ] || echo "Maven now downloads Kotlin, ONNX Runtime and its own parts: about 170 MB, once"
+android:  ## build the Kotlin client and its Android parts, tested on a JVM and in Robolectric (needs a JDK 17 and Maven)
+	@[ -d "$$HOME/.m2/repository/org/robolectric" ] || echo "Maven now downloads Kotlin, ONNX Runtime and two Androids for Robolectric: about 900 MB, once"
 	cd android && mvn -B -q verify
+
+android-client:  # its part that needs no Android
+	@[ -d "$$HOME/.m2/repository/com/microsoft" ] || echo "Maven now downloads Kotlin, ONNX Runtime and its own parts: about 170 MB, once"
+	cd android && mvn -B -q verify -pl client,onnx,cli
+
+android-where-possible:
+	@if command -v mvn > /dev/null; then $(MAKE) --no-print-directory android-client; \
+	elif [ -n "$$CI" ]; then echo "the Kotlin client needs a JDK 17 and Maven"; exit 1; \
+	else echo "the Kotlin client is left out: it needs a JDK 17 and Maven"; fi
 
 test-android: install android  ## the Kotlin client on a JVM: against a real coordinator, the conformance server and the fuzzer
 	$(BIN)/python -m pytest -n0 -rs -m android tests/android

@@ -1,14 +1,16 @@
 """Kill a device with SIGKILL at random instants, again and again: every update must equal the undisturbed one.
 
     python -m benchmarks.device_kills --kills 200
+    python -m benchmarks.device_kills --kills 200 --client kotlin        after `make android`
 
 One device (`fedrela device run --once`) works against a real coordinator, in a new process each time. It is killed at a
 random instant and started anew until its round is done; the body that it uploaded is compared, byte for byte, with that
 of a device that nobody disturbed, and so is the model that the coordinator made of it. Rounds follow each other until
 the wanted number of kills is reached. So that the instants are spread over a whole round, and not over its longest
 part, each is drawn within one of seven places, the one hit least so far. For the place "start" the process is a new
-interpreter; for the others it is forked from one that has imported everything, which takes milliseconds. Prints a table
-and writes benchmarks/results/device_kills.json. May import every package.
+interpreter; for the others it is forked from one that has imported everything, which takes milliseconds. A JVM can't be
+forked: there the check-in begins with the start. Prints a table and writes benchmarks/results/device_kills.json, or
+device_kills_kotlin.json. May import every package.
 """
 
 import argparse
@@ -26,10 +28,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes.device_victim import CHECKPOINT_STEPS, Victim, new_link
+from benchmarks.processes.kotlin_victim import VICTIMS
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
 
-RESULTS = Path(__file__).parent / "results" / "device_kills.json"
+RESULTS = Path(__file__).parent / "results"
 PLACES = ("start", "check-in", "download", "opening and re-labeling", "training", "checkpoint", "upload")
 BEGINS = {"download": "assigned", "opening and re-labeling": "ready"}  # with this event
 
@@ -148,16 +151,25 @@ class Tormentor:
 
 
 def survive(
-    bundle: Path, admin: AdminClient, folder: Path, x: np.ndarray, y: np.ndarray, *, kills: int, seed: int
+    bundle: Path,
+    admin: AdminClient,
+    folder: Path,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    kills: int,
+    seed: int,
+    client: str = "python",
 ) -> Kills:
     """Kill `kills` times over as many rounds as that takes; compare what was uploaded, and what became of it."""
     started = time.monotonic()
-    calm = Victim(folder / "calm", new_link(admin, bundle), x, y)
+    device = VICTIMS[client]
+    calm = device(folder / "calm", new_link(admin, bundle), x, y)
     expected_model = admin.publish(bundle, task())
     tormentor = Tormentor(random.Random(seed), kills, measure(calm))
     tally = tormentor.tally
     expected, model = calm.uploaded(), _model(admin, expected_model)
-    victim = Victim(folder / "victim", new_link(admin, bundle), x, y)
+    victim = device(folder / "victim", new_link(admin, bundle), x, y)
     while tally.kills < kills:
         task_id = admin.publish(bundle, task())
         tormentor.run(victim, lambda i=task_id: _committed(admin, i))
@@ -185,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--client", choices=VICTIMS, default="python")
     arguments = parser.parse_args()
     from sklearn.datasets import load_digits
 
@@ -201,13 +214,15 @@ def main() -> None:
         server.start()
         try:
             bundle = folder / "bundle"
-            tally = survive(bundle, server.operator(), folder, x, y, kills=arguments.kills, seed=arguments.seed)
+            chosen = {"kills": arguments.kills, "seed": arguments.seed, "client": arguments.client}
+            tally = survive(bundle, server.operator(), folder, x, y, **chosen)
         finally:
             server.stop()
     for key, value in asdict(tally).items():
         print(f"{key:28} {value}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(asdict(tally), indent=1) + "\n")
+    RESULTS.mkdir(exist_ok=True)
+    suffix = "" if arguments.client == "python" else f"_{arguments.client}"
+    (RESULTS / f"device_kills{suffix}.json").write_text(json.dumps(asdict(tally), indent=1) + "\n")
     sys.exit(tally.identical_updates != tally.rounds or tally.identical_models != tally.rounds)
 
 

@@ -58,10 +58,17 @@ def child(contender: str, folder: Path, batch: int, threads: int, ort_python: Pa
     if contender == "ort-training":
         command = [str(ort_python), str(ROOT / "benchmarks" / "step_ort_training.py")]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
+    with started([*command, str(folder), str(batch), str(threads)], environment) as opened:
+        yield opened
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str]) -> Iterator[Child]:
+    """The same of any command that answers as `benchmarks.step.child` does."""
     with (
         tempfile.TemporaryFile("w+") as noise,
         subprocess.Popen(
-            [*command, str(folder), str(batch), str(threads)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=noise,

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,9 +122,8 @@ def live(folder: Path, running: LiveCoordinator, environment: dict[str, str]) ->
     subprocess.run([sys.executable, "-P", "-c", HOLD, str(bundle.folder)], env=environment, check=True)
 
 
-def main() -> None:
+def report(folder: Path, live: Callable[[Path, LiveCoordinator, dict[str, str]], None]) -> None:
     """Live a device's life; then look up a name and connect, so that it is known that this would have been seen."""
-    folder = Path(sys.argv[1])
     recorder = Recorder(folder)
     with coordinator(folder / "coordinator") as running, owner(folder) as environment:
         live(folder, running, environment)
@@ -137,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    report(Path(sys.argv[1]), live)

@@ -3,6 +3,7 @@ package org.fedrela.cli
 import org.fedrela.client.DeviceClient
 import org.fedrela.client.Event
 import org.fedrela.client.Outcome
+import org.fedrela.client.Settings
 import org.fedrela.client.World
 import org.fedrela.client.storage.StateFolder
 import org.fedrela.client.training.ExampleSource
@@ -11,6 +12,7 @@ import org.fedrela.core.tensors.longs
 import org.fedrela.core.tensors.readTensors
 import org.fedrela.onnx.OnnxRuntime
 import java.io.File
+import java.util.Locale
 
 private const val NOTHING_LEFT_SECONDS = 3600.0 // whoever is told to wait that long has nothing left to do
 
@@ -36,6 +38,11 @@ internal fun runOnce(options: Options): String {
     }
 }
 
+/** Enrollment alone. */
+internal fun enroll(options: Options) {
+    client(options, World()).enroll(options["link"], options.optional("secret"))
+}
+
 internal fun leave(options: Options) {
     DeviceClient(StateFolder(File(options["state"])), { error("nothing is trained") }, emptyList()).leave()
 }
@@ -44,6 +51,7 @@ private fun client(options: Options, world: World) = DeviceClient(
     StateFolder(File(options["state"])),
     source(File(options["data"])),
     listOf(OnnxRuntime()),
+    settings = Settings(checkpointSteps = options.optional("checkpoint-steps")?.toInt() ?: Settings().checkpointSteps),
     world = world,
     onEvent = ::say,
 )
@@ -54,12 +62,12 @@ private fun source(file: File) = ExampleSource {
     Examples(tensors - "y", tensors.longs("y"))
 }
 
-/** A line for each step and each message to a group, so that whoever reads along can kill this process in between. */
+/** A line for each event, so that whoever reads along can kill this process in between. */
 private fun say(event: Event) {
     when (event.kind) {
         Event.Kind.STEP -> println("step ${event.step} of ${event.steps}")
         Event.Kind.GROUP -> println("group: ${event.detail}")
-        else -> return
+        else -> println(event.kind.name.lowercase(Locale.ROOT))
     }
     System.out.flush()
 }

@@ -6,8 +6,10 @@ import kotlin.system.exitProcess
 private const val USAGE = """
 run --link LINK --state FOLDER --data FILE --secret HEX [--hurry N]   a device: enroll unless enrolled, then work
 once --link LINK --state FOLDER --data FILE [--secret HEX]            one assignment, or one wait
+enroll --link LINK --state FOLDER --data FILE [--secret HEX]          enrollment alone
 leave --state FOLDER                                                  the coordinator and this machine forget the device
 verdicts                                                              verdicts on bodies, for the differential test
+steps --bundle FOLDER --batch FILE                                    times of steps, for benchmarks.android_step
 """
 
 /** The client as a command: see the usage above. */
@@ -17,7 +19,9 @@ public fun main(arguments: Array<String>) {
         when (arguments.firstOrNull()) {
             "run" -> runDevice(options)
             "once" -> println(runOnce(options))
+            "enroll" -> enroll(options)
             "leave" -> leave(options)
+            "steps" -> answerSteps(options)
             "verdicts" -> answerVerdicts()
             else -> exitWith(USAGE.trim())
         }

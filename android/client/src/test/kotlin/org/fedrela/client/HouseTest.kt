@@ -15,7 +15,8 @@ class HouseTest {
 
     @Test
     fun `the core knows neither the device, nor files, nor a network, nor the time`() {
-        val others = "org\\.fedrela\\.(client|onnx|cli)|okhttp3|java\\.io|java\\.net\\.(?!URI)|java\\.nio\\.file"
+        val ours = "org\\.fedrela\\.(client|onnx|cli|android|workmanager)"
+        val others = "$ours|okhttp3|java\\.io|java\\.net\\.(?!URI)|java\\.nio\\.file"
         assertEquals(emptyList<String>(), offenders(Regex("import ($others)|currentTime")) { "/fedrela/core/" in it })
     }
 

@@ -3,6 +3,7 @@ package org.fedrela.vectors
 import org.fedrela.client.pictures.Box
 import org.fedrela.client.pictures.Layout
 import org.fedrela.client.pictures.cropBox
+import org.fedrela.client.pictures.decodePicture
 import org.fedrela.client.pictures.fitted
 import org.fedrela.client.pictures.orientationOf
 import org.fedrela.client.pictures.overWhite
@@ -15,8 +16,17 @@ import org.fedrela.core.program.Preprocessing
 import org.fedrela.core.trust.fromHex
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestFactory
+
+/** What the refusals of the vectors are called here. */
+private val REASONS = mapOf(
+    "damaged" to "can't be decoded",
+    "depth" to "more than 8 bits",
+    "print" to "CMYK",
+    "too-large" to "too large",
+)
 
 /** From decoded pixels to the bytes that a model takes. */
 class ImagesTest {
@@ -41,6 +51,20 @@ class ImagesTest {
     fun `orientations`() {
         for (case in document["exif"].items)
             assertEquals(case["orientation"].int, orientationOf(fromHex(case["block"].text)!!))
+    }
+
+    /** PNG is decoded here; of JPEG only what is refused by its header is among the vectors. */
+    @TestFactory
+    fun `files`() = tests(document["files"].items) { case ->
+        val decode = { decodePicture(case["body"].base64, "it") { _, _ -> error("a system's decoder was asked") } }
+        val refused = case.find("refused")?.text
+        if (refused != null) assertTrue(REASONS.getValue(refused) in assertRefused<InvalidData>(decode).problem)
+        else {
+            val decoded = decode()
+            val size = listOf(case["width"].int, case["height"].int, case["orientation"].int)
+            assertEquals(size, listOf(decoded.pixels.width, decoded.pixels.height, decoded.orientation))
+            assertArrayEquals(case["rgb"].base64, decoded.pixels.data)
+        }
     }
 
     /** What bundles said before there was `fit`. */

@@ -15,7 +15,6 @@ class VectorsTableTest {
 
     // What is read, and not to its end.
     private val partly = mapOf(
-        "images.json" to "passed but for `files`: decoders are Android's",
         "secure/sharing.json" to "passed but for `combine`: a coordinator's part",
         "secure/clipping.json" to "passed but for `following`: a coordinator's part",
         "secure/fixed_point.json" to "passed but for `decode`: a coordinator's part",

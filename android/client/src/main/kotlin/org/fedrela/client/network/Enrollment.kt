@@ -27,6 +27,7 @@ internal fun enroll(api: Api, folder: StateFolder, link: Link, secret: String?):
     val earlier = loadIdentity(folder)
     if (earlier != null && earlier.isEnrolled)
         throw InvalidInput("this device has already enrolled at ${earlier.url}", "leave first")
+    if (earlier == null) forgetStranger(folder)
     val member = link.fleet.takeIf { it.isNotEmpty() }?.let(::readMembership)
     val begun = Identity(
         url = link.url,
@@ -53,6 +54,11 @@ internal fun enroll(api: Api, folder: StateFolder, link: Link, secret: String?):
     )
     saveIdentity(folder, identity)
     return identity
+}
+
+/** What lies in a folder without an identity is of a device whose keys are gone: its record of what it sent stays. */
+private fun forgetStranger(folder: StateFolder) {
+    for (key in folder.keys()) if (!key.startsWith("log/") && !key.startsWith("last/")) folder.delete(key)
 }
 
 /** Throws [IntegrityError] unless a key is the one that a link names, or follows it. */

@@ -5,7 +5,7 @@ import org.fedrela.core.program.Fit
 import org.fedrela.core.program.Preprocessing
 
 /** What a model takes: 1 or 3 channels of so many pixels. */
-public class Layout(public val channels: Int, public val height: Int, public val width: Int)
+public data class Layout(public val channels: Int, public val height: Int, public val width: Int)
 
 /**
  * From decoded RGB pixels to the bytes that a model takes, (channels, height, width). Throws [InvalidData] for another

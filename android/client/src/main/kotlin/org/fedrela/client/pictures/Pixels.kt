@@ -20,13 +20,20 @@ public fun overWhite(width: Int, height: Int, rgba: ByteArray): Pixels {
     val out = Pixels(width, height, 3)
     for (at in 0 until width * height) {
         val opacity = value(rgba[4 * at + 3])
-        for (channel in 0 until 3) {
-            val color = value(rgba[4 * at + channel])
-            out.data[3 * at + channel] = ((color * opacity + WHITE * (WHITE - opacity) + 127) / WHITE).toByte()
-        }
+        for (channel in 0 until 3) out.data[3 * at + channel] = overWhite(value(rgba[4 * at + channel]), opacity)
     }
     return out
 }
+
+/** The same of numbers 0xAARRGGBB, written into `out` from its pixel `at` on. */
+public fun overWhite(argb: IntArray, out: Pixels, at: Int) {
+    for ((place, color) in argb.withIndex())
+        for (channel in 0 until 3)
+            out.data[3 * (at + place) + channel] = overWhite(color ushr (16 - 8 * channel) and 0xff, color ushr 24)
+}
+
+private fun overWhite(color: Int, opacity: Int): Byte =
+    ((color * opacity + WHITE * (WHITE - opacity) + 127) / WHITE).toByte()
 
 /** Whether any pixel's red, green and blue differ. */
 internal fun isColored(pixels: Pixels): Boolean = (0 until pixels.width * pixels.height).any { at ->

@@ -8,7 +8,7 @@ import org.fedrela.core.json.parse
 import org.fedrela.core.json.text
 import org.fedrela.core.json.writeJson
 
-private const val KEY = "identity.json"
+internal const val IDENTITY = "identity.json"
 
 /** What enrollment gave this device. `secret` (32 bytes, hexadecimal) drives its random draws and stays here. */
 public data class Identity(
@@ -28,7 +28,7 @@ public data class Identity(
 }
 
 /** Who this device is; null before it has begun to enroll. Throws InvalidInput for a damaged file. */
-internal fun loadIdentity(folder: StateFolder): Identity? = folder.get(KEY)?.let { members(::identity).parse(it) }
+internal fun loadIdentity(folder: StateFolder): Identity? = folder.get(IDENTITY)?.let { members(::identity).parse(it) }
 
 internal fun saveIdentity(folder: StateFolder, identity: Identity) {
     val members = json(
@@ -42,7 +42,7 @@ internal fun saveIdentity(folder: StateFolder, identity: Identity) {
         "population" to json(identity.population),
         "fleet" to json(identity.fleet),
     )
-    folder.put(KEY, writeJson(members))
+    folder.put(IDENTITY, writeJson(members))
 }
 
 private fun identity(fields: Fields) = Identity(

@@ -14,16 +14,17 @@ import java.nio.file.StandardOpenOption
 private val KEY = Regex("[a-z0-9_-]+(\\.[a-z0-9_-]+)?(/[a-z0-9_-]+(\\.[a-z0-9_-]+)?)*")
 private const val LOCK = "lock"
 private const val TEMPORARY = "~"
+private val SECRET = setOf(IDENTITY, SESSION) // what opens doors: it goes through the vault
 
 /**
  * A folder of this client's own, in which a device keeps bytes by key ("blobs/<sha256>", "assignment/update"). A [put]
  * is all or nothing, whatever happens to the process or the power. Where the bytes can't be read or written now, as on
  * a full disk, every call throws [Unavailable] and changes nothing.
  */
-public class StateFolder(private val folder: File) {
-    /** The bytes of `key`; null where there are none. */
+public class StateFolder(private val folder: File, private val vault: Vault = NoVault) {
+    /** The bytes of `key`; null where there are none, or where the vault that sealed them is gone. */
     public fun get(key: String): ByteArray? = translated("read") {
-        file(key).takeIf { it.isFile }?.readBytes()
+        file(key).takeIf { it.isFile }?.readBytes()?.let { if (key in SECRET) vault.open(key, it) else it }
     }
 
     /** Keep `body`: a temporary file beside it, flushed to the disk, then renamed over it. */
@@ -33,7 +34,7 @@ public class StateFolder(private val folder: File) {
         file.parentFile!!.mkdirs()
         try {
             FileOutputStream(temporary).use { out ->
-                out.write(body)
+                out.write(if (key in SECRET) vault.seal(key, body) else body)
                 out.fd.sync()
             }
             Files.move(temporary.toPath(), file.toPath(), StandardCopyOption.ATOMIC_MOVE)
@@ -63,6 +64,7 @@ public class StateFolder(private val folder: File) {
 
     /** Forget everything; the folder itself goes, too. */
     public fun clear(): Unit = translated("deleted") {
+        vault.forget()
         if (folder.exists() && !folder.deleteRecursively()) throw IOException("a file is left")
     }
 

@@ -7,7 +7,7 @@ public enum class DataKind(public val word: String) { IMAGE("image"), TABULAR("t
 /** How a picture of another size is made to fit. */
 public enum class Fit(public val word: String) { EXACT("exact"), STRETCH("stretch"), CROP("crop"), PAD("pad") }
 
-public class Preprocessing(public val kind: DataKind, public val grayscale: Boolean, public val fit: Fit)
+public data class Preprocessing(public val kind: DataKind, public val grayscale: Boolean, public val fit: Fit)
 
 /** Fixed inputs, on which every runtime must give the recorded outputs. */
 public class GoldenSteps(

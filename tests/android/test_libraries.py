@@ -1,0 +1,73 @@
+"""What an app takes in: our libraries as they are built, their contents and their size together."""
+
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.android
+
+ANDROID = Path(__file__).parents[2] / "android"
+JARS, AARS = ("client", "onnx"), ("android", "workmanager")
+# All that every app takes; who uses WorkManager takes its adapter besides. Half a megabyte is aimed at and not reached:
+# a fifth is what Kotlin tells debuggers and other Kotlin of each class, which a shrinker takes away with the app's own.
+MOST_BYTES = 750_000
+JAVA_8 = 52
+PERMISSIONS = {"INTERNET", "ACCESS_NETWORK_STATE", "RECEIVE_BOOT_COMPLETED"}
+
+
+def library(module: str, kind: str) -> Path:
+    """A built library."""
+    (found,) = (ANDROID / module / "target").glob(f"fedrela-{module}-*.{kind}")
+    return found
+
+
+def classes(archive: Path) -> dict[str, int]:
+    """The classes of a jar, with the version of the format that each has."""
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in opened.namelist() if name.endswith(".class")]
+        return {name: struct.unpack_from(">H", opened.read(name), 6)[0] for name in names}
+
+
+def test_what_every_app_takes_in_is_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (library("client", "jar"), library("onnx", "jar"))}
+    sizes["fedrela-android.aar"] = library("android", "aar").stat().st_size
+    assert sum(sizes.values()) <= MOST_BYTES, sizes
+
+
+@pytest.mark.parametrize("module", [*JARS, *AARS])
+def test_classes_are_ours_alone_and_any_dexer_reads_them(module: str) -> None:
+    found = classes(library(module, "jar"))
+    assert found
+    assert set(found.values()) == {JAVA_8}
+    assert all(name.startswith("org/fedrela/") for name in found)
+
+
+@pytest.mark.parametrize("module", AARS)
+def test_an_aar_holds_what_gradle_reads(module: str, tmp_path: Path) -> None:
+    metadata = "META-INF/com/android/build/gradle/aar-metadata.properties"
+    with zipfile.ZipFile(library(module, "aar")) as opened:
+        files = {name for name in opened.namelist() if not name.endswith("/")}
+        assert files == {"AndroidManifest.xml", "classes.jar", "R.txt", "proguard.txt", metadata}
+        manifest, rules = opened.read("AndroidManifest.xml").decode(), opened.read("proguard.txt").decode()
+        properties = dict(line.split("=") for line in opened.read(metadata).decode().split())
+        opened.extract("classes.jar", tmp_path)
+        assert not opened.read("R.txt").strip()
+    assert classes(tmp_path / "classes.jar") == classes(library(module, "jar"))
+    assert properties["aarFormatVersion"] == "1.0"
+    assert 'android:minSdkVersion="26"' in manifest
+    # What the system or WorkManager makes by its name is there, and no shrinker takes it away.
+    ours = {name.removesuffix(".class").replace("/", ".") for name in classes(tmp_path / "classes.jar")}
+    kept = set(re.findall(r"-keep class (org\.fedrela\.\S+)", rules))
+    assert kept
+    assert kept <= ours
+    assert set(re.findall(r'<service\s+android:name="(\S+)"', manifest)) <= kept
+
+
+def test_the_manifest_asks_for_what_jobs_need_and_no_more() -> None:
+    manifest = (ANDROID / "android/src/main/AndroidManifest.xml").read_text()
+    assert set(re.findall(r'<uses-permission android:name="android\.permission\.(\w+)" />', manifest)) == PERMISSIONS
+    assert 'android:exported="false"' in manifest
+    assert 'android:permission="android.permission.BIND_JOB_SERVICE"' in manifest
