@@ -17,7 +17,11 @@ _INDENTED = re.compile(r"(?<=\n\n)(?:    \S.*\n)+")
 LISTED = {
     ("README.md", "$ make demo"): "installs; a job of CI's own",
     ("docs/android.md", "make android"): "needs a JDK and Maven; commands of their own",
-    ("docs/android.md", "val client = DeviceClient("): "Kotlin of an app; the client's own tests run these calls",
+    ("docs/android.md", "pip install '.[coordinator"): "installs, and needs a phone; the README serves",
+    ("docs/android.md", 'includeBuild("path'): "Gradle's, which is not at hand",
+    ("docs/android.md", "dependencies {"): "Gradle's, which is not at hand",
+    ("docs/android.md", "class App : Application()"): "Kotlin of an app: the sample's own does the same",
+    ("docs/android.md", "for (offer in fedrela.offers(link))"): "Kotlin of an app: the sample's own does the same",
     ("docs/device.md", "pipx install 'fedrela[edge]'"): "installs, and the link is the operator's",
     ("docs/device.md", "checkpoint_steps = 20"): "a settings file: read by test_documents",
     ("docs/device.md", "stop = threading.Event()"): "a part of examples/embedding.py, which a test runs",

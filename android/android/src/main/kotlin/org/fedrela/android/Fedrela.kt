@@ -7,6 +7,7 @@ import org.fedrela.client.DeviceClient
 import org.fedrela.client.Event
 import org.fedrela.client.Settings
 import org.fedrela.client.World
+import org.fedrela.client.consent.Offer
 import org.fedrela.client.engine.EngineFactory
 import org.fedrela.client.storage.Identity
 import org.fedrela.client.storage.SentLog
@@ -33,7 +34,7 @@ public interface FedrelaHost {
  *         override val fedrela by lazy { Fedrela(this, pictures, { listOf(OnnxRuntime(threads = 2)) }) }
  *     }
  *
- * [enroll], [leave] and [work] block: call them in a thread of your own. What they throw is an
+ * [offers], [enroll], [leave] and [work] block: call them in a thread of your own. What they throw is an
  * [org.fedrela.core.FedRelaError]: [Unavailable] before the phone was first unlocked after its start, too.
  * `runtimes`, best first, is asked once telemetry is off. `schedule`: null for an app that calls [work] by itself, as
  * WorkManager's worker does. `http` lends its connections, proxy and trust.
@@ -78,6 +79,12 @@ public class Fedrela(
     /** Hear of progress, by way of `executor`, until what is returned is closed. */
     public fun watch(executor: Executor, listener: (Event) -> Unit): AutoCloseable =
         watchers.add(executor, listener)
+
+    /** What a link asks for, to be shown to the owner before [enroll]; of this device nothing is told. */
+    public fun offers(link: String): List<Offer> = client(androidWorld()).offers(link)
+
+    /** The open tasks of the coordinator that this device has joined. */
+    public fun offers(): List<Offer> = client(androidWorld()).offers()
 
     /** Join the coordinator of a link, and work from now on whenever the schedule allows it. */
     public fun enroll(link: String): Identity {

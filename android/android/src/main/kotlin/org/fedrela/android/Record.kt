@@ -26,7 +26,13 @@ internal fun changeRecord(folder: StateFolder, change: (Record) -> Record): Reco
 
 private fun saveRecord(folder: StateFolder, record: Record) {
     val last = record.last?.let {
-        json("at" to json(it.at), "end" to json(it.end.name), "round" to json(it.round), "detail" to json(it.detail))
+        json(
+            "at" to json(it.at),
+            "end" to json(it.end.name),
+            "round" to json(it.round),
+            "detail" to json(it.detail),
+            "code" to json(it.code),
+        )
     }
     val members = json(
         "is_paused" to json(record.isPaused),
@@ -49,6 +55,7 @@ private fun last(members: Map<String, Json>): LastAttempt? {
         end,
         (members["round"] as? Json.Whole)?.value ?: 0,
         (members["detail"] as? Json.Text)?.value.orEmpty(),
+        (members["code"] as? Json.Text)?.value.orEmpty(),
     )
 }
 

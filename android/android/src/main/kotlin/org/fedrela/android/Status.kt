@@ -13,8 +13,17 @@ public class Status(
     public val last: LastAttempt?, // how the newest assignment, or the newest wait for one, ended
 )
 
-/** How an attempt ended. `at`: seconds since 1970; `round`: 0 where there was none; `detail`: for the owner to read. */
-public data class LastAttempt(val at: Double, val end: End, val round: Long = 0, val detail: String = "") {
+/**
+ * How an attempt ended. `at`: seconds since 1970; `round`: 0 where there was none; `detail`: for the owner to read;
+ * `code`: the coordinator's word, or this device's, for why an assignment was dropped.
+ */
+public data class LastAttempt(
+    val at: Double,
+    val end: End,
+    val round: Long = 0,
+    val detail: String = "",
+    val code: String = "",
+) {
     /** `AWAY`: nobody answered, or it can't be worked now; `FORGOTTEN`: the coordinator knows this device no more. */
     public enum class End { UPLOADED, WAITING, DROPPED, STOPPED, AWAY, FORGOTTEN }
 }

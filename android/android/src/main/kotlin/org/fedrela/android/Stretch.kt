@@ -15,7 +15,13 @@ private const val MOST_DOUBLINGS = 16
 private const val MILLISECONDS = 1e3
 
 /** How one assignment ended, and what the coordinator asked for. */
-private class Attempt(val end: End, val round: Long, val detail: String, val retryAfterSeconds: Double = 0.0)
+private class Attempt(
+    val end: End,
+    val round: Long,
+    val detail: String,
+    val retryAfterSeconds: Double = 0.0,
+    val code: String = "",
+)
 
 /** A stretch of work; see [Fedrela.work]. What happens is kept for the owner before anything else. */
 internal fun worked(folder: StateFolder, client: DeviceClient, world: World): Double? {
@@ -33,7 +39,8 @@ private fun attempt(client: DeviceClient): Attempt = try {
     when (val outcome = client.runOnce()) {
         is Outcome.Uploaded -> Attempt(End.UPLOADED, outcome.round, "")
         is Outcome.Waiting -> Attempt(End.WAITING, 0, outcome.reason, outcome.retryAfterSeconds)
-        is Outcome.Dropped -> Attempt(End.DROPPED, outcome.round, outcome.problem, outcome.retryAfterSeconds)
+        is Outcome.Dropped ->
+            Attempt(End.DROPPED, outcome.round, outcome.problem, outcome.retryAfterSeconds, outcome.code)
         is Outcome.Stopped -> Attempt(End.STOPPED, 0, "")
     }
 } catch (refusal: Refused) {
@@ -44,7 +51,8 @@ private fun attempt(client: DeviceClient): Attempt = try {
 
 /** Keep how it ended; the seconds until the next attempt. */
 private fun remembered(folder: StateFolder, attempt: Attempt, world: World): Double {
-    val last = LastAttempt(System.currentTimeMillis() / MILLISECONDS, attempt.end, attempt.round, attempt.detail)
+    val at = System.currentTimeMillis() / MILLISECONDS
+    val last = LastAttempt(at, attempt.end, attempt.round, attempt.detail, attempt.code)
     val isFailure = attempt.end == End.DROPPED || attempt.end == End.AWAY
     val record = changeRecord(folder) { former ->
         val failures = when {

@@ -5,6 +5,8 @@ import org.fedrela.client.Event
 import org.fedrela.client.Outcome
 import org.fedrela.client.Settings
 import org.fedrela.client.World
+import org.fedrela.client.consent.trafficOf
+import org.fedrela.client.engine.EngineFactory
 import org.fedrela.client.storage.StateFolder
 import org.fedrela.client.training.ExampleSource
 import org.fedrela.client.training.Examples
@@ -38,14 +40,27 @@ internal fun runOnce(options: Options): String {
     }
 }
 
+/** A line for each open task of a link: name, mode, bytes of an update, bytes for its group, publisher. */
+internal fun offers(options: Options): List<String> {
+    val runtime = OnnxRuntime()
+    return untrained(options, listOf(runtime)).offers(options["link"]).map { offer ->
+        val traffic = trafficOf(offer, "${runtime.name} ${runtime.version}")
+        val mode = if (offer.task.privacy.isSecure) "secure" else "plain"
+        "${offer.name} $mode ${traffic.update} ${traffic.group} ${offer.publisher}"
+    }
+}
+
 /** Enrollment alone. */
 internal fun enroll(options: Options) {
     client(options, World()).enroll(options["link"], options.optional("secret"))
 }
 
 internal fun leave(options: Options) {
-    DeviceClient(StateFolder(File(options["state"])), { error("nothing is trained") }, emptyList()).leave()
+    untrained(options, emptyList()).leave()
 }
+
+private fun untrained(options: Options, runtimes: List<EngineFactory>) =
+    DeviceClient(StateFolder(File(options["state"])), { error("nothing is trained") }, runtimes)
 
 private fun client(options: Options, world: World) = DeviceClient(
     StateFolder(File(options["state"])),

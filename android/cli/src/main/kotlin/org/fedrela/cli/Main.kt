@@ -6,6 +6,7 @@ import kotlin.system.exitProcess
 private const val USAGE = """
 run --link LINK --state FOLDER --data FILE --secret HEX [--hurry N]   a device: enroll unless enrolled, then work
 once --link LINK --state FOLDER --data FILE [--secret HEX]            one assignment, or one wait
+offers --link LINK --state FOLDER                                     what a link asks for, before anybody joins
 enroll --link LINK --state FOLDER --data FILE [--secret HEX]          enrollment alone
 leave --state FOLDER                                                  the coordinator and this machine forget the device
 verdicts                                                              verdicts on bodies, for the differential test
@@ -19,6 +20,7 @@ public fun main(arguments: Array<String>) {
         when (arguments.firstOrNull()) {
             "run" -> runDevice(options)
             "once" -> println(runOnce(options))
+            "offers" -> offers(options).forEach(::println)
             "enroll" -> enroll(options)
             "leave" -> leave(options)
             "steps" -> answerSteps(options)

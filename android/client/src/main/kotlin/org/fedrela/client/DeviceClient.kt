@@ -1,6 +1,8 @@
 package org.fedrela.client
 
 import okhttp3.OkHttpClient
+import org.fedrela.client.consent.Offer
+import org.fedrela.client.consent.readOffers
 import org.fedrela.client.engine.EngineFactory
 import org.fedrela.client.network.Api
 import org.fedrela.client.network.Credentials
@@ -51,6 +53,21 @@ public class DeviceClient(
 
     /** Who this device is; null before it has enrolled. */
     public fun identity(): Identity? = loadIdentity(folder)?.takeIf { it.isEnrolled }
+
+    /**
+     * What a link asks for: the open tasks, to be shown to the device's owner before [enroll]. Nothing is kept, and of
+     * this device nothing is told. Throws InvalidInput, Refused (as for a link that has expired) or Unavailable.
+     */
+    public fun offers(link: String): List<Offer> {
+        val parsed = parseLink(link)
+        return Api(transport(parsed.url, null)).openTasks(parsed.token) { readOffers(it, parsed.publishers, runtimes) }
+    }
+
+    /** The open tasks of the coordinator that this device has joined. Throws as [runOnce] does. */
+    public fun offers(): List<Offer> {
+        val identity = enrolled()
+        return Api(transport(identity)).openTasks(null) { readOffers(it, identity.publishers, runtimes) }
+    }
 
     /**
      * Join the coordinator of a link. An enrollment that was cut off may be repeated. `secret` (32 bytes, hexadecimal):

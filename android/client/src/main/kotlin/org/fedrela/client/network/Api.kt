@@ -60,6 +60,12 @@ internal class Api(private val transport: Transport) {
         transport.call(Call("DELETE", "/v1/devices/self"), ::nothing)
     }
 
+    /** The open tasks. `token`: that of a link, before this device has enrolled. */
+    fun <T> openTasks(token: String?, parse: (ByteArray) -> T): T {
+        val headers = token?.let { mapOf("Authorization" to "Bearer $it") }.orEmpty()
+        return transport.call(Call("GET", "/v1/tasks", headers = headers), parse)
+    }
+
     /** How the coordinator came by its present key. */
     fun keys(): List<KeyRotation> = transport.call(Call("GET", "/v1/keys", isAnonymous = true), ::readKeyChain)
 

@@ -69,7 +69,7 @@ internal fun assignment(fields: Fields) = Assignment(
     clipMillionths = fields.optional("clip_millionths", wholeFrom(0, MOST_MILLIONTHS), 0L),
 )
 
-private fun seal(fields: Fields) = Seal(
+internal fun seal(fields: Fields) = Seal(
     manifestSha256 = fields.required("manifest_sha256", sha256),
     weightsSha256 = fields.required("weights_sha256", sha256),
     publicKey = fields.required("public_key", publicKey),

@@ -1,0 +1,28 @@
+// Last run by: nobody yet. Written for the Android Gradle Plugin 9.5.1 and the Gradle 9 that it asks for.
+plugins {
+    alias(libs.plugins.android.library)
+}
+
+base.archivesName = "fedrela-android"
+
+android {
+    namespace = "org.fedrela.android"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+    defaultConfig {
+        minSdk = libs.versions.minSdk.get().toInt()
+        consumerProguardFiles("proguard.txt")
+    }
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
+}
+
+kotlin {
+    explicitApi()
+}
+
+dependencies {
+    api(project(":client"))
+    compileOnly(libs.annotation)
+}
