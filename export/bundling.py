@@ -21,6 +21,7 @@ from fedrela.export.recipe import Recipe
 from fedrela.export.reporting import stages
 from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
+from fedrela.export.tracing.refusals import refusals
 from fedrela.export.verification import equality, recording, repetition
 from fedrela.export.verification.fresh_process import FreshProcess, steps_in
 from fedrela.export.verification.reference import Reference
@@ -48,6 +49,7 @@ class Exported:
         return max(result.largest for result in self.results)
 
 
+@refusals("the model")
 def export_recipe(
     model: nn.Module,
     recipe: Recipe,

@@ -10,15 +10,13 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from fedrela.core import signing
 from fedrela.core.bundle import ProgramFile, ProgramInput
-from fedrela.core.errors import InvalidInput, UnsupportedOperation
+from fedrela.core.errors import InvalidInput
 from fedrela.export.limits import MAX_RELABEL_SAMPLES
 from fedrela.export.program import Definition
-from fedrela.export.tracing.modules import locate
+from fedrela.export.tracing.refusals import refusals
 from fedrela.export.tracing.trace import trace
 
 _BATCH, _SAMPLES = 7, 28  # open dimensions while tracing
@@ -32,7 +30,7 @@ def lower(
     Raises InvalidInput, UnsupportedOperation or MissingDependency.
     """
     check((runtime,))
-    with refusals(definition.name, operators or {}), _calm_collector():
+    with refusals(definition.name, operators), _calm_collector():
         return RUNTIMES[runtime](definition, max_batch)
 
 
@@ -43,30 +41,6 @@ def check(runtimes: Sequence[str]) -> None:
             raise InvalidInput(f"there is no runtime {runtime!r}", remedy=f"choose from {', '.join(RUNTIMES)}")
     if len(set(runtimes)) < len(runtimes):
         raise InvalidInput("a runtime is named twice", remedy="name each once")
-
-
-@contextmanager
-def refusals(program: str, operators: Mapping[str, str]) -> Iterator[None]:
-    """What torch raises where a program can't be recorded, as errors of ours. `operators`: see `lower`."""
-    try:
-        yield
-    except UnsupportedOperation as error:
-        where = locate(error.problem, operators)
-        raise UnsupportedOperation(
-            f"{where}: {error.problem}" if where else error.problem, remedy=error.remedy
-        ) from error
-    except (GuardOnDataDependentSymNode, DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise UnsupportedOperation(
-            f"{program} depends on values, not only on shapes ({str(error).splitlines()[0][:150]})",
-            remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
-        ) from error
-    except RuntimeError as error:
-        if "modified by an inplace operation" not in str(error):
-            raise
-        raise InvalidInput(
-            "the model changes a tensor in place that its gradient needs, which eager PyTorch refuses as well",
-            remedy="leave inplace=True out of the layer after it",
-        ) from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@
 """
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> De
         *([ProgramInput("class_prior", "class_prior", (recipe.classes,))] if recipe.loss.needs_prior else []),
     )
     names = [item.name for item in inputs]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise InvalidInput(
             f"the model has a parameter or buffer named {twice[0]!r}, as an input of the program is",

@@ -25,7 +25,28 @@ class Net:
     classes: int = 10
 
 
-NETS = {
+class Recurrent(nn.Module):
+    """A recurrent layer over x (B, T, 16), and a linear one on its last output."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        layers = {"GRU": nn.GRU, "LSTM": nn.LSTM, "BiLSTM": nn.LSTM, "Elman": nn.RNN}
+        both = kind == "BiLSTM"
+        self.layer = layers[kind](16, 64, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(128 if both else 64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 10)."""
+        logits: torch.Tensor = self.head(self.layer(x)[0][:, -1])
+        return logits
+
+
+RECURRENT = {
+    f"{kind}, {steps} steps": Net(partial(Recurrent, kind), f"float32:{steps}x16", convolutional=False)
+    for kind in ("GRU", "LSTM", "BiLSTM", "Elman")
+    for steps in (8, 32, 128)
+}
+NETS = RECURRENT | {
     "small CNN": Net(partial(models.small_cnn, channels=1, size=28), "float32:1x28x28"),
     "plain CNN": Net(partial(models.small_cnn, channels=3, size=32, widths=(32, 64, 64)), "float32:3x32x32"),
     "ResNet-8": Net(models.resnet8, "float32:3x32x32"),

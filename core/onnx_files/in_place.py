@@ -59,7 +59,7 @@ def late_readers(
     holds = dict(bits)  # value -> the state tensors that it may share memory with, once a runtime merged operators
     changing, made_by = set(fresh), dict[str, int]()
     ancestors: list[int] = []
-    readers = dict.fromkeys(carried, 0)
+    names, readers = list(carried), dict.fromkeys(carried, 0)
     for index, node in enumerate(graph):
         before, held = 1 << index, 0
         for name in node.inputs:
@@ -71,8 +71,8 @@ def late_readers(
             changing.update(node.outputs)
         if held and (changing.isdisjoint(node.outputs) or node.operator in _VIEWS):
             holds |= dict.fromkeys(node.outputs, held)
-        for name in carried if held else ():
-            readers[name] |= 1 << index if held & bits[name] else 0
+        for position in _ones(held):
+            readers[names[position]] |= 1 << index
     overwritable = {}
     for name, new in carried.items():
         if new in made_by and _elementwise(graph, made_by, made_by[new], name, holds, bits[name]):

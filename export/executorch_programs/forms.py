@@ -56,6 +56,8 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.sum.dim_IntList: total,
         aten.mean.dim: mean,
         aten.constant_pad_nd.default: constant_pad_nd,
+        aten.sort.default: in_order,
+        aten.sort.stable: in_order,
         aten.max_pool2d_with_indices.default: pool.max_pool2d_with_indices,
         aten.max_pool2d_with_indices_backward.default: pool.max_pool2d_with_indices_backward,
         aten.avg_pool2d_backward.default: pool.avg_pool2d_backward,
@@ -207,3 +209,17 @@ def constant_pad_nd(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Te
             x = aten.slice.Tensor(x, dim, first, last)
     rest = [max(0, amount) for amount in amounts]
     return aten.constant_pad_nd.default(x, rest, value) if any(rest) else x
+
+
+def in_order(
+    x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None
+) -> tuple[Tensor, Tensor]:
+    """Sorted values and where they come from: all of the largest or smallest, for there is no kernel that sorts.
+
+    Of an open dimension it stays whole (NotImplemented), and then nothing runs it.
+    """
+    count = x.shape[dim] if x.dim() else 1
+    if not isinstance(count, int):
+        return cast(tuple[Tensor, Tensor], _WHOLE)
+    values, places = torch.topk(x, count, dim, largest=descending)
+    return values, places

@@ -32,8 +32,11 @@ def lower(flat: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
     without a kernel.
     """
     from executorch.exir import ExecutorchBackendConfig
+    from executorch.exir.memory_planning import MemoryPlanningAlgorithmSuite
+    from executorch.exir.passes import MemoryPlanningPass
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
 
+    from fedrela.export.executorch_programs import memory
     from fedrela.export.executorch_programs.edge import to_edge
 
     with quiet(), torch.no_grad():
@@ -42,7 +45,10 @@ def lower(flat: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
         _compute_once(flat.graph_module)
         edge = to_edge(flat, METHOD)
         check_kernels(edge.exported_program())
-        config = ExecutorchBackendConfig(sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass())
+        config = ExecutorchBackendConfig(
+            sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass(),
+            memory_planning_pass=MemoryPlanningPass(MemoryPlanningAlgorithmSuite([memory.plan])),
+        )
         body = bytes(edge.to_executorch(config).buffer)
         _check_admitted(body)
         return body

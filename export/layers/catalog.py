@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from fedrela.export.inputs import parse
+from fedrela.export.layers import around
+from fedrela.export.layers.around import CLASSES
 from fedrela.export.recipe import Recipe
 from fedrela.export.verification.comparison import training_errors
-
-CLASSES = 3
 
 
 @dataclass(frozen=True)
@@ -34,65 +34,6 @@ def check(case: Case, runtime: str) -> dict[str, float]:
     torch.manual_seed(1)
     recipe = Recipe(inputs=(parse(case.input),), classes=CLASSES)
     return training_errors(case.build(), recipe, runtime)
-
-
-class Lambda(nn.Module):
-    """A function as a layer, possibly around other layers."""
-
-    def __init__(self, function: Callable[..., Tensor], *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self._function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        """function(x, *layers)."""
-        return self._function(x, *self.layers)
-
-
-def _images(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
-    """Around layers on feature maps (B, channels, 9, 7)."""
-
-    def build() -> nn.Module:
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(CLASSES)]
-        model = nn.Sequential(nn.Conv2d(2, channels, 3, padding=1), *layers, *head)
-        return _materialised(model, (2, 2, 9, 7))
-
-    return build
-
-
-def _signals(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
-    """Around layers on signals (B, channels, 11)."""
-
-    def build() -> nn.Module:
-        model = nn.Sequential(nn.Conv1d(2, channels, 3, padding=1), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
-        return _materialised(model, (2, 2, 11))
-
-    return build
-
-
-def _vectors(*layers: nn.Module, width: int = 8) -> Callable[[], nn.Module]:
-    """Around layers on vectors (B, width)."""
-
-    def build() -> nn.Module:
-        return _materialised(nn.Sequential(nn.Linear(5, width), *layers, nn.LazyLinear(CLASSES)), (2, 5))
-
-    return build
-
-
-def _sequences(*layers: nn.Module, width: int = 8) -> Callable[[], nn.Module]:
-    """Around layers on sequences (B, 6, width)."""
-
-    def build() -> nn.Module:
-        mean = Lambda(lambda x: x.mean(1))
-        return _materialised(nn.Sequential(nn.Linear(5, width), *layers, mean, nn.LazyLinear(CLASSES)), (2, 6, 5))
-
-    return build
-
-
-def _materialised(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
-    with torch.no_grad():
-        model.eval()(torch.zeros(shape))
-    return model.train()
 
 
 def _attention(x: Tensor, layer: nn.Module) -> Tensor:
@@ -117,11 +58,47 @@ def _squeeze_and_excite(x: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
 
 
 def _tokens() -> nn.Module:
-    mean = Lambda(lambda x: x.mean(1))
+    mean = around.Lambda(lambda x: x.mean(1))
     return nn.Sequential(nn.Embedding(20, 8, padding_idx=0), mean, nn.Linear(8, CLASSES))
 
 
-_IMAGE, _SIGNAL, _VECTOR, _SEQUENCE = "float32:2x9x7", "float32:2x11", "float32:5", "float32:6x5"
+def _bags() -> nn.Module:
+    return nn.Sequential(nn.EmbeddingBag(20, 8, padding_idx=0), nn.Tanh(), nn.Linear(8, CLASSES))
+
+
+def _first_expert(x: Tensor, gate: nn.Module) -> Tensor:
+    """A mixture whose weights are those of the best two of four, the others' 0."""
+    best, which = torch.softmax(gate(x), 1).topk(2, 1)
+    weights = torch.zeros(x.shape[0], 4).scatter(1, which, best)
+    return x * weights.repeat(1, 2)
+
+
+def _in_order(x: Tensor) -> Tensor:
+    """Sparsemax: Martins and Astudillo, ICML 2016."""
+    ordered = torch.sort(x, dim=1, descending=True).values
+    total = ordered.cumsum(1)
+    counted = (1 + torch.arange(1, 9) * ordered > total).sum(1, keepdim=True)
+    threshold = (total.gather(1, counted - 1) - 1) / counted
+    return torch.clamp(x - threshold, min=0)
+
+
+def _sampled(x: Tensor, where: nn.Module) -> Tensor:
+    theta = where(x.mean((2, 3))).reshape(-1, 2, 3) * 0.3 + torch.eye(2, 3)
+    grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def _windows(x: Tensor, layer: nn.Module) -> Tensor:
+    """Attention inside two windows of three places each, one of them masked, as Swin has it."""
+    windows: Tensor = layer(x).reshape(-1, 3, 2, 4).transpose(1, 2)
+    scores = (windows @ windows.transpose(2, 3)).reshape(-1, 2, 2, 3, 3)
+    scores = scores + torch.stack([torch.zeros(3, 3), torch.eye(3) * -9])[None, :, None]
+    mixed = torch.softmax(scores.reshape(-1, 2, 3, 3), 3) @ windows
+    return mixed.transpose(1, 2).reshape(x.shape)
+
+
+_IMAGE, _VOLUME, _SIGNAL = "float32:2x9x7", "float32:2x6x9x7", "float32:2x11"
+_VECTOR, _SEQUENCE = "float32:5", "float32:6x5"
 _POOLED = ((nn.MaxPool2d(2), "MaxPool2d"), (nn.MaxPool2d(3, 2, 1), "MaxPool2d, overlapping, padded"))
 _ACTIVATIONS = (
     ("ReLU, ReLU6", nn.Sequential(nn.ReLU(), nn.Linear(8, 8), nn.ReLU6())),
@@ -135,113 +112,146 @@ _ACTIVATIONS = (
 )
 
 CASES: tuple[Case, ...] = (
-    Case("Linear", _VECTOR, _vectors(nn.Linear(8, 6), nn.Linear(6, 8, bias=False))),
+    Case("Linear", _VECTOR, around.vectors(nn.Linear(8, 6), nn.Linear(6, 8, bias=False))),
     Case(
         "Conv1d (strided, padded, dilated)",
         _SIGNAL,
-        _signals(nn.Conv1d(4, 6, 3, 2, 1), nn.ReLU(), nn.Conv1d(6, 4, 2, dilation=2)),
+        around.signals(nn.Conv1d(4, 6, 3, 2, 1), nn.ReLU(), nn.Conv1d(6, 4, 2, dilation=2)),
     ),
-    Case("Conv2d (1x1, strided, padded)", _IMAGE, _images(nn.Conv2d(4, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 3, 2, 1))),
+    Case(
+        "Conv2d (1x1, strided, padded)", _IMAGE, around.images(nn.Conv2d(4, 6, 1), nn.ReLU(), nn.Conv2d(6, 5, 3, 2, 1))
+    ),
     Case(
         "Conv2d (dilated, even kernel)",
         _IMAGE,
-        _images(nn.Conv2d(4, 6, 3, padding=2, dilation=2), nn.Conv2d(6, 4, (2, 4), (1, 2))),
+        around.images(nn.Conv2d(4, 6, 3, padding=2, dilation=2), nn.Conv2d(6, 4, (2, 4), (1, 2))),
     ),
     Case(
         "Conv2d (padding='same', 'reflect')",
         _IMAGE,
-        _images(nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
+        around.images(nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
     ),
     Case(
-        "Conv2d (grouped)", _IMAGE, _images(nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.ReLU(), nn.Conv2d(6, 6, 1, groups=3))
+        "Conv2d (grouped)",
+        _IMAGE,
+        around.images(nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.ReLU(), nn.Conv2d(6, 6, 1, groups=3)),
     ),
     Case(
         "Conv2d (depthwise)",
         _IMAGE,
-        _images(nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.ReLU(), nn.Conv2d(4, 8, 3, 2, groups=4)),
+        around.images(nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.ReLU(), nn.Conv2d(4, 8, 3, 2, groups=4)),
     ),
     Case(
         "ConvTranspose2d",
         _IMAGE,
-        _images(nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1), nn.ReLU(), nn.ConvTranspose2d(3, 4, 2)),
+        around.images(nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1), nn.ReLU(), nn.ConvTranspose2d(3, 4, 2)),
     ),
-    *(Case(name, _IMAGE, _images(nn.ReLU(), pool, nn.Conv2d(4, 4, 1))) for pool, name in _POOLED),
+    *(Case(name, _IMAGE, around.images(nn.ReLU(), pool, nn.Conv2d(4, 4, 1))) for pool, name in _POOLED),
     Case(
         "MaxPool2d (ceil mode, dilated)",
         _IMAGE,
-        _images(nn.MaxPool2d(2, ceil_mode=True), nn.Conv2d(4, 4, 1), nn.MaxPool2d(2, 1, dilation=2)),
+        around.images(nn.MaxPool2d(2, ceil_mode=True), nn.Conv2d(4, 4, 1), nn.MaxPool2d(2, 1, dilation=2)),
     ),
     Case(
         "AvgPool2d",
         _IMAGE,
-        _images(nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+        around.images(nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
     ),
-    Case("MaxPool1d, AvgPool1d", _SIGNAL, _signals(nn.MaxPool1d(2), nn.Conv1d(4, 4, 1), nn.AvgPool1d(2))),
+    Case("MaxPool1d, AvgPool1d", _SIGNAL, around.signals(nn.MaxPool1d(2), nn.Conv1d(4, 4, 1), nn.AvgPool1d(2))),
     Case(
         "AdaptiveAvgPool2d, AdaptiveMaxPool2d",
         _IMAGE,
-        _images(nn.AdaptiveAvgPool2d((4, 3)), nn.Conv2d(4, 4, 1), nn.AdaptiveMaxPool2d(2)),
+        around.images(nn.AdaptiveAvgPool2d((4, 3)), nn.Conv2d(4, 4, 1), nn.AdaptiveMaxPool2d(2)),
     ),
-    Case("BatchNorm1d", _VECTOR, _vectors(nn.BatchNorm1d(8), nn.Tanh())),
+    Case("BatchNorm1d", _VECTOR, around.vectors(nn.BatchNorm1d(8), nn.Tanh())),
     Case(
         "BatchNorm2d",
         _IMAGE,
-        _images(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Tanh()),
+        around.images(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Tanh()),
     ),
-    Case("GroupNorm", _IMAGE, _images(nn.GroupNorm(2, 4), nn.ReLU())),
-    Case("LayerNorm, RMSNorm", _SEQUENCE, _sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
-    Case("InstanceNorm2d", _IMAGE, _images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
+    Case("GroupNorm", _IMAGE, around.images(nn.GroupNorm(2, 4), nn.ReLU())),
+    Case("LayerNorm, RMSNorm", _SEQUENCE, around.sequences(nn.LayerNorm(8), nn.Linear(8, 8), nn.RMSNorm(8), nn.Tanh())),
+    Case("InstanceNorm2d", _IMAGE, around.images(nn.InstanceNorm2d(4, affine=True), nn.ReLU())),
     Case(
         "InstanceNorm2d (running statistics, larger images)",
         "float32:2x28x28",
-        _images(nn.InstanceNorm2d(4, affine=True, track_running_stats=True), nn.GELU()),
+        around.images(nn.InstanceNorm2d(4, affine=True, track_running_stats=True), nn.GELU()),
     ),
-    Case("weight_norm", _SIGNAL, _signals(weight_norm(nn.Conv1d(4, 4, 3)), nn.ReLU())),
+    Case("weight_norm", _SIGNAL, around.signals(weight_norm(nn.Conv1d(4, 4, 3)), nn.ReLU())),
     Case(
         "AlphaDropout, FeatureAlphaDropout",
         _SIGNAL,
-        _signals(nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3)),
+        around.signals(nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3)),
     ),
-    Case("Dropout, Dropout2d", _IMAGE, _images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))),
-    *(Case(name, _VECTOR, _vectors(layer)) for name, layer in _ACTIVATIONS),
+    Case(
+        "Dropout, Dropout2d", _IMAGE, around.images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))
+    ),
+    *(Case(name, _VECTOR, around.vectors(layer)) for name, layer in _ACTIVATIONS),
     Case("Embedding", "int64:6:20", _tokens),
     Case(
         "LSTM (bidirectional)",
         _SEQUENCE,
-        _sequences(Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
+        around.sequences(around.Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
     ),
-    Case("GRU", _SEQUENCE, _sequences(Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
+    Case("GRU", _SEQUENCE, around.sequences(around.Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
     Case(
         "LSTM (two layers with dropout)",
         _SEQUENCE,
-        _sequences(Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+        around.sequences(around.Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
     ),
     Case(
         "MultiheadAttention (with dropout)",
         _SEQUENCE,
-        _sequences(Lambda(_attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))),
+        around.sequences(around.Lambda(_attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))),
     ),
     Case(
         "TransformerEncoderLayer",
         _SEQUENCE,
-        _sequences(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)),
+        around.sequences(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)),
     ),
-    Case("scaled_dot_product_attention", _SEQUENCE, _sequences(Lambda(_scaled_dot_product))),
+    Case("scaled_dot_product_attention", _SEQUENCE, around.sequences(around.Lambda(_scaled_dot_product))),
     Case(
         "Upsample (nearest, bilinear)",
         _IMAGE,
-        _images(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample((11, 9), mode="bilinear"), nn.Tanh()),
+        around.images(
+            nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample((11, 9), mode="bilinear"), nn.Tanh()
+        ),
     ),
     Case(
         "pad, concat",
         _IMAGE,
-        _images(
-            Lambda(
+        around.images(
+            around.Lambda(
                 lambda x: torch.cat([nn.functional.pad(x, (1, 0, 2, -1)), nn.functional.pad(x * x, (0, 1, 1, 0))], 1)
             ),
             nn.Tanh(),
         ),
     ),
-    Case("residual", _IMAGE, _images(Lambda(lambda x, layer: torch.relu(x + layer(x)), nn.Conv2d(4, 4, 3, padding=1)))),
-    Case("squeeze and excitation", _IMAGE, _images(Lambda(_squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4)))),
+    Case(
+        "residual",
+        _IMAGE,
+        around.images(around.Lambda(lambda x, layer: torch.relu(x + layer(x)), nn.Conv2d(4, 4, 3, padding=1))),
+    ),
+    Case(
+        "squeeze and excitation",
+        _IMAGE,
+        around.images(around.Lambda(_squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4))),
+    ),
+    Case(
+        "Conv3d, MaxPool3d, AvgPool3d",
+        _VOLUME,
+        around.volumes(nn.MaxPool3d(2), nn.ReLU(), nn.Conv3d(4, 5, (1, 3, 3), (1, 2, 1), 1), nn.AvgPool3d(2, 1)),
+    ),
+    Case(
+        "MaxPool3d, AvgPool3d, overlapping, padded",
+        _VOLUME,
+        around.volumes(nn.MaxPool3d(3, 2, 1), nn.Conv3d(4, 4, 1), nn.AvgPool3d(3, 1, 1, count_include_pad=False)),
+    ),
+    Case("affine_grid, grid_sample", _IMAGE, around.images(around.Lambda(_sampled, nn.Linear(4, 6)), nn.Tanh())),
+    Case("EmbeddingBag", "int64:6:20", _bags),
+    Case("LocalResponseNorm", _IMAGE, around.images(nn.LocalResponseNorm(3, alpha=0.1), nn.Tanh())),
+    Case("Bilinear", _VECTOR, around.vectors(around.Lambda(lambda x, layer: layer(x, x), nn.Bilinear(8, 8, 6)))),
+    Case("sort, cumsum (sparsemax)", _VECTOR, around.vectors(around.Lambda(_in_order), nn.Linear(8, 8))),
+    Case("topk, scatter (mixture of experts)", _VECTOR, around.vectors(around.Lambda(_first_expert, nn.Linear(8, 4)))),
+    Case("attention in windows (masked)", _SEQUENCE, around.sequences(around.Lambda(_windows, nn.Linear(8, 8)))),
 )

@@ -19,16 +19,28 @@ def embedding_bag(
     per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
 ) -> Tensor:  # fmt: skip
     """x (B, L) of rows of weight (V, D) -> (B, D). Raises UnsupportedOperation for bags of several lengths."""
-    unknown: dict[str, Any] = {"offsets": offsets, "max_norm": max_norm, "padding_idx": padding_idx}
+    unknown: dict[str, Any] = {"offsets": offsets, "max_norm": max_norm}
     named = [name for name, value in unknown.items() if value is not None]
     if named or x.dim() != 2 or scale_grad_by_freq:
         raise UnsupportedOperation(
             f"embedding_bag with {', '.join(named) or f'{x.dim()} dimensions'}",
-            remedy="give it bags of one length, (batch, length), without max_norm, offsets and padding_idx",
+            remedy="give it bags of one length, (batch, length), without max_norm and offsets",
         )
     rows = F.embedding(x, weight)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights[:, :, None]
+    if padding_idx is not None:
+        return _without(x == padding_idx % weight.shape[0], rows, mode)
     if mode == "max":
         return rows.amax(1)
     return rows.mean(1) if mode == "mean" else torch.sum(rows, 1)
+
+
+def _without(padding: Tensor, rows: Tensor, mode: str) -> Tensor:
+    """Of rows (B, L, D) those that aren't `padding` (B, L); zeros where all are."""
+    kept = (~padding).to(rows.dtype)[:, :, None]
+    if mode == "max":
+        largest = rows.masked_fill(padding[:, :, None], float("-inf")).amax(1)
+        return torch.where(kept.sum(1) > 0, largest, 0.0)
+    total = torch.sum(rows * kept, 1)
+    return total / torch.clamp(kept.sum(1), min=1) if mode == "mean" else total

@@ -4,6 +4,8 @@
 tensor([[[[4., 5.]]]])
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,7 +22,7 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | tuple[int | None, ...]) ->
     sizes, out = _sizes(x, output_size)
     if out == [1, 1]:
         return _ADAPTIVE_AVG_POOL(x, 1)
-    rows, columns = (_means(size, parts) for size, parts in zip(sizes, out, strict=True))
+    rows, columns = (means(size, parts) for size, parts in zip(sizes, out, strict=True))
     return torch.matmul(rows, torch.matmul(x, columns.T))
 
 
@@ -41,6 +43,18 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | tuple[int | None, ...], re
     return torch.stack(rows, -2)
 
 
+def adaptive_avg_pool1d(x: Tensor, output_size: Any) -> Tensor:
+    """`torch.nn.functional.adaptive_avg_pool1d` of x (B, C, L): a constant matrix of means."""
+    (parts,) = (output_size,) if isinstance(output_size, int) else tuple(output_size)
+    return x.mean(-1, keepdim=True) if parts == 1 else torch.matmul(x, means(int(x.shape[-1]), parts).to(x.dtype).T)
+
+
+def adaptive_max_pool1d(x: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    """`torch.nn.functional.adaptive_max_pool1d` of x (B, C, L). Raises UnsupportedOperation for indices."""
+    (parts,) = (output_size,) if isinstance(output_size, int) else tuple(output_size)
+    return adaptive_max_pool2d(x.unsqueeze(-2), (1, parts), return_indices).squeeze(-2)
+
+
 def _sizes(x: Tensor, output_size: int | tuple[int | None, ...]) -> tuple[list[int], list[int]]:
     """Height and width of x and of the output."""
     requested = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
@@ -48,8 +62,8 @@ def _sizes(x: Tensor, output_size: int | tuple[int | None, ...]) -> tuple[list[i
     return sizes, [size if want is None else want for size, want in zip(sizes, requested, strict=True)]
 
 
-def _means(size: int, parts: int) -> Tensor:
-    """(parts, size): each row takes the mean of one window."""
+def means(size: int, parts: int) -> Tensor:
+    """(parts, size): each row takes the mean of one window of an adaptive pooling."""
     with _disable_current_modes():  # a constant of the program, not a part of its graph
         matrix = torch.zeros(parts, size)
         for row, (start, end) in zip(matrix, _spans(size, parts), strict=True):

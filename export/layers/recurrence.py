@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.layers import recurrence_operators as operators
 
 Layer = Callable[[Tensor, tuple[Tensor, ...], list[Tensor]], tuple[Tensor, ...]]
@@ -57,9 +58,15 @@ def _layers(
     state: Any,
     *rest: Any,
 ) -> tuple[Tensor, ...]:
-    """All layers and directions, one after another; torch's own for packed sequences and projected states."""
+    """All layers and directions, one after another; torch's own for projected states.
+
+    Raises UnsupportedOperation for a packed sequence, which has as many rows as its data say.
+    """
     if not isinstance(rest[0], list | tuple) or not isinstance(rest[1], bool) or len(rest) != 7:
-        return tuple(function(x, state, *rest))  # a packed sequence
+        raise UnsupportedOperation(
+            f"aten.{function.__name__} of a packed sequence",
+            remedy="give it padded sequences of one length, and take of its outputs what isn't padding (torch.gather)",
+        )
     weights, biases, layers, dropout, training, bidirectional, batch_first = rest
     directions = 2 if bidirectional else 1
     each = 4 if biases else 2
@@ -110,13 +117,23 @@ class _Lstm(torch.autograd.Function):
     def forward(ctx: Any, steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         outputs, cells, gates = operators.lstm(steps, h, c, weight)
         ctx.save_for_backward(outputs, cells, gates, h, c, weight)
+        ctx.set_materialize_grads(False)  # nobody asks for most cells
         return outputs, cells
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, grad_cells: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor | None, grad_cells: Tensor | None) -> tuple[Tensor, ...]:
         outputs, cells, gates, h, c, weight = ctx.saved_tensors
-        before = torch.cat([c[None], cells[:-1]])
-        steps, grad_h, grad_c = operators.lstm_backward(grad, grad_cells, gates, cells, before, weight)
+        i, f, g, o = gates.chunk(4, 2)
+        before, squashed = torch.cat([c[None], cells[:-1]]), torch.tanh(cells)
+        slopes = (g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o))
+        steps, grad_h, grad_c = operators.lstm_backward(
+            torch.zeros_like(outputs) if grad is None else grad,
+            grad_cells,
+            o * (1 - squashed * squashed),
+            torch.cat(slopes, 2),
+            f,
+            weight,
+        )
         return steps, grad_h, grad_c, _weight_gradient(steps, outputs, h)
 
 
@@ -130,9 +147,14 @@ class _Gru(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         outputs, gates, h, weight = ctx.saved_tensors
-        before = torch.cat([h[None], outputs[:-1]])
-        steps, hidden, grad_h = operators.gru_backward(grad, gates, before, weight)
-        return steps, grad_h, _weight_gradient(hidden, outputs, h), hidden.sum((0, 1))
+        r, z, n, of_hidden = gates.chunk(4, 2)
+        dn = (1 - z) * (1 - n * n)
+        dr, dz = dn * of_hidden * r * (1 - r), (torch.cat([h[None], outputs[:-1]]) - n) * z * (1 - z)
+        slopes = torch.cat([dr, dz, dn * r], 2)
+        totals, grad_h = operators.gru_backward(grad, slopes, z, weight)
+        thrice = torch.cat([totals, totals, totals], 2)
+        hidden = thrice * slopes
+        return thrice * torch.cat([dr, dz, dn], 2), grad_h, _weight_gradient(hidden, outputs, h), hidden.sum((0, 1))
 
 
 class _Elman(torch.autograd.Function):
@@ -146,7 +168,8 @@ class _Elman(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         outputs, h, weight = ctx.saved_tensors
-        steps, grad_h = operators.elman_backward(grad, outputs, weight, ctx.tanh)
+        slopes = 1 - outputs * outputs if ctx.tanh else (outputs > 0).to(outputs.dtype)
+        steps, grad_h = operators.elman_backward(grad, slopes, weight)
         return steps, grad_h, _weight_gradient(steps, outputs, h), None
 
 

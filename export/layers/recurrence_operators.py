@@ -6,6 +6,13 @@ A step, with s the sigmoid, and gates in torch's order (Hochreiter and Schmidhub
     gru     r, z = s of (steps_t + h W^T + b) of theirs;  n = tanh(steps_n + r (h W_n^T + b_n));  h' = n + z (h - n)
     elman   h' = tanh or ReLU of (steps_t + h W^T)
 
+A backward loop holds only what a step needs of the one after it: what is a product of the forward pass's own values
+(`slopes`) is worked out for all steps at once, outside of the loop. dh and dc are the gradients of h and c:
+
+    lstm    dh += grad_t;  dc += dh through_t;  d(steps_t) = [dc, dc, dc, dh] slopes_t;  dh = d(steps_t) W;  dc *= f_t
+    gru     dh += grad_t;  dh = dh keep_t + [dh, dh, dh] slopes_t W
+    elman   d(steps_t) = (dh + grad_t) slopes_t;  dh = d(steps_t) W
+
     >>> outputs = elman(torch.zeros(3, 1, 2), torch.ones(1, 2), torch.eye(2), False)
     >>> outputs[:, 0, 0].tolist()
     [1.0, 1.0, 1.0]
@@ -32,16 +39,14 @@ def _lstm(steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, 
 
 
 def _lstm_backward(
-    grad: Tensor, grad_cells: Tensor, gates: Tensor, cells: Tensor, before: Tensor, weight: Tensor
+    grad: Tensor, grad_cells: Tensor | None, through: Tensor, slopes: Tensor, forget: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     dh, dc, steps = torch.zeros_like(grad[0]), torch.zeros_like(grad[0]), []
     for t in reversed(range(grad.shape[0])):
-        i, f, g, o = gates[t].chunk(4, 1)
-        dh, squashed = dh + grad[t], torch.tanh(cells[t])
-        dc = dc + grad_cells[t] + dh * o * (1 - squashed * squashed)
-        parts = (dc * g * i * (1 - i), dc * before[t] * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o))
-        step = torch.cat(parts, 1)
-        dh, dc = step @ weight, dc * f
+        dh = dh + grad[t]
+        dc = dc + dh * through[t] if grad_cells is None else dc + grad_cells[t] + dh * through[t]
+        step = torch.cat([dc, dc, dc, dh], 1) * slopes[t]
+        dh, dc = step @ weight, dc * forget[t]
         steps.append(step)
     return torch.stack(steps[::-1]), dh, dc
 
@@ -58,17 +63,13 @@ def _gru(steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor
     return torch.stack(outputs), torch.stack(gates)
 
 
-def _gru_backward(grad: Tensor, gates: Tensor, before: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    dh, steps, hidden = torch.zeros_like(grad[0]), [], []
+def _gru_backward(grad: Tensor, slopes: Tensor, keep: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    dh, totals = torch.zeros_like(grad[0]), []
     for t in reversed(range(grad.shape[0])):
-        r, z, n, of_hidden = gates[t].chunk(4, 1)
         dh = dh + grad[t]
-        dn = dh * (1 - z) * (1 - n * n)
-        dr, dz = dn * of_hidden * r * (1 - r), dh * (before[t] - n) * z * (1 - z)
-        steps.append(torch.cat([dr, dz, dn], 1))
-        hidden.append(torch.cat([dr, dz, dn * r], 1))
-        dh = dh * z + hidden[-1] @ weight
-    return torch.stack(steps[::-1]), torch.stack(hidden[::-1]), dh
+        totals.append(dh)
+        dh = dh * keep[t] + (torch.cat([dh, dh, dh], 1) * slopes[t]) @ weight
+    return torch.stack(totals[::-1]), dh
 
 
 def _elman(steps: Tensor, h: Tensor, weight: Tensor, tanh: bool) -> Tensor:
@@ -79,11 +80,10 @@ def _elman(steps: Tensor, h: Tensor, weight: Tensor, tanh: bool) -> Tensor:
     return torch.stack(outputs)
 
 
-def _elman_backward(grad: Tensor, outputs: Tensor, weight: Tensor, tanh: bool) -> tuple[Tensor, Tensor]:
+def _elman_backward(grad: Tensor, slopes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     dh, steps = torch.zeros_like(grad[0]), []
     for t in reversed(range(grad.shape[0])):
-        slope = 1 - outputs[t] * outputs[t] if tanh else (outputs[t] > 0).to(grad.dtype)
-        step = (dh + grad[t]) * slope
+        step = (dh + grad[t]) * slopes[t]
         dh = step @ weight
         steps.append(step)
     return torch.stack(steps[::-1]), dh
@@ -95,17 +95,15 @@ def _like_state(steps: Tensor, gates: int) -> Tensor:
 
 _FAKES: dict[Callable[..., Any], Callable[..., Any]] = {
     _lstm: lambda steps, h, c, weight: (_like_state(steps, 4), _like_state(steps, 4), torch.empty_like(steps)),
-    _lstm_backward: lambda grad, grad_cells, gates, cells, before, weight: (
-        torch.empty_like(gates), torch.empty_like(grad[0]), torch.empty_like(grad[0]),
+    _lstm_backward: lambda grad, grad_cells, through, slopes, forget, weight: (
+        torch.empty_like(slopes), torch.empty_like(grad[0]), torch.empty_like(grad[0]),
     ),
     _gru: lambda steps, h, weight, bias: (
         _like_state(steps, 3), steps.new_empty((*steps.shape[:2], 4 * (steps.shape[2] // 3))),
     ),
-    _gru_backward: lambda grad, gates, before, weight: (
-        *(grad.new_empty((*grad.shape[:2], 3 * grad.shape[2])) for _ in range(2)), torch.empty_like(grad[0]),
-    ),
+    _gru_backward: lambda grad, slopes, keep, weight: (torch.empty_like(grad), torch.empty_like(grad[0])),
     _elman: lambda steps, h, weight, tanh: torch.empty_like(steps),
-    _elman_backward: lambda grad, outputs, weight, tanh: (torch.empty_like(grad), torch.empty_like(grad[0])),
+    _elman_backward: lambda grad, slopes, weight: (torch.empty_like(grad), torch.empty_like(grad[0])),
 }  # fmt: skip
 
 

@@ -34,10 +34,12 @@ from fedrela.export.official import forward, golden
 from fedrela.export.official.forward import Plan, Written
 from fedrela.export.official.golden import GoldenStep
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.refusals import refusals
 
 PROGRAM, WEIGHTS = "forward.pte", "weights.ptd"
 
 
+@refusals("the model")
 def write(
     model: nn.Module,
     recipe: Recipe,

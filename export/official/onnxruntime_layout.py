@@ -41,6 +41,7 @@ from fedrela.export.official.forward import OUTPUTS, Plan, Written
 from fedrela.export.official.golden import GoldenStep
 from fedrela.export.official.ort_environment import reason, run
 from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.refusals import refusals
 
 FILES = ("training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint")
 OPSET = 15  # the newest that every gradient of 1.19.2 is registered for
@@ -48,6 +49,7 @@ _NO_GRADIENT = r"(?:gradient builder has not been registered: *|find an implemen
 _CHILD = Path(__file__).with_name("ort_training_child.py")
 
 
+@refusals("the model")
 def write(
     model: nn.Module,
     recipe: Recipe,

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from itertools import count
 
 import onnx
 import torch
@@ -71,12 +72,12 @@ def _rename(model: onnx.ModelProto, definition: Definition) -> None:
     _own_outputs(graph, set(names))
     names |= {value.name: name for value, name in zip(graph.output, definition.outputs, strict=True)}
     constants = [initializer for scope in (graph, *_subgraphs(graph)) for initializer in scope.initializer]
-    names |= {constant.name: f"c{index}" for index, constant in enumerate(constants)}
-    counter = iter(range(1 << 60))
+    short = {letter: _unused(letter, {*names.values()}) for letter in "cv"}
+    names |= {constant.name: next(short["c"]) for constant in constants}
     for node in _nodes(graph):
         for output in node.output:
             if output and output not in names:
-                names[output] = f"v{next(counter)}"
+                names[output] = next(short["v"])
     for index, node in enumerate(_nodes(graph)):
         node.name = f"n{index}"
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -84,6 +85,11 @@ def _rename(model: onnx.ModelProto, definition: Definition) -> None:
     for scope in (graph, *_subgraphs(graph)):
         for named in (*scope.input, *scope.output, *scope.initializer, *scope.value_info):
             named.name = names.get(named.name, named.name)
+
+
+def _unused(letter: str, taken: set[str]) -> Iterator[str]:
+    """v0, v1, ...: none that a tensor of the model has."""
+    return (name for number in count() if (name := f"{letter}{number}") not in taken)
 
 
 def _name_bodies_apart(graph: onnx.GraphProto) -> None:

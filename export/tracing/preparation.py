@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import model_arguments
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing import outputs
+from fedrela.export.tracing import names, outputs
 from fedrela.export.tracing.examples import example, model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
 
@@ -47,7 +47,9 @@ def prepare(model: nn.Module, recipe: Recipe, report: Report = lambda stage: Non
     own = own.to("cpu").float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # lazy layers draw their weights: the same in every process
-        return _called_with_tensors(own, recipe, report)
+        own = _called_with_tensors(own, recipe, report)
+    names.make_unambiguous(own, recipe, report)
+    return own
 
 
 def copied(model: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
-from fedrela.core.errors import InvalidInput, UnsupportedOperation
+from fedrela.core.errors import FedRelaError, InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.losses import LOSSES
@@ -124,11 +124,13 @@ def _observed(
             named_already = observer.path in error.problem
             problem = error.problem if named_already else f"{observer.path}: {error.problem}"
             raise UnsupportedOperation(problem, remedy=error.remedy) from error
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError) as error:
+        except FedRelaError:
+            raise
+        except Exception as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise InvalidInput(
                 f"the model can't take a batch of {batch} inputs ({observer.path}: {first})",
-                remedy="check --input against what the model's forward takes",
+                remedy="check --input against what the model's forward takes, and that it takes any number of examples",
             ) from error
     return logits
 

@@ -14,10 +14,12 @@ from fedrela.export import lowering, program
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import analyze
+from fedrela.export.tracing.refusals import refusals
 from fedrela.export.verification import equality, repetition, replay
 from fedrela.export.verification.reference import Reference
 
 
+@refusals("the model")
 def training_errors(
     model: nn.Module, recipe: Recipe, runtime: str, *, programs: tuple[str, ...] = ("train_step",), seed: int = 0
 ) -> dict[str, float]:

@@ -14,7 +14,15 @@ from typing import Any
 import torch
 
 from fedrela.export.layers import recurrence_operators
-from fedrela.export.onnx_programs.forms import activation, batch_norm, convolution, group_norm, max_pool, recurrence
+from fedrela.export.onnx_programs.forms import (
+    activation,
+    batch_norm,
+    convolution,
+    copying,
+    group_norm,
+    max_pool,
+    recurrence,
+)
 
 aten = torch.ops.aten
 
@@ -26,6 +34,7 @@ def table(*, constant_weights: bool = False) -> dict[torch._ops.OpOverload, Call
         aten._native_batch_norm_legit_no_training.default: batch_norm.native_batch_norm_no_training,
         aten.convolution.default: convolve,
         aten.convolution_backward.default: convolution.convolution_backward,
+        aten.copy.default: copying.copy,
         aten.max_pool2d_with_indices.default: max_pool.max_pool2d_with_indices,
         aten.max_pool2d_with_indices_backward.default: max_pool.max_pool2d_with_indices_backward,
         aten.native_group_norm.default: group_norm.native_group_norm,

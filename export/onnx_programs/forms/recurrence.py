@@ -31,27 +31,20 @@ def lstm(steps: Value, h: Value, c: Value, weight: Value) -> tuple[Value, ...]:
 
 
 def lstm_backward(
-    grad: Value, grad_cells: Value, gates: Value, cells: Value, before: Value, weight: Value
+    grad: Value, grad_cells: Value | None, through: Value, slopes: Value, forget: Value, weight: Value
 ) -> tuple[Value, ...]:
     """of the steps (T, B, 4 H), of the first h and c (B, H)."""
     units, zeros = _units(weight), _zeros_like_step(grad)
 
     def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
-        grad_out, grad_cell, gate, cell, cell_before = own
-        i, f, g, o = _split(gate, 4, units)
-        dh, squashed = op.Add(carried[0], grad_out), op.Tanh(cell)
-        through = op.Mul(op.Mul(dh, o), _one_minus(op.Mul(squashed, squashed)))
-        dc = op.Add(op.Add(carried[1], grad_cell), through)
-        parts = (
-            op.Mul(op.Mul(dc, g), _slope(i)),
-            op.Mul(op.Mul(dc, cell_before), _slope(f)),
-            op.Mul(op.Mul(dc, i), _one_minus(op.Mul(g, g))),
-            op.Mul(op.Mul(dh, squashed), _slope(o)),
-        )
-        step = op.Concat(*parts, axis=1)
-        return [op.MatMul(step, weight), op.Mul(dc, f)], [step]
+        grad_out, through_step, slope, forget_step, *grad_cell = own
+        dh = op.Add(carried[0], grad_out)
+        before = op.Add(carried[1], grad_cell[0]) if grad_cell else carried[1]
+        dc = op.Add(before, op.Mul(dh, through_step))
+        step = op.Mul(op.Concat(dc, dc, dc, dh, axis=1), slope)
+        return [op.MatMul(step, weight), op.Mul(dc, forget_step)], [step]
 
-    own = [grad, grad_cells, gates, cells, before]
+    own = [grad, through, slopes, forget, *([] if grad_cells is None else [grad_cells])]
     dh, dc, steps = _scan([zeros, zeros], own, [4 * units], body, reverse=True)
     return steps, dh, dc
 
@@ -70,23 +63,18 @@ def gru(steps: Value, h: Value, weight: Value, bias: Value) -> tuple[Value, ...]
     return _scan([h], [steps], [units, 4 * units], body)[1:]
 
 
-def gru_backward(grad: Value, gates: Value, before: Value, weight: Value) -> tuple[Value, ...]:
-    """of the steps and of the product with h (T, B, 3 H), of the first h (B, H)."""
-    units = _units(weight)
+def gru_backward(grad: Value, slopes: Value, keep: Value, weight: Value) -> tuple[Value, ...]:
+    """of every output, all later steps included (T, B, H), of the first h (B, H)."""
 
     def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
-        grad_out, gate, before_step = own
-        r, z, n, of_hidden = _split(gate, 4, units)
+        grad_out, slope, keep_step = own
         dh = op.Add(carried[0], grad_out)
-        dn = op.Mul(op.Mul(dh, _one_minus(z)), _one_minus(op.Mul(n, n)))
-        dr = op.Mul(op.Mul(dn, of_hidden), _slope(r))
-        dz = op.Mul(op.Mul(dh, op.Sub(before_step, n)), _slope(z))
-        hidden = op.Concat(dr, dz, op.Mul(dn, r), axis=1)
-        return [op.Add(op.Mul(dh, z), op.MatMul(hidden, weight))], [op.Concat(dr, dz, dn, axis=1), hidden]
+        hidden = op.Mul(op.Concat(dh, dh, dh, axis=1), slope)
+        return [op.Add(op.Mul(dh, keep_step), op.MatMul(hidden, weight))], [op.Identity(dh)]
 
-    own = [grad, gates, before]
-    dh, steps, hidden = _scan([_zeros_like_step(grad)], own, [3 * units, 3 * units], body, reverse=True)
-    return steps, hidden, dh
+    own = [grad, slopes, keep]
+    dh, totals = _scan([_zeros_like_step(grad)], own, [_units(weight)], body, reverse=True)
+    return totals, dh
 
 
 def elman(steps: Value, h: Value, weight: Value, tanh: bool) -> Value:
@@ -101,15 +89,14 @@ def elman(steps: Value, h: Value, weight: Value, tanh: bool) -> Value:
     return _scan([h], [steps], [_units(weight)], body)[1]
 
 
-def elman_backward(grad: Value, outputs: Value, weight: Value, tanh: bool) -> tuple[Value, ...]:
+def elman_backward(grad: Value, slopes: Value, weight: Value) -> tuple[Value, ...]:
     """of the steps (T, B, H), of the first h (B, H)."""
 
     def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
-        slope = _one_minus(op.Mul(own[1], own[1])) if tanh else op.Sign(own[1])  # what ReLU gives is never below 0
-        step = op.Mul(op.Add(carried[0], own[0]), slope)
+        step = op.Mul(op.Add(carried[0], own[0]), own[1])
         return [op.MatMul(step, weight)], [step]
 
-    dh, steps = _scan([_zeros_like_step(grad)], [grad, outputs], [_units(weight)], body, reverse=True)
+    dh, steps = _scan([_zeros_like_step(grad)], [grad, slopes], [_units(weight)], body, reverse=True)
     return steps, dh
 
 
@@ -169,12 +156,3 @@ def _zeros_like_step(steps: Value) -> Value:
     zeros = op.Mul(first, floats(0.0))
     zeros.shape, zeros.dtype = ir.Shape(list(steps.shape)[1:]), ir.DataType.FLOAT
     return zeros
-
-
-def _one_minus(value: Value) -> Value:
-    return op.Sub(floats(1.0), value)
-
-
-def _slope(sigmoid: Value) -> Value:
-    """The derivative of a sigmoid, s (1 - s)."""
-    return op.Mul(sigmoid, _one_minus(sigmoid))

@@ -18,6 +18,12 @@ ON_EXECUTORCH = {
     "BatchNorm2d", "LayerNorm, RMSNorm", "GELU (exact and tanh)", "Embedding",
 }  # fmt: skip
 
+# Written in torch's own operators, whose values and gradients tests of their own compare with torch's.
+OF_TORCH_S_OPERATORS = {
+    "Conv3d, MaxPool3d, AvgPool3d", "MaxPool3d, AvgPool3d, overlapping, padded", "affine_grid, grid_sample",
+    "EmbeddingBag", "LocalResponseNorm", "Bilinear", "sort, cumsum (sparsemax)", "topk, scatter (mixture of experts)",
+}  # fmt: skip
+
 
 def parameters() -> Iterator[Any]:
     """Every layer on every runtime; the deep ones with `make test-deep`.
@@ -25,12 +31,16 @@ def parameters() -> Iterator[Any]:
     A recurrent net's program for ExecuTorch holds every step: of these, `LSTM over tokens` is lowered in every run.
     """
     for case, runtime in product(catalog.CASES, RUNTIMES):
-        deep = case.name.startswith("LSTM") or (runtime == "executorch" and case.name not in ON_EXECUTORCH)
+        deep = (
+            case.name.startswith("LSTM")
+            or case.name in OF_TORCH_S_OPERATORS
+            or (runtime == "executorch" and case.name not in ON_EXECUTORCH)
+        )
         yield pytest.param(case, runtime, id=f"{case.name}-{runtime}", marks=(pytest.mark.deep,) if deep else ())
 
 
 def test_every_kind_has_its_layer():
-    assert {case.name for case in catalog.CASES} >= ON_EXECUTORCH
+    assert {case.name for case in catalog.CASES} >= ON_EXECUTORCH | OF_TORCH_S_OPERATORS
 
 
 @pytest.mark.parametrize(("case", "runtime"), list(parameters()))

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedrela.export.onnx_programs import forms
-from fedrela.export.onnx_programs.forms import activation, group_norm
+from fedrela.export.onnx_programs.forms import activation, copying, group_norm
 from tests.export.onnx_programs.form_runs import TOLERANCE, build, close, run, torches, uniform
 
 aten = torch.ops.aten
@@ -129,3 +129,13 @@ def test_every_entry_of_the_table_is_a_function_of_the_operator_s_arguments() ->
         needed = [argument for argument in operator._schema.arguments if not argument.kwarg_only]
         accepted = form.__code__.co_argcount
         assert accepted == len(needed), operator
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (3,), ()])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_a_copy_is_repeated_and_converted_as_torch_does(shape, dtype):
+    x, source = uniform(1, 2, 3), np.asarray(10 * uniform(2, *shape), dtype)
+    expected = aten.copy(*torches(x, source))
+    (found,) = run(lambda x, _, source: copying.copy(x, source), [x, None, source])  # the third one's sizes are known
+    assert found.dtype == np.float32
+    assert np.array_equal(np.asarray(expected), found)

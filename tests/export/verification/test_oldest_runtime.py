@@ -11,7 +11,7 @@ import pytest
 from fedrela.core.golden import relative_error
 from fedrela.export import export_classifier
 from fedrela.export.bundling import Exported
-from fedrela.export.layers import catalog
+from fedrela.export.layers import around, catalog
 from fedrela.export.verification.equality import TOLERANCE
 from tests.edge.sandbox.test_seal import program_with_external_data
 from tests.packaging import lower_bounds
@@ -36,7 +36,7 @@ def test_the_oldest_runtime_trains_as_today_s(
 @pytest.mark.deep
 def test_the_oldest_runtime_trains_a_transformer_s_layer_as_today_s(oldest_packages: Path, tmp_path: Path) -> None:
     (layer,) = (case for case in catalog.CASES if case.name == "TransformerEncoderLayer")
-    done = export_classifier(layer.build(), input=layer.input, classes=catalog.CLASSES, out=tmp_path / "bundle")
+    done = export_classifier(layer.build(), input=layer.input, classes=around.CLASSES, out=tmp_path / "bundle")
     check_trains_alike(done.folder, oldest_packages, tmp_path)
 
 
