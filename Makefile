@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest and not android
 
-.PHONY: android android-client android-where-possible test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress web demo test lint types clean help install
+.PHONY: android android-client android-where-possible test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -59,7 +59,7 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 
 test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
 	$(PYTEST) -m "$(USUAL)"
-	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-android, test-stress, conformance, tables"
+	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-android, test-stress, test-zoo, conformance, tables"
 
 test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
 	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }
@@ -75,6 +75,16 @@ test-lowest: install  ## the exporter on the oldest packages that it names, in a
 test-official: install  ## ONNX Runtime's own training layout, in an environment that it builds first (1 GB)
 	$(BIN)/python -c "from fedrela.export.official.ort_environment import environment as e; e(report=print)"
 	$(BIN)/python -m pytest -n0 -rs -m ort_training tests/export/official
+
+.venv-zoo/.installed: pyproject.toml tests/zoo/lock.txt
+	$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/pip install --quiet torch==2.13.0
+	.venv-zoo/bin/pip install --quiet --editable '.[edge,export]'
+	.venv-zoo/bin/pip install --quiet --no-deps -r tests/zoo/lock.txt
+	@touch $@
+
+test-zoo: .venv-zoo/.installed  ## models of PyPI's packages exported and trained; those that have no result in docs/zoo.md yet
+	.venv-zoo/bin/python -m tests.zoo
 
 tables: install  ## train every layer and reference model on both runtimes, and write docs/layers.md from it
 	FEDRELA_RECORD_TABLES=1 $(BIN)/python -m pytest -n0 tests/export/layers/test_catalog.py tests/export/verification/test_reference_models.py

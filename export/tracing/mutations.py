@@ -34,7 +34,8 @@ def rules() -> Mapping[Any, Callable[..., Tensor]]:
         name = schema.name.removeprefix("aten::")
         if name == schema.name or not name.endswith("_") or name.startswith("_"):
             continue
-        in_place, plain = (_overload(one, schema.overload_name) for one in (name, name[:-1]))
+        in_place = getattr(getattr(aten, name, None), schema.overload_name or "default", None)
+        plain = _plain(in_place)
         if in_place not in (None, _COPY) and plain is not None and torch.Tag.inplace_view not in in_place.tags:
             written = [each.alias_info is not None and each.alias_info.is_write for each in in_place._schema.arguments]
             if written[:1] == [True] and not any(written[1:]) and not plain._schema.is_mutable:
@@ -42,8 +43,16 @@ def rules() -> Mapping[Any, Callable[..., Tensor]]:
     return found
 
 
-def _overload(name: str, overload: str) -> Any:
-    return getattr(getattr(aten, name, None), overload or "default", None)
+def _plain(in_place: Any) -> Any:
+    """The operator that takes the same and changes nothing. Of `pow_.Scalar` it isn't `pow.Scalar`, of a number."""
+    if in_place is None:
+        return None
+    packet = getattr(aten, in_place._opname[:-1], None)
+    taken = [str(each.type) for each in in_place._schema.arguments]
+    found = [getattr(packet, overload) for overload in (packet.overloads() if packet else ())]
+    fitting = [plain for plain in found if [str(each.type) for each in plain._schema.arguments] == taken]
+    same_name = [plain for plain in fitting if plain._overloadname == in_place._overloadname]
+    return next(iter((*same_name, *fitting)), None)
 
 
 def _copied_over(plain: Any) -> Callable[..., Tensor]:

@@ -12,6 +12,10 @@ def relu_in_place(x):
     return (torch.relu_(x * 2.0) + 1.0,)
 
 
+def power_in_place(x):
+    return ((x * x + 1.0).pow_(-0.5),)
+
+
 def statistics(x):
     mean = torch.zeros(3)
     mean.mul_(0.9).add_(0.1 * x.mean(0))
@@ -47,7 +51,7 @@ def another_shape_in_place(x):
     return (y.squeeze(1) + 1.0,)
 
 
-SIMPLE = (relu_in_place, statistics, of_another_type)
+SIMPLE = (relu_in_place, power_in_place, statistics, of_another_type)
 SHARED = (a_view_is_changed, a_view_looks_on, through_two_views, another_shape_in_place)
 
 

@@ -1,0 +1,157 @@
+"""Twenty steps of an exported program beside the same module, trained by torch's own optimizer, on fresh data.
+
+The module is one that lasts: what a forward pass leaves behind in it is there in the next one. Only the random numbers
+of dropout and the like are given to both. Where float32 itself doesn't decide what a tensor becomes (a bias before a
+BatchNorm, units that lie at a kink), training from weights that are a rounding apart tells how far it may be off.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedrela.core import bundle, golden
+from fedrela.core.bundle import Program, ProgramInput
+from fedrela.core.tensors import Array, Params
+from fedrela.export.inputs import model_arguments
+from fedrela.export.recipe import Recipe
+from fedrela.export.tracing.examples import model_inputs
+from fedrela.export.tracing.forward_pass import without_detours
+from fedrela.export.verification import replay
+from fedrela.export.verification.equality import TOLERANCE
+from fedrela.export.verification.supplied import Supplied
+
+STEPS, BATCH = 20, 6
+RATES = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
+ROUNDING = 1e-6  # relative: what float32's roundings (6e-8) come to in the sums of one step
+TIMES = 10.0  # as far as roundings take eager PyTorch a runtime with other roundings may be off
+LOSSES = "losses"  # the name of the twenty losses, compared as a tensor is
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How closely a program followed. Both are relative: of weights and statistics, to their change in all steps."""
+
+    largest_error: float  # of what float32 decides, beyond which nothing is allowed but TOLERANCE
+    worst: str  # the tensor that it belongs to
+    undecided: int  # tensors of which rounding decides more than TOLERANCE
+    tensors: int
+
+
+def follow(folder: Path, model: nn.Module, recipe: Recipe, runtime: str, seed: int = 1) -> Followed:
+    """Run the bundle's training program and `model` side by side.
+
+    model: as `fedrela.export.tracing.preparation.prepare` gives it, with the weights that the bundle starts from.
+    """
+    opened = bundle.read(folder)
+    step = opened.manifest.train_step
+    feeds = [_drawn(opened.manifest.classes, recipe, step, seed, number) for number in range(STEPS)]
+    given = _by_program(replay.load(opened, runtime, ("train_step",))["train_step"], step, opened.weights, feeds)
+    names = tuple(name for name in given if name != LOSSES)
+    expected = _eagerly(model, recipe, step, feeds, names, None)
+    moved = [_eagerly(model, recipe, step, feeds, names, direction) for direction in (0, 1)]
+    start: Params = dict(opened.weights) | {LOSSES: np.zeros(STEPS, np.float32)}
+    errors: dict[str, float] = {}
+    undecided = 0
+    for name, want in expected.items():
+        scale = golden.change_scale(want, start[name])
+        spread = TIMES * max(golden.difference(want, other[name]) for other in moved)
+        undecided += spread > TOLERANCE * scale
+        errors[name] = golden.difference(want, given[name]) / max(scale, spread / TOLERANCE)
+    worst = max(errors, key=lambda name: errors[name])
+    return Followed(errors[worst], worst, undecided, len(errors))
+
+
+def _drawn(classes: int, recipe: Recipe, step: Program, seed: int, number: int) -> dict[str, Array]:
+    """Fresh data and random numbers of one step; all examples count."""
+    generator = np.random.default_rng((seed, number))
+    values = {
+        "x": lambda shape, item: _data(recipe, generator, shape, item),
+        "y": lambda shape, item: generator.integers(0, classes, shape),
+        "weight": lambda shape, item: np.ones(shape),
+        "random": lambda shape, item: generator.random(shape, dtype=np.float32),
+        "hyperparameter": lambda shape, item: RATES[item.name],
+    }
+    fed: dict[str, Array] = {}
+    for item in step.inputs:
+        if item.role in values:
+            shape = tuple(BATCH if size == "B" else int(size) for size in item.shape)
+            fed[item.name] = np.asarray(values[item.role](shape, item)).astype(item.dtype)
+    return fed
+
+
+def _data(recipe: Recipe, generator: np.random.Generator, shape: tuple[int, ...], item: ProgramInput) -> Array:
+    if item.dtype == "float32":
+        return generator.standard_normal(shape, dtype=np.float32)
+    limits = {raw.name: raw.token_limit for raw in recipe.inputs}
+    return generator.integers(0, limits[item.name] or 256, shape)
+
+
+def _by_program(run: replay.Run, step: Program, weights: Params, feeds: list[dict[str, Array]]) -> Params:
+    """Weights, statistics and losses after all steps."""
+    carried: dict[str, Array] = {}
+    for item in step.role("parameter", "buffer", "optimizer"):
+        shape = tuple(map(int, item.shape))
+        carried[item.name] = weights[item.name] if item.name in weights else np.zeros(shape, item.dtype)
+    losses = []
+    for fed in feeds:
+        outputs = run(fed | carried)
+        carried = {name: outputs[f"new.{name}"] for name in carried}
+        losses.append(float(outputs["loss_sum"]) / BATCH)
+    trained = {item.name: carried[item.name] for item in step.role("parameter", "buffer")}
+    return trained | {LOSSES: np.asarray(losses, np.float32)}
+
+
+def _eagerly(
+    model: nn.Module,
+    recipe: Recipe,
+    step: Program,
+    feeds: list[dict[str, Array]],
+    names: tuple[str, ...],
+    direction: int | None,
+) -> Params:
+    """The same by torch; from weights that are moved by roundings in a `direction`, and moved back at the end."""
+    lasting = copy.deepcopy(model).train()
+    moves = {name: torch.zeros(()) for name in names} | _moves(lasting, names, direction)
+    tensors = _tensors(lasting)
+    with torch.no_grad():
+        for name, move in moves.items():
+            tensors[name].add_(move)
+    optimizer = torch.optim.SGD(
+        [tensors[item.name] for item in step.role("parameter")], RATES["lr"], RATES["momentum"], foreach=False
+    )
+    losses = []
+    for fed in feeds:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(_logits(lasting, recipe, step, fed), torch.from_numpy(fed["y"]).long())
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    trained = {name: (_tensors(lasting)[name] - moves[name]).detach().numpy().copy() for name in names}
+    return trained | {LOSSES: np.asarray(losses, np.float32)}
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _moves(model: nn.Module, names: tuple[str, ...], direction: int | None) -> dict[str, Tensor]:
+    if direction is None:
+        return {}
+    generator = torch.Generator().manual_seed(direction)
+    tensors = {name: tensor.detach() for name, tensor in _tensors(model).items() if name in names}
+    return {name: ROUNDING * t * torch.randn(t.shape, generator=generator) for name, t in tensors.items()}
+
+
+def _logits(model: nn.Module, recipe: Recipe, step: Program, fed: dict[str, Array]) -> Tensor:
+    given = model_inputs(recipe, {raw.name: torch.from_numpy(fed[raw.name]) for raw in recipe.inputs})
+    arguments, named = model_arguments(recipe.inputs, given)
+    draws: Iterator[Tensor] = (torch.from_numpy(fed[item.name]) for item in step.role("random"))
+    with without_detours(), Supplied(lambda shape: next(draws).reshape(shape), torch.float32):
+        logits: Tensor = model(*arguments, **named)
+    return logits[:, : recipe.classes]
