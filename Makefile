@@ -31,10 +31,12 @@ demo: install  ## export, serve, train a fleet with and without FedReLa, and rep
 web: web/node_modules/.package-lock.json  ## build the phone page into the coordinator (needs Node.js 20 or newer)
 	cd web && npm run build
 
-dist: install web  ## the wheel and the sdist of a release, the phone page in both, checked
+# Neither needs what the package needs: an environment of a few megabytes does.
+dist: web  ## the wheel and the sdist of a release, the phone page in both, checked (about a minute)
 	rm -rf dist
-	$(BIN)/python -m tests.packaging.release dist
-	$(PYTHON) -m venv .venv-dist && .venv-dist/bin/pip install --quiet twine && .venv-dist/bin/twine check --strict dist/*
+	$(PYTHON) -m venv .venv-dist && .venv-dist/bin/pip install --quiet 'setuptools>=77' twine
+	.venv-dist/bin/python -m tests.packaging.release dist
+	.venv-dist/bin/twine check --strict dist/*
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit

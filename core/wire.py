@@ -16,7 +16,6 @@ their SHA-256. No message has a field for a label, a class, a class count, a re-
 
 Every request but the enrollment carries `Authorization: Bearer <device token>` and the signature of the device's key
 (`fedrela.core.protocol.signed_requests`); an update also carries `Fedrela-Upload-Token`. Errors are `Problem`s.
-
 Members that a reader doesn't know it ignores, so that an app of today works with a coordinator of tomorrow.
 
     >>> CheckIn("default", "python 0.2.0", ("onnx 1.32.0",), nonce="0f" * 16).protocol
@@ -51,8 +50,7 @@ from fedrela.core.secure.messages import Certificate
 PROTOCOL = 1
 FEATURES: tuple[str, ...] = (LR_SCHEDULE, SECURE_FEATURE)  # what tasks and manifests may require of this version
 UPLOAD_TOKEN_HEADER = "Fedrela-Upload-Token"
-PROBLEM_TYPE = "application/problem+json"
-TENSORS_TYPE = "application/vnd.safetensors"
+PROBLEM_TYPE, TENSORS_TYPE = "application/problem+json", "application/vnd.safetensors"
 
 Encoding = Literal["float32", "float16", "int8", "top-k"]
 FailureCode = Literal[

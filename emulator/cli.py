@@ -5,11 +5,8 @@ $ fedrela report runs/ci
 """
 
 import json
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fedrela.core import interpreter, signing
 from fedrela.core.environment import extras
 from fedrela.core.errors import InvalidInput
 
@@ -27,11 +23,15 @@ app = typer.Typer(help="Emulate fleets of devices, and report on what they did."
 @app.command()
 def emulate(
     scenario: Annotated[
-        str, typer.Argument(help="A scenario file, or a shipped one: ci, daily, malicious, flaky-network, huge.")
+        str, typer.Argument(help="A scenario file, or a shipped one: trial, ci, daily, malicious, flaky-network, huge.")
     ] = "",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder that `fedrela export` wrote, to publish with the scenario's [task].")
     ] = None,
+    data: Annotated[
+        str,
+        typer.Option(help="A folder or .zip of class folders, or an .npz, dealt as it is, in place of the scenario's."),
+    ] = "",
     task: Annotated[str, typer.Option(help="A task that is already published, by name or id. Needs --url.")] = "",
     url: Annotated[
         str,
@@ -65,6 +65,7 @@ def emulate(
     The same scenario and seed give the same weights, whatever the number of workers.
     """
     from fedrela.emulator.emulation import emulate as run
+    from fedrela.emulator.publishing import publish
     from fedrela.emulator.results import record
     from fedrela.emulator.scenario import load, shipped
 
@@ -75,12 +76,12 @@ def emulate(
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
     played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
-    played = _reseeded(played, seed)
+    played = _with_data(_reseeded(played, seed), data, bundle or task)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
     folder_of_run = record.free_folder(out or Path("runs") / played.name)
     with _coordinator(url, admin_key, in_process) as coordinator:
         if not task:
-            task = _publish(played, folder, bundle, coordinator)
+            task = publish(played, folder, bundle, coordinator)
         summary = run(
             played,
             coordinator,
@@ -133,6 +134,23 @@ def _reseeded(scenario: Any, seed: int | None) -> Any:
     return replace(scenario, seed=seed, task=scenario.task and replace(scenario.task, seed=seed))
 
 
+def _with_data(scenario: Any, data: str, model: object) -> Any:
+    """The scenario on all of one's own data. Raises InvalidInput where there is no `model` for them."""
+    from dataclasses import replace
+
+    if not data:
+        return scenario
+    if not model and not scenario.bundle:
+        raise InvalidInput(
+            "--data is given, and no model for it",
+            remedy="make one: fedrela export my_models.py:build --input uint8:3x32x32 "
+            f"--data {data} --out mine/; then add --bundle mine/",
+        )
+    path = Path(data)
+    dataset = str(path.resolve()) if path.exists() else data
+    return replace(scenario, data=replace(scenario.data, dataset=dataset, profile="as-is"))
+
+
 @contextmanager
 def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
     """The coordinator at `url`, or one for the length of this run."""
@@ -158,60 +176,11 @@ def _coordinator(url: str, admin_key: str, in_process: bool) -> Iterator[Any]:
                 yield CoordinatorAccess(address, key, process_id=process_id)
 
 
-def _publish(scenario: Any, folder: Path, bundle: Path | None, coordinator: Any) -> str:
-    """Publish the scenario's task on its bundle; the task's id."""
-    from fedrela.emulator.emulation import admin_of
-
-    if scenario.task is None:
-        raise InvalidInput(
-            "the scenario has no [task]", remedy="add one, or point to a published task with --url and --task"
-        )
-    with tempfile.TemporaryDirectory(prefix="fedrela-bundle-") as temporary:
-        if bundle is None and scenario.bundle:
-            bundle = folder / scenario.bundle
-        if bundle is None:
-            bundle = _export(scenario, Path(temporary) / "bundle")
-        own = coordinator.process_id or coordinator.transport
-        with admin_of(coordinator) as admin:
-            return admin.publish(_signed(bundle, Path(temporary)) if own else bundle, scenario.task)
-
-
-def _signed(bundle: Path, temporary: Path) -> Path:
-    """The bundle; of one that version 0.1 left unsigned a copy that is signed for this run alone."""
-    from fedrela.core import bundle as bundles
-
-    if bundles.read_unsigned(bundle).seal.signature:
-        return bundle
-    copy = temporary / "signed"
-    shutil.copytree(bundle, copy)
-    bundles.seal(copy, signing.generate_key())
-    return copy
-
-
-def _export(scenario: Any, folder: Path) -> Path:
-    """Make the bundle as the scenario says, by the verb that a person would type."""
-    if not scenario.export:
-        raise InvalidInput(
-            "there is no bundle to publish", remedy="make one with `fedrela export` and pass it with --bundle"
-        )
-    extras.require("export", "exporting the scenario's model (no bundle is named with --bundle)")
-    typer.echo(f"exporting: fedrela export {' '.join(scenario.export)}", err=True)
-    key = folder.with_name("publisher.key")  # thrown away with the bundle
-    key.write_text(signing.generate_key())
-    signed = ("--publisher-key", str(key))
-    command = interpreter.command("fedrela", "export", *signed, *scenario.export, "--out", str(folder))
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=interpreter.environment() | {"COLUMNS": "200"}
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InvalidInput(
-            f"the export failed: {last}", remedy="run the same `fedrela export` by hand to see all of it"
-        )
-    return folder
-
-
 def _print_summary(summary: dict[str, Any], folder: Path) -> None:
+    from fedrela.coordinator import trained_model
+    from fedrela.core import bundle
+    from fedrela.emulator import emulation
+
     accuracy, machine = summary["accuracy"], summary["machine"]
     typer.echo(
         f"{summary['rounds']} rounds, {summary['updates']} updates in {machine['training_seconds']:.1f} s "
@@ -222,7 +191,9 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     typer.echo("accuracy in %: " + ", ".join(f"{group} {100 * accuracy[group]:.1f}" for group in groups))
     typer.echo(f"final weights: sha256 {summary['final_sha256']}")
     typer.echo(f"run: {folder}   (next: fedrela report {folder})")
-    typer.echo(f"the trained model: {folder / 'model'}   (how to predict with it: docs/emulator.md)")
+    model = folder / emulation.MODEL
+    manifest = bundle.parse_manifest((model / trained_model.MANIFEST).read_bytes())
+    typer.echo(f"\nthe trained model: {model}\n\n{trained_model.how_to_use(manifest, model)}")
 
 
 def _print_report(report: Any) -> None:

@@ -46,7 +46,8 @@ class Data:
     profile: Literal["exponential", "step", "as-is"] = "exponential"
     imbalance: float = 50.0  # largest class : smallest class
     largest: int = 0  # samples of the largest class; 0: as many as every class could have
-    test_per_class: int = 40  # held out, balanced; only for datasets without a test part
+    # Held out, balanced, where the dataset has no test part; 0: 40, or a quarter of the rarest class if that is less.
+    test_per_class: int = 0
     split: Literal["dirichlet", "classes", "iid"] = "dirichlet"
     alpha: float = 0.1  # of the Dirichlet split; smaller is more skewed
     classes_per_device: int = 2  # of the split by classes
@@ -56,8 +57,7 @@ class Data:
         strict.check(self, InvalidScenario, "data")
         _require(self.imbalance >= 1, f"data.imbalance is {self.imbalance}", "use 1 (balanced) or more")
         _require(self.alpha > 0, f"data.alpha is {self.alpha}", "use a positive number")
-        _require(self.test_per_class >= 1, f"data.test_per_class is {self.test_per_class}", "hold out at least 1")
-        for key in ("largest", "samples_per_device"):
+        for key in ("largest", "samples_per_device", "test_per_class"):
             _require(getattr(self, key) >= 0, f"data.{key} is {getattr(self, key)}", "use 0 or more")
         _require(self.classes_per_device >= 1, "data.classes_per_device is below 1", "give each device a class")
 

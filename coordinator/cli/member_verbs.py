@@ -9,7 +9,7 @@ from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, a
 from fedrela.coordinator.cli.fleet_verbs import link_part
 from fedrela.coordinator.cli.tables import show, table
 from fedrela.core.errors import InvalidInput
-from fedrela.core.protocol.links import is_local
+from fedrela.core.protocol.links import is_for_phones, is_local
 
 token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrollment tokens.")
 device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
@@ -39,9 +39,10 @@ def token_create(
     token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
         called = api.public_url()
-        if with_code and is_local(called):
+        if with_code and not is_for_phones(called):
+            why = "that is this machine for itself" if is_local(called) else "browsers train under https alone"
             raise InvalidInput(
-                f"no phone reaches {called}: that is this machine for itself",
+                f"no phone can use {called}: {why}",
                 remedy="serve it under https (`--ssl-certfile` or a reverse proxy), and pass --url or set "
                 "FEDRELA_PUBLIC_URL where the coordinator starts",
             )
@@ -53,7 +54,7 @@ def token_create(
         from fedrela.coordinator.pages import qr
 
         code = qr.as_text(token["link"])
-    on_phone = "" if is_local(called) else "on a phone: open it in the browser\n"
+    on_phone = "on a phone: open it in the browser\n" if is_for_phones(called) else ""
     on_device = f"{on_phone}on a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
 

@@ -17,9 +17,14 @@ from fedrela.coordinator.pages.dashboard import inside, page, signed_in
 from fedrela.coordinator.rounds import rollback, tasks
 from fedrela.core import task as task_file
 from fedrela.core.errors import FedRelaError, InvalidMessage
+from fedrela.core.protocol import links
 
 FORM_BYTES = 64 * 1024
 FORM_SECONDS = 30.0
+NOT_FOR_PHONES = (
+    "No phone can use this link: browsers train under https alone, at an address that other machines reach. "
+    "Serve with a certificate or behind a proxy, and set FEDRELA_PUBLIC_URL."
+)
 router = APIRouter(include_in_schema=False)
 
 
@@ -126,7 +131,8 @@ async def create_token(request: Request) -> Response:
         lambda: tokens.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
     )
     link = f"{public_url(request)}/join#{token.fragment}"
-    return page("message.html", title="Enrollment link", text="", link=link, code=qr.as_data_uri(link))
+    text = "" if links.is_for_phones(link) else NOT_FOR_PHONES
+    return page("message.html", title="Enrollment link", text=text, link=link, code=qr.as_data_uri(link))
 
 
 @router.post("/dashboard/tokens/{token_id}/revoke", dependencies=inside)

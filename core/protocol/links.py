@@ -79,6 +79,15 @@ def is_private(url: str) -> bool:
     return urlsplit(url).scheme == "https" or is_local(url)
 
 
+def is_for_phones(url: str) -> bool:
+    """Whether a phone's browser can be a device of the coordinator at `url`: browsers lend their keys to https alone.
+
+    >>> is_for_phones("https://fl.example.org"), is_for_phones("http://10.0.0.5"), is_for_phones("https://localhost")
+    (True, False, False)
+    """
+    return urlsplit(url).scheme == "https" and not is_local(url)
+
+
 def is_local(url: str) -> bool:
     """Whether `url` names the very machine that asks, so that no other one reaches it by that name.
 

@@ -18,6 +18,8 @@ from fedrela.core.streams import derive, permutation
 from fedrela.core.tensors import Array
 from fedrela.emulator.data import own_pictures
 
+USUAL_TEST_PER_CLASS = 40
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -37,8 +39,8 @@ def load(
 
     Pictures, a folder or a .zip of class folders, are read for the model of `manifest`.
     An .npz or a function gives x, y and, if it has one, a test part x_test, y_test (a function: a mapping or a tuple
-    of two or four arrays). Without a test part, `test_per_class` samples of each class are held out, chosen by `seed`.
-    Raises InvalidData.
+    of two or four arrays). Without a test part, `test_per_class` samples of each class are held out, chosen by `seed`;
+    0: 40, or a quarter of the rarest class where that is less. Raises InvalidData.
     """
     if name == "digits":
         arrays = _digits()
@@ -57,7 +59,8 @@ def load(
     if len(x) != len(y) or len(y) == 0:
         raise InvalidData(f"{name} has {len(x)} examples and {len(y)} labels", remedy="give each example one label")
     if len(arrays) == 2:
-        return _hold_out(x, y, test_per_class, seed)
+        names = manifest.class_names if manifest is not None else ()
+        return _hold_out(x, y, test_per_class or _usual_hold_out(y), seed, names)
     x_test, y_test = np.asarray(arrays[2]), _labels(arrays[3])
     return Dataset(x, y, x_test, y_test, int(max(y.max(), y_test.max())) + 1)
 
@@ -102,15 +105,21 @@ def _labels(values: Array) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _hold_out(x: Array, y: NDArray[np.int64], per_class: int, seed: int) -> Dataset:
+def _usual_hold_out(y: NDArray[np.int64]) -> int:
+    """How many of each class to evaluate on where nobody said: no rare class may lose more than a quarter by it."""
+    return max(1, min(USUAL_TEST_PER_CLASS, int(np.bincount(y).min()) // 4))
+
+
+def _hold_out(x: Array, y: NDArray[np.int64], per_class: int, seed: int, names: tuple[str, ...]) -> Dataset:
     """Move `per_class` random samples of every class into the test part; at least one of each stays."""
     test = np.zeros(len(y), bool)
     for label in range(int(y.max()) + 1):
         members = np.flatnonzero(y == label)
         if len(members) <= per_class:
             raise InvalidData(
-                f"class {label} has {len(members)} samples, {per_class} are to be held out",
-                remedy="lower data.test_per_class, or give the dataset a test part of its own",
+                f"class {names[label] if names else label} has {len(members)} samples, {per_class} are to be held out",
+                remedy="lower data.test_per_class if it is above 1, add samples of that class, "
+                "or give the dataset a test part of its own",
             )
         order = permutation(derive(b"fedrela emulator", seed, "hold-out", label), len(members))
         test[members[order[:per_class]]] = True

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from fedrela.export.inputs import parse
-from fedrela.export.layers import around
+from fedrela.export.layers import around, expressions
 from fedrela.export.layers.around import CLASSES
 from fedrela.export.recipe import Recipe
 from fedrela.export.verification.comparison import training_errors
@@ -36,68 +36,6 @@ def check(case: Case, runtime: str) -> dict[str, float]:
     return training_errors(case.build(), recipe, runtime)
 
 
-def _attention(x: Tensor, layer: nn.Module) -> Tensor:
-    attended: Tensor = layer(x, x, x, need_weights=False)[0]
-    return x + attended
-
-
-def _first(x: Tensor, layer: nn.Module) -> Tensor:
-    states: Tensor = layer(x)[0]
-    return states
-
-
-def _scaled_dot_product(x: Tensor) -> Tensor:
-    heads = x.reshape(x.shape[0], 6, 2, 4).transpose(1, 2)
-    mixed = nn.functional.scaled_dot_product_attention(heads, heads * 0.5, heads + 1, is_causal=True)
-    return mixed.transpose(1, 2).reshape(x.shape)
-
-
-def _squeeze_and_excite(x: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
-    gate: Tensor = torch.sigmoid(up(torch.relu(down(x.mean((2, 3))))))
-    return x * gate[:, :, None, None]
-
-
-def _tokens() -> nn.Module:
-    mean = around.Lambda(lambda x: x.mean(1))
-    return nn.Sequential(nn.Embedding(20, 8, padding_idx=0), mean, nn.Linear(8, CLASSES))
-
-
-def _bags() -> nn.Module:
-    return nn.Sequential(nn.EmbeddingBag(20, 8, padding_idx=0), nn.Tanh(), nn.Linear(8, CLASSES))
-
-
-def _first_expert(x: Tensor, gate: nn.Module) -> Tensor:
-    """A mixture whose weights are those of the best two of four, the others' 0."""
-    best, which = torch.softmax(gate(x), 1).topk(2, 1)
-    weights = torch.zeros(x.shape[0], 4).scatter(1, which, best)
-    return x * weights.repeat(1, 2)
-
-
-def _in_order(x: Tensor) -> Tensor:
-    """Sparsemax: Martins and Astudillo, ICML 2016."""
-    ordered = torch.sort(x, dim=1, descending=True).values
-    total = ordered.cumsum(1)
-    counted = (1 + torch.arange(1, 9) * ordered > total).sum(1, keepdim=True)
-    threshold = (total.gather(1, counted - 1) - 1) / counted
-    return torch.clamp(x - threshold, min=0)
-
-
-def _sampled(x: Tensor, where: nn.Module) -> Tensor:
-    theta = where(x.mean((2, 3))).reshape(-1, 2, 3) * 0.3 + torch.eye(2, 3)
-    grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
-    return nn.functional.grid_sample(x, grid, align_corners=False)
-
-
-def _windows(x: Tensor, layer: nn.Module) -> Tensor:
-    """Attention inside two windows of three places each, one of them masked, as Swin has it."""
-    windows: Tensor = layer(x).reshape(-1, 3, 2, 4).transpose(1, 2)
-    scores = (windows @ windows.transpose(2, 3)).reshape(-1, 2, 2, 3, 3)
-    scores = scores + torch.stack([torch.zeros(3, 3), torch.eye(3) * -9])[None, :, None]
-    mixed = torch.softmax(scores.reshape(-1, 2, 3, 3), 3) @ windows
-    return mixed.transpose(1, 2).reshape(x.shape)
-
-
-_IMAGE, _VOLUME, _SIGNAL = "float32:2x9x7", "float32:2x6x9x7", "float32:2x11"
 _VECTOR, _SEQUENCE = "float32:5", "float32:6x5"
 _POOLED = ((nn.MaxPool2d(2), "MaxPool2d"), (nn.MaxPool2d(3, 2, 1), "MaxPool2d, overlapping, padded"))
 _ACTIVATIONS = (
@@ -187,29 +125,31 @@ CASES: tuple[Case, ...] = (
         "Dropout, Dropout2d", _IMAGE, around.images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))
     ),
     *(Case(name, _VECTOR, around.vectors(layer)) for name, layer in _ACTIVATIONS),
-    Case("Embedding", "int64:6:20", _tokens),
+    Case("Embedding", "int64:6:20", expressions.tokens),
     Case(
         "LSTM (bidirectional)",
         _SEQUENCE,
-        around.sequences(around.Lambda(_first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
+        around.sequences(around.Lambda(expressions.first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
     ),
-    Case("GRU", _SEQUENCE, around.sequences(around.Lambda(_first, nn.GRU(8, 5, batch_first=True)))),
+    Case("GRU", _SEQUENCE, around.sequences(around.Lambda(expressions.first, nn.GRU(8, 5, batch_first=True)))),
     Case(
         "LSTM (two layers with dropout)",
         _SEQUENCE,
-        around.sequences(around.Lambda(_first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+        around.sequences(around.Lambda(expressions.first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
     ),
     Case(
         "MultiheadAttention (with dropout)",
         _SEQUENCE,
-        around.sequences(around.Lambda(_attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))),
+        around.sequences(
+            around.Lambda(expressions.attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))
+        ),
     ),
     Case(
         "TransformerEncoderLayer",
         _SEQUENCE,
         around.sequences(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)),
     ),
-    Case("scaled_dot_product_attention", _SEQUENCE, around.sequences(around.Lambda(_scaled_dot_product))),
+    Case("scaled_dot_product_attention", _SEQUENCE, around.sequences(around.Lambda(expressions.scaled_dot_product))),
     Case(
         "Upsample (nearest, bilinear)",
         _IMAGE,
@@ -235,7 +175,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "squeeze and excitation",
         _IMAGE,
-        around.images(around.Lambda(_squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4))),
+        around.images(around.Lambda(expressions.squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4))),
     ),
     Case(
         "Conv3d, MaxPool3d, AvgPool3d",
@@ -247,11 +187,23 @@ CASES: tuple[Case, ...] = (
         _VOLUME,
         around.volumes(nn.MaxPool3d(3, 2, 1), nn.Conv3d(4, 4, 1), nn.AvgPool3d(3, 1, 1, count_include_pad=False)),
     ),
-    Case("affine_grid, grid_sample", _IMAGE, around.images(around.Lambda(_sampled, nn.Linear(4, 6)), nn.Tanh())),
-    Case("EmbeddingBag", "int64:6:20", _bags),
+    Case(
+        "affine_grid, grid_sample",
+        _IMAGE,
+        around.images(around.Lambda(expressions.sampled, nn.Linear(4, 6)), nn.Tanh()),
+    ),
+    Case("EmbeddingBag", "int64:6:20", expressions.bags),
     Case("LocalResponseNorm", _IMAGE, around.images(nn.LocalResponseNorm(3, alpha=0.1), nn.Tanh())),
     Case("Bilinear", _VECTOR, around.vectors(around.Lambda(lambda x, layer: layer(x, x), nn.Bilinear(8, 8, 6)))),
-    Case("sort, cumsum (sparsemax)", _VECTOR, around.vectors(around.Lambda(_in_order), nn.Linear(8, 8))),
-    Case("topk, scatter (mixture of experts)", _VECTOR, around.vectors(around.Lambda(_first_expert, nn.Linear(8, 4)))),
-    Case("attention in windows (masked)", _SEQUENCE, around.sequences(around.Lambda(_windows, nn.Linear(8, 8)))),
+    Case("sort, cumsum (sparsemax)", _VECTOR, around.vectors(around.Lambda(expressions.in_order), nn.Linear(8, 8))),
+    Case(
+        "topk, scatter (mixture of experts)",
+        _VECTOR,
+        around.vectors(around.Lambda(expressions.first_expert, nn.Linear(8, 4))),
+    ),
+    Case(
+        "attention in windows (masked)",
+        _SEQUENCE,
+        around.sequences(around.Lambda(expressions.windows, nn.Linear(8, 8))),
+    ),
 )

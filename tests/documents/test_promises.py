@@ -1,11 +1,13 @@
 """What a document names is there: files and folders of the tree, commands of the Makefile, modules that are run."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedrela import __version__
 from fedrela.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +21,10 @@ FOLDERS = "|".join(
 _PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)`")
 _TARGET = re.compile(r"(?:`|^|\$ )make ([a-z][a-z0-9-]*)(?=`|,|\s+#|$)", re.MULTILINE)
 _MODULE = re.compile(r"python -m\s+([A-Za-z_][\w.]*)")
+_WHEEL = re.compile(r"fedrela-([0-9.]+)-py3-none-any\.whl")
+_EXTRA = re.compile(r"(?:fedrela|\.whl)\[([a-z0-9,]+)\]")
+_LINK = re.compile(r"\]\(([^()\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _VERB = re.compile(r"`fedrela ([a-z]+)[ `]")
 WRITTEN = "benchmarks/results/"  # by whoever measures
 
@@ -56,6 +62,31 @@ def test_every_module_that_is_run_is_there() -> None:
         return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
     assert [(where, module) for where, module in ours if not is_there(module)] == []
+
+
+def test_every_wheel_and_extra_that_is_named_is_what_the_package_is() -> None:
+    assert {version for _, version in named(_WHEEL)} == {__version__}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [(where, extra) for where, found in named(_EXTRA) for extra in found.split(",")]
+    assert [(where, extra) for where, extra in extras if extra not in project["optional-dependencies"]] == []
+
+
+def _anchors(text: str) -> set[str]:
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in _HEADING.findall(text))
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+def test_every_link_leads_to_a_file_and_a_heading_of_it() -> None:
+    lost = []
+    for where, link in named(_LINK):
+        file, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        path = (ROOT / where).parent / file if file else ROOT / where
+        is_heading = not anchor or anchor in _anchors(path.read_text(encoding="utf-8")) if path.is_file() else False
+        if not (path.is_dir() or is_heading):
+            lost.append((where, link))
+    assert lost == []
 
 
 @pytest.mark.parametrize("verb", sorted({verb for _, verb in named(_VERB)}))

@@ -143,6 +143,7 @@ def _pictures(folder: Path) -> None:
 
 def main() -> None:
     """Walk through the README. Ends with status 1 at the first line that fails."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended too
     with tempfile.TemporaryDirectory(prefix="fedrela-walk-") as name:
         folder = Path(name)
         _pictures(folder)

@@ -21,7 +21,7 @@ from fedrela.emulator.scenario import (
 
 
 def test_the_shipped_scenarios_load_and_say_what_they_are():
-    assert {"ci", "daily", "malicious", "flaky-network", "huge"} <= set(shipped())
+    assert {"trial", "ci", "daily", "malicious", "flaky-network", "huge"} <= set(shipped())
     for name in shipped():
         scenario, _ = load(name)
         assert scenario.name == name

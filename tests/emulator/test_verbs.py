@@ -1,12 +1,15 @@
 """What a person asks for: emulate, replay, report, and evaluate a task's models again."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
 from fedrela.core.errors import InvalidInput, VerificationFailed
 from fedrela.emulator.results.record import check_same
 from fedrela.emulator.scenario import from_toml
+from tests.emulator import pictures
 from tests.emulator.small_fleet import SCENARIO
 
 
@@ -40,6 +43,39 @@ def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch
     assert json.loads((tmp_path / "report" / "report.json").read_text())["fleet"]["updates"] == 40
 
 
+def test_a_first_look_at_ones_own_pictures_needs_no_scenario_and_ends_with_the_lines_that_predict(
+    folder, tmp_path, monkeypatch
+):
+    from typer.testing import CliRunner
+
+    from fedrela.emulator.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    pictures.write(tmp_path / "my-pictures", (40, 12, 8))
+    command = ["emulate", "trial", "--data", "my-pictures", "--in-process"]
+    with pytest.raises(InvalidInput, match="no model for it"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    done = CliRunner().invoke(app, [*command, "--bundle", str(folder / "bundle")], catch_exceptions=False)
+    assert "54 of 54 samples are used; by class 38 of 38, 10 of 10, 6 of 6. To evaluate: 6" in done.output
+    assert done.stdout.splitlines()[0].startswith("10 rounds, 80 updates")
+    (lines,) = re.findall(r"plain onnxruntime, with x uint8.*?:\n\n(.*?)\n\nPyTorch", done.stdout, re.DOTALL)
+    predicted = {"x": np.zeros((2, 1, 4, 4), np.uint8)}
+    exec(lines, predicted)
+    assert predicted["probabilities"].shape == (2, 3)
+
+
+def test_whose_coordinator_is_used_is_said_before_anything_is_sent(monkeypatch):
+    from typer.testing import CliRunner
+
+    from fedrela.emulator.cli import app
+
+    monkeypatch.setenv("FEDRELA_URL", "https://fl.example.org")
+    monkeypatch.delenv("FEDRELA_ADMIN_KEY", raising=False)
+    done = CliRunner().invoke(app, ["emulate", "ci"])
+    assert "coordinator: https://fl.example.org, by --url or FEDRELA_URL" in done.stderr
+    assert "--admin-key" in str(done.exception)
+
+
 def test_a_replay_that_differs_names_the_line(emulate):
     run, other = emulate(), emulate(seed=5)
     with pytest.raises(VerificationFailed, match="line 1:"):
@@ -63,6 +99,9 @@ def test_the_coordinator_is_told_the_figures_and_the_operator_can_evaluate_again
         command += ["--url", fedrela_coordinator.url, "--admin-key", fedrela_coordinator.admin_key]
         done = CliRunner().invoke(app, command, catch_exceptions=False)
         again = [item["accuracy"] for item in admin.rounds(task_id)]
+        without_again = [word for word in command if word != "--again"]
+        with pytest.raises(InvalidInput, match=r"every round has its figures already.*--again"):
+            CliRunner().invoke(app, without_again, catch_exceptions=False)
     printed = [line.split() for line in done.stdout.splitlines()[1:]]
     assert [line[0] for line in printed] == ["1", "2", "3", "4"]
     for line, item in zip(printed, again, strict=True):

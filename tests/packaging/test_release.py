@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -104,3 +107,12 @@ def test_a_page_that_is_as_new_as_its_sources_is_not_built_again(built: Path, tm
         os.utime(files, (files.stat().st_atime, files.stat().st_mtime + age))
         distributions.attempt("build_sdist", built, tmp_path / f"sdist{age}", programs=str(tmp_path / "bin"))
         assert (built / "web" / "called").exists() == calls
+
+
+def test_it_needs_no_package_of_ours_or_anybodys_to_be_installed() -> None:
+    subprocess.run([sys.executable, "-S", "-c", "import tests.packaging.release"], cwd=distributions.ROOT, check=True)
+
+
+def test_make_dist_asks_for_the_setuptools_that_a_build_asks_for() -> None:
+    (needed,) = tomllib.loads((distributions.ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert f".venv-dist/bin/pip install --quiet '{needed}' twine" in (distributions.ROOT / "Makefile").read_text()

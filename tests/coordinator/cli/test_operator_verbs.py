@@ -50,6 +50,7 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     token = json.loads(run("token", "create", "--uses", "2", "--json"))
     assert token["link"] == f"{verbs.url}/join#{token['fragment']}"
     assert f"fedrela device enroll '{verbs.url}/join#" in run("token", "create")
+    assert "no phone can use http://127.0.0.1" in str(RUNNER.invoke(app, ["token", "create", "--qr"]).exception)
     with verbs.http() as http:
         device = fleet.enroll(http, token["enrollment_token"])
         assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200

@@ -111,6 +111,7 @@ def test_a_link_comes_with_its_code_and_enrolls(pages):
     assert coordinator == signing.fingerprint(signing.public_key(SIGNING_KEY))
     assert publisher == PUBLISHER
     assert "data:image/svg+xml" in text
+    assert "No phone can use this link" in text  # http://
     answer = pages.http.post("/v1/devices", json=fleet.enrollment(token, "ab" * 32))
     assert answer.json()["population"] == "p"
     assert token not in pages.http.get("/").text

@@ -109,6 +109,7 @@ def test_a_form_that_a_proxy_hid_the_host_of_is_refused_with_the_setting_and_tak
         cookie = {"Cookie": f"{session.COOKIE}={answer.cookies[session.COOKIE]}"}
         made = behind.http.post("/dashboard/tokens", data={"uses": "1"}, headers=outside | cookie)
         assert "https://fl.example.org/join#" in made.text
+        assert "No phone can use this link" not in made.text
         for other in ("https://evil.example", "null", "http://fl.example.org"):
             stranger = behind.http.post("/login", data={"admin_key": KEY}, headers={"Origin": other})
             check_problem(stranger, 403, "cross-site")

@@ -1,12 +1,15 @@
 """A fleet on somebody's own pictures, as many of each class as there are, and the line that says how many are used."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from PIL import Image
 
+from fedrela.core.errors import InvalidData
 from fedrela.emulator.data import datasets, shards
 from fedrela.emulator.scenario import from_toml
 from tests.edge import softmax_bundle
+from tests.emulator import pictures
 
 
 @pytest.fixture(scope="module")
@@ -14,21 +17,12 @@ def manifest(tmp_path_factory):
     return softmax_bundle.write(tmp_path_factory.mktemp("bundle")).manifest
 
 
-def pictures(folder, counts):
-    rng = np.random.default_rng(0)
-    for label, count in enumerate(counts):
-        (folder / str(label)).mkdir(parents=True)
-        for number in range(count):
-            pixels = rng.integers(0, 256, (4, 4), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / str(label) / f"{number}.png")
-
-
 def scenario(data):
     return from_toml(f'name = "own"\ndevices = 3\n[data]\ndataset = "photos"\nsplit = "iid"\n{data}')
 
 
 def test_a_folder_of_pictures_is_held_out_and_dealt_as_it_is(tmp_path, manifest):
-    pictures(tmp_path / "photos", (20, 8, 4))
+    pictures.write(tmp_path / "photos", (20, 8, 4))
     own = datasets.load("photos", test_per_class=2, seed=0, folder=tmp_path, manifest=manifest)
     assert np.bincount(own.y).tolist() == [18, 6, 2]
     assert np.bincount(own.y_test).tolist() == [2, 2, 2]
@@ -40,14 +34,28 @@ def test_a_folder_of_pictures_is_held_out_and_dealt_as_it_is(tmp_path, manifest)
 
 
 def test_a_folder_test_beside_train_is_the_test_part(tmp_path, manifest):
-    pictures(tmp_path / "photos" / "train", (5, 4, 3))
-    pictures(tmp_path / "photos" / "test", (2, 2, 2))
+    pictures.write(tmp_path / "photos" / "train", (5, 4, 3))
+    pictures.write(tmp_path / "photos" / "test", (2, 2, 2))
     own = datasets.load("photos", test_per_class=40, seed=0, folder=tmp_path, manifest=manifest)
     assert (len(own.y), len(own.y_test), own.x.dtype) == (12, 6, np.uint8)
 
 
+def test_where_nobody_says_how_many_no_class_loses_more_than_a_quarter_to_the_test_part(tmp_path, manifest):
+    pictures.write(tmp_path / "photos", (20, 9, 8))
+    own = datasets.load("photos", test_per_class=0, seed=0, folder=tmp_path, manifest=manifest)
+    assert np.bincount(own.y_test).tolist() == [2, 2, 2]
+    assert np.bincount(datasets.load("digits", test_per_class=0, seed=0).y_test).tolist() == [40] * 10
+
+
+def test_a_class_with_a_single_picture_is_named(tmp_path, manifest):
+    pictures.write(tmp_path / "photos", (3, 3, 1))
+    named = dataclasses.replace(manifest, class_names=("0", "1", "2"))
+    with pytest.raises(InvalidData, match="class 2 has 1 samples, 1 are to be held out"):
+        datasets.load("photos", test_per_class=0, seed=0, folder=tmp_path, manifest=named)
+
+
 def test_what_a_profile_leaves_out_is_said_by_class(tmp_path, manifest):
-    pictures(tmp_path / "photos", (20, 8, 4))
+    pictures.write(tmp_path / "photos", (20, 8, 4))
     own = datasets.load("photos", test_per_class=2, seed=0, folder=tmp_path, manifest=manifest)
     long_tailed = scenario("imbalance = 2\nsamples_per_device = 5")
     said = shards.used(shards.deal(long_tailed, own), own)

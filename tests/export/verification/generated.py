@@ -20,10 +20,21 @@ from fedrela.export.tracing.trace import trace
 from fedrela.export.verification import repetition
 from fedrela.export.verification.precision import constants_in
 from fedrela.export.verification.supplied import Supplied
-from tests.export.verification.pieces import CLASSES, KINDS, LAYERS, WIDTH, Step
+from tests.export.verification.pieces import CLASSES, KINDS, WIDTH, Step
 
 STEPS = 20
 RECIPE = Recipe((parse(f"float32:{WIDTH}"),), classes=CLASSES, hyperparameters={"lr": 0.02, "momentum": 0.5})
+
+LAYERS = {
+    "linear": lambda number: nn.Linear(WIDTH, WIDTH),
+    "tanh": lambda number: nn.Tanh(),
+    "gelu": lambda number: nn.GELU(),
+    "batch norm": lambda number: nn.BatchNorm1d(WIDTH, momentum=None if number == 5 else 0.1),
+    "layer norm": lambda number: nn.LayerNorm(WIDTH),
+    "dropout": lambda number: nn.Dropout(number / 10),
+    "alpha dropout": lambda number: nn.AlphaDropout(number / 10),
+    "rrelu": lambda number: nn.RReLU(0.1, number / 5),
+}
 
 
 def models():

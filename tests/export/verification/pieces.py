@@ -242,13 +242,3 @@ KINDS = {
     "drop columns": _drop_columns, "drop alpha columns": _drop_alpha_columns, "permuted": _permuted,
     "gradient mode": _gradient_mode,
 }  # fmt: skip
-LAYERS = {
-    "linear": lambda number: nn.Linear(WIDTH, WIDTH),
-    "tanh": lambda number: nn.Tanh(),
-    "gelu": lambda number: nn.GELU(),
-    "batch norm": lambda number: nn.BatchNorm1d(WIDTH, momentum=None if number == 5 else 0.1),
-    "layer norm": lambda number: nn.LayerNorm(WIDTH),
-    "dropout": lambda number: nn.Dropout(number / 10),
-    "alpha dropout": lambda number: nn.AlphaDropout(number / 10),
-    "rrelu": lambda number: nn.RReLU(0.1, number / 5),
-}

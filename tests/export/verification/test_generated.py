@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, seed, settings
 
 from fedrela.core.errors import FedRelaError
-from tests.export.verification.generated import build, follow, models
-from tests.export.verification.pieces import KINDS, LAYERS
+from tests.export.verification.generated import LAYERS, build, follow, models
+from tests.export.verification.pieces import KINDS
 
 REFUSED = {
     "count", "late count", "integer buffer", "flag", "cache of data", "last", "list", "batch", "values",

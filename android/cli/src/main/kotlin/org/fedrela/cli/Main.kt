@@ -10,7 +10,7 @@ offers --link LINK --state FOLDER                                     what a lin
 enroll --link LINK --state FOLDER --data FILE [--secret HEX]          enrollment alone
 leave --state FOLDER                                                  the coordinator and this machine forget the device
 verdicts                                                              verdicts on bodies, for the differential test
-steps --bundle FOLDER --batch FILE                                    times of steps, for benchmarks.android_step
+steps --bundle FOLDER --batch FILE                                    times of steps, for benchmarks.step.android
 """
 
 /** The client as a command: see the usage above. */

@@ -1,7 +1,7 @@
 """Recurrent nets over 8, 32 and 128 steps: how long does their export take, and a training step next to eager PyTorch?
 
-    python -m benchmarks.recurrences                                  all of them on both runtimes (half an hour)
-    python -m benchmarks.recurrences --nets "GRU, 8 steps" --runtimes onnx --out part.json
+    python -m benchmarks.step.recurrences                                  all of them on both runtimes (half an hour)
+    python -m benchmarks.step.recurrences --nets "GRU, 8 steps" --runtimes onnx --out part.json
 
 Each export is a process of its own, verification included, in seconds by the clock and of processor time. A step is one
 of batch 32 on one thread, in processor time, in turns with eager PyTorch's (see `benchmarks.step.alternation`).
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.step import alternation, files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "recurrences.json"
 NETS = tuple(f"{kind}, {steps} steps" for kind in ("GRU", "LSTM", "BiLSTM", "Elman") for steps in (8, 32, 128))
 RUNTIMES = ("onnx", "executorch")

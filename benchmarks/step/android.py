@@ -2,11 +2,11 @@
 
     python -m venv .venv-android-step && .venv-android-step/bin/pip install --editable . onnxruntime==1.28.0
     make android
-    python -m benchmarks.android_step --python .venv-android-step/bin/python          about 3 minutes on two idle cores
+    python -m benchmarks.step.android --python .venv-android-step/bin/python          about 3 minutes on two idle cores
 
 Both run the same programs and the same batch on one thread, in a process each, and take turns; a step is what a device
 does in one. Medians by the clock, after as many steps as a JVM takes to compile itself. Prints a table and writes
-benchmarks/results/android_step.json. May import every package.
+benchmarks/results/android_step.json.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.step.contenders import SETTINGS, Opened
 from fedrela.core import bundle, tensors
 from fedrela.core.tensors import Array
 
-RESULTS = Path(__file__).parent / "results" / "android_step.json"
+RESULTS = Path(__file__).parents[1] / "results" / "android_step.json"
 BATCH, WARM_STEPS, SECONDS = 8, 3_000, 10.0
 # A net by its name: how `fedrela.export.models` builds it, and what it takes.
 NETS = {
@@ -110,7 +110,7 @@ def measured(name: str, folder: Path, python: str) -> dict[str, Any]:
     java = [word for word in JAVA if "Tiered" not in word]  # a phone's runtime compiles what runs long, too
     bundle_and_batch = ["--bundle", str(folder / "bundle"), "--batch", str(folder / "batch.safetensors")]
     commands = {
-        "python": [python, "-m", "benchmarks.android_step", "--child", str(folder)],
+        "python": [python, "-m", "benchmarks.step.android", "--child", str(folder)],
         "kotlin": [*java, MAIN, "steps", *bundle_and_batch],
     }
     with ExitStack() as stack:

@@ -1,0 +1,60 @@
+"""Lines of docs/operations.md by which an operator sets a coordinator up, typed as they stand there."""
+
+import math
+import os
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fedrela.coordinator import settings
+from fedrela.coordinator.settings import Settings
+from fedrela.coordinator.storage.store import Database
+
+MANUAL = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
+
+
+def line(start: str) -> str:
+    """The one line that begins so, without its remark."""
+    (found,) = [line for line in MANUAL if line.startswith(start)]
+    return re.sub(r"\s+# .*", "", found)
+
+
+def test_a_file_of_two_secrets_that_nobody_else_can_read(tmp_path: Path) -> None:
+    typed = "\n".join((line("(umask 077"), line(". ./fedrela.env"), "env"))
+    shell = subprocess.run(
+        ["sh", "-c", typed], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
+    )
+    made = dict(text.split("=", 1) for text in shell.stdout.splitlines() if text.startswith("FEDRELA_"))
+    assert sorted(made) == ["FEDRELA_ADMIN_KEY", "FEDRELA_SIGNING_KEY"]
+    assert (tmp_path / "fedrela.env").stat().st_mode & 0o777 == 0o600
+    Settings.from_environment(made)  # both are long enough
+
+
+def test_a_role_and_a_database_of_its_own_are_all_that_postgresql_needs(postgres: str, tmp_path: Path) -> None:
+    # The role that runs the tests' server is called fedrela already.
+    made = re.sub(r"(ROLE|DATABASE|OWNER) fedrela", r"\1 newcomer", line("sudo -u postgres psql"))
+    named = line('echo "export FEDRELA_DATABASE_URL').replace("fedrela:", "newcomer:")
+    here = f"127.0.0.1:{urlsplit(postgres).port}"
+    typed = (
+        made.replace("sudo -u postgres psql", f"psql {postgres}/postgres"),
+        named.replace("127.0.0.1/fedrela", f"{here}/newcomer"),
+        ". ./fedrela.env; echo $FEDRELA_DATABASE_URL",
+    )
+    shell = subprocess.run(["sh", "-ec", "\n".join(typed)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    url = shell.stdout.splitlines()[-1]
+    assert url == f"postgresql://newcomer:secret@{here}/newcomer"
+    Database(url).close()  # made, by its owner
+
+
+def test_every_variable_has_its_row_and_its_default() -> None:
+    rows = [text.split("|")[1:4] for text in MANUAL if text.startswith("| `FEDRELA_")]
+    shown = {name: default.strip() for names, default, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    source = (Path(settings.__file__)).read_text(encoding="utf-8")
+    assert set(shown) == set(re.findall(r'"(FEDRELA_\w+)"', source))
+    numbers = dict(re.findall(r'_number\(env, "(FEDRELA_\w+)", (?:[\d.]+ if dev else )?([\d.* ]+)\)', source))
+    assert len(numbers) > 8
+    for name, value in numbers.items():
+        number, _, unit = shown[name].partition(" ")
+        scale = {"GiB": 2.0**30, "MiB": 2.0**20}.get(unit, 1.0)
+        assert float(number) * scale == math.prod(float(factor) for factor in value.split("*")), name
