@@ -36,6 +36,7 @@ def check(case: Case, runtime: str) -> dict[str, float]:
     return training_errors(case.build(), recipe, runtime)
 
 
+_IMAGE, _VOLUME, _SIGNAL = "float32:2x9x7", "float32:2x6x9x7", "float32:2x11"
 _VECTOR, _SEQUENCE = "float32:5", "float32:6x5"
 _POOLED = ((nn.MaxPool2d(2), "MaxPool2d"), (nn.MaxPool2d(3, 2, 1), "MaxPool2d, overlapping, padded"))
 _ACTIVATIONS = (

@@ -66,6 +66,3 @@ def windows(x: Tensor, layer: nn.Module) -> Tensor:
     scores = scores + torch.stack([torch.zeros(3, 3), torch.eye(3) * -9])[None, :, None]
     mixed = torch.softmax(scores.reshape(-1, 2, 3, 3), 3) @ windows
     return mixed.transpose(1, 2).reshape(x.shape)
-
-
-_IMAGE, _VOLUME, _SIGNAL = "float32:2x9x7", "float32:2x6x9x7", "float32:2x11"

@@ -26,7 +26,7 @@ def pom(module: str = "") -> ElementTree.Element:
 
 
 def properties() -> dict[str, str]:
-    return {item.tag.split("}")[1]: item.text or "" for item in pom().find("m:properties", POM)}
+    return {item.tag.split("}")[1]: item.text or "" for item in pom().findall("m:properties/*", POM)}
 
 
 def gradle(module: str) -> str:
@@ -37,7 +37,7 @@ def maven_dependencies(module: str) -> set[tuple[str, str]]:
     """Name and scope of each that is not a test's."""
     found = set()
     for item in pom(module).findall("m:dependencies/m:dependency", POM):
-        name = item.findtext("m:artifactId", namespaces=POM)
+        name = item.findtext("m:artifactId", "", POM)
         scope = item.findtext("m:scope", "compile", POM)
         if name in PLATFORM or name in {"robolectric", "junit", "fedrela-aars", "fedrela-tools"} or scope == "test":
             continue
@@ -50,10 +50,10 @@ def gradle_dependencies(module: str) -> set[tuple[str, str]]:
     found = set()
     (block,) = re.findall(r"^dependencies \{\n(.*?)^\}", gradle(module), re.MULTILINE | re.DOTALL)
     for line in block.splitlines():
-        configuration, what = re.fullmatch(r'    (\w+)\((project\(":\w+"\)|libs[\w.]+)\)', line).groups()
+        ((configuration, what),) = re.findall(r'^    (\w+)\((project\(":\w+"\)|libs[\w.]+)\)$', line)
         (scope,) = (scope for scope, names in SCOPES.items() if configuration in names)
         if what.startswith("project"):
-            name = "fedrela-" + re.search(r":(\w+)", what)[1]
+            name = "fedrela-" + what.split(":")[1].split('"')[0]
         else:
             library = CATALOG["libraries"][what.removeprefix("libs.").replace(".", "-")]
             name = library["module"].split(":")[1]
@@ -89,7 +89,7 @@ def test_versions_are_the_same():
         item.findtext("m:version", namespaces=POM)
         for module in MODULES
         for item in pom(module).findall("m:dependencies/m:dependency", POM)
-        if item.findtext("m:artifactId", namespaces=POM) == "annotation-jvm"
+        if item.findtext("m:artifactId", "", POM) == "annotation-jvm"
     ]
     assert set(annotation) == {versions["annotation"]}
 
@@ -97,7 +97,7 @@ def test_versions_are_the_same():
 def test_the_plugin_is_of_the_generation_of_the_tools():
     """The merger of manifests has the plugin's version and 23 more; apksig has the plugin's own."""
     tools = {
-        item.findtext("m:artifactId", namespaces=POM): item.findtext("m:version", namespaces=POM)
+        item.findtext("m:artifactId", "", POM): item.findtext("m:version", namespaces=POM)
         for item in pom("tools").findall("m:dependencies/m:dependency", POM)
     }
     major, rest = CATALOG["versions"]["agp"].split(".", 1)

@@ -13,7 +13,7 @@ ENGLISH, GERMAN = (SAMPLE / f"res/{folder}/strings.xml" for folder in ("values",
 def texts(path: Path) -> dict[str, list[str]]:
     """The texts of each name: one, or one for each quantity."""
     return {
-        item.get("name"): [part.text for part in item] if item.tag == "plurals" else [item.text]
+        item.attrib["name"]: [part.text or "" for part in (item if item.tag == "plurals" else (item,))]
         for item in ElementTree.parse(path).getroot()
     }
 
