@@ -1,6 +1,6 @@
 """How much longer a training step takes in a process of its own: the same batches on both engines, in turn.
 
-step_share(bundle.read(folder), blocks=30)
+step_share(bundle.read(folder))
 """
 
 import statistics
@@ -17,7 +17,7 @@ from fedrela.edge.sandbox.process import Sandbox
 BATCH, STEPS_IN_A_BLOCK = 32, 100  # ten epochs of 320 samples
 
 
-def step_share(bundle: Bundle, *, blocks: int = 30) -> float:
+def step_share(bundle: Bundle, *, blocks: int = 120) -> float:
     """Seconds of a step in a sandbox over seconds of one in this process: the median over pairs of blocks."""
     sandbox = Sandbox(("onnx",))
     pools = [EnginePool(), EnginePool(sandbox=sandbox)]
