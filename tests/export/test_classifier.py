@@ -114,16 +114,6 @@ def test_a_program_that_differs_from_pytorch_is_never_written(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_parameter_by_the_name_of_an_input_is_refused(tmp_path):
-    class Clash(nn.Linear):
-        def __init__(self):
-            super().__init__(3, 2)
-            self.lr = nn.Parameter(torch.ones(()))
-
-    with pytest.raises(InvalidInput, match="'lr'"):
-        export_classifier(Clash(), input="float32:3", classes=2, out=tmp_path / "bundle")
-
-
 def test_an_operator_without_a_form_is_named_with_its_module(tmp_path):
     class Inner(nn.Module):
         def forward(self, x):

@@ -14,6 +14,7 @@ import org.fedrela.core.secure.SecureAgreement
 import org.fedrela.core.secure.SecureKeys
 import org.fedrela.core.secure.SecureReveal
 import org.fedrela.core.secure.SecureShares
+import org.fedrela.core.secure.firstClip
 import org.fedrela.core.secure.layoutOf
 import org.fedrela.core.secure.secureJson
 import org.fedrela.core.secure.threshold
@@ -59,7 +60,7 @@ public class Traffic(
 public fun trafficOf(offer: Offer, runtime: String): Traffic {
     val (task, manifest) = offer.task to offer.manifest
     val isSecure = task.privacy.isSecure
-    val layout = if (isSecure) layoutOf(task, manifest) else null
+    val layout = if (isSecure) layoutOf(task, manifest, firstClip(task.privacy)) else null
     return Traffic(
         program = programBytes(manifest, runtime.substringBefore(' ')),
         checkpoint = offer.checkpointBytes,
