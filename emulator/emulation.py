@@ -189,8 +189,8 @@ def _header(label: str, plan: ContextPlan, dataset: Dataset) -> dict[str, Any]:
 def load_data(scenario: Scenario, folder: Path, manifest: Manifest) -> Dataset:
     """The scenario's dataset; pictures are read for the model of `manifest`."""
     data = scenario.data
-    options = {"test_per_class": data.test_per_class, "seed": scenario.seed}
-    return datasets.load(data.dataset, folder=folder, manifest=manifest, **options)
+    held_out = data.test_per_class or None
+    return datasets.load(data.dataset, test_per_class=held_out, seed=scenario.seed, folder=folder, manifest=manifest)
 
 
 def open_engine(manifest_sha256: str, blobs: dict[str, bytes]) -> Engine:

@@ -33,14 +33,14 @@ class Dataset:
 
 
 def load(
-    name: str, *, test_per_class: int, seed: int, folder: Path = Path(), manifest: Manifest | None = None
+    name: str, *, test_per_class: int | None, seed: int, folder: Path = Path(), manifest: Manifest | None = None
 ) -> Dataset:
     """A dataset by name ("digits"), by path of an .npz or of pictures, or from a function "module:function".
 
     Pictures, a folder or a .zip of class folders, are read for the model of `manifest`.
     An .npz or a function gives x, y and, if it has one, a test part x_test, y_test (a function: a mapping or a tuple
     of two or four arrays). Without a test part, `test_per_class` samples of each class are held out, chosen by `seed`;
-    0: 40, or a quarter of the rarest class where that is less. Raises InvalidData.
+    None: 40, or a quarter of the rarest class where that is less. Raises InvalidData.
     """
     if name == "digits":
         arrays = _digits()
@@ -60,7 +60,8 @@ def load(
         raise InvalidData(f"{name} has {len(x)} examples and {len(y)} labels", remedy="give each example one label")
     if len(arrays) == 2:
         names = manifest.class_names if manifest is not None else ()
-        return _hold_out(x, y, test_per_class or _usual_hold_out(y), seed, names)
+        count = _usual_hold_out(y) if test_per_class is None else test_per_class
+        return _hold_out(x, y, count, seed, names)
     x_test, y_test = np.asarray(arrays[2]), _labels(arrays[3])
     return Dataset(x, y, x_test, y_test, int(max(y.max(), y_test.max())) + 1)
 

@@ -1,4 +1,4 @@
-"""Tiny classifiers around a layer, through which gradients flow into the layer and out of it.
+"""Tiny classifiers around a layer, through which gradients flow into it and out of it; and what models do with layers.
 
 >>> images(nn.ReLU())()(torch.zeros(2, 2, 9, 7)).shape
 torch.Size([2, 3])
@@ -79,3 +79,64 @@ def _materialised(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     with torch.no_grad():
         model.eval()(torch.zeros(shape))
     return model.train()
+
+
+def attention(x: Tensor, layer: nn.Module) -> Tensor:
+    attended: Tensor = layer(x, x, x, need_weights=False)[0]
+    return x + attended
+
+
+def first(x: Tensor, layer: nn.Module) -> Tensor:
+    states: Tensor = layer(x)[0]
+    return states
+
+
+def scaled_dot_product(x: Tensor) -> Tensor:
+    heads = x.reshape(x.shape[0], 6, 2, 4).transpose(1, 2)
+    mixed = nn.functional.scaled_dot_product_attention(heads, heads * 0.5, heads + 1, is_causal=True)
+    return mixed.transpose(1, 2).reshape(x.shape)
+
+
+def squeeze_and_excite(x: Tensor, down: nn.Module, up: nn.Module) -> Tensor:
+    gate: Tensor = torch.sigmoid(up(torch.relu(down(x.mean((2, 3))))))
+    return x * gate[:, :, None, None]
+
+
+def tokens() -> nn.Module:
+    mean = Lambda(lambda x: x.mean(1))
+    return nn.Sequential(nn.Embedding(20, 8, padding_idx=0), mean, nn.Linear(8, CLASSES))
+
+
+def bags() -> nn.Module:
+    return nn.Sequential(nn.EmbeddingBag(20, 8, padding_idx=0), nn.Tanh(), nn.Linear(8, CLASSES))
+
+
+def first_expert(x: Tensor, gate: nn.Module) -> Tensor:
+    """A mixture whose weights are those of the best two of four, the others' 0."""
+    best, which = torch.softmax(gate(x), 1).topk(2, 1)
+    weights = torch.zeros(x.shape[0], 4).scatter(1, which, best)
+    return x * weights.repeat(1, 2)
+
+
+def in_order(x: Tensor) -> Tensor:
+    """Sparsemax: Martins and Astudillo, ICML 2016."""
+    ordered = torch.sort(x, dim=1, descending=True).values
+    total = ordered.cumsum(1)
+    counted = (1 + torch.arange(1, 9) * ordered > total).sum(1, keepdim=True)
+    threshold = (total.gather(1, counted - 1) - 1) / counted
+    return torch.clamp(x - threshold, min=0)
+
+
+def sampled(x: Tensor, where: nn.Module) -> Tensor:
+    theta = where(x.mean((2, 3))).reshape(-1, 2, 3) * 0.3 + torch.eye(2, 3)
+    grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def windows(x: Tensor, layer: nn.Module) -> Tensor:
+    """Attention inside two windows of three places each, one of them masked, as Swin has it."""
+    windows: Tensor = layer(x).reshape(-1, 3, 2, 4).transpose(1, 2)
+    scores = (windows @ windows.transpose(2, 3)).reshape(-1, 2, 2, 3, 3)
+    scores = scores + torch.stack([torch.zeros(3, 3), torch.eye(3) * -9])[None, :, None]
+    mixed = torch.softmax(scores.reshape(-1, 2, 3, 3), 3) @ windows
+    return mixed.transpose(1, 2).reshape(x.shape)

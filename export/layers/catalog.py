@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from fedrela.export.inputs import parse
-from fedrela.export.layers import around, expressions
+from fedrela.export.layers import around
 from fedrela.export.layers.around import CLASSES
 from fedrela.export.recipe import Recipe
 from fedrela.export.verification.comparison import training_errors
@@ -126,31 +126,29 @@ CASES: tuple[Case, ...] = (
         "Dropout, Dropout2d", _IMAGE, around.images(nn.Dropout2d(0.4), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Dropout(0.3))
     ),
     *(Case(name, _VECTOR, around.vectors(layer)) for name, layer in _ACTIVATIONS),
-    Case("Embedding", "int64:6:20", expressions.tokens),
+    Case("Embedding", "int64:6:20", around.tokens),
     Case(
         "LSTM (bidirectional)",
         _SEQUENCE,
-        around.sequences(around.Lambda(expressions.first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
+        around.sequences(around.Lambda(around.first, nn.LSTM(8, 5, bidirectional=True, batch_first=True))),
     ),
-    Case("GRU", _SEQUENCE, around.sequences(around.Lambda(expressions.first, nn.GRU(8, 5, batch_first=True)))),
+    Case("GRU", _SEQUENCE, around.sequences(around.Lambda(around.first, nn.GRU(8, 5, batch_first=True)))),
     Case(
         "LSTM (two layers with dropout)",
         _SEQUENCE,
-        around.sequences(around.Lambda(expressions.first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
+        around.sequences(around.Lambda(around.first, nn.LSTM(8, 5, 2, dropout=0.3, batch_first=True))),
     ),
     Case(
         "MultiheadAttention (with dropout)",
         _SEQUENCE,
-        around.sequences(
-            around.Lambda(expressions.attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))
-        ),
+        around.sequences(around.Lambda(around.attention, nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True))),
     ),
     Case(
         "TransformerEncoderLayer",
         _SEQUENCE,
         around.sequences(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)),
     ),
-    Case("scaled_dot_product_attention", _SEQUENCE, around.sequences(around.Lambda(expressions.scaled_dot_product))),
+    Case("scaled_dot_product_attention", _SEQUENCE, around.sequences(around.Lambda(around.scaled_dot_product))),
     Case(
         "Upsample (nearest, bilinear)",
         _IMAGE,
@@ -176,7 +174,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "squeeze and excitation",
         _IMAGE,
-        around.images(around.Lambda(expressions.squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4))),
+        around.images(around.Lambda(around.squeeze_and_excite, nn.Linear(4, 2), nn.Linear(2, 4))),
     ),
     Case(
         "Conv3d, MaxPool3d, AvgPool3d",
@@ -191,20 +189,20 @@ CASES: tuple[Case, ...] = (
     Case(
         "affine_grid, grid_sample",
         _IMAGE,
-        around.images(around.Lambda(expressions.sampled, nn.Linear(4, 6)), nn.Tanh()),
+        around.images(around.Lambda(around.sampled, nn.Linear(4, 6)), nn.Tanh()),
     ),
-    Case("EmbeddingBag", "int64:6:20", expressions.bags),
+    Case("EmbeddingBag", "int64:6:20", around.bags),
     Case("LocalResponseNorm", _IMAGE, around.images(nn.LocalResponseNorm(3, alpha=0.1), nn.Tanh())),
     Case("Bilinear", _VECTOR, around.vectors(around.Lambda(lambda x, layer: layer(x, x), nn.Bilinear(8, 8, 6)))),
-    Case("sort, cumsum (sparsemax)", _VECTOR, around.vectors(around.Lambda(expressions.in_order), nn.Linear(8, 8))),
+    Case("sort, cumsum (sparsemax)", _VECTOR, around.vectors(around.Lambda(around.in_order), nn.Linear(8, 8))),
     Case(
         "topk, scatter (mixture of experts)",
         _VECTOR,
-        around.vectors(around.Lambda(expressions.first_expert, nn.Linear(8, 4))),
+        around.vectors(around.Lambda(around.first_expert, nn.Linear(8, 4))),
     ),
     Case(
         "attention in windows (masked)",
         _SEQUENCE,
-        around.sequences(around.Lambda(expressions.windows, nn.Linear(8, 8))),
+        around.sequences(around.Lambda(around.windows, nn.Linear(8, 8))),
     ),
 )

@@ -18,8 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedrela.core.errors import UnsupportedOperation
-
 _ATTENTION = F.scaled_dot_product_attention
 _MULTI_HEAD = F.multi_head_attention_forward
 _SELU_FLOOR = -1.7580993408473766  # what SELU gives for minus infinity
@@ -150,15 +148,9 @@ def recurrent(func: Any, uniforms: Uniforms, *args: Any, **kwargs: Any) -> Any:
     """A recurrent layer of torch.nn. With dropout, its layers are run one by one: torch draws it inside one call."""
     if len(args) != 9:  # not as torch.nn calls it
         return func(*args, **kwargs)
-    packed = not isinstance(args[3], bool)  # x, batch sizes, state, weights, bias, layers, p, training, ...
-    layers, p, training = args[5:8] if packed else args[4:7]
+    layers, p, training = args[4:7] if isinstance(args[3], bool) else (1, 0.0, False)  # else packed, and refused there
     if layers == 1 or p == 0 or not training:
         return func(*args)
-    if packed:
-        raise UnsupportedOperation(
-            f"aten.{func.__name__} of a packed sequence with dropout between its layers",
-            remedy="give it padded sequences of one length, or stack single-layer modules with nn.Dropout between them",
-        )
     return _layer_by_layer(func, uniforms, *args)
 
 

@@ -14,7 +14,12 @@ from tests.migration.product import RECORDED, VERSION_0_1
 
 FOLDER = VERSION_0_1 / "settings"
 # What a file that says nothing of it means now: secure rounds weigh devices alike.
-NEW_DEFAULTS = {"scenario.toml": {"task.aggregation.weight_by_examples": False}}
+NEW_DEFAULTS = {
+    "scenario.toml": {
+        "task.aggregation.weight_by_examples": False,
+        "data.test_per_class": 0,  # 40 still, but of data whose rarest class has less than 160
+    }
+}
 # From a key as version 0.1 called it to its name now: "local.epochs" renames one key, "local" all keys of a table.
 RENAMED: dict[str, str] = {
     "hostile": "malicious",

@@ -42,16 +42,16 @@ def test_a_folder_test_beside_train_is_the_test_part(tmp_path, manifest):
 
 def test_where_nobody_says_how_many_no_class_loses_more_than_a_quarter_to_the_test_part(tmp_path, manifest):
     pictures.write(tmp_path / "photos", (20, 9, 8))
-    own = datasets.load("photos", test_per_class=0, seed=0, folder=tmp_path, manifest=manifest)
+    own = datasets.load("photos", test_per_class=None, seed=0, folder=tmp_path, manifest=manifest)
     assert np.bincount(own.y_test).tolist() == [2, 2, 2]
-    assert np.bincount(datasets.load("digits", test_per_class=0, seed=0).y_test).tolist() == [40] * 10
+    assert np.bincount(datasets.load("digits", test_per_class=None, seed=0).y_test).tolist() == [40] * 10
 
 
 def test_a_class_with_a_single_picture_is_named(tmp_path, manifest):
     pictures.write(tmp_path / "photos", (3, 3, 1))
     named = dataclasses.replace(manifest, class_names=("0", "1", "2"))
     with pytest.raises(InvalidData, match="class 2 has 1 samples, 1 are to be held out"):
-        datasets.load("photos", test_per_class=0, seed=0, folder=tmp_path, manifest=named)
+        datasets.load("photos", test_per_class=None, seed=0, folder=tmp_path, manifest=named)
 
 
 def test_what_a_profile_leaves_out_is_said_by_class(tmp_path, manifest):

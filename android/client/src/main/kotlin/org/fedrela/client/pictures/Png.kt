@@ -23,6 +23,7 @@ internal fun isPng(body: ByteArray): Boolean = latin(body, 0, SIGNATURE.length) 
 /** Pixels as they are stored, and the orientation 1 to 8. Throws [InvalidData]. */
 internal fun decodePng(body: ByteArray, name: String): Decoded {
     val chunks = chunks(body, name)
+    checkOrder(chunks.map { it.type }, name)
     fun first(type: String) = chunks.find { it.type == type }?.data
     val header = first("IHDR")?.takeIf { it.size == HEADER_BYTES } ?: throw damaged(name, "it has no header")
     val samples = samples(header, name)
@@ -57,6 +58,13 @@ private fun chunks(body: ByteArray, name: String): List<Chunk> {
     }
     if (!hasPixels) throw damaged(name, "it has no pixels")
     return chunks
+}
+
+/** Throws [InvalidData] for two headers, and for colors that come too late: decoders differ in what they make of them. */
+private fun checkOrder(types: List<String>, name: String) {
+    if (types.count { it == "IHDR" } > 1) throw damaged(name, "it has two headers")
+    val late = types.drop(types.indexOf("IDAT"))
+    if ("PLTE" in late || "tRNS" in late) throw damaged(name, "its colors come after its pixels")
 }
 
 private fun isWhole(body: ByteArray, from: Int, end: Int): Boolean {
