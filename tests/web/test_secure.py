@@ -1,4 +1,4 @@
-"""A page in a group with others: what it sends is hidden, a killed tab goes on, a lie ends its turn."""
+"""A page in a group with Python devices: what it sends is hidden, a killed tab goes on, a lie ends its turn."""
 
 import json
 import threading
@@ -14,15 +14,9 @@ from fedrela.core.privacy import Privacy
 from fedrela.core.secure import masked_body, secure_tasks
 from fedrela.core.task import Aggregation
 from fedrela.edge.engines.onnx_engine import OnnxEngine
-from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.local_round import LocalRound
-from fedrela.emulator import emulation
-from fedrela.emulator.data import shards
-from fedrela.emulator.emulation import CoordinatorAccess
-from fedrela.emulator.fleet.profiles import DeviceProfiles
-from fedrela.emulator.scenario import Data, Scenario
 from tests.web.phone import TASK
-from tests.web.place import KEY, ROOT, shard_examples
+from tests.web.place import shard_examples
 from tests.web.same_update import check_same_update, train_on
 from tests.web.test_tabs import PATIENCE_SECONDS, READ_BYTES, run_device, wait_for
 
@@ -35,7 +29,6 @@ SECURE = replace(
     privacy=Privacy("peers", group_target=5, group_minimum=5, phase_seconds=60.0, clip_norm=16.0, clipped_share=0.1),
 )
 SESSION = "assignment/secure"
-EMULATED = Scenario("beside a page", 2, seed=7, data=Data(samples_per_device=20))
 
 
 def steps_sent(phone):
@@ -43,9 +36,9 @@ def steps_sent(phone):
     return list(dict.fromkeys(seen.url.rsplit("/", 1)[-1] for seen in phone.recorder.seen if seen.method == "PUT"))
 
 
-def start_python(phone, numbers=PYTHON_SHARDS):
+def start_python(phone):
     """Python devices in the phone's population, each in a thread; their secrets by shard."""
-    secrets = {shard: bytes([shard]) * 32 for shard in numbers}
+    secrets = {shard: bytes([shard]) * 32 for shard in PYTHON_SHARDS}
     for shard, secret in secrets.items():
         client = phone.place.device(shard, secret=secret, population=phone.population)
         threading.Thread(target=run_device, args=(client, time.monotonic() + PATIENCE_SECONDS), daemon=True).start()
@@ -90,38 +83,7 @@ def test_a_page_killed_as_it_masks_is_in_the_sum_of_its_group(new_phone):
     assert steps_sent(phone) in (steps, steps[:-1])  # others' answers may have opened the sum before
     check_hidden(phone, session, vector)
     secrets[SHARD] = bytes.fromhex(phone.tab.stored("identity")["secret"])
-    check_sum(phone, {secret: shard_examples(shard) for shard, secret in secrets.items()})
-
-
-def emulated_examples(manifest):
-    """What the emulated devices hold, by their secrets."""
-    dataset, profiles = emulation.load_data(EMULATED, ROOT, manifest), DeviceProfiles(EMULATED)
-    rows = [shards.deal(EMULATED, dataset).indices(device) for device in range(EMULATED.devices)]
-    return {
-        profiles.of(device).secret: Examples({"x": dataset.x[own]}, dataset.y[own]) for device, own in enumerate(rows)
-    }
-
-
-def test_python_a_page_and_emulated_devices_are_in_one_group(new_phone, tmp_path):
-    phone = new_phone(SECURE)
-    access = CoordinatorAccess(phone.place.url, KEY)
-    arguments = (EMULATED, access, phone.task_id)
-    fleet = threading.Thread(
-        target=emulation.emulate, args=arguments, kwargs={"out": tmp_path / "run", "workers": 0, "quiet": True}
-    )
-    fleet.start()
-    secrets = start_python(phone, PYTHON_SHARDS[:2])
-    phone.tab.join(phone.place.link(phone.population))
-    phone.tab.use_demo(SHARD)
-    phone.tab.start()
-    assert phone.finished()
-    fleet.join(PATIENCE_SECONDS)
-    assert not fleet.is_alive()
-    (record,) = phone.place.admin.rounds(phone.task_id)
-    assert [(group["phase"], group["size"], group["survivors"]) for group in record["groups"]] == [("summed", 5, 5)]
-    secrets[SHARD] = bytes.fromhex(phone.tab.stored("identity")["secret"])
-    held = {secret: shard_examples(shard) for shard, secret in secrets.items()}
-    check_sum(phone, held | emulated_examples(phone.place.opened().manifest))
+    check_sum(phone, secrets)
 
 
 def check_hidden(phone, session, vector):
@@ -136,8 +98,8 @@ def check_hidden(phone, session, vector):
         assert bytes.fromhex(secret) not in sent
 
 
-def check_sum(phone, held):
-    """The new model is the old one and the mean of what Python devices make of all five's data, given by secrets."""
+def check_sum(phone, secrets):
+    """The new model is the old one and the mean of what Python devices make of all five's data."""
     opened = phone.place.opened()
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
     record, specs = phone.place.task(phone.task_id), opened.manifest.weights
@@ -146,9 +108,10 @@ def check_sum(phone, held):
         for name in ("initial_checkpoint_sha256", "checkpoint_sha256")
     )
     task = replace(SECURE, population=phone.population)
+    examples = {shard: shard_examples(shard) for shard in secrets}
     changes = [
-        train_on(engine, LocalRound(task, 1, secret), weights, examples, examples.y)
-        for secret, examples in held.items()
+        train_on(engine, LocalRound(task, 1, secret), weights, examples[shard], examples[shard].y)
+        for shard, secret in secrets.items()
     ]
     mean = {name: np.mean([change[name] for change in changes], axis=0, dtype=np.float64) for name in weights}
     check_same_update(weights, mean, tensors.subtract(new, weights))

@@ -60,7 +60,7 @@ private fun chunks(body: ByteArray, name: String): List<Chunk> {
     return chunks
 }
 
-/** Throws [InvalidData] for two headers, and for colors that come too late: decoders differ in what they make of them. */
+/** Throws [InvalidData] for two headers, and for colors that come too late: decoders make of them what they like. */
 private fun checkOrder(types: List<String>, name: String) {
     if (types.count { it == "IHDR" } > 1) throw damaged(name, "it has two headers")
     val late = types.drop(types.indexOf("IDAT"))
