@@ -32,11 +32,11 @@ build, given, classes, runtimes, own = json.loads(sys.argv[1])
 import fedrela.export
 assert fedrela.export.__file__.startswith(own), fedrela.export.__file__
 torch.manual_seed(0)
-said = [("imports", began)]
+said = [("imports", began)]  # a stage, without where it writes
 with tempfile.TemporaryDirectory() as folder:
     done = export_classifier(
         getattr(models, build)(), input=given, classes=classes, out=folder + "/bundle", runtimes=runtimes,
-        private_key="11" * 32, report=lambda line: said.append((line, time.perf_counter())),
+        private_key="11" * 32, report=lambda line: said.append((line.split(": /")[0], time.perf_counter())),
     )
 ended = time.perf_counter()
 spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
