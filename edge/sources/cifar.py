@@ -21,6 +21,7 @@ from fedrela.edge.sources.pickled_arrays import PickledArray, PickledDtype, reco
 from fedrela.edge.training import classes
 from fedrela.edge.training.examples import DataSource, Examples
 
+_FRAME_HEAD_BYTES = 9  # its opcode, and its length in eight bytes
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "train")
 
 # What numpy arrays and latin-1 bytes are pickled as, under the names of numpy 1 and 2; what stands for each here.
@@ -46,14 +47,27 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _check_places(body: bytes) -> None:
-    """Raise ValueError where a value is to be kept in a place beyond all places: up to there memory would be taken.
+def _check_spelling(body: bytes) -> None:
+    """Raise ValueError for what the unpickler, written in C, would not mind.
 
-    Each place takes 16 bytes, and a damaged file of a few bytes may name any place below four thousand million.
+    A value in a place beyond all places: memory is taken up to there, 16 bytes for each, and a damaged file of a few
+    bytes may name any place below four thousand million. A frame (PEP 3154) that ends in the middle of something.
     """
-    for code, place, _ in pickletools.genops(body):
-        if code.name.endswith("PUT") and int(place or 0) > len(body):
+    frame_end = 0
+    for code, argument, start in pickletools.genops(body):
+        assert start is not None
+        if code.name.endswith("PUT") and int(argument or 0) > len(body):
             raise ValueError("a value has no place")
+        if start >= frame_end > 0:
+            if start > frame_end:
+                raise ValueError("a frame ends within a value")
+            frame_end = 0
+        if code.name == "FRAME":
+            if frame_end:
+                raise ValueError("a frame begins within another")
+            frame_end = start + _FRAME_HEAD_BYTES + int(argument or 0)
+            if frame_end > len(body):
+                raise ValueError("a frame is longer than the file")
 
 
 def find(folder: Path) -> list[Path]:
@@ -73,7 +87,7 @@ def read_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """One batch: CIFAR-10's `labels` or CIFAR-100's `fine_labels`. Raises InvalidData for anything else."""
     try:
         body = path.read_bytes()
-        _check_places(body)
+        _check_spelling(body)
         batch = _ArraysOnly(io.BytesIO(body), encoding="bytes").load()
         pixels = _array(batch[b"data"])
         labels = _array(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"])

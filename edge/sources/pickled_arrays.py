@@ -24,6 +24,15 @@ def _text(value: Any) -> str:
     return value.decode("ascii") if isinstance(value, bytes) else str(value)
 
 
+def _same(value: Any, expected: Any) -> bool:
+    """Equal and of one type, as numpy asks for: 1 is neither 1.0 nor True."""
+    if type(value) is not type(expected):
+        return False
+    if isinstance(expected, tuple):
+        return len(value) == len(expected) and all(map(_same, value, expected))
+    return bool(value == expected)
+
+
 class PickledDtype:
     """`numpy.dtype(code, align, copy)` of whole numbers. Raises ValueError for any other."""
 
@@ -35,7 +44,7 @@ class PickledDtype:
     def __setstate__(self, state: Any) -> None:
         version, order, *rest = state
         self._order = _text(order)
-        if version != 3 or self._order not in _ORDERS or tuple(rest) != _PLAIN:
+        if self._order not in _ORDERS or not _same((version, *rest), (3, *_PLAIN)):
             raise ValueError("it holds an array of another kind")
 
     @property
@@ -52,8 +61,10 @@ class PickledArray:
 
     def __setstate__(self, state: Any) -> None:
         version, shape, kind, is_fortran, body = state
-        if version != 1 or not isinstance(kind, PickledDtype) or not isinstance(body, bytes):
+        if not _same(version, 1) or not isinstance(kind, PickledDtype) or not isinstance(body, bytes):
             raise ValueError("it holds an array of another kind")
+        if not isinstance(is_fortran, int):  # True and False are
+            raise ValueError("it holds an array of no order")
         if type(shape) is not tuple or len(shape) > 4 or any(type(size) is not int or size < 0 for size in shape):
             raise ValueError("it holds an array of no shape")
         if len(body) != math.prod(shape) * kind.dtype.itemsize:
@@ -70,6 +81,6 @@ class PickledArray:
 
 def reconstruct(kind: Any, shape: Any, code: Any) -> PickledArray:
     """`numpy.core.multiarray._reconstruct`: an array that its state fills. Raises ValueError for another type."""
-    if kind is not PickledArray or shape != (0,) or _text(code) != "b":
+    if kind is not PickledArray or not _same(shape, (0,)) or _text(code) != "b":
         raise ValueError("it holds an array of a class of its own")
     return PickledArray()
