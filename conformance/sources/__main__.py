@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--source", action="append", choices=SOURCES, help="may be repeated; all without it")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at work")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file; what it says of other sources stays")
     options = parser.parse_args(arguments)
     parts = [range(start, min(start + PART, options.cases)) for start in range(0, options.cases, PART)]
     packages = {name: metadata.version(name) for name in ("numpy", "pillow")}
@@ -79,8 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"  case {number}: {said}")
             found = found or bool(tally.findings)
     if options.json:
+        document["sources"] = _of_others(options.json, document) | document["sources"]
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return int(found)
+
+
+def _of_others(file: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of sources, if it was written of as many cases, of this seed and with these packages."""
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    sources: dict[str, Any] = before.pop("sources", {})
+    return sources if before == {key: value for key, value in document.items() if key != "sources"} else {}
 
 
 if __name__ == "__main__":

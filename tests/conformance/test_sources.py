@@ -79,3 +79,16 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path, capfd
     document = json.loads(figures.read_text())
     assert {source: sum(counts.values()) for source, counts in document["sources"].items()} == {"idx": 30, "csv": 30}
     assert "refused" in capfd.readouterr().out
+
+
+def test_figures_of_other_sources_stay_where_they_are_of_the_same_run(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+
+    def sources(*words: str) -> dict[str, object]:
+        assert main(["--seed", "3", "--jobs", "1", "--json", str(figures), *words]) == 0
+        read: dict[str, object] = json.loads(figures.read_text())["sources"]
+        return read
+
+    idx = sources("--cases", "10", "--source", "idx")
+    assert sources("--cases", "10", "--source", "csv") == idx | sources("--cases", "10", "--source", "csv")
+    assert list(sources("--cases", "11", "--source", "csv")) == ["csv"]
