@@ -8,6 +8,7 @@ Every package but `fedrela.core` is named as text.
 
 import importlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 
 from fedrela import __version__
 from fedrela.core.environment import extras
-from fedrela.core.errors import FedRelaError
+from fedrela.core.errors import FedRelaError, InvalidInput
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,23 @@ def _root(
     """Train an imbalanced classifier across devices whose data stays private."""
 
 
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Raise InvalidInput for a word that is empty: as a path it would name the working folder."""
+    for number, word in enumerate(words):
+        name = word.removesuffix("=")
+        if name and (name == word or not name.startswith("--") or "=" in name):
+            continue
+        option = name or next((before for before in words[number - 1 : number] if before.startswith("-")), "")
+        raise InvalidInput(
+            f"{option or f'word {number + 1} of the command'} is empty",
+            remedy="leave it out, or give it a value: is a variable of the shell not set?",
+        )
+
+
 def main() -> None:
     """Run a verb. One of our errors becomes one clear line, its remedy, and exit status 1."""
     try:
+        _refuse_empty(sys.argv[1:])
         app()
     except FedRelaError as error:
         typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)

@@ -101,3 +101,24 @@ def test_the_package_and_all_clients_have_one_version():
     assert metadata.version("fedrela") == fedrela.__version__
     python_client = (ROOT / "edge/client.py").read_text()
     assert "from fedrela import __version__" in python_client
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["device", "check", "--data", ""], "--data is empty"),
+        (["device", "status", "--state="], "--state is empty"),
+        (["inspect", ""], "word 2 of the command is empty"),
+        (["export", "model:build", "--out", "", "--classes", "3"], "--out is empty"),
+    ],
+)
+def test_a_word_that_is_empty_is_refused_and_never_the_working_folder(words, said, tmp_path):
+    command = [sys.executable, "-m", "fedrela", *words]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"error: {said}\n  what to do: leave it out, or give it a value")
+    assert not any(tmp_path.iterdir())
+
+
+def test_words_with_a_value_are_left_as_they_are():
+    cli._refuse_empty(["emulate", "fleet.toml", "--set", "seed=", "--out=run", "-", "--", "a="])

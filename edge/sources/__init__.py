@@ -32,6 +32,8 @@ def open_source(spec: str) -> DataSource:
     """The source that `spec` names. Raises InvalidData where there is nothing of a known format."""
     from fedrela.edge.sources import arrays, cifar, idx, images  # Pillow is wanted only where there are data
 
+    if not spec.strip():  # which is the working folder, as a path
+        raise InvalidData("no data are named", remedy=f"name {FORMATS}")
     path = user_folders.expanded(spec)
     if not path.exists():
         if re.fullmatch(r".+:[A-Za-z_]\w*", spec):

@@ -243,3 +243,11 @@ def test_a_python_function(tmp_path: Path, manifest: Manifest, monkeypatch: pyte
         open_source("my_device_data:wrong")(manifest)
     with pytest.raises(InvalidData, match="can't be imported"):
         open_source("my_device_data:absent")
+
+
+@pytest.mark.parametrize("spec", ["", "  "])
+def test_no_name_is_not_the_working_folder(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cats").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidData, match="no data are named"):
+        open_source(spec)
