@@ -166,6 +166,9 @@ def test_an_empty_or_missing_folder_says_what_to_do(tmp_path: Path, manifest: Ma
         open_source(str(tmp_path))(manifest)
     with pytest.raises(InvalidData, match="there is no"):
         open_source(str(tmp_path / "none"))
+    for nameless in ("", "  "):  # not the working folder
+        with pytest.raises(InvalidData, match="no data are named"):
+            open_source(nameless)
     (tmp_path / "data.bin").write_bytes(b"")
     with pytest.raises(InvalidData, match="no known format"):
         open_source(str(tmp_path / "data.bin"))
@@ -243,11 +246,3 @@ def test_a_python_function(tmp_path: Path, manifest: Manifest, monkeypatch: pyte
         open_source("my_device_data:wrong")(manifest)
     with pytest.raises(InvalidData, match="can't be imported"):
         open_source("my_device_data:absent")
-
-
-@pytest.mark.parametrize("spec", ["", "  "])
-def test_no_name_is_not_the_working_folder(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cats").mkdir()
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidData, match="no data are named"):
-        open_source(spec)
