@@ -44,6 +44,7 @@ class AdminClient:
         self._owns_http = http is None
         self._http = http or _by_network_settings(self.url)
         self._headers = {"Authorization": f"Bearer {admin_key}"}
+        self._is_coordinator = False
 
     def __enter__(self) -> "AdminClient":
         """The client itself."""
@@ -60,7 +61,10 @@ class AdminClient:
         `arguments` are those of `httpx.Client.request`; what follows a `?` goes into `params`.
         """
         shape = admin_answers.expected(method, path)
-        return admin_answers.read(self._call(method, f"/v1/admin{path}", **arguments), shape, f"{method} {path}")
+        value = admin_answers.read(self._call(method, f"/v1/admin{path}", **arguments), shape, f"{method} {path}")
+        if not value and not self._is_coordinator:  # anybody can say nothing
+            self._server()
+        return value
 
     def get(self, path: str, **arguments: Any) -> Any:
         """A JSON answer."""
@@ -76,11 +80,13 @@ class AdminClient:
 
     def _server(self) -> dict[str, Any]:
         try:
-            return dict(self.get("/server"))
+            answer = dict(self.get("/server"))
         except Refused as refused:
-            if refused.status == 404 and refused.code != _NO_PROBLEM:  # a coordinator of version 0.1
-                return {}
-            raise
+            if refused.status != 404 or refused.code == _NO_PROBLEM:
+                raise
+            answer = {}  # a coordinator of version 0.1
+        self._is_coordinator = True
+        return answer
 
     def publish(self, folder: Path, task: Task) -> str:
         """Verify a bundle, upload its blobs and begin the task; returns the task's id.

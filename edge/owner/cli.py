@@ -189,6 +189,7 @@ def forget(
     from fedrela.edge.owner.membership import leave
     from fedrela.edge.storage.state import load_identity
     from fedrela.edge.storage.state_folder import is_state_folder
+    from fedrela.edge.training.faults import is_away
 
     store = FolderStore(state)
     if not is_state_folder(state):
@@ -202,7 +203,7 @@ def forget(
         except FedRelaError as fault:
             if not offline:
                 remedy = "try again later, or add --offline to delete anyway"
-                raise Unavailable(fault.problem, remedy=remedy) if isinstance(fault, Unavailable) else fault from fault
+                raise Unavailable(fault.problem, remedy=remedy) if is_away(fault) else fault from fault
         cleared = store.clear()
     typer.echo(_deletion(state, cleared) + ("" if not offline else "; the coordinator may not know yet"))
 

@@ -20,6 +20,7 @@ from fedrela.edge.storage import state
 from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import Store
+from fedrela.edge.training.faults import is_away
 
 
 def enroll(
@@ -106,12 +107,12 @@ def forget(api: CoordinatorApi, store: Store) -> Cleared:
 
 
 def leave(api: CoordinatorApi, store: Store) -> None:
-    """Tell the coordinator to forget this device. Raises Unavailable where it can't be told."""
+    """Tell the coordinator to forget this device. Raises what `is_away` names where it can't be told."""
     identity = state.load_identity(store)
     if identity is not None and identity.device_id:
         api.act_as(identity)
         try:
             api.leave()
         except Refused as refusal:
-            if refusal.status not in (401, 404, 410):  # it has forgotten us already
+            if is_away(refusal) or refusal.status not in (401, 404, 410):  # else it has forgotten us already
                 raise

@@ -46,6 +46,8 @@ STRANGERS = {
     "a list of nothing we know": Stranger(200, b"[null]", "application/json"),
     "JSON of another kind": Stranger(201, b"7", "application/json"),
     "a deep nest": Stranger(200, b"[" * 100_000, "application/json"),
+    "nothing, as done": Stranger(204, b""),
+    "an empty list": Stranger(200, b"[]", "application/json"),
     "bytes that are no text": Stranger(200, b"\xff\xfe\x00", "application/json"),
 }
 

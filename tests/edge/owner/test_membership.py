@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fedrela.core.errors import InvalidInput, Refused
 from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
 from fedrela.edge.client import DeviceClient
+from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.owner.membership import enroll, forget
+from fedrela.edge.storage import state
 from fedrela.edge.storage.store import FolderStore, MemoryStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device
@@ -63,3 +66,15 @@ def test_forgetting_what_the_coordinator_forgot_first_is_no_error(live: LiveCoor
     live.admin.request("DELETE", f"/devices/{client.identity.device_id}")
     forget(client.api, store)
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("status", [401, 404, 410])
+def test_a_page_that_is_no_answer_of_a_coordinator_forgets_nothing(
+    live: LiveCoordinator, tmp_path: Path, status: int
+) -> None:
+    store = FolderStore(tmp_path / "state")
+    client = device(live, 1, some_examples(), store=store)
+    pages = httpx.MockTransport(lambda request: httpx.Response(status, content=iter([b"<html>Nothing here</html>"])))
+    with pytest.raises(Refused, match=f"answered HTTP {status}"):
+        forget(CoordinatorApi(httpx.Client(transport=pages), live.url, retry=Retry(attempts=1)), store)
+    assert state.load_identity(store) == client.identity
