@@ -22,6 +22,7 @@ from fedrela.core.task import Task
 from fedrela.emulator.fleet.arrivals import Arrivals
 from fedrela.emulator.fleet.event_queue import EventQueue
 from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWorker, Grant, PendingRequest, Wake
+from fedrela.emulator.fleet.paced_queue import PacedQueue
 from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.fleet.round_view import CoordinatorClock, RoundView
 from fedrela.emulator.scenario import Scenario
@@ -75,6 +76,8 @@ class Fleet:
     def run(self) -> None:
         """Enroll everybody, then play the scenario until the task is finished. Raises EmulationFailed."""
         self._clock = CoordinatorClock(self.admin)
+        if not self._clock.virtual:
+            self._queue = PacedQueue()
         self._arrivals = Arrivals(self.scenario, self.profiles)
         self._enroll()
         self._round_view = RoundView(self.admin, self.task, self.task_id, lossy=self.scenario.faults.lossy)
@@ -119,7 +122,7 @@ class Fleet:
         if kind == "wake":
             self._start_wake_ups(self._queue.wakes(self._clock.together, _TOGETHER))
             return
-        self.now = t
+        self.now = t if self._clock.virtual else max(self.now, t)
         if kind == "gate":
             self._grant(payload)
             return

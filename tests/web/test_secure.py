@@ -1,6 +1,8 @@
-"""A page in a group with Python devices: what it sends is hidden, a killed tab goes on, a lie ends its turn."""
+"""A page in a group with Python and emulated devices: what it sends is hidden, a killed tab goes on, a lie ends its turn."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,9 +16,14 @@ from fedrela.core.privacy import Privacy
 from fedrela.core.secure import masked_body, secure_tasks
 from fedrela.core.task import Aggregation
 from fedrela.edge.engines.onnx_engine import OnnxEngine
+from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.local_round import LocalRound
+from fedrela.emulator import emulation
+from fedrela.emulator.data import shards
+from fedrela.emulator.fleet.profiles import DeviceProfiles
+from fedrela.emulator.scenario import from_toml
 from tests.web.phone import TASK
-from tests.web.place import shard_examples
+from tests.web.place import KEY, ROOT, shard_examples
 from tests.web.same_update import check_same_update, train_on
 from tests.web.test_tabs import PATIENCE_SECONDS, READ_BYTES, run_device, wait_for
 
@@ -29,6 +36,12 @@ SECURE = replace(
     privacy=Privacy("peers", group_target=5, group_minimum=5, phase_seconds=60.0, clip_norm=16.0, clipped_share=0.1),
 )
 SESSION = "assignment/secure"
+FLEET = """
+name = "fleet"
+devices = 2
+[data]
+samples_per_device = 12
+"""
 
 
 def steps_sent(phone):
@@ -36,9 +49,9 @@ def steps_sent(phone):
     return list(dict.fromkeys(seen.url.rsplit("/", 1)[-1] for seen in phone.recorder.seen if seen.method == "PUT"))
 
 
-def start_python(phone):
+def start_python(phone, numbers=PYTHON_SHARDS):
     """Python devices in the phone's population, each in a thread; their secrets by shard."""
-    secrets = {shard: bytes([shard]) * 32 for shard in PYTHON_SHARDS}
+    secrets = {shard: bytes([shard]) * 32 for shard in numbers}
     for shard, secret in secrets.items():
         client = phone.place.device(shard, secret=secret, population=phone.population)
         threading.Thread(target=run_device, args=(client, time.monotonic() + PATIENCE_SECONDS), daemon=True).start()
@@ -82,8 +95,17 @@ def test_a_page_killed_as_it_masks_is_in_the_sum_of_its_group(new_phone):
     steps = ["keys", "shares", "update", "agreement", "reveal"]
     assert steps_sent(phone) in (steps, steps[:-1])  # others' answers may have opened the sum before
     check_hidden(phone, session, vector)
-    secrets[SHARD] = bytes.fromhex(phone.tab.stored("identity")["secret"])
-    check_sum(phone, secrets)
+    check_sum(phone, SECURE, on_shards(secrets | own_secret(phone)))
+
+
+def own_secret(phone):
+    """The page's, by its shard."""
+    return {SHARD: bytes.fromhex(phone.tab.stored("identity")["secret"])}
+
+
+def on_shards(secrets):
+    """Devices on demonstration shards: what each draws from, and its examples."""
+    return [(secret, shard_examples(shard)) for shard, secret in secrets.items()]
 
 
 def check_hidden(phone, session, vector):
@@ -98,8 +120,8 @@ def check_hidden(phone, session, vector):
         assert bytes.fromhex(secret) not in sent
 
 
-def check_sum(phone, secrets):
-    """The new model is the old one and the mean of what Python devices make of all five's data."""
+def check_sum(phone, task, devices):
+    """The new model is the old one and the mean of what Python devices make of all members' data."""
     opened = phone.place.opened()
     engine = OnnxEngine(opened.manifest, programs(opened.folder, opened.manifest))
     record, specs = phone.place.task(phone.task_id), opened.manifest.weights
@@ -107,14 +129,48 @@ def check_sum(phone, secrets):
         tensors.from_bytes(phone.place.admin.download(record[name]), specs)
         for name in ("initial_checkpoint_sha256", "checkpoint_sha256")
     )
-    task = replace(SECURE, population=phone.population)
-    examples = {shard: shard_examples(shard) for shard in secrets}
+    of_population = replace(task, population=phone.population)
     changes = [
-        train_on(engine, LocalRound(task, 1, secret), weights, examples[shard], examples[shard].y)
-        for shard, secret in secrets.items()
+        train_on(engine, LocalRound(of_population, 1, secret), weights, examples, examples.y)
+        for secret, examples in devices
     ]
     mean = {name: np.mean([change[name] for change in changes], axis=0, dtype=np.float64) for name in weights}
     check_same_update(weights, mean, tensors.subtract(new, weights))
+
+
+def start_fleet(phone, folder):
+    """`fedrela emulate` of two devices against the phone's coordinator, which keeps real time."""
+    (folder / "fleet.toml").write_text(FLEET)
+    where = ("--url", phone.place.url, "--admin-key", KEY, "--task", phone.task_id, "--out", str(folder / "run"))
+    command = [sys.executable, "-m", "fedrela", "emulate", str(folder / "fleet.toml"), *where, "--workers", "0"]
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen([*command, "--quiet"], cwd=ROOT, stdout=log, stderr=log)
+
+
+def of_fleet(manifest):
+    """What each emulated device draws from, and its examples."""
+    fleet = from_toml(FLEET)
+    dataset = emulation.load_data(fleet, ROOT, manifest)
+    dealt, profiles = shards.deal(fleet, dataset), DeviceProfiles(fleet)
+    rows = [dealt.indices(device) for device in range(fleet.devices)]
+    return [(profiles.of(at).secret, Examples({"x": dataset.x[own]}, dataset.y[own])) for at, own in enumerate(rows)]
+
+
+def test_python_devices_the_page_and_emulated_devices_are_one_group(new_phone, tmp_path):
+    """The page comes when the others have long waited: by an emulated device's own time, hours if nothing held it."""
+    privacy = replace(SECURE.privacy, phase_seconds=8.0, gather_seconds=300.0, clip_norm=1.0)  # finer steps
+    task = replace(SECURE, round=replace(SECURE.round, deadline_seconds=300.0), privacy=privacy)
+    phone = new_phone(task)
+    fleet = start_fleet(phone, tmp_path)
+    secrets = start_python(phone, PYTHON_SHARDS[:2])
+    wait_for(lambda: phone.place.task(phone.task_id)["waiting_for_group"] == 4)
+    time.sleep(5)
+    phone.tab.join(phone.place.link(phone.population))
+    phone.tab.use_demo(SHARD)
+    phone.tab.start()
+    assert phone.finished()
+    assert fleet.wait(PATIENCE_SECONDS) == 0, (tmp_path / "log").read_text()
+    check_sum(phone, task, [*on_shards(secrets | own_secret(phone)), *of_fleet(phone.place.opened().manifest)])
 
 
 def test_a_roster_that_leaves_the_page_out_ends_its_turn(new_phone):
