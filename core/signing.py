@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fedrela.core.errors import IntegrityError
 
 
-def sha256(body: bytes) -> str:
+def sha256(body: bytes | bytearray) -> str:
     """The SHA-256 of `body` as 64 hexadecimal digits: the name of a blob."""
     return hashlib.sha256(body).hexdigest()
 

@@ -64,7 +64,7 @@ class SecureDevice(Device):
             self._put(client, f"{url}/secure/shares", shares)
         if step.inbox:
             member, body, _ = members.mask(member, step.inbox, self._vector(client, assignment), key)
-            self.upload(client, assignment, body)
+            self.upload(client, assignment, bytes(body))
         if step.survivors:
             member, agreement = members.agree(member, step.survivors, key)
             self._put(client, f"{url}/secure/agreement", agreement)

@@ -30,6 +30,7 @@ from fedrela.core.secure.messages import (
 from fedrela.core.wire import UpdateReceipt
 
 Message = SecureKeys | SecureShares | SecureAgreement | SecureReveal
+_PART = {"sharing": "commitment", "masking": "proof", "agreeing": "agreement"}  # what a member gives in a phase
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _step(connection: sa.Connection, assignment: Row, member: Row | None, now: f
 def _step_in_group(connection: sa.Connection, member: Row, retry_after_seconds: float) -> SecureStep:
     wait = SecureStep("wait", retry_after_seconds=retry_after_seconds)
     row, index = secure_rows.group(connection, member.group_id), member.member_index
+    if getattr(member, _PART.get(row.phase, ""), None) is not None:
+        return wait  # most questions: the others have not done their part of the phase yet
     members = secure_rows.members(connection, member.group_id)  # after the phase: in one, what is there only grows
     if not members or row.phase not in ("failed", *secure_rows.ACTIVE):
         return wait  # it has ended just now, and its members' assignments with it: the next answer says so

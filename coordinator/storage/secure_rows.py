@@ -5,6 +5,7 @@ length, so that an inbox is cut out by the database, and of what others have sen
 """
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,15 +34,40 @@ BOX = 2 * sealing.SEALED_BYTES  # characters
 _G, _M, _A, _O = secure_schema.groups, secure_schema.members, schema.assignments, secure_schema.outcomes
 _LIGHT = [column for column in _M.c if column.name != "sealed"]
 
+# Statements of every message are built once: making one costs more than running it.
+_AT = sa.bindparam("at", type_=sa.Integer)
+_MEMBER = sa.select(*_LIGHT).where(_M.c.assignment_id == sa.bindparam("assignment"))
+_GROUP = sa.select(_G).where(_G.c.id == sa.bindparam("group"))
+_MEMBERS = sa.select(*_LIGHT).where(_M.c.group_id == sa.bindparam("group")).order_by(_M.c.member_index)
+_SEALED = sa.select(_M.c.sealed).where(_M.c.group_id == sa.bindparam("group"), _M.c.member_index == _AT)
+_BOX_OF = sa.case((_M.c.member_index > _AT, _AT - 1), else_=_AT - 2)
+_INBOX = (  # a sender has no box for itself
+    sa.select(_M.c.member_index, sa.func.substr(_M.c.sealed, _BOX_OF * BOX + 1, BOX))
+    .where(_M.c.group_id == sa.bindparam("group"), _M.c.member_index != _AT)
+    .where(_M.c.commitment.is_not(None))
+    .order_by(_M.c.member_index)
+)
+# Read again and again while a group lasts, and public: who masked for whom, and what was signed.
+_proof = lru_cache(maxsize=4096)(partial(strict.from_json, MaskedProof))
+_agreement = lru_cache(maxsize=4096)(partial(strict.from_json, SecureAgreement))
+_shared = lru_cache(maxsize=4096)(partial(SecureShares, sealed=()))
+
+
+@lru_cache(maxsize=16)
+def _write(columns: frozenset[str]) -> sa.Update:
+    """The statement that changes these columns of a member's row."""
+    values = {name: sa.bindparam(name) for name in sorted(columns)}
+    return sa.update(_M).where(_M.c.assignment_id == sa.bindparam("of_assignment")).values(values)
+
 
 def member(connection: sa.Connection, assignment_id: str) -> Row | None:
     """A member, without its boxes."""
-    return connection.execute(sa.select(*_LIGHT).where(_M.c.assignment_id == assignment_id)).one_or_none()
+    return connection.execute(_MEMBER, {"assignment": assignment_id}).one_or_none()
 
 
 def group(connection: sa.Connection, group_id: str) -> Row:
     """A group that exists."""
-    return connection.execute(sa.select(_G).where(_G.c.id == group_id)).one()
+    return connection.execute(_GROUP, {"group": group_id}).one()
 
 
 def active(connection: sa.Connection, task_id: str, number: int) -> list[Row]:
@@ -75,7 +101,7 @@ def waiting(connection: sa.Connection, task_id: str, number: int, now: float) ->
 
 def members(connection: sa.Connection, group_id: str) -> list[Row]:
     """A group's members by their index, without their boxes."""
-    return list(connection.execute(sa.select(*_LIGHT).where(_M.c.group_id == group_id).order_by(_M.c.member_index)))
+    return list(connection.execute(_MEMBERS, {"group": group_id}))
 
 
 def in_active_groups(connection: sa.Connection, task_id: str, number: int) -> int:
@@ -129,12 +155,14 @@ def as_group(connection: sa.Connection, row: Row, index: int = 0, of_group: list
         row.session,
         row.phase,
         {
-            one.member_index: SecureShares(row.session, one.commitment, own_boxes if one.member_index == index else ())
+            one.member_index: SecureShares(row.session, one.commitment, own_boxes)
+            if one.member_index == index
+            else _shared(row.session, one.commitment)
             for one in rows
             if one.commitment
         },
-        {one.member_index: strict.from_json(MaskedProof, one.proof) for one in rows if one.proof},
-        {one.member_index: strict.from_json(SecureAgreement, one.agreement) for one in rows if one.agreement},
+        {one.member_index: _proof(one.proof) for one in rows if one.proof},
+        {one.member_index: _agreement(one.agreement) for one in rows if one.agreement},
         {
             one.member_index: strict.from_json(SecureReveal, one.reveal)
             if one.member_index == index or not index
@@ -148,26 +176,20 @@ def as_group(connection: sa.Connection, row: Row, index: int = 0, of_group: list
 
 def _boxes(connection: sa.Connection, group_id: str, index: int, indices: Sequence[int]) -> tuple[SealedShares, ...]:
     """What a member has sealed for the others."""
-    query = sa.select(_M.c.sealed).where(_M.c.group_id == group_id, _M.c.member_index == index)
-    sealed = connection.scalar(query) or ""
+    sealed = connection.scalar(_SEALED, {"group": group_id, "at": index}) or ""
     others = [other for other in indices if other != index]
     return tuple(SealedShares(other, sealed[at * BOX : (at + 1) * BOX]) for at, other in enumerate(others) if sealed)
 
 
 def inbox(connection: sa.Connection, row: Row, index: int) -> Inbox:
     """The boxes for one member, from all other senders."""
-    at = sa.case((_M.c.member_index > index, index - 1), else_=index - 2)  # a sender has no box for itself
-    query = (
-        sa.select(_M.c.member_index, sa.func.substr(_M.c.sealed, at * BOX + 1, BOX))
-        .where(_M.c.group_id == row.id, _M.c.member_index != index, _M.c.commitment.is_not(None))
-        .order_by(_M.c.member_index)
-    )
-    return Inbox(row.session, tuple(SealedShares(sender, box) for sender, box in connection.execute(query)))
+    boxes = connection.execute(_INBOX, {"group": row.id, "at": index})
+    return Inbox(row.session, tuple(SealedShares(sender, box) for sender, box in boxes))
 
 
 def write(connection: sa.Connection, assignment_id: str, **columns: Any) -> None:
     """Change a member's row."""
-    connection.execute(sa.update(_M).where(_M.c.assignment_id == assignment_id).values(**columns))
+    connection.execute(_write(frozenset(columns)), columns | {"of_assignment": assignment_id})
 
 
 def save_group(connection: sa.Connection, group_id: str, **columns: Any) -> None:

@@ -29,6 +29,7 @@ from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Miss
 BUSY_SECONDS = 10
 RESTED_SECONDS = 1.0  # a pooled connection that was in use more recently is taken to be alive
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "secure_delete=ON")
+_VIRTUAL_NOW = sa.select(schema.clock.c.now_seconds)
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
@@ -100,11 +101,10 @@ class Database:
         """Seconds of the coordinator's clock."""
         if not self.virtual_clock:
             return self.clock.now()
-        query = sa.select(schema.clock.c.now_seconds)
         if connection is not None:
-            return float(connection.scalar(query) or 0.0)
+            return float(connection.scalar(_VIRTUAL_NOW) or 0.0)
         with self.read() as view:
-            return float(view.scalar(query) or 0.0)
+            return float(view.scalar(_VIRTUAL_NOW) or 0.0)
 
     def scrub(self) -> None:
         """Where something was deleted: on SQLite, empty the log that still holds the pages of before.

@@ -33,12 +33,12 @@ _SIGNED_BY = re.compile(r'fedrela=(\("@method" "@path"(?: "content-digest")?\);k
 _SIGNATURE = re.compile(r"fedrela=:([A-Za-z0-9+/]{86}==):")
 
 
-def content_digest(body: bytes) -> str:
+def content_digest(body: bytes | bytearray) -> str:
     """The value of Content-Digest for a body."""
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
-def headers(private_key: str, method: str, path: str, body: bytes) -> dict[str, str]:
+def headers(private_key: str, method: str, path: str, body: bytes | bytearray) -> dict[str, str]:
     """What is added to a request of `method` to `path`, so that its receiver knows who sent it."""
     digest = content_digest(body) if method in WITH_BODY else ""
     parameters = _parameters(signing.public_key(private_key), digest)

@@ -23,6 +23,15 @@ TAG_BYTES = 16
 SALT = b"fedrela/v1/secure"
 STRIP_BYTES = 1 << 20  # of a keystream at a time, so that a pad takes no memory of its own
 
+_PRIME = 2**255 - 19
+# The coordinates of all points of order 1, 2, 4 and 8, on the curve and on its twist: https://cr.yp.to/ecdh.html#validate
+_SMALL_ORDER = {
+    0,
+    1,
+    _PRIME - 1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+}
 _NONCE = bytes(12)
 _COUNTER_AND_NONCE = bytes(16)
 
@@ -42,7 +51,20 @@ def agree(private_key: bytes, other_public_key: bytes) -> bytes:
             X25519PublicKey.from_public_bytes(other_public_key)
         )
     except ValueError as error:
-        raise IntegrityError("a member's key gives away every secret made with it", remedy="use a new key") from error
+        raise _small_order() from error
+
+
+def _small_order() -> IntegrityError:
+    return IntegrityError("a member's key gives away every secret made with it", remedy="use a new key")
+
+
+def check_agreement_key(key: bytes) -> None:
+    """Raise IntegrityError for an X25519 key of small order, whatever it would be combined with.
+
+    Its coordinate is one of a few, in one of three ways to write it: modulo the field's prime, the top bit ignored.
+    """
+    if (int.from_bytes(key, "little") % 2**255) % _PRIME in _SMALL_ORDER:
+        raise _small_order()
 
 
 def derive_key(secret: bytes, info: bytes) -> bytes:

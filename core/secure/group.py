@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
-from fedrela.core import signing
 from fedrela.core.errors import InvalidMessage, Refused
+from fedrela.core.secure import ciphers, statements
 from fedrela.core.secure import roster as rosters
-from fedrela.core.secure import statements
 from fedrela.core.secure.messages import (
     Agreements,
     Inbox,
@@ -79,9 +78,9 @@ def begin(members: tuple[RosterMember, ...], work: Work) -> Group:
 def accept_keys(member: RosterMember, work: Work) -> None:
     """Raise IntegrityError for keys that the other members would refuse, and so with them the whole group."""
     signed = statements.keys(work, member.assignment_id, member.keys.mask_key, member.keys.seal_key)
-    signing.verify(member.identity_key, signed, member.keys.signature)
+    statements.verify(member.identity_key, signed, member.keys.signature)
     for key in (member.keys.mask_key, member.keys.seal_key):
-        rosters.check_agreement_key(key)
+        ciphers.check_agreement_key(bytes.fromhex(key))
 
 
 def accept_shares(group: Group, index: int, shares: SecureShares) -> Group:
@@ -117,7 +116,7 @@ def accept_agreement(group: Group, agreement: SecureAgreement) -> Group:
     _check_survivor(group, agreement.index)
     senders = statements.senders_sha256(group.senders)
     signed = statements.survivors(group.session, group.survivors, senders)
-    signing.verify(group.roster.member(agreement.index).identity_key, signed, agreement.signature)
+    statements.verify(group.roster.member(agreement.index).identity_key, signed, agreement.signature)
     return replace(group, agreements={**group.agreements, agreement.index: agreement})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fedrela.core import strict, tensors
 from fedrela.core.errors import InvalidMessage
 from fedrela.core.protocol.limits import Sha256, Signature
+from fedrela.core.secure import words_file
 from fedrela.core.secure.pads import Words
 from fedrela.core.tensors import TensorSpec
 
@@ -30,6 +31,9 @@ class Header:
     signature: Signature
 
 
+_TO_COME = Header("0" * 64, "0" * 64, "0" * 128)  # as long as every header
+
+
 def max_bytes(size: int) -> int:
     """No body of so many words is larger."""
     return 4 * size + 4096
@@ -42,8 +46,17 @@ def words_sha256(words: Words) -> str:
 
 def to_bytes(words: Words, header: Header) -> bytes:
     """The body; the same words and header give the same bytes."""
-    metadata = {"protocol": _PROTOCOL, "encoding": ENCODING, **vars(header)}
-    return tensors.to_bytes({_TENSOR: words.view(np.int32)}, metadata)
+    return tensors.to_bytes({_TENSOR: words.view(np.int32)}, _metadata(header))
+
+
+def blank(size: int) -> tuple[bytearray, Words]:
+    """A body to be, and its words, (size,), all zero, for what is to be masked: its header comes last (`complete`)."""
+    return words_file.new(_TENSOR, size, _metadata(_TO_COME))
+
+
+def complete(body: bytearray, size: int, header: Header) -> None:
+    """Put the header into a body whose words are masked. The bytes are those of `to_bytes`."""
+    words_file.finish(body, _TENSOR, size, _metadata(header))
 
 
 def from_bytes(body: bytes, size: int) -> tuple[Words, Header]:
@@ -54,3 +67,7 @@ def from_bytes(body: bytes, size: int) -> tuple[Words, Header]:
     if (metadata.pop("protocol", ""), metadata.pop("encoding", "")) != (_PROTOCOL, ENCODING):
         raise InvalidMessage("the body is not a masked one of this protocol", remedy="mask it, as the task says")
     return arrays[_TENSOR].view(np.uint32), strict.build(Header, metadata, InvalidMessage)
+
+
+def _metadata(header: Header) -> dict[str, str]:
+    return {"protocol": _PROTOCOL, "encoding": ENCODING, **vars(header)}

@@ -8,6 +8,7 @@ IntegrityError: the session is over, and its secrets are to be deleted. No clock
 """
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -97,15 +98,20 @@ def share(member: Member, roster: Roster) -> tuple[Member, SecureShares]:
 
 def mask(
     member: Member, inbox: Inbox, vector: NDArray[np.int32], identity_private_key: str
-) -> tuple[Member, bytes, MaskedProof]:
-    """Hide the vector (d,) behind this member's own pad and one for each other sender: the body, and its proof."""
+) -> tuple[Member, bytearray, MaskedProof]:
+    """Hide the vector (d,) behind this member's own pad and one for each other sender: the body, and its proof.
+
+    It is hidden where it leaves, in the body: beside that, memory is O(1).
+    """
     _once(member.inbox, inbox, "inbox")
     roster, index, session = _session(member)
     senders = _senders(inbox, index)
     _check_session(inbox.session, session)
     rosters.check_senders(senders, index, roster)
-    words = pads.mask(
+    body, words = masked_body.blank(vector.size)
+    pads.mask(
         vector,
+        out=words,
         own_seed=member.secrets.own_seed,
         mask_key=member.secrets.mask_key,
         index=index,
@@ -118,7 +124,7 @@ def mask(
     signed = statements.masked(session.hex(), senders_sha256, words_sha256)
     signature = signing.sign(identity_private_key, signed)
     proof = MaskedProof(index, session.hex(), senders_sha256, words_sha256, signature)
-    body = masked_body.to_bytes(words, Header(session.hex(), senders_sha256, signature))
+    masked_body.complete(body, vector.size, Header(session.hex(), senders_sha256, signature))
     return replace(member, inbox=inbox, words_sha256=words_sha256), body, proof
 
 
@@ -150,7 +156,8 @@ def reveal(member: Member, agreements: Agreements) -> tuple[Member, SecureReveal
     _check_session(agreements.session, session)
     senders, survivors = _senders(member.inbox, index), member.survivors.indices()
     signed = statements.survivors(session.hex(), survivors, statements.senders_sha256(senders))
-    signers = [one for one in agreements.agreements if one.index in survivors and _is_signed(one, signed, roster)]
+    valid = (one for one in agreements.agreements if one.index in survivors and _is_signed(one, signed, roster))
+    signers = list(islice(valid, roster.threshold))  # the rest would change nothing
     if len(signers) < roster.threshold:
         raise refused(f"only {len(signers)} members agree on the survivors, and {roster.threshold} are needed")
     held = _held(member, roster, index, session)
@@ -214,7 +221,7 @@ def _once(known: Message | None, message: Message, what: str) -> None:
 
 def _is_signed(agreement: SecureAgreement, signed: bytes, roster: Roster) -> bool:
     try:
-        signing.verify(roster.member(agreement.index).identity_key, signed, agreement.signature)
+        statements.verify(roster.member(agreement.index).identity_key, signed, agreement.signature)
     except IntegrityError:
         return False
     return True

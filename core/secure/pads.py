@@ -55,9 +55,14 @@ def mask(
     index: int,
     others: Mapping[int, bytes],
     session: bytes,
+    out: Words | None = None,
 ) -> Words:
-    """A member's vector (d,) as it leaves the device. `others`: public mask keys of the other senders, by index."""
-    words = vector.astype(np.int32).view(np.uint32)
+    """A member's vector (d,) as it leaves the device. `others`: public mask keys of the other senders, by index.
+
+    `out`, (d,): where to put it, else in new memory.
+    """
+    words = np.empty(vector.size, np.uint32) if out is None else out
+    words.view(np.int32)[:] = vector
     add(words, own_key(own_seed, session))
     for other, public_key in others.items():
         apply_pair(words, pair_key(mask_key, public_key, session), index, other)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fedrela.core import signing
 from fedrela.core.errors import IntegrityError
 from fedrela.core.protocol.limits import Between, Id, Name, PublicKey
 from fedrela.core.secure import ciphers, fleet, statements
@@ -71,18 +70,13 @@ def _check_member(member: RosterMember, terms: Terms) -> None:
     """Its signature over the device's own work: whoever was given another model has signed something else."""
     signed = statements.keys(terms.work, member.assignment_id, member.keys.mask_key, member.keys.seal_key)
     try:
-        signing.verify(member.identity_key, signed, member.keys.signature)
+        statements.verify(member.identity_key, signed, member.keys.signature)
     except IntegrityError as error:
         raise refused(f"member {member.index} has not signed its keys for this device's task and weights") from error
     for key in (member.keys.mask_key, member.keys.seal_key):
-        check_agreement_key(key)
+        ciphers.check_agreement_key(bytes.fromhex(key))
     if terms.fleet is not None:
         fleet.check(member.certificate, member.identity_key, terms.population, terms.fleet)
-
-
-def check_agreement_key(key: str) -> None:
-    """Raise IntegrityError for an X25519 key of small order, whatever it would be combined with."""
-    ciphers.agree(bytes(ciphers.KEY_BYTES), bytes.fromhex(key))
 
 
 def check_senders(senders: Collection[int], index: int, roster: Roster) -> None:
@@ -109,7 +103,7 @@ def check_proof(proof: MaskedProof, senders_sha256: str, roster: Roster) -> None
     if proof.senders_sha256 != senders_sha256:
         raise refused(f"member {proof.index} masked for other senders")
     signed = statements.masked(proof.session, proof.senders_sha256, proof.words_sha256)
-    signing.verify(roster.member(proof.index).identity_key, signed, proof.signature)
+    statements.verify(roster.member(proof.index).identity_key, signed, proof.signature)
 
 
 def _check_known(indices: Collection[int], roster: Roster, what: str) -> None:

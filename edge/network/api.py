@@ -83,7 +83,7 @@ class CoordinatorApi(Transport):
         """Download a blob, going on from what `partial` has of it; see `fedrela.edge.network.download`."""
         return download(self, sha256, partial, limit_bytes=limit_bytes)
 
-    def update(self, assignment: Assignment, body: bytes) -> UpdateReceipt:
+    def update(self, assignment: Assignment, body: bytes | bytearray) -> UpdateReceipt:
         """Upload an update. The same body may be sent any number of times and counts once."""
         headers = {"Content-Type": TENSORS_TYPE, UPLOAD_TOKEN_HEADER: assignment.upload_token}
         path = f"/v1/assignments/{assignment.assignment_id}/update"

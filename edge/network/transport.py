@@ -12,7 +12,7 @@ is decompressed or read beyond its limit.
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -31,6 +31,7 @@ SUCCESS = (200, 201, 204, 206)
 REDIRECTS = range(300, 400)
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 DAMAGED = (400, 422)
+PART_BYTES = 1 << 18  # of a large body that goes at once: whoever sends copies what is left of it again and again
 LONGEST_WISH_SECONDS = 300.0  # a coordinator can't ask for a longer pause between two attempts
 
 
@@ -61,14 +62,26 @@ class Sent:
 
     method: str
     path: str
-    body: bytes
+    body: bytes | bytearray
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A large body in parts, so that it is in memory once."""
+
+    body: bytes | bytearray
+
+    def __iter__(self) -> Iterator[bytes]:
+        whole = memoryview(self.body)
+        for start in range(0, len(whole), PART_BYTES):
+            yield bytes(whole[start : start + PART_BYTES])
 
 
 class Http(Protocol):
     """What is needed of an `httpx.Client`."""
 
     def stream(
-        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str]
+        self, method: str, url: str, *, content: bytes | Iterable[bytes] | None, headers: dict[str, str]
     ) -> AbstractContextManager[httpx.Response]:
         """See `httpx.Client.stream`."""
         ...
@@ -90,7 +103,9 @@ class Transport:
     sent: Callable[[Sent], None] = lambda request: None
     answer_seconds: float = 600.0  # one answer may take this long, however slowly it drips
 
-    def call(self, method: str, path: str, body: bytes, headers: dict[str, str], parse: Callable[[bytes], T]) -> T:
+    def call(
+        self, method: str, path: str, body: bytes | bytearray, headers: dict[str, str], parse: Callable[[bytes], T]
+    ) -> T:
         """Send `body` until an answer parses. Raises Unavailable, Refused or InvalidMessage."""
 
         def attempt() -> T:
@@ -124,7 +139,9 @@ class Transport:
         raise AssertionError("a retry policy has at least one attempt")
 
     @contextmanager
-    def request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    def request(
+        self, method: str, path: str, body: bytes | bytearray, headers: dict[str, str]
+    ) -> Iterator[httpx.Response]:
         """One request, its answer not yet read. Every fault of the network becomes `TryAgain`."""
         sent = {"Accept-Encoding": "identity", **headers}
         if self.token:
@@ -133,9 +150,12 @@ class Transport:
         elif body:
             sent[signed_requests.CONTENT_DIGEST] = signed_requests.content_digest(body)
         self.sent(Sent(method, path, body))
+        content: bytes | Parts = bytes(body) if len(body) <= PART_BYTES else Parts(body)
+        if isinstance(content, Parts):
+            sent["Content-Length"] = str(len(body))
         with ExitStack() as stack:
             with translated():
-                answer = self.http.stream(method, self.url + path, content=body or None, headers=sent)
+                answer = self.http.stream(method, self.url + path, content=content or None, headers=sent)
                 response = stack.enter_context(answer)
             yield response
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fedrela.core import streams, tensors
 from fedrela.core.bundle import Manifest
-from fedrela.core.secure import fixed_point, secure_tasks
+from fedrela.core.secure import fixed_point, secure_tasks, words_file
 from fedrela.core.secure.fixed_point import EVALUATED, Extras, Layout
 from fedrela.core.streams import Stream
 from fedrela.core.task import Task
@@ -18,6 +18,7 @@ from fedrela.core.wire import EvaluationReport
 
 ENCODING = "vector"
 _TENSOR = "vector"
+_METADATA = {"encoding": ENCODING}
 
 Vector = NDArray[np.int32]
 
@@ -57,7 +58,7 @@ def evaluated_rows(held_out: int, stream: Stream) -> NDArray[np.int64]:
 
 def to_bytes(vector: Vector) -> bytes:
     """The vector as it is kept, in place of the body of an update that isn't hidden."""
-    return tensors.to_bytes({_TENSOR: vector}, {"encoding": ENCODING})
+    return tensors.to_bytes({_TENSOR: vector}, _METADATA)
 
 
 def is_vector(kept: bytes) -> bool:
@@ -66,5 +67,5 @@ def is_vector(kept: bytes) -> bool:
 
 
 def vector_from(kept: bytes) -> Vector:
-    """The words (d,). Raises InvalidTensors."""
-    return tensors.read(kept)[_TENSOR].astype(np.int32, copy=False)
+    """The words (d,), read-only, where they are kept. Raises InvalidTensors."""
+    return words_file.view(kept, _TENSOR, _METADATA)

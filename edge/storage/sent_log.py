@@ -5,7 +5,7 @@ log.add(now, "POST", "/v1/check-ins", body)         # before it is sent
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedrela.core import signing
 from fedrela.edge.storage.store import Store
@@ -26,13 +26,15 @@ class SentLog:
     store: Store
     keep_bodies: bool = True
     _bytes: int = 0  # of the log now
+    _kept: dict[str, str] = field(default_factory=dict)  # the hashes of the bodies that are kept, by kind
 
     def __post_init__(self) -> None:
         self._shorten()
 
-    def add(self, at: float, method: str, path: str, body: bytes) -> None:
+    def add(self, at: float, method: str, path: str, body: bytes | bytearray) -> None:
         """Record one request before it is sent."""
-        line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": signing.sha256(body)}
+        sha256 = signing.sha256(body)
+        line = {"at": at, "method": method, "path": path, "bytes": len(body), "sha256": sha256}
         entry = json.dumps(line).encode() + b"\n"
         if self._bytes + len(entry) > LOG_BYTES:
             self._shorten(len(entry))
@@ -40,8 +42,9 @@ class SentLog:
         self._bytes += len(entry)
         kind = path.rsplit("/", 1)[-1]
         known = kind in KINDS
-        if self.keep_bodies and known and self.store.get(f"last/{kind}") != body:
+        if self.keep_bodies and known and self._kept.get(kind) != sha256:
             self.store.put(f"last/{kind}", body)
+            self._kept[kind] = sha256
 
     def _shorten(self, more: int = 0) -> None:
         """Keep the newer half of a log that is too long, or would be with so many bytes more."""

@@ -35,7 +35,7 @@ class Store(Protocol):
         """The bytes of `key`."""
         ...
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """Keep `body` durably, all or nothing."""
         ...
 
@@ -67,7 +67,7 @@ class MemoryStore:
         body = self._bodies.get(key)
         return bytes(body) if body is not None else None
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `Store.put`."""
         self._bodies[key] = body
 
@@ -114,7 +114,7 @@ class FolderStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `Store.put`: a temporary file beside it, flushed to the disk, then renamed over it."""
         path = self._path(key)
         temporary = path.with_name(path.name + "~")

@@ -7,7 +7,7 @@ what is behind a client can have many requests under way at once: a `ConcurrentT
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,7 +40,7 @@ class MinimalClient:
 
     @contextmanager
     def stream(
-        self, method: str, url: str, *, content: bytes | None, headers: dict[str, str]
+        self, method: str, url: str, *, content: bytes | Iterable[bytes] | None, headers: dict[str, str]
     ) -> Iterator[httpx.Response]:
         """See `httpx.Client.stream`."""
         request = httpx.Request(method, _parsed(url), content=content, headers=headers)

@@ -168,12 +168,12 @@ class Device:
         assert answer["assignment"], answer
         return dict(answer["assignment"])
 
-    def upload(self, assignment: dict[str, Any], content: bytes, **headers: str) -> Any:
+    def upload(self, assignment: dict[str, Any], content: bytes | bytearray, **headers: str) -> Any:
         """PUT an update; the HTTP answer."""
         token = {"Fedrela-Upload-Token": assignment["upload_token"]}
         return self.http.put(
             f"/v1/assignments/{assignment['assignment_id']}/update",
-            content=content,
+            content=bytes(content),
             headers=token | headers,
             auth=self.auth,
         )

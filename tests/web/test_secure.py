@@ -170,6 +170,13 @@ def test_python_devices_the_page_and_emulated_devices_are_one_group(new_phone, t
     phone.tab.start()
     assert phone.finished()
     assert fleet.wait(PATIENCE_SECONDS) == 0, (tmp_path / "log").read_text()
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert sorted((event["device"], event["event"]) for event in events) == [
+        (0, "assigned"),
+        (0, "update"),
+        (1, "assigned"),
+        (1, "update"),
+    ]  # none gave up and came again
     check_sum(phone, task, [*on_shards(secrets | own_secret(phone)), *of_fleet(phone.place.opened().manifest)])
 
 

@@ -22,6 +22,35 @@ def test_a_key_of_small_order_is_refused(key):
         ciphers.agree(bytes(range(32)), bytes.fromhex(key))
 
 
+PRIME = 2**255 - 19
+COORDINATES = (
+    0,
+    1,
+    PRIME - 1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+WRITTEN = [
+    written.to_bytes(32, "little")
+    for coordinate in COORDINATES
+    for reduced in (coordinate, coordinate + PRIME)
+    if reduced < 2**255
+    for written in (reduced, reduced + 2**255)
+]
+
+
+def test_every_way_to_write_a_key_of_small_order_is_one_that_gives_no_secret_and_no_other_is():
+    assert len(WRITTEN) == 14
+    for key in WRITTEN:
+        for refuses in (ciphers.check_agreement_key, lambda key: ciphers.agree(bytes(range(32)), key)):
+            with pytest.raises(IntegrityError):
+                refuses(key)
+    others = [bytes([number]) * 32 for number in range(1, 200)] + [(2).to_bytes(32, "little"), ciphers.public_key(b"k" * 32)]
+    for key in others:
+        assert any(ciphers.agree(bytes(range(32)), key))
+        ciphers.check_agreement_key(key)
+
+
 def test_chacha20_is_rfc_8439():
     # Appendix A.1, test vectors 1 and 2: blocks 0 and 1 of the key and the nonce 0.
     blocks = (
