@@ -19,7 +19,7 @@ function timed<T>(part: string, work: () => T): T {
 }
 
 for (let repeat = 0; repeat < repeats; repeat++) {
-  const shared = timed("meeting", () => share(offer(terms, secrets, key), roster)).member;
+  const shared = timed("meeting", () => share(offer(terms, { ...secrets }, key), roster)).member;
   const masked = timed("masking", () => mask(shared, inbox, vector, key)).member;
   timed("closing", () => reveal(agree(masked, survivors, key).member, agreements));
   wordsSha = masked.wordsSha!;

@@ -59,25 +59,33 @@ export function copy(tensors: Tensors): Tensors {
 export function toBytes(tensors: Tensors, metadata: Record<string, string> = {}): Uint8Array {
   const rank = (tensor: Tensor): number => ORDER.indexOf(NAMES[tensor.dtype]!);
   const ordered = [...tensors].sort(([a, x], [b, y]) => rank(x) - rank(y) || (a < b ? -1 : 1));
-  const header: Record<string, unknown> = Object.create(null);
-  if (Object.keys(metadata).length) header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort());
-  let end = 0;
-  for (const [name, tensor] of ordered) {
-    const start = end;
-    end += tensor.data.byteLength;
-    header[name] = { dtype: NAMES[tensor.dtype], shape: tensor.shape, data_offsets: [start, end] };
-  }
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.length / 8) * 8;
-  const body = new Uint8Array(8 + headerBytes + end).fill(32, 8, 8 + headerBytes);
-  new DataView(body.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  body.set(json, 8);
-  let at = 8 + headerBytes;
+  const head = headOf(ordered, metadata);
+  const body = new Uint8Array(ordered.reduce((end, [, { data }]) => end + data.byteLength, head.length));
+  body.set(head);
+  let at = head.length;
   for (const [, { data }] of ordered) {
     body.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
   }
   return body;
+}
+
+/** What stands before the tensors' data, a multiple of 8 bytes. */
+export function headOf(ordered: readonly [string, Omit<Tensor, "data">][], metadata: Record<string, string>): Uint8Array {
+  const header: Record<string, unknown> = Object.create(null);
+  if (Object.keys(metadata).length) header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort());
+  let end = 0;
+  for (const [name, { dtype, shape }] of ordered) {
+    const start = end;
+    end += size(shape) * LAYOUTS[NAMES[dtype]!]!.bytes;
+    header[name] = { dtype: NAMES[dtype], shape, data_offsets: [start, end] };
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  const head = new Uint8Array(8 + headerBytes).fill(32, 8);
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  head.set(json, 8);
+  return head;
 }
 
 /** Parse safetensors bytes. Throws InvalidInput if they are truncated, overlong or malformed. */

@@ -7,7 +7,7 @@ import { type Tensors, float32, size } from "../core/tensors.ts";
 import { checkInRequest, enrollRequest, evaluationReport, failureReport } from "../core/wire.ts";
 import { CLIENT } from "../device/version.ts";
 import { sizeOf } from "../secure/fixed-point.ts";
-import { maskedBody } from "../secure/masked-body.ts";
+import { bodyBytes } from "../secure/masked-body.ts";
 import { secureMessage } from "../secure/messages.ts";
 import { firstClip } from "../secure/clipping.ts";
 import { layoutOf } from "../secure/secure-task.ts";
@@ -119,9 +119,8 @@ function openChange(manifest: Manifest, task: Task): string[] {
 
 function hiddenChange(manifest: Manifest, task: Task): string[] {
   const layout = layoutOf(task, manifest, firstClip(task.privacy));
-  const header = { session: "0".repeat(64), senders_sha256: "0".repeat(64), signature: "0".repeat(128) };
   return [
-    `the hidden change of the model's numbers, each round you take part in: ${bytes(maskedBody(new Int32Array(sizeOf(layout)), header).length)}`,
+    `the hidden change of the model's numbers, each round you take part in: ${bytes(bodyBytes(sizeOf(layout)))}`,
     ...(task.aggregation.weight_by_examples ? ["hidden in it, how many examples you have in all (not of which class)"] : []),
     ...(task.local_evaluation ? [`hidden in it, ${EVALUATION}`] : []),
     `what the group needs to take the hiding off its sum: up to ${bytes(groupBytes(layout.largestGroup))}`,

@@ -11,8 +11,8 @@
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { fromHex, hex, isSigned, sign } from "../core/signing.ts";
 import * as ciphers from "./ciphers.ts";
-import { maskedBody, wordsHash } from "./masked-body.ts";
-import type { Agreements, Inbox, MaskedProof, Roster, SecureAgreement, SecureKeys, SecureReveal, SecureShares, Survivors } from "./messages.ts";
+import { blankBody, complete, wordsHash } from "./masked-body.ts";
+import type { Agreements, Inbox, MaskedProof, Roster, RosterMember, SecureAgreement, SecureKeys, SecureReveal, SecureShares, Survivors } from "./messages.ts";
 import * as pads from "./pads.ts";
 import { type Terms, checkRoster, checkSenders, checkSurvivors, memberOf, refused } from "./roster.ts";
 import { type Shares, seal, unseal } from "./sealing.ts";
@@ -42,6 +42,8 @@ export interface Member {
   agreements?: Agreements;
 }
 
+const AGREED = new WeakMap<Secrets, Map<string, Uint8Array>>(); // by the others' seal keys
+
 /** The state to begin with; its `keys` are what is sent first. */
 export function offer(terms: Terms, secrets: Secrets, identityPrivateKey: string): Member {
   const [mask_key, seal_key] = [secrets.mask_key, secrets.seal_key].map((key) => hex(ciphers.publicKey(fromHex(key)))) as [string, string];
@@ -55,12 +57,11 @@ export function share(member: Member, roster: Roster): { member: Member; shares:
   const index = checkRoster(roster, member.terms, member.keys);
   const session = sessionName(roster, member.terms.work);
   const shares = dealt(member.secrets, session, roster);
-  const sealKey = fromHex(member.secrets.seal_key);
   const sealed = roster.members
     .filter((other) => other.index !== index)
     .map((other) => {
       const address = { session, sender: index, receiver: other.index };
-      return { index: other.index, box: hex(seal(sealKey, fromHex(other.keys.seal_key), address, shares[other.index - 1]!)) };
+      return { index: other.index, box: hex(seal(agreedWith(other, member.secrets), address, shares[other.index - 1]!)) };
     });
   const message = { session: hex(session), commitment: commitment(session, fromHex(member.secrets.own_seed)), sealed };
   return { member: { ...member, roster }, shares: message };
@@ -80,14 +81,17 @@ export function mask(
   checkSenders(senders, index, roster);
   const others = new Map(senders.filter((sender) => sender !== index).map((sender) => [sender, fromHex(memberOf(roster, sender).keys.mask_key)]));
   const { own_seed, mask_key } = member.secrets;
-  const words = pads.mask(vector, { ownSeed: fromHex(own_seed), maskKey: fromHex(mask_key), index, others, session });
+  const { body, words } = blankBody(vector.length);
+  words.set(vector);
+  pads.mask(words, { ownSeed: fromHex(own_seed), maskKey: fromHex(mask_key), index, others, session });
   const wordsSha = wordsHash(words);
   if (wordsSha !== (member.wordsSha ?? wordsSha)) throw refused("a second vector was to be masked in one session");
   const senders_sha256 = sendersHash(senders);
   const signature = sign(identityPrivateKey, maskedStatement(name, senders_sha256, wordsSha));
+  complete(body, words.length, { session: name, senders_sha256, signature });
   return {
     member: { ...member, inbox, wordsSha },
-    body: maskedBody(words, { session: name, senders_sha256, signature }),
+    body,
     proof: { index, session: name, senders_sha256, words_sha256: wordsSha, signature },
   };
 }
@@ -116,11 +120,10 @@ export function reveal(member: Member, told: Agreements): { member: Member; reve
   const senders = sendersOf(member.inbox, index);
   const survivors = indicesOf(member.survivors);
   const statement = survivorsStatement(name, survivors, sendersHash(senders));
-  const signers = agreements.agreements.filter(
-    (one) => survivors.includes(one.index) && isSigned(memberOf(roster, one.index).identity_key, statement, one.signature),
-  );
-  if (signers.length < roster.threshold)
-    throw refused(`only ${signers.length} members agree on the survivors, and ${roster.threshold} are needed`);
+  let signers = 0; // up to the threshold: the rest would change nothing
+  for (const { index: by, signature } of agreements.agreements)
+    if (signers < roster.threshold && survivors.includes(by) && isSigned(memberOf(roster, by).identity_key, statement, signature)) signers++;
+  if (signers < roster.threshold) throw refused(`only ${signers} members agree on the survivors, and ${roster.threshold} are needed`);
   const held = heldShares(member.secrets, member.inbox, roster, index, session);
   const vanished = senders.filter((sender) => !survivors.includes(sender));
   const revealed = (indices: number[], secret: keyof Shares): { index: number; share: string }[] =>
@@ -144,10 +147,19 @@ function heldShares(secrets: Secrets, inbox: Inbox, roster: Roster, index: numbe
   const held = new Map([[index, dealt(secrets, session, roster)[index - 1]!]]);
   for (const { index: sender, box } of inbox.sealed) {
     const address = { session, sender, receiver: index };
-    const shares = unseal(fromHex(secrets.seal_key), fromHex(memberOf(roster, sender).keys.seal_key), address, fromHex(box));
+    const shares = unseal(agreedWith(memberOf(roster, sender), secrets), address, fromHex(box));
     if (shares) held.set(sender, shares);
   }
   return held;
+}
+
+/** What this member's seal key and another's agree on: to seal, and later to open. Goes when the session's secrets go. */
+function agreedWith({ keys }: RosterMember, secrets: Secrets): Uint8Array {
+  const known = AGREED.get(secrets) ?? new Map<string, Uint8Array>();
+  AGREED.set(secrets, known);
+  const agreed = known.get(keys.seal_key) ?? ciphers.agree(fromHex(secrets.seal_key), fromHex(keys.seal_key));
+  known.set(keys.seal_key, agreed);
+  return agreed;
 }
 
 /** Who has shared, ascending. A box from oneself is no box: the coordinator says who else is there. */

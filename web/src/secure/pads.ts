@@ -4,6 +4,7 @@
  */
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import * as ciphers from "./ciphers.ts";
+import { applyKeystream } from "./keystream.ts";
 
 export interface Pads {
   ownSeed: Uint8Array;
@@ -23,21 +24,13 @@ export function ownKey(ownSeed: Uint8Array, session: Uint8Array): Uint8Array {
   return ciphers.deriveKey(ownSeed, concatBytes(utf8ToBytes("own"), session));
 }
 
-/** A member's vector (d,) as it leaves the device. */
-export function mask(vector: Int32Array, { ownSeed, maskKey, index, others, session }: Pads): Int32Array {
-  const words = vector.slice();
+/** Hide a member's vector (d,), in place. */
+export function mask(words: Int32Array, { ownSeed, maskKey, index, others, session }: Pads): void {
   apply(words, ownKey(ownSeed, session), 1);
   for (const [other, publicKey] of others) apply(words, pairKey(maskKey, publicKey, session), index < other ? 1 : -1);
-  return words;
 }
 
 /** Add a pad to `words` (d,), in place, or take it off. */
 export function apply(words: Int32Array, key: Uint8Array, sign: 1 | -1): void {
-  let start = 0;
-  for (const strip of ciphers.keystream(key, words.byteLength)) {
-    const pad = new Int32Array(strip.buffer, 0, strip.length / 4);
-    if (sign === 1) for (let at = 0; at < pad.length; at++) words[start + at] = (words[start + at]! + pad[at]!) | 0;
-    else for (let at = 0; at < pad.length; at++) words[start + at] = (words[start + at]! - pad[at]!) | 0;
-    start += pad.length;
-  }
+  applyKeystream(words, key, sign);
 }

@@ -18,17 +18,17 @@ export interface Shares {
   maskKey: Uint8Array;
 }
 
-/** A box that only the receiver opens. `sealKey`: the sender's private key. */
-export function seal(sealKey: Uint8Array, receiverPublicKey: Uint8Array, address: Address, shares: Shares): Uint8Array {
-  return ciphers.seal(boxKey(sealKey, receiverPublicKey, address), concatBytes(shares.ownSeed, shares.maskKey));
+/** A box that only the receiver opens. `agreed`: by the two members' seal keys (`ciphers.agree`), the same for both directions. */
+export function seal(agreed: Uint8Array, address: Address, shares: Shares): Uint8Array {
+  return ciphers.seal(boxKey(agreed, address), concatBytes(shares.ownSeed, shares.maskKey));
 }
 
-/** The shares in a box; undefined where it is not for this receiver. `sealKey`: the receiver's private key. */
-export function unseal(sealKey: Uint8Array, senderPublicKey: Uint8Array, address: Address, box: Uint8Array): Shares | undefined {
-  const opened = ciphers.unseal(boxKey(sealKey, senderPublicKey, address), box);
+/** The shares in a box; undefined where it is not for this receiver. */
+export function unseal(agreed: Uint8Array, address: Address, box: Uint8Array): Shares | undefined {
+  const opened = ciphers.unseal(boxKey(agreed, address), box);
   return opened && { ownSeed: opened.subarray(0, ciphers.KEY_BYTES), maskKey: opened.subarray(ciphers.KEY_BYTES) };
 }
 
-function boxKey(privateKey: Uint8Array, publicKey: Uint8Array, { session, sender, receiver }: Address): Uint8Array {
-  return ciphers.deriveKey(ciphers.agree(privateKey, publicKey), concatBytes(utf8ToBytes("seal"), session, Uint8Array.of(sender, receiver)));
+function boxKey(agreed: Uint8Array, { session, sender, receiver }: Address): Uint8Array {
+  return ciphers.deriveKey(agreed, concatBytes(utf8ToBytes("seal"), session, Uint8Array.of(sender, receiver)));
 }

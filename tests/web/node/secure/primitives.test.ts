@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { GroupRefused, IntegrityError, InvalidInput } from "../../../../web/src/core/errors.ts";
 import { parseFragment } from "../../../../web/src/core/links.ts";
 import { fingerprint, fromHex, hex, publicKeyOf, sign, verify } from "../../../../web/src/core/signing.ts";
-import { agree, checkAgreementKey, deriveKey } from "../../../../web/src/secure/ciphers.ts";
+import { agree, checkAgreementKey, deriveKey, keystream } from "../../../../web/src/secure/ciphers.ts";
 import { multiply } from "../../../../web/src/secure/field.ts";
 import { certify, checkCertificate, readPart } from "../../../../web/src/secure/fleet.ts";
 import { apply, ownKey, pairKey } from "../../../../web/src/secure/pads.ts";
@@ -46,6 +46,20 @@ test("pads, added and taken off, of any length", () => {
   }
 });
 
+test("a pad is the library's keystream, of any length, in the middle of a larger array, added or taken off", () => {
+  const key = fromHex("5e".repeat(32));
+  const bytes: number[] = [];
+  for (const strip of keystream(key, 4 * 20_011)) bytes.push(...strip);
+  const expected = new Int32Array(Uint8Array.from(bytes).buffer);
+  for (const length of [0, 1, 15, 16, 17, 31, 4096, 20_011])
+    for (const sign of [1, -1] as const) {
+      const around = new Int32Array(length + 6).fill(-7);
+      apply(around.subarray(3, 3 + length), key, sign);
+      const words = Array.from({ length }, (_, at) => (-7 + sign * expected[at]!) | 0);
+      assert.deepEqual([...around], [-7, -7, -7, ...words, -7, -7, -7]);
+    }
+});
+
 test("a pad goes on from one strip to the next", () => {
   const long = new Int32Array(40_000);
   const [short, key] = [long.slice(0, 20_000), fromHex("07".repeat(32))];
@@ -64,8 +78,8 @@ test("a box opens for its receiver alone", () => {
   const { box, session, sender, receiver, ...item } = primitives.box;
   const address = { session: fromHex(session), sender, receiver };
   const shares = { ownSeed: fromHex(item.own_seed_share), maskKey: fromHex(item.mask_key_share) };
-  assert.equal(hex(seal(fromHex(item.seal_key), fromHex(item.receiver_public_key), address, shares)), box);
-  const open = (to: number, body: string) => unseal(fromHex(item.receiver_seal_key), fromHex(item.sender_public_key), { ...address, receiver: to }, fromHex(body));
+  assert.equal(hex(seal(agree(fromHex(item.seal_key), fromHex(item.receiver_public_key)), address, shares)), box);
+  const open = (to: number, body: string) => unseal(agree(fromHex(item.receiver_seal_key), fromHex(item.sender_public_key)), { ...address, receiver: to }, fromHex(body));
   assert.deepEqual(open(receiver, box), shares);
   assert.equal(open(receiver + 1, box), undefined);
   assert.equal(open(receiver, box.replace(/^./, box.startsWith("0") ? "1" : "0")), undefined);
