@@ -32,7 +32,7 @@ async def put_keys(request: Request, assignment_id: str) -> Response:
 async def step(request: Request, assignment_id: str) -> Response:
     """What a device of a secure round is to do next."""
     coordinator, caller = coordinator_of(request), credentials(request)
-    answer = await in_thread(lambda: turns.step(coordinator, caller, assignment_id, coordinator.store.now()))
+    answer = await in_thread(turns.step, coordinator, caller, assignment_id)
     proved(request)
     return json_response(answer)
 

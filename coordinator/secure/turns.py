@@ -71,7 +71,8 @@ def accept(tx: TaskTransaction, sent: Admitted, now: float) -> None:
         return  # the sum is there, and what led to it is deleted: it counts for nothing more
     uploads.check_assignment(assignment.status, assignment.expires_at, now)
     place = _place_of(tx.connection, member)
-    before = secure_rows.as_group(tx.connection, place.group, place.index)
+    with_boxes = isinstance(sent.message, SecureShares)
+    before = secure_rows.as_group(tx.connection, place.group, place.index, with_boxes=with_boxes)
     after, columns = _accepted(before, place.index, sent.message)
     if after is not before:
         secure_rows.write(tx.connection, sent.assignment_id, **columns)
@@ -123,9 +124,10 @@ def _count_bytes(tx: TaskTransaction, number: int, received: int) -> None:
     tx.connection.execute(of_round.values(update_bytes=table.c.update_bytes + received))
 
 
-def step(coordinator: Coordinator, credentials: Credentials, assignment_id: str, now: float) -> SecureStep:
+def step(coordinator: Coordinator, credentials: Credentials, assignment_id: str) -> SecureStep:
     """What the device of an assignment is to do next. Raises Refused: 401, 404, or 409 where no round is secure."""
     with coordinator.store.read() as connection:
+        now = coordinator.store.now(connection)
         # First the member, which goes when its assignment ends: on PostgreSQL each statement sees a newer state.
         member = secure_rows.member(connection, assignment_id)
         view = View(coordinator, connection, [credentials], [assignment_id])

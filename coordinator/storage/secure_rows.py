@@ -141,26 +141,30 @@ def roster_member(row: Row, index: int) -> RosterMember:
     return RosterMember(index, row.assignment_id, row.identity_key, keys_of(row), certificate)
 
 
-def as_group(connection: sa.Connection, row: Row, index: int = 0, of_group: list[Row] | None = None) -> Group:
-    """The group. Of shares and reveals those of member `index` are whole; of others only that they are there.
+def as_group(
+    connection: sa.Connection,
+    row: Row,
+    index: int = 0,
+    of_group: list[Row] | None = None,
+    *,
+    with_boxes: bool = False,
+) -> Group:
+    """The group. Of reveals that of member `index` is whole; of others only that they are there. 0: all are whole.
 
-    `index` 0: reveals are whole, as the sum needs them all, and no boxes, which it doesn't. `of_group`: its members,
-    where they are read already.
+    `of_group`: its members, where they are read already. `with_boxes`: the shares of member `index` are whole; else
+    there is no box, as the sum needs none, and what is sent to a member is read by `inbox`.
     """
     rows = members(connection, row.id) if of_group is None else of_group
     roster = Roster(row.threshold, tuple(roster_member(one, one.member_index) for one in rows))
-    own_boxes = _boxes(connection, row.id, index, [one.member_index for one in rows]) if index else ()
+    shares = {one.member_index: _shared(row.session, one.commitment) for one in rows if one.commitment}
+    if with_boxes and index in shares:
+        boxes = _boxes(connection, row.id, index, [one.member_index for one in rows])
+        shares[index] = SecureShares(row.session, shares[index].commitment, boxes)
     return Group(
         roster,
         row.session,
         row.phase,
-        {
-            one.member_index: SecureShares(row.session, one.commitment, own_boxes)
-            if one.member_index == index
-            else _shared(row.session, one.commitment)
-            for one in rows
-            if one.commitment
-        },
+        shares,
         {one.member_index: _proof(one.proof) for one in rows if one.proof},
         {one.member_index: _agreement(one.agreement) for one in rows if one.agreement},
         {

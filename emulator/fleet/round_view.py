@@ -139,6 +139,8 @@ class RoundView:
         """How many requests of this kind may go together without their order mattering."""
         if self.lossy or self.asynchronous or self.task.eligibility.device_fraction < 1:
             return 1
+        if self.is_secure and kind == "secure":
+            return _TOGETHER  # questions change nothing
         if self.is_secure and kind != "check-in":
             return 1  # who comes first is in a group with whom: in the order of virtual time
         if kind == "update":

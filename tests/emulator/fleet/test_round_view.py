@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from fedrela.core.privacy import Privacy
 from fedrela.core.task import Task
 from fedrela.emulator.fleet.messages import Busy, Done, PendingRequest
 from fedrela.emulator.fleet.round_view import CoordinatorClock, RoundView
@@ -104,6 +105,13 @@ def test_commits_are_reported_once(round_view):
 
 def test_as_many_go_together_as_the_round_wants(round_view):
     assert (round_view.room("update"), round_view.room("check-in"), round_view.room("failure")) == (2, 3, 1)
+
+
+def test_of_a_group_s_messages_only_questions_go_together():
+    hidden = dataclasses.replace(task(), privacy=Privacy("peers", 5, 5))
+    round_view = RoundView(Coordinator(), hidden, "t", lossy=False)
+    assert round_view.room("secure") > 5
+    assert {round_view.room(kind) for kind in ("keys", "shares", "update", "agreement", "reveal")} == {1}
 
 
 def test_the_clock_shows_whole_seconds_and_never_goes_back():
