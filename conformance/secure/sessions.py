@@ -91,7 +91,7 @@ class Session:
         inbox = self.step(index).inbox
         assert inbox is not None
         self.members[index], body, proof = members.mask(self.members[index], inbox, vector, identity(index))
-        self.words[index], _ = masked_body.from_bytes(body, len(vector))
+        self.words[index], _ = masked_body.from_bytes(bytes(body), len(vector))
         self.group = groups.accept_masked(self.group, proof)
 
     def agree(self, index: int) -> None:

@@ -56,8 +56,8 @@ _shared = lru_cache(maxsize=4096)(partial(SecureShares, sealed=()))
 @lru_cache(maxsize=16)
 def _write(columns: frozenset[str]) -> sa.Update:
     """The statement that changes these columns of a member's row."""
-    values = {name: sa.bindparam(name) for name in sorted(columns)}
-    return sa.update(_M).where(_M.c.assignment_id == sa.bindparam("of_assignment")).values(values)
+    changed = sa.update(_M).where(_M.c.assignment_id == sa.bindparam("of_assignment"))
+    return changed.values({name: sa.bindparam(name) for name in sorted(columns)})
 
 
 def member(connection: sa.Connection, assignment_id: str) -> Row | None:

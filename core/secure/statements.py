@@ -14,8 +14,7 @@ from fedrela.core import signing
 from fedrela.core.protocol.limits import SAFE_WHOLE, Between, Id, Millionths, Sha256
 from fedrela.core.secure.messages import Roster, SecureKeys
 
-
-# What one member has signed, all members of its group verify: in one process (an emulated fleet, a coordinator, a device
+# What one member has signed, all members of its group verify: in one process (an emulated fleet, a coordinator, one
 # that goes on after a restart) the same signature of the same key over the same bytes once. A refusal isn't remembered.
 verify = lru_cache(maxsize=4096)(signing.verify)
 

@@ -59,11 +59,11 @@ class DeviceBlobs(MemoryStore):
             return self._shared.get(key.rsplit("/", 1)[1])
         return super().get(key)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `Store.put`."""
         if key.startswith(("blobs/", "checkpoint/")):
             self._has.add(key)
-            self._shared.put(key.rsplit("/", 1)[1], body)
+            self._shared.put(key.rsplit("/", 1)[1], bytes(body))
         else:
             super().put(key, body)
 
@@ -84,10 +84,10 @@ class AttackersStore(MemoryStore):
         super().__init__()
         self._tamper = tamper
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `Store.put`."""
-        is_vector = key == "assignment/update" and vector.is_vector(body)
-        super().put(key, self._tamper(body) if is_vector else body)
+        is_vector = key == "assignment/update" and vector.is_vector(bytes(body))
+        super().put(key, self._tamper(bytes(body)) if is_vector else body)
 
 
 class SharedEngines(EnginePool):

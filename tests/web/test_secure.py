@@ -1,4 +1,4 @@
-"""A page in a group with Python and emulated devices: what it sends is hidden, a killed tab goes on, a lie ends its turn."""
+"""A page in a group with Python and emulated devices: what it sends is hidden, a killed tab goes on, a lie ends all."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Words in a file that is there before they are: the bytes of every other safetensors file, one copy of them in memory."""
+"""Words in a file that is there before they are: the bytes of any other safetensors file, and one copy of them."""
 
 import tracemalloc
 
