@@ -116,7 +116,8 @@ class Player:
             accepted(self.put("shares", shares))
         elif step.step == "mask" and step.inbox:
             vector = self.vector() + np.asarray(self.hostile_words, np.int32)
-            self.member, self.body, _ = members.mask(self.member, step.inbox, vector, self.device.private_key)
+            self.member, body, _ = members.mask(self.member, step.inbox, vector, self.device.private_key)
+            self.body = bytes(body)
             assert self.device.upload(self.assignment, self.body).status_code == 200
         elif step.step == "agree" and step.survivors:
             self.member, agreement = members.agree(self.member, step.survivors, self.device.private_key)

@@ -119,7 +119,7 @@ def test_a_forged_proof_or_agreement_is_refused(house: House) -> None:
     assert inbox is not None
     assert one.member is not None
     _, body, _ = member.mask(one.member, inbox, one.vector(), one.device.private_key)
-    words, header = masked_body.from_bytes(body, secure_tasks.words(one.task, one.manifest))
+    words, header = masked_body.from_bytes(bytes(body), secure_tasks.words(one.task, one.manifest))
     for wrong in (replace(header, signature="00" * 64), replace(header, senders_sha256="00" * 32)):
         check_problem(one.device.upload(one.assignment, masked_body.to_bytes(words, wrong)), 409, "integrity")
     check_problem(one.device.upload(one.assignment, masked_body.to_bytes(words + 1, header)), 409, "integrity")

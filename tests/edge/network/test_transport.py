@@ -9,10 +9,12 @@ import pytest
 from fedrela.core.errors import IntegrityError, InvalidMessage, Refused, Unavailable
 from fedrela.core.wire import Assignment, CheckIn, EvaluationReport, FailureReport
 from fedrela.edge.network.api import CoordinatorApi, Retry
+from fedrela.edge.network.transport import PART_BYTES
 from fedrela.edge.storage.store import MemoryStore
 
 Answer = Callable[[httpx.Request], httpx.Response]
 BLOB = bytes(range(256)) * 4000
+ASSIGNMENT = Assignment("a-1", "t-1", 1, *("0" * 64,) * 3, 1, 1000.0, 1000.0, "token")
 NAME = hashlib.sha256(BLOB).hexdigest()
 
 
@@ -30,6 +32,13 @@ class Cut(httpx.SyncByteStream):
 
 def stream(status: int, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+
+class Unread(httpx.BaseTransport):
+    """Leaves the request's body to whoever answers."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.handle_request = answer  # type: ignore[method-assign]
 
 
 def api_for(answer: Answer, slept: list[float] | None = None, attempts: int = 5) -> CoordinatorApi:
@@ -61,6 +70,22 @@ def test_the_coordinators_wish_is_followed_within_limits(wish: tuple[str, float]
     answers = iter([stream(429, b"", {"Retry-After": wish[0]}), stream(204, b"")])
     api_for(lambda request: next(answers), slept).leave()
     assert slept == [wish[1]]
+
+
+def test_a_large_body_goes_in_parts_with_its_length_and_whole_again_when_it_is_repeated() -> None:
+    body, seen = bytearray(BLOB), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        parts = list(request.stream)
+        seen.append((max(map(len, parts)), b"".join(parts), request.headers["Content-Length"]))
+        assert "Transfer-Encoding" not in request.headers
+        return stream(503, b"") if len(seen) == 1 else stream(200, b'{"round":3}')
+
+    assert len(body) > 2 * PART_BYTES
+    http = httpx.Client(transport=Unread(answer))
+    CoordinatorApi(http, "http://c", retry=Retry(5, 1.0, 8.0), sleep=lambda seconds: None).update(ASSIGNMENT, body)
+    assert seen == [(PART_BYTES, BLOB, str(len(BLOB)))] * 2
 
 
 def test_a_refusal_is_not_repeated_and_its_text_is_made_printable() -> None:
@@ -167,11 +192,10 @@ def test_a_blob_that_never_matches_or_is_too_long_is_refused() -> None:
 def test_a_log_in_page_takes_nothing_over() -> None:
     slept: list[float] = []
     api = api_for(lambda request: stream(200, b"<html>Welcome to our Wi-Fi</html>"), slept)
-    assignment = Assignment("a-1", "t-1", 1, *("0" * 64,) * 3, 1, 1000.0, 1000.0, "token")
     for call in (
         api.leave,
-        lambda: api.failure(assignment, FailureReport("training-failed")),
-        lambda: api.evaluation(assignment, EvaluationReport(1.0, 1, 1)),
+        lambda: api.failure(ASSIGNMENT, FailureReport("training-failed")),
+        lambda: api.evaluation(ASSIGNMENT, EvaluationReport(1.0, 1, 1)),
     ):
         with pytest.raises(InvalidMessage, match="no coordinator"):
             call()

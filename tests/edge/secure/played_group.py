@@ -114,7 +114,7 @@ class PlayedGroup:
             self.group = groups.accept_shares(self.group, index, shares)
         elif step.inbox is not None:
             other, body, _ = members.mask(other, step.inbox, self.vectors[index], identity(index))
-            self._masked(index, body)
+            self._masked(index, bytes(body))
         elif step.survivors is not None:
             other, agreement = members.agree(other, step.survivors, identity(index))
             self.group = groups.accept_agreement(self.group, agreement)

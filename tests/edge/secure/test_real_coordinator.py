@@ -103,9 +103,9 @@ def watch(client: DeviceClient, vectors: list[bytes]) -> None:
     """Note the first words of what a device hides."""
     put = client.store.put
 
-    def keep(key: str, body: bytes) -> None:
+    def keep(key: str, body: bytes | bytearray) -> None:
         put(key, body)
         if key == "assignment/update":
-            vectors.append(vector.vector_from(body)[:16].tobytes())
+            vectors.append(vector.vector_from(bytes(body))[:16].tobytes())
 
     client.store.put = keep  # type: ignore[method-assign]
