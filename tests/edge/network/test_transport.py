@@ -38,7 +38,10 @@ class Unread(httpx.BaseTransport):
     """Leaves the request's body to whoever answers."""
 
     def __init__(self, answer: Answer) -> None:
-        self.handle_request = answer  # type: ignore[method-assign]
+        self.answer = answer
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self.answer(request)
 
 
 def api_for(answer: Answer, slept: list[float] | None = None, attempts: int = 5) -> CoordinatorApi:
