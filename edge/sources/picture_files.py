@@ -23,6 +23,9 @@ _MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGB
 # Of files that begin as a film does: what phones write, often under the name of a JPEG.
 _BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"), "HEIC") | {b"avif": "AVIF"}
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
+# At most: a code of a GIF is a string of pixels, a PNG deflates bits, a JPEG has a bit for 64 pixels. WebP, and a TIFF
+# packed as some are, have no such bound.
+_PIXELS_PER_BYTE = {"GIF": 4096, "PNG": 8 * 1032, "JPEG": 8 * 64, "BMP": 8, "PPM": 8}
 _TIFF_PACKINGS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "lzma", "zstd"})
 
 
@@ -41,6 +44,7 @@ def decode(body: bytes, name: str) -> tuple[Image.Image, int]:
 def _opened(body: bytes, name: str) -> ImageFile:
     image = Image.open(io.BytesIO(body), formats=FORMATS)
     _check(image, name)
+    _check_room(image, len(body))
     _scale_transparent_gray(image)
     return image
 
@@ -84,6 +88,15 @@ def _check(image: ImageFile, name: str) -> None:
             f"the image {name} can't be decoded (its pixels are packed as {packing}, where missing ones don't show)",
             remedy="save it as PNG",
         )
+
+
+def _check_room(image: ImageFile, length_bytes: int) -> None:
+    """Refuse what can't hold its pixels before there is memory for them: a few bytes may claim a hundred million."""
+    if image.format == "GIF" and image.tile and tuple(image.tile[0][1]) != (0, 0, *image.size):
+        raise ValueError("pixels are missing: it is smaller than its canvas")
+    most = _PIXELS_PER_BYTE.get(image.format or "")
+    if most is not None and image.width * image.height > most * length_bytes:
+        raise ValueError("pixels are missing: the file is too short for them")
 
 
 def _packing(image: ImageFile) -> str:

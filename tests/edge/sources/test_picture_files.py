@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from fedrela.conformance import image_files
 from fedrela.core.bundle import Preprocessing
@@ -126,3 +126,35 @@ def test_what_pillow_raises_after_decoding_is_ours_too(monkeypatch: pytest.Monke
 def test_a_picture_of_another_format_says_what_helps() -> None:
     with pytest.raises(InvalidData, match=r"can't be decoded \(it is of no format that is read.*; save it as JPEG"):
         picture_files.decode(b"\0\0\0\x18ftypheic" + bytes(60), "it")
+
+
+BLANK = {
+    "GIF": ("P", {}),
+    "PNG": ("1", {}),
+    "JPEG": ("L", {"progressive": True, "optimize": True, "quality": 1}),
+    "BMP": ("1", {}),
+    "PPM": ("1", {}),
+}
+
+
+@pytest.mark.parametrize("form", BLANK)
+def test_a_few_bytes_that_claim_many_pixels_are_refused_before_they_are_unpacked(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode, options = BLANK[form]
+    file = io.BytesIO()
+    Image.new(mode, (2000, 1500)).save(file, form, **options)  # as tightly packed as this format can be
+    whole = file.getvalue()
+    assert picture_files.decode(whole, "it")[0].size == (2000, 1500)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match="the file is too short"):
+        picture_files._opened(whole[: max(len(whole) // 8, 60)], "it").load()
+
+
+def test_a_gif_that_is_smaller_than_its_canvas_is_refused_before_it_is_unpacked() -> None:
+    file = io.BytesIO()
+    Image.new("P", (16, 12)).save(file, "GIF")
+    body = bytearray(file.getvalue())
+    body[6:10] = struct.pack("<HH", 32_016, 3_072)
+    with pytest.raises(ValueError, match="smaller than its canvas"):
+        picture_files._opened(bytes(body), "it")
