@@ -92,7 +92,8 @@ def _check(image: ImageFile, name: str) -> None:
 
 def _check_room(image: ImageFile, length_bytes: int) -> None:
     """Refuse what can't hold its pixels before there is memory for them: a few bytes may claim a hundred million."""
-    if image.format == "GIF" and image.tile and tuple(image.tile[0][1]) != (0, 0, *image.size):
+    box = image.tile[0][1] if image.format == "GIF" and image.tile else None
+    if box is not None and box != (0, 0, *image.size):
         raise ValueError("pixels are missing: it is smaller than its canvas")
     most = _PIXELS_PER_BYTE.get(image.format or "")
     if most is not None and image.width * image.height > most * length_bytes:
