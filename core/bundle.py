@@ -115,7 +115,11 @@ def read(folder: Path, *, trusted_key: str = "") -> Bundle:
 def read_unsigned(folder: Path) -> Bundle:
     """The same, but one that version 0.1 left unsigned is read, too: to look into it, to test it, to sign it."""
     body = _file(folder, "seal.json")
-    stated = strict.from_json(_Stated, body, InvalidBundle)
+    try:
+        stated = strict.from_json(_Stated, body, InvalidBundle)
+    except InvalidBundle as fault:
+        remedy = "fetch the bundle again; the bytes were damaged"
+        raise InvalidBundle(f"seal.json is no seal: {fault.problem}", remedy=remedy) from fault
     signed = bool(stated.signature or stated.public_key)
     sealed = strict.from_json(Seal, body, InvalidBundle) if signed else Seal(**vars(stated))
     if signed:
@@ -143,6 +147,9 @@ class _Stated:
 
 def _file(folder: Path, name: str) -> bytes:
     path = folder / name
-    if not path.is_file():
-        raise InvalidBundle(f"{folder} has no {name}", remedy="point to a folder that `fedrela export` wrote")
-    return path.read_bytes()
+    try:
+        if path.is_file():
+            return path.read_bytes()
+    except OSError as fault:
+        raise InvalidBundle(f"{path} can't be read ({fault.strerror})", remedy="let this user read it") from fault
+    raise InvalidBundle(f"{folder} has no {name}", remedy="point to a folder that `fedrela export` wrote")

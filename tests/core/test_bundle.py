@@ -1,7 +1,11 @@
 """The artifact folder: a round trip, and every byte that could be flipped."""
 
+import errno
 import json
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,6 +121,27 @@ def test_weights_that_do_not_fit_are_never_written(tmp_path, weights):
     with pytest.raises(InvalidTensors):
         bundle.write(tmp_path, MANIFEST, weights, private_key=KEY)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"manifest_sha256": 7}', b"\xff"])
+def test_a_seal_that_is_none_is_named(folder, body):
+    (folder / "seal.json").write_bytes(body)
+    with pytest.raises(InvalidBundle, match=r"seal\.json is no seal: .* fetch the bundle again"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors", "seal.json", "train_step.onnx"])
+def test_a_file_that_this_user_may_not_read_is_named(folder, monkeypatch, name):
+    whole = Path.read_bytes
+
+    def refuse(path):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # the tests may run as root, who may read everything
+    with pytest.raises(InvalidBundle, match=rf"{re.escape(name)} can't be read \(Permission denied\)"):
+        bundle.read(folder)
 
 
 @pytest.mark.parametrize("path", ["../train_step.onnx", "/etc/passwd", "a/b", "..", ""])
