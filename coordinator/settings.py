@@ -78,7 +78,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the FEDRELA_* variables. With FEDRELA_DEV=1 missing secrets are made and kept in the data folder."""
         env = os.environ if environment is None else environment
-        data = Path(env.get("FEDRELA_DATA", "fedrela-data")).resolve()
+        data = Path(env.get("FEDRELA_DATA") or "fedrela-data").resolve()
         dev = _flag(env, "FEDRELA_DEV")
         return cls(
             data_folder=data,
@@ -91,14 +91,14 @@ class Settings:
             idle_retry_seconds=_number(env, "FEDRELA_IDLE_RETRY_SECONDS", 2.0 if dev else 30.0),
             requests_per_device_per_second=_number(env, "FEDRELA_RATE_PER_DEVICE", 0.0 if dev else 20.0),
             requests_per_address_per_second=_number(env, "FEDRELA_RATE_PER_ADDRESS", 0.0 if dev else 1000.0),
-            strangers_per_address=int(_number(env, "FEDRELA_STRANGERS_PER_ADDRESS", 256)),
+            strangers_per_address=_whole(env, "FEDRELA_STRANGERS_PER_ADDRESS", 256),
             header_seconds=_number(env, "FEDRELA_HEADER_SECONDS", 10.0),
             stall_seconds=_number(env, "FEDRELA_STALL_SECONDS", 30.0),
             retention_days=_number(env, "FEDRELA_RETENTION_DAYS", 180.0),
-            max_blob_bytes=int(_number(env, "FEDRELA_MAX_BLOB_BYTES", 1024 * 1024 * 1024)),
-            max_uploads_in_memory_bytes=int(_number(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024)),
-            keep_checkpoints=int(_number(env, "FEDRELA_KEEP_CHECKPOINTS", 0)),
-            threads=int(_number(env, "FEDRELA_THREADS", 6)),
+            max_blob_bytes=_whole(env, "FEDRELA_MAX_BLOB_BYTES", 1024 * 1024 * 1024),
+            max_uploads_in_memory_bytes=_whole(env, "FEDRELA_MAX_UPLOADS_IN_MEMORY_BYTES", 512 * 1024 * 1024),
+            keep_checkpoints=_whole(env, "FEDRELA_KEEP_CHECKPOINTS", 0),
+            threads=_whole(env, "FEDRELA_THREADS", 6),
             public_url=env.get("FEDRELA_PUBLIC_URL", "").rstrip("/"),
         )
 
@@ -118,12 +118,19 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
     text = env.get(name, "")
     try:
-        value = float(text) if text else default
+        value = float(text or default)
     except ValueError as error:
         raise InvalidInput(f"{name} is {text!r}", remedy="set it to a number") from error
     if not 0 <= value < float("inf"):
         raise InvalidInput(f"{name} is {text!r}", remedy="set it to 0 or more")
     return value
+
+
+def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+    value = _number(env, name, default)
+    if not value.is_integer():
+        raise InvalidInput(f"{name} is {env[name]!r}", remedy="set it to a whole number")
+    return int(value)
 
 
 def _dev_secret(dev: bool, path: Path) -> str:

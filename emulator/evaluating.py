@@ -136,7 +136,7 @@ def _classes(manifest: "Manifest", text: str) -> tuple[int, ...]:
 
 def _stored_key() -> str:
     """The key that `fedrela serve --dev` keeps. Raises InvalidInput where there is none."""
-    path = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    path = Path(os.environ.get("FEDRELA_DATA") or "fedrela-data") / "admin.key"
     if not path.is_file():
         raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
     return path.read_text().strip()

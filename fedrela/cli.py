@@ -166,6 +166,11 @@ def main() -> None:
     except FedRelaError as error:
         typer.echo(f"error: {error.problem}\n  what to do: {error.remedy}", err=True)
         sys.exit(1)
+    except OSError as error:  # the last boundary to the file system; whoever knows more says more
+        named = f"{error.filename}: " if error.filename else ""
+        remedy = "check that it is there, of the right kind, and that this user may use it"
+        typer.echo(f"error: {named}{error.strerror or error}\n  what to do: {remedy}", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:  # what only the verb's work needs is imported when it runs
         verb = next((word for word in sys.argv[1:] if word in VERBS), None)
         if verb is None or _is_ours(error):

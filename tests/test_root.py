@@ -122,3 +122,24 @@ def test_a_word_that_is_empty_is_refused_and_never_the_working_folder(words, sai
 
 def test_words_with_a_value_are_left_as_they_are():
     cli._refuse_empty(["emulate", "fleet.toml", "--set", "seed=", "--out=run", "-", "--", "a="])
+
+
+def test_what_the_file_system_refuses_is_one_line_and_a_remedy(tmp_path):
+    command = [sys.executable, "-m", "fedrela", "serve", "--dev", "--port", "0", "--workers", "2", "--data", "d"]
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "metrics").write_bytes(b"")  # where the workers' counters belong
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    said = finished.stderr.splitlines()
+    assert said[-2].startswith("error: ")
+    assert said[-2].endswith("metrics: File exists")
+    assert said[-1] == "  what to do: check that it is there, of the right kind, and that this user may use it"
+
+
+@pytest.mark.parametrize("port", ["80000", "-1"])
+def test_a_port_that_is_none_is_refused_and_no_other_taken(port, tmp_path):
+    command = [sys.executable, "-m", "fedrela", "serve", "--dev", "--port", port, "--data", "d"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert finished.returncode == 2
+    assert "--port" in finished.stderr
+    assert not (tmp_path / "d").exists()

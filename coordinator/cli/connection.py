@@ -31,7 +31,7 @@ def admin(url: str, admin_key: str) -> Any:
     """An AdminClient. Raises InvalidInput where there is no key."""
     from fedrela.coordinator.admin_client import AdminClient
 
-    key_file = Path(os.environ.get("FEDRELA_DATA", "fedrela-data")) / "admin.key"
+    key_file = Path(os.environ.get("FEDRELA_DATA") or "fedrela-data") / "admin.key"
     if not admin_key and key_file.is_file():
         admin_key = key_file.read_text().strip()
     if not admin_key:

@@ -40,7 +40,7 @@ def serve(
         bool, typer.Option("--dev", help="For a trial on this machine: make the secrets and keep them.")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any that is free.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     data: Annotated[Path | None, typer.Option(help="Folder for database and blobs (FEDRELA_DATA).")] = None,
     ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate chain, PEM.")] = None,

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from fedrela.core.errors import InvalidInput
+
 _GROUP_AND_OTHERS = 0o077
 log = logging.getLogger("fedrela.coordinator")
 
@@ -18,10 +20,18 @@ def create(path: Path) -> BinaryIO:
 
 
 def make_folder(path: Path) -> None:
-    """The folder, closed to other accounts if it is made now. One that is there may be anybody's: it stays."""
-    if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+    """The folder, closed to other accounts if it is made now. One that is there may be anybody's: it stays.
+
+    Raises InvalidInput where none can be.
+    """
+    try:
+        if not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as fault:
+        raise InvalidInput(
+            f"the folder {path} can't be made ({fault.strerror})", remedy="name one of yours: FEDRELA_DATA, or --data"
+        ) from fault
 
 
 def tighten(*paths: Path) -> None:

@@ -131,16 +131,16 @@ def read(folder: Path) -> Run:
         events = _lines(folder / "events.jsonl")
         summary_path = folder / "summary.json"
         summary = json.loads(summary_path.read_text(encoding="utf-8")) if summary_path.exists() else {}
-    except FileNotFoundError as error:
+        if header.get("format") != FORMAT:
+            raise InvalidInput(f"{folder} has format {header.get('format')}", remedy="make the run again")
+        return Run(folder, header["label"], header["task"]["seed"], header, rounds, events, summary)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InvalidInput(
             f"{folder} holds no run ({Path(error.filename).name} is missing)",
             remedy="point to a folder that `fedrela emulate` wrote",
         ) from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:  # text, JSON, or not a run's
         raise InvalidInput(f"a file in {folder} is damaged ({error})", remedy="make the run again") from error
-    if header.get("format") != FORMAT:
-        raise InvalidInput(f"{folder} has format {header.get('format')}", remedy="make the run again")
-    return Run(folder, header["label"], header["task"]["seed"], header, rounds, events, summary)
 
 
 def recorded_scenario(folder: Path) -> Scenario:

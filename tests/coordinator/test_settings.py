@@ -22,6 +22,7 @@ NUMBERS = {
     "FEDRELA_STALL_SECONDS": "stall_seconds",
     "FEDRELA_RETENTION_DAYS": "retention_days",
 }
+SET = Settings.from_environment(SECRETS)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -98,3 +99,24 @@ def test_the_repr_holds_no_secret_and_the_public_key_is_the_signing_key_s() -> N
     assert "k" * 32 not in repr(loaded)
     assert "11" * 32 not in repr(loaded)
     signing.verify(loaded.public_key, b"x", signing.sign(loaded.signing_key, b"x"))
+
+
+@pytest.mark.parametrize("name", [name for name, field in NUMBERS.items() if isinstance(getattr(SET, field), int)])
+@pytest.mark.parametrize("text", ["2.5", "1e-3"])
+def test_a_part_of_a_whole_is_refused_and_never_cut_off(name: str, text: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is '{text}'; set it to a whole number"):
+        Settings.from_environment(SECRETS | {name: text})
+
+
+def test_an_empty_name_of_the_data_folder_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_environment(SECRETS | {"FEDRELA_DATA": ""}).data_folder == tmp_path / "fedrela-data"
+
+
+def test_a_data_folder_that_can_t_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("file", "file/below"):
+        with pytest.raises(InvalidInput, match=rf"the folder .*{name} can't be made"):
+            Settings.from_environment({"FEDRELA_DEV": "1", "FEDRELA_DATA": str(tmp_path / name)})

@@ -74,6 +74,12 @@ def test_an_unfinished_damaged_or_missing_run_is_refused(tmp_path):
     (tmp_path / "a" / "rounds.jsonl").write_text("{")
     with pytest.raises(InvalidInput, match="damaged"):
         record.read(tmp_path / "a")
+    for body in (b"\xff", b"[]", b"7", b"{", b'{"format": 1}', b"[" * 100_000):
+        (tmp_path / "a" / "run.json").write_bytes(body)
+        with pytest.raises(InvalidInput, match=r"damaged|has format"):
+            record.read(tmp_path / "a")
+    with pytest.raises(InvalidInput, match="no run"):
+        record.read(tmp_path / "a" / "run.json")
     with pytest.raises(InvalidInput, match="no run"):
         report.summarize([])
 
