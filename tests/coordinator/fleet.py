@@ -173,7 +173,7 @@ class Device:
         token = {"Fedrela-Upload-Token": assignment["upload_token"]}
         return self.http.put(
             f"/v1/assignments/{assignment['assignment_id']}/update",
-            content=bytes(content),
+            content=bytes(content) if isinstance(content, bytearray) else content,
             headers=token | headers,
             auth=self.auth,
         )
