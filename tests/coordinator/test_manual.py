@@ -52,7 +52,7 @@ def test_every_variable_has_its_row_and_its_default() -> None:
     shown = {name: default.strip() for names, default, _ in rows for name in re.findall(r"`(\w+)`", names)}
     source = (Path(settings.__file__)).read_text(encoding="utf-8")
     assert set(shown) == set(re.findall(r'"(FEDRELA_\w+)"', source))
-    numbers = dict(re.findall(r'_number\(env, "(FEDRELA_\w+)", (?:[\d.]+ if dev else )?([\d.* ]+)\)', source))
+    numbers = dict(re.findall(r'_(?:number|whole)\(env, "(FEDRELA_\w+)", (?:[\d.]+ if dev else )?([\d.* ]+)\)', source))
     assert len(numbers) > 8
     for name, value in numbers.items():
         number, _, unit = shown[name].partition(" ")
