@@ -8,10 +8,8 @@ What it needs besides typer is imported when the verb runs.
 """
 
 import math
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,9 +44,9 @@ def evaluate(
     ] = "",
 ) -> None:
     """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
-    from fedrela.coordinator.admin_client import AdminClient
+    from fedrela.coordinator.cli import connection
 
-    with AdminClient(url, admin_key or _stored_key()) as admin:
+    with connection.admin(url, admin_key) as admin:
         rounds = 0
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
             if not rounds:
@@ -132,11 +130,3 @@ def _classes(manifest: "Manifest", text: str) -> tuple[int, ...]:
             known = ", ".join(names or numbers)
             raise InvalidInput(f"the model has no class {item!r}", remedy=f"choose from {known}")
     return tuple((numbers | names)[item] for item in classes)
-
-
-def _stored_key() -> str:
-    """The key that `fedrela serve --dev` keeps. Raises InvalidInput where there is none."""
-    path = Path(os.environ.get("FEDRELA_DATA") or "fedrela-data") / "admin.key"
-    if not path.is_file():
-        raise InvalidInput("there is no admin key", remedy="pass --admin-key or set FEDRELA_ADMIN_KEY")
-    return path.read_text().strip()
