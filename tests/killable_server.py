@@ -4,12 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY
+from tests.patience import PATIENCE_SECONDS, until
 
 
 def free_port() -> int:
@@ -44,16 +44,15 @@ class Server:
             "--log-level=error",
         ]
         self.process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if httpx.get(self.url + "/readyz", trust_env=False).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self.process.poll() is None, "the coordinator did not start"
-            assert time.monotonic() < deadline, "the coordinator did not become ready"
-            time.sleep(0.05)
+        until(self._is_ready, "the coordinator is ready", pause_seconds=0.05)
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the coordinator did not start"
+        try:
+            return httpx.get(self.url + "/readyz", trust_env=False, timeout=PATIENCE_SECONDS).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ import pytest
 
 import fedrela
 from fedrela import cli
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -139,7 +140,9 @@ def test_what_the_file_system_refuses_is_one_line_and_a_remedy(tmp_path):
 @pytest.mark.parametrize("port", ["80000", "-1"])
 def test_a_port_that_is_none_is_refused_and_no_other_taken(port, tmp_path):
     command = [sys.executable, "-m", "fedrela", "serve", "--dev", "--port", port, "--data", "d"]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    finished = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
     assert finished.returncode == 2
     assert "--port" in finished.stderr
     assert not (tmp_path / "d").exists()

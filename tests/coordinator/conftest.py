@@ -20,9 +20,9 @@ from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.settings import Settings
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
-from tests.coordinator.live_server import KEY, PATIENCE_SECONDS, SIGNING_KEY, Server, free_port, wait_for
+from tests.coordinator.live_server import KEY, SIGNING_KEY, Server, free_port, wait_for
 
-__all__ = ["KEY", "PATIENCE_SECONDS", "SIGNING_KEY", "Server", "free_port", "wait_for"]  # tests find them here too
+__all__ = ["KEY", "SIGNING_KEY", "Server", "free_port", "wait_for"]  # tests find them here too
 
 PLAIN = Relabel(enabled=False)
 

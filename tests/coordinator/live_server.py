@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_SECONDS
+
 KEY = "k" * 32
 SIGNING_KEY = "11" * 32
-PATIENCE_SECONDS = 300.0  # how slow a machine may be before a test calls it a failure
 
 
 def free_port() -> int:

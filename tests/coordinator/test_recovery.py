@@ -12,7 +12,8 @@ import pytest
 from benchmarks import coordinator_kills
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
-from tests.coordinator.conftest import KEY, PATIENCE_SECONDS, Server, wait_for
+from tests.coordinator.conftest import KEY, Server, wait_for
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_sigkill_at_random_instants_changes_no_bit_and_loses_no_update() -> None:

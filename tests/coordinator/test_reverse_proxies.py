@@ -14,6 +14,7 @@ import pytest
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, Server, free_port, wait_for
+from tests.patience import PATIENCE_SECONDS
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 ONE = fleet.body(fleet.change(1.0))
@@ -61,7 +62,7 @@ def running(command: list[str], folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy])

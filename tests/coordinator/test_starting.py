@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.coordinator.live_server import free_port
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 120
 
 
 @pytest.mark.parametrize("workers", [1, 2])

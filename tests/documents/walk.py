@@ -99,14 +99,14 @@ class Walk:
 
         _wait(ended)
         os.killpg(device.pid, signal.SIGINT)
-        device.wait(60)
+        device.wait(PATIENCE_SECONDS)
 
     def end(self) -> None:
         """Stop what still runs."""
         for process in self.beside:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
-                process.wait(60)
+                process.wait(PATIENCE_SECONDS)
 
 
 def _check_free(url: str) -> None:

@@ -24,6 +24,7 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore, Store
 from fedrela.edge.training.examples import Examples
+from tests.patience import PATIENCE_SECONDS, until
 
 ADMIN_KEY = "an admin key for tests alone"
 SIGNING_KEY = "5a" * 32
@@ -69,12 +70,9 @@ class LiveCoordinator:
         """A checkpoint."""
         return tensors.from_bytes(self.admin.download(sha256), bundle.manifest.weights)
 
-    def wait(self, done: Callable[[], bool], seconds: float = 20.0) -> None:
+    def wait(self, done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for something that the coordinator does by itself."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, "the coordinator did not get there"
-            time.sleep(0.01)
+        until(done, "the coordinator got there", seconds, pause_seconds=0.01)
 
 
 @contextmanager
@@ -99,7 +97,7 @@ def coordinator(folder: Path, signing_key: str = SIGNING_KEY) -> Iterator[LiveCo
         yield LiveCoordinator(f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
 
 
 def device(
@@ -115,7 +113,7 @@ def device(
     """Device `number`, enrolled, holding `examples`; its secret is its number."""
     store = MemoryStore() if store is None else store
     retry = Retry(attempts=4, base_seconds=0.01, cap_seconds=0.05)
-    api = CoordinatorApi(http or httpx.Client(timeout=10, trust_env=False), live.url, retry=retry)
+    api = CoordinatorApi(http or httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False), live.url, retry=retry)
     if store.get("identity.json") is None:
         enroll(api, store, links.parse(live.link()), secret=bytes([number]) * 32)
     return DeviceClient(api, store, lambda manifest: examples, pool=pool or EnginePool(), **arguments)
@@ -123,7 +121,7 @@ def device(
 
 def run_until_finished(devices: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds: int) -> None:
     """Let the devices take turns until every round is committed."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while live.committed(task_id) < rounds:
         assert time.monotonic() < deadline, "the task did not finish"
         for client in devices:

@@ -29,6 +29,7 @@ from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle as small
 from tests.edge.live import coordinator, device, small_task
 from tests.edge.network.faulty_proxy import faulty
+from tests.patience import PATIENCE_SECONDS
 
 NAMES = ("quokka-zebrano", "vermilion-ocelot", "ultramarine-ibex")
 HEADERS = {b"host", b"accept", b"accept-encoding", b"connection", b"user-agent", b"authorization", b"content-type",
@@ -76,7 +77,7 @@ def session(named: Bundle, folder: Path, data: Path, task: Task = TASK) -> list[
         client.data = source
         client.settings = DeviceSettings(holdout_fraction=0.0)
         client.api.url = proxy.url
-        client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
+        client.api.http = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False, headers={"Connection": "close"})
         while live.committed(task_id) < 2:
             client.run_once()
         state.save_identity(client.store, replace(client.identity, url=proxy.url))
@@ -184,7 +185,7 @@ def test_what_is_wrong_with_the_data_is_told_to_their_owner_alone(named_bundle: 
             live.publish(named_bundle, TASK)
             client = device(live, 7, Examples({}, np.empty(0, np.int64)), on_event=reported.append)
             client.data, client.api.url = open_source(str(data)), proxy.url
-            client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
+            client.api.http = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False, headers={"Connection": "close"})
             with pytest.raises(InvalidData, match=word):
                 client.run_once()
         reports = [json.loads(body.partition(b"\r\n\r\n")[2]) for body in proxy.bodies if b"/failure " in body]

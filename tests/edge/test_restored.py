@@ -22,6 +22,7 @@ from fedrela.edge.owner.status import describe
 from fedrela.edge.storage.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY, coordinator, device, small_task
+from tests.patience import PATIENCE_SECONDS
 
 ROUNDS: dict[str, Any] = {
     "relabel": Relabel(enabled=False),
@@ -43,7 +44,7 @@ def again(store: FolderStore, url: str, events: list[Event]) -> DeviceClient:
     """The same device once more, where its coordinator is now."""
     identity = json.loads(store.get("identity.json") or b"")
     store.put("identity.json", json.dumps(identity | {"url": url}).encode())
-    api = CoordinatorApi(httpx.Client(timeout=10, trust_env=False))
+    api = CoordinatorApi(httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False))
     examples = some_examples()
     return DeviceClient(api, store, lambda manifest: examples, on_event=events.append)
 
@@ -121,7 +122,7 @@ def test_a_new_key_is_followed_by_devices_and_by_links_of_the_old_one(
         assert standing["coordinator_key"] == rotated["public_key"]
         assert standing["key_since"]
         later = FolderStore(tmp_path / "later")
-        api = CoordinatorApi(httpx.Client(timeout=10, trust_env=False))
+        api = CoordinatorApi(httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False))
         moved = links.Link(live.url, old_link.token, old_link.coordinator)
         assert enroll(api, later, moved).coordinator_public_key == rotated["public_key"]
         assert links.parse(live.link()).coordinator == signing.fingerprint(rotated["public_key"])

@@ -25,6 +25,7 @@ from fedrela.emulator.connections.local_coordinator import free_port
 from tests.edge import softmax_bundle
 from tests.edge.conftest import some_examples
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY, LiveCoordinator, coordinator, device, run_until_finished, small_task
+from tests.patience import PATIENCE_SECONDS
 
 VERSIONS = sorted(Path(__file__).parent.glob("*.zip"))
 PAIR = Rounds(goal=2, smallest_cohort=2, retry_after_seconds=0.05)
@@ -101,7 +102,7 @@ def frozen_coordinator(version: Path, folder: Path) -> Iterator[LiveCoordinator]
             command, cwd=folder, env=environment(version, **variables), stdout=said, stderr=subprocess.STDOUT
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_ready(f"http://127.0.0.1:{port}/readyz"):
             assert process.poll() is None, (folder / "said").read_text()
             assert time.monotonic() < deadline, "the coordinator did not start"

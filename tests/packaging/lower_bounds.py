@@ -12,6 +12,8 @@ from typing import Any
 
 from packaging.version import Version
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _OURS = re.compile(r"fedrela\[(.*)\]")
@@ -148,4 +150,4 @@ class Verbs:
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=PATIENCE_SECONDS)

@@ -12,6 +12,7 @@ from tests.edge import softmax_bundle
 from tests.packaging import lower_bounds
 from tests.packaging.lower_bounds import Verbs
 from tests.packaging.user_folder import is_ready, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 EXTRAS = ("edge", "coordinator")
 TASK = 'name = "small"\nrounds = 3\n[local]\nbatch_size = 20\nhyperparameters = { lr = 0.05, momentum = 0.5 }\n'
@@ -39,7 +40,7 @@ def url(oldest_packages: Path, folder: Path) -> Iterator[str]:
     wait_until(lambda: is_ready(f"http://127.0.0.1:{port}"), folder, server)
     yield f"http://127.0.0.1:{port}"
     server.terminate()
-    server.wait(30)
+    server.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from fedrela.core import signing
 from fedrela.study.pages import report
 from fedrela.study.runs import result_files
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -95,7 +96,7 @@ def test_in_two_processes_killed_and_resumed_the_cells_are_the_same(folder, tmp_
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert len(workers) == 2
-    assert not psutil.wait_procs(workers, timeout=20)[1]  # nobody trains on for a study that is gone
+    assert not psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)[1]  # nobody trains on for a study that is gone
     before = (tmp_path / "tiny.jsonl").read_bytes()
     assert before.count(b"\n") < 5
     run(tmp_path, "--jobs", "2")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.patience import PATIENCE_SECONDS
+
 DRIVER = Path(__file__).parent / "driver.mjs"
 WEB = Path(__file__).parents[2] / "web"
 
@@ -57,7 +59,7 @@ class Browser:
     def quit(self) -> None:
         """End browser and driver."""
         self.do("quit")
-        self._node.wait(20)
+        self._node.wait(PATIENCE_SECONDS)
 
 
 class Tab:
@@ -172,7 +174,7 @@ class Recorder:
             return
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         headers = {key: value for key, value in handler.headers.items() if not key.lower().startswith("proxy-")}
-        connection = http.client.HTTPConnection(self.host, timeout=60)
+        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_SECONDS)
         try:
             connection.request(handler.command, path, body or None, headers | {"Connection": "close"})
             response = connection.getresponse()

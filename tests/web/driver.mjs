@@ -14,7 +14,7 @@ const fromWeb = createRequire(new URL("../../web/package.json", import.meta.url)
 const { chromium } = fromWeb("playwright-core");
 const axe = fromWeb.resolve("axe-core/axe.min.js");
 
-const PATIENCE_MS = 90_000; // long, as a busy machine is slow; what hangs is told by what the page shows then
+const PATIENCE_MS = 300_000; // long, as a busy machine is slow; what hangs is told by what the page shows then
 let browser;
 const contexts = new Map(); // name -> { context, page, errors }
 
@@ -22,6 +22,7 @@ const commands = {
   async launch({ chromium: executablePath, proxy, args = [] }) {
     browser = await chromium.launch({
       executablePath,
+      timeout: PATIENCE_MS,
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-component-update", "--disable-sync", "--no-first-run", ...args],
       ...(proxy ? { proxy: { server: proxy, bypass: "<-loopback>" } } : {}),
     });
@@ -29,6 +30,7 @@ const commands = {
   },
   async context({ name, options = {} }) {
     const context = await browser.newContext({ viewport: { width: 360, height: 740 }, ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
     contexts.set(name, { context, errors: [], failed: [] });
   },
   /** Code that runs in every page of the tab before the page's own: a slow phone, a browser that lacks something. */

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from fedrela.core.task import LocalTraining, Relabel, Rounds, Task
+from tests.patience import PATIENCE_SECONDS
 from tests.web.browser import Recorder, Tab
 from tests.web.place import Place
 
@@ -32,7 +33,7 @@ class Phone:
 
     def finished(self) -> bool:
         """Whether the task is done soon."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if self.place.task(self.task_id)["status"] == "finished":
                 return True

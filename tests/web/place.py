@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Examples
+from tests.patience import PATIENCE_SECONDS, until
 
 KEY = "an admin key for browser tests alone"
 ROOT = Path(__file__).parents[2]
@@ -56,15 +56,15 @@ class Place:
             stdout=(self.folder.parent / "coordinator.log").open("ab"),
             stderr=subprocess.STDOUT,
         )
-        for _ in range(300):
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self._process.poll() is None, (self.folder.parent / "coordinator.log").read_text()
-            time.sleep(0.1)
-        raise AssertionError("the coordinator did not start")
+        until(self._is_ready, "the coordinator is ready", pause_seconds=0.1)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder.parent / "coordinator.log").read_text()
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def kill(self) -> None:
         """As if the power went."""
@@ -76,7 +76,7 @@ class Place:
         """End it, if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(PATIENCE_SECONDS)
 
     def link(self, population: str = "default", *, valid_seconds: float = 3600.0) -> str:
         """An enrollment link for one device."""
@@ -84,7 +84,9 @@ class Place:
 
     def device(self, shard: int, *, secret: bytes = b"", population: str = "default") -> DeviceClient:
         """A Python device on a demonstration shard, enrolled."""
-        api = CoordinatorApi(httpx.Client(timeout=30), self.url, retry=Retry(attempts=12, base_seconds=0.2))
+        api = CoordinatorApi(
+            httpx.Client(timeout=PATIENCE_SECONDS), self.url, retry=Retry(attempts=12, base_seconds=0.2)
+        )
         store = MemoryStore()
         enroll(api, store, links.parse(self.link(population)), secret=secret)
         examples = shard_examples(shard)

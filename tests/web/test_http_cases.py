@@ -7,6 +7,7 @@ here, and with FEDRELA_EVERY_CASE=1 (`make conformance`) all of them; Python pla
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from fedrela.conformance.server.http_server import ConformanceServer
 from fedrela.conformance.server.session import Session
 from fedrela.conformance.server.world import SECRET
 from fedrela.core import signing
+from tests.patience import PATIENCE_SECONDS
 from tests.web.browser import Browser, Tab
 
 SHARD = 5  # of the demonstration: the data of conformance/vectors/rounds
 TABS = 8  # at a time
-PATIENCE_SECONDS = 240.0  # a busy machine is slow
 SETTLE_SECONDS = 1.0  # what is wrong after a right outcome comes at once
 # A browser can't shorten its pauses, and a slow case waits five minutes: tests/web/node/transport.test.ts has a clock.
 ALIKE = {
@@ -133,10 +134,12 @@ def play_all(server: ConformanceServer, browser: Browser) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def verdicts(built_page: Path) -> Iterator[dict[str, Any]]:
     """What the server says of the page, by case."""
-    server, browser = ConformanceServer(page=built_page), Browser()
-    yield play_all(server, browser)
-    browser.quit()
-    server.close()
+    with closing(ConformanceServer(page=built_page)) as server:
+        browser = Browser()
+        try:  # a browser that stayed would play on beside all later tests
+            yield play_all(server, browser)
+        finally:
+            browser.quit()
 
 
 @pytest.mark.parametrize("name", CASES)

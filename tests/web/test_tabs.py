@@ -21,6 +21,7 @@ from fedrela.edge.client import DeviceClient
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.local_round import LocalRound
+from tests.patience import PATIENCE_SECONDS
 from tests.web.browser import Browser, Recorder, Seen, Tab
 from tests.web.place import Place, shard_examples
 from tests.web.same_update import check_same_update, train_on
@@ -35,7 +36,6 @@ TASK = Task(
     relabel=Relabel(start=3, threshold_percent=20.0, passes=2),
     round=Rounds(goal=8, retry_after_seconds=0.2),
 )
-PATIENCE_SECONDS = 400.0  # a busy machine is slow
 # Chromium itself asks for updates and accounts, whatever page is open; the page's policy lets it ask nobody else.
 CHROMIUMS_OWN = re.compile(r"(https?://)?([a-z-]+\.)*(googleapis|google|gvt1|chromium)\.(com|org)[:/]")
 READ_BYTES = """(prefix) => new Promise((resolve) => {

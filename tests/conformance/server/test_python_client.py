@@ -12,6 +12,7 @@ from fedrela.conformance.server.cases import Case, load
 from fedrela.conformance.server.runner import command
 from fedrela.core.errors import FedRelaError
 from tests.conformance.server.plays import Verdicts, all_cases
+from tests.patience import PATIENCE_SECONDS
 
 HURRY = 50.0
 CASES = load()
@@ -43,7 +44,7 @@ class InThread:
 
     def kill(self) -> None:
         self._stop.set()
-        self._thread.join(60)
+        self._thread.join(PATIENCE_SECONDS)
         assert self.ended()
 
 

@@ -15,6 +15,7 @@ from fedrela.core.wire import EnrollRequest
 from tests.coordinator import fleet
 from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import House
+from tests.patience import PATIENCE_SECONDS
 
 AT_ONCE = 10
 
@@ -59,7 +60,7 @@ def test_ten_enrollments_of_one_key_at_once_are_one_device(any_house: House) -> 
     request = EnrollRequest(**fleet.enrollment(token, key))  # type: ignore[arg-type]
 
     def enroll(_: int) -> str:
-        start.wait(30)
+        start.wait(PATIENCE_SECONDS)
         return devices.enroll(any_house.coordinator, request, 0.0).device_id
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -5,10 +5,11 @@ import socket
 import time
 from collections.abc import Iterable
 
+import psutil
+
 from fedrela.core.protocol import signed_requests
 from tests.coordinator import fleet
-
-PATIENCE_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 
 def connect(port: int, source: str = "127.0.0.1", *, receive_buffer_bytes: int = 0) -> socket.socket:
@@ -46,6 +47,11 @@ def wait_until_closed(connections: list[socket.socket], seconds: float) -> int:
         waiting = [connection for connection in waiting if not is_closed(connection)]
         time.sleep(0.05)
     return len(waiting)
+
+
+def peer_ports(process: psutil.Process) -> set[int]:
+    """The other ends of the connections that a server holds open."""
+    return {connection.raddr.port for connection in process.net_connections("tcp") if connection.raddr}
 
 
 def send_slowly(connection: socket.socket, pieces: Iterable[bytes], pause_seconds: float) -> None:

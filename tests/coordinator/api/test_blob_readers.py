@@ -12,6 +12,7 @@ from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import House, house_with, settings_for
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_device_gets_the_blobs_of_its_own_population_only(any_house: House) -> None:
@@ -49,16 +50,16 @@ def test_slow_reads_of_blobs_stop_no_other_request(
 
         def slowly(self: FolderBlobs, name: str, start: int = 0, length: int | None = None) -> bytes:
             reading.release()
-            assert slow.wait(120)
+            assert slow.wait(PATIENCE_SECONDS)
             return read(self, name, start, length)
 
         with ThreadPoolExecutor(8) as pool:
             monkeypatch.setattr(FolderBlobs, "read", slowly)
             readers = [pool.submit(house.http.get, path, auth=device.auth) for _ in range(6)]
-            assert all(reading.acquire(timeout=60) for _ in range(2))  # as many as there are threads
+            assert all(reading.acquire(timeout=PATIENCE_SECONDS) for _ in range(2))  # as many as there are threads
             other = pool.submit(house.http.get, "/v1/admin/tasks", headers=house.operator.headers)
             try:
-                assert other.result(timeout=30).status_code == 200
+                assert other.result(timeout=PATIENCE_SECONDS).status_code == 200
                 assert not any(reader.done() for reader in readers)
             finally:
                 slow.set()

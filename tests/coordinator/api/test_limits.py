@@ -10,7 +10,8 @@ from fedrela.coordinator.api.problems import TooMany
 from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.api.raw_connections import request, signed
-from tests.coordinator.conftest import KEY, PATIENCE_SECONDS, Server
+from tests.coordinator.conftest import KEY, Server
+from tests.patience import PATIENCE_SECONDS
 
 
 def talk(port: int, sent: bytes, *, then: bytes = b"", pause_seconds: float = 0.0, finish: bool = True) -> bytes:

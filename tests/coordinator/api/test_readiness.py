@@ -13,6 +13,7 @@ from fedrela.coordinator.storage import schema, store
 from fedrela.coordinator.storage.blobs import FolderBlobs
 from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import House, house_with, settings_for
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ def test_a_store_that_does_not_answer_is_not_ready_and_holds_nobody_for_long(
     monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.2)
     answers = threading.Event()
     with monkeypatch.context() as patch:
-        patch.setattr(FolderBlobs, "size", lambda *_: answers.wait(60))
+        patch.setattr(FolderBlobs, "size", lambda *_: answers.wait(PATIENCE_SECONDS))
         detail = check_problem(house.http.get("/readyz"), 503, "unavailable")["detail"]
         assert "did not answer" in detail
         answers.set()

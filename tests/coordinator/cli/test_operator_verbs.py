@@ -14,6 +14,7 @@ from fedrela.core.wire import CheckIn
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, Server
+from tests.patience import PATIENCE_SECONDS
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).parents[3]
@@ -196,4 +197,4 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
         assert "secrets and data are in" in (tmp_path / "log").read_text()
     finally:
         process.terminate()
-        assert process.wait(30) in (0, -15)
+        assert process.wait(PATIENCE_SECONDS) in (0, -15)

@@ -16,6 +16,7 @@ from fedrela.core.task import Relabel, Rounds, Task
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, House, Server
 from tests.coordinator.rounds.batches import ONE, assignments, begin
+from tests.patience import PATIENCE_SECONDS
 
 DEAD = f"{HOST}/{2**22 + 1}"  # no process has this number
 
@@ -118,7 +119,7 @@ def test_twenty_bodies_of_one_assignment_that_end_at_the_same_moment_are_one_upd
 
 def half_sent(port: int, device: fleet.Device, assignment: dict[str, str], body: bytes) -> socket.socket:
     """An upload but for its last ten bytes."""
-    line = socket.create_connection(("127.0.0.1", port), timeout=60)
+    line = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     path = f"/v1/assignments/{assignment['assignment_id']}/update"
     headers = signed_requests.headers(device.private_key, "PUT", path, body) | {
         "Host": "x",

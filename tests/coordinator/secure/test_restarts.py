@@ -7,6 +7,7 @@ import httpx
 from tests.coordinator import fleet
 from tests.coordinator.conftest import KEY, Server, house_with, settings_for, wait_for
 from tests.coordinator.secure.players import STEPS, Player, at_work, begin, check_mean, play, secure_task
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_restart_between_any_two_messages_changes_nothing(
@@ -70,7 +71,7 @@ def repeat_last(players: list[Player]) -> None:
 def test_two_workers_share_a_round(server: Server, bundle_folder: Path) -> None:
     server.workers = 2
     server.start()
-    with httpx.Client(base_url=server.url, headers={"Connection": "close"}, timeout=60) as http:
+    with httpx.Client(base_url=server.url, headers={"Connection": "close"}, timeout=PATIENCE_SECONDS) as http:
         operator = fleet.Operator(http, KEY)
         task_id = operator.publish(bundle_folder, secure_task(1, goal=10))
         token = operator.link(10)

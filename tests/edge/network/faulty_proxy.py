@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+from tests.patience import PATIENCE_SECONDS
+
 FAULTS = (
     "drop-request",  # never reaches the coordinator
     "drop-answer",  # reaches it, but the device never hears of it
@@ -64,7 +66,7 @@ class FaultyProxy:
 
     def _handle(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE_SECONDS)
             request = _read_message(connection)
             if not request:
                 return
@@ -87,7 +89,7 @@ class FaultyProxy:
                 connection.sendall(_shortened(answer) if fault == "shorten-answer" else answer[: _cut(fault, answer)])
 
     def _exchange(self, request: bytes, *, cut: bool = False) -> bytes:
-        with socket.create_connection(self.target, timeout=10) as upstream:
+        with socket.create_connection(self.target, timeout=PATIENCE_SECONDS) as upstream:
             upstream.sendall(request.replace(b"Connection: keep-alive", b"Connection: close"))
             if cut:
                 upstream.shutdown(socket.SHUT_WR)
@@ -149,4 +151,4 @@ def faulty(target: str, *, share: float, seed: int) -> Iterator[FaultyProxy]:
         yield proxy
     finally:
         proxy.close()
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)

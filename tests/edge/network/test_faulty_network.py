@@ -11,6 +11,7 @@ from fedrela.edge.client import DeviceClient
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, device, small_task
 from tests.edge.network.faulty_proxy import FAULTS, faulty
+from tests.patience import PATIENCE_SECONDS
 
 
 def assignment_until_finished(devices: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds: int) -> int:
@@ -36,7 +37,9 @@ def test_a_bad_network_changes_nothing(tmp_path: Path, small_bundle: Bundle, see
             devices = [device(live, number, some_examples(20, seed=number)) for number in range(2)]
             for client in devices:
                 client.api.url = proxy.url
-                client.api.http = httpx.Client(timeout=10, trust_env=False, headers={"Connection": "close"})
+                client.api.http = httpx.Client(
+                    timeout=PATIENCE_SECONDS, trust_env=False, headers={"Connection": "close"}
+                )
             assignment_until_finished(devices, live, task_id, 3)
             histories.append([(r["checkpoint_sha256"], r["updates"]) for r in live.rounds(task_id) if r["updates"]])
             if share:

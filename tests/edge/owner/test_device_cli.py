@@ -27,6 +27,7 @@ from fedrela.edge.sources import open_source
 from fedrela.edge.storage.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, small_task
+from tests.patience import PATIENCE_SECONDS
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
 
@@ -146,7 +147,7 @@ def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(
                 break
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.nice(0) + 3, 19)
         process.send_signal(number)
-        rest = process.communicate(timeout=30)[0]
+        rest = process.communicate(timeout=PATIENCE_SECONDS)[0]
         assert process.returncode == code
         assert '"stopped"' in rest
     store = FolderStore(home / "state")
@@ -184,7 +185,7 @@ def test_progress_lines_say_nothing_of_labels(live: LiveCoordinator, home: Path,
     )
     task_id = live.publish(small_bundle, task)
     fedrela("enroll", live.link())
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     printed = ""
     while live.committed(task_id) < 1:
         assert time.monotonic() < deadline

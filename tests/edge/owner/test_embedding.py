@@ -10,6 +10,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.task import Relabel, Rounds
 from tests.edge.conftest import some_examples
 from tests.edge.live import coordinator, small_task
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_the_example_enrolls_trains_and_stops(
@@ -26,7 +27,7 @@ def test_the_example_enrolls_trains_and_stops(
         worker.start()
         live.wait(lambda: live.committed(task_id) == 2)
         client.stop.set()
-        worker.join(20)
+        worker.join(PATIENCE_SECONDS)
         assert not worker.is_alive()
         again = embedding.join(link, tmp_path / "state")  # the link is used up, and the device is enrolled
         assert again.identity == client.identity

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from fedrela.edge.owner.signals import stopped_by_signals
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -15,7 +16,7 @@ def test_the_first_stops_and_the_second_ends(number: int) -> None:
     with stopped_by_signals(stop) as received:
         assert not stop.is_set()
         os.kill(os.getpid(), number)
-        assert stop.wait(5)
+        assert stop.wait(PATIENCE_SECONDS)
         assert received == [number]
         with pytest.raises(SystemExit) as ended:
             os.kill(os.getpid(), number)

@@ -24,6 +24,7 @@ from tests.edge import softmax_bundle as small
 from tests.edge.conftest import some_examples
 from tests.edge.engines.test_onnx_engine import batch
 from tests.edge.live import LiveCoordinator, device, small_task
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -196,7 +197,7 @@ def test_it_ends_with_the_device_even_in_mid_step(thread: str, endless_bundle: P
     command = [sys.executable, "-c", script, thread, str(endless_bundle)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while psutil.pid_exists(int(done.stdout)):
         assert time.monotonic() < deadline, "the process outlives the device"
         time.sleep(0.02)

@@ -15,6 +15,7 @@ import pytest
 from fedrela.edge.sandbox.seal import Confinement, confinement_here, filter_program
 from fedrela.edge.sandbox.system_calls import KINDS
 from tests.edge.sandbox.attempts import CALLS, OF_FILES
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 def attempted(measure: str, path: Path, victim: int) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "tests.edge.sandbox.attempts", measure, str(path), str(victim)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
 
 
 def results(measure: str, path: Path, victim: int) -> dict[str, str]:

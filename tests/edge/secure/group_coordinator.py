@@ -45,6 +45,7 @@ from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore, Store
 from fedrela.edge.training.examples import Examples
 from tests.edge.secure.played_group import ME, PlayedGroup
+from tests.patience import PATIENCE_SECONDS
 
 SIGNING_KEY, FLEET_KEY = "5b" * 32, "5c" * 32
 TOKEN_SEED = "5d" * 32
@@ -100,7 +101,7 @@ class GroupCoordinator:
         """The device under test, enrolled."""
         store = MemoryStore() if store is None else store
         retry = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.02)
-        api = CoordinatorApi(httpx.Client(timeout=10, trust_env=False), self.url, retry=retry)
+        api = CoordinatorApi(httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False), self.url, retry=retry)
         if store.get("identity.json") is None:
             enroll(api, store, self.link(), secret=bytes(range(32)))
         settings: dict[str, Any] = {"pool": POOL, "sleep": lambda seconds: None}

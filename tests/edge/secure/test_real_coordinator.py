@@ -17,6 +17,7 @@ from fedrela.edge.secure import vector
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device
 from tests.edge.secure.conftest import MEMBERS, secure_task
+from tests.patience import PATIENCE_SECONDS
 
 ROUNDS = 2
 TASK = secure_task(
@@ -51,7 +52,7 @@ def run(clients: list[DeviceClient], live: LiveCoordinator, task_id: str, rounds
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive(), "a device did not come to an end"
     return outcomes
 

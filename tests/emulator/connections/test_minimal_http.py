@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from fedrela.emulator.connections.asgi import AsgiTransport
 from fedrela.emulator.connections.minimal_http import MinimalClient
+from tests.patience import PATIENCE_SECONDS
 
 app = FastAPI()
 three = asyncio.Barrier(3)
@@ -30,7 +31,7 @@ async def thread() -> int:
 
 @app.get("/together")
 async def together() -> None:
-    await asyncio.wait_for(three.wait(), 20)
+    await asyncio.wait_for(three.wait(), PATIENCE_SECONDS)
 
 
 @app.get("/broken")

@@ -9,6 +9,7 @@ import pytest
 
 from fedrela.emulator.connections import sockets
 from fedrela.emulator.connections.sockets import CONNECTIONS, SocketTransport
+from tests.patience import PATIENCE_SECONDS
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -21,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path == "/together":
             with suppress(threading.BrokenBarrierError):
-                self.together.wait(20)
+                self.together.wait(PATIENCE_SECONDS)
         if self.path == "/cut":
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
             self.close_connection = True

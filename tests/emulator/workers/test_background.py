@@ -13,6 +13,7 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.emulator.workers.background import BackgroundThread
 from tests.edge import softmax_bundle as small
 from tests.edge.engines.test_onnx_engine import batch
+from tests.patience import PATIENCE_SECONDS
 
 LEFT = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
 ASKED = "from fedrela.emulator.workers.background import worthwhile; print(worthwhile())"
@@ -49,7 +50,7 @@ def test_what_nobody_has_taken_up_is_dropped_at_the_end():
     ran, taken, go = [], threading.Event(), threading.Event()
     with BackgroundThread() as background:
         background.begin(lambda: taken.set() or go.wait(), lambda error: None)
-        assert taken.wait(10)
+        assert taken.wait(PATIENCE_SECONDS)
         background.begin(lambda: ran.append(1), lambda error: None)
         threading.Timer(0.05, go.set).start()
     assert not ran

@@ -14,6 +14,7 @@ from fedrela.emulator.data.shards import deal
 from fedrela.study.runs import fleet
 from fedrela.study.runs.pause import LOOK_SECONDS, Pause
 from fedrela.study.runs.snapshots import Progress, Snapshots
+from tests.patience import PATIENCE_SECONDS
 from tests.study.runs.test_fleet import TWO, digits_like
 
 # Devices re-label in round 2 and keep those labels; the server remembers a momentum, and devices what top-k left out.
@@ -100,7 +101,7 @@ def test_a_pause_lasts_as_long_as_its_file(tmp_path):
     time.sleep(2 * LOOK_SECONDS)
     assert waiting.is_alive()
     file.unlink()
-    waiting.join(timeout=60)
+    waiting.join(timeout=PATIENCE_SECONDS)
     assert not waiting.is_alive()
     assert pause.seconds > LOOK_SECONDS
     Pause(None).wait()
