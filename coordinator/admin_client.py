@@ -190,7 +190,16 @@ class AdminClient:
             ) from error
         if answer.is_success:
             return answer
-        raise _refusal(answer, f"{method} {path}")
+        refusal = _refusal(answer, f"{method} {path}")
+        if refusal.code == "unauthenticated":  # whose words are for devices
+            raise Refused(
+                f"the coordinator at {self.url} does not know this admin key",
+                remedy="set FEDRELA_ADMIN_KEY (or --admin-key) to the one that it was started with; another one is "
+                "named by FEDRELA_URL or --url",
+                code=refusal.code,
+                status=refusal.status,
+            )
+        raise refusal
 
 
 def _by_network_settings(url: str) -> httpx.Client:

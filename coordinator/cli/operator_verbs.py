@@ -13,7 +13,7 @@ from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, a
 from fedrela.coordinator.cli.fleet_verbs import fleet_app
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
 from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
-from fedrela.coordinator.cli.tables import show, table
+from fedrela.coordinator.cli.tables import cell, show, table
 from fedrela.core import interpreter, strict
 from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
@@ -142,7 +142,7 @@ def task_show(task: Task, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_jso
         return show(shown_task | {"history": rounds}, True, "")
     for key, value in shown_task.items():
         if key != "task":
-            typer.echo(f"{key:26} {value}")
+            typer.echo(f"{key:26} {cell(key, value) if key.endswith('_at') else value}")
     typer.echo(f"{'the model':26} fedrela task download {task_id} model/\n")
     columns = ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds")
     if not any(record.get("groups") for record in rounds):

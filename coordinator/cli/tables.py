@@ -17,13 +17,14 @@ def table(records: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool
     if as_json:
         typer.echo(json.dumps(records, indent=2))
         return
-    rows = [[_cell(name, record.get(name)) for name in columns] for record in records]
+    rows = [[cell(name, record.get(name)) for name in columns] for record in records]
     widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
     for row in [list(columns), *rows]:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
+    """A value for people, by its name: a time in UTC."""
     if value is None:
         return "-"
     if name.endswith("_at"):

@@ -59,7 +59,7 @@ def waits_for(status: str, problem: str, round_: Round, task: Task, there: Atten
     if there.failures:
         counts = ", ".join(f"{code} {count}" for code, count in there.failures.items())
         parts.append(f"Failed in this round: {counts}; `fedrela device run` says why on the device")
-    parts += _too_few(round_, task, there) or _who_could(round_, task, there)
+    parts += _too_few(round_, task, there) or _who_could(round_, task)
     return ". ".join(parts)
 
 
@@ -78,8 +78,10 @@ def _too_few(round_: Round, task: Task, there: Attendance) -> list[str]:
     return []
 
 
-def _who_could(round_: Round, task: Task, there: Attendance) -> list[str]:
+def _who_could(round_: Round, task: Task) -> list[str]:
     """What is said where enough devices are enrolled."""
     if round_.open or not rules.has_room(round_, task.round):
         return []
-    return [f"No device has asked for the {rules.free_slots(round_, task.round)} free places: are they running?"]
+    free = rules.free_slots(round_, task.round)
+    places = "1 place is" if free == 1 else f"{free} places are"
+    return [f"{places} free, and no device is at work: are they running?"]

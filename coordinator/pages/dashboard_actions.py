@@ -1,14 +1,20 @@
-"""What an operator changes on the dashboard: log in and out; tasks, tokens and devices. Plain forms, one per button."""
+"""What an operator changes on the dashboard: log in and out; tasks, tokens and devices. Plain forms, one per button.
 
+Whatever is refused is told on a page, with a way back: the one who reads it pressed a button.
+"""
+
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
 
 from fedrela.coordinator.access import leaving, session, tokens
-from fedrela.coordinator.api import limits, operators
+from fedrela.coordinator.api import limits, operators, problems
 from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import history
@@ -25,7 +31,30 @@ NOT_FOR_PHONES = (
     "No phone can use this link: browsers train under https alone, at an address that other machines reach. "
     "Serve with a certificate or behind a proxy, and set FEDRELA_PUBLIC_URL."
 )
-router = APIRouter(include_in_schema=False)
+
+
+class Form(APIRoute):
+    """A form's address: one of our own errors becomes a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with its refusals as pages."""
+        handle = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except FedRelaError as error:
+                problem = problems.describe(error)
+                answer = page("message.html", problem.status, title=REFUSED, text=str(error), link="", code="")
+                if problem.retry_after_seconds:
+                    answer.headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+                return answer
+
+        return told
+
+
+REFUSED = "That was not done"
+router = APIRouter(include_in_schema=False, route_class=Form)
 
 
 async def form(request: Request) -> dict[str, str]:
@@ -106,15 +135,11 @@ async def roll_back(request: Request, task_id: str) -> Response:
 async def create_task(request: Request) -> Response:
     """A new task on the programs of one that is there: from its start weights, or from its newest."""
     fields, coordinator = await form(request), coordinator_of(request)
-    try:
-        new_task = task_file.from_toml(fields.get("toml", ""), trial=coordinator.settings.dev)
-        like = await in_thread(history.task, coordinator, fields.get("like", ""))
-        weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
-        seal = await in_thread(tasks.seal_of, coordinator, like["task_id"])
-        now = coordinator.store.now()
-        task_id = await in_thread(tasks.publish, coordinator, new_task, seal, weights, now)
-    except FedRelaError as error:
-        return page("message.html", 400, title="The task was not created", text=str(error), link="", code="")
+    new_task = task_file.from_toml(fields.get("toml", ""), trial=coordinator.settings.dev)
+    like = await in_thread(history.task, coordinator, fields.get("like", ""))
+    weights = like["checkpoint_sha256" if fields.get("weights") == "newest" else "initial_checkpoint_sha256"]
+    seal = await in_thread(tasks.seal_of, coordinator, like["task_id"])
+    task_id = await in_thread(tasks.publish, coordinator, new_task, seal, weights, coordinator.store.now())
     return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
 
 

@@ -20,14 +20,15 @@ def create(path: Path) -> BinaryIO:
 
 
 def make_folder(path: Path) -> None:
-    """The folder, closed to other accounts if it is made now. One that is there may be anybody's: it stays.
+    """The folder, and those above it that aren't there, closed to other accounts. One that is there may be anybody's:
+    it stays.
 
     Raises InvalidInput where none can be.
     """
     try:
-        if not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700, exist_ok=True)
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as fault:
         raise InvalidInput(
             f"the folder {path} can't be made ({fault.strerror})", remedy="name one of yours: FEDRELA_DATA, or --data"

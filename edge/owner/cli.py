@@ -17,7 +17,7 @@ import typer
 from fedrela.core.errors import FedRelaError, InvalidInput, Unavailable
 from fedrela.edge.owner.check_data import check_data
 from fedrela.edge.owner.install import install_service
-from fedrela.edge.owner.options import AsJson, State
+from fedrela.edge.owner.options import AsJson, State, again
 from fedrela.edge.owner.settings import load as load_settings
 from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import FolderStore
@@ -75,7 +75,7 @@ def enroll(
         f"programs of  {', '.join(identity.publishers) or 'whoever the coordinator names'}\n"
         f"{f'groups with  devices of the fleet {identity.fleet} alone' + chr(10) if identity.fleet else ''}"
         f"{'' if links.is_private(identity.url) else INSECURE}"
-        f"state folder {state}\nnext: fedrela device run --data FOLDER"
+        f"state folder {state}\nnext: fedrela device run{again(state)} --data FOLDER"
     )
     typer.echo(json.dumps(public) if as_json else text)
 

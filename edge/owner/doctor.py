@@ -15,7 +15,7 @@ import typer
 
 from fedrela import __version__
 from fedrela.core.environment import extras
-from fedrela.core.errors import FedRelaError, Unavailable
+from fedrela.core.errors import FedRelaError, MissingDependency, Unavailable
 from fedrela.edge.owner.options import AsJson, State
 
 CLOCK_SECONDS = 60.0  # off by more than this, certificates and opening hours mean something else
@@ -56,11 +56,9 @@ def examine(state: Path, url: str = "") -> dict[str, Any]:
         "coordinator": None,
         "problems": [],
     }
-    if "edge" in report["missing"]:
-        return report
     try:
-        report["device"] = _device(state)
-        called = url or report["device"]["coordinator"]
+        report["device"] = _device(state) if "edge" in report["installed"] else None
+        called = url or (report["device"] or {}).get("coordinator")
         report["coordinator"] = _coordinator(called) if called else None
     except FedRelaError as error:
         report["problems"].append(f"{error.problem}: {error.remedy}")
@@ -81,7 +79,10 @@ def _device(state: Path) -> dict[str, Any]:
 
 
 def _coordinator(url: str) -> dict[str, Any]:
-    """Whether a coordinator answers, and how far this clock is behind it. Raises Unavailable where none does."""
+    """Whether a coordinator answers, and how far this clock is behind it. Raises Unavailable where none does,
+    MissingDependency where nothing can ask."""
+    if "httpx" in extras.missing("edge"):
+        raise MissingDependency(f"{url} was not asked for: httpx is missing", remedy=extras.install_line("edge"))
     import httpx
 
     from fedrela.edge.network.connection import client

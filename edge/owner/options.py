@@ -1,6 +1,7 @@
 """What several verbs of a device take: where its state is, and how they answer."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,11 @@ def default_state() -> Path:
     """$FEDRELA_DEVICE_STATE, else fedrela below $XDG_STATE_HOME, else ~/.local/state/fedrela. Raises InvalidInput."""
     folder = os.environ.get("FEDRELA_DEVICE_STATE")
     return Path(folder) if folder else user_folders.state() / "fedrela"
+
+
+def again(state: Path) -> str:
+    """How a next verb names this state folder; nothing where it would find it by itself."""
+    return "" if state == default_state() else f" --state {shlex.quote(str(state))}"
 
 
 State = Annotated[

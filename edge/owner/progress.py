@@ -23,7 +23,7 @@ from fedrela.edge.training.examples import DataSource, Examples
 WAITS = {
     "no-task": "no task for this device yet",
     "round-full": "the round is full",
-    "reported": "this device has reported; the round waits for others",
+    "reported": "this device has reported; its round is not closed yet",
     "too-soon": "too soon after the last assignment",
     "not-selected": "not selected for this round",
     "set-aside": "the task goes on without this device: sums that it was in were left out again and again",

@@ -72,6 +72,11 @@ def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, An
     }
 
 
+def _shown(name: str, value: Any) -> Any:
+    """A value for people: when something was, as their clock tells it."""
+    return _time(value) if name == "at" and isinstance(value, float) else value
+
+
 def render(status: dict[str, Any]) -> str:
     """The same as text; nothing twice."""
     lines = []
@@ -79,7 +84,7 @@ def render(status: dict[str, Any]) -> str:
         if key == "turn":
             continue
         if isinstance(value, dict):
-            shown = [f"{name} {item}" for name, item in value.items() if item is not None]
+            shown = [f"{name} {_shown(name, item)}" for name, item in value.items() if item is not None]
             lines.append(f"{key:16} {', '.join(shown) or 'none'}")
         elif isinstance(value, list):
             lines += [f"{key:16} {item}" for item in value]

@@ -4,12 +4,14 @@ import math
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fedrela.coordinator import settings
 from fedrela.coordinator.settings import Settings
 from fedrela.coordinator.storage.store import Database
+from tests.coordinator.conftest import house_with, settings_for
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
 
@@ -45,6 +47,28 @@ def test_a_role_and_a_database_of_its_own_are_all_that_postgresql_needs(postgres
     url = shell.stdout.splitlines()[-1]
     assert url == f"postgresql://newcomer:secret@{here}/newcomer"
     Database(url).close()  # made, by its owner
+
+
+def test_a_postgresql_coordinator_comes_back_from_its_backup(
+    new_database: Callable[[], str], bundle_folder: Path, tmp_path: Path
+) -> None:
+    backed_up = [line('pg_dump "$FEDRELA'), line('cp -a "${FEDRELA')]
+    brought_back = [line("psql --quiet"), line('mkdir -p "${FEDRELA')]
+
+    def type_(lines: list[str], database: str, data: Path) -> None:
+        environment = {"PATH": os.environ["PATH"], "FEDRELA_DATABASE_URL": database, "FEDRELA_DATA": str(data)}
+        typed = "\n".join(lines).replace("/backup/", f"{tmp_path}/backup-")
+        subprocess.run(["sh", "-ec", typed], env=environment, check=True)
+
+    before, after = new_database(), new_database()
+    with house_with(settings_for(tmp_path / "data", database_url=before), bundle_folder) as house:
+        task_id = house.publish(3)
+        type_(backed_up, before, tmp_path / "data")
+    type_(brought_back, after, tmp_path / "restored")
+    with house_with(settings_for(tmp_path / "restored", database_url=after), bundle_folder) as house:
+        record = house.operator.call("GET", f"/tasks/{task_id}")
+        assert record["status"] == "running"
+        assert house.http.get(f"/v1/blobs/{record['checkpoint_sha256']}", headers=house.operator.headers).content
 
 
 def test_every_variable_has_its_row_and_its_default() -> None:

@@ -1,6 +1,7 @@
 """The operators' verbs against a real server process."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,20 @@ def fedrela(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         cwd=ROOT,
         check=False,
     )
+
+
+def test_another_coordinator_s_key_is_told_to_its_operator(verbs: Server) -> None:
+    refused = RUNNER.invoke(app, ["task", "list", "--admin-key", "another" * 8])
+    assert f"the coordinator at {verbs.url} does not know this admin key" in str(refused.exception)
+    assert "FEDRELA_ADMIN_KEY" in str(refused.exception)
+
+
+def test_people_read_times_of_day(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
+    task_file = tmp_path / "task.toml"
+    task_file.write_text('name = "today"\nrounds = 1\n[round]\ngoal = 1\n[privacy]\nsecure = "none"\n')
+    run("publish", str(bundle_folder), str(task_file))
+    shown = run("task", "show", "today")
+    assert re.search(r"^created_at +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$", shown, re.MULTILINE)
 
 
 def test_errors_are_one_clear_line_with_a_remedy(tmp_path: Path) -> None:

@@ -117,6 +117,19 @@ def test_a_link_comes_with_its_code_and_enrolls(pages):
     assert token not in pages.http.get("/").text
 
 
+@pytest.mark.parametrize(("button", "fields", "words"), [
+    ("tokens", {"uses": "1", "population": "nobody-s"}, "publish a task first"),
+    ("tokens", {"uses": "many"}, "write whole numbers"),
+    ("tasks/t-0/pause", {}, "there is no such task"),
+])  # fmt: skip
+def test_what_a_button_can_t_do_is_a_page_with_a_way_back(pages, button, fields, words):
+    answer = pages.http.post(f"/dashboard/{button}", data=fields)
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert words in answer.text
+    assert '<a href="/">Back</a>' in answer.text
+
+
 def test_a_task_is_created_on_the_programs_of_another(pages):
     fields = {"like": pages.task_id, "weights": "newest", "toml": 'name = "again"\nrounds = 3'}
     answer = pages.http.post("/dashboard/tasks", data=fields, follow_redirects=False)

@@ -60,12 +60,13 @@ def test_wrong_keys_are_logged_without_the_key_and_slowed_down_by_address(
     assert len(said) == 2 * half
     assert wrong not in caplog.text + str([vars(record) for record in caplog.records])
     # From now on not even the right key helps: an answer would tell which guess was right.
-    for answer in (
-        house.http.post("/login", data={"admin_key": wrong}),
-        house.http.post("/login", data={"admin_key": KEY}),
-        house.http.get("/v1/admin/tasks", headers={"Authorization": f"Bearer {KEY}"}),
-    ):
-        assert check_problem(answer, 429, "too-many-requests")["retry_after_seconds"] > 0
+    answer = house.http.get("/v1/admin/tasks", headers={"Authorization": f"Bearer {KEY}"})
+    assert check_problem(answer, 429, "too-many-requests")["retry_after_seconds"] > 0
+    for key in (wrong, KEY):
+        page = house.http.post("/login", data={"admin_key": key})
+        assert page.status_code == 429
+        assert int(page.headers["retry-after"]) > 0
+        assert "<h1>That was not done</h1>" in page.text
     elsewhere = TestClient(house.http.app, client=("192.0.2.7", 1000))
     assert elsewhere.get("/v1/admin/tasks", headers=house.operator.headers).status_code == 200
 
@@ -97,9 +98,9 @@ def test_a_form_that_a_proxy_hid_the_host_of_is_refused_with_the_setting_and_tak
 ) -> None:
     outside = {"Origin": "https://fl.example.org"}
     refused = house.http.post("/login", data={"admin_key": KEY}, headers=outside)
-    problem = check_problem(refused, 403, "cross-site")
-    assert "https://fl.example.org" in problem["detail"]
-    assert "FEDRELA_PUBLIC_URL" in problem["remedy"]
+    assert refused.status_code == 403
+    assert "https://fl.example.org" in refused.text
+    assert "FEDRELA_PUBLIC_URL" in refused.text
     settings = settings_for(tmp_path / "behind", public_url="https://fl.example.org")
     with house_with(settings, house.bundle) as behind:
         answer = behind.http.post("/login", data={"admin_key": KEY}, headers=outside, follow_redirects=False)
@@ -112,7 +113,7 @@ def test_a_form_that_a_proxy_hid_the_host_of_is_refused_with_the_setting_and_tak
         assert "No phone can use this link" not in made.text
         for other in ("https://evil.example", "null", "http://fl.example.org"):
             stranger = behind.http.post("/login", data={"admin_key": KEY}, headers={"Origin": other})
-            check_problem(stranger, 403, "cross-site")
+            assert stranger.status_code == 403
         assert behind.operator.call("GET", "/server") == {
             "dev": True, "public_url": "https://fl.example.org", "features": list(FEATURES),
         }  # fmt: skip

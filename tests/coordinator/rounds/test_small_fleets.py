@@ -112,7 +112,7 @@ def test_what_a_task_waits_for_is_always_said(house: House) -> None:
     devices += house.devices(3)
     assert "closes at its deadline with at least 5" in waits_for()
     devices += house.devices(2)
-    assert "No device has asked for the 6 free places" in waits_for()
+    assert "6 places are free, and no device is at work" in waits_for()
     devices[0].fail(devices[0].join(), "training-failed")
     devices[1].join()
     assert waits_for().startswith("6 more updates; at work: 1. Failed in this round: training-failed 1; ")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedrela.coordinator.settings import Settings
+from fedrela.coordinator.storage import private
 from fedrela.coordinator.storage.store import Database
 from tests.coordinator.conftest import house_with, settings_for
 
@@ -36,6 +37,12 @@ def test_a_new_data_folder_is_closed_and_so_is_the_database(tmp_path: Path, bund
         assert [path.name for path in data.glob("coordinator.sqlite*") if path.stat().st_mode & OTHERS] == []
         assert readable(data / "blobs") == []
         assert len(list(data.glob("coordinator.sqlite*"))) == 3
+
+
+def test_the_data_folder_is_closed_where_the_blobs_make_it(tmp_path: Path) -> None:
+    private.make_folder(tmp_path / "data" / "blobs" / "public")  # the database is elsewhere, as PostgreSQL's
+    assert readable(tmp_path / "data") == []
+    assert [path for path in (tmp_path / "data").rglob("*") if path.stat().st_mode & OTHERS] == []
 
 
 def test_what_an_older_version_left_open_is_closed(tmp_path: Path, bundle_folder: Path) -> None:

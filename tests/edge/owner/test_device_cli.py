@@ -67,6 +67,8 @@ def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: B
     assert enrolled["coordinator"] == live.url
     assert "already enrolled" in fails("enroll", link)
     assert "--state" in fails("enroll", link)
+    again = fedrela("enroll", live.link(), "--state", "a second")
+    assert "next: fedrela device run --state 'a second' --data FOLDER" in again
     events = [json.loads(line) for line in fedrela("run", "--data", "data.npz", "--once", "--json").splitlines()]
     assert events[-1]["outcome"] == "uploaded"
     live.wait(lambda: live.committed(task_id) == 1)

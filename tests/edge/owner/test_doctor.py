@@ -47,6 +47,20 @@ def test_what_is_missing_is_said_with_its_install_line(tmp_path: Path, monkeypat
     assert "sensors" not in text
 
 
+def test_an_operator_s_machine_without_a_device_asks_for_its_coordinator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, status_code=200, json={"status": "ok"})
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    status, text = run("--state", str(tmp_path), "--url", URL)
+    assert status == 0
+    assert f"{URL} answers" in text
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    status, text = run("--state", str(tmp_path), "--url", URL)
+    assert status == 1
+    assert "httpx is missing" in text
+
+
 def test_a_coordinator_that_answers_and_its_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, status_code=200, json={"status": "ok"}, headers={"Date": "Wed, 01 Jan 2020 00:00:00 GMT"})
     status, text = run("--state", str(tmp_path / "state"), "--url", URL)

@@ -31,5 +31,9 @@ def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
     assert (status["assignment"]["task_id"], status["assignment"]["round"]) == ("t-1", 3)
     store.put("assignment/update", b"body")
     assert "trained True" in render(describe(store, "/s", Conditions()))
+    state.save_status(store, outcome="waiting", at=1795981451.5)
+    told = describe(store, "/s", Conditions())
+    assert told["last"]["at"] == 1795981451.5  # for programs
+    assert "at 2026-11-2" in render(told)
     for secret in ("the-token", "private", "5e5e", "upload"):
         assert secret not in shown
