@@ -1,7 +1,8 @@
 """What a .pte file may hold, looked at before ExecuTorch reads it: kernels that the exporter emits, and their data.
 
 As with ONNX files (`fedrela.core.onnx_files.rules`), nothing may reach out of the file: no tensor may lie elsewhere, no
-delegate may run code of its own, no kernel may be one that isn't listed, and no program may jump back.
+delegate may run code of its own, no kernel may be one that isn't listed, and no program may jump back but in a loop that
+is seen to end (`fedrela.core.pte_files.loops`).
 
     >>> check(b"", "predict")
     Traceback (most recent call last):
@@ -13,14 +14,14 @@ import math
 import struct
 
 from fedrela.core.errors import InvalidBundle
-from fedrela.core.pte_files import flatbuffer
+from fedrela.core.pte_files import flatbuffer, loops
 from fedrela.core.pte_files.flatbuffer import Table
 from fedrela.core.pte_files.kernels import KERNELS
 from fedrela.core.tensors import LARGEST_DIMENSION, MOST_DIMENSIONS, MOST_ELEMENTS
 
 MOST_KERNELS = 1000
 MOST_VALUES = 200_000
-MOST_INSTRUCTIONS = 200_000
+MOST_INSTRUCTIONS = 200_000  # each as often as it runs
 MOST_PLANNED_BYTES = 2**33  # of memory, for the largest batch
 IDENTIFIER = b"ET12"
 _EXTENDED = b"eh00"  # of the header that says where segments begin
@@ -29,7 +30,7 @@ _EXTENDED = b"eh00"  # of the header that says where segments begin
 _PLANS, _BUFFERS, _DELEGATE_DATA, _SEGMENTS, _MUTABLE, _NAMED = 1, 2, 3, 4, 6, 7  # of Program
 _NAME, _VALUES, _INPUTS, _OUTPUTS, _CHAINS = 0, 2, 3, 4, 5  # of ExecutionPlan
 _OPERATORS, _DELEGATES, _SIZES, _DEVICES = 6, 7, 8, 9
-_TENSOR, _TENSOR_LIST, _OPTIONAL_LIST = 5, 10, 11  # kinds of values
+_INT, _TENSOR, _TENSOR_LIST, _OPTIONAL_LIST = 2, 5, 10, 11  # kinds of values
 _CALL, _MOVE, _JUMP, _FREE = 1, 3, 4, 5  # kinds of instructions; 2 calls a delegate
 
 
@@ -71,18 +72,24 @@ class _Rules:
         self._require(plan.vector(_DEVICES, 4).count == 0, "another processor's memory")
         sizes = plan.numbers(_SIZES, "q")
         self._require(min(sizes, default=0) >= 0 and sum(sizes) <= MOST_PLANNED_BYTES, "too large a plan of memory")
-        kernels = self._some(plan, _OPERATORS, MOST_KERNELS, "kernels")
-        for kernel in kernels:
-            named = f"{kernel.text(0)}.{kernel.text(1)}".removesuffix(".")
-            self._require(named in KERNELS, f"the kernel {named[:80]}")
+        kernels = [self._kernel(kernel) for kernel in self._some(plan, _OPERATORS, MOST_KERNELS, "kernels")]
         values = self._some(plan, _VALUES, MOST_VALUES, "values")
         for value in values:
             self._value(value, len(values))
         self._within(plan.numbers(_INPUTS, "i"), len(values))
         self._within(plan.numbers(_OUTPUTS, "i"), len(values))
+        given = set(plan.numbers(_INPUTS, "i"))
+        numbers = {at: _number(value) for at, value in enumerate(values) if _is_number(value) and at not in given}
         for chain in self._some(plan, _CHAINS, 1, "chains"):
-            for at, instruction in enumerate(self._some(chain, 2, MOST_INSTRUCTIONS, "instructions")):
-                self._instruction(instruction, at, len(kernels), len(values))
+            found = self._some(chain, 2, MOST_INSTRUCTIONS, "instructions")
+            count = loops.executed([self._instruction(item, kernels, len(values)) for item in found], numbers)
+            self._require(count is not None, "a jump back")
+            self._require((count or 0) <= MOST_INSTRUCTIONS, "more instructions than any program needs")
+
+    def _kernel(self, kernel: Table) -> str:
+        named = f"{kernel.text(0)}.{kernel.text(1)}".removesuffix(".")
+        self._require(named in KERNELS, f"the kernel {named[:80]}")
+        return named
 
     def _value(self, value: Table, values: int) -> None:
         kind, content = value.number(0, "B"), value.table(1)
@@ -103,18 +110,18 @@ class _Rules:
         )
         self._require(not outside, "a tensor whose data are in another file")
 
-    def _instruction(self, instruction: Table, at: int, kernels: int, values: int) -> None:
+    def _instruction(self, instruction: Table, kernels: list[str], values: int) -> loops.Call | loops.Jump:
         kind, content = instruction.number(0, "B"), instruction.table(1)
         self._require(kind in (_CALL, _MOVE, _JUMP, _FREE) and content is not None, "a call of a delegate")
         assert content is not None
+        first, named = content.number(0, "i"), ""
         if kind == _CALL:
-            self._within((content.number(0, "i"),), kernels)
-            self._within(content.numbers(1, "i"), values)
-        elif kind == _JUMP:
-            self._within((content.number(0, "i"),), values)
-            self._require(content.number(1, "i") > at, "a jump back")
+            self._within((first,), len(kernels))
+            named, used = kernels[first], content.numbers(1, "i")
         else:
-            self._within((content.number(0, "i"), content.number(1, "i") if kind == _MOVE else 0), values)
+            used = (first, content.number(1, "i")) if kind == _MOVE else (first,)
+        self._within(used, values)
+        return loops.Jump(first, content.number(1, "i")) if kind == _JUMP else loops.Call(named, used)
 
     def _some(self, table: Table, field: int, most: int, what: str) -> list[Table]:
         """The tables of a vector that isn't longer than any program needs."""
@@ -127,3 +134,12 @@ class _Rules:
     def _require(self, condition: bool, found: str) -> None:
         if not condition:
             raise InvalidBundle(f"program {self._name} holds {found}", remedy="export the model again")
+
+
+def _is_number(value: Table) -> bool:
+    return value.number(0, "B") == _INT
+
+
+def _number(value: Table) -> int:
+    content = value.table(1)
+    return content.number(0, "q") if content else 0

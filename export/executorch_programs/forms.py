@@ -20,6 +20,7 @@ from torch._decomp import get_decompositions
 
 from fedrela.export.executorch_programs import convolution as conv
 from fedrela.export.executorch_programs import group_norm as group
+from fedrela.export.executorch_programs import loops
 from fedrela.export.executorch_programs import pooling as pool
 from fedrela.export.executorch_programs.strides import column, reorder, row_sums
 from fedrela.export.tracing import trace
@@ -35,6 +36,7 @@ def table() -> dict[Any, Callable[..., Any]]:
     return {
         **trace.decompositions(frozenset({aten.hardtanh.default})),
         **get_decompositions([aten.linalg_vector_norm.default]),
+        **loops.rules(),
         aten.convolution.default: conv.convolution,
         aten.convolution_backward.default: conv.convolution_backward,
         aten.native_group_norm.default: group.native_group_norm,

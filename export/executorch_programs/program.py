@@ -18,6 +18,7 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from fedrela.core.errors import InvalidBundle, UnsupportedOperation
 from fedrela.core.pte_files import rules
+from fedrela.export.executorch_programs import forms, loops
 from fedrela.export.executorch_programs.copies import without_copies
 from fedrela.export.tracing import trace
 
@@ -36,22 +37,31 @@ def lower(flat: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
     from executorch.exir.passes import MemoryPlanningPass
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
 
-    from fedrela.export.executorch_programs import memory
-    from fedrela.export.executorch_programs.edge import to_edge
+    from fedrela.export.executorch_programs import emission, memory
 
     with quiet(), torch.no_grad():
-        without_copies(flat)
         _bound(flat, max_batch)
-        _compute_once(flat.graph_module)
-        edge = to_edge(flat, METHOD)
-        check_kernels(edge.exported_program())
+        edge = _edge(flat)
+        loops.put_in(edge.exported_program(), lambda step: _edge(step).exported_program().graph_module, forms.table())
+        for module in edge.exported_program().graph_module.modules():
+            check_kernels(module)
         config = ExecutorchBackendConfig(
             sym_shape_eval_pass=ConstraintBasedSymShapeEvalPass(),
             memory_planning_pass=MemoryPlanningPass(MemoryPlanningAlgorithmSuite([memory.plan])),
         )
-        body = bytes(edge.to_executorch(config).buffer)
+        with emission.loops():
+            body = bytes(edge.to_executorch(config).buffer)
         _check_admitted(body)
         return body
+
+
+def _edge(flat: torch.export.ExportedProgram) -> Any:
+    """The program in the edge dialect, without what needn't be computed."""
+    from fedrela.export.executorch_programs.edge import to_edge
+
+    without_copies(flat)
+    _compute_once(flat.graph_module)
+    return to_edge(flat, METHOD)
 
 
 def _bound(program: torch.export.ExportedProgram, max_batch: int) -> None:
@@ -114,8 +124,8 @@ def _check_admitted(body: bytes) -> None:
         ) from fault
 
 
-def check_kernels(program: torch.export.ExportedProgram) -> None:
-    """Raise UnsupportedOperation unless the runtime has a kernel for every operator of an edge program."""
+def check_kernels(program: torch.export.ExportedProgram | torch.fx.GraphModule) -> None:
+    """Raise UnsupportedOperation unless the runtime has a kernel for every operator of an edge program or graph."""
     from executorch.exir.dialects.edge._ops import EdgeOpOverload
     from executorch.runtime import Runtime
 

@@ -19,74 +19,114 @@ A backward loop holds only what a step needs of the one after it: what is a prod
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+Tensors = list[Tensor]
+Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+# A step's name, what is carried to the first one, each step's own (T, ...), what all share, whether the last step comes
+# first; gives what is carried from the last one, and what each step gave (T, ...).
+Loop = Callable[[str, Tensors, Tensors, Tensors, bool], Tensors]
 
-def _lstm(steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    outputs, cells, gates = [], [], []
-    for step in steps.unbind(0):
-        i, f, g, o = (step + h @ weight.T).chunk(4, 1)
-        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
-        c = f * c + i * g
-        h = o * torch.tanh(c)
-        outputs.append(h)
-        cells.append(c)
-        gates.append(torch.cat([i, f, g, o], 1))
-    return torch.stack(outputs), torch.stack(cells), torch.stack(gates)
+
+def _lstm_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+    i, f, g, o = (own[0] + carried[0] @ shared[0]).chunk(4, 1)
+    i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+    c = f * carried[1] + i * g
+    h = o * torch.tanh(c)
+    return [h, c], [h, c, torch.cat([i, f, g, o], 1)]
+
+
+def _lstm_backward_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+    grad, through, slopes, forget, *grad_cells = own
+    dh = carried[0] + grad
+    dc = carried[1] + dh * through if not grad_cells else carried[1] + grad_cells[0] + dh * through
+    step = torch.cat([dc, dc, dc, dh], 1) * slopes
+    return [step @ shared[0], dc * forget], [step]
+
+
+def _gru_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+    steps, hidden = own[0].chunk(3, 1), (carried[0] @ shared[0] + shared[1]).chunk(3, 1)
+    r, z = torch.sigmoid(steps[0] + hidden[0]), torch.sigmoid(steps[1] + hidden[1])
+    n = torch.tanh(steps[2] + r * hidden[2])
+    h = n + z * (carried[0] - n)
+    return [h], [h, torch.cat([r, z, n, hidden[2]], 1)]
+
+
+def _gru_backward_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+    grad, slopes, keep = own
+    dh = carried[0] + grad
+    return [dh * keep + (torch.cat([dh, dh, dh], 1) * slopes) @ shared[0]], [dh]
+
+
+def _elman_step(carried: Tensors, own: Tensors, shared: Tensors, *, squash: Callable[[Tensor], Tensor]) -> Any:
+    h = squash(own[0] + carried[0] @ shared[0])
+    return [h], [h]
+
+
+def _elman_backward_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
+    step = (carried[0] + own[0]) * own[1]
+    return [step @ shared[0]], [step]
+
+
+STEPS: dict[str, Step] = {
+    "lstm": _lstm_step,
+    "lstm_backward": _lstm_backward_step,
+    "gru": _gru_step,
+    "gru_backward": _gru_backward_step,
+    "elman_tanh": partial(_elman_step, squash=torch.tanh),
+    "elman_relu": partial(_elman_step, squash=torch.relu),
+    "elman_backward": _elman_backward_step,
+}
+
+
+def one_by_one(name: str, carried: Tensors, own: Tensors, shared: Tensors, reverse: bool) -> Tensors:
+    """The loop without a loop: every step's operators."""
+    given = []
+    count = own[0].shape[0]
+    for t in reversed(range(count)) if reverse else range(count):
+        carried, outputs = STEPS[name](carried, [value[t] for value in own], shared)
+        given.append(outputs)
+    return [*carried, *(torch.stack(each) for each in zip(*(given[::-1] if reverse else given), strict=True))]
+
+
+def _lstm(loop: Loop, steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    _, _, outputs, cells, gates = loop("lstm", [h, c], [steps], [weight.T], False)
+    return outputs, cells, gates
 
 
 def _lstm_backward(
-    grad: Tensor, grad_cells: Tensor | None, through: Tensor, slopes: Tensor, forget: Tensor, weight: Tensor
+    loop: Loop, grad: Tensor, grad_cells: Tensor | None, through: Tensor, slopes: Tensor, forget: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dh, dc, steps = torch.zeros_like(grad[0]), torch.zeros_like(grad[0]), []
-    for t in reversed(range(grad.shape[0])):
-        dh = dh + grad[t]
-        dc = dc + dh * through[t] if grad_cells is None else dc + grad_cells[t] + dh * through[t]
-        step = torch.cat([dc, dc, dc, dh], 1) * slopes[t]
-        dh, dc = step @ weight, dc * forget[t]
-        steps.append(step)
-    return torch.stack(steps[::-1]), dh, dc
+    own = [grad, through, slopes, forget] if grad_cells is None else [grad, through, slopes, forget, grad_cells]
+    dh, dc, steps = loop("lstm_backward", [_zeros_like_step(grad), _zeros_like_step(grad)], own, [weight], True)
+    return steps, dh, dc
 
 
-def _gru(steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    outputs, gates = [], []
-    for step in steps.unbind(0):
-        own, hidden = step.chunk(3, 1), (h @ weight.T + bias).chunk(3, 1)
-        r, z = torch.sigmoid(own[0] + hidden[0]), torch.sigmoid(own[1] + hidden[1])
-        n = torch.tanh(own[2] + r * hidden[2])
-        h = n + z * (h - n)
-        outputs.append(h)
-        gates.append(torch.cat([r, z, n, hidden[2]], 1))
-    return torch.stack(outputs), torch.stack(gates)
+def _gru(loop: Loop, steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    _, outputs, gates = loop("gru", [h], [steps], [weight.T, bias], False)
+    return outputs, gates
 
 
-def _gru_backward(grad: Tensor, slopes: Tensor, keep: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    dh, totals = torch.zeros_like(grad[0]), []
-    for t in reversed(range(grad.shape[0])):
-        dh = dh + grad[t]
-        totals.append(dh)
-        dh = dh * keep[t] + (torch.cat([dh, dh, dh], 1) * slopes[t]) @ weight
-    return torch.stack(totals[::-1]), dh
+def _gru_backward(loop: Loop, grad: Tensor, slopes: Tensor, keep: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    dh, totals = loop("gru_backward", [_zeros_like_step(grad)], [grad, slopes, keep], [weight], True)
+    return totals, dh
 
 
-def _elman(steps: Tensor, h: Tensor, weight: Tensor, tanh: bool) -> Tensor:
-    outputs = []
-    for step in steps.unbind(0):
-        h = torch.tanh(step + h @ weight.T) if tanh else torch.relu(step + h @ weight.T)
-        outputs.append(h)
-    return torch.stack(outputs)
+def _elman(loop: Loop, steps: Tensor, h: Tensor, weight: Tensor, tanh: bool) -> Tensor:
+    return loop("elman_tanh" if tanh else "elman_relu", [h], [steps], [weight.T], False)[1]
 
 
-def _elman_backward(grad: Tensor, slopes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    dh, steps = torch.zeros_like(grad[0]), []
-    for t in reversed(range(grad.shape[0])):
-        step = (dh + grad[t]) * slopes[t]
-        dh = step @ weight
-        steps.append(step)
-    return torch.stack(steps[::-1]), dh
+def _elman_backward(loop: Loop, grad: Tensor, slopes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    dh, steps = loop("elman_backward", [_zeros_like_step(grad)], [grad, slopes], [weight], True)
+    return steps, dh
+
+
+def _zeros_like_step(steps: Tensor) -> Tensor:
+    return torch.zeros_like(steps[0])
 
 
 def _like_state(steps: Tensor, gates: int) -> Tensor:
@@ -107,9 +147,23 @@ _FAKES: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 
 
+_SCHEMAS = {
+    _lstm: "(Tensor steps, Tensor h, Tensor c, Tensor weight) -> (Tensor, Tensor, Tensor)",
+    _lstm_backward: (
+        "(Tensor grad, Tensor? grad_cells, Tensor through, Tensor slopes, Tensor forget, Tensor weight)"
+        " -> (Tensor, Tensor, Tensor)"
+    ),
+    _gru: "(Tensor steps, Tensor h, Tensor weight, Tensor bias) -> (Tensor, Tensor)",
+    _gru_backward: "(Tensor grad, Tensor slopes, Tensor keep, Tensor weight) -> (Tensor, Tensor)",
+    _elman: "(Tensor steps, Tensor h, Tensor weight, bool tanh) -> Tensor",
+    _elman_backward: "(Tensor grad, Tensor slopes, Tensor weight) -> (Tensor, Tensor)",
+}
+
+
 def _operator(function: Callable[..., Any]) -> Any:
     """`function` as torch.ops.fedrela.<its name>."""
-    made = torch.library.custom_op(f"fedrela::{function.__name__.strip('_')}", function, mutates_args=())
+    name, one = f"fedrela::{function.__name__.strip('_')}", partial(function, one_by_one)
+    made = torch.library.custom_op(name, one, mutates_args=(), schema=_SCHEMAS[function])
     made.register_fake(_FAKES[function])
     return made._opoverload
 
@@ -119,13 +173,13 @@ gru, gru_backward = _operator(_gru), _operator(_gru_backward)
 elman, elman_backward = _operator(_elman), _operator(_elman_backward)
 
 
-def unrolled() -> dict[Any, Callable[..., Any]]:
-    """Operator -> its steps one by one, for a runtime that has no loop."""
+def apart(loop: Loop = one_by_one) -> dict[Any, Callable[..., Any]]:
+    """Operator -> what it does with a loop of the runtime's; by default its steps one by one, where there is none."""
     return {
-        lstm: _lstm,
-        lstm_backward: _lstm_backward,
-        gru: _gru,
-        gru_backward: _gru_backward,
-        elman: _elman,
-        elman_backward: _elman_backward,
+        lstm: partial(_lstm, loop),
+        lstm_backward: partial(_lstm_backward, loop),
+        gru: partial(_gru, loop),
+        gru_backward: partial(_gru_backward, loop),
+        elman: partial(_elman, loop),
+        elman_backward: partial(_elman_backward, loop),
     }

@@ -170,5 +170,5 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.convolution_backward.default: convolution_backward,
         aten.avg_pool2d_backward.default: avg_pool2d_backward,
         aten.empty_permuted.default: empty_permuted,
-        **recurrence_operators.unrolled(),
+        **recurrence_operators.apart(),
     }
