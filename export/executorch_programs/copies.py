@@ -13,6 +13,7 @@ import torch
 
 aten = torch.ops.aten
 _SAME = frozenset({aten.alias.default, aten.clone.default, aten.lift_fresh_copy.default, aten.detach.default})
+_WRITES = frozenset({aten.copy.default, aten.slice_scatter.default})  # the second into the first one
 _MAYBE_SAME = frozenset({aten.expand.default, aten.view.default, aten._to_copy.default, aten.slice.Tensor})
 
 
@@ -23,7 +24,7 @@ def without_copies(program: torch.export.ExportedProgram) -> None:
             continue
         if node.target is aten.view.default:
             _view_the_first(node)
-        if node.target is aten.copy.default and _described(node) == _described(node.args[1]):
+        if node.target in _WRITES and _described(node) == _described(node.args[1]):
             _replace(node, node.args[1])
         elif _copies_nothing(node):
             _replace(node, node.args[0])

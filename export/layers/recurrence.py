@@ -2,8 +2,8 @@
 
 Left to torch, a layer of 128 steps is 128 copies of a step, and its gradient 128 more. Here the products with the input
 are one matrix product for all steps, the loop is an operator of its own (`fedrela::lstm`,
-`fedrela::gru`, `fedrela::elman`), and so is its gradient; what remains of a weight's gradient is one matrix product. A
-runtime with a loop keeps the operators whole; for another they are taken apart, step by step (see `unrolled`).
+`fedrela::gru`, `fedrela::elman`), and so is its gradient; what remains of a weight's gradient is one matrix product. In
+an ONNX program such an operator is a `Scan`, in an ExecuTorch program a jump back (`executorch_programs.loops`).
 
 Notation, as torch's: T steps, batch B, H units; x W^T + b for all steps is `steps` (T, B, gates H).
 
@@ -115,16 +115,15 @@ def _elman_layer(tanh: bool) -> Layer:
 class _Lstm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        outputs, cells, gates = operators.lstm(steps, h, c, weight)
-        ctx.save_for_backward(outputs, cells, gates, h, c, weight)
+        outputs, cells, *gates = operators.lstm(steps, h, c, weight)
+        ctx.save_for_backward(outputs, cells, *gates, h, c, weight)
         ctx.set_materialize_grads(False)  # nobody asks for most cells
         return outputs, cells
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_cells: Tensor | None) -> tuple[Tensor, ...]:
-        outputs, cells, gates, h, c, weight = ctx.saved_tensors
-        i, f, g, o = gates.chunk(4, 2)
-        before, squashed = torch.cat([c[None], cells[:-1]]), torch.tanh(cells)
+        outputs, cells, i, f, g, o, squashed, h, c, weight = ctx.saved_tensors
+        before = torch.cat([c[None], cells[:-1]])
         slopes = (g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o))
         steps, grad_h, grad_c = operators.lstm_backward(
             torch.zeros_like(outputs) if grad is None else grad,
@@ -140,14 +139,13 @@ class _Lstm(torch.autograd.Function):
 class _Gru(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        given: tuple[Tensor, Tensor] = operators.gru(steps, h, weight, bias)
+        given: tuple[Tensor, ...] = operators.gru(steps, h, weight, bias)
         ctx.save_for_backward(*given, h, weight)
         return given[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        outputs, gates, h, weight = ctx.saved_tensors
-        r, z, n, of_hidden = gates.chunk(4, 2)
+        outputs, r, z, n, of_hidden, h, weight = ctx.saved_tensors
         dn = (1 - z) * (1 - n * n)
         dr, dz = dn * of_hidden * r * (1 - r), (torch.cat([h[None], outputs[:-1]]) - n) * z * (1 - z)
         slopes = torch.cat([dr, dz, dn * r], 2)
@@ -174,6 +172,6 @@ class _Elman(torch.autograd.Function):
 
 
 def _weight_gradient(grad: Tensor, outputs: Tensor, start: Tensor) -> Tensor:
-    """Of the product with the state before each step: (gates H, H)."""
+    """Of the product with the state before each step: (gates H, H). Of the factors the smaller one is transposed."""
     before = torch.cat([start[None], outputs[:-1]])
-    return grad.reshape(-1, grad.shape[-1]).T @ before.reshape(-1, before.shape[-1])
+    return (before.reshape(-1, before.shape[-1]).T @ grad.reshape(-1, grad.shape[-1])).T

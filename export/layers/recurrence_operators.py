@@ -6,7 +6,8 @@ A step, with s the sigmoid, and gates in torch's order (Hochreiter and Schmidhub
     gru     r, z = s of (steps_t + h W^T + b) of theirs;  n = tanh(steps_n + r (h W_n^T + b_n));  h' = n + z (h - n)
     elman   h' = tanh or ReLU of (steps_t + h W^T)
 
-A backward loop holds only what a step needs of the one after it: what is a product of the forward pass's own values
+What a forward loop gives of each step beside outputs and cells: i, f, g, o, tanh(c'); r, z, n and what r is multiplied
+with. A backward loop holds only what a step needs of the one after it: what is a product of the forward pass's own values
 (`slopes`) is worked out for all steps at once, outside of the loop. dh and dc are the gradients of h and c:
 
     lstm    dh += grad_t;  dc += dh through_t;  d(steps_t) = [dc, dc, dc, dh] slopes_t;  dh = d(steps_t) W;  dc *= f_t
@@ -36,8 +37,9 @@ def _lstm_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors
     i, f, g, o = (own[0] + carried[0] @ shared[0]).chunk(4, 1)
     i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
     c = f * carried[1] + i * g
-    h = o * torch.tanh(c)
-    return [h, c], [h, c, torch.cat([i, f, g, o], 1)]
+    squashed = torch.tanh(c)
+    h = o * squashed
+    return [h, c], [h, c, i, f, g, o, squashed]
 
 
 def _lstm_backward_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
@@ -53,7 +55,7 @@ def _gru_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors,
     r, z = torch.sigmoid(steps[0] + hidden[0]), torch.sigmoid(steps[1] + hidden[1])
     n = torch.tanh(steps[2] + r * hidden[2])
     h = n + z * (carried[0] - n)
-    return [h], [h, torch.cat([r, z, n, hidden[2]], 1)]
+    return [h], [h, r, z, n, hidden[2]]
 
 
 def _gru_backward_step(carried: Tensors, own: Tensors, shared: Tensors) -> tuple[Tensors, Tensors]:
@@ -93,9 +95,8 @@ def one_by_one(name: str, carried: Tensors, own: Tensors, shared: Tensors, rever
     return [*carried, *(torch.stack(each) for each in zip(*(given[::-1] if reverse else given), strict=True))]
 
 
-def _lstm(loop: Loop, steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    _, _, outputs, cells, gates = loop("lstm", [h, c], [steps], [weight.T], False)
-    return outputs, cells, gates
+def _lstm(loop: Loop, steps: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    return tuple(loop("lstm", [h, c], [steps], [weight.T], False)[2:])
 
 
 def _lstm_backward(
@@ -106,9 +107,8 @@ def _lstm_backward(
     return steps, dh, dc
 
 
-def _gru(loop: Loop, steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    _, outputs, gates = loop("gru", [h], [steps], [weight.T, bias], False)
-    return outputs, gates
+def _gru(loop: Loop, steps: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+    return tuple(loop("gru", [h], [steps], [weight.T, bias], False)[1:])
 
 
 def _gru_backward(loop: Loop, grad: Tensor, slopes: Tensor, keep: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,13 +134,11 @@ def _like_state(steps: Tensor, gates: int) -> Tensor:
 
 
 _FAKES: dict[Callable[..., Any], Callable[..., Any]] = {
-    _lstm: lambda steps, h, c, weight: (_like_state(steps, 4), _like_state(steps, 4), torch.empty_like(steps)),
+    _lstm: lambda steps, h, c, weight: tuple(_like_state(steps, 4) for _ in range(7)),
     _lstm_backward: lambda grad, grad_cells, through, slopes, forget, weight: (
         torch.empty_like(slopes), torch.empty_like(grad[0]), torch.empty_like(grad[0]),
     ),
-    _gru: lambda steps, h, weight, bias: (
-        _like_state(steps, 3), steps.new_empty((*steps.shape[:2], 4 * (steps.shape[2] // 3))),
-    ),
+    _gru: lambda steps, h, weight, bias: tuple(_like_state(steps, 3) for _ in range(5)),
     _gru_backward: lambda grad, slopes, keep, weight: (torch.empty_like(grad), torch.empty_like(grad[0])),
     _elman: lambda steps, h, weight, tanh: torch.empty_like(steps),
     _elman_backward: lambda grad, slopes, weight: (torch.empty_like(grad), torch.empty_like(grad[0])),
@@ -148,12 +146,12 @@ _FAKES: dict[Callable[..., Any], Callable[..., Any]] = {
 
 
 _SCHEMAS = {
-    _lstm: "(Tensor steps, Tensor h, Tensor c, Tensor weight) -> (Tensor, Tensor, Tensor)",
+    _lstm: f"(Tensor steps, Tensor h, Tensor c, Tensor weight) -> ({', '.join(['Tensor'] * 7)})",
     _lstm_backward: (
         "(Tensor grad, Tensor? grad_cells, Tensor through, Tensor slopes, Tensor forget, Tensor weight)"
         " -> (Tensor, Tensor, Tensor)"
     ),
-    _gru: "(Tensor steps, Tensor h, Tensor weight, Tensor bias) -> (Tensor, Tensor)",
+    _gru: f"(Tensor steps, Tensor h, Tensor weight, Tensor bias) -> ({', '.join(['Tensor'] * 5)})",
     _gru_backward: "(Tensor grad, Tensor slopes, Tensor keep, Tensor weight) -> (Tensor, Tensor)",
     _elman: "(Tensor steps, Tensor h, Tensor weight, bool tanh) -> Tensor",
     _elman_backward: "(Tensor grad, Tensor slopes, Tensor weight) -> (Tensor, Tensor)",

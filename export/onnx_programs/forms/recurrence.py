@@ -17,17 +17,18 @@ Body = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]  # 
 
 
 def lstm(steps: Value, h: Value, c: Value, weight: Value) -> tuple[Value, ...]:
-    """outputs (T, B, H), cells (T, B, H), gates (T, B, 4 H)."""
+    """outputs, cells, i, f, g, o, tanh of the cells, each (T, B, H)."""
     across, units = _transposed(weight), _units(weight)
 
     def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
         i, f, g, o = _split(op.Add(own[0], op.MatMul(carried[0], across)), 4, units)
         i, f, g, o = op.Sigmoid(i), op.Sigmoid(f), op.Tanh(g), op.Sigmoid(o)
         cell = op.Add(op.Mul(f, carried[1]), op.Mul(i, g))
-        out = op.Mul(o, op.Tanh(cell))
-        return [out, cell], [op.Identity(out), op.Identity(cell), op.Concat(i, f, g, o, axis=1)]
+        squashed = op.Tanh(cell)
+        out = op.Mul(o, squashed)
+        return [out, cell], [op.Identity(out), op.Identity(cell), i, f, g, o, squashed]
 
-    return _scan([h, c], [steps], [units, units, 4 * units], body)[2:]
+    return _scan([h, c], [steps], [units] * 7, body)[2:]
 
 
 def lstm_backward(
@@ -50,7 +51,7 @@ def lstm_backward(
 
 
 def gru(steps: Value, h: Value, weight: Value, bias: Value) -> tuple[Value, ...]:
-    """outputs (T, B, H), gates (T, B, 4 H): r, z, n, and what r is multiplied with."""
+    """outputs, r, z, n, and what r is multiplied with, each (T, B, H)."""
     across, units = _transposed(weight), _units(weight)
 
     def body(carried: list[Value], own: list[Value]) -> tuple[list[Value], list[Value]]:
@@ -58,9 +59,9 @@ def gru(steps: Value, h: Value, weight: Value, bias: Value) -> tuple[Value, ...]
         r, z = op.Sigmoid(op.Add(step[0], hidden[0])), op.Sigmoid(op.Add(step[1], hidden[1]))
         n = op.Tanh(op.Add(step[2], op.Mul(r, hidden[2])))
         out = op.Add(n, op.Mul(z, op.Sub(carried[0], n)))
-        return [out], [op.Identity(out), op.Concat(r, z, n, hidden[2], axis=1)]
+        return [out], [op.Identity(out), r, z, n, hidden[2]]
 
-    return _scan([h], [steps], [units, 4 * units], body)[1:]
+    return _scan([h], [steps], [units] * 5, body)[1:]
 
 
 def gru_backward(grad: Value, slopes: Value, keep: Value, weight: Value) -> tuple[Value, ...]:
