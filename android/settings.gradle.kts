@@ -16,4 +16,4 @@ dependencyResolutionManagement {
 
 rootProject.name = "fedrela"
 
-include(":client", ":onnx", ":android", ":workmanager", ":sample")
+include(":client", ":onnx", ":executorch", ":android", ":workmanager", ":sample")

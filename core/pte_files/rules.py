@@ -25,6 +25,7 @@ MOST_INSTRUCTIONS = 200_000  # each as often as it runs
 MOST_PLANNED_BYTES = 2**33  # of memory, for the largest batch
 IDENTIFIER = b"ET12"
 _EXTENDED = b"eh00"  # of the header that says where segments begin
+_EXTENDED_END = 32  # its last 8 bytes are that place
 
 # Fields by number, of program.fbs.
 _PLANS, _BUFFERS, _DELEGATE_DATA, _SEGMENTS, _MUTABLE, _NAMED = 1, 2, 3, 4, 6, 7  # of Program
@@ -62,7 +63,8 @@ class _Rules:
 
     def _segments(self, root: Table) -> None:
         """All data lie in this file."""
-        base = struct.unpack_from("<Q", self._body, 24)[0] if self._body[8:12] == _EXTENDED else 0
+        has_header = self._body[8:12] == _EXTENDED and len(self._body) >= _EXTENDED_END
+        base = struct.unpack_from("<Q", self._body, _EXTENDED_END - 8)[0] if has_header else 0
         for segment in self._some(root, _SEGMENTS, 16, "segments"):
             offset, size = segment.number(0, "Q"), segment.number(1, "Q")
             self._require(size == 0 or (base > 0 and base + offset + size <= len(self._body)), "data beyond its end")

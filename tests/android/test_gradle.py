@@ -11,7 +11,7 @@ ANDROID = Path(__file__).parents[2] / "android"
 POM = {"m": "http://maven.apache.org/POM/4.0.0"}
 CATALOG = tomllib.loads((ANDROID / "gradle/libs.versions.toml").read_text())
 ONLY_MAVENS = {"cli", "aars", "tools"}  # for tests, and in place of Gradle itself
-MODULES = ["client", "onnx", "android", "workmanager", "sample"]
+MODULES = ["client", "onnx", "executorch", "android", "workmanager", "sample"]
 SCOPES = {"compile": {"api", "implementation"}, "provided": {"compileOnly"}}
 
 # What Maven takes in another form than Gradle: none of them is the same file in both.
@@ -19,6 +19,7 @@ JVM_ROOT = {"okhttp-jvm": "okhttp"}  # Gradle takes the variant for Android from
 FROM_AARS = {"workmanager": {("work-runtime", "compile")}}  # Maven reads no AARs: they are the module `aars`
 RUNTIME_OF_THE_APP = {"sample": {("onnxruntime", "provided"): ("onnxruntime-android", "compile")}}
 PLATFORM = {"android-all"}  # Gradle has it from the SDK
+DECLARATIONS = "compileOnly(declarations.output)"  # in place of an AAR, which neither build takes here
 
 
 def pom(module: str = "") -> ElementTree.Element:
@@ -50,6 +51,8 @@ def gradle_dependencies(module: str) -> set[tuple[str, str]]:
     found = set()
     (block,) = re.findall(r"^dependencies \{\n(.*?)^\}", gradle(module), re.MULTILINE | re.DOTALL)
     for line in block.splitlines():
+        if line.strip() == DECLARATIONS:
+            continue
         ((configuration, what),) = re.findall(r'^    (\w+)\((project\(":\w+"\)|libs[\w.]+)\)$', line)
         (scope,) = (scope for scope, names in SCOPES.items() if configuration in names)
         if what.startswith("project"):
@@ -70,6 +73,13 @@ def test_the_modules_are_maven_s_but_those_in_place_of_gradle():
 @pytest.mark.parametrize("module", MODULES)
 def test_the_dependencies_of_a_module_are_the_same(module):
     assert gradle_dependencies(module) == maven_dependencies(module)
+
+
+def test_executorch_is_declared_and_never_packaged():
+    assert "val declarations by sourceSets.creating" in gradle("executorch")
+    assert DECLARATIONS in gradle("executorch")
+    assert "<sourceDir>src/declarations/java</sourceDir>" in (ANDROID / "executorch/pom.xml").read_text()
+    assert (ANDROID / "executorch/src/declarations/java").is_dir()  # where Gradle looks for a source set's Java
 
 
 def test_versions_are_the_same():

@@ -166,6 +166,19 @@ def test_what_is_no_pte_file_is_refused(body: bytes) -> None:
         rules.check(body, "predict")
 
 
+def short_header() -> bytes:
+    """A root table without fields in a file that ends within the header that it says it has."""
+    body = bytearray(30)
+    struct.pack_into("<I4s4si", body, 0, 12, rules.IDENTIFIER, b"eh00", -4)
+    struct.pack_into("<H", body, 16, 4)
+    return bytes(body)
+
+
+def test_a_file_that_ends_within_its_header_is_refused() -> None:
+    with pytest.raises(InvalidBundle, match="other methods than one"):
+        rules.check(short_header(), "predict")
+
+
 @given(st.data())
 def test_whatever_the_bytes_only_our_errors_come_out(data: st.DataObject) -> None:
     program = bytearray(SMALL)

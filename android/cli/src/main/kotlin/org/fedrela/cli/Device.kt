@@ -65,16 +65,16 @@ private fun untrained(options: Options, runtimes: List<EngineFactory>) =
 private fun client(options: Options, world: World) = DeviceClient(
     StateFolder(File(options["state"])),
     source(File(options["data"])),
-    listOf(OnnxRuntime()),
+    runtimes(options),
     settings = Settings(checkpointSteps = options.optional("checkpoint-steps")?.toInt() ?: Settings().checkpointSteps),
     world = world,
     onEvent = ::say,
 )
 
-/** Every tensor of a file but `y` is an input by its name. */
+/** Every tensor of a file but `y` is an input by its name, with or without an `x.` before it. */
 private fun source(file: File) = ExampleSource {
     val tensors = readTensors(file.readBytes()).tensors
-    Examples(tensors - "y", tensors.longs("y"))
+    Examples((tensors - "y").mapKeys { it.key.removePrefix("x.") }, tensors.longs("y"))
 }
 
 /** A line for each event, so that whoever reads along can kill this process in between. */

@@ -11,6 +11,8 @@ enroll --link LINK --state FOLDER --data FILE [--secret HEX]          enrollment
 leave --state FOLDER                                                  the coordinator and this machine forget the device
 verdicts                                                              verdicts on bodies, for the differential test
 steps --bundle FOLDER --batch FILE                                    times of steps, for benchmarks.step.android
+
+run and once: --runtime executorch --python FILE --server FILE        on ExecuTorch's Python runtime, for tests
 """
 
 /** The client as a command: see the usage above. */

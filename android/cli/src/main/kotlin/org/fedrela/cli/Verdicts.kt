@@ -9,6 +9,7 @@ import org.fedrela.core.wire.readCheckInResponse
 import org.fedrela.core.wire.readEnrollResponse
 import org.fedrela.core.wire.readProblem
 import org.fedrela.core.wire.readUpdateReceipt
+import org.fedrela.executorch.checkPte
 import java.util.Base64
 
 /** This client's reader of each kind of body, by its name in the conformance vectors. */
@@ -21,6 +22,7 @@ private val READERS: Map<String, (ByteArray) -> Any> = mapOf(
     "Manifest" to ::readManifest,
     "Safetensors" to { body -> readTensors(body) },
     "Program" to { body -> checkProgram(body, "p") },
+    "Pte" to { body -> checkPte(body, "p") },
 )
 
 /** A line of JSON on the standard input for every body, a verdict on the standard output for each. */

@@ -15,14 +15,14 @@ class HouseTest {
 
     @Test
     fun `the core knows neither the device, nor files, nor a network, nor the time`() {
-        val ours = "org\\.fedrela\\.(client|onnx|cli|android|workmanager)"
+        val ours = "org\\.fedrela\\.(client|onnx|executorch|cli|android|workmanager)"
         val others = "$ours|okhttp3|java\\.io|java\\.net\\.(?!URI)|java\\.nio\\.file"
         assertEquals(emptyList<String>(), offenders(Regex("import ($others)|currentTime")) { "/fedrela/core/" in it })
     }
 
     @Test
     fun `the client knows no runtime`() {
-        val rule = Regex("import (ai\\.onnxruntime|org\\.fedrela\\.onnx)")
+        val rule = Regex("import (ai\\.onnxruntime|org\\.pytorch|org\\.fedrela\\.(onnx|executorch))")
         assertEquals(emptyList<String>(), offenders(rule) { "/client/src/" in it })
     }
 

@@ -14,7 +14,7 @@ import org.fedrela.core.tensors.elements
 internal fun rowSize(tensor: Tensor): Int = elements(tensor.shape.drop(1))
 
 /** The rows of a tensor at `rows`, in that order: a copy. */
-internal fun takeRows(tensor: Tensor, rows: IntArray): Tensor {
+public fun takeRows(tensor: Tensor, rows: IntArray): Tensor {
     val width = rowSize(tensor)
     val shape = listOf(rows.size) + tensor.shape.drop(1)
     val size = rows.size * width

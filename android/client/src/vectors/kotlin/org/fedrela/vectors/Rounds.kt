@@ -4,31 +4,22 @@ import org.fedrela.client.engine.Engine
 import org.fedrela.client.training.Examples
 import org.fedrela.client.training.LocalRound
 import org.fedrela.client.training.Training
-import org.fedrela.client.training.change
 import org.fedrela.client.training.relabel
 import org.fedrela.core.json.Json
 import org.fedrela.core.numbers.relativeError
 import org.fedrela.core.program.Manifest
-import org.fedrela.core.program.readManifest
 import org.fedrela.core.task.readTask
+import org.fedrela.core.tensors.FloatTensor
 import org.fedrela.core.tensors.Tensors
 import org.fedrela.core.tensors.floats
 import org.fedrela.core.tensors.longs
 import org.fedrela.core.tensors.readTensors
 import org.fedrela.core.trust.fromHex
-import org.fedrela.onnx.OnnxRuntime
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 
 const val OF_WEIGHTS = 1e-5 // relative to the largest element
 const val OF_UPDATE = 1e-4 // an update is a small difference of weights
-
-/** A bundle of the vectors on ONNX Runtime. */
-fun openBundle(folder: String): Engine {
-    val manifest = readManifest(Vectors.bytes("$folder/manifest.json"))
-    val programs = manifest.programs.mapValues { Vectors.bytes("$folder/${it.value.file("onnx")!!.path}") }
-    return OnnxRuntime().open(manifest, programs)
-}
 
 /** The global weights of a round of the vectors. */
 fun weights(folder: String, manifest: Manifest): Tensors =
@@ -51,7 +42,7 @@ fun wholeRound(engine: Engine, local: LocalRound, weights: Tensors, examples: Ex
     val training = Training(engine, local, weights, examples, labels)
     training.begin().use { state ->
         for (number in 0 until training.steps) training.step(state, number)
-        return labels to change(state.carried(), weights)
+        return labels to moves(state.carried(), weights)
     }
 }
 
@@ -69,6 +60,11 @@ fun assertUpdate(weights: Tensors, expected: Tensors, update: Tensors) {
 fun assertClose(want: FloatArray, got: FloatArray, name: String) {
     val error = relativeError(doubles(want), doubles(got))
     assertTrue(error <= OF_UPDATE, "$name is off by $error")
+}
+
+private fun moves(carried: Tensors, weights: Tensors): Tensors = weights.mapValues { (name, tensor) ->
+    val (after, before) = carried.floats(name) to weights.floats(name)
+    FloatTensor(tensor.shape, FloatArray(before.size) { after[it] - before[it] })
 }
 
 private fun moved(start: FloatArray, by: FloatArray) = DoubleArray(start.size) { (start[it] + by[it]).toDouble() }
