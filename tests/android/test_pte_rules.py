@@ -1,4 +1,4 @@
-"""The Kotlin client's rules for .pte files are the Python device's: the same kernels, the same verdict on every file."""
+"""The Kotlin client judges .pte files as the Python device does: the same kernels, the same verdict on every file."""
 
 import re
 from pathlib import Path

@@ -11,8 +11,8 @@ private const val SUFFIX = ".pte"
 /** The files that the runtime loads programs from, in a folder of their own. */
 internal class ProgramFiles(private val folder: File) {
     /**
-     * What `load` makes of a file with these bytes, whose hash was looked at right before. Throws [IntegrityError] where
-     * the file holds other bytes, [Unavailable] where it can't be written.
+     * What `load` makes of a file with these bytes, whose hash was looked at right before. Throws [IntegrityError]
+     * where the file holds other bytes, [Unavailable] where it can't be written.
      */
     fun <T> loaded(sha256: String, body: ByteArray, load: (File) -> T): T {
         val file = File(folder, sha256 + SUFFIX)

@@ -27,7 +27,7 @@ internal fun outputsOf(manifest: Manifest, program: ProgramName, samples: Int): 
             listOf(LOSS_SUM, CORRECT_SUM, WEIGHT_SUM).map { TensorSpec(it, emptyList()) }
     ProgramName.PREDICT -> listOf(TensorSpec("probabilities", listOf(samples, manifest.classes)))
     ProgramName.RELABEL ->
-        listOf(TensorSpec("new_labels", listOf(samples), Dtype.INT64), TensorSpec("flip_rate", emptyList()))
+        listOf(TensorSpec("new_labels", listOf(samples), Dtype.INT64), TensorSpec("flip_rate", listOf(samples)))
 }
 
 /** The outputs by name. Throws [ProgramFailed] for others than `expected`. */

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.TestFactory
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
 
-/** Whole rounds on ExecuTorch: golden steps, labels and updates of every model of the vectors that has programs for it. */
+/** Golden steps and whole rounds on ExecuTorch, of every model of the vectors that has programs for it. */
 class RoundsTest {
     @TempDir
     lateinit var folder: File

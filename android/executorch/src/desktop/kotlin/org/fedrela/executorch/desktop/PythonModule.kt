@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit
 
 private const val PATIENCE_SECONDS = 10L
 
-/** A program on ExecuTorch's Python runtime, in a process of its own: the same files, the same kernels as on a phone. */
+/** A program on ExecuTorch's Python runtime, in a process of its own: the files and kernels are a phone's. */
 public class PythonModule(python: String, server: String, file: File) : PteModule {
     private val process = ProcessBuilder(python, server, file.path)
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
