@@ -84,6 +84,6 @@ class ExecutorchRuntimeTest {
     @Test
     fun `a damaged program is refused by the runtime itself`() {
         val file = File(folder, "cut.pte").apply { writeBytes(programs.getValue(ProgramName.PREDICT).copyOf(300)) }
-        assertRefused<IllegalStateException> { desktopModule(file) }
+        assertRefused<IllegalStateException> { desktop().load(file) }
     }
 }

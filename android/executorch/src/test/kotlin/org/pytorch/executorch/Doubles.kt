@@ -5,7 +5,7 @@ import org.fedrela.core.tensors.Dtype
 import org.fedrela.core.tensors.FloatTensor
 import org.fedrela.core.tensors.LongTensor
 import org.fedrela.executorch.PteModule
-import org.fedrela.executorch.desktopModule
+import org.fedrela.executorch.desktop
 import java.io.File
 import java.nio.Buffer
 import java.nio.ByteBuffer
@@ -50,7 +50,7 @@ open class Module(private val inside: PteModule) {
         @JvmOverloads
         fun load(modelPath: String?, loadMode: Int = LOAD_MODE_FILE, numThreads: Int = 0): Module {
             require(loadMode == LOAD_MODE_FILE && numThreads > 0)
-            return Module(desktopModule(File(modelPath!!)))
+            return Module(desktop().load(File(modelPath!!)))
         }
     }
 }
