@@ -1,6 +1,6 @@
 """How long a training step takes the Kotlin client on a JVM, against the Python device on the same ONNX Runtime.
 
-    python -m venv .venv-android-step && .venv-android-step/bin/pip install --editable . onnxruntime==1.28.0
+    python -m venv .venv-android-step && .venv-android-step/bin/pip install --editable '.[edge]' onnxruntime==1.28.0
     make android
     python -m benchmarks.step.android --python .venv-android-step/bin/python          about 3 minutes on two idle cores
 
@@ -86,13 +86,14 @@ def batch(folder: Path) -> dict[str, Array]:
 
 def opened(folder: Path) -> Opened:
     """The Python device's step."""
-    from fedrela.conformance.rounds.round_cases import programs
     from fedrela.edge.engines.engine import Batch
     from fedrela.edge.engines.onnx_engine import OnnxEngine
 
     own = bundle.read(folder / "bundle")
     arrays = tensors.read((folder / "batch.safetensors").read_bytes())
-    engine = OnnxEngine(own.manifest, programs(own.folder, own.manifest), threads=1)
+    files = {name: getattr(own.manifest, name).file("onnx") for name in bundle.PROGRAMS}
+    programs = {name: (own.folder / file.path).read_bytes() for name, file in files.items()}
+    engine = OnnxEngine(own.manifest, programs, threads=1)
     state = engine.start(own.weights)
 
     def of(role: str) -> dict[str, Array]:

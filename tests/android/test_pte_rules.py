@@ -18,7 +18,7 @@ from tests.core.pte_files.test_rules import GOOD, PROGRAMS, SMALL, SPOILERS, sho
 pytestmark = pytest.mark.android
 
 SOURCE = Path(__file__).parents[2] / "android/executorch/src/main/kotlin/org/fedrela/executorch/Kernels.kt"
-MUTANTS = 20_000
+MUTANTS = 5_000
 
 
 def kotlin_verdicts(bodies: list[bytes]) -> list[str]:
