@@ -43,7 +43,7 @@ internal class OnnxTraining(
         val asked = if (spare.isEmpty()) news.values.toSet() else emptySet()
         val result = session.run(read, asked, written) // not closed: its new.* live on
         val before = state
-        state = if (spare.isEmpty()) names.associateWith { result.get(news.getValue(it)).get() as OnnxTensor } else spare
+        state = spare.ifEmpty { names.associateWith { result.get(news.getValue(it)).get() as OnnxTensor } }
         spare = if (given == null) before else emptyMap()
         given?.close()
         given = null
