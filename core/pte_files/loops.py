@@ -17,7 +17,7 @@ counter as an index; loops lie apart from each other, and a program with a loop 
     >>> executed([reset, Call("aten::exp.out", (4, 5)), step, Jump(3, 1)], {0: 0, 1: 1, 2: 10})
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 _SUB, _ADD, _COMPARE = (f"executorch_prim::{name}.Scalar" for name in ("sub", "add", "ge"))
@@ -61,7 +61,7 @@ def executed(instructions: Sequence[Call | Jump], numbers: Mapping[int, int]) ->
     found = [_loop(instructions, at, jump, numbers) for at, jump in jumps.items()]
     loops = [loop for loop in found if loop]
     apart = all(later.reset > earlier.jump for earlier, later in zip(loops, loops[1:], strict=False))
-    if len(loops) < len(found) or not apart or not all(_alone(loop, instructions) for loop in loops):
+    if len(loops) < len(found) or not apart or not _alone(loops, instructions):
         return None
     return len(instructions) + sum((loop.length - 1) * (loop.jump - loop.first + 1) for loop in loops)
 
@@ -81,14 +81,19 @@ def _loop(instructions: Sequence[Call | Jump], at: int, jump: Jump, numbers: Map
     return _Loop(jump.to - 1, jump.to, at, counter, frozenset((one, length, done)), numbers[length])
 
 
-def _alone(loop: _Loop, instructions: Sequence[Call | Jump]) -> bool:
-    """Whether no other instruction than the loop's own could change when it ends."""
-    own = {loop.reset, loop.jump - 2, loop.jump - 1, loop.jump}
-    return all(_leaves(loop, item) for at, item in enumerate(instructions) if at not in own)
+def _alone(loops: Sequence[_Loop], instructions: Sequence[Call | Jump]) -> bool:
+    """Whether no instruction could change when another's loop ends. In one pass: a stranger may write any number."""
+    counters = {loop.counter for loop in loops}
+    fixed = frozenset[int]().union(*(loop.fixed for loop in loops))
+    if len(counters | fixed) < 4 * len(loops):  # two loops share a value
+        return False
+    own = {at for loop in loops for at in (loop.reset, loop.jump - 2, loop.jump - 1, loop.jump)}
+    return all(_leaves(counters, fixed, item) for at, item in enumerate(instructions) if at not in own)
 
 
-def _leaves(loop: _Loop, item: Call | Jump) -> bool:
-    values: Iterable[int] = item.values if isinstance(item, Call) else (item.unless,)
-    places = [place for place, value in enumerate(values) if value == loop.counter]
-    read = isinstance(item, Call) and places == [_AS_INDEX.get(item.kernel, -1)]
-    return loop.fixed.isdisjoint(values) and (not places or read)
+def _leaves(counters: Set[int], fixed: Set[int], item: Call | Jump) -> bool:
+    """Whether an instruction has none of the values, but for reading one counter as an index, once."""
+    if isinstance(item, Jump):
+        return item.unless not in counters and item.unless not in fixed
+    places = [place for place, value in enumerate(item.values) if value in counters]
+    return fixed.isdisjoint(item.values) and (not places or places == [_AS_INDEX.get(item.kernel, -1)])

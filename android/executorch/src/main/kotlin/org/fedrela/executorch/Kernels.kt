@@ -37,9 +37,9 @@ view_as_real_copy.out view_copy.out where.self_out zeros.out
 """
 private const val DIM_ORDER = "_clone_dim_order.out _to_dim_order_copy.out"
 private const val OF_SIZES = """
-add.Scalar ceil.Scalar eq.Scalar et_view.default floordiv.Scalar ge.Scalar gt.Scalar le.Scalar lt.Scalar mod.Scalar
-mod.int mul.Scalar neg.Scalar round.Scalar sub.Scalar sym_float.Scalar sym_max.Scalar sym_min.Scalar sym_not.Scalar
-truediv.Scalar trunc.Scalar
+add.Scalar ceil.Scalar eq.Scalar et_copy_index.tensor et_view.default floordiv.Scalar ge.Scalar gt.Scalar le.Scalar
+lt.Scalar mod.Scalar mod.int mul.Scalar neg.Scalar round.Scalar sub.Scalar sym_float.Scalar sym_max.Scalar
+sym_min.Scalar sym_not.Scalar truediv.Scalar trunc.Scalar
 """
 
 internal val KERNELS: Set<String> = HashSet<String>().apply {

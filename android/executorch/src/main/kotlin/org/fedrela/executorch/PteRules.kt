@@ -31,7 +31,8 @@ private const val OPERATORS = 6
 private const val DELEGATES = 7
 private const val SIZES = 8
 private const val DEVICES = 9
-private const val TENSOR = 5 // kinds of values
+private const val INT = 2 // kinds of values
+private const val TENSOR = 5
 private const val TENSOR_LIST = 10
 private const val OPTIONAL_LIST = 11
 private const val CALL = 1 // kinds of instructions; 2 calls a delegate
@@ -41,7 +42,8 @@ private const val FREE = 5
 
 /**
  * What a .pte file may hold, looked at before a runtime reads it: kernels that the exporter emits, and their data. No
- * tensor lies elsewhere, no delegate runs code of its own, no kernel is one that isn't listed, no program jumps back.
+ * tensor lies elsewhere, no delegate runs code of its own, no kernel is one that isn't listed, no program jumps back but
+ * in a loop that is seen to end.
  * Throws [NotEligible], naming what it holds, for what no device may load.
  */
 public fun checkPte(program: ByteArray, name: String) {
@@ -92,19 +94,26 @@ private class PteRules(private val name: String, private val body: ByteArray) {
             demand(size in 0..MOST_PLANNED_BYTES - planned) { "too large a plan of memory" }
             planned += size
         }
-        val kernels = some(plan, OPERATORS, MOST_KERNELS, "kernels")
-        for (kernel in kernels) {
-            val named = "${kernel.text(0)}.${kernel.text(1)}".removeSuffix(".")
-            demand(named in KERNELS) { "the kernel ${named.take(80)}" }
-        }
+        val kernels = some(plan, OPERATORS, MOST_KERNELS, "kernels").map { kernel(it) }
         val values = some(plan, VALUES, MOST_VALUES, "values")
         for (value in values) value(value, values.size)
         within(plan.ints(INPUTS), values.size)
         within(plan.ints(OUTPUTS), values.size)
-        for (chain in some(plan, CHAINS, 1, "chains"))
-            some(chain, 2, MOST_INSTRUCTIONS, "instructions").forEachIndexed { at, instruction ->
-                instruction(instruction, at, kernels.size, values.size)
-            }
+        val given = plan.ints(INPUTS).toSet()
+        val numbers = HashMap<Int, Long>()
+        for ((at, value) in values.withIndex())
+            if (value.byte(0) == INT && at !in given) numbers[at] = value.table(1)?.long(0) ?: 0L
+        for (chain in some(plan, CHAINS, 1, "chains")) {
+            val found = some(chain, 2, MOST_INSTRUCTIONS, "instructions").map { instruction(it, kernels, values.size) }
+            val count = executed(found, numbers, MOST_INSTRUCTIONS) ?: throw refused("a jump back")
+            demand(count <= MOST_INSTRUCTIONS) { "more instructions than any program needs" }
+        }
+    }
+
+    private fun kernel(kernel: FlatTable): String {
+        val named = "${kernel.text(0)}.${kernel.text(1)}".removeSuffix(".")
+        demand(named in KERNELS) { "the kernel ${named.take(80)}" }
+        return named
     }
 
     private fun value(value: FlatTable, values: Int) {
@@ -136,22 +145,19 @@ private class PteRules(private val name: String, private val body: ByteArray) {
         return false
     }
 
-    private fun instruction(instruction: FlatTable, at: Int, kernels: Int, values: Int) {
+    private fun instruction(instruction: FlatTable, kernels: List<String>, values: Int): Instruction {
         val kind = instruction.byte(0)
         val content = instruction.table(1).takeIf { kind == CALL || kind == MOVE || kind == JUMP || kind == FREE }
             ?: throw refused("a call of a delegate")
-        when (kind) {
-            CALL -> {
-                within(intArrayOf(content.int(0)), kernels)
-                within(content.ints(1), values)
-            }
-            JUMP -> {
-                within(intArrayOf(content.int(0)), values)
-                demand(content.int(1) > at) { "a jump back" }
-            }
-            MOVE -> within(intArrayOf(content.int(0), content.int(1)), values)
-            else -> within(intArrayOf(content.int(0)), values)
+        val first = content.int(0)
+        if (kind == CALL) within(intArrayOf(first), kernels.size)
+        val used = when (kind) {
+            CALL -> content.ints(1)
+            MOVE -> intArrayOf(first, content.int(1))
+            else -> intArrayOf(first)
         }
+        within(used, values)
+        return if (kind == JUMP) Jump(first, content.int(1)) else Call(if (kind == CALL) kernels[first] else "", used)
     }
 
     /** The tables of a vector that isn't longer than any program needs. */
