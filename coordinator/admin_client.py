@@ -179,7 +179,7 @@ class AdminClient:
         except httpx.HTTPError as error:
             raise Unavailable(
                 f"no coordinator answers at {self.url} ({error})",
-                remedy="start it with `fedrela serve`, or correct --url",
+                remedy=network_settings.remedy_for(str(error), "start it with `fedrela serve`, or correct --url"),
             ) from error
         except FedRelaError:
             raise

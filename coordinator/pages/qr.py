@@ -8,12 +8,14 @@ import io
 
 import segno
 
+WHITE_ON_BLACK, AS_BEFORE = "\x1b[97;40m", "\x1b[0m"  # segno draws what is light
+
 
 def as_text(link: str) -> str:
-    """The code in half blocks, for a terminal of any colors."""
+    """The code in half blocks, for a terminal of any colors: each line brings its own."""
     out = io.StringIO()
     segno.make(link, error="m").terminal(out, border=2, compact=True)
-    return out.getvalue()
+    return "".join(f"{WHITE_ON_BLACK}{line}{AS_BEFORE}\n" for line in out.getvalue().splitlines())
 
 
 def as_data_uri(link: str) -> str:

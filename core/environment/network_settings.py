@@ -55,6 +55,20 @@ def reached(url: str, proxies: Mapping[str, str], environment: Mapping[str, str]
         ) from error
 
 
+def remedy_for(fault: str, otherwise: str) -> str:
+    """What to do where nobody could be reached, by what an HTTP library says of it.
+
+    >>> remedy_for("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "try again").partition(";")[0]
+    'this machine does not trust its certificate: name the file of the one who signed it in SSL_CERT_FILE'
+    """
+    if "CERTIFICATE_VERIFY_FAILED" not in fault:
+        return otherwise
+    return (
+        "this machine does not trust its certificate: name the file of the one who signed it in SSL_CERT_FILE; if the "
+        "certificate is one that all trust, compare the address and this machine's clock"
+    )
+
+
 def proxy_of(url: str, proxies: Mapping[str, str]) -> str:
     """The proxy's URL for requests to `url`; empty where they go directly. Raises InvalidInput if `url` is none."""
     try:

@@ -19,6 +19,7 @@ counter as an index; loops lie apart from each other, and a program with a loop 
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 _SUB, _ADD, _COMPARE = (f"executorch_prim::{name}.Scalar" for name in ("sub", "add", "ge"))
 _AS_INDEX = {"aten::select_copy.int_out": 2, "executorch_prim::et_copy_index.tensor": 2, _SUB: 1}  # argument read
@@ -60,7 +61,7 @@ def executed(instructions: Sequence[Call | Jump], numbers: Mapping[int, int]) ->
         return len(instructions)
     found = [_loop(instructions, at, jump, numbers) for at, jump in jumps.items()]
     loops = [loop for loop in found if loop]
-    apart = all(later.reset > earlier.jump for earlier, later in zip(loops, loops[1:], strict=False))
+    apart = all(later.reset > earlier.jump for earlier, later in pairwise(loops))
     if len(loops) < len(found) or not apart or not _alone(loops, instructions):
         return None
     return len(instructions) + sum((loop.length - 1) * (loop.jump - loop.first + 1) for loop in loops)

@@ -1,8 +1,8 @@
 """What a .pte file may hold, looked at before ExecuTorch reads it: kernels that the exporter emits, and their data.
 
 As with ONNX files (`fedrela.core.onnx_files.rules`), nothing may reach out of the file: no tensor may lie elsewhere, no
-delegate may run code of its own, no kernel may be one that isn't listed, and no program may jump back but in a loop that
-is seen to end (`fedrela.core.pte_files.loops`).
+delegate may run code of its own, no kernel may be one that isn't listed, and no program may jump back but in a loop
+that is seen to end (`fedrela.core.pte_files.loops`).
 
     >>> check(b"", "predict")
     Traceback (most recent call last):

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from fedrela.core import strict
+from fedrela.core.environment import network_settings
 from fedrela.core.errors import FedRelaError, InvalidMessage, Refused, Unavailable
 from fedrela.core.protocol import signed_requests
 from fedrela.core.wire import Problem
@@ -124,9 +125,10 @@ class Transport:
                 return attempt()
             except TryAgain as fault:
                 if last:
+                    later = "nothing is lost, and the device tries again later; check the address and the network"
                     raise Unavailable(
                         f"the coordinator at {self.url} can't be reached ({fault})",
-                        remedy="nothing is lost, and the device tries again later; check the address and the network",
+                        remedy=network_settings.remedy_for(str(fault), later),
                     ) from fault
                 wish_seconds = fault.after_seconds
             except InvalidMessage:

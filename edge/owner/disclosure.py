@@ -27,7 +27,7 @@ def describe(store: Store, *, values: bool = False) -> dict[str, Any]:
     messages: dict[str, Any] = {}
     for kind in MESSAGES:
         body = store.get(f"last/{kind}")
-        if body is not None:
+        if body:  # 0.2.0 kept questions that have no body, too
             messages[kind] = _update(body, values) if kind == "update" else json.loads(body)
     return {"requests": sent_log.lines(store), "messages": messages}
 

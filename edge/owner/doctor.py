@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from fedrela import __version__
-from fedrela.core.environment import extras
+from fedrela.core.environment import extras, network_settings
 from fedrela.core.errors import FedRelaError, MissingDependency, Unavailable
 from fedrela.edge.owner.options import AsJson, State
 
@@ -94,7 +94,7 @@ def _coordinator(url: str) -> dict[str, Any]:
     except (httpx.HTTPError, ValueError) as error:
         raise Unavailable(
             f"{url} can't be reached ({error or type(error).__name__})",
-            remedy="check the address, the network and, for https, the certificate (SSL_CERT_FILE)",
+            remedy=network_settings.remedy_for(str(error), "check the address and the network"),
         ) from error
     if not is_ours:
         raise Unavailable(

@@ -41,8 +41,8 @@ class SentLog:
         self.store.append(LOG_KEY, entry)
         self._bytes += len(entry)
         kind = path.rsplit("/", 1)[-1]
-        known = kind in KINDS
-        if self.keep_bodies and known and self._kept.get(kind) != sha256:
+        is_message = kind in KINDS and bool(body)  # a question is no message, though its path may end like one's
+        if self.keep_bodies and is_message and self._kept.get(kind) != sha256:
             self.store.put(f"last/{kind}", body)
             self._kept[kind] = sha256
 

@@ -51,7 +51,9 @@ def _emit(emitter: Any, arguments: Sequence[Any], outputs: Sequence[Any]) -> Any
         _copy(emitter, start, value)
     reverse = emitter.node.meta[REVERSE]
     written = [_alias(emitter, value) for value in stacked] if reverse else stacked
-    for value, example in zip([*stacked, *written * reverse], [*emitter.node.meta["val"][len(carried) :]] * 2, strict=False):
+    for value, example in zip(
+        [*stacked, *written * reverse], [*emitter.node.meta["val"][len(carried) :]] * 2, strict=False
+    ):
         _size(emitter, value, example.shape, own[0])
     counter, one, count, done = (_value(emitter, value) for value in (0, 1, length, False))
     _call(emitter, "executorch_prim::sub", "Scalar", counter, counter, counter)

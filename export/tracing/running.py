@@ -144,7 +144,8 @@ def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
     if not fits:
         raise InvalidInput(
             f"the model gives {shape_or_type} for a batch of {batch}",
-            remedy=f"return logits of shape (batch, {recipe.classes}), or correct --classes",
+            remedy=f"return logits of shape (batch, {recipe.classes}), or correct the number of classes: --classes, "
+            "--class-names or the folders of --data",
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fedrela.coordinator.admin_client import AdminClient
 from fedrela.coordinator.cli.operator_verbs import app
 from fedrela.core.errors import Unavailable
 from fedrela.core.wire import CheckIn
@@ -207,8 +208,10 @@ def test_the_tls_example_of_the_manual_works(tmp_path: Path) -> None:
         trusting = environment | {"SSL_CERT_FILE": str(tmp_path / "fullchain.pem")}
         enrolled = subprocess.run(command, capture_output=True, text=True, check=False, env=trusting)
         assert f"enrolled at https://localhost:{port}" in enrolled.stdout, enrolled.stderr
-        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(Unavailable, match=r"does not trust its certificate.*SSL_CERT_FILE"):
             CoordinatorApi(httpx.Client(), f"https://localhost:{port}", retry=Retry(attempts=1)).check_in(CHECK_IN)
+        with pytest.raises(Unavailable, match=r"does not trust its certificate.*SSL_CERT_FILE"):
+            AdminClient(f"https://localhost:{port}", KEY).get("/tasks")
         assert "secrets and data are in" in (tmp_path / "log").read_text()
     finally:
         process.terminate()

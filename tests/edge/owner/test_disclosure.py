@@ -9,6 +9,7 @@ from fedrela.core import encodings, streams
 from fedrela.core.tensors import Params
 from fedrela.core.wire import Encoding, UpdateMetadata
 from fedrela.edge.owner.disclosure import describe, render
+from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.store import MemoryStore
 
 CHANGE: Params = {"w": np.linspace(-2.0, 1.0, 12, dtype=np.float32).reshape(3, 4), "none": np.empty((0, 4), np.float32)}
@@ -21,6 +22,19 @@ def sent(encoding: Encoding, change: Params) -> MemoryStore:
     store = MemoryStore()
     store.put("last/update", body)
     return store
+
+
+def test_a_question_whose_path_ends_like_a_message_s_is_none() -> None:
+    store = MemoryStore()
+    log = SentLog(store)
+    log.add(1.0, "GET", "/v1/keys", b"")  # the coordinator's; a group's are sent
+    assert describe(store)["messages"] == {}
+    store.put("last/keys", b"")  # as 0.2.0 kept it
+    shown = describe(store)
+    assert shown["messages"] == {}
+    assert "/v1/keys" in render(shown)
+    log.add(2.0, "PUT", "/v1/assignments/a/secure/keys", b'{"a": 1}')
+    assert describe(store)["messages"] == {"keys": {"a": 1}}
 
 
 @pytest.mark.parametrize("encoding", ["float32", "float16", "int8", "top-k"])

@@ -1,0 +1,21 @@
+"""A link's code on a terminal is dark on light, whatever colors the terminal has."""
+
+import re
+
+import segno
+
+from fedrela.coordinator.pages import qr
+
+LINK = "https://fl.example.org/join#token.00112233445566778899aabbccddeeff"
+
+
+def test_a_camera_sees_the_code_on_a_light_terminal_too() -> None:
+    lines = qr.as_text(LINK).splitlines()
+    assert all(line.startswith("\x1b[97;40m") and line.endswith("\x1b[0m") for line in lines)
+    light = {"█": (1, 1), "▀": (1, 0), "▄": (0, 1), " ": (0, 0)}  # white is drawn on black
+    rows: list[list[int]] = []
+    for line in lines:
+        halves = [light[sign] for sign in re.sub("\x1b[^m]*m", "", line)]
+        rows += [[upper for upper, _ in halves], [lower for _, lower in halves]]
+    code = [[1 - dark for dark in row] for row in segno.make(LINK, error="m").matrix_iter(border=2)]
+    assert rows[: len(code)] == code
