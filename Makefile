@@ -6,9 +6,9 @@ BIN    := $(VENV)/bin
 # in one worker, the longest first (tests/conftest.py).
 CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
-USUAL  := not deep and not ort_training and not arm64 and not lowest and not android
+USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: android android-client android-where-possible test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
+.PHONY: android android-client android-downloads test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -59,9 +59,9 @@ types: install  ## mypy: strict on the product, and what the tests annotate
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 
-test: install system-packages lint types web-where-possible  ## linter, type checker and every test but the long ones named at its end
+test: install system-packages lint types web-where-possible android-downloads  ## linter, type checker and every test but the long ones named at its end
 	$(PYTEST) -m "$(USUAL)"
-	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-android, test-stress, test-zoo, conformance, tables"
+	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-stress, test-zoo, conformance, tables"
 
 test-stress: install  ## three times, what waits for time, processes or a network, while four loops want every core
 	@command -v stress-ng > /dev/null || { echo "it needs stress-ng: sudo apt-get install stress-ng"; exit 1; }
@@ -97,18 +97,20 @@ conformance: install web  ## both clients play every case of the conformance ser
 test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debian 12 userland
 	$(BIN)/python -m pytest -m arm64 tests/arm64 -rs -s --durations=3
 
-android:  ## build the Kotlin client and its Android parts, tested on a JVM and in Robolectric (needs a JDK 17 and Maven)
-	@[ -d "$$HOME/.m2/repository/org/robolectric" ] || echo "Maven now downloads Kotlin, ONNX Runtime and two Androids for Robolectric: about 900 MB, once"
-	cd android && mvn -B -q verify
+# Nothing to do where all that it reads is what the last build read that passed.
+ANDROID_BUILT := android/target/built
+ANDROID_READS := find android conformance/vectors -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+android: android-downloads  ## the Kotlin client, its Android parts and the sample's APK, built and tested (needs a JDK 17, Maven, zip)
+	@mkdir -p $(dir $(ANDROID_BUILT)) && $(ANDROID_READS) > $(ANDROID_BUILT).next
+	@cmp -s $(ANDROID_BUILT).next $(ANDROID_BUILT) && [ -f android/sample/target/fedrela-sample.apk ] || \
+	  { (cd android && mvn -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
 
 android-client:  # its part that needs no Android
-	@[ -d "$$HOME/.m2/repository/com/microsoft" ] || echo "Maven now downloads Kotlin, ONNX Runtime and its own parts: about 170 MB, once"
 	cd android && mvn -B -q verify -pl client,onnx,cli
 
-android-where-possible:
-	@if command -v mvn > /dev/null; then $(MAKE) --no-print-directory android-client; \
-	elif [ -n "$$CI" ]; then echo "the Kotlin client needs a JDK 17 and Maven"; exit 1; \
-	else echo "the Kotlin client is left out: it needs a JDK 17 and Maven"; fi
+android-downloads:
+	@[ -d "$$HOME/.m2/repository/org/robolectric" ] || ! command -v mvn > /dev/null || \
+	  echo "Maven will download Kotlin, ONNX Runtime, Android's build tools and two Androids: about 1.1 GB, once"
 
 test-android: install android  ## the Kotlin client on a JVM: against a real coordinator, the conformance server and the fuzzer
 	$(BIN)/python -m pytest -n0 -rs -m android tests/android

@@ -1,8 +1,13 @@
-"""The Kotlin client as a command. `make test-android` builds it first."""
+"""The Kotlin client as a command."""
 
 import shlex
 
+import pytest
+
 from benchmarks.processes.kotlin_victim import JAVA, MAIN
+
+# What a file of tests says of itself that looks at what Maven builds, or runs it (`built`: tests/android/conftest.py).
+KOTLIN = [pytest.mark.android, pytest.mark.usefixtures("built")]
 
 
 def words(verb: str, **options: object) -> list[str]:

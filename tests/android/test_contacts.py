@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
+from tests.android.device import KOTLIN
 from tests.edge.test_contacts import check_contacts
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 
 def test_a_kotlin_device_contacts_its_coordinator_and_nobody_else(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """The Kotlin client gives Python's verdict on every body."""
 
-import pytest
-
 from fedrela.conformance.differential.__main__ import compare
-from tests.android.device import line
+from tests.android.device import KOTLIN, line
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 CASES = 20_000
 

@@ -6,10 +6,10 @@ import pytest
 
 from fedrela.conformance.server.cases import load
 from fedrela.conformance.server.runner import command
-from tests.android.device import line
+from tests.android.device import KOTLIN, line
 from tests.conformance.server.plays import Verdicts, all_cases
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 HURRY = 20.0
 CASES = load()

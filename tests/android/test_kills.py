@@ -7,11 +7,11 @@ import pytest
 
 from fedrela.conformance.files import ROUNDS_BUNDLE
 from fedrela.core import bundle
-from tests.android.device import words
+from tests.android.device import KOTLIN, words
 from tests.android.test_walk import DATA, SECRET, TASKS, once
 from tests.edge.live import LiveCoordinator, coordinator
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 # After which steps, one start after the other.
 KILLS = [(1,), (19,), (20, 22), (21, 41), (33, 34, 44), (2, 4, 8, 16, 32)]

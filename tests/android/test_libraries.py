@@ -1,13 +1,15 @@
 """What an app takes in: our libraries as they are built, their contents and their size together."""
 
 import re
-import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.android
+from tests.android.class_files import version
+from tests.android.device import KOTLIN
+
+pytestmark = KOTLIN
 
 ANDROID = Path(__file__).parents[2] / "android"
 JARS, AARS = ("client", "onnx"), ("android", "workmanager")
@@ -28,7 +30,7 @@ def classes(archive: Path) -> dict[str, int]:
     """The classes of a jar, with the version of the format that each has."""
     with zipfile.ZipFile(archive) as opened:
         names = [name for name in opened.namelist() if name.endswith(".class")]
-        return {name: struct.unpack_from(">H", opened.read(name), 6)[0] for name in names}
+        return {name: version(opened.read(name)) for name in names}
 
 
 def test_what_every_app_takes_in_is_small() -> None:

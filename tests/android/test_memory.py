@@ -4,16 +4,14 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from fedrela.conformance.files import ROUNDS_BUNDLE
 from fedrela.core import bundle
 from fedrela.core.task import LocalTraining
-from tests.android.device import words
+from tests.android.device import KOTLIN, words
 from tests.android.test_walk import DATA, SECRET, TASK
 from tests.edge.live import coordinator
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 WARM, STEPS = 2_000, 12_000
 GROWTH_BYTES = 20_000_000

@@ -18,12 +18,12 @@ from fedrela.core.secure import masked_body, secure_tasks
 from fedrela.core.task import Aggregation
 from fedrela.edge.client import DeviceClient
 from fedrela.edge.training.examples import Examples
-from tests.android.device import words
+from tests.android.device import KOTLIN, words
 from tests.android.test_walk import DATA, SECRET, TASK, once, python_update
 from tests.edge.live import LiveCoordinator, coordinator, device
 from tests.web.same_update import check_same_update
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 PYTHON_DEVICES = (1, 2, 3, 4)
 SECURE = replace(

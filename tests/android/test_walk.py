@@ -14,11 +14,11 @@ from fedrela.core.task import Aggregation, LocalTraining, Relabel, Rounds, Task
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training.examples import Examples
 from fedrela.edge.training.local_round import LocalRound
-from tests.android.device import words
+from tests.android.device import KOTLIN, words
 from tests.edge.live import LiveCoordinator, coordinator
 from tests.web.same_update import check_same_update, train_on
 
-pytestmark = pytest.mark.android
+pytestmark = KOTLIN
 
 DATA = VECTORS / "rounds" / "data.safetensors"
 SECRET = bytes(range(32))

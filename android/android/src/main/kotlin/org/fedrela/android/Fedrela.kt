@@ -12,6 +12,7 @@ import org.fedrela.client.engine.EngineFactory
 import org.fedrela.client.storage.Identity
 import org.fedrela.client.storage.SentLog
 import org.fedrela.client.storage.StateFolder
+import org.fedrela.client.storage.enrolledIdentity
 import org.fedrela.client.training.ExampleSource
 import org.fedrela.core.Unavailable
 import java.io.File
@@ -64,10 +65,10 @@ public class Fedrela(
         }
 
     /** Who this device is; null where it has not enrolled. */
-    public val identity: Identity? get() = client(World()).identity()
+    public val identity: Identity? get() = enrolledIdentity(folder)
 
     /** Everything that left the device, for its owner to read. */
-    public val sent: SentLog get() = client(World()).sent
+    public val sent: SentLog get() = SentLog(folder)
 
     /** How things stand. */
     public fun status(): Status {

@@ -4,6 +4,7 @@ import android.content.Context
 import android.os.UserManager
 import org.fedrela.android.LastAttempt.End
 import org.fedrela.client.World
+import org.fedrela.client.storage.StateFolder
 import org.fedrela.core.Unavailable
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -70,9 +71,19 @@ class FedrelaTest {
     @Config(shadows = [ShadowEnvironment::class])
     fun `telemetry is off before runtimes are asked for`() {
         app.enrolled("http://127.0.0.1:1")
-        app.fedrela.identity
+        app.fedrela.work(hurried)
         assertEquals(listOf("1"), app.telemetry.distinct())
         assertEquals(mapOf("ORT_DISABLE_TELEMETRY" to "1"), ShadowEnvironment.variables)
+    }
+
+    @Test
+    fun `who the device is, how it stands and what it sent are read without a runtime or a look at data`() {
+        app.enrolled("http://127.0.0.1:1")
+        StateFolder(stateFolder(app)).put("log/sent.jsonl", "one line\n".toByteArray())
+        assertEquals("d1", app.fedrela.identity?.deviceId)
+        assertEquals("d1", app.fedrela.status().identity?.deviceId)
+        assertEquals(listOf("one line"), app.fedrela.sent.lines())
+        assertEquals(emptyList<String>(), app.telemetry)
     }
 
     @Test

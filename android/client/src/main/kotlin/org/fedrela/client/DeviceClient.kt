@@ -11,7 +11,7 @@ import org.fedrela.client.network.enroll
 import org.fedrela.client.storage.Identity
 import org.fedrela.client.storage.SentLog
 import org.fedrela.client.storage.StateFolder
-import org.fedrela.client.storage.loadIdentity
+import org.fedrela.client.storage.enrolledIdentity
 import org.fedrela.client.training.Conditions
 import org.fedrela.client.training.ExampleSource
 import org.fedrela.client.training.Surroundings
@@ -52,7 +52,7 @@ public class DeviceClient(
     public val sent: SentLog = SentLog(folder)
 
     /** Who this device is; null before it has enrolled. */
-    public fun identity(): Identity? = loadIdentity(folder)?.takeIf { it.isEnrolled }
+    public fun identity(): Identity? = enrolledIdentity(folder)
 
     /**
      * What a link asks for: the open tasks, to be shown to the device's owner before [enroll]. Nothing is kept, and of

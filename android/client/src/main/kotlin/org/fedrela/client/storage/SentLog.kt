@@ -12,7 +12,7 @@ private val BODIES = setOf("check-ins", "update", "failure", "evaluation")
  * The owner's record of what left the device: one line of JSON for every request, and the newest body of each kind.
  * Tokens are never written.
  */
-public class SentLog internal constructor(private val folder: StateFolder) {
+public class SentLog(private val folder: StateFolder) {
     /** Every recorded request, oldest first; a torn last line may be among them. */
     public fun lines(): List<String> = text().lines().filter { it.isNotEmpty() }
 
