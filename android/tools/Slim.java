@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Pattern;
 import kotlin.Metadata;
 import kotlin.metadata.Attributes;
 import kotlin.metadata.KmDeclarationContainer;
@@ -20,17 +21,25 @@ import org.objectweb.asm.ClassWriter;
 import org.objectweb.asm.Opcodes;
 import org.objectweb.asm.tree.AnnotationNode;
 import org.objectweb.asm.tree.ClassNode;
+import org.objectweb.asm.tree.FieldInsnNode;
 import org.objectweb.asm.tree.FieldNode;
+import org.objectweb.asm.tree.LineNumberNode;
+import org.objectweb.asm.tree.MethodInsnNode;
 import org.objectweb.asm.tree.MethodNode;
 
 /**
  * Copies classes as they are published: FROM, TO. Left out is what nobody outside of their module reads: the names of
- * local variables, the positions of inlined code, and what Kotlin notes of declarations that are internal or private.
- * Names, code, line numbers and all that is public stay.
+ * local variables, the positions of inlined code, what is noted for compilers of declarations that are internal or
+ * private, their constants, which stand wherever they are used, and what Kotlin makes for internal data classes that
+ * nobody calls. All that is public stays, and all that runs.
  */
 class Slim {
     private static final String METADATA = "Lkotlin/Metadata;";
     private static final Set<Visibility> SEEN = Set.of(Visibility.PUBLIC, Visibility.PROTECTED);
+
+    private static final Pattern OWN_LINES = Pattern.compile("\\*L\n1#1,(\\d+):1\n");
+    private static final String LOOKUP = "java/lang/invoke/MethodHandles$Lookup"; // noted wherever there is a lambda
+    private static final Pattern MADE = Pattern.compile("component\\d+|copy|copy\\$default"); // for each data class
 
     public static void main(String[] words) throws IOException {
         Path from = Path.of(words[0]);
@@ -48,8 +57,14 @@ class Slim {
         }
         Set<String> hidden = new HashSet<>();
         for (ClassNode node : classes) if (isHidden(node)) hidden.add(node.name);
+        Set<String> used = new HashSet<>();
+        for (ClassNode node : classes) uses(node, used);
         for (ClassNode node : classes) {
-            slim(node, isWithin(node.name, hidden));
+            boolean isHidden = isWithin(node.name, hidden);
+            node.fields.removeIf(it -> isConstant(it, isHidden) && !used.contains(node.name + it.name));
+            node.methods.removeIf(it -> isHidden && MADE.matcher(it.name).matches() && !used.contains(node.name + it.name));
+            node.innerClasses.removeIf(it -> it.name.equals(LOOKUP) || isWithin(it.name, hidden));
+            slim(node, isHidden);
             ClassWriter writer = new ClassWriter(0);
             node.accept(writer);
             Files.write(to.resolve(node.name + ".class"), writer.toByteArray());
@@ -70,6 +85,22 @@ class Slim {
         return !(known instanceof KotlinClassMetadata.FileFacade);
     }
 
+    /** Adds what a class calls and reads to `used`: fields and methods, with their class. */
+    private static void uses(ClassNode node, Set<String> used) {
+        for (MethodNode method : node.methods)
+            for (var step : method.instructions) {
+                if (step instanceof FieldInsnNode field) used.add(field.owner + field.name);
+                if (step instanceof MethodInsnNode call && !method.name.equals("copy$default"))
+                    used.add(call.owner + call.name);
+            }
+        if (used.contains(node.name + "copy$default")) used.add(node.name + "copy");
+    }
+
+    /** Whether a field is a constant of its module's, which stands wherever it is used. */
+    private static boolean isConstant(FieldNode field, boolean isHidden) {
+        return field.value != null && (isHidden || (field.access & Opcodes.ACC_PRIVATE) != 0);
+    }
+
     private static boolean isWithin(String name, Set<String> hidden) {
         for (int end = name.length(); end > 0; end = name.lastIndexOf('$', end - 1))
             if (hidden.contains(name.substring(0, end))) return true;
@@ -86,19 +117,46 @@ class Slim {
             isTold = true;
         } else if (known instanceof KotlinClassMetadata.FileFacade facade) {
             prune(facade.getKmPackage(), own);
-            isTold = !facade.getKmPackage().getFunctions().isEmpty() || !facade.getKmPackage().getProperties().isEmpty();
+            isTold = isFull(facade.getKmPackage());
         }
         if (node.visibleAnnotations != null) node.visibleAnnotations.removeIf(it -> it.desc.equals(METADATA));
         if (isTold) node.visibleAnnotations.add(annotation(known.write()));
+        int lines = ownLines(node.sourceDebug);
         node.sourceDebug = null;
-        for (FieldNode field : node.fields) if (!isSeen(field.access) || isHidden) field.invisibleAnnotations = null;
+        if (isHidden) {
+            node.signature = null;
+            node.outerClass = node.outerMethod = node.outerMethodDesc = null;
+        }
+        for (FieldNode field : node.fields) {
+            if (isSeen(field.access) && !isHidden) continue;
+            field.invisibleAnnotations = null;
+            field.signature = null;
+        }
         for (MethodNode method : node.methods) {
             method.localVariables = null;
+            keepLines(method, lines);
             if (!isSeen(method.access) || isHidden || own.contains(method.name + method.desc)) {
                 method.invisibleAnnotations = null;
                 method.invisibleParameterAnnotations = null;
+                method.signature = null;
             }
         }
+    }
+
+    /** Leaves the lines that a trace can name: those of the class's own file, each where it begins. */
+    private static void keepLines(MethodNode method, int last) {
+        int before = 0;
+        for (var step : method.instructions.toArray()) {
+            if (!(step instanceof LineNumberNode line)) continue;
+            if (line.line > last || line.line == before) method.instructions.remove(line);
+            else before = line.line;
+        }
+    }
+
+    /** How many lines a class's own file has: Kotlin gives inlined code those that follow. */
+    private static int ownLines(String positions) {
+        var found = OWN_LINES.matcher(positions == null ? "" : positions);
+        return found.find() ? Integer.parseInt(found.group(1)) : Integer.MAX_VALUE;
     }
 
     private static boolean isSeen(int access) {
@@ -118,6 +176,12 @@ class Slim {
             add(own, JvmExtensionsKt.getGetterSignature(property));
             add(own, JvmExtensionsKt.getSetterSignature(property));
         }
+        container.getTypeAliases().removeIf(it -> !SEEN.contains(Attributes.getVisibility(it)));
+    }
+
+    private static boolean isFull(KmDeclarationContainer container) {
+        return !container.getFunctions().isEmpty() || !container.getProperties().isEmpty()
+            || !container.getTypeAliases().isEmpty();
     }
 
     private static void add(Set<String> own, JvmMethodSignature signature) {

@@ -10,8 +10,9 @@ import java.util.List;
 
 /**
  * Aligns an APK (native libraries to 16 KB), signs it by v2 and v3, and verifies it: key store, in, out. With one word,
- * an APK: verifies that one.
+ * an APK: verifies that one, and says how.
  */
+@SuppressWarnings("deprecation")
 class Sign {
     private static final char[] PASSWORD = "android".toCharArray(); // of a key that is made anew for each build
 
@@ -19,7 +20,13 @@ class Sign {
         if (words.length == 3) {
             sign(new File(words[0]), new File(words[1]), new File(words[2]));
         }
-        System.exit(isVerified(new File(words[words.length - 1])) ? 0 : 1);
+        ApkVerifier.Result result = new ApkVerifier.Builder(new File(words[words.length - 1])).build().verify();
+        boolean isGood = result.isVerified() && result.isVerifiedUsingV2Scheme() && result.isVerifiedUsingV3Scheme();
+        if (words.length == 1 || !isGood) {
+            System.out.println("verified " + result.isVerified() + ", v2 " + result.isVerifiedUsingV2Scheme()
+                + ", v3 " + result.isVerifiedUsingV3Scheme());
+        }
+        System.exit(isGood ? 0 : 1);
     }
 
     private static void sign(File keys, File in, File out) throws Exception {
@@ -41,12 +48,5 @@ class Sign {
             .setLibraryPageAlignmentBytes(16384)
             .build()
             .sign();
-    }
-
-    private static boolean isVerified(File apk) throws Exception {
-        ApkVerifier.Result result = new ApkVerifier.Builder(apk).build().verify();
-        System.out.println("verified " + result.isVerified() + ", v2 " + result.isVerifiedUsingV2Scheme()
-            + ", v3 " + result.isVerifiedUsingV3Scheme());
-        return result.isVerified() && result.isVerifiedUsingV2Scheme() && result.isVerifiedUsingV3Scheme();
     }
 }

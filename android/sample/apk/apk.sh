@@ -6,6 +6,7 @@ TOOLS=$(cat ../tools/target/classpath.txt)
 PLATFORM=../tools/target/platform.jar
 AAPT2=../tools/target/apktool/prebuilt/linux/aapt2
 JDK=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")}
+JAVA=(java -Xmx2g -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 T=target
 MIN_SDK=26
 TARGET_SDK=36
@@ -26,7 +27,7 @@ merge() {
   for aar in $(aars); do libraries+=(--libs "$aar/AndroidManifest.xml"); done
   # Gradle is told the package apart, and refuses one in the manifest; the merger wants it there.
   sed "s/<manifest /<manifest package=\"$PACKAGE\" /" src/main/AndroidManifest.xml > $T/main.xml
-  java -cp "$TOOLS" com.android.manifmerger.Merger --main $T/main.xml "${libraries[@]}" --remove-tools-declarations \
+  "${JAVA[@]}" -cp "$TOOLS" com.android.manifmerger.Merger --main $T/main.xml "${libraries[@]}" --remove-tools-declarations \
     --property PACKAGE=$PACKAGE --property MIN_SDK_VERSION=$MIN_SDK --property TARGET_SDK_VERSION=$TARGET_SDK \
     --property VERSION_CODE=1 --property VERSION_NAME="$VERSION" --out $T/AndroidManifest.xml --log WARNING
 }
@@ -57,8 +58,8 @@ dex() {
     program+=("$aar/classes.jar")
     [ ! -f "$aar/proguard.txt" ] || cat "$aar/proguard.txt" >> $T/all.pro
   done
-  java -Xmx2g -XX:+UseSerialGC -cp "$TOOLS" com.android.tools.r8.R8 --release --min-api $MIN_SDK --lib $PLATFORM \
-    --lib "$JDK" --pg-conf $T/all.pro --pg-map-output $T/mapping.txt --output $T/dex "${program[@]}" 2> $T/r8.log ||
+  "${JAVA[@]}" -cp "$TOOLS" com.android.tools.r8.R8 --release --min-api $MIN_SDK --lib $PLATFORM \
+    --lib "$JDK" --pg-conf $T/all.pro --pg-map-output $T/mapping.txt --output $T/dex "${program[@]}" > $T/r8.log 2>&1 ||
     { cat $T/r8.log; exit 1; }
 }
 
@@ -76,7 +77,7 @@ package() {
 sign() { # with a key that is made here: for a try, not for a store
   [ -f $T/debug.p12 ] || keytool -genkeypair -keystore $T/debug.p12 -storetype PKCS12 -storepass android \
     -alias debug -keyalg RSA -keysize 2048 -validity 10000 -dname CN=Debug 2> /dev/null
-  java -cp "$TOOLS" apk/Sign.java $T/debug.p12 $T/unaligned.apk $T/fedrela-sample.apk
+  "${JAVA[@]}" -cp "$TOOLS" apk/Sign.java $T/debug.p12 $T/unaligned.apk $T/fedrela-sample.apk
 }
 
 for step in "$@"; do $step; done

@@ -11,7 +11,7 @@ private const val NANOS = 1e9
  */
 public class World(
     public val now: () -> Double = steadyClock(),
-    public val uniform: () -> Double = Math::random,
+    public val uniform: () -> Double = { Math.random() },
     private val hurry: Double = 1.0,
 ) {
     private val stopped = CountDownLatch(1)

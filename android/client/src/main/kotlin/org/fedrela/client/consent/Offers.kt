@@ -49,7 +49,7 @@ internal fun readOffers(body: ByteArray, publishers: List<String>, runtimes: Lis
 private fun offer(fields: Fields, publishers: List<String>, runtimes: List<EngineFactory>): Offer {
     val body = fields.required("manifest", text).toByteArray(Charsets.UTF_8)
     val task = readTask(fields.required("task", text).toByteArray(Charsets.UTF_8))
-    val (manifest, seal) = readManifest(body) to fields.required("seal", members(::seal))
+    val (manifest, seal) = readManifest(body) to fields.required("seal", members { seal(it) })
     val publisher = fingerprint(seal.publicKey)
     val obstacle = try {
         checkSeal(seal, sha256(body), publishers.ifEmpty { listOf(publisher) })

@@ -42,11 +42,11 @@ public fun selfTest(engine: Engine, golden: ByteArray) {
     } catch (fault: InvalidInput) {
         throw VerificationFailed("the golden steps can't be compared: ${fault.problem}", "nothing was trained")
     }
-    verifyGolden(engine.manifest, recorded, engine::run)
+    verifyGolden(engine.manifest, recorded) { program, inputs -> engine.run(program, inputs) }
 }
 
 /** Whether a global model predicts numbers on the golden inputs; nobody could train one that doesn't. */
-public fun isUsable(engine: Engine, weights: Tensors): Boolean {
+internal fun isUsable(engine: Engine, weights: Tensors): Boolean {
     val examples = goldenInputs(engine.manifest, ProgramName.PREDICT, 0, setOf(Role.PARAMETER, Role.BUFFER))
     val outputs = engine.run(ProgramName.PREDICT, predictWeights(engine.manifest, weights) + examples)
     return allFinite(outputs.floats("probabilities"))

@@ -26,38 +26,38 @@ private val JSON = mapOf("Content-Type" to "application/json")
 /** The HTTP calls of a device. All may be repeated. Each throws Unavailable or Refused. */
 internal class Api(private val transport: Transport) {
     /** `request`: see [org.fedrela.core.wire.enrollRequest]. */
-    fun enroll(request: ByteArray): EnrollResponse = post("/v1/devices", request, ::readEnrollResponse)
+    fun enroll(request: ByteArray): EnrollResponse = post("/v1/devices", request) { readEnrollResponse(it) }
 
     /** `request`: see [org.fedrela.core.wire.checkInRequest]. */
-    fun checkIn(request: ByteArray): CheckInResponse = post("/v1/check-ins", request, ::readCheckInResponse)
+    fun checkIn(request: ByteArray): CheckInResponse = post("/v1/check-ins", request) { readCheckInResponse(it) }
 
     /** The same body may be sent any number of times and counts once. */
     fun update(assignment: Assignment, body: ByteArray): UpdateReceipt {
         val headers = mapOf("Content-Type" to TENSORS_TYPE, UPLOAD_TOKEN_HEADER to assignment.uploadToken)
-        return transport.call(Call("PUT", path(assignment, "update"), body, headers), ::readUpdateReceipt)
+        return transport.call(Call("PUT", path(assignment, "update"), body, headers)) { readUpdateReceipt(it) }
     }
 
     /** Give the slot back. */
     fun failure(assignment: Assignment, code: FailureCode) {
-        post(path(assignment, "failure"), failureReport(code), ::nothing)
+        post(path(assignment, "failure"), failureReport(code)) { nothing(it) }
     }
 
     fun evaluation(assignment: Assignment, report: EvaluationReport) {
-        post(path(assignment, "evaluation"), evaluationReport(report), ::nothing)
+        post(path(assignment, "evaluation"), evaluationReport(report)) { nothing(it) }
     }
 
     /** Send a message of a group's session: "keys", "shares", "agreement" or "reveal". */
     fun secure(assignment: Assignment, kind: String, message: Json) {
-        transport.call(Call("PUT", path(assignment, "secure/$kind"), writeJson(message), JSON), ::nothing)
+        transport.call(Call("PUT", path(assignment, "secure/$kind"), writeJson(message), JSON)) { nothing(it) }
     }
 
     /** What this device is to do next in its group. */
     fun secureStep(assignment: Assignment): SecureStep =
-        transport.call(Call("GET", path(assignment, "secure")), ::readSecureStep)
+        transport.call(Call("GET", path(assignment, "secure"))) { readSecureStep(it) }
 
     /** Tell the coordinator to forget this device. */
     fun leave() {
-        transport.call(Call("DELETE", "/v1/devices/self"), ::nothing)
+        transport.call(Call("DELETE", "/v1/devices/self")) { nothing(it) }
     }
 
     /** The open tasks. `token`: that of a link, before this device has enrolled. */
@@ -67,7 +67,7 @@ internal class Api(private val transport: Transport) {
     }
 
     /** How the coordinator came by its present key. */
-    fun keys(): List<KeyRotation> = transport.call(Call("GET", "/v1/keys", isAnonymous = true), ::readKeyChain)
+    fun keys(): List<KeyRotation> = transport.call(Call("GET", "/v1/keys", isAnonymous = true)) { readKeyChain(it) }
 
     private fun <T> post(path: String, body: ByteArray, parse: (ByteArray) -> T): T =
         transport.call(Call("POST", path, body, JSON), parse)

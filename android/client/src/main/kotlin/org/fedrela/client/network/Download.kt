@@ -54,7 +54,7 @@ internal class Downloads(private val transport: Transport, private val folder: S
     /** Whether the answer continues what is there; false for the whole blob, or for a range that doesn't fit. */
     private fun goesOn(response: Response, present: Int): Boolean {
         if (response.code == RANGE_REFUSED) return false
-        checkStatus(response, transport::shortAnswer)
+        checkStatus(response) { transport.shortAnswer(it) }
         if (response.code == PARTIAL) return response.header("Content-Range").orEmpty().startsWith("bytes $present-")
         return present == 0
     }

@@ -59,7 +59,7 @@ internal class Transport(
     /** Send until an answer parses. Throws [Unavailable] or [org.fedrela.core.Refused]. */
     fun <T> call(call: Call, parse: (ByteArray) -> T): T = again {
         request(call) { response ->
-            checkStatus(response, ::shortAnswer)
+            checkStatus(response) { shortAnswer(it) }
             val body = shortAnswer(response)
             try {
                 parse(body)

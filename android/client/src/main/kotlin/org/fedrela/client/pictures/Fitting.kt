@@ -5,13 +5,13 @@ import org.fedrela.core.program.Fit
 import org.fedrela.core.program.Preprocessing
 
 /** What a model takes: 1 or 3 channels of so many pixels. */
-public data class Layout(public val channels: Int, public val height: Int, public val width: Int)
+internal data class Layout(public val channels: Int, public val height: Int, public val width: Int)
 
 /**
  * From decoded RGB pixels to the bytes that a model takes, (channels, height, width). Throws [InvalidData] for another
  * size, or a colored picture, where `how` doesn't allow that.
  */
-public fun fitted(decoded: Pixels, orientation: Int, name: String, layout: Layout, how: Preprocessing): ByteArray {
+internal fun fitted(decoded: Pixels, orientation: Int, name: String, layout: Layout, how: Preprocessing): ByteArray {
     val turned = upright(decoded, orientation)
     if (how.fit == Fit.EXACT && (turned.width != layout.width || turned.height != layout.height))
         throw InvalidData("the image $name is of another size than the model takes", "resize it")

@@ -15,7 +15,7 @@ private val ORDERS = mapOf("II*\u0000" to ByteOrder.LITTLE_ENDIAN, "MM\u0000*" t
  * How a picture is to be turned, 1 to 8, from its EXIF block: the first directory's orientation, or 1 where there is
  * none.
  */
-public fun orientationOf(exif: ByteArray): Int {
+internal fun orientationOf(exif: ByteArray): Int {
     val hasPrefix = exif.size >= PREFIX.size && exif.copyOf(PREFIX.size).contentEquals(PREFIX)
     val tiff = if (hasPrefix) exif.copyOfRange(PREFIX.size, exif.size) else exif
     if (tiff.size < 4) return UPRIGHT

@@ -11,7 +11,7 @@ public class Pixels(
 )
 
 /** A part of a picture. */
-public data class Box(val left: Int, val top: Int, val width: Int, val height: Int)
+internal data class Box(val left: Int, val top: Int, val width: Int, val height: Int)
 
 internal fun value(byte: Byte): Int = byte.toInt() and 0xff
 

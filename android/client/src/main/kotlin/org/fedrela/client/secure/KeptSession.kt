@@ -83,7 +83,7 @@ private fun table(entries: Map<String, Long>): Json = json(*entries.map { it.key
 
 private fun member(fields: Fields, terms: Terms) = Member(
     terms = terms,
-    secrets = fields.required("secrets", members(::secrets)),
+    secrets = fields.required("secrets", members { secrets(it) }),
     keys = fields.required("keys", secureKeys),
     roster = fields.nullable("roster", roster),
     inbox = fields.nullable("inbox", inbox),

@@ -48,7 +48,7 @@ internal class Snapshot(val steps: Int, val carried: Tensors)
 /** The assignment under way, if there is one. A damaged record counts as none: its lease will run out. */
 internal fun loadAssignment(folder: StateFolder): HeldAssignment? = folder.get(RECORD)?.let { body ->
     try {
-        members(::held).parse(body)
+        members { held(it) }.parse(body)
     } catch (_: InvalidInput) {
         clearAssignment(folder)
         null
@@ -92,7 +92,7 @@ internal fun loadSnapshot(folder: StateFolder, specs: List<TensorSpec>): Snapsho
 internal fun deleteSnapshot(folder: StateFolder) = folder.delete(SNAPSHOT)
 
 private fun held(fields: Fields) = HeldAssignment(
-    assignment = fields.required("assignment", members(::assignment)),
+    assignment = fields.required("assignment", members { assignment(it) }),
     receivedAt = fields.required("received_at", real),
     fingerprint = fields.required("fingerprint", text),
     groupUntil = fields.required("group_until", real),

@@ -28,7 +28,8 @@ public data class Identity(
 }
 
 /** Who this device is; null before it has begun to enroll. Throws InvalidInput for a damaged file. */
-internal fun loadIdentity(folder: StateFolder): Identity? = folder.get(IDENTITY)?.let { members(::identity).parse(it) }
+internal fun loadIdentity(folder: StateFolder): Identity? =
+    folder.get(IDENTITY)?.let { members { identity(it) }.parse(it) }
 
 /** Who the device of a folder is; null before it has enrolled. Throws InvalidInput for a damaged file. */
 public fun enrolledIdentity(folder: StateFolder): Identity? = loadIdentity(folder)?.takeIf { it.isEnrolled }

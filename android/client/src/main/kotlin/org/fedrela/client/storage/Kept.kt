@@ -37,7 +37,9 @@ private fun forgetOthers(folder: StateFolder, tasks: List<Kept>) {
 }
 
 private fun loadKept(folder: StateFolder): List<Kept> = try {
-    folder.get(KEY)?.let { members { fields -> fields.required("tasks", list(members(::kept))) }.parse(it) }.orEmpty()
+    folder.get(KEY)
+        ?.let { members { fields -> fields.required("tasks", list(members { kept(it) })) }.parse(it) }
+        .orEmpty()
 } catch (_: InvalidInput) {
     emptyList()
 }

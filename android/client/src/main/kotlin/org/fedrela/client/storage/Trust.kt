@@ -26,7 +26,7 @@ internal class Trust(val epoch: Long, val rounds: List<NewestRound>)
 
 /** What was kept. Throws InvalidInput for a damaged file: it protects the owner, so it isn't begun anew unasked. */
 internal fun loadTrust(folder: StateFolder): Trust =
-    folder.get(KEY)?.let { members(::trust).parse(it) } ?: Trust(0, emptyList())
+    folder.get(KEY)?.let { members { trust(it) }.parse(it) } ?: Trust(0, emptyList())
 
 internal fun saveTrust(folder: StateFolder, trust: Trust) {
     val rounds = trust.rounds.map {
@@ -55,7 +55,7 @@ internal fun admitted(trust: Trust, assignment: Assignment): Trust {
 private fun workHash(assignment: Assignment) = sha256(work(assignment).joinToString("\n").toByteArray(Charsets.UTF_8))
 
 private fun trust(fields: Fields) =
-    Trust(fields.required("epoch", natural), fields.required("rounds", list(members(::newestRound))))
+    Trust(fields.required("epoch", natural), fields.required("rounds", list(members { newestRound(it) })))
 
 private fun newestRound(fields: Fields) =
     NewestRound(fields.required("task", text), fields.required("round", natural), fields.required("work", text))

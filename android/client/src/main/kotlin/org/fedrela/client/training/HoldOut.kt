@@ -13,10 +13,10 @@ private const val DRAW_BYTES = 8
 private const val LEAST_PROBABILITY = 1e-12
 
 /** What is trained on, at least one example, and what is held out. */
-public class Split(public val training: Examples, public val heldOut: Examples)
+internal class Split(public val training: Examples, public val heldOut: Examples)
 
 /** Which samples are held out follows from their keys and the secret, so the choice is stable while data grow. */
-public fun split(examples: Examples, fraction: Double, secret: ByteArray): Split {
+internal fun split(examples: Examples, fraction: Double, secret: ByteArray): Split {
     if (fraction <= 0) return Split(examples, examples.take(IntArray(0)))
     val digest = Blake2bDigest(8 * KEY_BYTES)
     digest.absorb(secret)
@@ -28,7 +28,7 @@ public fun split(examples: Examples, fraction: Double, secret: ByteArray): Split
 }
 
 /** Totals of the global model over the hold-out. */
-public fun evaluate(
+internal fun evaluate(
     engine: Engine,
     local: LocalRound,
     weights: Tensors,
@@ -37,7 +37,7 @@ public fun evaluate(
 ): EvaluationReport = totals(predict(engine, local, weights, heldOut, between), heldOut.y, engine.manifest.classes)
 
 /** The report of probabilities (n, C) and labels (n,). */
-public fun totals(probabilities: FloatArray, labels: LongArray, classes: Int): EvaluationReport {
+internal fun totals(probabilities: FloatArray, labels: LongArray, classes: Int): EvaluationReport {
     var loss = 0.0
     var correct = 0
     labels.forEachIndexed { row, label ->

@@ -28,7 +28,7 @@ private const val PREDICT_BATCH = 256
  * from a stream for a purpose, so a round can be resumed at any step, and written again in another language.
  * `maxSteps`: the owner's limit on steps; 0: none.
  */
-public class LocalRound(
+internal class LocalRound(
     public val task: Task,
     public val round: Long,
     public val secret: ByteArray,
@@ -41,7 +41,7 @@ public class LocalRound(
 }
 
 /** How many steps a round over so many samples has. */
-public fun stepCount(local: LocalRound, samples: Int): Int {
+internal fun stepCount(local: LocalRound, samples: Int): Int {
     val needed = stepsPerEpoch(local.task, samples).toLong() * local.task.local.epochs
     val limits = listOf(local.task.local.maxSteps, local.maxSteps).filter { it > 0 }
     return minOf(needed, (limits.minOrNull() ?: Int.MAX_VALUE).toLong()).toInt()
@@ -53,7 +53,7 @@ internal fun stepsPerEpoch(task: Task, samples: Int): Int = (samples + task.loca
  * New labels (n,) from the global model's probabilities, averaged over the task's passes. `between` is called before
  * each batch, and may throw.
  */
-public fun relabel(
+internal fun relabel(
     engine: Engine,
     local: LocalRound,
     weights: Tensors,
@@ -78,7 +78,7 @@ public fun relabel(
  * Probabilities (n, C): the mean over the passes, summed in float64, rounded to float32 once. Without random inputs
  * every pass gives the same, so one is enough. Throws [InvalidInput] for a prediction that is no number.
  */
-public fun predict(
+internal fun predict(
     engine: Engine,
     local: LocalRound,
     weights: Tensors,

@@ -10,7 +10,7 @@ import org.fedrela.core.tensors.writeTensors
  * Labels to train on instead of the originals, by the key of a sample, so that they stay right when data grow. The
  * original labels are never overwritten. `generation`: which re-labeling made it.
  */
-public class Overlay(public val generation: Int, public val relabeled: Map<Long, Long>) {
+internal class Overlay(public val generation: Int, public val relabeled: Map<Long, Long>) {
     /** The labels (n,) to train on: a new array. Samples that the overlay doesn't know keep their own. */
     public fun labels(examples: Examples): LongArray =
         LongArray(examples.size) { relabeled[examples.keys[it]] ?: examples.y[it] }

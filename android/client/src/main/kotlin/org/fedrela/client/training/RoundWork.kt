@@ -92,7 +92,7 @@ internal class RoundWork(
     }
 
     private fun relabeled(examples: Examples): Overlay {
-        val labels = relabel(job.engine, local, job.weights, examples, pauses::checkLease)
+        val labels = relabel(job.engine, local, job.weights, examples) { pauses.checkLease() }
         val overlay = Overlay.of(examples, labels, local.generation)
         saveOverlay(folder, taskId, overlay)
         tell(Event.Kind.RELABELED)
@@ -177,7 +177,7 @@ internal class RoundWork(
     private val mayEvaluate: Boolean get() = local.task.localEvaluation && settings.allowEvaluation
 
     private fun evaluation(heldOut: Examples): EvaluationReport =
-        evaluate(job.engine, local, job.weights, heldOut, pauses::checkLease)
+        evaluate(job.engine, local, job.weights, heldOut) { pauses.checkLease() }
 
     private fun tell(kind: Event.Kind) = around.emit(Event(kind, taskId, job.assignment.round))
 }

@@ -20,14 +20,14 @@ import org.fedrela.core.wire.PROTOCOL
 private const val LARGEST_STEP = 127
 
 /** An update as it travels, and what top-k dropped (else empty), to be passed in as the next `residual`. */
-public class Encoded(public val body: ByteArray, public val residual: Tensors)
+internal class Encoded(public val body: ByteArray, public val residual: Tensors)
 
 /**
  * The update body of a change of weights, which is in manifest order. `statistics` travel whole in every encoding, and
  * owe nothing. `stream` feeds int8's stochastic rounding. Throws [InvalidInput] where a value is not finite in the
  * encoding.
  */
-public fun encode(
+internal fun encode(
     change: Tensors,
     aggregation: Aggregation,
     examples: Int,

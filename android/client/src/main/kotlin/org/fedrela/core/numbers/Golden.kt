@@ -21,14 +21,14 @@ private const val SLACK = "slack."
 private const val NEW = "new."
 
 /** One program on raw inputs, outputs by name. */
-public typealias Run = (program: ProgramName, inputs: Tensors) -> Tensors
+internal typealias Run = (program: ProgramName, inputs: Tensors) -> Tensors
 
 /**
  * Run the golden steps of every program. Throws [VerificationFailed] at the first output that is off by more than the
  * tolerance, or that this runtime doesn't give. What `recorded` leaves out is nothing but rounding: nobody is asked for
  * it.
  */
-public fun verifyGolden(manifest: Manifest, recorded: Tensors, run: Run) {
+internal fun verifyGolden(manifest: Manifest, recorded: Tensors, run: Run) {
     val outputs = recorded.filterKeys { !it.startsWith(SLACK) }
     for (program in ProgramName.entries)
         if (outputs.keys.none { it.startsWith("${program.word}.") })
@@ -75,7 +75,7 @@ private fun carriedOver(manifest: Manifest, program: ProgramName, outputs: Tenso
 }
 
 /** max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). */
-public fun relativeError(
+internal fun relativeError(
     expected: DoubleArray,
     actual: DoubleArray,
     before: DoubleArray? = null,
@@ -100,7 +100,7 @@ private fun sample(tensor: Tensor): DoubleArray {
 }
 
 /** The elements of a tensor as numbers. */
-public fun numbers(tensor: Tensor): DoubleArray = when (tensor) {
+internal fun numbers(tensor: Tensor): DoubleArray = when (tensor) {
     is FloatTensor -> DoubleArray(tensor.size) { tensor.values[it].toDouble() }
     is LongTensor -> DoubleArray(tensor.size) { tensor.values[it].toDouble() }
     is IntTensor -> DoubleArray(tensor.size) { tensor.values[it].toDouble() }
@@ -109,4 +109,4 @@ public fun numbers(tensor: Tensor): DoubleArray = when (tensor) {
 }
 
 /** What a byte of a tensor stands for. */
-public fun byteValue(dtype: Dtype, byte: Byte): Int = if (dtype == Dtype.UINT8) byte.toInt() and 0xff else byte.toInt()
+internal fun byteValue(dtype: Dtype, byte: Byte): Int = if (dtype == Dtype.UINT8) byte.toInt() and 0xff else byte.toInt()

@@ -6,7 +6,7 @@ private const val NOT_A_NUMBER = 0x7e00
 private const val LARGEST = 65520f // from here on it rounds to infinity
 
 /** The bits of the number of half precision nearest to `value`, ties to even; infinite where it is too large. */
-public fun halfBits(value: Float): Short {
+internal fun halfBits(value: Float): Short {
     if (value.isNaN()) return NOT_A_NUMBER.toShort()
     val sign = if (value.toRawBits() < 0) SIGN else 0
     val magnitude = Math.abs(value)
@@ -18,7 +18,7 @@ public fun halfBits(value: Float): Short {
 }
 
 /** The number that bits of half precision stand for. */
-public fun halfValue(bits: Short): Float {
+internal fun halfValue(bits: Short): Float {
     val exponent = (bits.toInt() shr 10) and 0x1f
     val fraction = bits.toInt() and 0x3ff
     val magnitude = when (exponent) {

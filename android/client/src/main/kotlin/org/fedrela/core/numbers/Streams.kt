@@ -10,10 +10,10 @@ private const val WORD = 0xffffffffL
 private const val BLOCK_BYTES = 64 // of SHA-256
 
 /** Random numbers that are the same in every language: words of 32 bits, each in a Long. */
-public class Stream(public val key: LongArray, public val nonce: LongArray)
+internal class Stream(public val key: LongArray, public val nonce: LongArray)
 
 /** The stream of `secret` for labels: texts, or numbers, which count as their decimal text. */
-public fun derive(secret: ByteArray, vararg labels: Any): Stream {
+internal fun derive(secret: ByteArray, vararg labels: Any): Stream {
     val mac = Mac.getInstance("HmacSHA256")
     // An empty key is not taken, and means the same as one of zeros.
     mac.init(SecretKeySpec(if (secret.isEmpty()) ByteArray(BLOCK_BYTES) else secret, "HmacSHA256"))
@@ -50,7 +50,7 @@ internal fun philox(counter: LongArray, key: LongArray, out: LongArray, at: Int)
 }
 
 /** The first `count` words of a stream. */
-public fun words(stream: Stream, count: Int): LongArray {
+internal fun words(stream: Stream, count: Int): LongArray {
     val blocks = (count + 3) / 4
     val out = LongArray(4 * blocks)
     for (block in 0 until blocks)
@@ -59,13 +59,13 @@ public fun words(stream: Stream, count: Int): LongArray {
 }
 
 /** `count` numbers in [0, 1) from the start of a stream; arrays take them in row-major order. */
-public fun uniforms(stream: Stream, count: Int): FloatArray {
+internal fun uniforms(stream: Stream, count: Int): FloatArray {
     val drawn = words(stream, count)
     return FloatArray(count) { (drawn[it] ushr 8).toFloat() / (1 shl 24) }
 }
 
 /** A uniformly random order of 0..n-1: by 64-bit keys, the lower number first on a tie. */
-public fun permutation(stream: Stream, n: Int): IntArray {
+internal fun permutation(stream: Stream, n: Int): IntArray {
     val drawn = words(stream, 2 * n)
     // Java compares signed numbers: the highest bit is turned.
     val keys = LongArray(n) { (drawn[2 * it] or (drawn[2 * it + 1] shl 32)) xor Long.MIN_VALUE }

@@ -45,22 +45,22 @@ internal class WrittenProgram(val inputs: List<WrittenInput>, val outputs: List<
 /**
  * Read a manifest. Throws [org.fedrela.core.InvalidInput] for whatever no device could use, before a runtime sees it.
  */
-public fun readManifest(body: ByteArray): Manifest = members(::manifest).parse(body)
+public fun readManifest(body: ByteArray): Manifest = members { manifest(it) }.parse(body)
 
 private fun manifest(fields: Fields): Manifest {
     fields.optional("loss", text, "")
     fields.optional("optimizer", text, "")
     fields.optional("schema_version", wholeFrom(1, 1), 1L)
     val classes = fields.required("classes", intFrom(2, 1_000_000))
-    val written = ProgramName.entries.associateWith { fields.required(it.word, members(::program)) }
+    val written = ProgramName.entries.associateWith { fields.required(it.word, members { program(it) }) }
     val manifest = Manifest(
         name = fields.required("name", characters(1, 200)),
         classes = classes,
         classNames = fields.optional("class_names", list(characters(1, 200)), emptyList()),
         programs = checkedPrograms(written, classes),
-        golden = fields.required("golden", members(::golden)),
+        golden = fields.required("golden", members { golden(it) }),
         hyperparameters = fields.nullable("hyperparameters", tableOf(real, 100)).orEmpty(),
-        preprocessing = fields.section("preprocessing", members(::preprocessing)),
+        preprocessing = fields.section("preprocessing", members { preprocessing(it) }),
         requires = fields.optional("requires", features, emptyList()),
     )
     checkNames(manifest, fields.optional("lowest_values", tableOf(real, 10_000), emptyMap()).keys)
@@ -104,9 +104,9 @@ private fun golden(fields: Fields) = GoldenSteps(
 )
 
 private fun program(fields: Fields) = WrittenProgram(
-    inputs = fields.required("inputs", listOf(members(::input), 1, 10_000)),
+    inputs = fields.required("inputs", listOf(members { input(it) }, 1, 10_000)),
     outputs = fields.required("outputs", list(text)),
-    files = fields.required("files", listOf(members(::file), 1, 2)),
+    files = fields.required("files", listOf(members { file(it) }, 1, 2)),
 )
 
 private fun input(fields: Fields) = WrittenInput(

@@ -37,7 +37,7 @@ private val CONTENTS = mapOf(
 private const val ENDED = "reason"
 
 /** Throws [InvalidInput] for what is no step, and for one that holds more than it needs. */
-internal fun readSecureStep(body: ByteArray): SecureStep = members(::secureStep).parse(body)
+internal fun readSecureStep(body: ByteArray): SecureStep = members { secureStep(it) }.parse(body)
 
 private fun secureStep(fields: Fields): SecureStep {
     fields.checkProtocol()

@@ -37,7 +37,7 @@ private val lrSchedule = choice(LrSchedule.entries.associateBy { it.word })
 private val mode = choice("synchronous", "asynchronous")
 
 /** Read a task. Throws [org.fedrela.core.InvalidInput] naming the key at fault. */
-public fun readTask(body: ByteArray): Task = members(::task).parse(body).also(::checkCombinations)
+public fun readTask(body: ByteArray): Task = members { task(it) }.parse(body).also(::checkCombinations)
 
 // The defaults are the protocol's: what a value is where it isn't there. They never change.
 private fun task(fields: Fields) = Task(
@@ -46,12 +46,12 @@ private fun task(fields: Fields) = Task(
     population = fields.optional("population", plainName, "default"),
     seed = fields.optional("seed", seed, BigInteger.ZERO),
     localEvaluation = fields.optional("local_evaluation", bool, false),
-    local = fields.section("local", members(::local)),
-    relabel = fields.section("relabel", members(::relabel)),
-    round = fields.section("round", members(::round)),
-    aggregation = fields.section("aggregation", members(::aggregation)),
-    eligibility = fields.section("eligibility", members(::eligibility)),
-    privacy = fields.section("privacy", members(::privacy)),
+    local = fields.section("local", members { local(it) }),
+    relabel = fields.section("relabel", members { relabel(it) }),
+    round = fields.section("round", members { round(it) }),
+    aggregation = fields.section("aggregation", members { aggregation(it) }),
+    eligibility = fields.section("eligibility", members { eligibility(it) }),
+    privacy = fields.section("privacy", members { privacy(it) }),
     requires = fields.optional("requires", features, emptyList()),
 )
 

@@ -7,7 +7,7 @@ import org.fedrela.core.wire.KeyRotation
  * The key that a chain of keys, each signed by the one before, leads to from the one of the fingerprint `pinned` on.
  * Throws [IntegrityError] where it leads nowhere.
  */
-public fun newestKey(rotations: List<KeyRotation>, pinned: String): String {
+internal fun newestKey(rotations: List<KeyRotation>, pinned: String): String {
     val later = rotations.dropWhile { fingerprint(it.formerKey) != pinned }
     var key = later.firstOrNull()?.formerKey ?: throw broken()
     for (rotation in later) {

@@ -7,7 +7,7 @@ private const val REMEDY =
     "nothing was loaded; ask the operator, and join again by a link that names the publisher you trust"
 
 /** Throws [IntegrityError] unless one of `publishers`, by fingerprint, has sealed that manifest. */
-public fun checkSeal(seal: Seal?, manifestSha256: String, publishers: List<String>) {
+internal fun checkSeal(seal: Seal?, manifestSha256: String, publishers: List<String>) {
     if (seal == null) throw IntegrityError("no publisher has signed the program", REMEDY)
     if (seal.manifestSha256 != manifestSha256)
         throw IntegrityError("the publisher's signature is over another program", REMEDY)

@@ -10,11 +10,11 @@ public const val CONTENT_DIGEST: String = "Content-Digest"
 private val WITH_BODY = setOf("POST", "PUT")
 
 /** The value of Content-Digest for a body. */
-public fun contentDigest(body: ByteArray): String =
+internal fun contentDigest(body: ByteArray): String =
     "sha-256=:${base64(MessageDigest.getInstance("SHA-256").digest(body))}:"
 
 /** What is added to a request, so that its receiver knows who sent it. `path`: below the coordinator's address. */
-public fun signedHeaders(privateKey: String, method: String, path: String, body: ByteArray): Map<String, String> {
+internal fun signedHeaders(privateKey: String, method: String, path: String, body: ByteArray): Map<String, String> {
     val digest = if (method in WITH_BODY) contentDigest(body) else null
     val components = if (digest == null) "(\"@method\" \"@path\")" else "(\"@method\" \"@path\" \"content-digest\")"
     val parameters = "$components;keyid=\"${publicKeyOf(privateKey)}\";alg=\"ed25519\""

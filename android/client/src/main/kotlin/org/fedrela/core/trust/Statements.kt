@@ -7,7 +7,7 @@ import org.fedrela.core.wire.work
 // What keys sign, as bytes.
 
 /** An assignment as it is signed: all but its upload token, a secret, and bound to the check-in that it answers. */
-public fun assignmentStatement(
+internal fun assignmentStatement(
     item: Assignment,
     deviceId: String,
     population: String,
@@ -25,15 +25,15 @@ public fun assignmentStatement(
 )
 
 /** A proof that whoever enrolls holds the private half of `publicKey`. `coordinator`: the link's fingerprint. */
-public fun enrollmentStatement(token: String, publicKey: String, coordinator: String): ByteArray =
+internal fun enrollmentStatement(token: String, publicKey: String, coordinator: String): ByteArray =
     lines("fedrela/v1/enrollment", token, publicKey, coordinator)
 
 /** That `publicKey` takes the place of `formerKey`. */
-public fun keyRotationStatement(formerKey: String, publicKey: String): ByteArray =
+internal fun keyRotationStatement(formerKey: String, publicKey: String): ByteArray =
     lines("fedrela/v1/key-rotation", fingerprint(formerKey), publicKey)
 
 /** That a publisher vouches for a bundle. */
-public fun sealStatement(seal: Seal): ByteArray = lines("fedrela/v1/bundle", seal.manifestSha256, seal.weightsSha256)
+internal fun sealStatement(seal: Seal): ByteArray = lines("fedrela/v1/bundle", seal.manifestSha256, seal.weightsSha256)
 
 /** The nearest whole number, halves up: the same in every language. */
 private fun milliseconds(seconds: Double): String = Math.floor(1000 * seconds + 0.5).toLong().toString()

@@ -43,8 +43,8 @@ public fun readEnrollResponse(body: ByteArray): EnrollResponse = members { field
 /** Exactly one of an assignment and a wait. */
 public fun readCheckInResponse(body: ByteArray): CheckInResponse = members { fields ->
     fields.checkProtocol()
-    val assignment = fields.nullable("assignment", members(::assignment))
-    val wait = fields.nullable("wait", members(::wait))
+    val assignment = fields.nullable("assignment", members { assignment(it) })
+    val wait = fields.nullable("wait", members { wait(it) })
     when {
         assignment != null && wait == null -> CheckInResponse.Assigned(assignment)
         assignment == null && wait != null -> CheckInResponse.Waiting(wait)
@@ -65,7 +65,7 @@ internal fun assignment(fields: Fields) = Assignment(
     uploadToken = fields.required("upload_token", token),
     epoch = fields.optional("epoch", positive, 1L),
     signature = fields.optional("signature", characters(0, 200), ""),
-    seal = fields.nullable("seal", members(::seal)),
+    seal = fields.nullable("seal", members { seal(it) }),
     clipMillionths = fields.optional("clip_millionths", wholeFrom(0, MOST_MILLIONTHS), 0L),
 )
 
@@ -86,9 +86,9 @@ public fun readUpdateReceipt(body: ByteArray): UpdateReceipt = members { fields 
     UpdateReceipt(fields.required("round", positive), fields.optional("duplicate", bool, false))
 }.parse(body)
 
-public fun readKeyChain(body: ByteArray): List<KeyRotation> = members { fields ->
+internal fun readKeyChain(body: ByteArray): List<KeyRotation> = members { fields ->
     fields.checkProtocol()
-    fields.optional("rotations", listOf(members(::rotation), 0, LONGEST_CHAIN), emptyList())
+    fields.optional("rotations", listOf(members { rotation(it) }, 0, LONGEST_CHAIN), emptyList())
 }.parse(body)
 
 internal fun rotation(fields: Fields) = KeyRotation(

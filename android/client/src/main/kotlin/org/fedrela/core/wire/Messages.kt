@@ -18,7 +18,7 @@ public const val TENSORS_TYPE: String = "application/vnd.safetensors"
 public const val SECURE: String = "secure-1"
 
 /** What this version understands beyond the base of the protocol. */
-public val FEATURES: List<String> = listOf(LR_SCHEDULE, SECURE)
+internal val FEATURES: List<String> = listOf(LR_SCHEDULE, SECURE)
 
 public class EnrollResponse(
     public val deviceId: String,
@@ -53,11 +53,11 @@ public class Assignment(
 )
 
 /** Whether both are the same assignment, on the same programs and weights; leases may differ. */
-public infix fun Assignment.isSameAs(other: Assignment): Boolean =
+internal infix fun Assignment.isSameAs(other: Assignment): Boolean =
     assignmentId == other.assignmentId && work(this) == work(other)
 
 /** What an assignment asks for, whoever does it: task, round, program, weights, a clipping norm if it has one. */
-public fun work(item: Assignment): List<String> = listOfNotNull(
+internal fun work(item: Assignment): List<String> = listOfNotNull(
     item.taskId,
     item.round.toString(),
     item.taskSha256,
@@ -77,7 +77,7 @@ private val WAIT_REASONS =
     )
 
 /** The reason, as far as this version knows it. */
-public fun Wait.knownReason(): String = if (reason in WAIT_REASONS) reason else "later"
+internal fun Wait.knownReason(): String = if (reason in WAIT_REASONS) reason else "later"
 
 public sealed interface CheckInResponse {
     public class Assigned(public val assignment: Assignment) : CheckInResponse
@@ -110,7 +110,7 @@ internal fun enrollRequest(link: Link, publicKey: String, signature: String, cer
     )
 
 /** `runtimes`: best first, such as "onnx 1.28.0". */
-public fun checkInRequest(
+internal fun checkInRequest(
     population: String,
     client: String,
     runtimes: List<String>,
@@ -123,19 +123,19 @@ public fun checkInRequest(
     "features" to json(FEATURES.map { json(it) }),
 )
 
-public fun evaluationReport(report: EvaluationReport): ByteArray = message(
+internal fun evaluationReport(report: EvaluationReport): ByteArray = message(
     "loss_sum" to json(report.lossSum),
     "correct" to json(report.correct.toLong()),
     "examples" to json(report.examples.toLong()),
 )
 
-public fun failureReport(code: FailureCode): ByteArray = message("code" to json(code.word))
+internal fun failureReport(code: FailureCode): ByteArray = message("code" to json(code.word))
 
 private fun message(vararg members: Pair<String, Json>): ByteArray =
     writeJson(json(*members, "protocol" to json(PROTOCOL.toLong())))
 
 /** Throws [NotEligible] where a task or a manifest requires what this version would misunderstand. */
-public fun checkFeatures(what: String, requires: List<String>) {
+internal fun checkFeatures(what: String, requires: List<String>) {
     val unknown = requires.find { it !in FEATURES } ?: return
     throw NotEligible("the $what requires $unknown", "update the app")
 }
