@@ -1,30 +1,42 @@
 """A Kotlin device over a network that loses, repeats, cuts, delays and refuses 30 %: the same models come out."""
 
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from fedrela.conformance.files import ROUNDS_BUNDLE
 from fedrela.core import bundle
+from fedrela.core.task import LocalTraining
 from tests.android.device import KOTLIN, words
 from tests.android.test_walk import DATA, SECRET, TASKS
-from tests.edge.live import coordinator
+from tests.edge.live import LiveCoordinator, coordinator
 from tests.edge.network.faulty_proxy import FAULTS, faulty
 
 pytestmark = KOTLIN
 
-ROUNDS = 2
-HURRY = 100.0  # pauses of seconds
+TASK = replace(TASKS["re-labels"], rounds=5, local=LocalTraining(epochs=1, batch_size=8))
+HURRY = 100.0  # the device's pauses are of seconds
+MOST_SECONDS, LOOK_SECONDS = 240.0, 0.2
+
+
+def until_finished(live: LiveCoordinator, task_id: str, device: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + MOST_SECONDS
+    while live.committed(task_id) < TASK.rounds:
+        assert device.poll() is None
+        assert time.monotonic() < deadline, "the task did not finish"
+        time.sleep(LOOK_SECONDS)
 
 
 def models(folder: Path, *, share: float) -> list[str]:
     """The checkpoints of a task's rounds, as a device makes them that meets a fault at a share of its requests."""
     with coordinator(folder / "coordinator") as live, faulty(live.url, share=share, seed=1) as proxy:
-        task_id = live.publish(bundle.read(ROUNDS_BUNDLE), TASKS["re-labels"])
+        task_id = live.publish(bundle.read(ROUNDS_BUNDLE), TASK)
         link = live.link().replace(live.url, proxy.url)
         command = words("run", link=link, state=folder / "state", data=DATA, secret=SECRET.hex(), hurry=HURRY)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as device:
             try:
-                live.wait(lambda: live.committed(task_id) == ROUNDS, seconds=120)
+                until_finished(live, task_id, device)
             finally:
                 device.kill()
         if share:
@@ -35,5 +47,5 @@ def models(folder: Path, *, share: float) -> list[str]:
 
 def test_a_bad_network_changes_nothing(tmp_path: Path) -> None:
     clean = models(tmp_path / "clean", share=0.0)
-    assert len(clean) == ROUNDS
+    assert len(clean) == TASK.rounds
     assert models(tmp_path / "faulty", share=0.3) == clean
