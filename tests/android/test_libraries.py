@@ -53,6 +53,13 @@ def test_classes_are_ours_alone_and_any_dexer_reads_them(module: str) -> None:
     assert all(name.startswith("org/fedrela/") for name in found)
 
 
+def test_kotlin_is_told_of_what_is_public_and_of_nothing_else() -> None:
+    with zipfile.ZipFile(library("client", "jar")) as opened:
+        told = {name for name in opened.namelist() if b"Lkotlin/Metadata;" in opened.read(name)}
+    assert {"org/fedrela/client/DeviceClient.class", "org/fedrela/client/consent/LeavingKt.class"} <= told
+    assert not {"org/fedrela/client/Walk.class", "org/fedrela/core/secure/MemberKt.class"} & told
+
+
 @pytest.mark.parametrize("module", AARS)
 def test_an_aar_holds_what_gradle_reads(module: str, tmp_path: Path) -> None:
     metadata = "META-INF/com/android/build/gradle/aar-metadata.properties"
