@@ -23,7 +23,7 @@ WORD = 4
 def sign(*paths: Path) -> tuple[int, str]:
     """Sign and verify (key store, in, out), or verify one APK; the exit status, and what is said."""
     tools = (SAMPLE / "../tools/target/classpath.txt").read_text().strip()
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", tools, SAMPLE / "apk/Sign.java", *paths]
+    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", tools, str(SAMPLE / "apk/Sign.java"), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.strip()
 

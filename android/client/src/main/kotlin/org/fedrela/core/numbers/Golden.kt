@@ -109,4 +109,5 @@ internal fun numbers(tensor: Tensor): DoubleArray = when (tensor) {
 }
 
 /** What a byte of a tensor stands for. */
-internal fun byteValue(dtype: Dtype, byte: Byte): Int = if (dtype == Dtype.UINT8) byte.toInt() and 0xff else byte.toInt()
+internal fun byteValue(dtype: Dtype, byte: Byte): Int =
+    if (dtype == Dtype.UINT8) byte.toInt() and 0xff else byte.toInt()

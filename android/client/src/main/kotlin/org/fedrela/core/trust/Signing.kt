@@ -24,7 +24,8 @@ internal fun fromHex(text: String): ByteArray? {
 public fun sha256(body: ByteArray): String = hex(MessageDigest.getInstance("SHA-256").digest(body))
 
 /** A public key in 32 hexadecimal digits, for links and for people. */
-internal fun fingerprint(publicKey: String): String = sha256(fromHex(publicKey) ?: ByteArray(0)).take(FINGERPRINT_DIGITS)
+internal fun fingerprint(publicKey: String): String =
+    sha256(fromHex(publicKey) ?: ByteArray(0)).take(FINGERPRINT_DIGITS)
 
 /** Throws [IntegrityError] unless the hash of the bytes is `expected`. */
 internal fun checkHash(body: ByteArray, expected: String, name: String) {
