@@ -62,7 +62,8 @@ class Slim {
         for (ClassNode node : classes) {
             boolean isHidden = isWithin(node.name, hidden);
             node.fields.removeIf(it -> isConstant(it, isHidden) && !used.contains(node.name + it.name));
-            node.methods.removeIf(it -> isHidden && MADE.matcher(it.name).matches() && !used.contains(node.name + it.name));
+            if (isHidden)
+                node.methods.removeIf(it -> MADE.matcher(it.name).matches() && !used.contains(node.name + it.name));
             node.innerClasses.removeIf(it -> it.name.equals(LOOKUP) || isWithin(it.name, hidden));
             slim(node, isHidden);
             ClassWriter writer = new ClassWriter(0);

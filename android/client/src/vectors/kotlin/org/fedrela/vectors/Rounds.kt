@@ -37,7 +37,12 @@ internal fun localRound(case: Json) =
     LocalRound(readTask(case["task"].text.toByteArray()), case["round"].long, fromHex(case["secret"].text)!!)
 
 /** What a round gives: the labels that are trained on, and the update. */
-internal fun wholeRound(engine: Engine, local: LocalRound, weights: Tensors, examples: Examples): Pair<LongArray, Tensors> {
+internal fun wholeRound(
+    engine: Engine,
+    local: LocalRound,
+    weights: Tensors,
+    examples: Examples,
+): Pair<LongArray, Tensors> {
     val labels = if (local.generation > 0) relabel(engine, local, weights, examples) else examples.y
     val training = Training(engine, local, weights, examples, labels)
     training.begin().use { state ->
