@@ -6,6 +6,7 @@ machine is.
 """
 
 import random
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ FAULTS = (
     "refuse",  # 503
 )
 BLOCK = 10  # requests, of which `share` meet a fault
+KEEP_ALIVE = re.compile(rb"connection: keep-alive", re.IGNORECASE)
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -90,7 +92,7 @@ class FaultyProxy:
 
     def _exchange(self, request: bytes, *, cut: bool = False) -> bytes:
         with socket.create_connection(self.target, timeout=PATIENCE_SECONDS) as upstream:
-            upstream.sendall(request.replace(b"Connection: keep-alive", b"Connection: close"))
+            upstream.sendall(KEEP_ALIVE.sub(b"Connection: close", request))
             if cut:
                 upstream.shutdown(socket.SHUT_WR)
             answer = b""
