@@ -59,6 +59,8 @@ class Slim {
         for (ClassNode node : classes) if (isHidden(node)) hidden.add(node.name);
         Set<String> used = new HashSet<>();
         for (ClassNode node : classes) uses(node, used);
+        for (ClassNode node : classes)
+            if (used.contains(node.name + "copy$default")) used.add(node.name + "copy"); // which it ends in
         for (ClassNode node : classes) {
             boolean isHidden = isWithin(node.name, hidden);
             node.fields.removeIf(it -> isConstant(it, isHidden) && !used.contains(node.name + it.name));
@@ -94,7 +96,6 @@ class Slim {
                 if (step instanceof MethodInsnNode call && !method.name.equals("copy$default"))
                     used.add(call.owner + call.name);
             }
-        if (used.contains(node.name + "copy$default")) used.add(node.name + "copy");
     }
 
     /** Whether a field is a constant of its module's, which stands wherever it is used. */
