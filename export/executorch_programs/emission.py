@@ -49,12 +49,11 @@ def _emit(emitter: Any, arguments: Sequence[Any], outputs: Sequence[Any]) -> Any
     length = emitter.node.args[2][0].meta["val"].shape[0]
     for value, start in zip(last, carried, strict=True):
         _copy(emitter, start, value)
-    reverse = emitter.node.meta[REVERSE]
+    reverse, examples = emitter.node.meta[REVERSE], emitter.node.meta["val"][len(carried) :]
     written = [_alias(emitter, value) for value in stacked] if reverse else stacked
-    for value, example in zip(
-        [*stacked, *written * reverse], [*emitter.node.meta["val"][len(carried) :]] * 2, strict=False
-    ):
-        _size(emitter, value, example.shape, own[0])
+    for values in (stacked, written) if reverse else (stacked,):
+        for value, example in zip(values, examples, strict=True):
+            _size(emitter, value, example.shape, own[0])
     counter, one, count, done = (_value(emitter, value) for value in (0, 1, length, False))
     _call(emitter, "executorch_prim::sub", "Scalar", counter, counter, counter)
     first = emitter.instruction_start_offset + len(emitter.chain.instructions)
@@ -104,7 +103,7 @@ def _copy(emitter: Any, source: Any, target: Any) -> None:
 
 
 def _alias(emitter: Any, value: Any) -> Any:
-    """Another value in the same memory: the kernel that writes a step cuts what it writes to off behind that step."""
+    """Another value in the same memory: the kernel that writes a step may cut its target off behind that step."""
     return emitter._emit_evalue(EValue(replace(value.tensor)))
 
 

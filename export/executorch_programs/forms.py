@@ -34,7 +34,7 @@ _WHOLE = cast(Tensor, NotImplemented)  # what torch.export takes for: leave the 
 def table() -> dict[Any, Callable[..., Any]]:
     """Operator -> form, for `fedrela.export.tracing.trace`: torch's decompositions, ours where ours is better."""
     return {
-        **trace.decompositions(frozenset({aten.hardtanh.default})),
+        **trace.decompositions(frozenset({aten.hardtanh.default, aten.select_scatter.default})),
         **get_decompositions([aten.linalg_vector_norm.default]),
         **loops.rules(),
         aten.convolution.default: conv.convolution,

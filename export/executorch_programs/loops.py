@@ -32,7 +32,7 @@ _SCHEMA = "(str name, Tensor[] carried, Tensor[] own, Tensor[] shared, bool reve
 _OPERATOR = torch.library.custom_op("fedrela::loop", recurrence.one_by_one, mutates_args=(), schema=_SCHEMA)
 
 
-@_OPERATOR.register_fake  # type: ignore[untyped-decorator]
+@_OPERATOR.register_fake
 def _fake(name: str, carried: list[Tensor], own: list[Tensor], shared: list[Tensor], reverse: bool) -> list[Tensor]:
     new, given = recurrence.STEPS[name](carried, [value[0] for value in own], shared)
     return [*map(torch.empty_like, new), *(each.new_empty((own[0].shape[0], *each.shape)) for each in given)]
@@ -43,7 +43,14 @@ loop: Any = _OPERATOR._opoverload
 
 def rules() -> dict[Any, Callable[..., Any]]:
     """The recurrent layers' operators -> their loops, for `forms.table`."""
-    return recurrence.apart(loop)
+    return recurrence.apart(_of_known_length)
+
+
+def _of_known_length(name: str, carried: Any, own: Any, shared: Any, reverse: bool) -> list[Tensor]:
+    """A device admits no loop whose length isn't in the file."""
+    known = isinstance(own[0].shape[0], int)
+    result: list[Tensor] = (loop if known else recurrence.one_by_one)(name, carried, own, shared, reverse)
+    return result
 
 
 def put_in(edge: torch.export.ExportedProgram, lower: Callable[[flat.Flat], GraphModule], table: Table) -> None:

@@ -7,8 +7,8 @@ A step, with s the sigmoid, and gates in torch's order (Hochreiter and Schmidhub
     elman   h' = tanh or ReLU of (steps_t + h W^T)
 
 What a forward loop gives of each step beside outputs and cells: i, f, g, o, tanh(c'); r, z, n and what r is multiplied
-with. A backward loop holds only what a step needs of the one after it: what is a product of the forward pass's own values
-(`slopes`) is worked out for all steps at once, outside of the loop. dh and dc are the gradients of h and c:
+with. A backward loop holds only what a step needs of the one after it: what is a product of the forward pass's own
+values (`slopes`) is worked out for all steps at once, outside of the loop. dh and dc are the gradients of h and c:
 
     lstm    dh += grad_t;  dc += dh through_t;  d(steps_t) = [dc, dc, dc, dh] slopes_t;  dh = d(steps_t) W;  dc *= f_t
     gru     dh += grad_t;  dh = dh keep_t + [dh, dh, dh] slopes_t W
