@@ -18,7 +18,8 @@ from fedrela.export.tracing.trace import trace
 COUNTER, ONE, LENGTH, DONE, PLACE, LAST, TENSOR = range(7)
 NUMBERS = {COUNTER: 0, ONE: 1, LENGTH: 10, PLACE: 0, LAST: 9}
 SUB, ADD, GE = (f"executorch_prim::{name}.Scalar" for name in ("sub", "add", "ge"))
-LOOP = [
+Instructions = list[Call | Jump]
+LOOP: Instructions = [
     Call("aten::exp.out", (TENSOR, TENSOR)),
     Call(SUB, (COUNTER, COUNTER, COUNTER)),
     Call(SUB, (LAST, COUNTER, PLACE)),
@@ -29,7 +30,6 @@ LOOP = [
     Jump(DONE, 2),
     Call("aten::exp.out", (TENSOR, TENSOR)),
 ]
-Instructions = list[Call | Jump]
 
 
 def changed(at: int, item: Call | Jump) -> Instructions:
@@ -51,7 +51,7 @@ def test_instructions_are_counted_as_often_as_they_run() -> None:
 
 def test_loops_one_after_another_add_up() -> None:
     values = {COUNTER: 10, ONE: 11, LENGTH: 12, DONE: 13}
-    later = [
+    later: Instructions = [
         Call(SUB, (10, 10, 10)),
         Call("aten::exp.out", (TENSOR, TENSOR)),
         Call(ADD, (10, 11, 10)),

@@ -26,10 +26,7 @@ OF_TORCH_S_OPERATORS = {
 
 
 def parameters() -> Iterator[Any]:
-    """Every layer on every runtime; the deep ones with `make test-deep`.
-
-    A recurrent net's program for ExecuTorch holds every step: of these, `LSTM over tokens` is lowered in every run.
-    """
+    """Every layer on every runtime; the deep ones with `make test-deep`."""
     for case, runtime in product(catalog.CASES, RUNTIMES):
         deep = (
             case.name.startswith("LSTM")
