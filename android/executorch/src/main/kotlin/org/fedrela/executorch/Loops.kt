@@ -1,7 +1,7 @@
 package org.fedrela.executorch
 
-// Loops of a .pte file's instructions: only those that anybody can see end, and only so many steps in all. The form, and
-// why no other is admitted, is in the Python device's `core/pte_files/loops.py`; a test compares the verdicts.
+// Loops of a .pte file's instructions: only those that anybody can see end, and only so many steps in all. The form,
+// and why no other is admitted, is in the Python device's `core/pte_files/loops.py`; a test compares the verdicts.
 
 private const val PRIM = "executorch_prim::"
 private const val SUBTRACT = "${PRIM}sub.Scalar"

@@ -42,8 +42,8 @@ private const val FREE = 5
 
 /**
  * What a .pte file may hold, looked at before a runtime reads it: kernels that the exporter emits, and their data. No
- * tensor lies elsewhere, no delegate runs code of its own, no kernel is one that isn't listed, no program jumps back but
- * in a loop that is seen to end.
+ * tensor lies elsewhere, no delegate runs code of its own, no kernel is one that isn't listed, no program jumps back
+ * but in a loop that is seen to end.
  * Throws [NotEligible], naming what it holds, for what no device may load.
  */
 public fun checkPte(program: ByteArray, name: String) {

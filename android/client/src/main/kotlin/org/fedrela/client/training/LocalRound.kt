@@ -28,7 +28,7 @@ private const val PREDICT_BATCH = 256
  * from a stream for a purpose, so a round can be resumed at any step, and written again in another language.
  * `maxSteps`: the owner's limit on steps; 0: none.
  */
-internal class LocalRound(
+public class LocalRound(
     public val task: Task,
     public val round: Long,
     public val secret: ByteArray,
@@ -37,7 +37,7 @@ internal class LocalRound(
     /** Which re-labeling this round trains on; 0: the original labels. */
     public val generation: Int get() = generation(task, round)
 
-    public fun stream(vararg purpose: Any): Stream = derive(secret, "fedrela/v1", task.seed, round, *purpose)
+    internal fun stream(vararg purpose: Any): Stream = derive(secret, "fedrela/v1", task.seed, round, *purpose)
 }
 
 /** How many steps a round over so many samples has. */
@@ -53,7 +53,7 @@ internal fun stepsPerEpoch(task: Task, samples: Int): Int = (samples + task.loca
  * New labels (n,) from the global model's probabilities, averaged over the task's passes. `between` is called before
  * each batch, and may throw.
  */
-internal fun relabel(
+public fun relabel(
     engine: Engine,
     local: LocalRound,
     weights: Tensors,

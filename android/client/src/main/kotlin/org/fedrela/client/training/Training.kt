@@ -18,7 +18,7 @@ import org.fedrela.core.tensors.scalar
 private const val ANCHOR = "anchor."
 
 /** The steps of one round, on the labels that are trained on; the caller may stop between any two. */
-internal class Training(
+public class Training(
     private val engine: Engine,
     private val local: LocalRound,
     private val weights: Tensors,

@@ -75,7 +75,7 @@ private fun carriedOver(manifest: Manifest, program: ProgramName, outputs: Tenso
 }
 
 /** max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). */
-internal fun relativeError(
+public fun relativeError(
     expected: DoubleArray,
     actual: DoubleArray,
     before: DoubleArray? = null,

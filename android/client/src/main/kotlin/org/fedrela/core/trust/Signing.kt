@@ -15,7 +15,7 @@ internal fun hex(bytes: ByteArray): String = buildString(2 * bytes.size) {
 }
 
 /** The bytes of lower-case hexadecimal digits; null for anything else. */
-internal fun fromHex(text: String): ByteArray? {
+public fun fromHex(text: String): ByteArray? {
     if (text.length % 2 != 0 || text.any { it !in HEX_DIGITS }) return null
     return ByteArray(text.length / 2) { text.substring(2 * it, 2 * it + 2).toInt(16).toByte() }
 }
