@@ -100,10 +100,12 @@ test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debi
 # Nothing to do where all that it reads is what the last build read that passed.
 ANDROID_BUILT := android/target/built
 ANDROID_READS := find android conformance/vectors -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+# Kotlin's compiler leaves the classes of sources that are gone.
+ANDROID_CLASSES := $(foreach module,client onnx executorch android workmanager sample cli,android/$(module)/target/classes android/$(module)/target/test-classes)
 android: android-downloads  ## the Kotlin client, its Android parts and the sample's APK, built and tested (needs a JDK 17, Maven, zip)
 	@mkdir -p $(dir $(ANDROID_BUILT)) && $(ANDROID_READS) > $(ANDROID_BUILT).next
 	@cmp -s $(ANDROID_BUILT).next $(ANDROID_BUILT) && [ -f android/sample/target/fedrela-sample.apk ] || \
-	  { (cd android && mvn -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
+	  { rm -rf $(ANDROID_CLASSES) && (cd android && mvn -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
 
 android-client:  # its part that needs no Android
 	cd android && mvn -B -q verify -pl client,onnx,cli

@@ -30,8 +30,9 @@ import org.objectweb.asm.tree.MethodNode;
 /**
  * Copies classes as they are published: FROM, TO. Left out is what nobody outside of their module reads: the names of
  * local variables, the positions of inlined code, what is noted for compilers of declarations that are internal or
- * private, their constants, which stand wherever they are used, and what Kotlin makes for internal data classes that
- * nobody calls. All that is public stays, and all that runs.
+ * private, their constants, which stand wherever they are used, what Kotlin makes for internal data classes that
+ * nobody calls, and which values may be null as Java is told, for Kotlin reads it elsewhere. All that is public stays,
+ * and all that runs.
  */
 class Slim {
     private static final String METADATA = "Lkotlin/Metadata;";
@@ -130,18 +131,15 @@ class Slim {
             node.outerClass = node.outerMethod = node.outerMethodDesc = null;
         }
         for (FieldNode field : node.fields) {
-            if (isSeen(field.access) && !isHidden) continue;
             field.invisibleAnnotations = null;
-            field.signature = null;
+            if (!isSeen(field.access) || isHidden) field.signature = null;
         }
         for (MethodNode method : node.methods) {
             method.localVariables = null;
             keepLines(method, lines);
-            if (!isSeen(method.access) || isHidden || own.contains(method.name + method.desc)) {
-                method.invisibleAnnotations = null;
-                method.invisibleParameterAnnotations = null;
-                method.signature = null;
-            }
+            method.invisibleAnnotations = null;
+            method.invisibleParameterAnnotations = null;
+            if (!isSeen(method.access) || isHidden || own.contains(method.name + method.desc)) method.signature = null;
         }
     }
 
