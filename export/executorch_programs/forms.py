@@ -54,6 +54,7 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.squeeze.dim: squeeze,
         aten.squeeze.dims: squeeze,
         aten.unsqueeze.default: unsqueeze,
+        aten.flip.default: flip,
         aten.pow.Tensor_Scalar: power,
         aten.sum.dim_IntList: total,
         aten.mean.dim: mean,
@@ -151,6 +152,15 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     shape = list(x.shape)
     shape.insert(dim % (x.dim() + 1), 1)
     return x.reshape(shape)
+
+
+def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Whole rows, maps or steps in another order: the kernel goes number by number. Any other stays whole."""
+    dim = dims[0] % max(1, x.dim()) if len(dims) == 1 else x.dim() - 1
+    if dim >= x.dim() - 1 or not isinstance(x.shape[dim], int):
+        return _WHOLE
+    result: Tensor = aten.index_select.default(x, dim, torch.arange(x.shape[dim] - 1, -1, -1))
+    return result
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

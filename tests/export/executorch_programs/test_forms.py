@@ -65,3 +65,12 @@ def test_a_clamp_with_two_bounds_is_torch_s_and_any_other_stays_whole() -> None:
     assert forms.clamp(x, 1.0, 0.0) is NotImplemented
     assert forms.clamp(torch.tensor([1]), 0, 1) is NotImplemented
     assert forms.positive(torch.tensor([float("nan")])).isnan().all()
+
+
+@pytest.mark.parametrize("dims", [[0], [1], [-2], [2], [0, 1], [-1]])
+def test_turned_rows_are_torch_s(dims: list[int]) -> None:
+    x = torch.arange(60.0).reshape(3, 4, 5)
+    found = forms.flip(x, dims)
+    whole = len(dims) > 1 or dims[0] in (2, -1)
+    assert (found is NotImplemented) is whole
+    assert whole or torch.equal(found, x.flip(dims))

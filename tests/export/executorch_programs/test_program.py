@@ -116,3 +116,20 @@ def test_operators_without_a_form_of_ours_are_taken_apart():
     body = lower(trace(lengths, (torch.ones(4, 3),), (("B", 3),), table=forms.table()), max_batch=4)
     x = torch.rand(2, 3)
     assert torch.allclose(Runtime.get().load_program(body).load_method("forward").execute([x])[0], lengths(x)[0])
+
+
+@pytest.mark.parametrize(("dim", "index"), [(1, -1), (1, 0), (2, 3), (-1, -2)])
+def test_the_gradient_of_one_element_of_a_dimension_is_written_there(dim, index):
+    from executorch.runtime import Runtime
+
+    def gradient(x, weight):
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad((x.select(dim, index) * weight).sum(), x)
+
+    shapes = (("B", 5, 6), ("B", 5 if dim in (2, -1) else 6))
+    examples = [torch.rand([7 if size == "B" else size for size in shape]) for shape in shapes]
+    body = lower(trace(gradient, examples, shapes, table=forms.table()), max_batch=8)
+    method = Runtime.get().load_program(body).load_method("forward")
+    for batch in (3, 8, 1):
+        given = [torch.rand([batch if size == "B" else size for size in shape]) for shape in shapes]
+        assert torch.equal(method.execute(given)[0], gradient(*given)[0])
