@@ -30,7 +30,7 @@ gc.set_threshold(50_000, 20, 20)
 
 # A file runs whole in one worker (`--dist loadfile`); a long one that began last would leave the others idle.
 LONGEST_FIRST = (
-    "android/test_build.py",
+    "android/artifacts/test_build.py",
     "export/layers/test_catalog.py",
     "web/test_http_cases.py",
     "export/verification/test_comparison.py",

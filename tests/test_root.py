@@ -94,7 +94,7 @@ def test_the_package_and_all_clients_have_one_version():
     assert re.search(r'CLIENT = "page (.+)"', page)[1] == fedrela.__version__
     android = (ROOT / "android/client/src/main/kotlin/org/fedrela/client/Walk.kt").read_text()
     assert re.search(r'CLIENT: String = "android (.+)"', android)[1] == fedrela.__version__
-    poms = (ROOT / "android").glob("**/pom.xml")
+    poms = [pom for pom in (ROOT / "android").glob("**/pom.xml") if "target" not in pom.parts]  # what a build unpacks
     assert {re.search(r"<version>(.+)</version>", pom.read_text())[1] for pom in poms} == {fedrela.__version__}
     command = [sys.executable, "-m", "fedrela", "--version"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -3,15 +3,21 @@
 import math
 import os
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx
 
 from fedrela.coordinator import settings
 from fedrela.coordinator.settings import Settings
 from fedrela.coordinator.storage.store import Database
 from tests.coordinator.conftest import house_with, settings_for
+from tests.coordinator.live_server import free_port, wait_for
+from tests.patience import PATIENCE_SECONDS
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
 
@@ -69,6 +75,30 @@ def test_a_postgresql_coordinator_comes_back_from_its_backup(
         record = house.operator.call("GET", f"/tasks/{task_id}")
         assert record["status"] == "running"
         assert house.http.get(f"/v1/blobs/{record['checkpoint_sha256']}", headers=house.operator.headers).content
+
+
+def test_the_unit_is_one_that_systemd_takes_and_what_it_starts_answers(tmp_path: Path) -> None:
+    (unit,) = re.findall(r"```ini\n(.*?)```", "\n".join(MANUAL), re.DOTALL)
+    path = tmp_path / "fedrela.service"
+    path.write_text(unit)
+    verify = ["systemd-analyze", "verify", "--man=no", str(path)]
+    said = subprocess.run(verify, capture_output=True, text=True, check=False).stderr.splitlines()
+    assert [text for text in said if "fedrela.service" in text] == []
+    port = free_port()
+    (tmp_path / "fedrela.env").write_text(f"export FEDRELA_ADMIN_KEY={'k' * 32} FEDRELA_SIGNING_KEY={'11' * 32}\n")
+    (tmp_path / "venv").symlink_to(Path(sys.executable).parents[1])
+    (started,) = [text.removeprefix("ExecStart=") for text in unit.splitlines() if text.startswith("ExecStart=")]
+    counted = tmp_path / "counted"
+    counted.mkdir()
+    environment = {"PATH": os.environ["PATH"], "PROMETHEUS_MULTIPROC_DIR": str(counted)}
+    words = shlex.split(started.replace("8000", str(port)))
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+    assert (tmp_path / "fedrela-data" / "coordinator.sqlite").is_file()
 
 
 def test_every_variable_has_its_row_and_its_default() -> None:

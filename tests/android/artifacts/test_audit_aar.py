@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "android" / "fedrela-audit-aar"
+SCRIPT = Path(__file__).parents[3] / "android" / "fedrela-audit-aar"
 MANIFEST = '<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="ai.onnxruntime">{}</manifest>'
 PERMISSION = '<uses-permission android:name="android.permission.INTERNET" />'
 

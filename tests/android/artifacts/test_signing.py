@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.android.artifacts.test_audit_aar import elf
 from tests.android.device import KOTLIN
-from tests.android.test_audit_aar import elf
 
 pytestmark = KOTLIN
 
-SAMPLE = Path(__file__).parents[2] / "android/sample"
+SAMPLE = Path(__file__).parents[3] / "android/sample"
 APK, UNALIGNED, KEYS = (SAMPLE / "target" / name for name in ("fedrela-sample.apk", "unaligned.apk", "debug.p12"))
 PAGE = 16_384
 LIBRARIES = ("lib/arm64-v8a/libone.so", "lib/arm64-v8a/libtwo.so", "lib/x86_64/libone.so")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.android import dex
-from tests.android.class_files import members
+from tests.android.artifacts import dex
+from tests.android.artifacts.class_files import members
 from tests.android.device import KOTLIN
 
 pytestmark = KOTLIN
 
-ANDROID = Path(__file__).parents[2] / "android"
+ANDROID = Path(__file__).parents[3] / "android"
 APK = ANDROID / "sample/target/fedrela-sample.apk"
 RESOURCES = ANDROID / "sample/src/main/res"
 AAPT2 = ANDROID / "tools/target/apktool/prebuilt/linux/aapt2"

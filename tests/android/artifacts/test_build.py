@@ -9,7 +9,7 @@ from tests.android.device import KOTLIN
 
 pytestmark = KOTLIN
 
-ANDROID = Path(__file__).parents[2] / "android"
+ANDROID = Path(__file__).parents[3] / "android"
 # The fewest tests that a module has: a build that finds none would pass, too.
 FEWEST = {"client": 1_700, "android": 50, "workmanager": 6, "sample": 50}
 ON_BOTH = {"android": 5, "workmanager": 1, "sample": 3}  # classes of tests; screens are drawn on the newest alone

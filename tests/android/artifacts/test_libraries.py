@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.android.class_files import version
+from tests.android.artifacts.class_files import version
 from tests.android.device import KOTLIN
 
 pytestmark = KOTLIN
 
-ANDROID = Path(__file__).parents[2] / "android"
+ANDROID = Path(__file__).parents[3] / "android"
 JARS, AARS = ("client", "onnx", "executorch"), ("android", "workmanager")
 MOST_BYTES = {"onnx": 500_000, "executorch": 525_000}  # of all that an app takes: with one of the two
 JAVA_8 = 52
