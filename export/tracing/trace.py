@@ -101,6 +101,7 @@ def _flat(
             whole = make_fx(function)(*fakes)
             with torch.no_grad():
                 graph = make_fx(torch.func.functionalize(whole, remove="mutations"), decomposition_table=apart)(*fakes)
+            mutations.take_out(graph)  # of constants, such as a count of batches
     graph.graph.eliminate_dead_code()
     _ask_for_sizes_alone(graph.graph)
     _ask_sizes_once(graph.graph)
