@@ -1,4 +1,5 @@
-"""A forward pass that is nothing but one: it leaves the module as it was, and takes no detour for speed or memory.
+"""A forward pass that is nothing but one: it leaves the module as it was, and takes no detour for speed or memory; what
+its own code asks of a batch's size by `len` stays open.
 
 What torch does only to be faster or to need less memory has no place in a program's graph, and some of it can't be
 traced: attention's fast path and its nested tensors, checkpointed activations (which are computed twice), autocast.
@@ -16,6 +17,7 @@ traced: attention's fast path and its nested tensors, checkpointed activations (
     0
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,7 +38,7 @@ def forward_pass(model: nn.Module) -> Iterator[None]:
     """
     before = [(module, _contents(module)) for module in model.modules()]
     try:
-        with without_detours():
+        with without_detours(), _open_lengths(model):
             yield
     finally:
         for module, (attributes, containers) in before:
@@ -45,6 +47,25 @@ def forward_pass(model: nn.Module) -> Iterator[None]:
             for container, contents in containers:
                 container.clear()
                 (container.extend if isinstance(container, list) else container.update)(contents)
+
+
+@contextmanager
+def _open_lengths(model: nn.Module) -> Iterator[None]:
+    """In the code of the model's classes `len(tensor)` is its first size: Python's own makes it a number."""
+    names = {kind.__module__ for module in model.modules() for kind in type(module).__mro__}
+    places = [vars(sys.modules[name]) for name in names if name.partition(".")[0] not in ("builtins", "torch")]
+    changed = [place for place in places if "len" not in place]
+    for place in changed:
+        place["len"] = _length
+    try:
+        yield
+    finally:
+        for place in changed:
+            del place["len"]
+
+
+def _length(value: Any) -> Any:
+    return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _refusal(error: Exception, what: str, where: str) -> FedRelaError:
     message = (str(error).splitlines() or [""])[0][:_LONGEST]
     if isinstance(error, _OF_VALUES):
         return UnsupportedOperation(
-            f"{at}{what} depends on values, not only on shapes ({message})",
+            f"{at}{what} depends on values, not only on shapes ({message.partition(' (unhinted')[0]})",
             remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
         )
     if "modified by an inplace operation" in str(error):
