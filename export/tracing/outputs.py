@@ -38,8 +38,10 @@ def _tensor(output: Any) -> tuple[Any, str]:
         return output, ""
     if isinstance(getattr(output, "logits", None), Tensor):
         return output.logits, f"of a {kind} the logits"
-    if isinstance(output, Mapping) and isinstance(output.get("logits"), Tensor):
-        return output["logits"], f"of a {kind} what is called logits"
+    if isinstance(output, Mapping):
+        named = [name for name, value in output.items() if str(name).endswith("logits") and isinstance(value, Tensor)]
+        chosen = "logits" if "logits" in named else named[0] if len(named) == 1 else None
+        return (output, "") if chosen is None else (output[chosen], f"of a {kind} what is called {chosen}")
     tensors = [value for value in output if isinstance(value, Tensor)] if isinstance(output, tuple | list) else []
     return (tensors[0], f"of a {kind} the first tensor") if tensors else (output, "")
 

@@ -124,6 +124,11 @@ TWO = ["a=float32:4", "b=float32:2"]
 FORMS = {
     "an output object": (lambda: Gives(lambda y, training: Answer(None, y)), {}, "of a Answer the logits"),
     "a dict": (lambda: Gives(lambda y, training: OrderedDict(logits=y)), {}, "what is called logits"),
+    "logits of a kind": (
+        lambda: Gives(lambda y, training: OrderedDict(loss=y.sum(), prediction_logits=y)),
+        {},
+        "what is called prediction_logits",
+    ),
     "a tuple": (lambda: Gives(lambda y, training: (y, y[:, :1])), {}, "of a tuple the first tensor"),
     "auxiliary logits in training": (lambda: Gives(lambda y, training: Aux(y, y) if training else y), {}, "of a Aux"),
     "maps of one pixel": (lambda: Gives(lambda y, training: y[:, :, None, None]), {}, "of size 1 are left out"),
