@@ -76,7 +76,7 @@ def coordinator(coordinator):
     return dataclasses.replace(coordinator, admin_key="wrong")
 
 def test_former(fleet):
-    with pytest.raises(Exception, match="credentials"):
+    with pytest.raises(Exception, match="does not know this admin key"):
         fleet({small(folder)}, in_process=False)
 """
     assert run_tests(tmp_path, tests).startswith("1 passed")
