@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: android android-client android-downloads test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
+.PHONY: android android-downloads test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -99,16 +99,13 @@ test-arm64: install  ## a 64-bit Arm device, emulated: the real wheels in a Debi
 
 # Nothing to do where all that it reads is what the last build read that passed.
 ANDROID_BUILT := android/target/built
-ANDROID_READS := find android conformance/vectors -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+ANDROID_READS := find android conformance/vectors tests/android/pte_server.py -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 # Kotlin's compiler leaves the classes of sources that are gone.
 ANDROID_CLASSES := $(foreach module,client onnx executorch android workmanager sample cli,android/$(module)/target/classes android/$(module)/target/test-classes)
 android: android-downloads  ## the Kotlin client, its Android parts and the sample's APK, built and tested (needs a JDK 17, Maven, zip)
 	@mkdir -p $(dir $(ANDROID_BUILT)) && $(ANDROID_READS) > $(ANDROID_BUILT).next
 	@cmp -s $(ANDROID_BUILT).next $(ANDROID_BUILT) && [ -f android/sample/target/fedrela-sample.apk ] || \
 	  { rm -rf $(ANDROID_CLASSES) && (cd android && mvn -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
-
-android-client:  # its part that needs no Android
-	cd android && mvn -B -q verify -pl client,onnx,cli
 
 android-downloads:
 	@[ -d "$$HOME/.m2/repository/org/robolectric" ] || ! command -v mvn > /dev/null || \

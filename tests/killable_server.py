@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY
-from tests.patience import PATIENCE_SECONDS, until
+from tests.patience import PATIENCE_SECONDS, wait_for
 
 
 def free_port() -> int:
@@ -44,15 +44,12 @@ class Server:
             "--log-level=error",
         ]
         self.process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
-        until(self._is_ready, "the coordinator is ready", pause_seconds=0.05)
+        wait_for(self._is_ready)
 
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, "the coordinator did not start"
-        try:
-            return httpx.get(self.url + "/readyz", trust_env=False, timeout=PATIENCE_SECONDS).status_code == 200
-        except httpx.TransportError:
-            return False
+        return httpx.get(self.url + "/readyz", trust_env=False, timeout=PATIENCE_SECONDS).status_code == 200
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -1,6 +1,6 @@
 """How slow a machine may be before a test calls it a failure: one limit for all that only guards against hanging.
 
-    until(lambda: server.ready(), "the server is ready")
+    wait_for(lambda: http.get("/readyz").status_code == 200)
 
 A limit that a test is about (a lease, a time-out, what must come within seconds) is the test's own.
 """
@@ -8,14 +8,19 @@ A limit that a test is about (a lease, a time-out, what must come within seconds
 import time
 from collections.abc import Callable
 
+import httpx
+
 PATIENCE_SECONDS = 300.0
 
 
-def until(
-    done: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS, *, pause_seconds: float = 0.02
-) -> None:
-    """Look every `pause_seconds` whether `done`. Raises AssertionError with `what` after `seconds`."""
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS, *, pause_seconds: float = 0.05) -> None:
+    """Return once `condition` holds; a server that does not answer yet counts as not. Raises AssertionError."""
     deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"it never came true: {what}"
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except httpx.TransportError:
+            pass
         time.sleep(pause_seconds)
+    raise AssertionError("it did not happen in time")

@@ -75,11 +75,14 @@ def _kind(error: FedRelaError) -> tuple[int, str]:
     return 500, "internal"
 
 
+def retry_header(problem: Problem) -> dict[str, str]:
+    """When to come again, as a header; nothing where that isn't said."""
+    return {"Retry-After": str(math.ceil(problem.retry_after_seconds))} if problem.retry_after_seconds else {}
+
+
 def response(problem: Problem) -> Response:
     """The HTTP answer."""
-    extra = {"Cache-Control": "no-store"}
-    if problem.retry_after_seconds:
-        extra["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+    extra = {"Cache-Control": "no-store"} | retry_header(problem)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = 'Bearer realm="fedrela"'
     return Response(strict.to_json(problem), problem.status, extra, media_type=PROBLEM_TYPE)

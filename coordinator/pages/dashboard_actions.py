@@ -3,7 +3,6 @@
 Whatever is refused is told on a page, with a way back: the one who reads it pressed a button.
 """
 
-import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -46,8 +45,7 @@ class Form(APIRoute):
             except FedRelaError as error:
                 problem = problems.describe(error)
                 answer = page("message.html", problem.status, title=REFUSED, text=str(error), link="", code="")
-                if problem.retry_after_seconds:
-                    answer.headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+                answer.headers.update(problems.retry_header(problem))
                 return answer
 
         return told

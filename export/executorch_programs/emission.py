@@ -109,7 +109,7 @@ def _alias(emitter: Any, value: Any) -> Any:
 
 def _size(emitter: Any, value: Any, shape: Sequence[Any], steps: Any) -> None:
     """Zeros in the shape of all steps, whose batch is that of `steps` (T, B, ...)."""
-    sizes: list[Any] = [shape[0], shape[1], *shape[2:]]
+    sizes = list(shape)
     if not isinstance(shape[1], int):
         sizes[1] = _value(emitter, 0)
         _call(emitter, "aten::sym_size", "int", steps, _value(emitter, 1), sizes[1])

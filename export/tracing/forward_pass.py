@@ -52,8 +52,9 @@ def forward_pass(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _open_lengths(model: nn.Module) -> Iterator[None]:
     """In the code of the model's classes `len(tensor)` is its first size: Python's own makes it a number."""
-    names = {kind.__module__ for module in model.modules() for kind in type(module).__mro__}
-    places = [vars(sys.modules[name]) for name in names if name.partition(".")[0] not in ("builtins", "torch")]
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__ if issubclass(kind, nn.Module)}
+    names = {kind.__module__ for kind in kinds if kind.__module__.partition(".")[0] != "torch"}
+    places = [vars(sys.modules[name]) for name in names & sys.modules.keys()]
     changed = [place for place in places if "len" not in place]
     for place in changed:
         place["len"] = _length

@@ -1,8 +1,8 @@
 """A Kotlin device over a network that loses, repeats, cuts, delays and refuses 30 %: the same models come out."""
 
 import subprocess
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fedrela.conformance.files import ROUNDS_BUNDLE
@@ -17,15 +17,11 @@ pytestmark = KOTLIN
 
 TASK = replace(TASKS["re-labels"], rounds=5, local=LocalTraining(epochs=1, batch_size=8))
 HURRY = 100.0  # the device's pauses are of seconds
-MOST_SECONDS, LOOK_SECONDS = 240.0, 0.2
 
 
-def until_finished(live: LiveCoordinator, task_id: str, device: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
-    while live.committed(task_id) < TASK.rounds:
-        assert device.poll() is None
-        assert time.monotonic() < deadline, "the task did not finish"
-        time.sleep(LOOK_SECONDS)
+def is_finished(live: LiveCoordinator, task_id: str, device: subprocess.Popen[bytes]) -> bool:
+    assert device.poll() is None
+    return live.committed(task_id) >= TASK.rounds
 
 
 def models(folder: Path, *, share: float) -> list[str]:
@@ -36,7 +32,7 @@ def models(folder: Path, *, share: float) -> list[str]:
         command = words("run", link=link, state=folder / "state", data=DATA, secret=SECRET.hex(), hurry=HURRY)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as device:
             try:
-                until_finished(live, task_id, device)
+                live.wait(partial(is_finished, live, task_id, device))
             finally:
                 device.kill()
         if share:

@@ -1,6 +1,7 @@
 """The Kotlin client judges .pte files as the Python device does: the same kernels, the same verdict on every file."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,7 @@ from fedrela.core.errors import FedRelaError
 from fedrela.core.pte_files import rules
 from fedrela.core.pte_files.kernels import KERNELS
 from tests.android.device import line
+from tests.core.pte_files import test_loops as loops
 from tests.core.pte_files.test_rules import GOOD, PROGRAMS, SMALL, SPOILERS, short_header, written
 
 pytestmark = pytest.mark.android
@@ -38,9 +40,9 @@ def python_verdict(body: bytes) -> str:
     return "accepted"
 
 
-def mutant(draw: Random) -> bytes:
+def mutant(draw: Random, programs: Sequence[bytes]) -> bytes:
     """A program with some of its bytes changed: as an offset, a size or a count, or wherever it falls."""
-    body = bytearray(draw.choice((SMALL, SMALL, SMALL, GOOD)))
+    body = bytearray(draw.choice(programs))
     for _ in range(draw.choice((1, 1, 2, 4))):
         at = draw.randrange(len(body) - 8)
         size = draw.choice((1, 2, 4, 8))
@@ -67,9 +69,16 @@ def test_what_it_does_not_write_is_refused() -> None:
     assert kotlin_verdicts(bodies) == ["refused"] * len(bodies)
 
 
+def test_a_loop_that_is_seen_to_end_is_accepted_and_no_other() -> None:
+    body = loops.exported()
+    bodies = [body, *(loops.spoiled(body, spoil) for spoil in loops.SPOILS)]
+    assert kotlin_verdicts(bodies) == ["accepted"] + ["refused"] * len(loops.SPOILS)
+
+
 def test_mutants_get_one_verdict() -> None:
     draw = Random(5)
-    bodies = [mutant(draw) for _ in range(MUTANTS)]
+    programs = (SMALL, SMALL, SMALL, GOOD, loops.exported())
+    bodies = [mutant(draw, programs) for _ in range(MUTANTS)]
     own = [python_verdict(body) for body in bodies]
     assert kotlin_verdicts(bodies) == own
     assert min(own.count("accepted"), own.count("refused")) > MUTANTS // 20

@@ -24,7 +24,7 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore, Store
 from fedrela.edge.training.examples import Examples
-from tests.patience import PATIENCE_SECONDS, until
+from tests.patience import PATIENCE_SECONDS, wait_for
 
 ADMIN_KEY = "an admin key for tests alone"
 SIGNING_KEY = "5a" * 32
@@ -72,7 +72,7 @@ class LiveCoordinator:
 
     def wait(self, done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for something that the coordinator does by itself."""
-        until(done, "the coordinator got there", seconds, pause_seconds=0.01)
+        wait_for(done, seconds, pause_seconds=0.01)
 
 
 @contextmanager

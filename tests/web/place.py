@@ -20,7 +20,7 @@ from fedrela.edge.client import DeviceClient, enroll
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Examples
-from tests.patience import PATIENCE_SECONDS, until
+from tests.patience import PATIENCE_SECONDS, wait_for
 
 KEY = "an admin key for browser tests alone"
 ROOT = Path(__file__).parents[2]
@@ -56,15 +56,12 @@ class Place:
             stdout=(self.folder.parent / "coordinator.log").open("ab"),
             stderr=subprocess.STDOUT,
         )
-        until(self._is_ready, "the coordinator is ready", pause_seconds=0.1)
+        wait_for(self._is_ready, pause_seconds=0.1)
 
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder.parent / "coordinator.log").read_text()
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
-        except httpx.TransportError:
-            return False
+        return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
 
     def kill(self) -> None:
         """As if the power went."""

@@ -22,11 +22,11 @@ from fedrela.emulator import emulation
 from fedrela.emulator.data import shards
 from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.scenario import from_toml
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.web.phone import TASK
 from tests.web.place import KEY, ROOT, shard_examples
 from tests.web.same_update import check_same_update, train_on
-from tests.web.test_tabs import READ_BYTES, run_device, wait_for
+from tests.web.test_tabs import READ_BYTES, run_device
 
 SHARD, PYTHON_SHARDS = 5, (0, 1, 3, 4)
 SECURE = replace(

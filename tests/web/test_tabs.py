@@ -21,7 +21,7 @@ from fedrela.edge.client import DeviceClient
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.local_round import LocalRound
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.web.browser import Browser, Recorder, Seen, Tab
 from tests.web.place import Place, shard_examples
 from tests.web.same_update import check_same_update, train_on
@@ -68,14 +68,6 @@ def run_python(place: Place, shards: dict[int, bytes]) -> list[threading.Thread]
         thread.start()
         threads.append(thread)
     return threads
-
-
-def wait_for(what: Any, seconds: float = PATIENCE_SECONDS) -> None:
-    """Until `what()` is true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 def committed(place: Place, task_id: str) -> int:

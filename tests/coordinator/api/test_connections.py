@@ -28,7 +28,6 @@ from tests.coordinator.api.raw_connections import (
     wait_until_closed,
 )
 from tests.coordinator.live_server import KEY, SIGNING_KEY, Server, free_port, wait_for
-from tests.patience import until
 
 MISCHIEF = "127.0.0.66"  # not the address of those who must not notice
 PARAMETERS = 3_900_000  # 15.6 MB: a checkpoint of just under 16 MiB
@@ -201,7 +200,7 @@ def test_readers_that_take_nothing_hold_a_piece_each_and_are_closed(
         time.sleep(0.05)
     assert largest < 60 * len(whole) / 5, largest
     ports = {reader.getsockname()[1] for reader in readers}
-    until(lambda: not ports & peer_ports(process), "the server closed what nobody reads", pause_seconds=0.5)
+    wait_for(lambda: not ports & peer_ports(process), pause_seconds=0.5)
     for reader in readers:  # what the system had buffered, and then the end, long before all of it
         reader.settimeout(30)
         received = 0

@@ -42,6 +42,12 @@ def test_a_branch_on_a_length_is_refused() -> None:
         training_errors(Branching(), gather(input="float32:6", classes=4), "onnx")
 
 
+def test_a_class_of_no_module_is_traced_all_the_same() -> None:
+    model = type("Nowhere", (Reshaped,), {"__module__": "typed.in.a.shell"})()
+    with forward_pass(model):
+        assert model(torch.ones(2, 6)).shape == (2, 4)
+
+
 def test_a_module_s_own_name_stays_its_own() -> None:
     model = Reshaped()
     globals()["len"] = own = lambda value: 7
