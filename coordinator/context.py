@@ -12,7 +12,7 @@ from functools import lru_cache
 from fedrela.coordinator.access.standing import Standing
 from fedrela.coordinator.access.standing import load as load_standing
 from fedrela.coordinator.settings import DATABASE_NAME, Settings
-from fedrela.coordinator.storage import blob_urls, private, stored_tasks
+from fedrela.coordinator.storage import blob_urls, presence, private, stored_tasks
 from fedrela.coordinator.storage import blobs as blob_store
 from fedrela.coordinator.storage.blobs import Blobs
 from fedrela.coordinator.storage.store import Database
@@ -68,7 +68,8 @@ def connect(settings: Settings) -> Iterator[Coordinator]:
         stored_tasks.seal(store, settings.signing_key)
         with store.read() as view:
             standing = load_standing(view, settings.public_key)
-        yield Coordinator(settings, store, blobs, standing)
+        with presence.at_work(settings.database_url, store):
+            yield Coordinator(settings, store, blobs, standing)
     finally:
         store.close()
 

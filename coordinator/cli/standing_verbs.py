@@ -5,6 +5,8 @@ check-in.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +59,7 @@ def new_epoch(dev: Dev = False, data: Data = None, as_json: Json = False) -> Non
     from fedrela.coordinator.access import standing
 
     settings = _settings(dev, data)
-    with _database(settings) as store, store.write() as tx:
+    with _stopped(settings) as store, store.write() as tx:
         number = standing.begin_epoch(tx)
     show({"epoch": number}, as_json, f"epoch {number} begins when the coordinator is started")
 
@@ -82,9 +84,10 @@ def rotate(
     settings, private_key = _settings(dev, data), signing.generate_key()
     rotation = key_chain.rotate(settings.signing_key, signing.public_key(private_key))
     path = output or settings.data_folder / "signing.key.new"
-    secret_files.write(path, private_key)  # before anything says that it is the next
-    with _database(settings) as store, store.write() as tx:
-        standing.add_rotation(tx, rotation, store.now(tx))
+    with _stopped(settings) as store:
+        secret_files.write(path, private_key)  # before anything says that it is the next
+        with store.write() as tx:
+            standing.add_rotation(tx, rotation, store.now(tx))
     if dev and output is None and not os.environ.get("FEDRELA_SIGNING_KEY"):
         path = path.replace(settings.data_folder / "signing.key")
     shown = {"public_key": rotation.public_key, "former_key": rotation.former_key, "path": str(path)}
@@ -102,10 +105,12 @@ def _settings(dev: bool, data: Path | None) -> Any:
     return Settings.from_environment()
 
 
-def _database(settings: Any) -> Any:
-    """The database, open for one block."""
-    from contextlib import closing
-
+@contextmanager
+def _stopped(settings: Any) -> Iterator[Any]:
+    """The database of a coordinator that is stopped, open for one block."""
+    from fedrela.coordinator.storage import presence
     from fedrela.coordinator.storage.store import Database
 
-    return closing(Database(settings.database_url, virtual_clock=settings.virtual_clock))
+    store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
+    with closing(store), presence.stopped(settings.database_url, store):
+        yield store

@@ -61,6 +61,8 @@ def _task(view: sa.Connection, row: rows.Row) -> Record:
         "created_at": row.created_at,
         "finished_at": row.finished_at,
     }
+    if row.status == "finished":
+        record["round"] = row.round - 1  # the last there was
     if row.status not in ("finished", "cancelled"):
         current = rows.round_row(view, row.id, row.round)
         record |= {"phase": current.phase, "open": current.open, "reported": current.reported}

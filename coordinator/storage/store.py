@@ -30,6 +30,7 @@ BUSY_SECONDS = 10
 RESTED_SECONDS = 1.0  # a pooled connection that was in use more recently is taken to be alive
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "secure_delete=ON")
 _VIRTUAL_NOW = sa.select(schema.clock.c.now_seconds)
+APPLICATION = "fedrela"  # PostgreSQL's name for our connections
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
@@ -175,7 +176,8 @@ def _postgresql(url: str) -> sa.Engine:
             "PostgreSQL needs the package psycopg", remedy="run: pip install 'fedrela[postgresql]'"
         ) from error
     dialect_url = "postgresql+psycopg://" + url.split("://", 1)[1]
-    engine = sa.create_engine(dialect_url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS)
+    named = {"application_name": APPLICATION}
+    engine = sa.create_engine(dialect_url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, connect_args=named)
 
     @sa.event.listens_for(engine, "checkin")
     def note(connection: Any, record: Any) -> None:

@@ -26,7 +26,7 @@ def test_three_synchronous_rounds_give_the_example_weighted_mean(any_house: Hous
         }
         assert two.upload(second, fleet.body(fleet.change(4.0), 5)).status_code == 200
     shown = house.operator.task(task_id)
-    assert (shown["status"], shown["committed_rounds"]) == ("finished", 3)
+    assert (shown["status"], shown["committed_rounds"], shown["round"]) == ("finished", 3, 3)
     weights = house.operator.weights(shown["checkpoint_sha256"])
     assert weights["w"].tolist() == [[6.0, 6.0]] * 3  # 3 rounds of (10 * 1 + 5 * 4) / 15
     assert one.check_in()["wait"]["reason"] == "finished"

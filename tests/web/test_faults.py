@@ -165,7 +165,20 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
     assert tab.alert().startswith("One picture was not added. The image IMG_7.heic can't be decoded")
     tab.start()
     assert phone.finished()
+    tab.do("waitFor", code="() => !document.querySelector('#pause').classList.contains('main')")  # nothing to pause
     assert not any(b"holiday" in seen.body for seen in phone.recorder.seen)
+
+
+def test_who_asks_is_said_and_a_no_joins_nothing(new_phone):
+    phone = new_phone()
+    tab = phone.tab
+    tab.do("open", url=phone.place.link(phone.population))
+    tab.do("wait", selector="#decline")
+    assert f"The operator of {phone.place.url.removeprefix('http://')} asks" in tab.do("text", selector="#offer")
+    tab.do("click", selector="#decline")
+    tab.do("waitFor", code="() => document.querySelector('#status').textContent.startsWith('You have not joined')")
+    assert tab.do("eval", code="() => [location.hash, document.querySelector('#welcome').hidden]") == ["", True]
+    assert tab.stored("identity") is None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

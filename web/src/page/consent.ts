@@ -29,6 +29,7 @@ interface PageSizes {
 export function describe(offers: Offer[], page: PageSizes | undefined, inFleet: boolean): HTMLElement {
   const box = make("div");
   box.append(
+    make("p", {}, `The operator of ${location.host} asks for this device's help.`),
     make(
       "p",
       {},

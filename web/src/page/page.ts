@@ -78,7 +78,7 @@ export class Page {
       const offers = await fetchOffers(link);
       byId("offer").replaceChildren(describe(offers, await pageSizes(), Boolean(link.fleet)));
       const possible = !offers.length || offers.some((offer) => !obstacle(offer));
-      byId("join").hidden = !possible;
+      for (const answer of ["join", "decline"]) byId(answer).hidden = !possible;
       say(possible ? "" : "This page can't take part here, so there is nothing to join. Nothing was sent from this device.");
       alert("");
       show("welcome");
@@ -136,6 +136,12 @@ export class Page {
       say("Joining…");
       this.send({ do: "enroll", link: this.link });
     };
+    byId("decline").onclick = () => {
+      this.link = "";
+      history.replaceState(null, "", location.pathname); // with its secret
+      show();
+      say("You have not joined, and this page keeps nothing of it. If you change your mind, open the link again.");
+    };
     byId("pause").onclick = () => void (this.running ? this.pause() : this.run());
     byId("leave").onclick = () => {
       if (confirm("Delete all your examples and keys from this browser, and leave?")) this.send({ do: "leave" });
@@ -172,6 +178,7 @@ export class Page {
   private async ended(outcome: Outcome, totals: Totals): Promise<void> {
     figures(totals);
     this.finished = outcome.kind === "waiting" && outcome.reason === "finished";
+    this.button();
     this.wakeLock.want(this.running && outcome.kind !== "waiting");
     if (outcome.kind === "waiting") doing(waitSentence(outcome));
     else if (outcome.kind === "uploaded") {
@@ -205,6 +212,6 @@ export class Page {
 
   private button(): void {
     const text = this.running ? "Pause" : this.choices.paused ? "Continue" : "Start";
-    trainButton(text, !this.running && this.gallery !== undefined && !this.gallery.count);
+    trainButton(text, !this.running && this.gallery !== undefined && !this.gallery.count, this.running && this.finished);
   }
 }

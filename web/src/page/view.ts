@@ -29,9 +29,10 @@ export function figures(totals: Totals): void {
   byId("figures").replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
-/** The one button of the training. */
-export function trainButton(text: "Pause" | "Continue" | "Start", disabled: boolean): void {
+/** The one button of the training; `over`: there is nothing to train now, so it asks for nothing either. */
+export function trainButton(text: "Pause" | "Continue" | "Start", disabled: boolean, over: boolean): void {
   const button = byId<HTMLButtonElement>("pause");
   button.textContent = text;
   button.disabled = disabled;
+  button.classList.toggle("main", !over);
 }
