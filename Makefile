@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -rs
 USUAL  := not deep and not ort_training and not arm64 and not lowest
 
-.PHONY: android android-downloads test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo web demo test lint types clean help install
+.PHONY: android android-downloads test-android dist walk system-packages tables web-where-possible conformance test-arm64 test-deep test-lowest test-official test-stress test-zoo types-product types-tests web demo test lint types clean help install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -55,11 +55,16 @@ lint: install  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install  ## mypy: strict on the product, and what the tests annotate
+types: types-product types-tests  ## mypy: strict on the product, and what the tests annotate
+
+types-product: install
 	$(BIN)/mypy
+
+types-tests: install
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 
-test: install system-packages lint types web-where-possible android-downloads  ## linter, type checker and every test but the long ones named at its end
+test: install system-packages android-downloads  ## linter, type checker and every test but the long ones named at its end
+	$(MAKE) --no-print-directory -j $(CORES) lint types web-where-possible
 	$(PYTEST) -m "$(USUAL)"
 	@echo "not in make test, each a command of its own: make walk, test-deep, test-lowest, test-official, test-arm64, test-stress, test-zoo, conformance, tables"
 
@@ -105,7 +110,7 @@ ANDROID_CLASSES := $(foreach module,client onnx executorch android workmanager s
 android: android-downloads  ## the Kotlin client, its Android parts and the sample's APK, built and tested (needs a JDK 17, Maven, zip)
 	@mkdir -p $(dir $(ANDROID_BUILT)) && $(ANDROID_READS) > $(ANDROID_BUILT).next
 	@cmp -s $(ANDROID_BUILT).next $(ANDROID_BUILT) && [ -f android/sample/target/fedrela-sample.apk ] || \
-	  { rm -rf $(ANDROID_CLASSES) && (cd android && mvn -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
+	  { rm -rf $(ANDROID_CLASSES) && (cd android && mvn -T 2 -B -q -Dstyle.color=never verify) && mv $(ANDROID_BUILT).next $(ANDROID_BUILT); }
 
 android-downloads:
 	@[ -d "$$HOME/.m2/repository/org/robolectric" ] || ! command -v mvn > /dev/null || \

@@ -123,18 +123,18 @@ def test_sdk_levels_are_the_same():
     assert int(versions["compileSdk"]) >= int(versions["targetSdk"])
     sniffed = re.findall(r"gummy-bears-api-(\d+)", (ANDROID / "pom.xml").read_text())
     assert set(sniffed) == {versions["minSdk"]}
-    for module in ("android", "workmanager"):
+    for module in ("client", "onnx", "executorch", "android", "workmanager"):
         manifest = (ANDROID / module / "src/main/AndroidManifest.xml").read_text()
         assert f'android:minSdkVersion="{versions["minSdk"]}"' in manifest
 
 
-@pytest.mark.parametrize("module", ["android", "workmanager"])
+@pytest.mark.parametrize("module", ["onnx", "android", "workmanager"])
 def test_a_library_s_package_and_keep_rules_are_the_same(module):
     manifest = (ANDROID / module / "src/main/AndroidManifest.xml").read_text()
     assert f'package="org.fedrela.{module}"' in manifest
     assert f'namespace = "org.fedrela.{module}"' in gradle(module)
     assert re.findall(r'consumerProguardFiles\("(.+)"\)', gradle(module)) == ["proguard.txt"]
-    assert 'file="proguard.txt"' in (ANDROID / "pom.xml").read_text()  # into the AAR
+    assert 'includes="proguard.txt"' in (ANDROID / "pom.xml").read_text()  # into the AAR
 
 
 def test_the_app_s_package_and_keep_rules_are_the_same():

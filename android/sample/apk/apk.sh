@@ -23,7 +23,8 @@ aars() { # unpacked, of others
 }
 
 merge() {
-  local libraries=(--libs ../android/src/main/AndroidManifest.xml)
+  local libraries=()
+  for module in client onnx android; do libraries+=(--libs "../$module/src/main/AndroidManifest.xml"); done
   for aar in $(aars); do libraries+=(--libs "$aar/AndroidManifest.xml"); done
   # Gradle is told the package apart, and refuses one in the manifest; the merger wants it there.
   sed "s/<manifest /<manifest package=\"$PACKAGE\" /" src/main/AndroidManifest.xml > $T/main.xml
@@ -53,7 +54,7 @@ dex() {
   zip -q -d $T/onnxruntime.jar 'ai/onnxruntime/native/*'
   local program=($T/fedrela-sample-"$VERSION".jar $T/onnxruntime.jar ../tools/target/annotation.jar)
   for jar in $T/lib/*.jar; do case $jar in *okhttp-jvm*) ;; *) program+=("$jar") ;; esac; done
-  cat $T/aapt.pro proguard-rules.pro ../android/proguard.txt > $T/all.pro
+  cat $T/aapt.pro proguard-rules.pro ../android/proguard.txt ../onnx/proguard.txt > $T/all.pro
   for aar in $(aars); do
     program+=("$aar/classes.jar")
     [ ! -f "$aar/proguard.txt" ] || cat "$aar/proguard.txt" >> $T/all.pro
