@@ -154,8 +154,7 @@ def _add_health(app: FastAPI) -> None:
     )
     async def prometheus(request: Request) -> Response:
         """Prometheus metrics, with the admin key as bearer token."""
-        await in_thread(metrics.observe_tasks, coordinator_of(request))
-        body, media = metrics.exposition()
+        body, media = await in_thread(metrics.exposition, coordinator_of(request))
         return Response(body, media_type=media)
 
 

@@ -70,9 +70,35 @@ def pytorch_lines(folder: Path) -> str:
     )
 
 
+def picture_lines(manifest: Manifest) -> str:
+    """Python that makes `x` of one picture as devices do; empty where the model takes no pictures, or pads them."""
+    (spec, *others) = manifest.x
+    how = manifest.preprocessing
+    if how.kind != "image" or others or how.fit == "pad":
+        return ""
+    channels, height, width = spec.shape[1:]
+    size = f"({width}, {height})"
+    fitted = {
+        "crop": f"ImageOps.fit(picture, {size}, Image.Resampling.BILINEAR)",
+        "stretch": f"picture.resize({size}, Image.Resampling.BILINEAR)",
+        "exact": f"picture  # of {width}x{height} pixels",
+    }[how.fit]
+    return (
+        "import numpy\n"
+        "from PIL import Image, ImageOps\n"
+        f'picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("{"L" if channels == 1 else "RGB"}")\n'
+        f"picture = {fitted}\n"
+        f"{spec.name} = numpy.asarray(picture).reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2)"
+    )
+
+
 def how_to_use(manifest: Manifest, folder: Path) -> str:
     """Both, with a word before each; {inputs} stand for arrays of the caller's."""
     inputs = ", ".join(f"{spec.name} {spec.dtype} ({', '.join(map(str, spec.shape))})" for spec in manifest.x)
-    onnx = onnxruntime_lines(manifest, folder)
-    told = f"plain onnxruntime, with {inputs}:\n\n{onnx}\n\n" if onnx else ""
+    names = ", ".join(f"{at} {name}" for at, name in enumerate(manifest.class_names))
+    told = f"the columns of `probabilities`: {names}\n\n" if names else ""
+    if picture := picture_lines(manifest):
+        told += f"a picture, as devices read it:\n\n{picture}\n\n"
+    if onnx := onnxruntime_lines(manifest, folder):
+        told += f"plain onnxruntime, with {inputs}:\n\n{onnx}\n\n"
     return f"{told}PyTorch, with the module that was exported:\n\n{pytorch_lines(folder)}"

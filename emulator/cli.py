@@ -52,6 +52,9 @@ def emulate(
         str,
         typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster. Without it, one is started here for this run."),
     ] = "",
+    no_relabel: Annotated[
+        bool, typer.Option("--no-relabel", help="The same without re-labels, to see what FedReLa brings.")
+    ] = False,
     label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
     replay: Annotated[
@@ -76,9 +79,10 @@ def emulate(
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
     played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
-    played = _with_data(_reseeded(played, seed), data, bundle or task)
+    played = _with_data(_reseeded(_without(played, task) if no_relabel else played, seed), data, bundle or task)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
-    folder_of_run = record.free_folder(out or Path("runs") / played.name)
+    name = f"{played.name}-no-relabel" if no_relabel else played.name
+    folder_of_run = record.free_folder(out or Path("runs") / name)
     with _coordinator(url, admin_key, in_process) as coordinator:
         if not task:
             task = publish(played, folder, bundle, coordinator)
@@ -132,6 +136,18 @@ def _reseeded(scenario: Any, seed: int | None) -> Any:
     if seed is None:
         return scenario
     return replace(scenario, seed=seed, task=scenario.task and replace(scenario.task, seed=seed))
+
+
+def _without(scenario: Any, published: str) -> Any:
+    """The scenario without re-labels. Raises InvalidInput where its task is published already, or it has none."""
+    from dataclasses import replace
+
+    if published or scenario.task is None:
+        raise InvalidInput(
+            "--no-relabel is given, and there is no task of this run's own to change",
+            remedy="write relabel.enabled = false into the task that is published",
+        )
+    return replace(scenario, task=replace(scenario.task, relabel=replace(scenario.task.relabel, enabled=False)))
 
 
 def _with_data(scenario: Any, data: str, model: object) -> Any:
@@ -209,7 +225,8 @@ def _print_report(report: Any) -> None:
     for arm in report.arms:
         table.add_row(arm.label, *(percent(arm.accuracy[group]) for group in GROUPS), str(len(arm.runs)))
     if report.gains:
-        table.add_row("gain, in points", *(percent(report.gains[group], sign=True) for group in GROUPS), "")
+        gain = f"gain of {report.arms[-1].label} over {report.arms[0].label}, in points"
+        table.add_row(gain, *(percent(report.gains[group], sign=True) for group in GROUPS), "")
     console = Console()
     console.print(table)
     for arm in report.arms:

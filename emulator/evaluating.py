@@ -7,6 +7,7 @@ What it needs besides typer is imported when the verb runs.
     $ fedrela evaluate t-0123 --data test-pictures/ --many cat,dog --few heron,owl --follow
 """
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ def evaluate(
     admin_key: Annotated[
         str, typer.Option(envvar="FEDRELA_ADMIN_KEY", show_default=False, help="The coordinator's admin key.")
     ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a round.")] = False,
 ) -> None:
     """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
     from fedrela.coordinator.cli import connection
@@ -49,10 +51,13 @@ def evaluate(
     with connection.admin(url, admin_key) as admin:
         rounds = 0
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
-            if not rounds:
-                typer.echo("round  overall     many   medium      few")
-            shares = (accuracy.overall, accuracy.many, accuracy.medium, accuracy.few)
-            typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares))
+            shares = {name: getattr(accuracy, name) for name in ("overall", "many", "medium", "few")}
+            if as_json:
+                typer.echo(json.dumps({"round": number} | {name: _plain(share) for name, share in shares.items()}))
+            else:
+                if not rounds:
+                    typer.echo("round  overall     many   medium      few")
+                typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares.values()))
             rounds += 1
         if not rounds:
             raise _nothing_to_evaluate(admin.task(admin.find(task)["task_id"]))
@@ -66,6 +71,10 @@ def _nothing_to_evaluate(record: dict[str, Any]) -> InvalidInput:
         f"no round of {record['name']} is finished yet; it waits for: {record.get('waits_for', 'its first round')}",
         remedy="try again later, or add --follow to wait for the rounds",
     )
+
+
+def _plain(share: float) -> float | None:
+    return None if math.isnan(share) else share
 
 
 def _percent(share: float) -> str:

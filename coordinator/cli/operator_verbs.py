@@ -5,6 +5,7 @@ What a verb needs is imported when it runs.
 
 import os
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -141,9 +142,10 @@ def task_show(task: Task, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_jso
     if as_json:
         return show(shown_task | {"history": rounds}, True, "")
     for key, value in shown_task.items():
-        if key != "task":
+        if key not in ("task", "settings"):
             typer.echo(f"{key:26} {cell(key, value) if key.endswith('_at') else value}")
     typer.echo(f"{'the model':26} fedrela task download {task_id} model/\n")
+    typer.echo(indent(shown_task["settings"], "  "))
     columns = ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds")
     if not any(record.get("groups") for record in rounds):
         return table(rounds, columns, False)

@@ -15,6 +15,7 @@ from fedrela.coordinator.context import Coordinator, parse_task
 from fedrela.coordinator.monitoring import evaluation, secure_groups, standstill
 from fedrela.coordinator.rounds import closing
 from fedrela.coordinator.storage import rows, schema, secure_rows
+from fedrela.core.protocol import task_json, task_toml
 
 Record = dict[str, Any]
 UNCHANGED_ROUNDS = 3  # rounds in a row that left the model as it was, before that is said
@@ -39,8 +40,13 @@ def task(coordinator: Coordinator, task_id: str) -> Record:
         row = view.execute(sa.select(schema.tasks).where(schema.tasks.c.id == task_id)).one_or_none()
         if row is None:
             raise rows.not_found("task")
-        settings = {"privacy": parse_task(row.task_json).privacy.words, "task": json.loads(row.task_json)}
-        return _task(view, row) | _waits_for(view, row) | settings
+        settings = parse_task(row.task_json)
+        told = {
+            "privacy": settings.privacy.words,
+            "task": task_json.whole(settings),
+            "settings": task_toml.text(settings),
+        }
+        return _task(view, row) | _waits_for(view, row) | told
 
 
 def _waits_for(view: sa.Connection, row: rows.Row) -> Record:

@@ -5,17 +5,20 @@ all.
 """
 
 import os
+from collections.abc import Iterator
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
+    Metric,
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from fedrela.coordinator.context import Coordinator
 from fedrela.coordinator.monitoring import history
@@ -38,47 +41,50 @@ ROUNDS_COMMITTED = Counter("fedrela_rounds_committed_total", "Rounds committed b
 AGGREGATION_SECONDS = Histogram(
     "fedrela_aggregation_seconds", "Time to aggregate a round", buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
 )
-TASK_ROUND = Gauge("fedrela_task_round", "Number of the open round", ["task"], multiprocess_mode="mostrecent")
-TASK_OPEN = Gauge("fedrela_task_open_assignments", "Devices at work", ["task"], multiprocess_mode="mostrecent")
-TASK_REPORTED = Gauge("fedrela_task_reported", "Updates in the open round", ["task"], multiprocess_mode="mostrecent")
-TASK_PHASE = Gauge(
-    "fedrela_task_phase",
-    "1 for the phase of the task's open round, or for its status where it is not running",
-    ["task", "phase"],
-    multiprocess_mode="mostrecent",
-)
-TASK_UNCHANGED = Gauge(
-    "fedrela_task_unchanged_rounds",
-    "Rounds in a row that left the model as it was, once they are three or more; else 0",
-    ["task"],
-    multiprocess_mode="mostrecent",
-)
-CLOCK_SKEW = Gauge(
-    "fedrela_clock_skew_seconds",
-    "How far the clock of the worker that answers is ahead of the coordinator's time",
-    multiprocess_mode="mostrecent",
-)
 
 
-def exposition() -> tuple[bytes, str]:
-    """The metrics page and its content type."""
-    registry = REGISTRY
+class Standing(Collector):
+    """Gauges made from the database for one answer: nothing that a worker saw earlier stays beside them."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    def collect(self) -> Iterator[Metric]:
+        """How every task stands, and this worker's clock."""
+        yield GaugeMetricFamily(
+            "fedrela_clock_skew_seconds",
+            "How far the clock of the worker that answers is ahead of the coordinator's time",
+            self._coordinator.store.clock.skew_seconds,
+        )
+        round_ = GaugeMetricFamily("fedrela_task_round", "Number of the open round, or of the last", labels=["task"])
+        open_ = GaugeMetricFamily("fedrela_task_open_assignments", "Devices at work", labels=["task"])
+        reported = GaugeMetricFamily("fedrela_task_reported", "Updates in the open round", labels=["task"])
+        phase = GaugeMetricFamily(
+            "fedrela_task_phase",
+            "1 for the phase of the task's open round, or for its status where it is not running",
+            labels=["task", "phase"],
+        )
+        unchanged = GaugeMetricFamily(
+            "fedrela_task_unchanged_rounds",
+            "Rounds in a row that left the model as it was, once they are three or more; else 0",
+            labels=["task"],
+        )
+        for record in history.tasks(self._coordinator):
+            task, since = record["task_id"], record["unchanged_since"]
+            round_.add_metric([task], record["round"])
+            open_.add_metric([task], record.get("open", 0))
+            reported.add_metric([task], record.get("reported", 0))
+            unchanged.add_metric([task], 0 if since is None else record["committed_rounds"] - since)
+            phase.add_metric([task, record["phase"] if record["status"] == "running" else record["status"]], 1)
+        yield from (round_, open_, reported, phase, unchanged)
+
+
+def exposition(coordinator: Coordinator) -> tuple[bytes, str]:
+    """The metrics page and its content type: what all processes have counted, and how the tasks stand now."""
+    counted = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-def observe_tasks(coordinator: Coordinator) -> None:
-    """Set the gauges from the database."""
-    TASK_PHASE.clear()
-    CLOCK_SKEW.set(coordinator.store.clock.skew_seconds)
-    for record in history.tasks(coordinator):
-        name = record["task_id"]
-        TASK_ROUND.labels(name).set(record["round"])
-        TASK_OPEN.labels(name).set(record.get("open", 0))
-        TASK_REPORTED.labels(name).set(record.get("reported", 0))
-        since = record["unchanged_since"]
-        TASK_UNCHANGED.labels(name).set(0 if since is None else record["committed_rounds"] - since)
-        running = record["status"] == "running"
-        TASK_PHASE.labels(name, record["phase"] if running else record["status"]).set(1)
+        counted = CollectorRegistry()
+        multiprocess.MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+    standing = CollectorRegistry()
+    standing.register(Standing(coordinator))
+    return generate_latest(counted) + generate_latest(standing), CONTENT_TYPE_LATEST

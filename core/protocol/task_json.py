@@ -106,10 +106,13 @@ def encode(task: Task) -> bytes:
 
 def sparse(task: Task) -> dict[str, Any]:
     """The values that differ from the protocol's defaults; a seed beyond 2^53 as text."""
-    values = _differing(dataclasses.asdict(task), PROTOCOL_DEFAULTS)
-    if task.seed > SAFE_WHOLE:
-        values["seed"] = str(task.seed)
-    return values
+    return _differing(whole(task), PROTOCOL_DEFAULTS)
+
+
+def whole(task: Task) -> dict[str, Any]:
+    """All values; a seed beyond 2^53 as text."""
+    values = dataclasses.asdict(task)
+    return values | {"seed": str(task.seed)} if task.seed > SAFE_WHOLE else values
 
 
 def decode(body: bytes | str) -> Task:

@@ -19,6 +19,8 @@ from fedrela.core.errors import FedRelaError, MissingDependency, Unavailable
 from fedrela.edge.owner.options import AsJson, State
 
 CLOCK_SECONDS = 60.0  # off by more than this, certificates and opening hours mean something else
+TOLD_SECONDS = 5.0  # answers name whole seconds, and take their time: less than this is no difference
+LOCAL_URL = "http://127.0.0.1:8000"
 app = typer.Typer(add_completion=False)
 
 
@@ -135,6 +137,8 @@ def render(report: dict[str, Any]) -> str:
     lines.append(f"{'clock':12} {time.strftime('%Y-%m-%d %H:%M:%S %Z')}{_clock(report['coordinator'])}")
     if coordinator := report["coordinator"]:
         lines.append(f"{'coordinator':12} {coordinator['url']} answers")
+    elif not report["problems"]:
+        lines.append(f"{'coordinator':12} none was asked: name one with --url (an operator's own: --url {LOCAL_URL})")
     proxies = [name for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "SSL_CERT_FILE") if os.environ.get(name)]
     if proxies:
         lines.append(f"{'network':12} by {', '.join(proxies)}")
@@ -143,4 +147,8 @@ def render(report: dict[str, Any]) -> str:
 
 def _clock(coordinator: dict[str, Any] | None) -> str:
     behind = (coordinator or {}).get("clock_behind_seconds")
-    return "" if behind is None else f", {abs(behind):.1f} s {'behind' if behind > 0 else 'ahead of'} the coordinator's"
+    if behind is None:
+        return ""
+    if abs(behind) < TOLD_SECONDS:
+        return ", as the coordinator's"
+    return f", {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead of'} the coordinator's"

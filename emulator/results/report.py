@@ -67,7 +67,9 @@ def summarize(runs: Sequence[Run]) -> Report:
     unfinished = [run.folder for run in runs if not run.complete]
     if unfinished:
         raise InvalidInput(f"the run in {unfinished[0]} has not finished", remedy="make it again, or leave it out")
-    labels = list(dict.fromkeys(run.label for run in runs))
+    # What trains without re-labels comes first, however the folders were named: a gain is over it.
+    plain_first = sorted(runs, key=lambda run: bool(run.header["task"]["relabel"]["enabled"]))
+    labels = list(dict.fromkeys(run.label for run in plain_first))
     arms = tuple(_arm(label, [run for run in runs if run.label == label]) for label in labels)
     return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs))
 

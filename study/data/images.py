@@ -8,7 +8,7 @@ import gzip
 import io
 import struct
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -41,8 +41,18 @@ def read(source: Path) -> tuple[Part, Part | None]:
         return _cifar(source, [f"data_batch_{n}" for n in range(1, 6)]), _cifar(source, ["test_batch"])
     if (source / "train").is_file():
         return _cifar(source, ["train"]), _cifar(source, ["test"])
-    names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
+    names = sorted(path.relative_to(source).as_posix() for path in _below(source, ()))
     return _files(names, lambda name: (source / name).read_bytes())
+
+
+def _below(folder: Path, within: tuple[Path, ...]) -> Iterator[Path]:
+    """The files of a folder. Links are followed, as on a device, but into none of those that this one lies `within`."""
+    within = (*within, folder.resolve())
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.resolve() not in within:
+            yield from _below(path, within)
 
 
 def _files(names: list[str], body: Body) -> tuple[Part, Part | None]:
@@ -54,7 +64,9 @@ def _files(names: list[str], body: Body) -> tuple[Part, Part | None]:
 def _class_folders(names: Iterable[str], body: Body) -> tuple[Part, Part | None]:
     images = [PurePosixPath(name) for name in sorted(names) if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if not images or any(len(path.parts) < 2 for path in images):
-        raise InvalidData("there are no class folders", remedy="put images into one folder per class")
+        raise InvalidData(
+            f"there are no class folders among {len(images)} pictures", remedy="put images into one folder per class"
+        )
     tests = [path for path in images if "test" in path.parts[:-2]]
     trains = [path for path in images if "test" not in path.parts[:-2]]
     classes = sorted({path.parts[-2] for path in images})
@@ -67,7 +79,11 @@ def _decode(paths: list[PurePosixPath], classes: list[str], body: Body) -> Part:
     pixels = [_pixels(str(path), body(str(path))) for path in paths]
     shapes = sorted({array.shape for array in pixels})
     if len(shapes) > 1:
-        raise InvalidData(f"the images have different shapes, such as {shapes[:2]}", remedy="make them of one size")
+        raise InvalidData(
+            f"the images have different shapes, such as {shapes[:2]}",
+            remedy="make them of the model's size first (a study doesn't, other than devices): "
+            "mogrify -resize 32x32^ -gravity center -extent 32x32 */*/*.jpg",
+        )
     return np.stack(pixels), np.array([classes.index(path.parts[-2]) for path in paths], np.int64)
 
 

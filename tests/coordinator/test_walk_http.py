@@ -188,6 +188,7 @@ def test_metrics_count_and_name_no_device(house: House) -> None:
     ):
         assert sample in page, sample
     assert device.device_id not in page
+    assert page.count("fedrela_task_phase{") == 1  # and no phase that is over
     assert device.token not in page
     assert house.http.get("/metrics").status_code == 401
 

@@ -58,6 +58,13 @@ def test_a_first_look_at_ones_own_pictures_needs_no_scenario_and_ends_with_the_l
     done = CliRunner().invoke(app, [*command, "--bundle", str(folder / "bundle")], catch_exceptions=False)
     assert "54 of 54 samples are used; by class 38 of 38, 10 of 10, 6 of 6. To evaluate: 6" in done.output
     assert done.stdout.splitlines()[0].startswith("10 rounds, 80 updates")
+    plain = [*command, "--bundle", str(folder / "bundle"), "--no-relabel"]
+    assert CliRunner().invoke(app, plain, catch_exceptions=False).exit_code == 0
+    runs = [str(tmp_path / "runs" / name) for name in ("trial", "trial-no-relabel")]
+    compared = CliRunner().invoke(app, ["report", *runs, "--json"], catch_exceptions=False)
+    assert [arm["label"] for arm in json.loads(compared.stdout)["arms"]] == ["FedAvg", "FedAvg + FedReLa"]
+    with pytest.raises(InvalidInput, match="no task of this run's own"):
+        CliRunner().invoke(app, [*plain, "--task", "published", "--url", "http://x"], catch_exceptions=False)
     (lines,) = re.findall(r"plain onnxruntime, with x uint8.*?:\n\n(.*?)\n\nPyTorch", done.stdout, re.DOTALL)
     predicted = {"x": np.zeros((2, 1, 4, 4), np.uint8)}
     exec(lines, predicted)
@@ -98,10 +105,15 @@ def test_the_coordinator_is_told_the_figures_and_the_operator_can_evaluate_again
         command = ["evaluate", "evaluated", "--data", str(folder / "small.npz"), "--many", "0", "--again"]
         command += ["--url", fedrela_coordinator.url, "--admin-key", fedrela_coordinator.admin_key]
         done = CliRunner().invoke(app, command, catch_exceptions=False)
+        lines = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False).stdout.splitlines()
         again = [item["accuracy"] for item in admin.rounds(task_id)]
         without_again = [word for word in command if word != "--again"]
         with pytest.raises(InvalidInput, match=r"every round has its figures already.*--again"):
             CliRunner().invoke(app, without_again, catch_exceptions=False)
+    assert [json.loads(line) for line in lines] == [
+        {"round": at} | {name: item[name] for name in ("overall", "many", "medium", "few")}
+        for at, item in enumerate(again, 1)
+    ]
     printed = [line.split() for line in done.stdout.splitlines()[1:]]
     assert [line[0] for line in printed] == ["1", "2", "3", "4"]
     for line, item in zip(printed, again, strict=True):

@@ -1,9 +1,16 @@
 """A trained model's folder is all that it takes: the lines that are printed predict what PyTorch predicts."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from fedrela.coordinator import trained_model
+from fedrela.core.manifest import Preprocessing
+from fedrela.core.tensors import TensorSpec
+from fedrela.edge.sources import pictures
 from tests.export.conftest import tiny
 
 
@@ -23,3 +30,23 @@ def test_the_printed_lines_predict_alike_in_onnxruntime_and_in_pytorch(exported,
     told = trained_model.how_to_use(manifest, tmp_path / "model")
     assert "x uint8 (B, 2, 6, 5)" in told
     assert trained_model.onnxruntime_lines(manifest, tmp_path / "model") in told
+
+
+@pytest.mark.parametrize("how", ["crop", "stretch", "exact"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_printed_lines_read_a_picture_as_a_device_does(exported, tmp_path, monkeypatch, how, channels):
+    spec = TensorSpec("x", ("B", channels, 12, 16), "uint8")
+    preprocessing = Preprocessing("image", grayscale=True, fit=how)
+    manifest = replace(exported.manifest, preprocessing=preprocessing, class_names=("cat", "dog", "owl"))
+    monkeypatch.setattr(type(manifest), "x", (spec,), raising=False)
+    colors = np.random.default_rng(1).integers(0, 256, (12, 16, 3) if how == "exact" else (61, 97, 3), dtype=np.uint8)
+    Image.fromarray(colors).save(tmp_path / "picture.png")
+    lines, made = trained_model.picture_lines(manifest), {}
+    exec(lines.replace("picture.jpg", str(tmp_path / "picture.png")), made)
+    with Image.open(tmp_path / "picture.png") as image:
+        expected = pictures.tensor(image, 1, "picture.png", spec, preprocessing)
+    assert made["x"].dtype == np.uint8
+    assert made["x"].shape == (1, channels, 12, 16)
+    # The middle is cut out at whole pixels on a device, and between them here.
+    assert np.abs(made["x"][0].astype(int) - expected).mean() < (6 if how == "crop" else 1)
+    assert "columns of `probabilities`: 0 cat, 1 dog, 2 owl" in trained_model.how_to_use(manifest, tmp_path)

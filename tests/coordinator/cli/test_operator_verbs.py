@@ -122,6 +122,10 @@ def test_people_read_times_of_day(verbs: Server, bundle_folder: Path, tmp_path: 
     task_file.write_text('name = "today"\nrounds = 1\n[round]\ngoal = 1\n[privacy]\nsecure = "none"\n')
     run("publish", str(bundle_folder), str(task_file))
     shown = run("task", "show", "today")
+    assert "  [round]\n  goal = 1\n  smallest_cohort = 1\n" in shown
+    again = tmp_path / "again.toml"
+    again.write_text(json.loads(run("task", "show", "today", "--json"))["settings"].replace("today", "again"))
+    run("publish", str(bundle_folder), str(again))  # what is shown is what was published
     assert re.search(r"^created_at +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$", shown, re.MULTILINE)
 
 

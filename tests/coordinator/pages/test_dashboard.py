@@ -38,6 +38,14 @@ def test_nothing_is_shown_before_the_login(house):
     assert task_id not in home.text
 
 
+def test_a_task_of_the_usual_settings_says_what_its_round_wants(pages):
+    task_id = pages.publish(1, goal=10, smallest_cohort=1)  # all of them what a client takes where nothing is said
+    page = pages.http.get(f"/dashboard/tasks/{task_id}")
+    assert page.status_code == 200
+    assert "0 of 10 updates" in page.text
+    assert "goal = 10" in page.text
+
+
 def test_a_wrong_key_opens_nothing(house):
     answer = house.http.post("/login", data={"admin_key": "x" * 32}, follow_redirects=False)
     assert answer.status_code == 401

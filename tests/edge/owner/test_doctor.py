@@ -36,6 +36,7 @@ def test_a_machine_with_everything(tmp_path: Path) -> None:
     assert told["device"]["conditions"]["free_memory_bytes"] > 0
     status, text = run("--state", str(tmp_path / "state"))
     assert "not enrolled" in text
+    assert "none was asked: name one with --url" in text
     assert not (tmp_path / "state").exists()
 
 
@@ -59,6 +60,15 @@ def test_an_operator_s_machine_without_a_device_asks_for_its_coordinator(
     status, text = run("--state", str(tmp_path), "--url", URL)
     assert status == 1
     assert "httpx is missing" in text
+
+
+def test_whole_seconds_and_a_slow_answer_are_no_difference_of_clocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, status_code=200, json={"status": "ok"}, headers={"Date": "Wed, 01 Jan 2020 00:00:00 GMT"})
+    for now, words in ((1577836802.9, "as the coordinator's"), (1577836806.0, "6 s ahead of the coordinator's")):
+        monkeypatch.setattr(doctor.time, "time", lambda now=now: now)
+        assert words in run("--state", str(tmp_path / "state"), "--url", URL)[1]
 
 
 def test_a_coordinator_that_answers_and_its_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,9 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
     assert summary.fleet.events == {"drop-out": 4}
     assert summary.fleet.devices_by_updates == {0: 8, 1: 4}
     json.dumps(report.as_json(summary), allow_nan=False)
+    turned = report.summarize(runs[::-1])  # a shell names `with` before `without`
+    assert [arm.label for arm in turned.arms] == ["A", "B"]
+    assert turned.gains["overall"].mean == pytest.approx(0.15)
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):

@@ -167,3 +167,28 @@ def test_the_cache_is_used_and_the_fingerprint_is_of_the_values(tmp_path, pixels
     digits = datasets.prepare(DatasetLocation(), tmp_path, tmp_path / "cache")
     assert digits.dataset.x.shape[1:] == (1, 8, 8)
     assert digits.sha256 != first.sha256
+
+
+def test_links_to_folders_are_followed_and_a_folder_in_itself_is_read_once(tmp_path):
+    pictures = tmp_path / "my-pictures"
+    for name in ("cat", "dog"):
+        (pictures / name).mkdir(parents=True)
+        Image.fromarray(RNG.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(pictures / name / "one.png")
+    (pictures / "cat" / "again").symlink_to(pictures)
+    both = tmp_path / "both"
+    both.mkdir()
+    for part in ("train", "test"):
+        (both / part).symlink_to(pictures)
+    (x, y), test = images.read(both)
+    assert y.tolist() == [0, 1]
+    assert x.shape == (2, 3, 4, 4)
+    assert test is not None
+
+
+def test_pictures_of_several_sizes_are_refused_with_a_remedy(tmp_path):
+    for at, size in enumerate(((4, 4, 3), (5, 4, 3))):
+        (tmp_path / str(at)).mkdir()
+        Image.fromarray(RNG.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / str(at) / "one.png")
+    with pytest.raises(InvalidData, match="different shapes") as caught:
+        images.read(tmp_path)
+    assert "mogrify" in caught.value.remedy
