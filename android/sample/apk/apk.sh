@@ -77,7 +77,7 @@ package() {
 
 sign() { # with a key that is made here: for a try, not for a store
   [ -f $T/debug.p12 ] || keytool -genkeypair -keystore $T/debug.p12 -storetype PKCS12 -storepass android \
-    -alias debug -keyalg RSA -keysize 2048 -validity 10000 -dname CN=Debug 2> /dev/null
+    -alias debug -keyalg RSA -keysize 2048 -validity 10000 -dname CN=Debug > /dev/null 2>&1
   "${JAVA[@]}" -cp "$TOOLS" apk/Sign.java $T/debug.p12 $T/unaligned.apk $T/fedrela-sample.apk
 }
 
