@@ -26,7 +26,7 @@ _EXTRA = re.compile(r"(?:fedrela|\.whl)\[([a-z0-9,]+)\]")
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _VERB = re.compile(r"`fedrela ([a-z]+)[ `]")
-WRITTEN = "benchmarks/results/"  # by whoever measures
+WRITTEN = ("benchmarks/results/", "android/sample/target/")  # by whoever measures, or builds
 
 
 def named(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
