@@ -145,7 +145,7 @@ def task_show(task: Task, url: Url = LOCAL_URL, admin_key: AdminKey = "", as_jso
         if key not in ("task", "settings"):
             typer.echo(f"{key:26} {cell(key, value) if key.endswith('_at') else value}")
     typer.echo(f"{'the model':26} fedrela task download {task_id} model/\n")
-    typer.echo(indent(shown_task["settings"], "  "))
+    typer.echo(indent(shown_task.get("settings", ""), "  "))  # which older coordinators don't say
     columns = ("round", "phase", "updates", "failures", "left_out", "update_bytes", "aggregation_seconds")
     if not any(record.get("groups") for record in rounds):
         return table(rounds, columns, False)
