@@ -52,6 +52,11 @@ const commands = {
     contexts.get(name).first = contexts.get(name).page;
     await commands.open({ name, url });
   },
+  /** Commands go to the other of the two pages from now on. */
+  async swap({ name }) {
+    const held = contexts.get(name);
+    [held.first, held.page] = [held.page, held.first];
+  },
   async shut_first({ name }) {
     await contexts.get(name).first.close();
   },

@@ -1,6 +1,7 @@
 /**
  * The page's files are kept, so that it opens without a network. Only this page's own files are touched: nothing of the
- * coordinator's API is ever kept or answered here. A new version takes over when the page is opened the next time.
+ * coordinator's API is ever kept or answered here. A new version takes over when the page is opened the next time. The
+ * installation alone makes the cache: one that the page deleted, as its owner left, does not come back.
  */
 const VERSION = "built in by vite.config.ts"; // changes with any file, so that a browser sees a new version
 const CACHE = "fedrela-page";
@@ -34,30 +35,36 @@ async function refresh() {
 
 /** Files of earlier versions go, once no page of them is open. */
 async function forgetOld() {
-  const cache = await caches.open(CACHE);
+  const cache = await present();
+  if (!cache) return;
   const { always, onDemand } = await wanted();
-  const present = new Set([...always, ...onDemand]);
-  const old = (await cache.keys()).filter((request) => !present.has(request.url));
+  const named = new Set([...always, ...onDemand]);
+  const old = (await cache.keys()).filter((request) => !named.has(request.url));
   await Promise.all(old.map((request) => cache.delete(request)));
+}
+
+/** The cache; undefined where it was deleted. */
+async function present() {
+  return (await caches.has(CACHE)) ? caches.open(CACHE) : undefined;
 }
 
 /** A file whose name changes with its content. */
 async function kept(request) {
-  const cache = await caches.open(CACHE);
-  const found = await cache.match(request.url);
+  const cache = await present();
+  const found = await cache?.match(request.url);
   if (found) return found;
   const response = await fetch(request);
-  if (response.ok) await cache.put(request.url, response.clone());
+  if (response.ok) await cache?.put(request.url, response.clone());
   return response;
 }
 
 /** The network's answer; without one, or where it takes too long, the kept one. */
 async function fresh(request) {
-  const cache = await caches.open(CACHE);
-  const old = await cache.match(request.url.split(/[?#]/)[0]);
+  const cache = await present();
+  const old = await cache?.match(request.url.split(/[?#]/)[0]);
   try {
     const response = await fetch(request, old ? { signal: AbortSignal.timeout(1000 * PATIENCE_SECONDS) } : {});
-    if (response.ok) await cache.put(request.url, response.clone());
+    if (response.ok) await cache?.put(request.url, response.clone());
     return response;
   } catch {
     return old ?? Response.error();

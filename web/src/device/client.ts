@@ -6,6 +6,7 @@ import { FedRelaError, GroupRefused, IntegrityError, Refused, StorageFull, Unava
 import { type Assignment, type WaitReason, knownReason, parseAssignment } from "../core/wire.ts";
 import { hex } from "../core/signing.ts";
 import { Acceleration } from "../engine/acceleration.ts";
+import { account } from "./account.ts";
 import { Admission, isSame } from "./admission.ts";
 import type { Api } from "./api.ts";
 import { reasons } from "./eligibility.ts";
@@ -29,12 +30,6 @@ export type Outcome =
   | { kind: "waiting"; reason: WaitReason | "not-eligible"; seconds: number }
   | { kind: "dropped"; code: string; problem: string; remedy: string }
   | { kind: "stopped" };
-
-export interface Totals {
-  rounds: number;
-  sentBytes: number;
-  receivedBytes: number;
-}
 
 interface Held {
   assignment: Assignment;
@@ -68,6 +63,15 @@ export class Client {
    * where it no longer knows this device.
    */
   async runOnce(): Promise<Outcome> {
+    try {
+      return await this.once();
+    } finally {
+      this.work = undefined;
+      await account(this.store, this.api.transport);
+    }
+  }
+
+  private async once(): Promise<Outcome> {
     const held = (await this.resumed()) ?? (await this.checkIn());
     if ("kind" in held) return held;
     try {
@@ -79,19 +83,12 @@ export class Client {
       if (error instanceof Unavailable || error instanceof StorageFull) throw error;
       if (error instanceof Refused && error.status === 401) throw error;
       return this.drop(held.assignment, error);
-    } finally {
-      this.work = undefined;
-      await this.addTotals({});
     }
   }
 
   /** Release the runtime's memory; no assignment may be under way. */
   async close(): Promise<void> {
     await this.fetcher.close();
-  }
-
-  async totals(): Promise<Totals> {
-    return (await this.store.getJson<Totals>("totals")) ?? { rounds: 0, sentBytes: 0, receivedBytes: 0 };
   }
 
   private async held(): Promise<Held | undefined> {
@@ -149,7 +146,7 @@ export class Client {
   private async requireHidden(assignment: Assignment): Promise<void> {
     const { privacy } = await this.fetcher.task(assignment);
     if (privacy.secure === "none")
-      throw new AssignmentFailed("not-eligible", "this task doesn't hide your change, and you want it hidden", "wait for another task, or allow this one under “When to train”");
+      throw new AssignmentFailed("not-eligible", "this task doesn't hide your change, and you want it hidden", "allow it under “When to train”, or wait for another task; then press Start", "choice");
   }
 
   private async upload({ assignment, record }: Held, update: Uint8Array): Promise<Outcome> {
@@ -159,7 +156,7 @@ export class Client {
     const owed = await this.store.get("assignment/residual");
     if (owed) await this.store.put(`residuals/${taskKey(assignment)}`, owed);
     await this.store.delete(...ASSIGNMENT_KEYS);
-    await this.addTotals({ rounds: 1 });
+    await account(this.store, this.api.transport, 1);
     return { kind: "uploaded", round: assignment.round, duplicate: receipt.duplicate };
   }
 
@@ -171,7 +168,7 @@ export class Client {
     if (!ending) return { kind: "stopped" };
     await store.delete(...ASSIGNMENT_KEYS);
     if (ending.step === "closed") return { kind: "dropped", code: "group-closed", problem: ending.reason, remedy: "the next round is tried" };
-    await this.addTotals({ rounds: 1 });
+    await account(store, api.transport, 1);
     return { kind: "summed", round: assignment.round };
   }
 
@@ -186,19 +183,7 @@ export class Client {
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
     }
-    const shown = fault instanceof GroupRefused ? "group-refused" : code;
+    const shown = fault instanceof GroupRefused ? "group-refused" : fault instanceof AssignmentFailed ? fault.shown : code;
     return { kind: "dropped", code: shown, problem: failure.problem, remedy: failure.remedy };
-  }
-
-  private async addTotals(more: { rounds?: number }): Promise<void> {
-    const { transport } = this.api;
-    const totals = await this.totals();
-    const sum = {
-      rounds: totals.rounds + (more.rounds ?? 0),
-      sentBytes: totals.sentBytes + transport.sentBytes,
-      receivedBytes: totals.receivedBytes + transport.receivedBytes,
-    };
-    transport.sentBytes = transport.receivedBytes = 0;
-    await this.store.putJson("totals", sum);
   }
 }

@@ -11,12 +11,13 @@ export interface AssignmentRecord {
   fingerprint: string;
 }
 
-/** An assignment can't be finished; `code` is what the coordinator is told. */
+/** An assignment can't be finished; `code` is what the coordinator is told, `shown` what this device's owner is. */
 export class AssignmentFailed extends Error {
   constructor(
     readonly code: FailureCode,
     readonly problem: string,
     readonly remedy: string,
+    readonly shown: string = code,
   ) {
     super(problem);
   }

@@ -3,7 +3,8 @@
  * listens would be lost, while what is said to a worker waits for it.
  */
 import { FedRelaError, Refused } from "../core/errors.ts";
-import type { Outcome, Totals } from "./client.ts";
+import type { Totals } from "./account.ts";
+import type { Outcome } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
 import type { Choice } from "../engine/processor.ts";
 import type { Owner, Progress } from "./work.ts";

@@ -12,7 +12,7 @@
  *     masked                 which rounds an update was masked for, for ever
  *     self-tests/<...>       golden steps that passed, by program and runtime version
  *     processors/<...>       what trains faster and right: the processor or the graphics processor, see processor.ts
- *     totals                 rounds taken part in, bytes sent and received
+ *     totals, sent           rounds taken part in, bytes sent and received; the last requests: see account.ts
  *
  * Samples are records of their own, so that one picture can be removed without reading the others.
  */
@@ -66,12 +66,17 @@ function withPrefix(prefix: string): IDBKeyRange {
 export class Store {
   private constructor(private readonly db: IDBPDatabase<Schema>) {}
 
-  /** Throws BrowserSilent where the browser doesn't open its database. */
-  static async open(): Promise<Store> {
+  /** `inTheWay`: this store keeps another tab from deleting or changing it, and is closed. Throws BrowserSilent where the browser doesn't open its database. */
+  static async open(inTheWay?: () => void): Promise<Store> {
     const opening = openDB<Schema>(DATABASE, VERSION, {
       async upgrade(db, from, _to, tx) {
         if (from < 1) create(db);
         else if (from < 2) await moveAssignment(tx);
+      },
+      blocking(_present, _wanted, event) {
+        if (!inTheWay) return;
+        (event.target as IDBDatabase).close();
+        inTheWay();
       },
     });
     const late = (): Error => new BrowserSilent("its storage for this page does not open", "close and open the browser");
@@ -118,8 +123,9 @@ export class Store {
     return this.db.getAllFromIndex("samples", "form", form);
   }
 
-  async countSamples(): Promise<number> {
-    return this.db.count("samples");
+  /** Every sample, of whatever form, in the order in which they were added. */
+  async allSamples(): Promise<Sample[]> {
+    return this.db.getAll("samples");
   }
 
   /** Add samples, or replace those that have an id. */
@@ -130,18 +136,17 @@ export class Store {
     });
   }
 
-  async removeSample(id: number): Promise<void> {
-    await this.db.delete("samples", id);
+  async removeSamples(samples: Sample[]): Promise<void> {
+    const tx = this.db.transaction("samples", "readwrite");
+    await Promise.all([...samples.map((sample) => tx.store.delete(sample.id!)), tx.done]);
   }
 
-  async removeSamples(): Promise<void> {
-    await this.db.clear("samples");
-  }
-
-  /** Forget everything. */
-  async clear(): Promise<void> {
+  /** Forget everything, for good: nothing can be written after it. */
+  async forget(): Promise<void> {
     const tx = this.db.transaction(["bytes", "samples"], "readwrite", { durability: "strict" });
-    await Promise.all([tx.objectStore("bytes").clear(), tx.objectStore("samples").clear(), tx.done]);
+    const cleared = [tx.objectStore("bytes").clear(), tx.objectStore("samples").clear(), tx.done];
+    this.db.close(); // what is under way is still done, and nothing else begins
+    await Promise.all(cleared);
   }
 
   close(): void {

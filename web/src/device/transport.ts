@@ -33,6 +33,14 @@ export interface Credentials {
   private_key: string;
 }
 
+/** One request that was made, whether or not an answer came. `at`: milliseconds since 1970; `bytes`: of its body. */
+export interface SentRequest {
+  at: number;
+  method: string;
+  path: string;
+  bytes: number;
+}
+
 export function credentialHeaders(device: Credentials, method: string, path: string, body?: Uint8Array): Record<string, string> {
   return { Authorization: `Bearer ${device.device_token}`, ...signedHeaders(device.private_key, method, path, body) };
 }
@@ -51,6 +59,7 @@ export class TryAgain extends Error {
 export class Transport {
   sentBytes = 0;
   receivedBytes = 0;
+  requests: SentRequest[] = [];
 
   constructor(
     readonly base: string,
@@ -88,6 +97,7 @@ export class Transport {
     if (this.device) Object.assign(all, credentialHeaders(this.device, method, path, body));
     else if (body) all["Content-Digest"] = contentDigest(body);
     this.sentBytes += body?.length ?? 0;
+    this.requests.push({ at: Date.now(), method, path, bytes: body?.length ?? 0 });
     const seconds = SILENCE_SECONDS + (body?.length ?? 0) / SLOWEST_BYTES_PER_SECOND;
     const line = new AbortController();
     const timer = setTimeout(() => line.abort(new Error("no answer came")), 1000 * seconds);

@@ -171,7 +171,7 @@ export class RoundWork {
       this.world.tell({ kind: "held", why: held });
       if (this.world.stopped()) return false;
       if (seconds() > trainUntil(this.job.assignment, this.record))
-        throw new AssignmentFailed("not-eligible", held.join(" "), "the next round is tried");
+        throw new AssignmentFailed("not-eligible", held.join(" "), "the next round is tried", "conditions");
       await new Promise((resolve) => setTimeout(resolve, 1000 * PAUSE_SECONDS));
     }
   }

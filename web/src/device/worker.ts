@@ -6,6 +6,7 @@ import moduleUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { FedRelaError, Refused, StorageFull, Unavailable } from "../core/errors.ts";
 import { parseFragment } from "../core/links.ts";
+import { account, totalsOf } from "./account.ts";
 import { Api } from "./api.ts";
 import { Client } from "./client.ts";
 import type { Conditions } from "./eligibility.ts";
@@ -21,7 +22,7 @@ const MOST_THREADS = 4;
 const RETRY_SECONDS = 5;
 const LONGEST_TIMER_MS = 2 ** 31 - 1; // a longer one would go off at once
 // Trying again by itself would only fail again, and take a place that another device could use.
-const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "training-failed", "group-refused"];
+const NEEDS_THE_OWNER = ["integrity-failed", "self-test-failed", "not-eligible", "choice", "training-failed", "group-refused"];
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const base = new URL("../", new URL(".", import.meta.url)).href.replace(/\/join\/$/, "").replace(/\/$/, "");
 
@@ -72,7 +73,12 @@ async function ready(): Promise<void> {
 }
 
 async function join(store: Store, link: string): Promise<void> {
-  await enroll(new Api(new Transport(base)), store, parseFragment(link));
+  const transport = new Transport(base);
+  try {
+    await enroll(new Api(transport), store, parseFragment(link));
+  } finally {
+    await account(store, transport);
+  }
   tell({ kind: "enrolled" });
 }
 
@@ -92,7 +98,7 @@ async function run(store: Store): Promise<void> {
       chosen: (choice) => tell({ kind: "processor", choice, threads: threads() }),
     });
     const device = client; // leaving forgets it while an assignment is under way
-    while (running) await pauseFor(await oneRound(device));
+    while (running) await pauseFor(await oneRound(device, store));
     await device.close();
     tell({ kind: "paused" });
   } finally {
@@ -101,10 +107,10 @@ async function run(store: Store): Promise<void> {
 }
 
 /** One assignment; the seconds to wait before the next. */
-async function oneRound(device: Client): Promise<number> {
+async function oneRound(device: Client, store: Store): Promise<number> {
   try {
     const outcome = await device.runOnce();
-    tell({ kind: "outcome", outcome, totals: await device.totals() });
+    tell({ kind: "outcome", outcome, totals: await totalsOf(store) });
     if (outcome.kind === "dropped") {
       if (NEEDS_THE_OWNER.includes(outcome.code)) running = false;
       return RETRY_SECONDS;
@@ -139,7 +145,7 @@ async function leave(store: Store): Promise<void> {
     }
   }
   client = undefined;
-  await store.clear();
+  await store.forget();
   tell({ kind: "left", toldCoordinator });
 }
 

@@ -24,6 +24,7 @@ export class Choices {
   constructor(
     private readonly store: Store,
     private readonly send: (command: Command) => void,
+    private readonly changed: () => unknown,
   ) {}
 
   /** Read what was chosen before, and listen to the boxes. */
@@ -35,6 +36,7 @@ export class Choices {
       box.onchange = async () => {
         this.settings[key] = box.checked;
         this.tell();
+        this.changed();
         await this.keep();
       };
     }

@@ -25,21 +25,33 @@ interface PageSizes {
   gpu_bytes: number;
 }
 
-/** `inFleet`: whether the link says by a fleet's key who may be in a group. */
-export function describe(offers: Offer[], page: PageSizes | undefined, inFleet: boolean): HTMLElement {
+/** Who reads it: `inFleet`, whether the link says by a fleet's key who may be in a group; `joined`, or one who is asked. */
+interface Reader {
+  inFleet: boolean;
+  joined: boolean;
+}
+
+/** `offers`: undefined where the server could not be asked. */
+export function describe(offers: Offer[] | undefined, page: PageSizes | undefined, { inFleet, joined }: Reader): HTMLElement {
   const box = make("div");
   box.append(
-    make("p", {}, `The operator of ${location.host} asks for this device's help.`),
+    make("p", {}, joined ? `This device helps the operator of ${location.host}.` : `The operator of ${location.host} asks for this device's help.`),
     make(
       "p",
       {},
       "A model learns from many devices at once. Yours downloads it, trains it a little on examples that you choose, and sends back only how the model's numbers changed. The operator mixes the changes of all devices.",
     ),
   );
-  if (!offers.length) box.append(make("p", {}, "There is no task right now. You can join all the same; the page asks again by itself."));
-  for (const offer of offers) box.append(...details(offer, page, inFleet));
-  box.append(make("h3", {}, "What never leaves this device"), list(neverLeaves(offers)));
+  if (!offers?.length) box.append(make("p", {}, withoutTask(offers !== undefined, joined)));
+  for (const offer of offers ?? []) box.append(...details(offer, page, inFleet));
+  box.append(make("h3", {}, "What never leaves this device"), list(neverLeaves(offers ?? [])));
   return box;
+}
+
+function withoutTask(asked: boolean, joined: boolean): string {
+  if (!asked) return "What is asked of this device now is not known: the operator's server has not told it.";
+  if (!joined) return "There is no task right now. You can join all the same; the page asks again by itself.";
+  return "There is no task right now, so nothing of your examples leaves this device. The page only asks for work, and shows here what the next task would send.";
 }
 
 function neverLeaves(offers: Offer[]): string[] {

@@ -39,9 +39,8 @@ function listen(worker: Worker, page: Page): void {
 async function main(): Promise<void> {
   const lacking = missing();
   if (lacking) return say(lacking);
-  void navigator.serviceWorker?.register("sw.js", { scope: "./" }).catch(() => undefined); // only works offline by it
   say("Starting…");
-  const store = await Store.open();
+  const store = await Store.open(() => location.reload()); // another tab has left, or is of a newer version
   const worker = new Worker(new URL("../device/worker.ts", import.meta.url), { type: "module" });
   const send = (command: Command): void => worker.postMessage(command);
   listen(worker, new Page(store, send, location.hash.slice(1)));

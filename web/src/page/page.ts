@@ -6,35 +6,47 @@
  */
 import { FedRelaError, InvalidInput, Refused } from "../core/errors.ts";
 import { parseFragment } from "../core/links.ts";
-import type { Outcome, Totals } from "../device/client.ts";
-import { type Identity, loadIdentity } from "../device/identity.ts";
+import { type Totals, totalsOf } from "../device/account.ts";
+import type { Outcome } from "../device/client.ts";
+import { loadIdentity } from "../device/identity.ts";
 import { type Command, type Fault, type Report, faultOf } from "../device/protocol.ts";
 import type { Store } from "../device/store.ts";
 import type { Progress } from "../device/work.ts";
+import { Asked, RETRY_OFFER_SECONDS } from "./asked.ts";
 import { Choices } from "./choices.ts";
 import { describe, pageSizes } from "./consent.ts";
 import { byId, show } from "./dom.ts";
-import { Gallery } from "./gallery.ts";
-import { type Offer, fetchOffers, obstacle } from "./offer.ts";
+import { forgetPage, keepPage } from "./leaving.ts";
+import { fetchOffers, obstacle } from "./offer.ts";
 import { WakeLock, watchConditions } from "./sensors.ts";
+import { showSent } from "./sent.ts";
 import { alert, doing, figures, say, trainButton } from "./view.ts";
-import { droppedSentence, processorSentence, progressSentence, sentence, waitSentence } from "./words.ts";
-
-const RETRY_OFFER_SECONDS = 10;
+import { droppedSentence, goneSentence, processorSentence, progressSentence, sentence, standingSentence, waitSentence } from "./words.ts";
 
 export class Page {
   private readonly wakeLock = new WakeLock();
   private readonly choices: Choices;
-  private gallery: Gallery | undefined;
+  private readonly asked: Asked;
   private running = false;
+  private began = false;
   private finished = false;
+  private ofChoices = false; // the notice that is shown
+  private declined = false;
+  private over = false;
+  private unreached = false; // so says the notice that is shown
 
   constructor(
     private readonly store: Store,
     private readonly send: (command: Command) => void,
     private link: string,
   ) {
-    this.choices = new Choices(store, send);
+    this.choices = new Choices(store, send, () => this.ofChoices && this.notice(""));
+    this.asked = new Asked(store, {
+      isRunning: () => this.running,
+      counted: () => this.counted(),
+      failed: (fault) => this.notice(sentence(fault), { unreached: fault.kind === "Unavailable" }),
+      reached: () => this.unreached && this.notice(""),
+    });
   }
 
   /** Begin: the worker has the device's lock. */
@@ -43,13 +55,13 @@ export class Page {
     await this.choices.load();
     this.wire();
     await watchConditions((conditions) => this.choices.see(conditions));
-    const identity = await loadIdentity(this.store);
-    if (identity) await this.enrolled(identity);
+    if (await loadIdentity(this.store)) await this.enrolled();
     else if (this.link) await this.welcome();
     else say("Open the link, or scan the code, that the operator gave you.");
   }
 
   async heard(report: Report): Promise<void> {
+    if (this.over) return;
     if (report.kind === "ready") await this.start();
     else if (report.kind === "locked") say("This page is open in another tab, which does the work. Close one of the two.");
     else if (report.kind === "enrolled") await this.joined();
@@ -57,7 +69,7 @@ export class Page {
     else if (report.kind === "fault") this.fault(report.fault, report.during);
     else if (report.kind === "paused") this.stopped();
     else if (report.kind === "processor") byId("processor").textContent = processorSentence(report.choice, report.threads);
-    else if (report.kind === "left") this.gone(report.toldCoordinator);
+    else if (report.kind === "left") await this.gone(report.toldCoordinator);
     else await this.ended(report.outcome, report.totals);
   }
 
@@ -67,8 +79,8 @@ export class Page {
     if (during === "run" && fault.kind !== "Unavailable") this.running = false;
     this.button();
     say("");
-    alert(sentence(fault));
-    doing(this.running ? "Waiting for the connection…" : "Stopped.");
+    this.notice(sentence(fault), { unreached: fault.kind === "Unavailable" });
+    doing(this.running ? "Waiting for the connection…" : this.standing());
   }
 
   private async welcome(): Promise<void> {
@@ -76,11 +88,11 @@ export class Page {
     try {
       const link = parseFragment(this.link);
       const offers = await fetchOffers(link);
-      byId("offer").replaceChildren(describe(offers, await pageSizes(), Boolean(link.fleet)));
+      byId("offer").replaceChildren(describe(offers, await pageSizes(), { inFleet: Boolean(link.fleet), joined: false }));
       const possible = !offers.length || offers.some((offer) => !obstacle(offer));
       for (const answer of ["join", "decline"]) byId(answer).hidden = !possible;
       say(possible ? "" : "This page can't take part here, so there is nothing to join. Nothing was sent from this device.");
-      alert("");
+      this.notice("");
       show("welcome");
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
@@ -93,41 +105,17 @@ export class Page {
     say("");
     this.link = "";
     void navigator.storage?.persist?.(); // a browser may ask its owner, who need not answer
-    await this.enrolled((await loadIdentity(this.store))!);
+    await this.enrolled();
   }
 
-  private async enrolled(identity: Identity): Promise<void> {
+  private async enrolled(): Promise<void> {
     history.replaceState(null, "", location.pathname); // the secret has done its work
-    const totals = await this.store.getJson<Totals>("totals");
-    if (totals) figures(totals);
+    keepPage();
+    figures(await totalsOf(this.store));
+    await showSent(this.store);
     show("training", "data", "choices", "leaving", "details");
-    this.button();
-    const offers = await this.offers(identity);
-    byId("consent-again").replaceChildren(describe(offers, await pageSizes(), Boolean(identity.fleet)));
-    byId("share-totals-choice").hidden = !offers.some((offer) => offer.task.local_evaluation);
-    const possible = offers.find((offer) => !obstacle(offer));
-    if (possible) {
-      this.gallery = new Gallery(this.store, possible.manifest, () => this.button(), (error) => this.fault(faultOf(error), "run"));
-      await this.gallery.render();
-    } else if (!(await this.store.countSamples())) byId("data-note").textContent = "When a task begins, you can add examples here.";
-    if (!this.choices.paused && (this.gallery?.count ?? (await this.store.countSamples()))) await this.run();
-    else doing(this.gallery?.count ? "Paused." : "Add some examples, then press Start.");
-    if (!possible && !this.finished) setTimeout(() => void this.retryOffers(identity), 1000 * RETRY_OFFER_SECONDS);
-  }
-
-  private async retryOffers(identity: Identity): Promise<void> {
-    if (!this.gallery && (await loadIdentity(this.store)) && !this.running) await this.enrolled(identity);
-  }
-
-  /** The open tasks; without a network none. */
-  private async offers(identity: Identity): Promise<Offer[]> {
-    try {
-      return await fetchOffers(identity);
-    } catch (error) {
-      if (!(error instanceof FedRelaError)) throw error;
-      this.fault(faultOf(error), "run");
-      return [];
-    }
+    await this.asked.look();
+    if (!this.choices.paused && this.asked.examples) await this.run();
   }
 
   private wire(): void {
@@ -138,9 +126,10 @@ export class Page {
     };
     byId("decline").onclick = () => {
       this.link = "";
+      this.declined = true;
       history.replaceState(null, "", location.pathname); // with its secret
       show();
-      say("You have not joined, and this page keeps nothing of it. If you change your mind, open the link again.");
+      this.send({ do: "leave" });
     };
     byId("pause").onclick = () => void (this.running ? this.pause() : this.run());
     byId("leave").onclick = () => {
@@ -152,8 +141,8 @@ export class Page {
   }
 
   private async run(): Promise<void> {
-    this.running = true;
-    alert("");
+    this.running = this.began = true;
+    this.notice("");
     say("");
     this.send({ do: "run" });
     this.button();
@@ -172,46 +161,67 @@ export class Page {
     this.running = false;
     this.wakeLock.want(false);
     this.button();
-    if (this.choices.paused) doing("Paused. What is done so far is kept.");
+    doing(this.standing());
   }
 
   private async ended(outcome: Outcome, totals: Totals): Promise<void> {
     figures(totals);
+    await showSent(this.store);
+    const before = this.finished;
     this.finished = outcome.kind === "waiting" && outcome.reason === "finished";
     this.button();
     this.wakeLock.want(this.running && outcome.kind !== "waiting");
-    if (outcome.kind === "waiting") doing(waitSentence(outcome));
-    else if (outcome.kind === "uploaded") {
-      alert("");
+    if (outcome.kind === "waiting") {
+      doing(waitSentence(outcome));
+      if (this.finished && !before) await this.asked.look();
+    } else if (outcome.kind === "uploaded") {
+      this.notice("");
       doing(`Round ${outcome.round} is done: your change was sent.`, 1);
     } else if (outcome.kind === "summed") {
-      alert("");
+      this.notice("");
       doing(`Round ${outcome.round} is done: your change is in the sum of its group.`, 1);
     } else if (outcome.kind === "dropped") {
-      alert(droppedSentence(outcome));
-      if (outcome.code === "not-eligible") await this.gallery?.render();
+      this.notice(droppedSentence(outcome), { ofChoices: ["choice", "conditions"].includes(outcome.code) });
+      doing("The page asks for work again by itself.");
+      if (outcome.code === "not-eligible") await this.asked.renderExamples();
     }
   }
 
   private progress(progress: Progress): void {
     if (progress.kind !== "held") this.wakeLock.want(progress.kind !== "checking-in");
+    if (progress.kind === "preparing" && !this.asked.open) void this.asked.look();
     doing(progressSentence(progress), progress.kind === "step" ? progress.step / progress.steps : null);
   }
 
-  private gone(toldCoordinator: boolean): void {
-    this.running = false;
-    this.gallery = undefined;
+  private async gone(toldCoordinator: boolean): Promise<void> {
+    this.over = true;
+    this.asked.end();
+    this.wakeLock.want(false);
     show();
-    alert("");
-    say(
-      toldCoordinator
-        ? "Everything was deleted from this browser, and the operator's server has forgotten this device. Thank you."
-        : "Everything was deleted from this browser. The operator's server could not be told; it will notice that this device is gone.",
-    );
+    this.notice("");
+    say("Deleting…");
+    say(goneSentence(this.declined, toldCoordinator, await forgetPage(this.store)));
+  }
+
+  /** What went wrong, empty: nothing; and what ends it: that the owner chooses anew, or that the server answers. */
+  private notice(text: string, { ofChoices = false, unreached = false } = {}): void {
+    this.ofChoices = ofChoices;
+    this.unreached = unreached;
+    alert(text);
+  }
+
+  private counted(): void {
+    this.button();
+    if (!this.running) doing(this.standing());
+  }
+
+  private standing(): string {
+    const { open, examples } = this.asked;
+    return standingSentence({ examples, open, paused: this.choices.paused, began: this.began });
   }
 
   private button(): void {
     const text = this.running ? "Pause" : this.choices.paused ? "Continue" : "Start";
-    trainButton(text, !this.running && this.gallery !== undefined && !this.gallery.count, this.running && this.finished);
+    trainButton(text, !this.running && !this.asked.examples, this.running && this.finished);
   }
 }

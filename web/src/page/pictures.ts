@@ -2,18 +2,20 @@
 import { InvalidInput } from "../core/errors.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { wordOf } from "../samples/classes.ts";
-import { exampleInput, formOf } from "../device/examples.ts";
+import { formOf } from "../device/examples.ts";
 import type { Sample } from "../device/store.ts";
 import { decode } from "../pictures/decoding.ts";
 import { type Layout, tensor } from "../pictures/tensor.ts";
 
 /** The layout of a model's pictures, (channels, height, width); undefined where the model takes something else. */
 export function pictureLayout(manifest: Manifest): Layout | undefined {
-  const input = exampleInput(manifest);
-  const shape = input.shape.slice(1).map(Number);
-  const [channels, height, width] = shape;
-  if (input.dtype !== "uint8" || shape.length !== 3 || !(channels === 1 || channels === 3)) return undefined;
-  return { channels, height: height!, width: width! };
+  return layoutOf(formOf(manifest));
+}
+
+/** The same of a sample's form, see `formOf`. */
+function layoutOf(form: string): Layout | undefined {
+  const [, channels, height, width] = (/^uint8 ([13])x(\d+)x(\d+)$/.exec(form) ?? []).map(Number);
+  return channels === 1 || channels === 3 ? { channels, height: height!, width: width! } : undefined;
 }
 
 /** One picture as a sample: the bytes that any other client makes of it. Throws InvalidInput, which names the file. */
@@ -23,7 +25,7 @@ export async function fromFile(file: File, label: number, manifest: Manifest): P
   const { pixels, orientation } = await decode(file, file.name);
   const data = tensor(pixels, orientation, file.name, layout, manifest.preprocessing);
   const sample = { words: [wordOf(manifest, label)], form: formOf(manifest), data };
-  return { ...sample, preview: await previewOf(sample, manifest) };
+  return { ...sample, preview: await previewOf(sample) };
 }
 
 /** The samples that could be made of some files, and why the other files were refused, each by its name. */
@@ -47,8 +49,8 @@ export async function fromFiles(files: Iterable<File>, label: number, manifest: 
 }
 
 /** A small picture of a sample that came without one. */
-export async function previewOf(sample: Sample, manifest: Manifest): Promise<Blob | undefined> {
-  const layout = pictureLayout(manifest);
+export async function previewOf(sample: Sample): Promise<Blob | undefined> {
+  const layout = layoutOf(sample.form);
   if (!layout || !(sample.data instanceof Uint8Array)) return undefined;
   const { width, height, channels } = layout;
   const pixels = new ImageData(width, height);

@@ -1,5 +1,5 @@
 /** What is seen of the device's work: the status, the one alert, progress and figures. */
-import type { Totals } from "../device/client.ts";
+import type { Totals } from "../device/account.ts";
 import { byId, bytes, make } from "./dom.ts";
 
 /** What the page as a whole is about to do, or asks for. */

@@ -3,8 +3,10 @@ import type { InvalidInput } from "../core/errors.ts";
 import type { Outcome } from "../device/client.ts";
 import type { Fault } from "../device/protocol.ts";
 import type { Choice } from "../engine/processor.ts";
+import type { SortedOut } from "../samples/duplicates.ts";
 import type { Progress } from "../device/work.ts";
 
+const NOT_NOW = ["not-eligible", "choice", "conditions"]; // nothing is broken: see `AssignmentFailed`
 const NAMED = 5; // refused pictures; more in one sentence nobody reads
 
 /** What went wrong, for the owner of the device. */
@@ -24,12 +26,21 @@ export function sentence(fault: Fault): string {
   if (fault.kind === "VerificationFailed")
     return "This browser computes the model wrongly, so it must not train it. Try another browser. Nothing of yours was sent.";
   if (fault.kind === "StorageFull")
-    return "This browser has no more room for the page. Free some space on this device, then press Continue. Nothing was lost.";
+    return "This browser has no more room for the page. Free some space on this device, then try again. Nothing was lost.";
   if (fault.kind === "Unavailable")
     return "The operator's server can't be reached. Check your connection; the page tries again by itself. Nothing was lost.";
   if (fault.kind === "BrowserSilent") return `This browser does not answer: ${fault.problem}. What helps: ${fault.remedy}. Nothing was lost.`;
   if (fault.kind === "NotEligible") return `${capital(fault.problem)}: ${fault.remedy}. Nothing of yours was sent.`;
   return `Something went wrong: ${fault.problem}. What helps: ${fault.remedy}. Your pictures are safe on this device.`;
+}
+
+/** What became of examples that could be read; empty where there was none. */
+export function addedSentence({ fresh, repeated, elsewhere }: SortedOut): string {
+  const parts: string[] = [];
+  if (fresh.length) parts.push(fresh.length === 1 ? "Added one example." : `Added ${fresh.length} examples.`);
+  if (repeated) parts.push(repeated === 1 ? "One is in this class already, and was not added again." : `${repeated} are in their class already, and were not added again.`);
+  if (elsewhere) parts.push(elsewhere === 1 ? "The same picture is in another class, too: remove it where it is wrong." : `${elsewhere} of them are in another class, too: remove them where they are wrong.`);
+  return parts.join(" ");
 }
 
 /** Pictures that could not be added, each by its name; empty where there is none. The others were added. */
@@ -55,7 +66,7 @@ export function droppedSentence(outcome: Extract<Outcome, { kind: "dropped" }>):
     return "On this device the model changed far more than on all others, so the change was not used. It takes part in the next round.";
   if (outcome.code === "model-unusable")
     return "The model that arrived is broken: it predicts no numbers. The operator was told. Nothing of yours was sent.";
-  const kind = kinds[outcome.code] ?? (outcome.code === "not-eligible" ? "NotEligible" : "Error");
+  const kind = kinds[outcome.code] ?? (NOT_NOW.includes(outcome.code) ? "NotEligible" : "Error");
   return sentence({ kind, code: outcome.code, problem: outcome.problem, remedy: outcome.remedy });
 }
 
@@ -100,17 +111,42 @@ export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): st
     "no-task": "There is nothing to do right now. The page asks again by itself.",
     "round-full": "Enough devices are at work on this round. Yours is asked for the next one.",
     reported: "Your device has done its part of this round, which waits for others.",
-    "too-soon": "Your device has done its part for now. It is asked again later.",
+    "too-soon": `Your device was given work lately, and is left alone for a while. The page asks again ${timeText(outcome.seconds)}.`,
     "not-selected": "This round goes on without your device. It is asked again for the next one.",
     "set-aside": "This task goes on without your device: groups that it was in spoiled the model too often. Other tasks may want it.",
     version: "This page is too old for the task. Reload it.",
     runtime: "This task has no program for browsers.",
     paused: "The operator has paused the task. The page asks again by itself.",
-    finished: "The task is finished. Thank you for taking part.",
+    finished: "The task is finished. Thank you. The page asks for another one by itself.",
     later: "The operator's server has nothing for your device right now. The page asks again by itself.",
     "not-eligible": "Training waits until your conditions are met.",
   };
   return reasons[outcome.reason];
+}
+
+/** When something happens, in so many seconds. */
+export function timeText(seconds: number): string {
+  if (seconds < 90) return seconds < 1.5 ? "in a second" : `in ${Math.round(seconds)} seconds`;
+  if (seconds < 5400) return `in about ${Math.round(seconds / 60)} minutes`;
+  return seconds < 172_800 ? `in about ${Math.round(seconds / 3600)} hours` : `in about ${Math.round(seconds / 86_400)} days`;
+}
+
+/** What the page does while it trains nothing, and what begins that. `began`: whether it has trained before. */
+export function standingSentence(now: { examples: number; open: boolean; paused: boolean; began: boolean }): string {
+  const button = now.paused ? "Continue" : "Start";
+  if (!now.examples) return now.open ? `Add some examples, then press ${button}.` : `When a task begins, add some examples; then press ${button}.`;
+  if (now.paused) return "Paused. What is done so far is kept. Press Continue to go on.";
+  return now.began ? "Stopped. Press Start to go on." : "Press Start to train.";
+}
+
+/** The end of it; `toldCoordinator` and `deleted`: whether the server knows, and whether not even an empty store is left. */
+export function goneSentence(declined: boolean, toldCoordinator: boolean, deleted: boolean): string {
+  const left = deleted ? "" : " Only an empty store is left, with nothing in it, as something in this browser has it open.";
+  if (declined) return `You have not joined, and this page keeps nothing in this browser.${left} If you change your mind, open the link again.`;
+  const server = toldCoordinator
+    ? "The operator's server has forgotten this device. Thank you."
+    : "The operator's server could not be told; it will notice that this device is gone.";
+  return `Everything was deleted from this browser.${left} ${server}`;
 }
 
 function capital(text: string): string {
