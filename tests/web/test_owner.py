@@ -1,4 +1,4 @@
-"""What an owner sees and can do: with examples of a finished task, of what was sent, after a stop, and on the way out."""
+"""What an owner sees and can do: with examples of a finished task, after a stop, and on the way out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedrela.core.task import Eligibility
 from tests.web.browser import Tab
 from tests.web.phone import TASK, Phone
 
@@ -30,6 +31,14 @@ LEFT_BEHIND = """async () => ({
   caches: await caches.keys(),
   registrations: (await navigator.serviceWorker.getRegistrations()).length,
   databases: (await indexedDB.databases()).map(({ name }) => name),
+})"""
+HOLD = """() => new Promise((done) => {
+  indexedDB.open("fedrela").onsuccess = ({ target }) => { window.held = target.result; done(); };
+})"""
+HELD = """() => new Promise((done) => {
+  const names = ["bytes", "samples"], tx = window.held.transaction(names);
+  const asked = names.map((name) => tx.objectStore(name).count());
+  tx.oncomplete = () => done(asked.map(({ result }) => result));
 })"""
 NOTHING = {"caches": [], "registrations": 0, "databases": []}
 
@@ -169,12 +178,10 @@ def test_a_store_that_can_t_be_deleted_is_empty_and_called_so(new_phone):
     phone = new_phone()
     phone.tab.join(phone.place.link(phone.population))
     phone.tab.use_demo(0)
-    hold = "() => new Promise((done) => { indexedDB.open('fedrela').onsuccess = (event) => { window.held = event.target; done(); }; })"
-    phone.tab.do("eval", code=hold)
+    phone.tab.do("eval", code=HOLD)
     phone.tab.do("click", selector="#leave")
     contains(phone.tab, "#status", "Only an empty store is left, with nothing in it")
-    read = "() => new Promise((done) => { const tx = window.held.result.transaction(['bytes', 'samples']); const asked = ['bytes', 'samples'].map((name) => tx.objectStore(name).count()); tx.oncomplete = () => done(asked.map(({ result }) => result)); })"
-    assert phone.tab.do("eval", code=read) == [0, 0]
+    assert phone.tab.do("eval", code=HELD) == [0, 0]
 
 
 def test_after_a_no_the_browser_holds_nothing(new_phone):
@@ -188,7 +195,7 @@ def test_after_a_no_the_browser_holds_nothing(new_phone):
 
 
 def test_a_stop_says_what_it_is_and_a_new_choice_ends_its_notice(new_phone):
-    tab = (phone := new_phone()).tab
+    tab = (phone := new_phone(replace(TASK, eligibility=Eligibility(min_separation_seconds=600)))).tab
     tab.join(phone.place.link(phone.population))
     contains(tab, "#doing", "Add some examples, then press Start.")
     tab.use_demo(0)
@@ -201,8 +208,12 @@ def test_a_stop_says_what_it_is_and_a_new_choice_ends_its_notice(new_phone):
     tab.do("click", selector="#only-hidden")
     tab.do("waitFor", code="() => document.querySelector('#alert').hidden")
     assert text_of(tab, "#doing") == "Stopped. Press Start to go on."
-    tab.start()  # the server lets a device rest that has given an assignment back
-    contains(tab, "#doing", "Your device was given work lately, and is left alone for a while. The page asks again in ")
+    tab.start()
+    contains(
+        tab,
+        "#doing",
+        "Your device was given work lately, and is left alone for a while. The page asks again in about 1",
+    )
     assert tab.stored("totals")["rounds"] == 0
 
 

@@ -166,7 +166,6 @@ export class Page {
 
   private async ended(outcome: Outcome, totals: Totals): Promise<void> {
     figures(totals);
-    await showSent(this.store);
     const before = this.finished;
     this.finished = outcome.kind === "waiting" && outcome.reason === "finished";
     this.button();
@@ -185,6 +184,7 @@ export class Page {
       doing("The page asks for work again by itself.");
       if (outcome.code === "not-eligible") await this.asked.renderExamples();
     }
+    await showSent(this.store); // last: what is reported meanwhile is newer than this
   }
 
   private progress(progress: Progress): void {
