@@ -20,6 +20,7 @@ STORES = ("postgresql", "s3")  # of a coordinator that doesn't keep everything i
 # Distributions that aren't imported by their own name.
 _MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "prometheus-client": "prometheus_client"}
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9._-]+)(?:\[([A-Za-z0-9,._-]+)\])?")
+_LOWEST = re.compile(r">=\s*([0-9][0-9A-Za-z.]*)")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 
 
@@ -39,6 +40,15 @@ def requirements(extra: str) -> dict[str, str]:
         else:
             needed[name] = _MODULES.get(name, name.replace("-", "_"))
     return needed
+
+
+def lowest(distribution: str) -> str:
+    """The lowest version of a distribution that the package allows; empty where it names none."""
+    for text in _metadata():
+        match, bound = _REQUIREMENT.match(text), _LOWEST.search(text.partition(";")[0])
+        if match and bound and match[1].lower() == distribution:
+            return bound[1]
+    return ""
 
 
 def missing(extra: str) -> list[str]:

@@ -21,15 +21,16 @@ from typing import Any
 from fedrela.core import strict
 from fedrela.core.errors import InvalidMessage, MissingDependency
 from fedrela.edge.engines.engine import INSTALL
+from fedrela.edge.sandbox import unstartable
 from fedrela.edge.sandbox.answers import REMEDY, EndedRuntime, Limits, answer, ended
 from fedrela.edge.sandbox.channel import FAULTS, REQUEST, Arena
 from fedrela.edge.sandbox.launch import Child, launch
 from fedrela.edge.sandbox.seal import Confinement
+from fedrela.edge.sandbox.warm_up import MISSING
 
 __all__ = ["EndedRuntime", "Limits", "Sandbox"]
 
 START_SECONDS = 120.0
-CHECK = "check the installation: python -m fedrela.edge.sandbox.warm_up"
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,7 @@ class Sandbox:
                 try:
                     self._child = launch(self.runtimes, threads=self.threads, memory_bytes=self.limits.memory())
                 except OSError as error:
-                    raise MissingDependency(
-                        f"no process for the runtime can be started: {error}", remedy=CHECK
-                    ) from error
+                    raise unstartable.error(self.runtimes, str(error)) from error
                 self.generation += 1
                 self._end = weakref.finalize(self, self._child.end)
 
@@ -96,6 +95,8 @@ class Sandbox:
         hello = self.hello()
         if runtime not in hello.versions:
             lacks = hello.missing.get(runtime, "it was not asked for")
+            if runtime in hello.missing and not lacks.endswith(MISSING):  # it is installed, and can't be loaded
+                raise unstartable.error((runtime,), lacks)
             raise MissingDependency(
                 f"the runtime {runtime} is not installed ({lacks})", remedy=INSTALL.get(runtime, "choose another")
             )
@@ -111,10 +112,7 @@ class Sandbox:
                     self._hello = strict.from_json(Hello, text)
                 except (EndedRuntime, InvalidMessage) as fault:
                     self.close()
-                    raise MissingDependency(
-                        f"no process for the runtime can be started: {fault.problem}",
-                        remedy=CHECK,
-                    ) from fault
+                    raise unstartable.error(self.runtimes, fault.problem) from fault
             if self.required and "seccomp" not in self._hello.measures:
                 reason = self._hello.reason
                 self.close()

@@ -1,9 +1,12 @@
 """Loads a runtime and lets it compute once, so that whatever it opens lazily is open before the process is sealed."""
 
+import sys
+
 import numpy as np
 
 from fedrela.core.errors import MissingDependency
 
+MISSING = "is missing"  # how what is said of a module that isn't installed ends
 # The smallest ONNX model there is: y = Identity(x), x and y float32 of one element.
 _VALUE = b"\x0a\x01%b\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01"
 _NODE = b"\x0a\x01x\x12\x01y\x22\x08Identity"
@@ -18,8 +21,10 @@ def load(runtime: str, threads: int) -> str:
         raise MissingDependency(f"there is no runtime {runtime!r}", remedy="choose another")
     try:
         return load_one(threads)
-    except ImportError as error:
-        raise MissingDependency(f"{error.name or error} is missing", remedy="install it") from error
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"{error.name or error} {MISSING}", remedy="install it") from error
+    except ImportError as error:  # it is here, and the system can't load it
+        raise MissingDependency(f"it can't be loaded: {error}", remedy="install another version of it") from error
 
 
 def _onnx(threads: int) -> str:
@@ -38,4 +43,5 @@ def _executorch(threads: int) -> str:
 
 
 if __name__ == "__main__":
-    print(load("onnx", 1))
+    for name in sys.argv[1:] or ["onnx"]:
+        print(name, load(name, 1))

@@ -1,6 +1,7 @@
 """Shared by the edge tests: the hand-written bundle, an engine on it, and small data."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from fedrela.edge.engines.pool import EnginePool
 from fedrela.edge.training.examples import Examples
 from tests.edge import softmax_bundle
 from tests.edge.live import LiveCoordinator, coordinator
+
+DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"  # as on a processor that lacks an instruction
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +38,19 @@ def live(tmp_path: Path) -> Iterator[LiveCoordinator]:
     """A coordinator of the test's own, on loopback."""
     with coordinator(tmp_path / "coordinator") as running:
         yield running
+
+
+@pytest.fixture
+def broken_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put an `onnxruntime` of these lines before the installed one, for the processes that are started from now on."""
+
+    def install(lines: str) -> None:
+        package = tmp_path / "broken runtime"
+        package.mkdir()
+        (package / "onnxruntime.py").write_text(lines)
+        monkeypatch.setenv("PYTHONPATH", f"{package}{os.pathsep}{Path(__file__).parents[2]}")
+
+    return install
 
 
 def read(folder: Path, path: str) -> bytes:

@@ -206,6 +206,6 @@ def test_it_ends_with_the_device_even_in_mid_step(thread: str, endless_bundle: P
 def test_a_process_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(
-        MissingDependency, match=r"can be started: the runtime's process ended with status 1 \(its start\)"
+        MissingDependency, match=r"\) can be started: the runtime's process ended with status 1 \(its start\)"
     ):
         Sandbox(("onnx",)).hello()
