@@ -80,9 +80,7 @@ class DeviceClient:
 
     def __post_init__(self) -> None:
         state.rename_former_keys(self.store)
-        identity = state.load_identity(self.store)
-        if identity is None or not identity.device_id:
-            raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
+        identity = state.load_enrolled(self.store)
         if self.settings.require_sandbox:
             self.pool.require_confinement()
         self.api.act_as(identity)

@@ -49,11 +49,13 @@ def enroll(
     Example: fedrela device enroll 'https://fl.example.org/join#k3p...'
     """
     from fedrela.core.protocol import links
+    from fedrela.edge.owner import runtime_trial
     from fedrela.edge.owner.membership import enroll as join
     from fedrela.edge.owner.membership import notes, require_private
 
     parsed = links.parse(link)
     require_private(parsed, insecure=insecure)
+    runtime = runtime_trial.usable()  # a machine that can't train takes nobody's place
     api = _api(parsed.url)
     told = notes(api, parsed)
     for note in [] if as_json else told:
@@ -75,7 +77,8 @@ def enroll(
         f"programs of  {', '.join(identity.publishers) or 'whoever the coordinator names'}\n"
         f"{f'groups with  devices of the fleet {identity.fleet} alone' + chr(10) if identity.fleet else ''}"
         f"{'' if links.is_private(identity.url) else INSECURE}"
-        f"state folder {state}\nnext: fedrela device run{again(state)} --data FOLDER"
+        f"state folder {state}\nnext: fedrela device run{again(state)}"
+        f"{'' if runtime == runtime_trial.USUAL else f' --runtime {runtime}'} --data FOLDER"
     )
     typer.echo(json.dumps(public) if as_json else text)
 
@@ -110,9 +113,12 @@ def run(
 
     Example: fedrela device run --data ~/photos
     """
+    from fedrela.edge.storage.state import load_enrolled
+
+    chosen, runtimes, store = load_settings(settings), tuple(runtime or ("onnx",)), FolderStore(state)
+    identity = load_enrolled(store)
     from fedrela.edge.sandbox.process import Limits, Sandbox
 
-    chosen, runtimes = load_settings(settings), tuple(runtime or ("onnx",))
     if nice:
         os.nice(nice)
     limits = Limits(chosen.max_step_seconds, chosen.max_memory_bytes)
@@ -126,11 +132,8 @@ def run(
     from fedrela.edge.owner.progress import Reporter
     from fedrela.edge.owner.signals import stopped_by_signals
     from fedrela.edge.sources import open_source
-    from fedrela.edge.storage.state import load_identity
 
-    source, stop, store = open_source(data), StopEvent(), FolderStore(state)
-    identity = load_identity(store)
-    api = _api(identity.url if identity else "")
+    source, stop, api = open_source(data), StopEvent(), _api(identity.url)
     pool = EnginePool(runtimes, threads, sandbox=sandbox)
     pool.offered()  # a runtime that is missing is an error now, not at the first assignment
     with closing(sandbox), nullcontext() if check else store.lock(), stopped_by_signals(stop) as received:

@@ -54,12 +54,18 @@ def examine(state: Path, url: str = "") -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "installed": [extra for extra, missing in lacking.items() if not missing],
         "missing": {extra: missing for extra, missing in lacking.items() if missing},
+        "runtime": None,
         "device": None,
         "coordinator": None,
         "problems": [],
     }
+    has_edge = "edge" in report["installed"]
     try:
-        report["device"] = _device(state) if "edge" in report["installed"] else None
+        report["runtime"] = _runtime() if has_edge else None
+    except FedRelaError as error:  # and the rest is looked at all the same
+        report["problems"].append(f"{error.problem}: {error.remedy}")
+    try:
+        report["device"] = _device(state) if has_edge else None
         called = url or (report["device"] or {}).get("coordinator")
         report["coordinator"] = _coordinator(called) if called else None
     except FedRelaError as error:
@@ -68,6 +74,13 @@ def examine(state: Path, url: str = "") -> dict[str, Any]:
     if behind is not None and abs(behind) > CLOCK_SECONDS:
         report["problems"].append(f"this machine's clock and the coordinator's differ by {behind:.0f} s: set the clock")
     return report
+
+
+def _runtime() -> str:
+    """Name and version of the runtime that a device would use. Raises MissingDependency where none starts."""
+    from fedrela.edge.owner import runtime_trial
+
+    return runtime_trial.started(runtime_trial.USUAL)
 
 
 def _device(state: Path) -> dict[str, Any]:
@@ -122,6 +135,8 @@ def render(report: dict[str, Any]) -> str:
     ]
     for extra, missing in report["missing"].items():
         lines.append(f"{'not here':12} {extra}: {', '.join(missing)}   ({extras.install_line(extra)})")
+    if report["runtime"]:
+        lines.append(f"{'runtime':12} {report['runtime']} starts")
     if device := report["device"]:
         conditions = [
             f"{name} {value}"

@@ -102,6 +102,14 @@ def load_identity(store: Store) -> Identity | None:
     return strict.from_json(Identity, body, InvalidInput) if body is not None else None
 
 
+def load_enrolled(store: Store) -> Identity:
+    """Who this device is. Raises InvalidInput before it has enrolled."""
+    identity = load_identity(store)
+    if identity is None or not identity.device_id:
+        raise InvalidInput("this device has not enrolled yet", remedy="run: fedrela device enroll <link>")
+    return identity
+
+
 def save_identity(store: Store, identity: Identity) -> None:
     """Keep what enrollment gave."""
     store.put("identity.json", strict.to_json(identity))

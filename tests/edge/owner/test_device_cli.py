@@ -24,6 +24,7 @@ from fedrela.edge.owner.disclosure import describe
 from fedrela.edge.owner.progress import Reporter
 from fedrela.edge.owner.settings import Event
 from fedrela.edge.sources import open_source
+from fedrela.edge.storage.state import Identity, save_identity
 from fedrela.edge.storage.store import FolderStore
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, coordinator, small_task
@@ -96,14 +97,17 @@ def fails(*words: str) -> str:
 
 def test_errors_name_the_remedy(home: Path) -> None:
     assert "paste the whole link" in fails("enroll", "http://example.org/nothing")
+    assert "not enrolled" in fails("run", "--data", "photos", "--runtime", "tensorflow")
+    assert "fedrela device enroll <link>" in fails("install-service", "--data", "data.npz")
+    assert "nothing at" in fails("forget", "--yes")
+    identity = Identity("http://127.0.0.1:1", "d-1", "token", "key", "default", "22" * 32, "33" * 32)
+    save_identity(FolderStore(home / "state"), identity)
     assert "there is no photos" in fails("run", "--data", "photos")
     assert "choose one of onnx, executorch" in fails("run", "--data", "data.npz", "--runtime", "tensorflow")
     (home / "s.toml").write_text("checkpoint_step = 3")
     assert "unknown key 'checkpoint_step'" in fails("run", "--data", "data.npz", "--settings", "s.toml")
     (home / "s.toml").write_text("[eligibility")
     assert "not TOML" in fails("run", "--data", "data.npz", "--settings", "s.toml")
-    assert "nothing at" in fails("forget", "--yes")
-    assert "fedrela device enroll <link>" in fails("install-service", "--data", "data.npz")
 
 
 def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None:
