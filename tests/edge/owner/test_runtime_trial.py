@@ -23,7 +23,7 @@ def doctor_says(state: Path) -> tuple[int, dict]:
 
 
 def test_doctor_names_the_runtime_that_starts(tmp_path: Path) -> None:
-    status, told = doctor_says(tmp_path)
+    status, told = doctor_says(tmp_path / "state")
     assert (status, told["runtime"], told["problems"]) == (0, runtime_trial.started("onnx"), [])
     assert told["runtime"].startswith("onnx 1.")
     assert f"{'runtime':12} {told['runtime']} starts" in doctor.render(told)
@@ -31,7 +31,7 @@ def test_doctor_names_the_runtime_that_starts(tmp_path: Path) -> None:
 
 def test_doctor_lists_a_runtime_that_dies_and_looks_at_the_rest(tmp_path: Path, broken_runtime: Broken) -> None:
     broken_runtime(DIES)
-    status, told = doctor_says(tmp_path)
+    status, told = doctor_says(tmp_path / "state")
     (problem,) = told["problems"]
     assert (status, told["runtime"], told["device"]["enrolled"]) == (1, None, False)
     assert "edge" in told["installed"]
