@@ -51,16 +51,17 @@ def enroll(
     from fedrela.core.protocol import links
     from fedrela.edge.owner import runtime_trial
     from fedrela.edge.owner.membership import enroll as join
-    from fedrela.edge.owner.membership import notes, require_private
+    from fedrela.edge.owner.membership import logged, notes, require_private
 
     parsed = links.parse(link)
     require_private(parsed, insecure=insecure)
     runtime = runtime_trial.usable()  # a machine that can't train takes nobody's place
-    api = _api(parsed.url)
-    told = notes(api, parsed)
+    api, store = _api(parsed.url), FolderStore(state)
+    with logged(api, store):
+        told = notes(api, parsed)
     for note in [] if as_json else told:
         typer.echo(f"note: {note}", err=True)
-    identity = join(api, FolderStore(state), parsed, insecure=insecure)
+    identity = join(api, store, parsed, insecure=insecure)
     public = {
         "device_id": identity.device_id,
         "coordinator": identity.url,

@@ -10,7 +10,14 @@ from fedrela.edge.storage import sent_log
 from fedrela.edge.storage.store import Store
 
 MASKED = "update: masked; by itself it is noise, and only the sum of the whole group can be read"
+MOST_LISTED = 20  # requests; --json has them all
+NEVER = (
+    "never sent: a label, a count of a class or of re-labels, a file's name, a sample",
+    "sent in a plain task: the number of all examples, with each update; in a secure one it is not",
+    "tokens are not shown",
+)
 MESSAGES = {
+    "devices": "enrollment: this device's public key, and a proof that it holds the private one",
     "check-ins": "check-in: offered to work",
     "update": "update: the weight change",
     "keys": "group, keys: new ones for one sum, signed by this device",
@@ -58,8 +65,11 @@ def _title(kind: str, message: dict[str, Any]) -> str:
 
 def render(disclosure: dict[str, Any]) -> str:
     """The same as text."""
-    lines = [f"{len(disclosure['requests'])} requests were sent"]
-    for request in disclosure["requests"][-20:]:
+    requests = disclosure["requests"]
+    shown = requests[-MOST_LISTED:]
+    others = f": the last {len(shown)} of {len(requests)} (all of them: --json)" if len(shown) < len(requests) else ""
+    lines = [f"{len(requests)} requests were sent{others}"]
+    for request in shown:
         at = datetime.fromtimestamp(float(request["at"])).isoformat(sep=" ", timespec="seconds")
         lines.append(f"  {at}  {request['method']:6} {request['path']}  {request['bytes']} bytes")
     if not disclosure["messages"]:
@@ -75,5 +85,5 @@ def render(disclosure: dict[str, Any]) -> str:
             lines.append(f"  {tensor['name']:32} {tensor['dtype']:8} {tensor['shape']!s:18} {span}")
             if "values" in tensor:
                 lines.append("    " + " ".join(f"{value:.9g}" for value in tensor["values"]))
-    lines += ["", "tokens go in headers and are not shown; labels, counts, file names and samples are never sent"]
+    lines += ["", *NEVER]
     return "\n".join(lines)

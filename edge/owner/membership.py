@@ -5,6 +5,8 @@ forget(api, store)
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from fedrela.core import signing
@@ -14,22 +16,45 @@ from fedrela.core.protocol.links import Link
 from fedrela.core.secure import fleet
 from fedrela.core.wire import EnrollRequest
 from fedrela.edge.network.admission import newest_key
-from fedrela.edge.network.api import CoordinatorApi
+from fedrela.edge.network.api import CoordinatorApi, Sent
 from fedrela.edge.owner import promises
 from fedrela.edge.storage import state
+from fedrela.edge.storage.sent_log import SentLog
 from fedrela.edge.storage.state import Identity
 from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training.faults import is_away
 
 
+@contextmanager
+def logged(api: CoordinatorApi, store: Store) -> Iterator[None]:
+    """Whatever is sent within is in the owner's record, as what a device sends once it is enrolled."""
+    log, before = SentLog(store), api.sent
+
+    def record(sent: Sent) -> None:
+        log.add(api.now(), sent.method, sent.path, sent.body)
+
+    api.sent = record
+    try:
+        yield
+    finally:
+        api.sent = before
+
+
 def enroll(
-    api: CoordinatorApi, store: Store, link: Link, *, insecure: bool = False, secret: bytes = b"", private_key: str = ""
+    api: CoordinatorApi,
+    store: Store,
+    link: Link,
+    *,
+    insecure: bool = False,
+    secret: bytes = b"",
+    private_key: str = "",
+    keep_log: bool = True,
 ) -> Identity:
     """Join the coordinator of a link, if it holds the key that the link names. The identity is kept in `store`.
 
     An enrollment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
-    `secret` and `private_key` are made at random unless given. Raises InvalidInput for a link over plain http to
+    `secret` and `private_key` are made at random unless given. `keep_log`: keep a record of what is sent. Raises InvalidInput for a link over plain http to
     another machine, unless `insecure`; IntegrityError, with nothing kept of the answer, where another key answers.
     """
     earlier = state.load_identity(store)
@@ -49,8 +74,9 @@ def enroll(
     public_key = signing.public_key(key)
     certificate = member_of.certificate(public_key) if member_of else None
     proof = signing.sign(key, statements.enrollment(link.token, public_key, link.coordinator))
-    answer = api.enroll(EnrollRequest(link.token, public_key, link.coordinator, proof, certificate))
-    check_pinned(api, answer.coordinator_public_key, link.coordinator)
+    with logged(api, store) if keep_log else nullcontext():
+        answer = api.enroll(EnrollRequest(link.token, public_key, link.coordinator, proof, certificate))
+        check_pinned(api, answer.coordinator_public_key, link.coordinator)
     if member_of is not None and answer.population != member_of.population:
         raise IntegrityError(
             f"the link is for the population {member_of.population!r}, the coordinator says {answer.population!r}",

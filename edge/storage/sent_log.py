@@ -12,7 +12,10 @@ from fedrela.edge.storage.store import Store
 
 LOG_KEY = "log/sent.jsonl"
 # Of messages whose newest one is kept; a group's go by `secure/...`.
-KINDS = ("check-ins", "update", "failure", "evaluation", "keys", "shares", "agreement", "reveal")
+KINDS = ("devices", "check-ins", "update", "failure", "evaluation", "keys", "shares", "agreement", "reveal")
+# What of a message is no owner's to read again: whoever holds a link's token can take a place in the fleet.
+SECRETS = {"devices": "enrollment_token"}
+LEFT_OUT = "(the link's secret, not kept)"
 LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 
 
@@ -20,7 +23,7 @@ LOG_BYTES = 4_000_000  # a longer log keeps its newer half
 class SentLog:
     """The owner's record of what left the device: one JSON line per request, and the newest body of each kind.
 
-    Lines say when, what, how many bytes and their SHA-256; tokens are never written.
+    Lines say when, what, how many bytes and their SHA-256; tokens are never written, not with a body either.
     """
 
     store: Store
@@ -43,7 +46,7 @@ class SentLog:
         kind = path.rsplit("/", 1)[-1]
         is_message = kind in KINDS and bool(body)  # a question is no message, though its path may end like one's
         if self.keep_bodies and is_message and self._kept.get(kind) != sha256:
-            self.store.put(f"last/{kind}", body)
+            self.store.put(f"last/{kind}", _without_secret(kind, body))
             self._kept[kind] = sha256
 
     def _shorten(self, more: int = 0) -> None:
@@ -58,6 +61,12 @@ class SentLog:
     def lines(self) -> list[dict[str, object]]:
         """Every recorded request, oldest first; a torn last line is left out."""
         return lines(self.store)
+
+
+def _without_secret(kind: str, body: bytes | bytearray) -> bytes | bytearray:
+    """The message without the token that is in it."""
+    secret = SECRETS.get(kind)
+    return json.dumps(json.loads(body) | {secret: LEFT_OUT}).encode() if secret else body
 
 
 def lines(store: Store) -> list[dict[str, object]]:

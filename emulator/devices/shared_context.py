@@ -90,4 +90,6 @@ class SharedContext:
         key = words(derive(_SECRET, seed, *purpose), 8).tobytes().hex()
         assert self.link is not None  # `enroll` comes first
         # A fleet on a machine of one's own: there is nobody on the way.
-        edge_client.enroll(api, state.store, self.link, insecure=True, secret=secret, private_key=key)
+        edge_client.enroll(
+            api, state.store, self.link, insecure=True, secret=secret, private_key=key, keep_log=False
+        )  # the run's event log replaces it

@@ -190,6 +190,7 @@ def test_the_log_says_what_was_sent_and_holds_no_token(live: LiveCoordinator, sm
     client.run_once()
     lines = SentLog(client.store).lines()
     assert [(line["method"], str(line["path"]).rsplit("/", 1)[-1]) for line in lines if line["method"] != "GET"] == [
+        ("POST", "devices"),
         ("POST", "check-ins"),
         ("PUT", "update"),
     ]

@@ -53,3 +53,39 @@ def test_every_encoding_is_shown(encoding: Encoding) -> None:
 def test_integers_are_shown_as_they_were_sent() -> None:
     tensors = describe(sent("top-k", CHANGE))["messages"]["update"]["tensors"]
     assert {tensor["dtype"] for tensor in tensors if tensor["dtype"].startswith(("int", "uint"))}
+
+
+@pytest.mark.parametrize(("requests", "first"), [
+    (20, "20 requests were sent"),
+    (49, "49 requests were sent: the last 20 of 49 (all of them: --json)"),
+])  # fmt: skip
+def test_a_list_that_is_cut_says_so(requests: int, first: str) -> None:
+    store = MemoryStore()
+    log = SentLog(store)
+    for number in range(requests):
+        log.add(1e9 + number, "GET", f"/v1/blobs/{number:02}", b"")
+    lines = render(describe(store)).splitlines()
+    assert lines[0] == first
+    assert [line.split()[3][-2:] for line in lines[1:21]] == [f"{number:02}" for number in range(requests)][-20:]
+    assert len(describe(store)["requests"]) == requests
+
+
+def test_what_is_said_to_be_never_sent_fits_what_is_shown() -> None:
+    """A plain update has the number of its examples right above."""
+    shown = render(describe(sent("float32", CHANGE)))
+    assert "'examples': '5'" in shown
+    (never,) = (line for line in shown.splitlines() if line.startswith("never sent: "))
+    assert never == "never sent: a label, a count of a class or of re-labels, a file's name, a sample"
+    assert "sent in a plain task: the number of all examples" in shown
+
+
+def test_the_enrollment_is_shown_without_the_links_secret() -> None:
+    store = MemoryStore()
+    body = b'{"enrollment_token":"k3p-secret","public_key":"aa","coordinator":"bb","signature":"cc","protocol":1}'
+    SentLog(store).add(1.0, "POST", "/v1/devices", body)
+    shown = render(describe(store))
+    assert "/v1/devices  100 bytes" in shown
+    assert "enrollment: this device's public key" in shown
+    assert "public_key         aa" in shown
+    assert "enrollment_token   (the link's secret, not kept)" in shown
+    assert b"k3p-secret" not in b"".join(store.get(key) or b"" for key in store.keys())

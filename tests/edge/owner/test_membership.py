@@ -1,16 +1,21 @@
 """Joining and leaving a real coordinator."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from fedrela.core import signing
 from fedrela.core.errors import InvalidInput, Refused
 from fedrela.core.protocol import links
 from fedrela.core.protocol.links import Link
+from fedrela.core.wire import EnrollRequest
 from fedrela.edge.client import DeviceClient
 from fedrela.edge.network.api import CoordinatorApi, Retry
+from fedrela.edge.owner import disclosure
+from fedrela.edge.owner.cli import app
 from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import FolderStore, MemoryStore
@@ -36,6 +41,33 @@ def test_a_wrong_token_is_refused_with_its_remedy(live: LiveCoordinator) -> None
     api.token = ""
     with pytest.raises(Refused, match="ask the operator for a new link"):
         enroll(api, MemoryStore(), wrong_link(live))
+
+
+def test_an_enrollment_is_in_the_owners_record_and_the_links_secret_is_not(
+    live: LiveCoordinator, tmp_path: Path
+) -> None:
+    link, state_folder = live.link(), tmp_path / "state"
+    result = CliRunner().invoke(app, ["device", "enroll", link, "--state", str(state_folder)])
+    assert result.exit_code == 0, result.output
+    told = disclosure.describe(FolderStore(state_folder))
+    assert [(line["method"], line["path"]) for line in told["requests"]] == [
+        ("GET", "/v1/tasks"), ("POST", "/v1/devices"),
+    ]  # fmt: skip
+    identity = state.load_enrolled(FolderStore(state_folder))
+    message = told["messages"]["devices"]
+    assert message["public_key"] == signing.public_key(identity.private_key)
+    assert set(message) == {field.name for field in fields(EnrollRequest)}
+    token = links.parse(link).token.encode()
+    kept = [path.read_bytes() for path in state_folder.rglob("*") if path.is_file()]
+    assert kept
+    assert not [body for body in kept if token in body]
+
+
+def test_no_record_is_kept_where_none_is_wanted(live: LiveCoordinator) -> None:
+    client, store = device(live, 1, some_examples()), MemoryStore()
+    client.api.token = ""
+    enroll(client.api, store, links.parse(live.link()), keep_log=False)
+    assert store.keys() == ["identity.json"]
 
 
 def test_forget_tells_the_coordinator_and_deletes_everything(live: LiveCoordinator, tmp_path: Path) -> None:
