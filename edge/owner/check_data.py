@@ -9,6 +9,7 @@ import typer
 from fedrela.core import bundle
 from fedrela.core.errors import InvalidData
 from fedrela.edge.owner.options import AsJson, State
+from fedrela.edge.training import contradictions
 
 if TYPE_CHECKING:
     from fedrela.core.bundle import Manifest
@@ -52,6 +53,7 @@ def describe(data: str, seen: "Preview", manifest: "Manifest | None") -> dict[st
         "sizes": seen.sizes,
         "left_out": seen.left_out,
         "problems": list(seen.problems),
+        "contradicting": seen.contradicting,
         "model": _model(manifest) if manifest else None,
     }
 
@@ -74,6 +76,8 @@ def render(told: dict[str, Any], seen: "Preview") -> str:
     if seen.sizes:
         lines.append(f"{'sizes':12} {seen.sizes}")
     lines += [f"{'left out':12} {count} {reason}" for reason, count in seen.left_out.items()]
+    if seen.contradicting:
+        lines.append(f"{'labels':12} {contradictions.NOTE}: {seen.contradicting}")
     lines += [f"{'problem':12} {problem}" for problem in seen.problems[:MOST_NAMED]]
     if len(seen.problems) > MOST_NAMED:
         lines.append(f"{'problem':12} and {len(seen.problems) - MOST_NAMED} more")

@@ -1,23 +1,25 @@
 """What `fedrela device run` shows: one live line on a terminal, a line per event otherwise, JSON for programs.
 
-Of labels nothing is said but how many samples of each class there are, and that on a terminal alone: it is in no log.
+Of labels nothing is said but how many samples of each class there are and which equal ones have different labels, and
+that on a terminal alone: it is in no log.
 """
 
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 import numpy as np
 
 from fedrela.core.bundle import Manifest
-from fedrela.core.errors import Unavailable
+from fedrela.core.errors import InvalidData, Unavailable
 from fedrela.edge.client import Outcome
 from fedrela.edge.owner.settings import Event
 from fedrela.edge.sandbox.seal import Confinement
 from fedrela.edge.storage import disk, state
 from fedrela.edge.storage.store import Store
-from fedrela.edge.training import classes
+from fedrela.edge.training import classes, contradictions, examples
 from fedrela.edge.training.examples import DataSource, Examples
 
 WAITS = {
@@ -59,14 +61,14 @@ class Reporter:
         """The source; whenever it gives other samples than before, it is shown how many."""
 
         def load(manifest: Manifest) -> Examples:
-            examples = source(manifest)
-            self._show_samples(examples, manifest)
-            return examples
+            given = source(manifest)
+            self._show_samples(given, manifest)
+            return given
 
         return load
 
-    def _show_samples(self, examples: Examples, manifest: Manifest) -> None:
-        labels = classes.checked(examples.y, manifest.class_names, manifest.classes)
+    def _show_samples(self, given: Examples, manifest: Manifest) -> None:
+        labels = classes.checked(given.y, manifest.class_names, manifest.classes)
         shown = f"data: {len(labels)} samples"
         if self.live:
             counts = np.bincount(labels, minlength=manifest.classes)
@@ -78,6 +80,23 @@ class Reporter:
                 self._json({"event": "samples", "samples": len(labels)})
             else:
                 self._line(shown)
+        if self.live:
+            self._show_contradicting(given, manifest)
+
+    def _show_contradicting(self, given: Examples, manifest: Manifest) -> None:
+        """Name equal samples with different labels, instead of the event that says that there are some."""
+        with suppress(InvalidData):  # which is said where the data are used
+            checked = examples.check(given, manifest)
+            named = contradictions.named(checked.contradicting, checked.named)
+            if named:
+                self._notes.add(contradictions.NOTE)
+                self._note(f"{contradictions.NOTE}: {named}")
+
+    def _note(self, note: str) -> None:
+        """A word on the data, once: it is the same in every round."""
+        if note not in self._notes:
+            self._notes.add(note)
+            self._line(f"data: {note}")
 
     def event(self, event: Event) -> None:
         """Show one event of an assignment."""
@@ -88,9 +107,7 @@ class Reporter:
             if self.live:
                 self._rewrite(f"round {event.round}  step {event.step}/{event.steps}  loss {event.loss:.4f}")
         elif event.kind == "data":
-            if event.detail not in self._notes:  # the same files are left out in every round
-                self._notes.add(event.detail)
-                self._line(f"data: {event.detail}")
+            self._note(event.detail)
         else:
             detail = f": {event.detail}" if event.detail else ""
             self._line(f"round {event.round}  {event.kind}{detail}")

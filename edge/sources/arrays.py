@@ -81,7 +81,7 @@ def csv_table(path: Path) -> DataSource:
             place = _place(path, header, IDS)
             ids = sample_keys.of_texts([row[place].strip() for row in rows])
         y = classes.numbers(named, manifest.class_names, manifest.classes)
-        return Examples({manifest.x[0].name: x}, y, ids)
+        return Examples({manifest.x[0].name: x}, y, ids, names=[f"row {number + 2}" for number in range(len(rows))])
 
     return load
 

@@ -65,7 +65,8 @@ def _source(list_files: Callable[[], list[File]], where: str) -> DataSource:
         x = np.stack(list(pixels.values())).astype(spec.dtype)
         y = np.array([numbers[picture.class_name] for picture in pixels], np.int64)
         former_keys = sample_keys.of_texts([picture.name for picture in pixels])
-        return Examples({spec.name: x}, y, notes=(note,) if note else (), former_keys=former_keys)
+        shown_names = [shown(picture.name) for picture in pixels]
+        return Examples({spec.name: x}, y, None, former_keys, (note,) if note else (), shown_names)
 
     return load
 

@@ -4,17 +4,18 @@ With a model's manifest the data are read as for training, every picture on its 
 named at once. Without one only a folder or zip of pictures says something: its class folders, and what is left out.
 """
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
 from fedrela.core.bundle import Manifest
 from fedrela.core.data import class_folders
-from fedrela.core.data.class_folders import Picture, Selection, shown
+from fedrela.core.data.class_folders import ClassNumber, Picture, Selection, shown
 from fedrela.core.environment import user_folders
 from fedrela.core.errors import InvalidData
 from fedrela.edge.sources import cifar, idx, images, listings, open_source, picture_files, pictures
 from fedrela.edge.sources.listings import File
-from fedrela.edge.training import classes, examples
+from fedrela.edge.training import classes, contradictions, examples
 
 MOST_NAMED = 20  # files that can't be read
 
@@ -27,6 +28,7 @@ class Preview:
     left_out: dict[str, int]
     problems: tuple[str, ...]
     sizes: str = ""  # of pictures, width x height
+    contradicting: str = ""  # the first of the equal samples with different labels, by name
 
     @property
     def samples(self) -> int:
@@ -44,7 +46,8 @@ def look(spec: str, manifest: Manifest | None) -> Preview:
         raise InvalidData(f"how {spec} is read depends on the model", remedy="name it: --bundle FOLDER")
     loaded = examples.check(source(manifest), manifest)
     counts = Counter(_class_name(manifest, label) for label in loaded.y.tolist())
-    return Preview(dict(sorted(counts.items())), dict.fromkeys(loaded.notes, 1), ())
+    contradicting = contradictions.named(loaded.contradicting, loaded.named)
+    return Preview(dict(sorted(counts.items())), dict.fromkeys(loaded.notes, 1), (), contradicting=contradicting)
 
 
 def _class_name(manifest: Manifest, label: int) -> str:
@@ -68,18 +71,29 @@ def _look_at_pictures(files: list[File], manifest: Manifest | None) -> Preview:
     by_path = {file.path: file for file in files}
     per_class: Counter[str] = Counter()
     left_out, sizes = selection.left_out.copy(), []
+    used: list[tuple[Picture, bytes]] = []  # with a hash of its pixels
     for picture in selection.pictures:
         try:
-            size = _size(by_path[picture.path], picture, manifest)
+            looked_at = _look_at(by_path[picture.path], picture, manifest)
         except InvalidData as error:
             problems.append(f"{error.problem}: {error.remedy}")
             continue
-        if size is None:
+        if looked_at is None:
             left_out[class_folders.NO_FILE] += 1
             continue
+        size, digest = looked_at
         sizes.append(size)
+        used.append((picture, digest))
         per_class[picture.class_name] += 1
-    return Preview(dict(sorted(per_class.items())), dict(sorted(left_out.items())), tuple(problems), _range(sizes))
+    counted = dict(sorted(per_class.items())), dict(sorted(left_out.items()))
+    return Preview(*counted, tuple(problems), _range(sizes), _contradicting(used, number))
+
+
+def _contradicting(used: list[tuple[Picture, bytes]], number: ClassNumber) -> str:
+    """Equal pictures in folders of different classes, by name."""
+    labels = [picture.class_name if (label := number(picture.class_name)) is None else label for picture, _ in used]
+    equal = contradictions.groups([digest for _, digest in used], labels)
+    return contradictions.named(equal, lambda row: shown(used[row][0].name))
 
 
 def _no_class(name: str) -> int | None:
@@ -97,16 +111,21 @@ def _strangers(selection: Selection, manifest: Manifest) -> list[str]:
     return []
 
 
-def _size(file: File, picture: Picture, manifest: Manifest | None) -> tuple[int, int] | None:
-    """(width, height) of a picture that can be used; None for what is no regular file. Raises InvalidData."""
+def _look_at(file: File, picture: Picture, manifest: Manifest | None) -> tuple[tuple[int, int], bytes] | None:
+    """(width, height) of a picture that can be used and a hash of its pixels, as the model takes them where one is
+    known; None for what is no regular file. Raises InvalidData.
+    """
     if file.stamp() is None:
         return None
     name = shown(picture.name)
     with picture_files.named(name):
         image, orientation = picture_files.decode(file.read(), name)
-        if manifest is not None:
-            pictures.tensor(image, orientation, name, images.image_spec(manifest), manifest.preprocessing)
-        return image.size
+        if manifest is None:
+            made_of = f"{image.mode} {image.size} {orientation}".encode() + image.tobytes()
+        else:
+            fitted = pictures.tensor(image, orientation, name, images.image_spec(manifest), manifest.preprocessing)
+            made_of = fitted.tobytes()
+        return image.size, hashlib.blake2b(made_of, digest_size=16).digest()
 
 
 def _range(sizes: list[tuple[int, int]]) -> str:

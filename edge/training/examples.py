@@ -10,7 +10,7 @@ on instead. It refers to samples by key, so that it stays right when data grow.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from fedrela.core import tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData, InvalidTensors
 from fedrela.core.tensors import Array, TensorSpec
-from fedrela.edge.training import classes, dtypes, sample_keys
+from fedrela.edge.training import classes, contradictions, dtypes, sample_keys
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Examples:
 
     `ids` (n,), whole numbers or texts, names each sample for good, where there is such a thing. Without them a sample
     is named by its values (see `fedrela.edge.training.sample_keys`), so that rows may come, go and move. `notes` is
-    what the owner should know of the data, such as how many files were left out; it is told to nobody else.
+    what the owner should know of the data, such as how many files were left out; it is told to nobody else. `names`
+    (n,) are where the owner finds each sample, its file or its row; without them it is its number, from 0.
     """
 
     x: Mapping[str, Array]
@@ -39,6 +40,7 @@ class Examples:
     ids: NDArray[Any] | None = None
     former_keys: NDArray[np.uint64] | None = None  # (n,), how version 0.1 named the samples; None: by row
     notes: tuple[str, ...] = ()
+    names: Sequence[str] | None = None
     formerly_begun: bool = False  # version 0.1 began an assignment on these very samples
 
     def __len__(self) -> int:
@@ -50,12 +52,13 @@ class Examples:
         return sample_keys.of_digests(self._digests) if self.ids is None else sample_keys.of_ids(self.ids)
 
     @cached_property
-    def contradictions(self) -> int:
-        """How many samples have exactly the values of another one and not its label."""
-        labels: dict[bytes, set[int]] = {}
-        for digest, label in zip(self._digests, self.y.tolist(), strict=True):
-            labels.setdefault(digest, set()).add(label)
-        return sum(len(labels[digest]) > 1 for digest in self._digests)
+    def contradicting(self) -> list[list[int]]:
+        """Rows of samples that have exactly each other's values, and not all the same label."""
+        return contradictions.groups(self._digests, self.y.tolist())
+
+    def named(self, row: int) -> str:
+        """How the owner finds a sample in the data. Stays on the device."""
+        return self.names[row] if self.names is not None else f"sample {row}"
 
     @cached_property
     def _digests(self) -> list[bytes]:

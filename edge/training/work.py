@@ -21,7 +21,7 @@ from fedrela.edge.secure import vector
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
 from fedrela.edge.training import examples as data
-from fedrela.edge.training import finishing, former, holdout, local_round
+from fedrela.edge.training import contradictions, finishing, former, holdout, local_round
 from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 
@@ -61,8 +61,8 @@ class RoundWork:
         for note in loaded.notes:
             self.tell("data", detail=note)
         loaded = data.check(loaded, manifest)
-        if loaded.contradictions:
-            self.tell("data", detail="some examples have exactly the values of others, and another label")
+        if loaded.contradicting:
+            self.tell("data", detail=contradictions.NOTE)
         fraction, fingerprint = self.settings.holdout_fraction, self.held.fingerprint
         examples, held_out = former.divided(loaded, fraction, self.secret, fingerprint)
         if len(examples) < local.task.eligibility.min_examples:

@@ -88,3 +88,26 @@ def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     _, error = check("--data", str(tmp_path / "photos"), "--state", str(tmp_path / "state"))
     assert "make a folder for each class" in error
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_equal_pictures_of_different_classes_are_named(
+    photos: Path, small_bundle: Bundle, tmp_path: Path, with_model: bool
+) -> None:
+    (photos / "0" / "copy.jpg").write_bytes((photos / "1" / "three.jpg").read_bytes())
+    (photos / "0" / "again.jpg").write_bytes((photos / "0" / "one.jpg").read_bytes())  # of one class: no fault
+    for picture, level in (("0/one.jpg", 1), ("0/again.jpg", 1), ("1/two.png", 2)):
+        Image.new("L", (8, 8), level).save(photos / picture)
+    words = ["--data", str(photos), "--state", str(tmp_path / "state")]
+    said, error = check(*words, *(["--bundle", str(small_bundle.folder)] if with_model else []))
+    assert error == ""
+    assert "exactly the values of others, and another label: 0/copy.jpg = 1/three.jpg\n" in said
+
+
+def test_equal_rows_of_an_array_with_different_labels_are_named(small_bundle: Bundle, tmp_path: Path) -> None:
+    given = some_examples(4)
+    np.savez(tmp_path / "data.npz", x=given.x["x"][[0, 1, 0, 2]], y=np.array([0, 1, 2, 0]))
+    words = ["--data", str(tmp_path / "data.npz"), "--bundle", str(small_bundle.folder)]
+    said, error = check(*words, "--state", str(tmp_path / "state"))
+    assert error == ""
+    assert "another label: sample 0 = sample 2\n" in said

@@ -11,6 +11,7 @@ from fedrela.core.bundle import Manifest
 from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
 from fedrela.edge.sources import open_source
+from fedrela.edge.training import contradictions
 from fedrela.edge.training.examples import check
 from tests.edge.conftest import with_x
 
@@ -133,6 +134,13 @@ def test_a_table_that_could_be_read_in_two_ways_is_refused(
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InvalidData, match=message):
         check(open_source(str(tmp_path / "t.csv"))(table), table)
+
+
+def test_a_row_is_named_as_an_editor_counts_it(tmp_path: Path, manifest: Manifest) -> None:
+    table = with_x(manifest, ("B", 2), "float32", kind="tabular", columns=("age", "height"))
+    (tmp_path / "t.csv").write_text("age,height,label\n1,2,ant\n3,4,bee\n1,2,cat\n")
+    examples = check(open_source(str(tmp_path / "t.csv"))(table), table)
+    assert contradictions.named(examples.contradicting, examples.named) == "row 2 = row 4"
 
 
 def test_columns_that_are_declared_or_ids_are_neither_labels_nor_features(tmp_path: Path, manifest: Manifest) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidData, InvalidTensors
 from fedrela.core.tensors import Array
-from fedrela.edge.training import classes, dtypes
+from fedrela.edge.training import classes, contradictions, dtypes
 from fedrela.edge.training.examples import Examples, Overlay, check
 from tests.edge.conftest import some_examples
 
@@ -156,10 +156,20 @@ def plain_number(label: str) -> bool:
     return re.fullmatch(r"\d+(\.0*)?", label) is not None
 
 
-def test_equal_samples_with_different_labels_are_counted() -> None:
+def test_equal_samples_with_different_labels_are_found() -> None:
     x = np.array([[1], [2], [1], [1], [3], [2]], np.uint8)
-    assert Examples({"x": x}, np.array([0, 1, 0, 2, 0, 1])).contradictions == 3
-    assert Examples({"x": x}, np.array([0, 1, 0, 0, 0, 1])).contradictions == 0
+    found = Examples({"x": x}, np.array([0, 1, 0, 2, 0, 1]))
+    assert found.contradicting == [[0, 2, 3]]
+    assert contradictions.named(found.contradicting, found.named) == "sample 0 = sample 2 = sample 3"
+    assert Examples({"x": x}, np.array([0, 1, 0, 0, 0, 1])).contradicting == []
+
+
+def test_five_of_them_are_named_and_the_others_counted() -> None:
+    x = np.array([[1], [2], [1], [2], [1], [2], [1], [3], [3]], np.uint8)
+    found = Examples({"x": x}, np.arange(9), names=[f"row {row}" for row in range(9)])
+    named = contradictions.named(found.contradicting, found.named)
+    assert named == "row 0 = row 2 = row 4 = row 6; and 5 more"
+    assert contradictions.named([], found.named) == ""
 
 
 @given(rows=st.lists(st.integers(0, 3), min_size=1, max_size=20), front=st.lists(st.integers(4, 9), max_size=5))
