@@ -19,7 +19,6 @@ from fedrela.edge.owner.check_data import check_data
 from fedrela.edge.owner.install import install_service
 from fedrela.edge.owner.options import AsJson, State, again
 from fedrela.edge.owner.settings import load as load_settings
-from fedrela.edge.storage.state_folder import Cleared
 from fedrela.edge.storage.store import FolderStore
 
 app = typer.Typer(no_args_is_help=True)
@@ -190,6 +189,7 @@ def forget(
     offline: Annotated[bool, typer.Option("--offline", help="Delete even if the coordinator can't be told.")] = False,
 ) -> None:
     """Leave: tell the coordinator to forget this device, and delete everything it keeps. Your data stay untouched."""
+    from fedrela.edge.owner import leaving
     from fedrela.edge.owner.membership import leave
     from fedrela.edge.storage.state import load_identity
     from fedrela.edge.storage.state_folder import is_state_folder
@@ -200,28 +200,24 @@ def forget(
         raise InvalidInput(f"there is nothing at {state}", remedy="name the state folder with --state")
     if not yes:
         typer.confirm(f"Delete {state} and leave the fleet?", abort=True)
+    unreached = ""
     with store.lock():
         identity = load_identity(store)
+        url = identity.url if identity and identity.device_id else ""
         try:
-            leave(_api(identity.url if identity else ""), store)
+            leave(_api(url), store)
         except FedRelaError as fault:
             if not offline:
                 remedy = "try again later, or add --offline to delete anyway"
                 raise Unavailable(fault.problem, remedy=remedy) if is_away(fault) else fault from fault
+            unreached = fault.problem
         cleared = store.clear()
-    typer.echo(_deletion(state, cleared) + ("" if not offline else "; the coordinator may not know yet"))
+    said = leaving.deletion(state, cleared), leaving.told(url, unreached), leaving.services(state)
+    typer.echo("\n".join(filter(None, said)))
 
 
 device.command("check")(check_data)
 device.command()(install_service)
-
-
-def _deletion(state: Path, cleared: Cleared) -> str:
-    """What `forget` did, in words."""
-    files = f"{cleared.files} files, this device's keys and its token among them"
-    if cleared.left:
-        return f"of {state} only what this device made is deleted ({files}); still there: {', '.join(cleared.left)}"
-    return f"{state} is deleted ({files})" + ("; the folder itself stays" if state.exists() else "")
 
 
 def _api(url: str) -> Any:

@@ -1,7 +1,7 @@
 """Whether this machine can run programs at all: a runtime is started once, as a device starts it, and ended again.
 
-    runtime_trial.started("onnx")        # "onnx 1.32.0"
-    runtime_trial.usable()               # "onnx"
+runtime_trial.started("onnx")        # "onnx 1.32.0"
+runtime_trial.usable()               # "onnx"
 """
 
 from contextlib import closing

@@ -77,6 +77,11 @@ def _shown(name: str, value: Any) -> Any:
     return _time(value) if name == "at" and isinstance(value, float) else value
 
 
+def _ended(last: dict[str, Any]) -> dict[str, Any]:
+    """How the last assignment ended, without what its end has not: a reason, or a round, which are counted from 1."""
+    return {name: value for name, value in last.items() if not (name in ("reason", "round") and not value)}
+
+
 def render(status: dict[str, Any]) -> str:
     """The same as text; nothing twice."""
     lines = []
@@ -84,7 +89,8 @@ def render(status: dict[str, Any]) -> str:
         if key == "turn":
             continue
         if isinstance(value, dict):
-            shown = [f"{name} {_shown(name, item)}" for name, item in value.items() if item is not None]
+            told = _ended(value) if key == "last" else value
+            shown = [f"{name} {_shown(name, item)}" for name, item in told.items() if item is not None]
             lines.append(f"{key:16} {', '.join(shown) or 'none'}")
         elif isinstance(value, list):
             lines += [f"{key:16} {item}" for item in value]

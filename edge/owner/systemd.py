@@ -7,6 +7,7 @@ True
 """
 
 import pwd
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,14 @@ def unit_file(*, system: bool = False) -> Path:
     if system:
         return SYSTEM_UNITS / NAME
     return user_folders.configuration() / "systemd" / "user" / NAME
+
+
+def take_away(*, system: bool = False) -> str:
+    """The two commands that stop a service and remove its unit."""
+    manager = "sudo systemctl" if system else "systemctl --user"
+    remove = "sudo rm" if system else "rm"
+    unit = shlex.quote(str(unit_file(system=system)))
+    return f"  {manager} disable --now fedrela-device\n  {remove} {unit} && {manager} daemon-reload"
 
 
 def service(

@@ -83,7 +83,10 @@ def test_the_life_of_a_device(live: LiveCoordinator, home: Path, small_bundle: B
     assert f"{len(body)} bytes" in shown
     numbers = describe(FolderStore(home / "state"), values=True)["messages"]["update"]["tensors"]
     assert all(f"{value:.9g}" in shown for tensor in numbers for value in tensor["values"])
-    assert "is deleted" in fedrela("forget", "--yes")
+    left = fedrela("forget", "--yes")
+    assert "is deleted" in left
+    assert f"the coordinator at {live.url} has forgotten this device" in left
+    assert "service" not in left
     assert not (home / "state").exists()
     assert (home / "data.npz").exists()
     assert enrolled["device_id"] not in [record["device_id"] for record in live.admin.get("/devices")]
@@ -128,10 +131,12 @@ def test_forget_says_how_to_leave_a_coordinator_that_is_gone(home: Path) -> None
     try:
         assert "--offline" in fails("forget", "--yes")
         assert (home / "state").exists()
-        fedrela("forget", "--yes", "--offline")
+        said = fedrela("forget", "--yes", "--offline")
     finally:
         cli._api = original
     assert not (home / "state").exists()
+    assert "the coordinator was not told (the coordinator at " in said
+    assert "has forgotten" not in said
 
 
 def test_sigterm_ends_a_nice_run_cleanly_and_keeps_the_assignment(

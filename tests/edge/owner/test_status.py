@@ -37,3 +37,12 @@ def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
     assert "at 2026-11-2" in render(told)
     for secret in ("the-token", "private", "5e5e", "upload"):
         assert secret not in shown
+
+
+def test_of_how_the_last_one_ended_nothing_empty_is_shown() -> None:
+    store = MemoryStore()
+    state.save_status(store, at=1795981451.5, outcome="stopped", reason="", round=0, uploads_since_start=0)
+    (last,) = (line for line in render(describe(store, "/s", Conditions())).splitlines() if line.startswith("last"))
+    assert last.endswith(", outcome stopped, uploads_since_start 0")
+    state.save_status(store, at=1795981451.5, outcome="waiting", reason="no-task", round=3, uploads_since_start=2)
+    assert "outcome waiting, reason no-task, round 3, uploads" in render(describe(store, "/s", Conditions()))
