@@ -43,7 +43,7 @@ def install_service(
         typer.echo(unit(made))
         return
     if not unchecked:
-        unit_trial.check(made, system=system)
+        unit_trial.check(made, system=system, tell=lambda words: typer.echo(words, err=True))
     path = unit_file(system=system)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,8 +54,9 @@ def enroll(
     """Join the coordinator of a link, if it holds the key that the link names. The identity is kept in `store`.
 
     An enrollment cut off in the middle is safe to repeat: the device's own key is kept before anything is sent.
-    `secret` and `private_key` are made at random unless given. `keep_log`: keep a record of what is sent. Raises InvalidInput for a link over plain http to
-    another machine, unless `insecure`; IntegrityError, with nothing kept of the answer, where another key answers.
+    `secret` and `private_key` are made at random unless given. `keep_log`: keep a record of what is sent.
+    Raises InvalidInput for a link over plain http to another machine, unless `insecure`; IntegrityError, with nothing
+    kept of the answer, where another key answers.
     """
     earlier = state.load_identity(store)
     if earlier is not None and earlier.device_id:

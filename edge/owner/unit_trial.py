@@ -1,12 +1,15 @@
 """A unit is tried before it is written: its command runs once with --check, by the service manager where one runs.
 
-Elsewhere, as in a container, it runs in a process of ours that has the unit's variables and folder, and sees the home.
+Where this shell doesn't reach the manager, as behind `su`, it runs in a process of ours that has the unit's variables and
+folder, and sees the home. Where no systemd runs at all nothing could start the unit, and it isn't tried.
 """
 
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fedrela.core.errors import InvalidInput
@@ -15,16 +18,27 @@ from fedrela.edge.owner.systemd import NAME, Service, environment, unit, unit_fi
 
 TRIAL_NAME = NAME.replace(".service", "-check.service")
 SECONDS = 180.0
+ANSWER_SECONDS = 10.0  # of a manager that runs
+BOOTED = Path("/run/systemd/system")  # is there where systemd runs the machine: sd_booted(3)
 LINES = 5  # of what it said
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OF_THE_MANAGER = ("LANG", "LC_ALL", "USER", "LOGNAME")
 
 
-def check(service: Service, *, system: bool) -> None:
-    """Raise InvalidInput, with what it said, unless the unit's command runs with --check."""
+def check(service: Service, *, system: bool, tell: Callable[[str], None] = lambda words: None) -> None:
+    """Raise InvalidInput, with what it said, unless the unit's command runs with --check.
+
+    `tell` hears what is done, before it is done: it may take a while.
+    """
     trial = replace(service, command=(*service.command, "--check"))
+    by_manager = _manager_runs(system)
+    if not by_manager and not BOOTED.is_dir():
+        tell("no systemd is running on this machine: the unit is written and not tried")
+        return
+    how = "as systemd will run it" if by_manager else "without systemd, which this shell can't reach"
+    tell(f"trying the unit's command once, {how}; this may take {SECONDS / 60:.0f} minutes at most")
     try:
-        said = _by_manager(trial, system) if _manager_runs(system) else _by_ourselves(trial)
+        said = _by_manager(trial, system) if by_manager else _by_ourselves(trial)
     except (OSError, subprocess.TimeoutExpired) as error:
         said = str(error)
     if said is not None:
@@ -65,13 +79,13 @@ def _by_manager(trial: Service, system: bool) -> str | None:
 def _manager_runs(system: bool) -> bool:
     try:
         words = ("systemctl", "show-environment") if system else ("systemctl", "--user", "show-environment")
-        return _run(words).returncode == 0
-    except OSError:
+        return _run(words, seconds=ANSWER_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
         return False
 
 
-def _run(words: tuple[str, ...], **how: Any) -> "subprocess.CompletedProcess[str]":
+def _run(words: tuple[str, ...], *, seconds: float = SECONDS, **how: Any) -> "subprocess.CompletedProcess[str]":
     done: subprocess.CompletedProcess[str] = subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=SECONDS, **how
+        words, capture_output=True, text=True, check=False, timeout=seconds, **how
     )
     return done

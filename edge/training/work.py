@@ -20,8 +20,8 @@ from fedrela.edge.owner.settings import DeviceSettings, Event
 from fedrela.edge.secure import vector
 from fedrela.edge.storage import state
 from fedrela.edge.storage.store import Store
-from fedrela.edge.training import examples as data
 from fedrela.edge.training import contradictions, finishing, former, holdout, local_round
+from fedrela.edge.training import examples as data
 from fedrela.edge.training.examples import DataSource, Examples, Overlay
 
 

@@ -95,6 +95,34 @@ def test_a_function_in_a_file_is_named_by_its_whole_path(home: Path) -> None:
     assert f'BindReadOnlyPaths="{home}/work"' in text
 
 
+@pytest.fixture
+def booted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that systemd runs, in a shell that reaches no manager."""
+    monkeypatch.setattr(unit_trial, "BOOTED", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("booted")
+def test_what_is_tried_is_said_before_it_ends(home: Path) -> None:
+    command = ["device", "install-service", "--data", "own_data_of_mine:load", "--state", str(home / "state")]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, InvalidInput)
+    assert result.stderr.startswith("trying the unit's command once, without systemd, which this shell can't reach")
+
+
+def test_where_no_systemd_runs_the_unit_is_written_and_not_tried_which_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial would fail here: nobody listens at port 1."""
+    monkeypatch.setattr(unit_trial, "BOOTED", home / "run/systemd/system")
+    monkeypatch.setenv("PATH", str(home))
+    said = install(home)
+    assert "no systemd is running on this machine: the unit is written and not tried" in said
+    assert "trying" not in said
+    assert (home / "config/systemd/user" / NAME).is_file()
+
+
+@pytest.mark.usefixtures("booted")
 def test_a_unit_that_would_not_run_is_not_written(home: Path) -> None:
     """Nobody listens at port 1."""
     with pytest.raises(InvalidInput, match=r"would not run: .*127.0.0.1:1 can't be reached.*--unchecked"):
