@@ -1,7 +1,7 @@
 """A unit is tried before it is written: its command runs once with --check, by the service manager where one runs.
 
-Where this shell doesn't reach the manager, as behind `su`, it runs in a process of ours that has the unit's variables and
-folder, and sees the home. Where no systemd runs at all nothing could start the unit, and it isn't tried.
+Where this shell doesn't reach the manager, as behind `su`, it runs in a process of ours that has the unit's variables
+and folder, and sees the home. Where no systemd runs at all nothing could start the unit, and it isn't tried.
 """
 
 import os
