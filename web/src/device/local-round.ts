@@ -18,7 +18,7 @@ import { type Task, generation, lrFactor } from "../core/task.ts";
 import { type Tensor, type Tensors, float32, floats, size } from "../core/tensors.ts";
 import type { Engine, State, StepTotals } from "../engine/engine.ts";
 import { type Examples, batch } from "./examples.ts";
-import { epochPlan, nearest, taken } from "./sampling.ts";
+import { epochPlan, nearest, taken } from "../samples/sampling.ts";
 
 const PREDICT_BATCH = 256;
 
