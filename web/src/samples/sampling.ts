@@ -12,7 +12,7 @@ import { type Label, type Stream, permutation, uniforms } from "../core/streams.
 import { InvalidInput } from "../core/errors.ts";
 import type { Task } from "../core/task.ts";
 import type { Tensor } from "../core/tensors.ts";
-import { type Examples, batch } from "./examples.ts";
+import { type Examples, batch } from "../device/examples.ts";
 
 const NEIGHBOURS = 5;
 
