@@ -1,7 +1,6 @@
 """A coordinator as a process of its own that a test can kill."""
 
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,7 @@ import httpx
 
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY
 from tests.patience import PATIENCE_SECONDS, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 class Server:

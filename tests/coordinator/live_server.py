@@ -1,7 +1,6 @@
 """A coordinator in processes of its own, as a test kills and attacks it."""
 
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -12,16 +11,12 @@ from typing import Any
 import httpx
 
 from tests.patience import PATIENCE_SECONDS, wait_for
+from tests.ports import free_port
+
+__all__ = ["KEY", "SIGNING_KEY", "Server", "free_port", "wait_for"]  # tests find them here too
 
 KEY = "k" * 32
 SIGNING_KEY = "11" * 32
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

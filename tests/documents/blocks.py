@@ -25,7 +25,7 @@ LISTED = {
     ("docs/android.md", "class App : Application()"): "Kotlin of an app: the sample's own does the same",
     ("docs/android.md", "for (offer in fedrela.offers(link))"): "Kotlin of an app: the sample's own does the same",
     ("docs/device.md", "pipx install"): "installs, and the link is the operator's",
-    ("docs/device.md", "systemctl --user disable"): "needs a user's systemd; forget prints the same, by test_leaving.py",
+    ("docs/device.md", "systemctl --user disable"): "needs a user's systemd; forget prints it: test_leaving.py",
     ("docs/device.md", "checkpoint_steps = 20"): "a settings file: read by test_documents",
     ("docs/device.md", "stop = threading.Event()"): "a part of examples/embedding.py, which a test runs",
     ("docs/emulator.md", "fedrela emulate trial "): "placeholders; README runs trial and ci",

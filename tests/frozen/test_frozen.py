@@ -21,11 +21,11 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.errors import InvalidTask
 from fedrela.core.privacy import Privacy
 from fedrela.core.task import Aggregation, Relabel, Rounds, Task
-from fedrela.emulator.connections.local_coordinator import free_port
 from tests.edge import softmax_bundle
 from tests.edge.conftest import some_examples
 from tests.edge.live import ADMIN_KEY, SIGNING_KEY, LiveCoordinator, coordinator, device, run_until_finished, small_task
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
 
 VERSIONS = sorted(Path(__file__).parent.glob("*.zip"))
 PAIR = Rounds(goal=2, smallest_cohort=2, retry_after_seconds=0.05)

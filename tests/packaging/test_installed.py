@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import fedrela
-from fedrela.emulator.connections.local_coordinator import free_port
 from tests.packaging.user_folder import OTHERS, OURS, is_ready, run, running, set_traps, sprung, wait_until
+from tests.ports import free_port
 
 MODEL = """\
 import torch

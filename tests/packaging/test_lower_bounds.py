@@ -2,17 +2,18 @@
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fedrela.emulator.connections.local_coordinator import free_port
 from tests.edge import softmax_bundle
 from tests.packaging import lower_bounds
 from tests.packaging.lower_bounds import Verbs
 from tests.packaging.user_folder import is_ready, wait_until
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
 
 EXTRAS = ("edge", "coordinator")
 TASK = 'name = "small"\nrounds = 3\n[local]\nbatch_size = 20\nhyperparameters = { lr = 0.05, momentum = 0.5 }\n'
@@ -29,18 +30,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@dataclass
+class Serving:
+    """`fedrela serve` on the oldest packages."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self.process.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+
+
 @pytest.fixture
-def url(oldest_packages: Path, folder: Path) -> Iterator[str]:
-    """Where `fedrela serve` listens on the oldest packages; ended with the test."""
+def serving(oldest_packages: Path, folder: Path) -> Iterator[Serving]:
+    """Ended with the test."""
     port = free_port()
     serve = [str(oldest_packages), "-m", "fedrela", "serve", "--dev", "--port", str(port)]
     with (folder / "log").open("wb") as log:
         environment = lower_bounds.environment(folder)
         server = subprocess.Popen(serve, env=environment, cwd=folder, stdout=log, stderr=log)
     wait_until(lambda: is_ready(f"http://127.0.0.1:{port}"), folder, server)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(PATIENCE_SECONDS)
+    serving = Serving(f"http://127.0.0.1:{port}", server)
+    yield serving
+    serving.stop()
+
+
+@pytest.fixture
+def url(serving: Serving) -> str:
+    """Where it listens."""
+    return serving.url
 
 
 @pytest.fixture
@@ -61,7 +81,9 @@ def test_every_verb_says_what_it_is_for(oldest_packages: Path, folder: Path, ver
         assert f"Usage: fedrela {' '.join(words)}" in verbs(*words, "--help")
 
 
-def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url: str, verbs: Verbs) -> None:
+def test_every_verb_does_what_it_is_for(
+    oldest_packages: Path, folder: Path, serving: Serving, url: str, verbs: Verbs
+) -> None:
     task = verbs.json("publish", "bundle", "task.toml", "--url", url)["task_id"]
     at = ("--url", url)
     link = verbs.json("token", "create", "--uses", 3, *at)["link"]
@@ -90,6 +112,7 @@ def test_every_verb_does_what_it_is_for(oldest_packages: Path, folder: Path, url
     (token,) = verbs.json("token", "list", *at)
     verbs("token", "revoke", token["token_id"], *at)
     verbs("coordinator", "backup", "copy", "--dev")
+    serving.stop()
     verbs("coordinator", "new-epoch", "--dev")
     verbs("key", "rotate", "--dev")
     verbs("fleet", "key", "fleet.key")

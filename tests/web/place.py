@@ -1,7 +1,6 @@
 """A coordinator process for browser tests: started, killed and started again on the same port and data."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from fedrela.edge.network.api import CoordinatorApi, Retry
 from fedrela.edge.storage.store import MemoryStore
 from fedrela.edge.training.examples import Examples
 from tests.patience import PATIENCE_SECONDS, wait_for
+from tests.ports import free_port
 
 KEY = "an admin key for browser tests alone"
 ROOT = Path(__file__).parents[2]
@@ -107,10 +107,3 @@ def shard_examples(number: int) -> Examples:
     """What the page's demonstration shard holds."""
     arrays = tensors.read((SHARDS / f"digits-{number}.safetensors").read_bytes())
     return Examples({"x": arrays["x"]}, arrays["y"])
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
