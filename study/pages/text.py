@@ -52,12 +52,16 @@ only_seeds = { centralised = [1], centralised-balanced = [1] }   # what is dear,
 
 [data]
 name = "my images"
-path = "images"                 # train/<class>/*.png and test/<class>/*.png, a .zip of them, IDX, CIFAR batches, .npz
+path = "images"                 # train/<class>/*.png and test/<class>/*.png, a .zip of them, IDX, CIFAR batches, .npz;
+                                # pictures of the model's size (devices and `emulate` fit them, a study doesn't)
 
 [model]
 build = "my_module:build"       # as for `fedrela export`
 input = "uint8:3x32x32"
 augment = ["crop", "flip"]
+
+[training]
+rounds = 20                     # 50 where nothing is said; also epochs, batch_size, lr, momentum, weight_decay
 
 [[setting]]
 name = "50:1, α 0.3"

@@ -137,14 +137,14 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
     tab.join(phone.place.link(phone.population))
     rng = np.random.default_rng(0)
     paths = []
-    for number in range(3):
+    for number in range(5):
         path = tmp_path / f"holiday-{number}.png"
         Image.fromarray(rng.integers(0, 255, (60, 100, 3), dtype=np.uint8)).save(path)
         paths.append(str(path))
     tab.do("wait", selector="#classes li:nth-child(4)")  # the page has asked for the task, whose classes these are
     sent = len(phone.recorder.seen)
     title = "document.querySelector('#classes li:nth-child(4) h3').textContent"
-    tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=paths)
+    tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=paths[:3])
     tab.do("waitFor", code=f"() => {title} === 'Class 3: 3'")
     assert tab.do("text", selector="#status") == "Added 3 examples."
     tab.do("eval", code="() => document.querySelector('#classes li:nth-child(4) .picture:last-of-type').focus()")
@@ -158,7 +158,7 @@ def test_pictures_are_put_into_classes_and_stay(new_phone, tmp_path):
     assert "no picture that this browser can read" in tab.alert()
     unread = tmp_path / "IMG_7.heic"
     unread.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    several = [paths[0], str(unread), paths[1]]
+    several = [paths[3], str(unread), paths[4]]
     tab.do("upload", selector="#classes li:nth-child(4) input:not([capture])", files=several)
     tab.do("waitFor", code=f"() => {title} === 'Class 3: 4'")
     assert tab.alert().startswith("One picture was not added. The image IMG_7.heic can't be decoded")

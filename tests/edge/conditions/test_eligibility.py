@@ -9,6 +9,7 @@ from fedrela.core.task import Eligibility, LocalTraining, Relabel, Rounds
 from fedrela.edge.conditions.eligibility import Conditions, reasons
 from fedrela.edge.conditions.sensors import Sensors
 from fedrela.edge.owner.settings import DeviceSettings, Event
+from fedrela.edge.storage import sent_log
 from tests.edge.conftest import some_examples
 from tests.edge.live import LiveCoordinator, device, small_task
 
@@ -183,4 +184,4 @@ def test_the_owners_conditions_hold_before_a_check_in(live: LiveCoordinator, sma
     outcome = client.run_once()
     assert outcome.kind == "waiting"
     assert "the battery is at 29 %" in outcome.reason
-    assert client.store.get("log/sent.jsonl") is None
+    assert [line["path"] for line in sent_log.lines(client.store)] == ["/v1/devices"]  # it enrolled, and asked nothing
