@@ -95,9 +95,8 @@ class Sandbox:
         hello = self.hello()
         if runtime not in hello.versions:
             lacks = hello.missing.get(runtime, "it was not asked for")
-            if (
-                runtime in hello.missing and runtime in unstartable.PACKAGES and not lacks.endswith(MISSING)
-            ):  # it is installed, and can't be loaded
+            known = runtime in hello.missing and runtime in unstartable.PACKAGES
+            if known and not lacks.endswith(MISSING):  # it is installed, and can't be loaded
                 raise unstartable.error((runtime,), lacks)
             raise MissingDependency(
                 f"the runtime {runtime} is not installed ({lacks})", remedy=INSTALL.get(runtime, "choose another")
