@@ -225,8 +225,11 @@ def _print_report(report: Any) -> None:
     for arm in report.arms:
         table.add_row(arm.label, *(percent(arm.accuracy[group]) for group in GROUPS), str(len(arm.runs)))
     if report.gains:
-        gain = f"gain of {report.arms[-1].label} over {report.arms[0].label}, in points"
-        table.add_row(gain, *(percent(report.gains[group], sign=True) for group in GROUPS), "")
+        table.add_row(
+            f"gain over {report.arms[0].label}, in points",
+            *(percent(report.gains[group], sign=True) for group in GROUPS),
+            "",
+        )
     console = Console()
     console.print(table)
     for arm in report.arms:
