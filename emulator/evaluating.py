@@ -47,13 +47,14 @@ def evaluate(
 ) -> None:
     """Evaluate every committed round that has no figures yet, print them, and send them to the dashboard."""
     from fedrela.coordinator.cli import connection
+    from fedrela.emulator.results import record
 
     with connection.admin(url, admin_key) as admin:
         rounds = 0
         for number, accuracy in evaluated_rounds(admin, task, data, many, few, again=again, follow=follow):
             shares = {name: getattr(accuracy, name) for name in ("overall", "many", "medium", "few")}
             if as_json:
-                typer.echo(json.dumps({"round": number} | {name: _plain(share) for name, share in shares.items()}))
+                typer.echo(json.dumps(record.finite({"round": number, **shares})))
             else:
                 if not rounds:
                     typer.echo("round  overall     many   medium      few")
@@ -71,10 +72,6 @@ def _nothing_to_evaluate(record: dict[str, Any]) -> InvalidInput:
         f"no round of {record['name']} is finished yet; it waits for: {record.get('waits_for', 'its first round')}",
         remedy="try again later, or add --follow to wait for the rounds",
     )
-
-
-def _plain(share: float) -> float | None:
-    return None if math.isnan(share) else share
 
 
 def _percent(share: float) -> str:
