@@ -1,9 +1,10 @@
-"""What happens to every request before and after its route: header size, rates by address, headers, metrics.
+"""What happens to every request before and after its route: header size, rates by address, headers, HEAD, metrics.
 
 Plain ASGI: it adds microseconds, not a task per request.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fedrela.coordinator.api import connections, headers, limits, problems
 from fedrela.coordinator.monitoring import metrics
 from fedrela.core.errors import FedRelaError, Refused
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE"}  # that are counted apart: strangers name any that they like
+
+
+class _AnsweredByItsHead(Exception):
+    """What would make the content need not begin."""
 
 
 class RequestLimits:
@@ -26,6 +33,9 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        asked = dict(scope)
+        if scope["method"] == "HEAD":  # what GET gives, without its content: RFC 9110, section 9.3.2
+            asked["method"], send = "GET", _head_alone(send)
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -40,12 +50,13 @@ class RequestLimits:
         except FedRelaError as error:
             await problems.response(problems.describe(error))(scope, receive, counted)
         else:
-            await self._app(scope, receive, counted)
+            with suppress(_AnsweredByItsHead):
+                await self._app(asked, receive, counted)
         finally:
             if connection:
                 connection.end_request()
-            route = getattr(scope.get("route"), "path", "unmatched")
-            method = scope["method"] if route != "unmatched" else "any"
+            route = getattr(asked.get("route"), "path", "unmatched")
+            method = scope["method"] if route != "unmatched" and scope["method"] in _METHODS else "any"
             metrics.REQUESTS.labels(method, route, str(status)).inc()
             metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
 
@@ -63,3 +74,12 @@ class RequestLimits:
         if connection := connections.of(scope):
             connection.begin_request(address)
         self._state.address_rate.check(address, time.monotonic())
+
+
+def _head_alone(send: Send) -> Send:
+    async def answered(message: Message) -> None:
+        await send(message)
+        await send({"type": "http.response.body", "body": b""})
+        raise _AnsweredByItsHead
+
+    return answered
