@@ -99,7 +99,7 @@ def _run(study: "Study", folder: Path, workspace: "Workspace", command: str, job
     from fedrela.study.runs import resume, scenes
     from fedrela.study.runs.progress import Bar
 
-    prepared = datasets.prepare(study.data, folder, workspace.work / "cache")
+    prepared = datasets.prepare(study.data, study.model.input, folder, workspace.work / "cache")
     for setting in study.setting:
         typer.echo(scenes.used(prepared, setting, study.seeds[0]), err=True)
     with Bar() as bar:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fedrela.core.bundle import Preprocessing
 from fedrela.core.errors import InvalidData
-from fedrela.core.tensors import Array
+from fedrela.core.tensors import Array, TensorSpec
 from fedrela.emulator.data import datasets as emulated
 from fedrela.emulator.data.datasets import Dataset
+from fedrela.export import inputs
 from fedrela.study.config import DatasetLocation
 from fedrela.study.data import images, people
 from fedrela.study.data.prepared import Prepared
@@ -32,14 +34,17 @@ REMEDY = """put it there, or say where it is with --data PATH or data.path in th
   an .npz with x, y, x_test, y_test"""
 
 
-def prepare(data: DatasetLocation, folder: Path, cache: Path) -> Prepared:
-    """Load `data` (its path relative to `folder`), from the cache if it was loaded before. Raises InvalidData."""
+def prepare(data: DatasetLocation, model_input: str, folder: Path, cache: Path) -> Prepared:
+    """Load `data` (its path relative to `folder`), from the cache if it was loaded before. Raises InvalidData.
+
+    Pictures are made as on a device, for a model whose input is `model_input`, such as "uint8:3x32x32".
+    """
     source = _source(data, folder)
     cache.mkdir(parents=True, exist_ok=True)
-    npz = cache / f"{data.name}-{_stamp(data, source)}.npz"
+    npz = cache / f"{data.name}-{_stamp(data, model_input, source)}.npz"
     if not npz.exists():
         temporary = npz.with_suffix(".part.npz")
-        np.savez(temporary, allow_pickle=False, **_arrays(data, source, temporary))
+        np.savez(temporary, allow_pickle=False, **_arrays(data, model_input, source, temporary))
         temporary.replace(npz)
     prepared = opened(npz.resolve(), "")
     return dataclasses.replace(prepared, sha256=fingerprint(prepared))
@@ -72,31 +77,40 @@ def _source(data: DatasetLocation, folder: Path) -> Path | None:
     return path
 
 
-def _stamp(data: DatasetLocation, source: Path | None) -> str:
+def _stamp(data: DatasetLocation, model_input: str, source: Path | None) -> str:
     """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
-    identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary]
+    identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary, model_input]
     if source is not None:
         inside = sorted(source.iterdir()) if source.is_dir() else []
         identity += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:12]
 
 
-def _arrays(data: DatasetLocation, source: Path | None, scratch: Path) -> dict[str, Array]:
+def _arrays(data: DatasetLocation, model_input: str, source: Path | None, scratch: Path) -> dict[str, Array]:
     """What the .npz holds: a test part, or the samples' owners."""
     tables = people.tables(source) if source is not None else {}
     if tables:
         owned = people.chosen(people.read(tables), data.owners, binary=data.binary)
         return {"x": owned.x, "y": owned.y, "owners": owned.owners}
-    loaded = _load(data, source, scratch)
+    loaded = _load(data, model_input, source, scratch)
     return {"x": loaded.x, "y": loaded.y, "x_test": loaded.x_test, "y_test": loaded.y_test}
 
 
-def _load(data: DatasetLocation, source: Path | None, scratch: Path) -> Dataset:
+def _sizes(model_input: str) -> images.Sizes | None:
+    """How a device makes its pictures that is given the model as the study exports it."""
+    raw = inputs.parse(model_input)
+    if not raw.is_image or raw.shape[0] not in (1, 3):
+        return None
+    how = Preprocessing("image", grayscale=raw.shape[0] == 1, fit="crop")
+    return TensorSpec(raw.name, ("B", *raw.shape), raw.dtype), how
+
+
+def _load(data: DatasetLocation, model_input: str, source: Path | None, scratch: Path) -> Dataset:
     if source is None:
         return emulated.load("digits", test_per_class=data.test_per_class, seed=0)
     if source.suffix == ".npz":
         return emulated.load(str(source.resolve()), test_per_class=data.test_per_class, seed=0)
-    train, test = images.read(source)
+    train, test = images.read(source, _sizes(model_input))
     if test is None:
         np.savez(scratch, x=train[0], y=train[1])
         return emulated.load(str(scratch.resolve()), test_per_class=data.test_per_class, seed=0)

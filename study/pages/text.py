@@ -53,7 +53,7 @@ only_seeds = { centralised = [1], centralised-balanced = [1] }   # what is dear,
 [data]
 name = "my images"
 path = "images"                 # train/<class>/*.png and test/<class>/*.png, a .zip of them, IDX, CIFAR batches, .npz;
-                                # pictures of the model's size (devices and `emulate` fit them, a study doesn't)
+                                # pictures of any size: their middle in the model's, as a device makes it
 
 [model]
 build = "my_module:build"       # as for `fedrela export`

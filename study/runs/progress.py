@@ -24,6 +24,7 @@ class Bar:
         self._task = self._bar.add_task("starting", total=None)
         self._began = self._spoke = time.monotonic()
         self._cells = self._finished = self._rounds = self._done = 0
+        self._not_timed = 0  # rounds that were done when timing began: the first ones come after an export
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -42,10 +43,12 @@ class Bar:
 
     def advance(self, label: str, rounds: int) -> None:
         """See `fedrela.study.runs.setups.CellObserver`."""
+        if not self._done:
+            self._began, self._not_timed = time.monotonic(), rounds
         self._done += rounds
         self._bar.update(self._task, description=label, advance=rounds)
         if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:
-            self._say(f"{label}: {self._done} of {self._rounds} rounds | {self._left()}")
+            self._say(f"{label}: {self._done} of {self._rounds} rounds{self._left()}")
 
     def finished(self, row: Row) -> None:
         """See `fedrela.study.runs.setups.CellObserver`."""
@@ -59,7 +62,7 @@ class Bar:
         arm = row["arm"] if row["variant"] is None else f"{row['arm']} ({row['variant']['name']})"
         self._say(
             f"[{self._finished}/{self._cells}] {row['setting']['name']}, {row['method']}, seed {row['seed']}, {arm}: "
-            f"{shares} | {self._left()}"
+            f"{shares}{self._left()}"
         )
 
     def _say(self, line: str) -> None:
@@ -67,7 +70,8 @@ class Bar:
         self._console.print(line, markup=False, soft_wrap=True)
 
     def _left(self) -> str:
-        if not self._done:
+        timed = self._done - self._not_timed
+        if not timed:
             return ""
-        seconds = (time.monotonic() - self._began) / self._done * (self._rounds - self._done)
-        return f"about {seconds / 60:.0f} min left" if seconds >= 60 else f"about {seconds:.0f} s left"
+        seconds = (time.monotonic() - self._began) / timed * (self._rounds - self._done)
+        return f" | about {seconds / 60:.0f} min left" if seconds >= 60 else f" | about {seconds:.0f} s left"

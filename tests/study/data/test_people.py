@@ -26,7 +26,7 @@ def prepared(tmp_path):
         archive.writestr("set/original/names.csv", "id,name\n1,2\n")
         for owner in range(PEOPLE):
             archive.writestr(f"set/users/{owner:02}.csv", table(owner))
-    return datasets.prepare(DatasetLocation("set", "set.zip"), tmp_path, tmp_path / "cache")
+    return datasets.prepare(DatasetLocation("set", "set.zip"), "float32:2", tmp_path, tmp_path / "cache")
 
 
 def test_a_zip_of_tables_is_read_as_it_comes(prepared):

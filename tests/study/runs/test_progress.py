@@ -31,15 +31,18 @@ def clock(monkeypatch):
     return turned
 
 
-def test_the_rest_takes_as_long_per_round_as_what_is_done(clock, capsys):
+def test_the_rest_takes_as_long_per_round_as_what_is_done_and_an_export_before_is_no_round(clock, capsys):
     with progress.Bar() as bar:
-        bar.begin(cells=4, finished=1, rounds=30)
+        bar.begin(cells=4, finished=1, rounds=31)
+        clock.now += 500
+        bar.advance("trunk", 1)
         clock.now += 20
         bar.advance("trunk", 10)
         bar.finished(ROW)
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines == [
-        "4 cells, 1 finished before, 30 rounds to go",
+        "4 cells, 1 finished before, 31 rounds to go",
+        "trunk: 1 of 31 rounds",
         "[2/4] 50:1 [bold], fedavg, seed 3, kept (τ 20): overall 48.6 many 90.0 few 0.0 | about 40 s left",
     ]
 
