@@ -159,7 +159,7 @@ def of_fleet(manifest):
 
 def test_python_devices_the_page_and_emulated_devices_are_one_group(new_phone, tmp_path):
     """The page comes when the others have long waited: by an emulated device's own time, hours if nothing held it."""
-    privacy = replace(SECURE.privacy, phase_seconds=8.0, gather_seconds=300.0, clip_norm=1.0)  # finer steps
+    privacy = replace(SECURE.privacy, gather_seconds=300.0, clip_norm=1.0)  # finer steps
     task = replace(SECURE, round=replace(SECURE.round, deadline_seconds=300.0), privacy=privacy)
     phone = new_phone(task)
     fleet = start_fleet(phone, tmp_path)
