@@ -33,6 +33,8 @@ class DatasetLocation:
     test_per_class: int = 40  # held out of every class, where the dataset has no test part of its own
     owners: tuple[str, ...] = ()  # of tables by owner: only these, by the names of their files; empty: all
     binary: bool = False  # of tables by owner: all classes but the first are one
+    owner_column: str = ""  # of a single .csv: whose a row is; then the label is in `label_column`
+    label_column: str = "label"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ def heart_disease_mlp() -> nn.Sequential:
     return _perceptron(23, 16, 2)
 
 
+def caravan_mlp() -> nn.Sequential:
+    """84 numbers of a customer, insured or not: batch normalization, then 84 -> 32 -> 32 -> 2."""
+    return _perceptron(84, 32, 2)
+
+
 def cifar_resnet8() -> nn.Sequential:
     """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalization."""
     blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]

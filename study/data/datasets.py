@@ -5,6 +5,7 @@
     a folder or a .zip of IDX      MNIST, Fashion-MNIST: train-images-idx3-ubyte(.gz) and the three beside it
     a folder of python batches     cifar-10-batches-py or cifar-100-python
     a .zip of tables               a CSV for each owner, its last column `label`: WISDM by person, heart by hospital
+    a .csv                         of all owners; `data.owner_column` and `data.label_column` name two of its columns
     an .npz                        with x, y and, if any, x_test, y_test
 
 Decoded images are kept as .npz in a cache folder, named by path, size and time, so that they are decoded once.
@@ -79,7 +80,8 @@ def _source(data: DatasetLocation, folder: Path) -> Path | None:
 
 def _stamp(data: DatasetLocation, model_input: str, source: Path | None) -> str:
     """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
-    identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary, model_input]
+    identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary, data.owner_column]
+    identity += [data.label_column, model_input]
     if source is not None:
         inside = sorted(source.iterdir()) if source.is_dir() else []
         identity += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
@@ -88,12 +90,18 @@ def _stamp(data: DatasetLocation, model_input: str, source: Path | None) -> str:
 
 def _arrays(data: DatasetLocation, model_input: str, source: Path | None, scratch: Path) -> dict[str, Array]:
     """What the .npz holds: a test part, or the samples' owners."""
-    tables = people.tables(source) if source is not None else {}
+    tables = _tables(data, source) if source is not None else {}
     if tables:
         owned = people.chosen(people.read(tables), data.owners, binary=data.binary)
         return {"x": owned.x, "y": owned.y, "owners": owned.owners}
     loaded = _load(data, model_input, source, scratch)
     return {"x": loaded.x, "y": loaded.y, "x_test": loaded.x_test, "y_test": loaded.y_test}
+
+
+def _tables(data: DatasetLocation, source: Path) -> dict[str, str]:
+    if data.owner_column:
+        return people.by_column(source, data.owner_column, data.label_column)
+    return people.tables(source)
 
 
 def _sizes(model_input: str) -> images.Sizes | None:

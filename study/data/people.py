@@ -1,4 +1,4 @@
-"""Samples that have owners: a .zip with a CSV for each of them, as it comes; owners become devices.
+"""Samples that have owners: a .zip with a CSV for each of them, as it comes, or one CSV; owners become devices.
 
 owned = chosen(read(tables(Path("heart.zip"))), ("cleveland", "va"), binary=True)
 prepared, shards = devices(prepared, setting, scenario)
@@ -49,6 +49,28 @@ def tables(source: Path) -> dict[str, str]:
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise InvalidData(f"{source.name} is damaged ({error})", remedy="fetch it again") from error
     return {name: text for name, text in texts.items() if text.split("\n", 1)[0].strip().rpartition(",")[2] == LABEL}
+
+
+def by_column(source: Path, owner: str, label: str) -> dict[str, str]:
+    """The rows of one CSV apart by the value of the column `owner`, as `tables` gives them. Raises InvalidData."""
+    try:
+        heading, *rows = csv.reader(io.StringIO(source.read_text(encoding="utf-8-sig")))
+    except (UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise InvalidData(f"{source.name} is no table ({error})", remedy="give a CSV with a heading") from error
+    for name in (owner, label):
+        if heading.count(name) != 1:
+            raise InvalidData(f"{heading.count(name)} columns are called {name!r}", remedy="name one that is there")
+    if any(len(row) != len(heading) for row in rows):
+        raise InvalidData(f"a row of {source.name} has not {len(heading)} values", remedy="mend it")
+    at, last = heading.index(owner), heading.index(label)
+    others = [column for column in range(len(heading)) if column not in (at, last)]
+    texts: dict[str, io.StringIO] = {}
+    for row in sorted(rows, key=lambda row: row[at]):
+        if row[at] not in texts:
+            texts[row[at]] = io.StringIO()
+            csv.writer(texts[row[at]]).writerow([*(heading[column] for column in others), LABEL])
+        csv.writer(texts[row[at]]).writerow([*(row[column] for column in others), row[last]])
+    return {name: text.getvalue() for name, text in texts.items()}
 
 
 def read(texts: dict[str, str]) -> Owned:

@@ -15,7 +15,7 @@ from fedrela.study.pages.sections import DEFAULT, Studies, of
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINES = ("cifar10-trained-out", "fashion-mnist-lt", "cifar10-lt")  # the most telling first
 HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-settings")
-PEOPLE = ("wisdm-people", "heart-severity", "heart-disease")
+PEOPLE = ("wisdm-people", "heart-severity", "heart-disease", "caravan")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"
 PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once

@@ -22,8 +22,10 @@ are several seeds. Two or three seeds give wide intervals: one that holds 0 is n
 its absence either. A single seed has no interval and proves nothing alone."""
 
 HELP = """The setting that FedReLa was made for: a long tail, uneven devices, an ordinary small network."""
-PEOPLE = """Real people: devices are people with the samples that are theirs, and who is tested was never trained on.
-Recalls are pooled over people and their seeds; intervals are of the people, drawn again 2 000 times."""
+PEOPLE = """Real owners: devices are people, hospitals or a company's groups of customers, with the samples that are
+theirs. Of WISDM's people, who is tested was never trained on: recalls are pooled over people and their seeds, and
+intervals are of the people, drawn again 2 000 times. Of hospitals and groups a quarter of each class is tested on,
+split anew for each seed."""
 HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise), and
 another network."""
 METHODS = """FedReLa is a module: every method below is trained after its paper, then branches with and without

@@ -16,7 +16,7 @@ from fedrela.study.runs import fleet
 from fedrela.study.runs.cells import expand
 from fedrela.study.runs.tasks import branch_task, trunk_task
 
-CLASSES = {"wisdm-people": 6, "heart-severity": 5, "heart-disease": 2}
+CLASSES = {"wisdm-people": 6, "heart-severity": 5, "heart-disease": 2, "caravan": 2}
 STUDIES = {name: load(name)[0] for name in shipped()}
 
 

@@ -104,3 +104,38 @@ def test_what_was_told_right_is_counted_by_owner():
         {"owner": 4, "samples": [2, 0], "right": [1, 0]},
         {"owner": 7, "samples": [0, 1], "right": [0, 0]},
     ]
+
+
+@pytest.fixture
+def one_table(tmp_path):
+    """The owner between the numbers, the label first: where a table of somebody's has them."""
+    rows = ["bought,a,main type,b", *(f"{('no', 'yes')[n % 2]},{n},{'xyz'[n % 3]},{n / 2}" for n in range(12))]
+    (tmp_path / "all.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def located(**changes):
+    return dataclasses.replace(
+        DatasetLocation("set", "all.csv", owner_column="main type", label_column="bought"), **changes
+    )
+
+
+def test_one_table_is_taken_apart_by_a_column(one_table):
+    prepared = datasets.prepare(located(), "float32:2", one_table, one_table / "cache")
+    order = [n for owner in range(3) for n in range(owner, 12, 3)]
+    assert prepared.owners.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert prepared.dataset.x.tolist() == [[n, n / 2] for n in order]
+    assert prepared.dataset.y.tolist() == [n % 2 for n in order]
+
+
+@pytest.mark.parametrize("wrong", [{"owner_column": "age"}, {"label_column": "label"}])
+def test_a_column_that_is_not_there_is_named(one_table, wrong):
+    with pytest.raises(InvalidData, match="0 columns are called"):
+        datasets.prepare(located(**wrong), "float32:2", one_table, one_table / "cache")
+
+
+@pytest.mark.parametrize("text", ["", "bought,a,main type,b\nno,1\n", "bought,bought,main type,b\n"])
+def test_what_is_no_such_table_is_refused(tmp_path, text):
+    (tmp_path / "all.csv").write_text(text)
+    with pytest.raises(InvalidData):
+        datasets.prepare(located(), "float32:2", tmp_path, tmp_path / "cache")
