@@ -61,12 +61,17 @@ def onnxruntime_lines(manifest: Manifest, folder: Path) -> str:
     )
 
 
-def pytorch_lines(folder: Path) -> str:
-    """Python that puts the weights into the module that was exported, called `model`."""
+def pytorch_lines(manifest: Manifest, folder: Path) -> str:
+    """Python that puts the weights into the module that was exported, called `model`, and predicts with it."""
+    (spec, *others) = manifest.x
+    pixels = spec.dtype == "uint8"
+    fed = f"torch.from_numpy({spec.name} / 255).float()" if pixels else f"torch.from_numpy({spec.name})"
+    normalized = "  # if exported with them: less --mean, by --std" if pixels else ""
+    predicted = "" if others else f"\nwith torch.no_grad():{normalized}\n    probabilities = model({fed}).softmax(1)"
     return (
-        "import safetensors.torch\n"
+        "import safetensors.torch, torch\n"
         f'model.load_state_dict(safetensors.torch.load_file("{folder / WEIGHTS}"), strict=False)\n'
-        "model.eval()  # takes pixels as floats: x / 255, less --mean, by --std"
+        f"model.eval(){predicted}"
     )
 
 
@@ -101,4 +106,4 @@ def how_to_use(manifest: Manifest, folder: Path) -> str:
         told += f"a picture, as devices read it:\n\n{picture}\n\n"
     if onnx := onnxruntime_lines(manifest, folder):
         told += f"plain onnxruntime, with {inputs}:\n\n{onnx}\n\n"
-    return f"{told}PyTorch, with the module that was exported:\n\n{pytorch_lines(folder)}"
+    return f"{told}PyTorch, with the module that was exported:\n\n{pytorch_lines(manifest, folder)}"

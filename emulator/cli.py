@@ -55,11 +55,16 @@ def emulate(
     no_relabel: Annotated[
         bool, typer.Option("--no-relabel", help="The same without re-labels, to see what FedReLa brings.")
     ] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's number of rounds.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of its passes over a device's data.")] = None,
     label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
     replay: Annotated[
         Path | None, typer.Option(help="A recorded run: play it again, and fail if anything differs.")
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the scenario with all of its keys, to begin your own with, and end.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -67,6 +72,7 @@ def emulate(
 
     The same scenario and seed give the same weights, whatever the number of workers.
     """
+    from fedrela.emulator import overrides, scenario_toml
     from fedrela.emulator.emulation import emulate as run
     from fedrela.emulator.publishing import publish
     from fedrela.emulator.results import record
@@ -79,7 +85,12 @@ def emulate(
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
     played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
-    played = _with_data(_reseeded(_without(played, task) if no_relabel else played, seed), data, bundle or task)
+    played = overrides.trained_for(overrides.reseeded(played, seed), task, rounds=rounds, epochs=epochs)
+    played = overrides.without_relabels(played, task) if no_relabel else played
+    if show:
+        typer.echo(scenario_toml.text(played), nl=False)
+        return
+    played = overrides.with_data(played, data, bundle or task)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
     name = f"{played.name}-no-relabel" if no_relabel else played.name
     folder_of_run = record.free_folder(out or Path("runs") / name)
@@ -119,6 +130,7 @@ def report(
 
     summary = figures.summarize([record.read(folder) for folder in runs])
     folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
+    former = (folder / "report.html").exists()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = page.write(summary, folder)
     plain = figures.as_json(summary)
@@ -127,44 +139,8 @@ def report(
         typer.echo(json.dumps(plain))
         return
     _print_report(summary)
-    typer.echo(f"plots:  {pictures[0]}, {pictures[1]}\nreport: {(folder / 'report.html').resolve()}")
-
-
-def _reseeded(scenario: Any, seed: int | None) -> Any:
-    from dataclasses import replace
-
-    if seed is None:
-        return scenario
-    return replace(scenario, seed=seed, task=scenario.task and replace(scenario.task, seed=seed))
-
-
-def _without(scenario: Any, published: str) -> Any:
-    """The scenario without re-labels. Raises InvalidInput where its task is published already, or it has none."""
-    from dataclasses import replace
-
-    if published or scenario.task is None:
-        raise InvalidInput(
-            "--no-relabel is given, and there is no task of this run's own to change",
-            remedy="write relabel.enabled = false into the task that is published",
-        )
-    return replace(scenario, task=replace(scenario.task, relabel=replace(scenario.task.relabel, enabled=False)))
-
-
-def _with_data(scenario: Any, data: str, model: object) -> Any:
-    """The scenario on all of one's own data. Raises InvalidInput where there is no `model` for them."""
-    from dataclasses import replace
-
-    if not data:
-        return scenario
-    if not model and not scenario.bundle:
-        raise InvalidInput(
-            "--data is given, and no model for it",
-            remedy="make one: fedrela export my_models.py:build --input uint8:3x32x32 "
-            f"--data {data} --out mine/; then add --bundle mine/",
-        )
-    path = Path(data)
-    dataset = str(path.resolve()) if path.exists() else data
-    return replace(scenario, data=replace(scenario.data, dataset=dataset, profile="as-is"))
+    told = " (in place of a former one)" if former else ""
+    typer.echo(f"plots:  {pictures[0]}, {pictures[1]}\nreport: {(folder / 'report.html').resolve()}{told}")
 
 
 @contextmanager
@@ -205,11 +181,20 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     )
     groups = ("overall", "many", "medium", "few", "balanced")
     typer.echo("accuracy in %: " + ", ".join(f"{group} {100 * accuracy[group]:.1f}" for group in groups))
+    if remark := _remark(accuracy["per_class"]):
+        typer.echo(remark)
     typer.echo(f"final weights: sha256 {summary['final_sha256']}")
     typer.echo(f"run: {folder}   (next: fedrela report {folder})")
     model = folder / emulation.MODEL
     manifest = bundle.parse_manifest((model / trained_model.MANIFEST).read_bytes())
     typer.echo(f"\nthe trained model: {model}\n\n{trained_model.how_to_use(manifest, model)}")
+
+
+def _remark(recalls: list[float]) -> str:
+    """A word on a model that gives one class to all; NaN is the recall of a class that isn't in the test set."""
+    if sum(recall > 0 for recall in recalls) > 1:
+        return ""
+    return "every sample got the same class: nothing is learned yet; train for longer: --rounds 40 --epochs 4"
 
 
 def _print_report(report: Any) -> None:

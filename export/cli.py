@@ -190,7 +190,7 @@ def export_command(
 
 
 def _say(stage: str) -> None:
-    _status.print(f"[dim]•[/dim] {escape(stage)}")
+    _status.print(f"[dim]•[/dim] {escape(stage)}", soft_wrap=True)
 
 
 def _export_official(

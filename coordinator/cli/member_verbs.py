@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fedrela.coordinator.cli import secret_files
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.fleet_verbs import link_part
 from fedrela.coordinator.cli.tables import show, table
@@ -29,6 +30,9 @@ def token_create(
         typer.Option(help="The file of `fedrela fleet key`: devices of this link share groups with its devices alone."),
     ] = None,
     with_code: Annotated[bool, typer.Option("--qr", help="Also draw the link as a QR code, for phones.")] = False,
+    code_file: Annotated[
+        Path | None, typer.Option("--qr-file", help="Also write the code as a picture, to print or send: code.svg.")
+    ] = None,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
     as_json: Json = False,
@@ -39,7 +43,7 @@ def token_create(
     token_request |= {"publishers": publisher or []}
     with admin(url, admin_key) as api:
         called = api.public_url()
-        if with_code and not is_for_phones(called):
+        if (with_code or code_file) and not is_for_phones(called):
             why = "that is this machine for itself" if is_local(called) else "browsers train under https alone"
             raise InvalidInput(
                 f"no phone can use {called}: {why}",
@@ -49,14 +53,14 @@ def token_create(
         token = api.request("POST", "/tokens", json=token_request)
         token["fragment"] = ".".join((token["fragment"], *fleet))
         token["link"] = f"{called}/join#{token['fragment']}"
-    code = ""
-    if with_code and not as_json:
-        from fedrela.coordinator.pages import qr
+    from fedrela.coordinator.pages import qr
 
-        code = qr.as_text(token["link"])
+    code = qr.as_text(token["link"]) if with_code and not as_json else ""
     on_phone = "on a phone: open it in the browser\n" if is_for_phones(called) else ""
     on_device = f"{on_phone}on a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
+    if code_file:
+        secret_files.write(code_file, qr.as_svg(token["link"]))
 
 
 @token_app.command("list")

@@ -45,6 +45,8 @@ def waits_for(status: str, problem: str, round_: Round, task: Task, there: Atten
     >>> task = Task("t", 20, round=Rounds(goal=12))
     >>> waits_for("running", "", Round(1, "collecting", 0.0), task, Attendance(0, {}))
     "no device is enrolled for population 'default': fedrela token create"
+    >>> waits_for("running", "", Round(1, "collecting", 0.0, open=1, reported=11), task, Attendance(30, {}))
+    '1 more update; at work: 1'
     >>> waits_for("running", "", Round(1, "collecting", 0.0, open=1), task, Attendance(1, {}))
     '12 more updates; at work: 1. The round needs 5 devices, and only 1 is enrolled: enroll more, or lower round.goal'
     """
@@ -55,7 +57,7 @@ def waits_for(status: str, problem: str, round_: Round, task: Task, there: Atten
     if not there.enrolled:
         return f"no device is enrolled for population {task.population!r}: fedrela token create"
     missing = max(task.round.goal - round_.reported, 0)
-    parts = [f"{missing} more updates; at work: {round_.open}"]
+    parts = [f"{missing} more update{'' if missing == 1 else 's'}; at work: {round_.open}"]
     if there.failures:
         counts = ", ".join(f"{code} {count}" for code, count in there.failures.items())
         parts.append(f"Failed in this round: {counts}; `fedrela device run` says why on the device")
@@ -84,4 +86,4 @@ def _who_could(round_: Round, task: Task) -> list[str]:
         return []
     free = rules.free_slots(round_, task.round)
     places = "1 place is" if free == 1 else f"{free} places are"
-    return [f"{places} free, and no device is at work: are they running?"]
+    return [f"{places} free, and no device is at work now: if that lasts, are they running?"]

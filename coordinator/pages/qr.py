@@ -18,6 +18,13 @@ def as_text(link: str) -> str:
     return "".join(f"{WHITE_ON_BLACK}{line}{AS_BEFORE}\n" for line in out.getvalue().splitlines())
 
 
+def as_svg(link: str) -> str:
+    """The code as a picture for a file."""
+    out = io.BytesIO()
+    segno.make(link, error="m").save(out, kind="svg", border=4, scale=6, dark="#000", light="#fff")
+    return out.getvalue().decode()
+
+
 def as_data_uri(link: str) -> str:
     """The code as an SVG in a data URI: a link's secret then is in no file and no further request."""
     return segno.make(link, error="m").svg_data_uri(border=2, scale=6, dark="#000", light="#fff")

@@ -26,6 +26,7 @@ VARIABLES = (
     *(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())),
     *CERTIFICATES,
 )
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # in what an HTTP library says; no waiting mends it
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -61,7 +62,7 @@ def remedy_for(fault: str, otherwise: str) -> str:
     >>> remedy_for("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "try again").partition(";")[0]
     'this machine does not trust its certificate: name the file of the one who signed it in SSL_CERT_FILE'
     """
-    if "CERTIFICATE_VERIFY_FAILED" not in fault:
+    if UNTRUSTED not in fault:
         return otherwise
     return (
         "this machine does not trust its certificate: name the file of the one who signed it in SSL_CERT_FILE; if the "

@@ -34,27 +34,27 @@ _ALWAYS = {
 def text(task: Task) -> str:
     """TOML that `fedrela.core.task.from_toml` reads as this very task: what differs from a new task's defaults."""
     values, usual = dataclasses.asdict(task), dataclasses.asdict(Task(task.name, task.rounds))
-    lines = [f"{name} = {_value(values[name])}" for name in ("name", "rounds")]
-    tables = [name for name, value in usual.items() if isinstance(value, Mapping)]
+    lines = [f"{name} = {value(values[name])}" for name in ("name", "rounds")]
+    tables = [name for name, item in usual.items() if isinstance(item, Mapping)]
     for name in (name for name in values if name not in ("name", "rounds", *tables)):
         if values[name] != usual[name]:
-            lines.append(f"{name} = {_value(values[name])}")
+            lines.append(f"{name} = {value(values[name])}")
     for table in tables:
         written = [
-            f"{name} = {_value(value)}"
-            for name, value in values[table].items()
+            f"{name} = {value(item)}"
+            for name, item in values[table].items()
             if name in _ALWAYS.get(table, ())
-            or value != usual[table][name]
-            or type(value) is not type(usual[table][name])
+            or item != usual[table][name]
+            or type(item) is not type(usual[table][name])
         ]
         lines += ["", f"[{table}]", *written] if written else []
     return "\n".join(lines) + "\n"
 
 
-def _value(value: Any) -> str:
-    """A value as TOML writes it, which for all that a task holds is as JSON does, but for tables."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(name)} = {_value(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+def value(item: Any) -> str:
+    """A value as TOML writes it, which for all that a task or a scenario holds is as JSON does, but for tables."""
+    if isinstance(item, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {value(member)}" for name, member in item.items()) + "}"
+    if isinstance(item, tuple | list):
+        return "[" + ", ".join(map(value, item)) + "]"
+    return json.dumps(item, ensure_ascii=False)

@@ -124,7 +124,7 @@ class Transport:
             try:
                 return attempt()
             except TryAgain as fault:
-                if last:
+                if last or network_settings.UNTRUSTED in str(fault):  # which no waiting mends
                     later = "nothing is lost, and the device tries again later; check the address and the network"
                     raise Unavailable(
                         f"the coordinator at {self.url} can't be reached ({fault})",
@@ -214,7 +214,8 @@ def raise_for_status(response: httpx.Response, read: Callable[[httpx.Response], 
         )
     problem = _problem(read(response), status)
     if status in TRANSIENT:
-        raise TryAgain(f"HTTP {status}: {problem.detail}", _retry_after(response, problem))
+        told = "" if problem.code == f"http-{status}" else f": {problem.detail}"
+        raise TryAgain(f"HTTP {status}{told}", _retry_after(response, problem))
     raise Refused(problem.detail, remedy=problem.remedy, code=problem.code, status=status)
 
 

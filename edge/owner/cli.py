@@ -155,6 +155,8 @@ def run(
         else:
             client.run(reporter.outcome)
     if signal.SIGINT in received:
+        if sys.stderr.isatty():
+            typer.echo("stopped: what was done is kept, and the next run goes on there", err=True)
         raise typer.Exit(130)
 
 
@@ -189,6 +191,7 @@ def forget(
     offline: Annotated[bool, typer.Option("--offline", help="Delete even if the coordinator can't be told.")] = False,
 ) -> None:
     """Leave: tell the coordinator to forget this device, and delete everything it keeps. Your data stay untouched."""
+    from fedrela.core.environment import network_settings
     from fedrela.edge.owner import leaving
     from fedrela.edge.owner.membership import leave
     from fedrela.edge.storage.state import load_identity
@@ -208,7 +211,8 @@ def forget(
             leave(_api(url), store)
         except FedRelaError as fault:
             if not offline:
-                remedy = "try again later, or add --offline to delete anyway"
+                later = network_settings.remedy_for(fault.problem, "try again later")
+                remedy = f"{later}; or add --offline to delete anyway, and nobody is told"
                 raise Unavailable(fault.problem, remedy=remedy) if is_away(fault) else fault from fault
             unreached = fault.problem
         cleared = store.clear()

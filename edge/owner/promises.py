@@ -32,7 +32,8 @@ def cohort(task: Task) -> str:
     few = task.round.smallest_cohort
     if few >= SMALLEST_COHORT:
         return ""
+    mixed = f"as few as {few} devices are mixed" if few > 1 else "a model may come from one device alone"
     return (
-        f"task {task.name}: as few as {few} devices are mixed (usual: {SMALLEST_COHORT}), "
+        f"task {task.name}: {mixed} (usual: at least {SMALLEST_COHORT}), "
         "so whoever sees the models may tell what this device sent"
     )

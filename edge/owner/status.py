@@ -13,6 +13,8 @@ from fedrela.edge.storage import kept, sent_log, trust
 from fedrela.edge.storage import state as device_state
 from fedrela.edge.storage.store import Store
 
+_FOR_PROGRAMS = ("minute_of_day",)  # the clock of the conditions: people have one
+
 
 def describe(store: Store, where: str, conditions: Conditions, sandbox: str = "") -> dict[str, Any]:
     """Whether this device is enrolled, the assignment under way, how the last one ended, and what its sensors say.
@@ -73,7 +75,9 @@ def _assignment(held: device_state.HeldAssignment, store: Store) -> dict[str, An
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value for people: when something was, as their clock tells it."""
+    """A value for people: yes and no, and when something was, as their clock tells it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return _time(value) if name == "at" and isinstance(value, float) else value
 
 
@@ -83,17 +87,21 @@ def _ended(last: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(status: dict[str, Any]) -> str:
-    """The same as text; nothing twice."""
+    """The same as text; nothing twice, and nothing of what there is not."""
     lines = []
     for key, value in status.items():
-        if key == "turn":
+        if key == "turn" or value is None:
             continue
         if isinstance(value, dict):
             told = _ended(value) if key == "last" else value
-            shown = [f"{name} {_shown(name, item)}" for name, item in told.items() if item is not None]
+            shown = [
+                f"{name} {_shown(name, item)}"
+                for name, item in told.items()
+                if item is not None and name not in _FOR_PROGRAMS
+            ]
             lines.append(f"{key:16} {', '.join(shown) or 'none'}")
         elif isinstance(value, list):
             lines += [f"{key:16} {item}" for item in value]
         else:
-            lines.append(f"{key:16} {value}")
+            lines.append(f"{key:16} {_shown(key, value)}")
     return "\n".join(lines)

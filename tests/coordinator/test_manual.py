@@ -58,7 +58,7 @@ def test_a_role_and_a_database_of_its_own_are_all_that_postgresql_needs(postgres
 def test_a_postgresql_coordinator_comes_back_from_its_backup(
     new_database: Callable[[], str], bundle_folder: Path, tmp_path: Path
 ) -> None:
-    backed_up = [line('pg_dump "$FEDRELA'), line('cp -a "${FEDRELA')]
+    backed_up = [line('(umask 077; pg_dump "$FEDRELA'), line('cp -a "${FEDRELA')]
     brought_back = [line("psql --quiet"), line('mkdir -p "${FEDRELA')]
 
     def type_(lines: list[str], database: str, data: Path) -> None:

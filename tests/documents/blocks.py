@@ -46,7 +46,7 @@ LISTED = {
     ("docs/operations.md", "import numpy, onnxruntime"): "run by tests/export/test_trained_model.py",
     ("docs/operations.md", "import safetensors.torch"): "run by tests/export/test_trained_model.py",
     ("docs/operations.md", "fedrela coordinator backup /backup/monday"): "run by tests/edge/test_backup.py",
-    ("docs/operations.md", "pg_dump"): "run by tests/coordinator/test_manual.py",
+    ("docs/operations.md", "(umask 077; pg_dump"): "run by tests/coordinator/test_manual.py",
     ("docs/operations.md", "psql --quiet"): "run by tests/coordinator/test_manual.py",
     ("docs/operations.md", "fedrela coordinator backup /backup/before"): "run by tests/edge/test_backup.py",
     ("docs/operations.md", "fedrela coordinator new-epoch"): "run by tests/edge/test_restored.py",

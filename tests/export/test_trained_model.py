@@ -22,9 +22,11 @@ def test_the_printed_lines_predict_alike_in_onnxruntime_and_in_pytorch(exported,
     by_onnxruntime = {"x": x}
     exec(trained_model.onnxruntime_lines(manifest, tmp_path / "model"), by_onnxruntime)
     model = tiny(seed=1)  # with other weights than the bundle's
-    exec(trained_model.pytorch_lines(tmp_path / "model"), {"model": model})
+    by_pytorch = {"model": model, "x": x}
+    exec(trained_model.pytorch_lines(manifest, tmp_path / "model"), by_pytorch)
     with torch.no_grad():
         expected = model(torch.from_numpy(x) / 255).softmax(1).numpy()
+    np.testing.assert_allclose(by_pytorch["probabilities"].numpy(), expected, rtol=1e-6)
     assert by_onnxruntime["probabilities"].shape == (5, 3)
     np.testing.assert_allclose(by_onnxruntime["probabilities"], expected, rtol=1e-4, atol=1e-6)
     told = trained_model.how_to_use(manifest, tmp_path / "model")

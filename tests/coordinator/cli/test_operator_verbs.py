@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fedrela.coordinator.admin_client import AdminClient
+from fedrela.coordinator.cli import member_verbs
 from fedrela.coordinator.cli.operator_verbs import app
+from fedrela.coordinator.pages import qr
 from fedrela.core.errors import Unavailable
 from fedrela.core.wire import CheckIn
 from fedrela.edge.network.api import CoordinatorApi, Retry
@@ -37,6 +39,16 @@ def run(*arguments: str) -> str:
     result = RUNNER.invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_a_link_as_a_picture_is_as_secret_as_the_link(
+    verbs: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_verbs, "is_for_phones", lambda url: True)
+    code = tmp_path / "code.svg"
+    drawn = json.loads(run("token", "create", "--qr-file", str(code), "--json"))
+    assert qr.as_svg(drawn["link"]).strip() == code.read_text().strip()
+    assert code.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:

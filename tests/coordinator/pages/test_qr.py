@@ -1,6 +1,7 @@
 """A link's code on a terminal is dark on light, whatever colors the terminal has."""
 
 import re
+from xml.etree import ElementTree
 
 import segno
 
@@ -19,3 +20,10 @@ def test_a_camera_sees_the_code_on_a_light_terminal_too() -> None:
         rows += [[upper for upper, _ in halves], [lower for _, lower in halves]]
     code = [[1 - dark for dark in row] for row in segno.make(LINK, error="m").matrix_iter(border=2)]
     assert rows[: len(code)] == code
+
+
+def test_the_picture_of_a_file_shows_the_same_code() -> None:
+    drawn = ElementTree.fromstring(qr.as_svg(LINK))
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    side = len(list(segno.make(LINK, error="m").matrix_iter(border=4)))
+    assert drawn.get("width") == str(6 * side)

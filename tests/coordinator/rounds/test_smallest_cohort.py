@@ -112,6 +112,8 @@ def test_owners_are_told_before_they_enroll(house: House) -> None:
     publish(house, goal=3, smallest_cohort=2)
     (warning,) = (note for note in notes(api, link) if "devices are mixed" in note)
     assert "as few as 2 devices" in warning
+    publish(house, goal=3, smallest_cohort=1)
+    assert any("may come from one device alone (usual: at least 5)" in note for note in notes(api, link))
     assert notes(api, replace(link, token="wrong")) == []
     assert house.operator.call("GET", "/devices") == []
 

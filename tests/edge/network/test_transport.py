@@ -50,6 +50,28 @@ def api_for(answer: Answer, slept: list[float] | None = None, attempts: int = 5)
     return CoordinatorApi(http, "http://c", retry=Retry(attempts, 1.0, 8.0), sleep=pause, uniform=lambda: 0.5)
 
 
+def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
+    slept: list[float] = []
+
+    def refused(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+
+    with pytest.raises(Unavailable) as caught:
+        api_for(refused, slept).leave()
+    assert slept == []  # no waiting mends it
+    assert "SSL_CERT_FILE" in caught.value.remedy
+
+
+DOCUMENT = b'{"title":"t","status":502,"code":"c","detail":"what is wrong","remedy":"r"}'
+
+
+@pytest.mark.parametrize(("body", "told"), [(b"<html>", "(HTTP 502)"), (DOCUMENT, "(HTTP 502: what is wrong)")])
+def test_a_status_is_said_once(body: bytes, told: str) -> None:
+    with pytest.raises(Unavailable) as caught:
+        api_for(lambda request: stream(502, body), [], attempts=1).leave()
+    assert told in caught.value.problem
+
+
 def ranged(request: httpx.Request) -> tuple[int, bytes, dict[str, str]]:
     requested = request.headers.get("range")
     if requested is None:

@@ -12,8 +12,9 @@ def test_before_enrollment_there_is_nothing() -> None:
     status = describe(MemoryStore(), "/s", Conditions())
     assert (status["enrolled"], status["coordinator"], status["turn"], status["last"]) == (False, None, None, {})
     assert status["assignment"] is None
-    assert "enrolled         False" in render(status)
+    assert "enrolled         no" in render(status)
     assert "conditions       none" in render(status)
+    assert "None" not in render(status)
 
 
 def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
@@ -23,14 +24,14 @@ def test_an_assignment_under_way_is_shown_and_no_secret() -> None:
         store, HeldAssignment(Assignment("a", "t-1", 3, "1" * 64, "2" * 64, "3" * 64, 4, 100.0, 30.0, "upload"), 1000.0)
     )
     shown = render(describe(store, "/s", Conditions(cpu_celsius=51.0)))
-    assert "task_id t-1, round 3, trained False" in shown
+    assert "task_id t-1, round 3, trained no" in shown
     assert shown.count("t-1") == 1
     assert "cpu_celsius 51.0" in shown
     status = describe(store, "/s", Conditions())
     assert status["assignment"] == status["turn"]  # its name in version 0.1
     assert (status["assignment"]["task_id"], status["assignment"]["round"]) == ("t-1", 3)
     store.put("assignment/update", b"body")
-    assert "trained True" in render(describe(store, "/s", Conditions()))
+    assert "trained yes" in render(describe(store, "/s", Conditions()))
     state.save_status(store, outcome="waiting", at=1795981451.5)
     told = describe(store, "/s", Conditions())
     assert told["last"]["at"] == 1795981451.5  # for programs

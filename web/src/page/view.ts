@@ -25,7 +25,7 @@ export function doing(text: string, share: number | null = null): void {
 }
 
 export function figures(totals: Totals): void {
-  const rows = { "Rounds taken part in": String(totals.rounds), Sent: bytes(totals.sentBytes), Received: bytes(totals.receivedBytes) };
+  const rows = { "Rounds taken part in": String(totals.rounds), Sent: bytes(totals.sentBytes), "Received, without this page": bytes(totals.receivedBytes) };
   byId("figures").replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 

@@ -110,7 +110,7 @@ export function waitSentence(outcome: Extract<Outcome, { kind: "waiting" }>): st
   const reasons: Record<typeof outcome.reason, string> = {
     "no-task": "There is nothing to do right now. The page asks again by itself.",
     "round-full": "Enough devices are at work on this round. Yours is asked for the next one.",
-    reported: "Your device has done its part of this round, which waits for others.",
+    reported: "Your device has done its part of this round, which is not over yet.",
     "too-soon": `Your device was given work lately, and is left alone for a while. The page asks again ${timeText(outcome.seconds)}.`,
     "not-selected": "This round goes on without your device. It is asked again for the next one.",
     "set-aside": "This task goes on without your device: groups that it was in spoiled the model too often. Other tasks may want it.",
