@@ -29,7 +29,7 @@ def line(start: str) -> str:
 
 
 def test_a_file_of_two_secrets_that_nobody_else_can_read(tmp_path: Path) -> None:
-    typed = "\n".join((line("(umask 077"), line(". ./fedrela.env"), "env"))
+    typed = "\n".join((line("(umask 077; for"), line(". ./fedrela.env"), "env"))
     shell = subprocess.run(
         ["sh", "-c", typed], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
     )

@@ -33,7 +33,7 @@ def test_so_is_any_other(task, share: float, description: str, attacked: bool) -
     assert from_toml(scenario_toml.text(scenario)) == scenario
 
 
-def test_longer_training_changes_the_task_alone() -> None:
+def test_longer_training_changes_the_task_alone():
     trial = SCENARIOS["trial"]
     changed = overrides.trained_for(trial, "", rounds=40, epochs=4)
     assert (changed.task.rounds, changed.task.local.epochs) == (40, 4)
@@ -50,7 +50,7 @@ def test_a_task_that_is_published_or_not_there_is_not_changed(scenario: Scenario
         overrides.trained_for(scenario, "published" if scenario.task else "", **change)
 
 
-def test_the_verb_shows_what_it_would_play() -> None:
+def test_the_verb_shows_what_it_would_play():
     shown = CliRunner().invoke(app, ["emulate", "trial", "--show", "--rounds", "7", "--no-relabel", "--seed", "5"])
     assert shown.exit_code == 0
     played = from_toml(shown.stdout)

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ def reader(house: House) -> fleet.Operator:
     return house.operator
 
 
-def heads(answer: httpx.Response) -> dict[str, str]:
+def heads(answer: Any) -> dict[str, str]:
     """What HEAD and GET say alike: `date` and a log-in's random numbers aside."""
     return {name: value for name, value in answer.headers.items() if name not in ("date", "set-cookie")}
 
