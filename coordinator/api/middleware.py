@@ -46,12 +46,8 @@ class RequestLimits:
 
         connection = connections.of(scope)
         try:
-            self._check(scope)
-        except FedRelaError as error:
-            await problems.response(problems.describe(error))(scope, receive, counted)
-        else:
             with suppress(_AnsweredByItsHead):
-                await self._app(asked, receive, counted)
+                await self._answer(asked, receive, counted)
         finally:
             if connection:
                 connection.end_request()
@@ -59,6 +55,14 @@ class RequestLimits:
             method = scope["method"] if route != "unmatched" and scope["method"] in _METHODS else "any"
             metrics.REQUESTS.labels(method, route, str(status)).inc()
             metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+        except FedRelaError as error:
+            await problems.response(problems.describe(error))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         head = sum(len(name) + len(value) for name, value in scope["headers"])

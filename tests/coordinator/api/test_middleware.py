@@ -37,6 +37,7 @@ def heads(answer: Any) -> dict[str, str]:
     [
         ("/healthz", {}, 200),
         ("/readyz", {}, 200),
+        ("/healthz", {"X-Junk": "a" * 20_000}, 431),
         ("/", {}, 200),
         ("/openapi.json", {}, 200),
         ("/metrics", {}, 200),
