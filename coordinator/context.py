@@ -59,7 +59,8 @@ class Coordinator:
 @contextmanager
 def connect(settings: Settings) -> Iterator[Coordinator]:
     """Open the store and the blobs; close them at the end."""
-    if (settings.data_folder / DATABASE_NAME).exists():  # a folder of ours, which older versions left open to all
+    # A folder of ours, which an older version left open to all, or a restored backup.
+    if any((settings.data_folder / name).exists() for name in (DATABASE_NAME, "blobs")):
         private.tighten(settings.data_folder)
     store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
     try:

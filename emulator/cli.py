@@ -57,6 +57,7 @@ def emulate(
     ] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Instead of the scenario's number of rounds.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of its passes over a device's data.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Instead of its learning rate.")] = None,
     label: Annotated[str, typer.Option(help="Name of the method in reports. [default: by the task]")] = "",
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in scenario and task.")] = None,
     replay: Annotated[
@@ -85,7 +86,7 @@ def emulate(
     if engine == "ray" and in_process:
         raise InvalidInput("--engine ray can't be in one process", remedy="leave one of --engine and --in-process out")
     played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
-    played = overrides.trained_for(overrides.reseeded(played, seed), task, rounds=rounds, epochs=epochs)
+    played = overrides.trained_for(overrides.reseeded(played, seed), task, rounds=rounds, epochs=epochs, lr=lr)
     played = overrides.without_relabels(played, task) if no_relabel else played
     if show:
         typer.echo(scenario_toml.text(played), nl=False)
@@ -194,7 +195,7 @@ def _remark(recalls: list[float]) -> str:
     """A word on a model that gives one class to all; NaN is the recall of a class that isn't in the test set."""
     if sum(recall > 0 for recall in recalls) > 1:
         return ""
-    return "every sample got the same class: nothing is learned yet; train for longer: --rounds 40 --epochs 4"
+    return "every sample got the same class: nothing is learned; try --rounds 40 --lr 0.005"
 
 
 def _print_report(report: Any) -> None:
@@ -217,6 +218,8 @@ def _print_report(report: Any) -> None:
         )
     console = Console()
     console.print(table)
+    if report.unlike:
+        typer.echo(f"note: these runs also differ in {', '.join(report.unlike)}: no gain of the method alone")
     for arm in report.arms:
         for run in arm.runs:
             typer.echo(f"{arm.label}, seed {run.seed}: final weights sha256 {run.summary['final_sha256']}")

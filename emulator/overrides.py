@@ -2,8 +2,8 @@
 
 >>> from fedrela.emulator.scenario import load
 >>> trial, _ = load("trial")
->>> trained_for(trial, "", rounds=40, epochs=4).task.rounds
-40
+>>> trained_for(trial, "", rounds=40, lr=0.01).task.local.hyperparameters["lr"]
+0.01
 """
 
 from dataclasses import replace
@@ -27,12 +27,22 @@ def without_relabels(scenario: Scenario, published: str) -> Scenario:
     return replace(scenario, task=replace(task, relabel=replace(task.relabel, enabled=False)))
 
 
-def trained_for(scenario: Scenario, published: str, *, rounds: int | None, epochs: int | None) -> Scenario:
-    """With other numbers of rounds and of local epochs; None keeps one. Raises as `without_relabels` does."""
-    if rounds is None and epochs is None:
+def trained_for(
+    scenario: Scenario,
+    published: str,
+    *,
+    rounds: int | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+) -> Scenario:
+    """With other rounds, local epochs, learning rate; None keeps one. Raises as `without_relabels` does."""
+    if rounds is None and epochs is None and lr is None:
         return scenario
-    task = _own_task(scenario, published, "--rounds or --epochs", "rounds and local.epochs")
-    local = replace(task.local, epochs=epochs or task.local.epochs)
+    task = _own_task(scenario, published, "--rounds, --epochs or --lr", "rounds, local.epochs and its hyperparameters")
+    rate = {} if lr is None else {"lr": lr}
+    local = replace(
+        task.local, epochs=epochs or task.local.epochs, hyperparameters={**task.local.hyperparameters, **rate}
+    )
     return replace(scenario, task=replace(task, rounds=rounds or task.rounds, local=local))
 
 

@@ -86,4 +86,4 @@ def _who_could(round_: Round, task: Task) -> list[str]:
         return []
     free = rules.free_slots(round_, task.round)
     places = "1 place is" if free == 1 else f"{free} places are"
-    return [f"{places} free, and no device is at work now: if that lasts, are they running?"]
+    return [f"{places} free, and no device is at work now; if that lasts, see whether they run"]

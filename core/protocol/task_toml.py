@@ -1,6 +1,7 @@
 """A task as the file that would publish it again: what an operator reads, copies and changes.
 
 >>> print(text(Task("digits", 20)), end="")
+# left out: what is as in every new task
 name = "digits"
 rounds = 20
 <BLANKLINE>
@@ -34,7 +35,8 @@ _ALWAYS = {
 def text(task: Task) -> str:
     """TOML that `fedrela.core.task.from_toml` reads as this very task: what differs from a new task's defaults."""
     values, usual = dataclasses.asdict(task), dataclasses.asdict(Task(task.name, task.rounds))
-    lines = [f"{name} = {value(values[name])}" for name in ("name", "rounds")]
+    lines = ["# left out: what is as in every new task"]
+    lines += [f"{name} = {value(values[name])}" for name in ("name", "rounds")]
     tables = [name for name, item in usual.items() if isinstance(item, Mapping)]
     for name in (name for name in values if name not in ("name", "rounds", *tables)):
         if values[name] != usual[name]:
@@ -57,4 +59,4 @@ def value(item: Any) -> str:
         return "{" + ", ".join(f"{json.dumps(name)} = {value(member)}" for name, member in item.items()) + "}"
     if isinstance(item, tuple | list):
         return "[" + ", ".join(map(value, item)) + "]"
-    return json.dumps(item, ensure_ascii=False)
+    return json.dumps(item, ensure_ascii=False).replace("\x7f", "\\u007f")  # which JSON allows and TOML doesn't

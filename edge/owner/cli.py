@@ -202,7 +202,7 @@ def forget(
     if not is_state_folder(state):
         raise InvalidInput(f"there is nothing at {state}", remedy="name the state folder with --state")
     if not yes:
-        typer.confirm(f"Delete {state} and leave the fleet?", abort=True)
+        typer.confirm(f"Delete {state} and leave the fleet? (--yes doesn't ask)", abort=True)
     unreached = ""
     with store.lock():
         identity = load_identity(store)

@@ -68,7 +68,7 @@ def render(disclosure: dict[str, Any]) -> str:
     requests = disclosure["requests"]
     shown = requests[-MOST_LISTED:]
     others = f": the last {len(shown)} of {len(requests)} (all of them: --json)" if len(shown) < len(requests) else ""
-    lines = [f"{len(requests)} requests were sent{others}"]
+    lines = [f"{len(requests)} requests were sent or tried{others}"]
     for request in shown:
         at = datetime.fromtimestamp(float(request["at"])).isoformat(sep=" ", timespec="seconds")
         lines.append(f"  {at}  {request['method']:6} {request['path']}  {request['bytes']} bytes")

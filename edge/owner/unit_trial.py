@@ -33,7 +33,7 @@ def check(service: Service, *, system: bool, tell: Callable[[str], None] = lambd
     trial = replace(service, command=(*service.command, "--check"))
     by_manager = _manager_runs(system)
     if not by_manager and not BOOTED.is_dir():
-        tell("no systemd is running on this machine: the unit is written and not tried")
+        tell("no systemd is running on this machine: the unit is written and not tried, for a machine that does")
         return
     how = "as systemd will run it" if by_manager else "without systemd, which this shell can't reach"
     tell(f"trying the unit's command once, {how}; this may take {SECONDS / 60:.0f} minutes at most")

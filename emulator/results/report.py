@@ -58,6 +58,7 @@ class Report:
     arms: tuple[Arm, ...]
     gains: dict[str, SeedSpread] | None  # last arm minus first arm, paired by seed; None without pairs
     fleet: FleetFigures
+    unlike: tuple[str, ...] = ()  # in what else the runs differ than in seed and method
 
 
 def summarize(runs: Sequence[Run]) -> Report:
@@ -71,7 +72,23 @@ def summarize(runs: Sequence[Run]) -> Report:
     plain_first = sorted(runs, key=lambda run: bool(run.header["task"]["relabel"]["enabled"]))
     labels = list(dict.fromkeys(run.label for run in plain_first))
     arms = tuple(_arm(label, [run for run in runs if run.label == label]) for label in labels)
-    return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs))
+    return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs), _unlike(runs))
+
+
+def _unlike(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What is not the same in all runs of what a comparison of methods keeps, each with its values."""
+    settings: dict[str, list[object]] = {
+        "devices": [run.header["scenario"]["devices"] for run in runs],
+        "dataset": [run.header["scenario"]["data"]["dataset"] for run in runs],
+        "rounds": [run.header["task"]["rounds"] for run in runs],
+        "local epochs": [run.header["task"].get("local", {}).get("epochs") for run in runs],
+        "test examples": [run.header["test_examples"] for run in runs],
+    }
+    return tuple(
+        f"{name} ({', '.join(map(str, dict.fromkeys(values)))})"
+        for name, values in settings.items()
+        if len(set(values)) > 1
+    )
 
 
 def spread(values: Sequence[float]) -> SeedSpread:
@@ -114,6 +131,7 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for arm in report.arms
         ],
+        "unlike": list(report.unlike),
         "gains": {group: _plain(figure) for group, figure in report.gains.items()} if report.gains else None,
         "fleet": {
             "assigned": report.fleet.assigned,

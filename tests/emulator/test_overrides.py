@@ -35,15 +35,16 @@ def test_so_is_any_other(task, share: float, description: str, attacked: bool) -
 
 def test_longer_training_changes_the_task_alone():
     trial = SCENARIOS["trial"]
-    changed = overrides.trained_for(trial, "", rounds=40, epochs=4)
+    changed = overrides.trained_for(trial, "", rounds=40, epochs=4, lr=0.5)
     assert (changed.task.rounds, changed.task.local.epochs) == (40, 4)
-    back = replace(changed.task, rounds=10, local=replace(changed.task.local, epochs=2))
+    assert changed.task.local.hyperparameters == trial.task.local.hyperparameters | {"lr": 0.5}
+    back = replace(changed.task, rounds=10, local=trial.task.local)
     assert replace(changed, task=back) == trial
-    assert overrides.trained_for(trial, "", rounds=None, epochs=3).task.rounds == 10
-    assert overrides.trained_for(trial, "published", rounds=None, epochs=None) is trial
+    assert overrides.trained_for(trial, "", epochs=3).task.rounds == 10
+    assert overrides.trained_for(trial, "published") is trial
 
 
-@pytest.mark.parametrize("change", [{"rounds": 3, "epochs": None}, {"rounds": None, "epochs": 3}])
+@pytest.mark.parametrize("change", [{"rounds": 3}, {"epochs": 3}, {"lr": 0.1}])
 @pytest.mark.parametrize("scenario", [SCENARIOS["trial"], Scenario("x", 2)])
 def test_a_task_that_is_published_or_not_there_is_not_changed(scenario: Scenario, change) -> None:
     with pytest.raises(InvalidInput, match="no task of this run's own"):

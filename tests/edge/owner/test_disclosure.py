@@ -56,8 +56,8 @@ def test_integers_are_shown_as_they_were_sent() -> None:
 
 
 @pytest.mark.parametrize(("requests", "first"), [
-    (20, "20 requests were sent"),
-    (49, "49 requests were sent: the last 20 of 49 (all of them: --json)"),
+    (20, "20 requests were sent or tried"),
+    (49, "49 requests were sent or tried: the last 20 of 49 (all of them: --json)"),
 ])  # fmt: skip
 def test_a_list_that_is_cut_says_so(requests: int, first: str) -> None:
     store = MemoryStore()

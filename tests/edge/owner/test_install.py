@@ -117,7 +117,7 @@ def test_where_no_systemd_runs_the_unit_is_written_and_not_tried_which_is_said(
     monkeypatch.setattr(unit_trial, "BOOTED", home / "run/systemd/system")
     monkeypatch.setenv("PATH", str(home))
     said = install(home)
-    assert "no systemd is running on this machine: the unit is written and not tried" in said
+    assert "no systemd is running on this machine: the unit is written and not tried, for a machine that does" in said
     assert "trying" not in said
     assert (home / "config/systemd/user" / NAME).is_file()
 

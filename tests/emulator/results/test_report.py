@@ -1,5 +1,6 @@
 """Records and reports: what is written can be read, and the figures are right."""
 
+import copy
 import json
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_report_has_means_spreads_and_gains_paired_by_seed(tmp_path):
     turned = report.summarize(runs[::-1])  # a shell names `with` before `without`
     assert [arm.label for arm in turned.arms] == ["A", "B"]
     assert turned.gains["overall"].mean == pytest.approx(0.15)
+
+
+def test_runs_that_differ_in_more_than_seed_and_method_are_told_apart(tmp_path):
+    like = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "B", 2, [0.1, 0.6, 0.6])]
+    assert report.summarize(like).unlike == ()
+    longer = copy.deepcopy(like[1])
+    longer.header["task"]["rounds"], longer.header["test_examples"] = 40, 60
+    summary = report.summarize([like[0], longer])
+    assert summary.unlike == ("rounds (2, 40)", "test examples (4, 60)")
+    page.write(summary, tmp_path)
+    assert "also differ in rounds (2, 40), test examples (4, 60)" in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):

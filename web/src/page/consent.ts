@@ -39,7 +39,7 @@ export function describe(offers: Offer[] | undefined, page: PageSizes | undefine
     make(
       "p",
       {},
-      "A model learns from many devices at once. Yours downloads it, trains it a little on examples that you choose, and sends back only how the model's numbers changed. The operator mixes the changes of all devices.",
+      "A model learns from many devices at once. Yours downloads it, trains it a little on examples that you choose, and sends back only how the model's numbers changed. The operator mixes the changes of the devices of a round.",
     ),
   );
   if (!offers?.length) box.append(make("p", {}, withoutTask(offers !== undefined, joined)));
