@@ -1,9 +1,8 @@
-"""The coordinator's verbs: serve, publish and task here; token and device in `cli/member_verbs.py`.
+"""The coordinator's verbs: publish and task here; serve in `cli/serving.py`, token and device in `cli/member_verbs.py`.
 
 What a verb needs is imported when it runs.
 """
 
-import os
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any
@@ -13,9 +12,10 @@ import typer
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.fleet_verbs import fleet_app
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
+from fedrela.coordinator.cli.serving import serve
 from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
 from fedrela.coordinator.cli.tables import cell, show, table
-from fedrela.core import interpreter, strict
+from fedrela.core import strict
 from fedrela.core import task as task_file
 from fedrela.core.errors import InvalidInput
 
@@ -29,69 +29,11 @@ app.add_typer(device_app, name="device")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(key_app, name="key")
 app.add_typer(fleet_app, name="fleet")
+app.command()(serve)
 
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
 Task = Annotated[str, typer.Argument(help="The task, by id or name.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
-
-
-@app.command()
-def serve(
-    dev: Annotated[
-        bool, typer.Option("--dev", help="For a trial on this machine: make the secrets and keep them.")
-    ] = False,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any that is free.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    data: Annotated[Path | None, typer.Option(help="Folder for database and blobs (FEDRELA_DATA).")] = None,
-    ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate chain, PEM.")] = None,
-    ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS private key, PEM.")] = None,
-) -> None:
-    """Run the coordinator until Ctrl-C.
-
-    Outside --dev it needs FEDRELA_ADMIN_KEY and FEDRELA_SIGNING_KEY; make each with `openssl rand -hex 32`.
-    """
-    import uvicorn
-
-    from fedrela.coordinator.pages import join_page
-    from fedrela.coordinator.settings import Settings
-    from fedrela.core import signing
-
-    if data is not None:
-        os.environ["FEDRELA_DATA"] = str(data)
-    if dev:
-        os.environ["FEDRELA_DEV"] = "1"
-    settings = Settings.from_environment()
-    if workers > 1:
-        _share_metrics(settings.data_folder)
-    if dev:
-        typer.echo(f"development mode: secrets and data are in {settings.data_folder}", err=True)
-    if not join_page.is_built():
-        typer.echo(f"no phone page in this installation: {join_page.HOW_TO_BUILD}", err=True)
-    fingerprint = signing.fingerprint(settings.public_key)
-    typer.echo(
-        f"coordinator public key: {settings.public_key}\nits fingerprint, in every link: {fingerprint}", err=True
-    )
-    with interpreter.safe_children():
-        uvicorn.run(
-            "fedrela.coordinator.app:app",
-            host=host,
-            port=port,
-            workers=workers,
-            ssl_certfile=str(ssl_certfile) if ssl_certfile else None,
-            ssl_keyfile=str(ssl_keyfile) if ssl_keyfile else None,
-            access_log=False,
-            log_level="info",
-        )
-
-
-def _share_metrics(data: Path) -> None:
-    """A fresh folder in which the workers keep their counters."""
-    folder = data / "metrics"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.db"):
-        old.unlink()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,15 @@ def test_a_missing_key_or_file_says_what_to_do(tmp_path: Path, monkeypatch: pyte
     assert "there is no admin key" in str(result.exception)
     result = RUNNER.invoke(app, ["publish", str(tmp_path), str(tmp_path / "none.toml"), "--admin-key", "k"])
     assert "can't be read" in str(result.exception)
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = RUNNER.invoke(app, ["serve", "--dev", "--port", str(port), "--data", str(tmp_path / "data")])
+    assert f"127.0.0.1:{port} can't be listened on" in str(refused.exception)
+    assert "--port" in str(refused.exception)
+    assert "public key" not in refused.output
 
 
 @pytest.mark.parametrize("verb", [["--help"], ["serve", "--help"], ["task", "--help"], ["token", "create", "--help"]])
