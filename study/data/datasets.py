@@ -13,6 +13,7 @@ Decoded images are kept as .npz in a cache folder, named by path, size and time,
 
 import dataclasses
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array, TensorSpec
 from fedrela.emulator.data import datasets as emulated
 from fedrela.emulator.data.datasets import Dataset
-from fedrela.export import inputs
 from fedrela.study.config import DatasetLocation
 from fedrela.study.data import images, people
 from fedrela.study.data.prepared import Prepared
@@ -33,6 +33,9 @@ REMEDY = """put it there, or say where it is with --data PATH or data.path in th
   MNIST: the same four files, https://yann.lecun.com/exdb/mnist
   a folder or .zip of class folders, train/<class>/*.png and test/<class>/*.png
   an .npz with x, y, x_test, y_test"""
+
+# Of a model's inputs, as `fedrela export --input` takes them: the exporter itself would bring PyTorch along.
+_PICTURES = re.compile(r"(?:\w+=)?uint8:([13])x([0-9]+)x([0-9]+)")
 
 
 def prepare(data: DatasetLocation, model_input: str, folder: Path, cache: Path) -> Prepared:
@@ -106,11 +109,12 @@ def _tables(data: DatasetLocation, source: Path) -> dict[str, str]:
 
 def _sizes(model_input: str) -> images.Sizes | None:
     """How a device makes its pictures that is given the model as the study exports it."""
-    raw = inputs.parse(model_input)
-    if not raw.is_image or raw.shape[0] not in (1, 3):
+    pictures = _PICTURES.fullmatch(model_input)
+    if pictures is None:
         return None
-    how = Preprocessing("image", grayscale=raw.shape[0] == 1, fit="crop")
-    return TensorSpec(raw.name, ("B", *raw.shape), raw.dtype), how
+    channels, height, width = (int(size) for size in pictures.groups())
+    how = Preprocessing("image", grayscale=channels == 1, fit="crop")
+    return TensorSpec("x", ("B", channels, height, width), "uint8"), how
 
 
 def _load(data: DatasetLocation, model_input: str, source: Path | None, scratch: Path) -> Dataset:
