@@ -88,10 +88,10 @@ def emulate(
     played, folder = (record.recorded_scenario(replay), Path()) if replay is not None else load(scenario)
     played = overrides.trained_for(overrides.reseeded(played, seed), task, rounds=rounds, epochs=epochs, lr=lr)
     played = overrides.without_relabels(played, task) if no_relabel else played
-    if show:
-        typer.echo(scenario_toml.text(played), nl=False)
-        return
     played = overrides.with_data(played, data, bundle or task)
+    if show:
+        typer.echo(scenario_toml.text(overrides.with_bundle(played, bundle)), nl=False)
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started for this run is ended too
     name = f"{played.name}-no-relabel" if no_relabel else played.name
     folder_of_run = record.free_folder(out or Path("runs") / name)

@@ -180,6 +180,7 @@ def _header(label: str, plan: ContextPlan, dataset: Dataset) -> dict[str, Any]:
         "scenario": dataclasses.asdict(plan.scenario),
         "task": dataclasses.asdict(plan.task),
         "manifest_sha256": plan.manifest_sha256,
+        "class_names": list(bundle.parse_manifest(plan.blobs[plan.manifest_sha256]).class_names),
         "class_counts": counts.tolist(),
         "class_groups": partition.frequency_groups(counts),
         "test_examples": len(dataset.y_test),

@@ -55,6 +55,11 @@ def _own_task(scenario: Scenario, published: str, option: str, setting: str) -> 
     return scenario.task
 
 
+def with_bundle(scenario: Scenario, bundle: Path | None) -> Scenario:
+    """Naming a bundle that is there, by its whole path."""
+    return replace(scenario, bundle=str(bundle.resolve()), export=()) if bundle else scenario
+
+
 def with_data(scenario: Scenario, data: str, model: object) -> Scenario:
     """On all of one's own data. Raises InvalidInput where there is no `model` for them."""
     if not data:

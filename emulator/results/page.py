@@ -72,7 +72,8 @@ def render(report: Report, pictures: Sequence[Path], path: Path) -> None:
     )
     environment.filters |= {"percent": percent, "megabytes": lambda size: f"{size / 1e6:.1f} MB"}
     images = [base64.b64encode(picture.read_bytes()).decode() for picture in pictures]
-    page = environment.get_template("report.html").render(report=report, groups=GROUPS, images=images)
+    names = figures.class_names(report.arms[0].runs[0])
+    page = environment.get_template("report.html").render(report=report, groups=GROUPS, images=images, names=names)
     path.write_text(page, encoding="utf-8")
 
 
@@ -107,7 +108,8 @@ def _per_class(axes: Axes, arm: Arm, report: Report) -> None:
         heights = [100 * recall.mean for recall in recalls]
         positions = np.arange(len(heights)) + (offset - (len(columns) - 1) / 2) * width
         axes.bar(positions, heights, width, color=color, label=name)
-    axes.set_xticks(range(len(counts)), [f"{label}\n{count}" for label, count in enumerate(counts)], fontsize=8)
+    ticks = [f"{name}\n{count}" for name, count in zip(figures.class_names(arm.runs[0]), counts, strict=True)]
+    axes.set_xticks(range(len(counts)), ticks, fontsize=8)
     _label(axes, "Accuracy per class, before and after", "class, and its number of training samples", "%")
     axes.set_ylim(0, 122)  # room for the legend above full bars
     axes.set_yticks(range(0, 101, 20))

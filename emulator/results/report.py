@@ -105,6 +105,11 @@ def percent(figure: SeedSpread, *, sign: bool = False) -> str:
     return f"{text} ± {100 * figure.deviation:.1f}" if len(figure.values) > 1 else text
 
 
+def class_names(run: Run) -> list[str]:
+    """The names of the model's classes; their numbers where it declares none, as in runs of before."""
+    return run.header.get("class_names") or [str(label) for label in range(len(run.header["class_counts"]))]
+
+
 def switch_round(run: Run) -> int:
     """The last round before re-labeling starts (or would start, by the task's settings)."""
     task = run.header["task"]

@@ -1,6 +1,7 @@
 """What a caller says otherwise than the scenario, and the scenario as a file of all its keys."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,10 @@ def test_the_verb_shows_what_it_would_play():
     shown = CliRunner().invoke(app, ["emulate", "trial", "--show", "--rounds", "7", "--no-relabel", "--seed", "5"])
     assert shown.exit_code == 0
     played = from_toml(shown.stdout)
+    own = CliRunner().invoke(app, ["emulate", "trial", "--show", "--bundle", "mine", "--data", "photos"])
+    named = from_toml(own.stdout)
+    assert (named.bundle, named.export, named.data.profile) == (str(Path("mine").resolve()), (), "as-is")
+    assert named.data.dataset == "photos"
     assert (played.seed, played.task.rounds, played.task.relabel.enabled) == (5, 7, False)
 
 

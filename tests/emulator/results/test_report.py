@@ -70,6 +70,10 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     page.draw_fleet(summary, tmp_path / "fleet.png")
     page.render(summary, [tmp_path / "accuracy.png", tmp_path / "fleet.png"], tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
+    assert "(many: 0; medium: ; few: 1)" in html  # a run that names no classes
+    runs[0].header["class_names"] = ["cat", "<i>dog</i>"]
+    page.render(report.summarize(runs), [tmp_path / "accuracy.png"], tmp_path / "named.html")
+    assert "(many: cat; medium: ; few: &lt;i&gt;dog&lt;/i&gt;)" in (tmp_path / "named.html").read_text()
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert html.count("data:image/png;base64,") == 2
     assert "<b>B</b>" not in html
