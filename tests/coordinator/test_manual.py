@@ -71,7 +71,9 @@ def test_a_postgresql_coordinator_comes_back_from_its_backup(
         task_id = house.publish(3)
         type_(backed_up, before, tmp_path / "data")
     type_(brought_back, after, tmp_path / "restored")
+    (tmp_path / "restored").chmod(0o755)  # as `mkdir` leaves it, by most accounts' umask
     with house_with(settings_for(tmp_path / "restored", database_url=after), bundle_folder) as house:
+        assert (tmp_path / "restored").stat().st_mode & 0o077 == 0
         record = house.operator.call("GET", f"/tasks/{task_id}")
         assert record["status"] == "running"
         assert house.http.get(f"/v1/blobs/{record['checkpoint_sha256']}", headers=house.operator.headers).content
