@@ -41,9 +41,11 @@ def trained_for(
     task = _own_task(scenario, published, "--rounds, --epochs or --lr", "rounds, local.epochs and its hyperparameters")
     rate = {} if lr is None else {"lr": lr}
     local = replace(
-        task.local, epochs=epochs or task.local.epochs, hyperparameters={**task.local.hyperparameters, **rate}
+        task.local,
+        epochs=task.local.epochs if epochs is None else epochs,
+        hyperparameters={**task.local.hyperparameters, **rate},
     )
-    return replace(scenario, task=replace(task, rounds=rounds or task.rounds, local=local))
+    return replace(scenario, task=replace(task, rounds=task.rounds if rounds is None else rounds, local=local))
 
 
 def _own_task(scenario: Scenario, published: str, option: str, setting: str) -> Task:

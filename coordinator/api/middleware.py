@@ -33,9 +33,9 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        asked = dict(scope)
+        asked = scope
         if scope["method"] == "HEAD":  # what GET gives, without its content: RFC 9110, section 9.3.2
-            asked["method"], send = "GET", _head_alone(send)
+            asked, send = {**scope, "method": "GET"}, _head_alone(send)
 
         async def counted(message: Message) -> None:
             nonlocal status

@@ -53,9 +53,11 @@ def token_create(
         token = api.request("POST", "/tokens", json=token_request)
         token["fragment"] = ".".join((token["fragment"], *fleet))
         token["link"] = f"{called}/join#{token['fragment']}"
-    from fedrela.coordinator.pages import qr
+    code = ""
+    if with_code or code_file:
+        from fedrela.coordinator.pages import qr
 
-    code = qr.as_text(token["link"]) if with_code and not as_json else ""
+        code = qr.as_text(token["link"]) if with_code and not as_json else ""
     on_phone = "on a phone: open it in the browser\n" if is_for_phones(called) else ""
     on_device = f"{on_phone}on a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")

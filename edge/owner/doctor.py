@@ -136,7 +136,7 @@ def render(report: dict[str, Any]) -> str:
     for extra, missing in report["missing"].items():
         lines.append(f"{'not here':12} {extra}: {', '.join(missing)}   ({extras.install_line(extra)})")
     if report["missing"]:
-        lines.append(f"{'':12} (a device needs edge alone, a server coordinator alone; the others are for their verbs)")
+        lines.append(f"{'':12} (a device needs edge alone, a server coordinator and its stores)")
     if report["runtime"]:
         lines.append(f"{'runtime':12} {report['runtime']} starts")
     if device := report["device"]:

@@ -64,13 +64,17 @@ def by_column(source: Path, owner: str, label: str) -> dict[str, str]:
         raise InvalidData(f"a row of {source.name} has not {len(heading)} values", remedy="mend it")
     at, last = heading.index(owner), heading.index(label)
     others = [column for column in range(len(heading)) if column not in (at, last)]
-    texts: dict[str, io.StringIO] = {}
+    owned: dict[str, list[list[str]]] = {}
     for row in sorted(rows, key=lambda row: row[at]):
-        if row[at] not in texts:
-            texts[row[at]] = io.StringIO()
-            csv.writer(texts[row[at]]).writerow([*(heading[column] for column in others), LABEL])
-        csv.writer(texts[row[at]]).writerow([*(row[column] for column in others), row[last]])
-    return {name: text.getvalue() for name, text in texts.items()}
+        own = owned.setdefault(row[at], [[*(heading[column] for column in others), LABEL]])
+        own.append([*(row[column] for column in others), row[last]])
+    return {name: _as_text(own) for name, own in owned.items()}
+
+
+def _as_text(rows: list[list[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
 
 
 def read(texts: dict[str, str]) -> Owned:

@@ -27,3 +27,11 @@ def test_the_picture_of_a_file_shows_the_same_code() -> None:
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     side = len(list(segno.make(LINK, error="m").matrix_iter(border=4)))
     assert drawn.get("width") == str(6 * side)
+    (dark,) = [path.get("d", "") for path in drawn.iter() if "stroke" in path.attrib]
+    rows = [[0] * side for _ in range(side)]
+    x, y = 0.0, 0.0
+    for move, along, down in re.findall(r"([Mmh])(-?[0-9.]+)(?: (-?[0-9.]+))?", dark):
+        if move == "h":
+            rows[int(y)][int(x) : int(x) + int(along)] = [1] * int(along)
+        x, y = (float(along), float(down)) if move == "M" else (x + float(along), y + float(down or 0))
+    assert rows == [[int(module) for module in row] for row in segno.make(LINK, error="m").matrix_iter(border=4)]
