@@ -23,6 +23,7 @@ from fedrela.export.inputs import model_arguments
 from fedrela.export.layers.rewriting import Rewriting
 from fedrela.export.recipe import Recipe
 from fedrela.export.relabel import relabel
+from fedrela.export.tracing.aliases import follow
 from fedrela.export.tracing.forward_pass import forward_pass
 from fedrela.export.tracing.model_analysis import ModelAnalysis, RandomRequest, analyze
 
@@ -147,6 +148,7 @@ def _call(model: nn.Module, state: dict[str, Tensor], recipe: Recipe, tensors: M
     """Logits (B, C) of the model with `state` in place of its own tensors; `state` then holds what it made of them."""
     xs = {raw.name: recipe.pipeline(raw, tensors[raw.name], dict(tensors)) for raw in recipe.inputs}
     with forward_pass(model):
+        follow(model, state)
         logits: Tensor = torch.func.functional_call(model, state, *model_arguments(recipe.inputs, xs))
     return logits
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy, whose tensors in plain attributes are converted as its parameters and buffers are."""
     own = copy.deepcopy(model).to(dtype)
+    registered = {id(value) for value in (*own.parameters(), *own.buffers())}  # held a second time, they stay the same
     for module in own.modules():
         for name, value in vars(module).items():
-            if isinstance(value, Tensor) and value.is_floating_point():
+            if isinstance(value, Tensor) and value.is_floating_point() and id(value) not in registered:
                 vars(module)[name] = value.detach().to(dtype)
     return own
 
