@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import onnx
 import torch
+from onnxscript import rewriter
 from onnxscript.function_libs.torch_lib import ops, registration
+from onnxscript.rewriter.rules.common import _fuse_relus_clips, _min_max_to_clip
 from torch._dispatch.python import enable_python_dispatcher
 from torch.fx import traceback as fx_traceback
 from torch.onnx._internal.exporter import _core
@@ -39,9 +42,32 @@ def table() -> Table:
 def translate(program: torch.export.ExportedProgram, *, constant_weights: bool) -> onnx.ModelProto:
     """The optimized model, its nodes named by torch. Raises torch.onnx.errors.OnnxExporterError."""
     _Promoting(program.graph_module, _promotions()).run_in_mode()
+    model = _optimized(program, constant_weights)
+    if _lacks_a_value(model.graph):
+        with patch.object(rewriter, "_DEFAULT_REWRITE_RULES", _without_clips()):
+            model = _optimized(program, constant_weights)
+    return model
+
+
+def _optimized(program: torch.export.ExportedProgram, constant_weights: bool) -> onnx.ModelProto:
     made = _core._exported_program_to_onnx_program(program, registry=_registry(constant_weights=constant_weights))
     made.optimize()
     return made.model_proto
+
+
+def _lacks_a_value(graph: onnx.GraphProto) -> bool:
+    """Whether a node of the graph reads what nothing makes."""
+    made = {value.name for value in (*graph.input, *graph.initializer)}
+    made |= {output for node in graph.node for output in node.output}
+    return any(name and name not in made for node in graph.node for name in node.input)
+
+
+def _without_clips() -> tuple[Any, ...]:
+    """onnxscript's rules but those that make one clip of two: where a value is clipped so at several places, they give
+    the bounds one name and lose all but one.
+    """
+    lossy = {id(rule) for rule in (*_min_max_to_clip.rules, *_fuse_relus_clips.rules)}
+    return tuple(rule for rule in rewriter._DEFAULT_REWRITE_RULES if id(rule) not in lossy)
 
 
 class _Promoting(type_promotion._TypePromotionInterpreter):
