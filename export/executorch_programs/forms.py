@@ -164,9 +164,14 @@ def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 def power(x: Tensor, exponent: float) -> Tensor:
-    """x to a whole or half exponent up to 8 as products and a root; any other stays whole (NotImplemented)."""
+    """x to a whole or half exponent up to 8 as products and a root; a larger whole one stays whole (NotImplemented).
+
+    There is no kernel for any other: e to the exponent times log x, which is NaN below 0 as the power is.
+    """
     halves = exponent * 2
-    if halves != int(halves) or abs(exponent) > 8:
+    if exponent != int(exponent) and (halves != int(halves) or abs(exponent) > 8):
+        return torch.exp(torch.log(x) * exponent)
+    if abs(exponent) > 8:
         return _WHOLE
     whole, root = divmod(abs(int(halves)), 2)
     factors = [x] * whole + ([torch.sqrt(x)] if root else [])

@@ -17,8 +17,14 @@ def test_powers_are_products_and_roots(exponent):
     assert torch.allclose(forms.power(x, exponent), x**exponent)
 
 
-@pytest.mark.parametrize("exponent", [0.3, 9])
-def test_other_powers_stay_whole(exponent):
+@pytest.mark.parametrize("exponent", [-8.5, -0.75, 0.3, 0.75, 2.25])
+def test_any_other_power_is_one_of_e(exponent):
+    x = torch.tensor([0.0, 1e-30, 0.25, 1.0, 3.0, 1e4, float("inf"), -2.0])
+    torch.testing.assert_close(forms.power(x, exponent), x**exponent, rtol=1e-4, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("exponent", [9, -10.0])
+def test_a_large_whole_power_stays_whole(exponent):
     assert forms.power(torch.ones(2), exponent) is NotImplemented
 
 
