@@ -83,6 +83,11 @@ class EventQueue:
                 break
         return taken
 
+    def forget(self, kinds: set[str]) -> None:
+        """Take out all entries of these kinds."""
+        self._heap = [entry for entry in self._heap if entry[3] not in kinds]
+        heapq.heapify(self._heap)
+
     def rest(self) -> list[Entry]:
         """All that is left, in order."""
         return sorted(self._heap, key=lambda entry: entry[:3])

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from fedrela.coordinator.admin_client import AdminClient
 from fedrela.core.errors import FedRelaError
@@ -22,6 +21,7 @@ from fedrela.core.task import Task
 from fedrela.emulator.fleet.arrivals import Arrivals
 from fedrela.emulator.fleet.event_queue import EventQueue
 from fedrela.emulator.fleet.messages import Broken, Busy, Done, Enrolled, FromWorker, Grant, PendingRequest, Wake
+from fedrela.emulator.fleet.observer import FleetObserver
 from fedrela.emulator.fleet.paced_queue import PacedQueue
 from fedrela.emulator.fleet.profiles import DeviceProfiles
 from fedrela.emulator.fleet.round_view import CoordinatorClock, RoundView
@@ -39,19 +39,6 @@ _TOKEN_SECONDS = 10 * 365 * 86400.0  # more virtual time than any run takes
 
 class EmulationFailed(FedRelaError):
     """The coordinator or the scenario brought the run to an end before the task was finished."""
-
-
-class FleetObserver(Protocol):
-    """Whoever records and shows what happens."""
-
-    def started(self, devices: int) -> None:
-        """So many devices have enrolled."""
-
-    def done(self, done: Done) -> None:
-        """A device's wake-up is over."""
-
-    def committed(self, record: dict[str, Any], t: float) -> None:
-        """The coordinator committed a round; `record` as its admin API gives it."""
 
 
 @dataclass
@@ -101,15 +88,23 @@ class Fleet:
                 f"the coordinator ended the task as {self._round_view.status}: {reason}",
                 remedy="look at `fedrela task show`; a longer deadline or a lower minimum may help",
             )
-        for *_, kind, payload in self._queue.rest():  # wake-ups that the last round counted, cut off before their end
-            if kind == "done" and payload.kind == "uploaded":
-                self.observer.done(payload)
+        self._hear_the_last()
 
     def _enroll(self) -> None:
         uses = _MANY_USES if self.scenario.faults.leave else self.scenario.devices
         link = self.admin.enrollment_link(self.task.population, uses, valid_seconds=_TOKEN_SECONDS)
         enroll_all(self.workers, self.scenario.devices, link)
         self.observer.started(self.scenario.devices)
+
+    def _hear_the_last(self) -> None:
+        """Wake-ups that the last round counted and cut off before their end; where time is real, they end first."""
+        if not self._clock.virtual:
+            self._queue.forget({"wake", "tick"})
+            while self._queue:
+                self._advance()
+        for *_, kind, payload in self._queue.rest():
+            if kind == "done":
+                self._end_wake_up(payload)
 
     def _advance(self) -> None:
         """Take the earliest event, and what may go with it."""
@@ -168,6 +163,10 @@ class Fleet:
 
     def _end_wake_up(self, done: Done) -> None:
         self._active.pop(done.device, None)
+        if not self._round_view.running:  # the task is over, and this wake-up counts if the task has counted it
+            if done.kind == "uploaded":
+                self.observer.done(done)
+            return
         self.observer.done(done)
         lease = self.task.round.compute_lease_seconds + self.task.round.upload_lease_seconds
         if done.kind in ("drop-out", "crash"):

@@ -57,3 +57,10 @@ def test_devices_are_woken_ahead_within_one_step_and_in_order():
     assert queue((1.1, 1, "wake"), (1.3, 2, "wake")).wakes(same_second, 1) == [(1.1, 1)]
     never = queue((1.1, 1, "wake"), (5.0, 2, "wake"), (6.0, 9, "done"), (7.0, 3, "wake"))
     assert never.wakes(lambda t, first: False, 5) == [(1.1, 1), (5.0, 2)]  # nothing lies between them
+
+
+def test_what_is_forgotten_is_gone_and_the_others_keep_their_order():
+    events = queue((3.0, 1, "wake"), (2.0, 2, "done", "b"), (0.5, 3, "tick"), (1.0, 4, "gate", "a"))
+    events.forget({"wake", "tick"})
+    assert [events.pop()[4] for _ in range(2)] == ["a", "b"]
+    assert not events
