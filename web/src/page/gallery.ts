@@ -142,13 +142,14 @@ export class Gallery {
       const { samples, refused } = await load();
       const sorted = sortOut(await this.store.samples(formOf(manifest)), samples, classifier(manifest));
       await this.store.putSamples(sorted.fresh);
+      await this.render(control); // before it is said, so that what is said is there to see
       say(addedSentence(sorted));
       alert(refusedSentence(refused));
     } catch (error) {
       if (!(error instanceof FedRelaError)) throw error;
       this.failed(error);
+      await this.render(control);
     }
-    await this.render(control);
   }
 }
 
