@@ -48,17 +48,20 @@ def relabel(
     uniforms: NDArray[np.floating],
     *,
     threshold_percent: float,
+    priors: NDArray[np.float64] | None = None,
 ) -> Relabeling:
     """Re-label the samples of one device.
 
-    probabilities (n, C) of the global model; labels (n,) in 0..C-1; uniforms (n, C) in [0, 1); n >= 1.
-    Raises InvalidInput for anything else.
+    probabilities (n, C) of the global model; labels (n,) in 0..C-1; uniforms (n, C) in [0, 1); n >= 1; priors (C,) in
+    0..1 where others than the device's own are asked for. Raises InvalidInput for anything else.
     """
     _check(probabilities, labels, uniforms, threshold_percent)
     q = probabilities.astype(np.float64)
     n, classes = q.shape
     counts = np.bincount(labels, minlength=classes)
-    priors = prior_weights(counts)
+    priors = prior_weights(counts) if priors is None else priors
+    if priors.shape != (classes,):
+        raise InvalidInput(f"priors have shape {priors.shape}", remedy=f"pass a weight for each of {classes} classes")
     mean, std = _class_statistics(q, labels, counts)
     z = (q - mean[labels]) / std[labels]
     surplus = min(max(int(np.floor(threshold_percent / 100 * n)), 0), n - 1)

@@ -12,6 +12,7 @@ from fedrela.core import strict
 from fedrela.core.errors import InvalidInput
 from fedrela.emulator.shipped_settings import ShippedSettings
 from fedrela.study.methods import METHODS
+from fedrela.study.treatments import Treatment
 
 
 class InvalidStudy(InvalidInput):
@@ -63,6 +64,7 @@ class Setting:
     people_fold: int = 0  # 0: samples are dealt out; k: owners are devices, and those of fold k are the test part
     people_folds: int = 4
     stratified: bool = False  # owners are devices; the test part is a quarter of each class of each, by the seed
+    secure: bool = False  # the coordinator reads sums over the cohort alone, and every device weighs alike
 
     def __post_init__(self) -> None:
         require(self.imbalance >= 1, f"imbalance of {self.name!r} is {self.imbalance}", "use 1 or more")
@@ -116,6 +118,7 @@ class Variant:
     period: int = 0
     methods: tuple[str, ...] = ()  # empty: every method of the study
     settings: tuple[str, ...] = ()  # empty: every setting of the study
+    treatment: Treatment | None = None  # of the study's own loop, which trains both branches then; None: the fleet
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold_percent <= 100, f"threshold of {self.name!r} is out of range", "use 0 to 100")
@@ -123,6 +126,24 @@ class Variant:
         require(self.lr_scale > 0, f"lr_scale of {self.name!r} is {self.lr_scale}", "use a positive factor")
         for key in ("start", "period"):
             require(getattr(self, key) >= 0, f"{key} of {self.name!r} is negative", "use 0 or more")
+        if self.treatment:
+            self._check(self.treatment)
+
+    def _check(self, treatment: Treatment) -> None:
+        """What the study's own loop can't do is refused."""
+        program, name = METHODS.get(treatment.program), f"variant {self.name!r}"
+        require(not self.period, f"{name} has a period and a treatment", "re-label again in the fleet, without one")
+        require(
+            not treatment.program or (program is not None and not program.model_suffix),
+            f"{name} trains by {treatment.program}",
+            "name a method that leaves the model as it is",
+        )
+        soft = treatment.relabels == "soft"
+        require(not (soft and treatment.synthesis != "none"), f"{name} mixes soft labels", "synthesize from hard ones")
+        hard = treatment.relabels == "hard" or treatment.most_percent == 100
+        require(hard, f"{name} limits how many labels move, and draws none", 'set relabels = "hard"')
+        knows = program is not None and program.knows_global_counts
+        require(not treatment.epsilon or knows, f"{name} puts noise on counts that nothing uses", "drop its epsilon")
 
 
 ReferenceName = Literal["centralised", "centralised-balanced"]
@@ -176,6 +197,19 @@ class Study:
             f"variant {variant.name!r} starts after round {start} of {self.training.rounds}",
             "start earlier, or train for more rounds",
         )
+        if variant.treatment:
+            left, asked = self.training.rounds - start, variant.settings or known
+            require(
+                variant.treatment.after < left,
+                f"variant {variant.name!r} changes nothing in its {left} rounds",
+                "let its treatment's `after` be smaller",
+            )
+            beyond = [one.name for one in self.setting if one.name in asked and (one.cohort or one.secure)]
+            require(
+                not beyond,
+                f"the study's own loop knows no cohorts and no secure rounds: {', '.join(beyond)}",
+                f"let variant {variant.name!r} name other settings",
+            )
 
     def start(self, variant: Variant) -> int:
         """How many rounds a variant's branch comes after."""

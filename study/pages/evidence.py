@@ -11,7 +11,7 @@ from fedrela.study import config
 from fedrela.study.pages import report
 from fedrela.study.pages.report import Comparison, ReferenceResult
 from fedrela.study.runs import result_files
-from fedrela.study.runs.cells import as_first_named, expand
+from fedrela.study.runs.cells import as_first_named, branch_settings, expand
 from fedrela.study.runs.result_files import Row
 
 
@@ -72,9 +72,5 @@ def identity(row: Row) -> str:
     training = dict(row["training"])
     if row["arm"] == "trunk":
         del training["rounds"]
-    variant = row["variant"] and {name: row["variant"][name] for name in _variant_settings(row["arm"])}
+    variant = row["variant"] and branch_settings(row["arm"], row["variant"])
     return as_first_named(json.dumps(parts | {"training": training, "variant": variant}, sort_keys=True))
-
-
-def _variant_settings(arm: str) -> tuple[str, ...]:
-    return ("lr_scale",) if arm == "kept" else ("threshold_percent", "passes", "lr_scale", "period")

@@ -18,6 +18,7 @@ HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-sett
 PEOPLE = ("wisdm-people", "heart-severity", "heart-disease", "caravan")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"
+CLOSING = ("cifar10-gap", "cifar10-synthesis", "cifar10-privacy")
 PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once
 
 
@@ -25,7 +26,7 @@ def write(folder: Path = ROOT / "study" / "results") -> str:
     """The whole page as Markdown."""
     studies = evidence.gather(folder)
     shown = {name: item for name, item in studies.items() if name not in PARTS_OF_OTHERS}
-    placed = (*HEADLINES, *PEOPLE, *HARD, METHODS, SENSITIVITY, *PARTS_OF_OTHERS)
+    placed = (*HEADLINES, *PEOPLE, *HARD, METHODS, SENSITIVITY, *CLOSING, *PARTS_OF_OTHERS)
     others = [name for name, item in studies.items() if name not in placed and item.rows]
     compared = every(shown)
     default = [item for item in compared if item.variant["name"] == DEFAULT]
@@ -37,6 +38,7 @@ def write(folder: Path = ROOT / "study" / "results") -> str:
     parts += ["## On top of which methods?", text.METHODS, *of([METHODS], studies, sections.differences)]
     parts += _links(pictures, "methods")
     parts += ["## How far from those that see more?", text.GAPS, *sections.gaps(shown)]
+    parts += ["## What else could close the distance?", text.CLOSING, *of(CLOSING, studies, sections.closing)]
     parts += ["## What do its settings change?", text.SENSITIVITY, *of([SENSITIVITY], studies, sections.changes)]
     parts += [*_links(pictures, "sensitivity"), "## What does it cost?", text.COST, *sections.cost(default)]
     parts += sections.moves(shown)

@@ -13,6 +13,7 @@ from typing import Any
 
 from fedrela.study.methods import METHODS
 from fedrela.study.pages.comparison import Difference, Spread, paired, spread
+from fedrela.study.runs.cells import branch_settings
 from fedrela.study.runs.result_files import Row
 
 METRICS = ("overall", "many", "medium", "few", "balanced", "worst", "macro_f1", "ece", "nll")
@@ -42,7 +43,7 @@ class Comparison:
     moved: float
     moved_to_rarer: float
     moved_many_to_few: float
-    bytes_up: float  # of the branch
+    bytes_up: float  # of the branch; NaN where the study's own loop trained it
     bytes_down: float
     kept_by_seed: dict[int, dict[str, float]]
     relabeled_by_seed: dict[int, dict[str, float]]
@@ -82,7 +83,7 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
         group_key = _name(_shared(row), row["method"], row["start"])
         arm = row["arm"]
         if arm == "kept":
-            arm = _name("kept", row["training"], row["variant"]["lr_scale"])
+            arm = _name("kept", row["training"], branch_settings("kept", row["variant"]))
         if arm == "relabeled":
             arm = _name("relabeled", row["training"], _settings(row["variant"]))
             if not any(_settings(known) == _settings(row["variant"]) for known in variants[group_key]):
@@ -132,7 +133,7 @@ def kept_by_seed(rows: Iterable[Row], item: Comparison, method: str) -> dict[int
         for row in rows
         if row["arm"] == "kept"
         and (row["method"], row["start"]) == (method, item.start)
-        and row["variant"]["lr_scale"] == item.variant["lr_scale"]
+        and branch_settings("kept", row["variant"]) == branch_settings("kept", item.variant)
         and _shared(row) | {"rounds": row["training"]["rounds"]} == item.study
     ]
     return _by_seed(same)
@@ -143,7 +144,7 @@ def _comparison(arms: dict[str, dict[int, Row]], variant: dict[str, Any]) -> Com
         if not name.startswith('["relabeled"') or _settings(variant) != json.loads(name)[2]:
             continue
         training = json.loads(name)[1]
-        kept_rows = arms.get(_name("kept", training, variant["lr_scale"]), {})
+        kept_rows = arms.get(_name("kept", training, branch_settings("kept", variant)), {})
         seeds = sorted(set(rows) & set(kept_rows) & set(arms.get("trunk", {})))
         if seeds:
             return _average([arms["trunk"][s] for s in seeds], [kept_rows[s] for s in seeds], [rows[s] for s in seeds])
@@ -172,8 +173,8 @@ def _average(trunk: list[Row], kept: list[Row], relabeled: list[Row]) -> Compari
         moved=mean("relabeled"),
         moved_to_rarer=mean("to_rarer"),
         moved_many_to_few=mean("many_to_few"),
-        bytes_up=spread([row["bytes_up"] for row in relabeled]).mean,
-        bytes_down=spread([row["bytes_down"] for row in relabeled]).mean,
+        bytes_up=spread([row.get("bytes_up", math.nan) for row in relabeled]).mean,
+        bytes_down=spread([row.get("bytes_down", math.nan) for row in relabeled]).mean,
         kept_by_seed=_by_seed(kept),
         relabeled_by_seed=_by_seed(relabeled),
         groups=tuple(tuple(group) for group in first["groups"]),
@@ -189,7 +190,7 @@ def _shared(row: Row) -> dict[str, Any]:
 
 
 def _settings(variant: dict[str, Any]) -> dict[str, Any]:
-    return {name: variant[name] for name in ("threshold_percent", "passes", "lr_scale", "period")}
+    return branch_settings("relabeled", variant)
 
 
 def _name(*parts: Any) -> str:

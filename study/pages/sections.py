@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from fedrela.study.pages import closing as gap_closing
 from fedrela.study.pages import people, report, tables
 from fedrela.study.pages import text as prose
 from fedrela.study.pages.comparison import pool, spread
@@ -56,6 +57,11 @@ def of_people(evidence: Evidence) -> list[str]:
     return ([f"{table.title}:", table.markdown()] if table else []) + differences(evidence)
 
 
+def closing(evidence: Evidence) -> list[str]:
+    """What else a branch can do, and how far it gets."""
+    return [gap_closing.table(evidence).markdown()] if evidence.compared else [NOTHING]
+
+
 def changes(evidence: Evidence) -> list[str]:
     """What re-labeling changed, all of it."""
     return [tables.differences(evidence.compared).markdown()] if evidence.compared else [NOTHING]
@@ -77,20 +83,22 @@ def of(names: Iterable[str], studies: Studies, show: Callable[[Evidence], list[s
 def gaps(studies: Studies) -> list[str]:
     """How far plain and re-labeled FedAvg lie below what sees more, over the seeds that both have."""
     rows: list[tuple[str, ...]] = []
-    lost: list[str] = []
+    lost: list[tuple[str, str]] = []
     for evidence in studies.values():
         for item in evidence.compared:
             if item.method != "fedavg" or item.variant["name"] != DEFAULT:
                 continue
             of_item = [row for label, top in _ceilings(item, evidence) if (row := _gap(item, label, top))]
             rows += [row for row in of_item if row not in rows]
-            place = f"{item.study['data']}, {item.study['model']['name']}, {item.setting}"
+            place = (f"{item.study['data']}, {item.study['model']['name']}", item.setting)
             if not of_item and place not in lost:
                 lost.append(place)
     heading = ("data, model", "setting", "what sees more", "seeds of both")
     ahead = ("ahead overall", "with FedReLa", "ahead on the few", "with FedReLa")
     parts = [Table("", (*heading, *ahead), tuple(rows), 4).markdown()] if rows else []
-    missing = [f"Nothing that sees more has run for: {'; '.join(lost)}."] if lost else []
+    shown = {(data, setting) for data, setting, *_ in rows}  # by another study, perhaps
+    left = [", ".join(place) for place in lost if place not in shown]
+    missing = [f"Nothing that sees more has run for: {'; '.join(left)}."] if left else []
     return [*parts, *missing]
 
 

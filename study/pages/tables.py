@@ -126,7 +126,7 @@ def movements(compared: Sequence[Comparison]) -> Table:
             f"{100 * item.moved_to_rarer / item.moved:.0f} %" if item.moved else "–",
             f"{item.moved_many_to_few:.0f}",
             f"{item.absent:.1f}",
-            f"{(item.bytes_up + item.bytes_down) / 1e6:.1f}",
+            "–" if math.isnan(item.bytes_up) else f"{(item.bytes_up + item.bytes_down) / 1e6:.1f}",
         )
         for item in compared
     )

@@ -34,6 +34,12 @@ re-labels. Nothing is left out: a method that gains nothing stands here too. Fed
 GAPS = """What sees more than a federation may: the pooled data (trained by PyTorch itself, with as many passes), and a
 federated *oracle* whose loss knows the global class counts, which no device or server does. The columns say how many
 points they are ahead of FedAvg, without and with re-labels; smaller is better, negative means overtaken."""
+CLOSING = """Every branch begins with the weights of the same trunk. What no task can ask of a device is trained by
+the study's own loop (`study/loop/`): the same programs, the same draws and the same mean, without a coordinator. Δ is
+against FedAvg's branch of the same loop. Balanced softmax with the fleet's counts knows what no server knows; with
+ε 8 it knows counts with noise that hides whether one device took part. The generator draws from a Gaussian of each
+class among the device's own principal components. Noise on sums is that of differential privacy, with changes clipped
+to the median norm of the round before; no ε is claimed for it."""
 SENSITIVITY = """One thing is changed at a time; `FedReLa` is the default (τ 5 %, five passes, once, after 80 % of the
 rounds, learning rate x 0.1)."""
 COST = """Most re-labels take a sample from a more common class. What that bought and what it cost, counted over all
@@ -80,6 +86,7 @@ again, it goes on from the last round that was saved, to the bit as if it had no
 the file of `--pause FILE` is there. A cell is named by a hash of all that its result depends on (the pixels included,
 the path not), so a cell that two studies share has the same name in both. `--seed`, `--method`, `--reference` and
 `--setting` run a part; the parts add up. A model is known by the name of its function: change the name when you
-change the model.
+change the model. A variant with `treatment = { relabels = "soft" }` is trained by the study's own loop;
+`study/treatments.py` names what else there is.
 
 `fedrela study longtail --quick` needs no data and takes a few minutes."""

@@ -12,7 +12,7 @@ another name, and one with the same name is never run twice.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from fedrela.study.methods import METHODS
 FORMAT = 1  # raised when the same settings would give other results
 Arm = Literal["trunk", "kept", "relabeled", "reference"]
 # Added to settings when there were results: a cell that leaves them alone is the cell that it was.
-_ADDED = {"class_order": "given", "people_fold": 0, "people_folds": 4, "stratified": False}
+_ADDED = {"class_order": "given", "people_fold": 0, "people_folds": 4, "stratified": False, "secure": False}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class Cell:
         for name, usual in _ADDED.items():
             if values["setting"][name] == usual:
                 del values["setting"][name]
+        if self.variant is not None:
+            del values["variant"]["treatment"]
+            if self.variant.treatment:
+                values["variant"]["treatment"] = self.variant.treatment.shown()
         return values
 
     def _shared(self) -> dict[str, Any]:
@@ -76,11 +80,17 @@ class Cell:
             return {"arm": self.arm}
         own: dict[str, Any] = {"arm": self.arm, "start": self.start}
         if self.variant is not None:
-            own |= {"rounds": self.training.rounds, "lr_scale": self.variant.lr_scale}
-            if self.arm == "relabeled":
-                relabel_settings = ("threshold_percent", "passes", "period")
-                own |= {name: getattr(self.variant, name) for name in relabel_settings}
+            own |= {"rounds": self.training.rounds} | branch_settings(self.arm, self.shown()["variant"])
         return own
+
+
+def branch_settings(arm: str, variant: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a variant, as plain values, tells a branch from the others of its trunk."""
+    names = ("lr_scale", "threshold_percent", "passes", "period") if arm == "relabeled" else ("lr_scale",)
+    own = {name: variant[name] for name in names}
+    if (treatment := variant.get("treatment")) is not None:  # the branch that keeps its labels knows little of it
+        own["treatment"] = treatment if arm == "relabeled" else {"after": treatment.get("after", 0)}
+    return own
 
 
 def expand(study: Study, data_sha256: str) -> Iterator[Cell]:

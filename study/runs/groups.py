@@ -21,6 +21,7 @@ from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
 from fedrela.study.data.prepared import Prepared
+from fedrela.study.loop import own_cell
 from fedrela.study.methods import METHODS
 from fedrela.study.runs import bundles, fleet, rows, scenes
 from fedrela.study.runs.cells import Cell
@@ -53,6 +54,8 @@ def _federated(setup: Setup) -> None:
         weights = tensors.from_bytes(path.read_bytes(), bundle.manifest.weights)
         if cell.arm == "trunk":
             _finished(setup, cell, bundle, weights, rows.federated(setup, cell, bundle, weights, trunk))
+        elif cell.variant is not None and cell.variant.treatment:
+            own_cell.run(setup, cell, bundle, weights)
         else:
             _branch(setup, cell, bundle, weights)
 
@@ -63,7 +66,7 @@ def _branch(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
     final = trained.weights[task.rounds]
     row = rows.federated(setup, cell, bundle, final, trained)
     if cell.arm == "relabeled":
-        row["moved"] = rows.moved(setup, cell, bundle, weights, task)
+        row["moved"] = rows.moved(setup, bundle, weights, task)
     _finished(setup, cell, bundle, final, row)
     _snapshots(setup, task).discard()
 

@@ -5,6 +5,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedrela.core import signing, tensors
 from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
@@ -17,14 +20,18 @@ from fedrela.study.runs.fleet import Trained
 from fedrela.study.runs.setups import Setup
 
 
-def moved(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task) -> dict[str, Any]:
+def moved(setup: Setup, bundle: Bundle, weights: Params, task: Task) -> dict[str, Any]:
     """Which way the labels moved in the first re-labeling of a branch."""
-    old, new = fleet.relabels(fleet.engine(bundle), task, setup.shards, setup.prepared.dataset, weights)
-    movement = metrics.moved(old, new, setup.shards.class_counts)
+    return movement(setup, *fleet.relabels(fleet.engine(bundle), task, setup.shards, setup.prepared.dataset, weights))
+
+
+def movement(setup: Setup, old: NDArray[np.int64], new: NDArray[np.int64]) -> dict[str, Any]:
+    """From the old labels (n,) of all samples to the new ones."""
+    found = metrics.moved(old, new, setup.shards.class_counts)
     many, _, few = setup.groups
-    return dataclasses.asdict(movement) | {
-        "many_to_few": movement.between(many, few),
-        "few_to_many": movement.between(few, many),
+    return dataclasses.asdict(found) | {
+        "many_to_few": found.between(many, few),
+        "few_to_many": found.between(few, many),
     }
 
 

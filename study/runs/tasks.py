@@ -3,14 +3,22 @@
 The branches differ in nothing but the labels: same start weights, same learning rate, same random numbers.
 """
 
-from fedrela.core.privacy import Privacy
+import dataclasses
+
+import numpy as np
+
+from fedrela.core.privacy import CLIPPED_SHARE, Privacy
 from fedrela.core.task import SMALLEST_COHORT, Aggregation, LocalTraining, Relabel, Rounds, Task
 from fedrela.emulator.data.shards import Shards
+from fedrela.study.loop import counts
 from fedrela.study.methods import METHODS
 from fedrela.study.runs.cells import Cell
 
 # Branches draw from streams of their own: round 1 of a branch must not repeat round 1 of its trunk.
 BRANCH_SEED = 1_000_000
+_SYNTHESIS = {"none": "fedavg", "mixup": "mixup", "smote": "smote", "generated": "resampling"}
+_COUNTS = 9  # what the noise on counts is drawn for
+_DAY_SECONDS = 86_400.0
 _LONG_SECONDS = 1e6  # virtual: nobody is late in this study
 
 
@@ -36,6 +44,24 @@ def branch_task(cell: Cell, shards: Shards) -> Task:
     return _task(cell, cell.key, rounds, BRANCH_SEED + cell.seed, relabel, shards, lr=lr)
 
 
+def own_task(cell: Cell, shards: Shards) -> Task:
+    """What the study's own loop goes by: the branch that re-labels, with its treatment's local training."""
+    assert cell.variant is not None
+    assert cell.variant.treatment is not None
+    treatment, training = cell.variant.treatment, dataclasses.replace(cell, arm="relabeled")
+    if cell.arm == "relabeled" and treatment.program:
+        training = dataclasses.replace(training, method=treatment.program)
+    task = branch_task(training, shards)
+    settings, local = dict(task.local.hyperparameters), METHODS[_SYNTHESIS[treatment.synthesis]].local
+    if cell.arm == "relabeled" and treatment.epsilon:
+        devices = range(shards.scenario.devices)
+        held = [np.bincount(shards.labels[shards.indices(one)], minlength=len(shards.class_counts)) for one in devices]
+        noisy = counts.noisy(np.array(held), treatment.epsilon, np.random.default_rng([cell.seed, _COUNTS]))
+        settings |= {f"count_{label}": float(count) for label, count in enumerate(noisy)}
+    changes = local if cell.arm == "relabeled" else {}
+    return dataclasses.replace(task, local=dataclasses.replace(task.local, hyperparameters=settings, **changes))
+
+
 def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards: Shards, *, lr: float) -> Task:
     method, training = METHODS[cell.method], cell.training
     settings = {"lr": lr, "momentum": training.momentum, "weight_decay": training.weight_decay}
@@ -43,6 +69,11 @@ def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards
     if method.knows_global_counts:
         settings |= {f"count_{label}": float(count) for label, count in enumerate(shards.class_counts)}
     cohort = cell.setting.cohort or cell.setting.devices
+    privacy, aggregation = Privacy("none"), Aggregation(**method.aggregation)  # an emulated device has no secret
+    if cell.setting.secure:
+        waits = {"gather_seconds": _DAY_SECONDS, "phase_seconds": _DAY_SECONDS}
+        privacy = Privacy("peers", cohort, cohort, clipped_share=CLIPPED_SHARE, **waits)
+        aggregation = dataclasses.replace(aggregation, weight_by_examples=False)
     return Task(
         name=f"study-{key}",
         rounds=rounds,
@@ -58,6 +89,6 @@ def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards
             compute_lease_seconds=_LONG_SECONDS,
             upload_lease_seconds=_LONG_SECONDS,
         ),
-        aggregation=Aggregation(**method.aggregation),
-        privacy=Privacy("none"),  # nor has anybody here a secret; where it weighs by examples, FedAvg does
+        aggregation=aggregation,
+        privacy=privacy,
     )

@@ -105,6 +105,19 @@ def test_equal_counts_weigh_the_same_and_nothing_is_relabeled():
     assert result.labels.tolist() == [0, 1, 2, 0, 1, 2]
 
 
+def test_with_other_priors_labels_move_towards_what_those_call_rarer():
+    q = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3]], np.float32)
+    labels, zeros = np.array([0, 0, 0, 1]), np.zeros((4, 2), np.float32)
+    own = relabel(q, labels, zeros, threshold_percent=75)
+    same = relabel(q, labels, zeros, threshold_percent=75, priors=prior_weights(np.array([3, 1])))
+    np.testing.assert_array_equal(own.flip_rates, same.flip_rates)
+    assert (own.labels[:3] == 1).any()
+    others = relabel(q, labels, zeros, threshold_percent=75, priors=np.array([1.0, 0.0]))
+    assert (others.labels[:3] == 0).all()
+    with pytest.raises(InvalidInput, match="priors have shape"):
+        relabel(q, labels, zeros, threshold_percent=75, priors=np.ones(3))
+
+
 def test_a_tie_takes_the_lowest_class():
     q = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.4, 0.4]])
     assert relabel(q, np.array([0, 0, 0]), np.zeros((3, 3)), threshold_percent=40).labels.tolist() == [0, 0, 1]

@@ -37,6 +37,11 @@ threshold_percent = 20
 name = "τ 0"
 start = 2
 threshold_percent = 0
+[[variant]]
+name = "own loop"
+start = 2
+threshold_percent = 20
+treatment = {}
 """
 
 
@@ -73,7 +78,7 @@ def test_a_killed_study_goes_on_and_repeats_nothing(folder):
     assert before.count(b"\n") >= 1
     assert after.startswith(before[: before.rfind(b"\n") + 1])
     arms = [row["arm"] for row in result_files.read(folder / "tiny.jsonl").values()]
-    assert arms == ["trunk", "kept", "relabeled", "relabeled", "reference"]
+    assert arms == ["trunk", "kept", "relabeled", "relabeled", "kept", "relabeled", "reference"]
     again = run(folder)
     assert "0 rounds to go" in again.stderr
     assert "20:1: data: " in again.stderr  # of how many samples how many are used
@@ -98,11 +103,11 @@ def test_in_two_processes_killed_and_resumed_the_cells_are_the_same(folder, tmp_
     assert len(workers) == 2
     assert not psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)[1]  # nobody trains on for a study that is gone
     before = (tmp_path / "tiny.jsonl").read_bytes()
-    assert before.count(b"\n") < 5
+    assert before.count(b"\n") < 7
     run(tmp_path, "--jobs", "2")
     after = (tmp_path / "tiny.jsonl").read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
-    assert after.count(b"\n") == 5
+    assert after.count(b"\n") == 7
     alone, together = (result_files.read(place / "tiny.jsonl") for place in (folder, tmp_path))
     assert set(alone) == set(together)
     for key, row in alone.items():
@@ -120,9 +125,18 @@ def test_without_re_labels_the_two_branches_are_bit_identical(folder):
     assert relabeled["moved"]["samples"] == sum(relabeled["class_counts"])
 
 
+def test_the_own_loop_ends_where_the_fleet_does(folder):
+    _, kept, relabeled, _, own_kept, own_relabeled, _ = result_files.read(folder / "tiny.jsonl").values()
+    for theirs, ours in ((kept, own_kept), (relabeled, own_relabeled)):
+        assert ours["measured"]["nll"] == pytest.approx(theirs["measured"]["nll"], rel=1e-5)
+        assert ours["key"] != theirs["key"]
+    assert own_relabeled["moved"] == relabeled["moved"]
+    assert not list((folder / "work" / "running").glob("*.safetensors"))
+
+
 def test_the_report_holds_every_cell(folder):
     printed = json.loads(run(folder, "--report-only", "--json").stdout)
-    assert [item["variant"]["name"] for item in printed["comparisons"]] == ["FedReLa", "τ 0"]
+    assert [item["variant"]["name"] for item in printed["comparisons"]] == ["FedReLa", "τ 0", "own loop"]
     assert printed["comparisons"][1]["difference"]["overall"]["mean"] == 0
     assert [item["name"] for item in printed["references"]] == ["centralised"]
     shown = run(folder, "--report-only")
@@ -136,7 +150,7 @@ def test_the_report_holds_every_cell(folder):
 def test_every_trained_model_is_kept_and_the_last_line_says_where(folder):
     models = folder / "work" / "models"
     rows = [row for row in result_files.read(folder / "tiny.jsonl").values() if row["arm"] != "reference"]
-    assert len(rows) == len(list(models.iterdir())) == 4
+    assert len(rows) == len(list(models.iterdir())) == 6
     for row in rows:
         model = models / f"fedavg-{row['arm']}-seed1-{row['key']}"
         assert signing.sha256((model / "weights.safetensors").read_bytes()) == row["weights_sha256"]

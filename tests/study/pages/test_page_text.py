@@ -43,14 +43,16 @@ def test_without_results_every_shipped_study_is_listed_as_not_run(tmp_path):
         assert counted(text, name) == f"0 of {len(list(expand(study, '')))}"
         assert study.title in text
     assert "The setting to judge by has not run yet" in text
-    assert text.count("Has not run: ") == len(page.HEADLINES) + len(page.PEOPLE) + len(page.HARD) + 2
+    assert (
+        text.count("Has not run: ") == len(page.HEADLINES) + len(page.PEOPLE) + len(page.HARD) + len(page.CLOSING) + 2
+    )
     assert "pictures/" not in text
 
 
 def test_the_questions_come_in_the_readers_order():
     text = page.write()
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
-    assert [heading.split()[0] for heading in headings[:7]] == ["Does", "In", "On", "How", "What", "What", "When"]
+    assert [heading.split()[0] for heading in headings[:8]] == ["Does", "In", "On", "How", *["What"] * 3, "When"]
     assert headings[-2:] == ["On your own data", "What ran, and what did not"]
 
 
@@ -149,6 +151,12 @@ def test_the_page_begins_with_how_close_to_pooled_data_and_the_price(tmp_path):
     (item,) = answers.near(gather(tmp_path), page.HEADLINES)
     plots.draw_distance([item], tmp_path / "n.png")
     assert (tmp_path / "n.png").stat().st_size > 0
+
+
+def test_what_one_study_lacks_and_another_has_is_not_missing(tmp_path):
+    text = page_of(tmp_path, headline_rows())  # of cifar10-privacy, too, which asks for nothing that sees more
+    assert "ahead overall" in text
+    assert "Nothing that sees more has run for" not in text
 
 
 def headline_rows():

@@ -50,3 +50,12 @@ def test_only_the_oracle_is_told_the_global_counts(shards):
         if cell.arm == "trunk":
             hyperparameters = trunk_task(cell, 1, shards).local.hyperparameters
             assert ("count_0" in hyperparameters) == (cell.method == "oracle")
+
+
+def test_under_secure_rounds_the_whole_cohort_is_one_group_and_weighs_alike(shards):
+    study = dataclasses.replace(STUDY, setting=(Setting("a", cohort=6, secure=True),), methods=("fedavg", "fedadam"))
+    for cell in expand(study, "d"):
+        task = trunk_task(cell, 1, shards)
+        assert (task.privacy.secure, task.privacy.group_minimum, task.round.goal) == ("peers", 6, 6)
+        assert not task.aggregation.weight_by_examples
+        assert task.aggregation.server_optimizer == METHODS[cell.method].aggregation.get("server_optimizer", "fedavg")

@@ -1,0 +1,61 @@
+"""A cell that the study's own loop trains: a treatment, or the branch without one that it is compared with.
+
+run(setup, cell, bundle, weights)
+"""
+
+import dataclasses
+
+import numpy as np
+
+from fedrela.coordinator import trained_model
+from fedrela.core.bundle import Bundle
+from fedrela.core.tensors import Params
+from fedrela.study.loop import branch as own_loop
+from fedrela.study.loop.branch import Branch
+from fedrela.study.loop.state import State
+from fedrela.study.methods import METHODS
+from fedrela.study.runs import bundles, fleet, rows
+from fedrela.study.runs.cells import Cell
+from fedrela.study.runs.pause import Pause
+from fedrela.study.runs.setups import Setup
+from fedrela.study.runs.tasks import own_task
+
+
+def run(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
+    """Train the branch from the trunk's weights, keep its model, and say that it is finished."""
+    own, pause = _branch(setup, cell, bundle), Pause(setup.workspace.pause)
+    label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm} (own loop)"
+    path = setup.workspace.running / f"{cell.key}.safetensors"
+
+    def committed(number: int) -> None:
+        setup.observer.advance(label, 1)
+        pause.wait()
+
+    state = own_loop.run(own, weights, path, committed)
+    row = rows.federated(setup, cell, bundle, state.weights, None)
+    row |= {"seconds": round(state.seconds, 1), "updates": own.task.rounds * len(own.examples)}
+    if cell.arm == "relabeled":
+        row["moved"] = _moved(setup, own, state)
+    trained_model.write(setup.workspace.model(cell), trained_model.of_bundle(bundle, state.weights))
+    setup.observer.finished(row)
+    path.unlink()
+
+
+def _branch(setup: Setup, cell: Cell, bundle: Bundle) -> Branch:
+    assert cell.variant is not None
+    assert cell.variant.treatment is not None
+    treatment, dataset = cell.variant.treatment, setup.prepared.dataset
+    if cell.arm == "kept":
+        treatment = treatment.kept()
+    if treatment.program:
+        other = dataclasses.replace(cell, method=treatment.program)
+        bundle = bundles.exported(other, dataset.classes, setup.workspace.work / "bundles")
+    task = own_task(cell, setup.shards)
+    return Branch(treatment, fleet.engine(bundle), task, cell.variant.lr_scale, setup.shards, dataset)
+
+
+def _moved(setup: Setup, own: Branch, state: State) -> dict[str, object]:
+    """By the labels trained on: of one alone both are the same, and one of two counts as moved to the second."""
+    old = np.concatenate([examples.y for examples in own.examples])
+    new = np.concatenate([labels.second for labels in state.labels])
+    return rows.movement(setup, old, new)
