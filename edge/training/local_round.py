@@ -111,7 +111,7 @@ def predict(
             rows = slice(start, min(start + PREDICT_BATCH, len(examples)))
             size = rows.stop - rows.start
             drawn = {
-                item.name: _uniforms(item, size, local.stream("relabel-pass", number, index, item.name))
+                item.name: uniforms(item, size, local.stream("relabel-pass", number, index, item.name))
                 for item in randoms
             }
             total[rows] += engine.predict(weights, {name: x[rows] for name, x in examples.x.items()}, drawn)
@@ -169,7 +169,7 @@ def _batches(
             y=y,
             weight=np.ones(len(y), np.float32),
             hyperparameters=rates,
-            randoms={item.name: _uniforms(item, len(y), local.stream("train", number, item.name)) for item in randoms},
+            randoms={item.name: uniforms(item, len(y), local.stream("train", number, item.name)) for item in randoms},
             class_prior=prior,
         )
 
@@ -206,5 +206,6 @@ def class_prior(labels: Labels, classes: int) -> NDArray[np.float32]:
     return (np.bincount(labels, minlength=classes) / len(labels)).astype(np.float32)
 
 
-def _uniforms(item: ProgramInput, size: int, stream: Stream) -> Array:
+def uniforms(item: ProgramInput, size: int, stream: Stream) -> Array:
+    """What a random input of a program is fed for a batch of `size`."""
     return streams.uniforms(stream, tuple(size if isinstance(d, str) else d for d in item.shape))

@@ -15,7 +15,7 @@ from fedrela.core.tensors import Array
 from fedrela.edge.engines.engine import Batch
 from fedrela.edge.training import sampling
 from fedrela.edge.training.examples import Examples
-from fedrela.edge.training.local_round import LocalRound, class_prior
+from fedrela.edge.training.local_round import LocalRound, class_prior, uniforms
 from fedrela.edge.training.sampling import EpochPlan
 from fedrela.study.loop import generator
 from fedrela.study.loop.labels import Labels
@@ -43,10 +43,7 @@ def of_round(
             slots = slice(start, start + training.batch_size)
             x, y, weight = _both(labels, plan.rows[slots], *take(plan, slots))
             randoms = {
-                item.name: streams.uniforms(
-                    local.stream("train", number, item.name),
-                    tuple(len(y) if isinstance(size, str) else size for size in item.shape),
-                )
+                item.name: uniforms(item, len(y), local.stream("train", number, item.name))
                 for item in manifest.train_step.role("random")
             }
             yield Batch(x, y, weight, rates, randoms, prior)

@@ -38,7 +38,7 @@ class Branch:
 
     treatment: Treatment
     engine: Engine
-    task: Task  # rounds, local training, and the re-labeling's settings; its `lr` is the trunk's
+    task: Task  # rounds, local training, and the re-labeling's settings; its rate is the trunk's in every round
     lr_scale: float  # of the rate, once `treatment.after` rounds are over
     shards: Shards
     dataset: Dataset
@@ -67,9 +67,7 @@ class Branch:
 
     def rates(self, number: int) -> dict[str, float]:
         """The hyperparameters of a round."""
-        # The task of a branch scales its rate itself, if it re-labels: what it says without is scaled here.
-        plain = dataclasses.replace(self.task, relabel=dataclasses.replace(self.task.relabel, enabled=False))
-        rates = dict(local_round.hyperparameters(self.engine.manifest, LocalRound(plain, number, b"")))
+        rates = dict(local_round.hyperparameters(self.engine.manifest, LocalRound(self.task, number, b"")))
         return rates | {"lr": rates["lr"] * (self.lr_scale if number > self.treatment.after else 1.0)}
 
 
@@ -106,8 +104,9 @@ def _round(branch: Branch, state: State, number: int) -> State:
         factor = drift.rate(rates)
         learned = [drift.learned(controls, device, *trained[device], factor) for device in turns]
         controls = drift.after(controls, learned)
-    clip = noise.median_norm(changes, branch.parameters)
+    clip = state.clip
     if treatment.noise_multiplier:
+        clip = noise.median_norm(changes, branch.parameters)
         rng = np.random.default_rng([branch.task.seed, number])
         mean = noise.mean(changes, branch.parameters, state.clip or clip, treatment.noise_multiplier, rng)
     else:

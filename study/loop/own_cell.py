@@ -1,13 +1,14 @@
 """A cell that the study's own loop trains: a treatment, or the branch without one that it is compared with.
 
-run(setup, cell, bundle, weights)
+final, row = train(setup, cell, bundle, weights)
+discard(setup, cell)                    # once both are kept
 """
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
-from fedrela.coordinator import trained_model
 from fedrela.core.bundle import Bundle
 from fedrela.core.tensors import Params
 from fedrela.study.loop import branch as own_loop
@@ -17,28 +18,35 @@ from fedrela.study.methods import METHODS
 from fedrela.study.runs import bundles, fleet, rows
 from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.pause import Pause
+from fedrela.study.runs.result_files import Row
 from fedrela.study.runs.setups import Setup
 from fedrela.study.runs.tasks import own_task
 
 
-def run(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
-    """Train the branch from the trunk's weights, keep its model, and say that it is finished."""
+def train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> tuple[Params, Row]:
+    """The branch from the trunk's weights: its own at the end, and its line."""
     own, pause = _branch(setup, cell, bundle), Pause(setup.workspace.pause)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm} (own loop)"
-    path = setup.workspace.running / f"{cell.key}.safetensors"
 
     def committed(number: int) -> None:
         setup.observer.advance(label, 1)
         pause.wait()
 
-    state = own_loop.run(own, weights, path, committed)
+    state = own_loop.run(own, weights, _path(setup, cell), committed)
     row = rows.federated(setup, cell, bundle, state.weights, None)
     row |= {"seconds": round(state.seconds, 1), "updates": own.task.rounds * len(own.examples)}
     if cell.arm == "relabeled":
         row["moved"] = _moved(setup, own, state)
-    trained_model.write(setup.workspace.model(cell), trained_model.of_bundle(bundle, state.weights))
-    setup.observer.finished(row)
-    path.unlink()
+    return state.weights, row
+
+
+def discard(setup: Setup, cell: Cell) -> None:
+    """What a killed branch would go on from."""
+    _path(setup, cell).unlink()
+
+
+def _path(setup: Setup, cell: Cell) -> Path:
+    return setup.workspace.running / f"{cell.key}.safetensors"
 
 
 def _branch(setup: Setup, cell: Cell, bundle: Bundle) -> Branch:
@@ -50,7 +58,7 @@ def _branch(setup: Setup, cell: Cell, bundle: Bundle) -> Branch:
     if treatment.program:
         other = dataclasses.replace(cell, method=treatment.program)
         bundle = bundles.exported(other, dataset.classes, setup.workspace.work / "bundles")
-    task = own_task(cell, setup.shards)
+    task = own_task(cell, treatment, setup.shards)
     return Branch(treatment, fleet.engine(bundle), task, cell.variant.lr_scale, setup.shards, dataset)
 
 

@@ -23,7 +23,7 @@ class State:
     weights: Params
     labels: tuple[Labels, ...]  # by device
     controls: Controls | None = None
-    clip: float = 0.0  # the norm that changes are clipped to; 0: not known yet
+    clip: float = 0.0  # the norm that changes are clipped to before noise; 0: not known yet
     seconds: float = 0.0
 
     def write(self, path: Path) -> None:

@@ -18,16 +18,17 @@ _SHOWN = ("overall", "many", "medium", "few")
 
 def table(evidence: Evidence) -> Table:
     """A line for each setting and variant; where plain FedReLa ran by the same loop, the difference to it too."""
+    compared, references = evidence.compared, evidence.references
     lines = tuple(
         (
             item.setting,
             item.variant["name"],
             ", ".join(map(str, item.seeds)),
             *(tables.points(item.difference[name]) for name in _SHOWN),
-            _closed(item, evidence.references),
-            _beside(item, evidence.compared),
+            _closed(item, references),
+            _beside(item, compared),
         )
-        for item in evidence.compared
+        for item in compared
     )
     heading = ("setting", "what the branch does", "seeds", *(f"Δ {name}" for name in _SHOWN))
     return Table("", (*heading, "of the distance to pooled", "Δ balanced to FedReLa's"), lines, left=3)
@@ -51,7 +52,7 @@ def _beside(item: Comparison, compared: list[Comparison]) -> str:
         and (one.study, one.method, one.start) == (item.study, item.method, item.start)
         and _loop(one.variant) == _loop(item.variant)
     ]
-    if not plain or plain[0] is item or plain[0].variant == item.variant:
+    if not plain or plain[0] is item:
         return "–"
     first, second = plain[0].relabeled_by_seed, item.relabeled_by_seed
     seeds = sorted(set(first) & set(second))

@@ -82,16 +82,16 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
             continue
         group_key = _name(_shared(row), row["method"], row["start"])
         arm = row["arm"]
-        if arm == "kept":
-            arm = _name("kept", row["training"], branch_settings("kept", row["variant"]))
-        if arm == "relabeled":
-            arm = _name("relabeled", row["training"], _settings(row["variant"]))
-            if not any(_settings(known) == _settings(row["variant"]) for known in variants[group_key]):
+        if arm != "trunk":
+            settings = branch_settings(arm, row["variant"])
+            known = [branch_settings("relabeled", variant) for variant in variants[group_key]]
+            if arm == "relabeled" and settings not in known:
                 variants[group_key].append(row["variant"])
+            arm = _name(arm, row["training"], settings)
         arms[group_key][arm][row["seed"]] = row
     compared = []
-    for group_key, known in variants.items():
-        for variant in known:
+    for group_key, of_group in variants.items():
+        for variant in of_group:
             comparison = _comparison(arms[group_key], variant)
             if comparison is not None:
                 compared.append(comparison)
@@ -141,7 +141,7 @@ def kept_by_seed(rows: Iterable[Row], item: Comparison, method: str) -> dict[int
 
 def _comparison(arms: dict[str, dict[int, Row]], variant: dict[str, Any]) -> Comparison | None:
     for name, rows in arms.items():
-        if not name.startswith('["relabeled"') or _settings(variant) != json.loads(name)[2]:
+        if not name.startswith('["relabeled"') or branch_settings("relabeled", variant) != json.loads(name)[2]:
             continue
         training = json.loads(name)[1]
         kept_rows = arms.get(_name("kept", training, branch_settings("kept", variant)), {})
@@ -187,10 +187,6 @@ def _shared(row: Row) -> dict[str, Any]:
     """What two rows must share to be in one table."""
     training = {name: value for name, value in row["training"].items() if name != "rounds"}
     return {name: row[name] for name in ("data", "data_sha256", "model", "setting")} | {"training": training}
-
-
-def _settings(variant: dict[str, Any]) -> dict[str, Any]:
-    return branch_settings("relabeled", variant)
 
 
 def _name(*parts: Any) -> str:

@@ -55,7 +55,8 @@ def _federated(setup: Setup) -> None:
         if cell.arm == "trunk":
             _finished(setup, cell, bundle, weights, rows.federated(setup, cell, bundle, weights, trunk))
         elif cell.variant is not None and cell.variant.treatment:
-            own_cell.run(setup, cell, bundle, weights)
+            _finished(setup, cell, bundle, *own_cell.train(setup, cell, bundle, weights))
+            own_cell.discard(setup, cell)
         else:
             _branch(setup, cell, bundle, weights)
 

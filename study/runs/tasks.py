@@ -13,6 +13,7 @@ from fedrela.emulator.data.shards import Shards
 from fedrela.study.loop import counts
 from fedrela.study.methods import METHODS
 from fedrela.study.runs.cells import Cell
+from fedrela.study.treatments import Treatment
 
 # Branches draw from streams of their own: round 1 of a branch must not repeat round 1 of its trunk.
 BRANCH_SEED = 1_000_000
@@ -44,22 +45,17 @@ def branch_task(cell: Cell, shards: Shards) -> Task:
     return _task(cell, cell.key, rounds, BRANCH_SEED + cell.seed, relabel, shards, lr=lr)
 
 
-def own_task(cell: Cell, shards: Shards) -> Task:
-    """What the study's own loop goes by: the branch that re-labels, with its treatment's local training."""
-    assert cell.variant is not None
-    assert cell.variant.treatment is not None
-    treatment, training = cell.variant.treatment, dataclasses.replace(cell, arm="relabeled")
-    if cell.arm == "relabeled" and treatment.program:
-        training = dataclasses.replace(training, method=treatment.program)
-    task = branch_task(training, shards)
-    settings, local = dict(task.local.hyperparameters), METHODS[_SYNTHESIS[treatment.synthesis]].local
-    if cell.arm == "relabeled" and treatment.epsilon:
+def own_task(cell: Cell, treatment: Treatment, shards: Shards) -> Task:
+    """What the study's own loop goes by: the branch that re-labels, with a treatment's local training and one rate."""
+    task = branch_task(dataclasses.replace(cell, arm="relabeled", method=treatment.program or cell.method), shards)
+    settings, changes = dict(task.local.hyperparameters), METHODS[_SYNTHESIS[treatment.synthesis]].local
+    if treatment.epsilon:
         devices = range(shards.scenario.devices)
         held = [np.bincount(shards.labels[shards.indices(one)], minlength=len(shards.class_counts)) for one in devices]
         noisy = counts.noisy(np.array(held), treatment.epsilon, np.random.default_rng([cell.seed, _COUNTS]))
         settings |= {f"count_{label}": float(count) for label, count in enumerate(noisy)}
-    changes = local if cell.arm == "relabeled" else {}
-    return dataclasses.replace(task, local=dataclasses.replace(task.local, hyperparameters=settings, **changes))
+    local = dataclasses.replace(task.local, hyperparameters=settings, **changes)
+    return dataclasses.replace(task, local=local, relabel=dataclasses.replace(task.relabel, lr_scale=1.0))
 
 
 def _task(cell: Cell, key: str, rounds: int, seed: int, relabel: Relabel, shards: Shards, *, lr: float) -> Task:

@@ -50,7 +50,7 @@ def branch(treatment: Treatment, arm: str = "relabeled") -> Branch:
     """One arm of it."""
     held, cell = shards(), cells(treatment)[arm]
     own = treatment.kept() if arm == "kept" else treatment
-    return Branch(own, ENGINE, own_task(cell, held), 0.1, held, DATASET)
+    return Branch(own, ENGINE, own_task(cell, own, held), 0.1, held, DATASET)
 
 
 def start() -> Params:
