@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,10 +24,13 @@ from fedrela.export.tracing import preparation
 from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
 from fedrela.export.tracing.refusals import refusals
 from fedrela.export.verification import equality, recording, repetition
-from fedrela.export.verification.fresh_process import FreshProcess, steps_in
+from fedrela.export.verification.beside import Beside, possible
+from fedrela.export.verification.fresh_process import FreshProcess, forget_steps, keep_steps
 from fedrela.export.verification.reference import Reference
 
 Report = Callable[[str], None]
+# Weights of a net whose eager steps take one thread no longer than tracing does; a larger one's get all threads.
+_BESIDE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -77,19 +81,17 @@ def export_recipe(
         scratch = resources.enter_context(tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent))
         draft = Path(scratch) / "bundle"
         draft.mkdir()
+        weights, lowest = _weights(model, analysis), analysis.lowest_values(model)
+        without_files = _manifest(recipe, definitions, {name: [] for name in PROGRAMS}, lowest, None)
+        eagerly = partial(_step_eagerly, model, recipe, analysis, without_files, weights, draft)
+        small = sum(value.size for value in weights.values()) <= _BESIDE
+        beside = resources.enter_context(Beside(eagerly, small and possible()))
         files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
-        lowest = analysis.lowest_values(model)
-        manifest = _manifest(recipe, definitions, files, lowest, None)
-        reference = Reference(model, recipe, analysis, manifest)
-        exact = Reference(model, recipe, analysis, manifest, torch.float64)
-        report(stages.GOLDEN)
-        manifest = _manifest(recipe, definitions, files, lowest, recording.record(reference, exact, manifest, draft))
-        weights = _weights(model, analysis)
+        report(stages.EAGER)
+        manifest = _manifest(recipe, definitions, files, lowest, beside.result())
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
-        report(stages.DRAWING)
-        steps = equality.fresh_steps(reference, exact, manifest, weights, seed=0)
         report(stages.RUNNING)
-        results = _run(draft, fresh, steps)
+        results = _run(draft, fresh)
         report(stages.REPEATING)
         repetition.check(model, recipe, analysis)
         bundle_folder.put_in_place(draft, out)
@@ -97,14 +99,23 @@ def export_recipe(
     return Exported(out, manifest, seal, results)
 
 
-def _run(
-    draft: Path, fresh: Mapping[str, FreshProcess], steps: equality.Steps
-) -> tuple[equality.VerificationResult, ...]:
-    """Every runtime on the golden steps and on `steps`, side by side. Raises VerificationFailed."""
-    with steps_in(draft, steps):
-        for process in fresh.values():
-            process.begin(draft)
-        results = tuple(process.result() for process in fresh.values())
+def _step_eagerly(
+    model: nn.Module, recipe: Recipe, analysis: ModelAnalysis, manifest: Manifest, weights: Params, draft: Path
+) -> Golden:
+    """The golden steps and fresh ones in eager PyTorch, both written into `draft`."""
+    reference = Reference(model, recipe, analysis, manifest)
+    exact = Reference(model, recipe, analysis, manifest, torch.float64)
+    golden = recording.record(reference, exact, manifest, draft)
+    keep_steps(draft, equality.fresh_steps(reference, exact, manifest, weights, seed=0))
+    return golden
+
+
+def _run(draft: Path, fresh: Mapping[str, FreshProcess]) -> tuple[equality.VerificationResult, ...]:
+    """Every runtime on the golden steps and on the fresh ones, side by side. Raises VerificationFailed."""
+    for process in fresh.values():
+        process.begin(draft)
+    results = tuple(process.result() for process in fresh.values())
+    forget_steps(draft)
     for result in results:
         result.check()
     return results

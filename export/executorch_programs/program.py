@@ -38,8 +38,9 @@ def lower(flat: torch.export.ExportedProgram, *, max_batch: int) -> bytes:
     from executorch.exir.passes.sym_shape_eval_pass import ConstraintBasedSymShapeEvalPass
 
     from fedrela.export.executorch_programs import emission, memory
+    from fedrela.export.executorch_programs.shortcuts import shortcuts
 
-    with quiet(), torch.no_grad():
+    with quiet(), torch.no_grad(), shortcuts():
         _bound(flat, max_batch)
         edge = _edge(flat)
         loops.put_in(edge.exported_program(), lambda step: _edge(step).exported_program().graph_module, forms.table())

@@ -39,13 +39,16 @@ def prepare(model: onnx.ModelProto, definition: Definition, *, smallest: int = S
     late = late_readers(_plain(model.graph.node), carried, fresh)
     known = shapes(model) if any(late.values()) else {}
     waits: dict[str, list[onnx.NodeProto]] = {}
+    nodes = list(model.graph.node)
+    places = {output: place for place, node in enumerate(nodes) for output in node.output}
     for index, (name, readers) in enumerate(late.items()):
-        read = _last_values(model.graph.node, readers, known)
-        if name in large and readers and read is not None:
-            waits[carried[name]] = _wait(model.graph, carried[name], name, read, known, f"wait{index}")
-    kept = list(model.graph.node)
+        read = _last_values(nodes, readers, known) if name in large and readers else None
+        if read is not None:
+            place = places[carried[name]]
+            later = any(places[value] >= place for value in read)
+            waits[carried[name]] = [] if later else _wait(model.graph, nodes[place], name, read, known, f"wait{index}")
     del model.graph.node[:]
-    for node in kept:
+    for node in nodes:
         model.graph.node.extend([step for output in node.output for step in waits.get(output, ())])
         model.graph.node.append(node)
 
@@ -85,13 +88,11 @@ def _last_values(nodes: Sequence[onnx.NodeProto], readers: Sequence[int], known:
 
 
 def _wait(
-    graph: onnx.GraphProto, new: str, name: str, read: Sequence[str], known: Shapes, prefix: str
+    graph: onnx.GraphProto, writer: onnx.NodeProto, name: str, read: Sequence[str], known: Shapes, prefix: str
 ) -> list[onnx.NodeProto]:
-    """Nodes to insert before the writer of `new`, which reads its other operand through them from now on."""
-    place, writer = next((place, node) for place, node in enumerate(graph.node) if new in node.output)
-    made_later = {output for node in graph.node[place:] for output in node.output}
+    """Nodes to insert before `writer`, which reads its other operand through them from now on."""
     others = [value for value in writer.input if value != name and None not in known.get(value, (None,))]
-    if writer.op_type not in ELEMENTWISE or not others or made_later.intersection(read):
+    if writer.op_type not in ELEMENTWISE or not others:
         return []
     other = others[-1]
     zero, sizes = f"{prefix}.zero", f"{prefix}.sizes"

@@ -26,6 +26,7 @@ from torch.onnx._internal.exporter._torchlib._torchlib_registry import get_torch
 from torch.onnx._internal.fx.passes import type_promotion
 
 from fedrela.export.onnx_programs import forms
+from fedrela.export.onnx_programs.shortcuts import shortcuts
 from fedrela.export.tracing.trace import Table, decompositions
 
 OPSET = 18
@@ -50,9 +51,10 @@ def translate(program: torch.export.ExportedProgram, *, constant_weights: bool) 
 
 
 def _optimized(program: torch.export.ExportedProgram, constant_weights: bool) -> onnx.ModelProto:
-    made = _core._exported_program_to_onnx_program(program, registry=_registry(constant_weights=constant_weights))
-    made.optimize()
-    return made.model_proto
+    with shortcuts():
+        made = _core._exported_program_to_onnx_program(program, registry=_registry(constant_weights=constant_weights))
+        made.optimize()
+        return made.model_proto
 
 
 def _lacks_a_value(graph: onnx.GraphProto) -> bool:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from fedrela.core.bundle import PROGRAMS
 
 ANALYSIS = "analysis: running the model a few times in eager PyTorch"
-GOLDEN = "golden: recording the golden steps in eager PyTorch"
-DRAWING = "verify: drawing fresh steps, predict and relabel in eager PyTorch"
+EAGER = "verify: the golden steps and fresh ones in eager PyTorch, begun before"
 RUNNING = "verify: running the golden and the fresh steps on each runtime, in fresh processes"
 REPEATING = "verify: running the model again and again on the same data"
 _LOWERING = {"onnx": (6.0, 2.0, 1.5), "executorch": (10.0, 3.0, 2.0)}
@@ -37,5 +36,5 @@ def planned(runtimes: Sequence[str]) -> tuple[Stage, ...]:
         for runtime in runtimes
         for program, share in zip(PROGRAMS, _LOWERING[runtime], strict=True)
     ]
-    verified = [Stage(GOLDEN, 3.0), Stage(DRAWING, 3.0), Stage(RUNNING, 1.5), Stage(REPEATING, 0.5)]
+    verified = [Stage(EAGER, 2.0), Stage(RUNNING, 1.5), Stage(REPEATING, 0.5)]
     return (Stage(ANALYSIS, 0.5), *lowered, *verified)

@@ -61,9 +61,11 @@ def _refusal(error: Exception, what: str, where: str) -> FedRelaError:
     at = f"{where}: " if where else ""
     message = (str(error).splitlines() or [""])[0][:_LONGEST]
     if isinstance(error, _OF_VALUES):
+        asked = "" if isinstance(error, GuardOnDataDependentSymNode) else f" ({message})"  # it speaks of symbols
         return UnsupportedOperation(
-            f"{at}{what} depends on values, not only on shapes ({message.partition(' (unhinted')[0]})",
-            remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where",
+            f"{at}{what} depends on values, not only on shapes{asked}",
+            remedy="replace Python's if, .item() and boolean indexing on tensors by torch.where; where a model leaves "
+            "layers out by chance, switch that off (layerdrop=0 in a transformers config)",
         )
     if "modified by an inplace operation" in str(error):
         return InvalidInput(

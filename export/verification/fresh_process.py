@@ -7,8 +7,7 @@ with FreshProcess("onnx") as process:
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -48,7 +47,7 @@ class FreshProcess:
         self._process.communicate()
 
     def begin(self, folder: Path) -> None:
-        """Let it read the bundle in `folder`, and run its golden steps and those of `steps_in`."""
+        """Let it read the bundle in `folder`, and run its golden steps and those of `keep_steps`."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{folder}\n")
@@ -73,15 +72,14 @@ class FreshProcess:
         return VerificationResult(self._runtime, answer["golden"], answer["steps"])
 
 
-@contextmanager
-def steps_in(folder: Path, steps: Mapping[str, Array]) -> Iterator[None]:
-    """Inside: the bundle's folder holds fresh steps for whoever runs it."""
-    place = folder / STEPS_FILE
-    place.write_bytes(tensors.to_bytes(steps))
-    try:
-        yield
-    finally:
-        place.unlink()
+def keep_steps(folder: Path, steps: Mapping[str, Array]) -> None:
+    """Let the bundle's folder hold fresh steps for whoever runs it."""
+    (folder / STEPS_FILE).write_bytes(tensors.to_bytes(steps))
+
+
+def forget_steps(folder: Path) -> None:
+    """Undo `keep_steps`."""
+    (folder / STEPS_FILE).unlink()
 
 
 def replay(folder: Path, runtime: str) -> VerificationResult:

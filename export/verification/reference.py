@@ -70,7 +70,7 @@ class Reference:
         outputs["correct_sum"] = ((logits[:, : self._recipe.classes].argmax(1) == y) * weight).sum()
         outputs["weight_sum"] = weight.sum()
         order = self._manifest.train_step.outputs
-        return {name: outputs[name].detach().numpy().copy() for name in order}
+        return {name: outputs[name].detach().numpy() for name in order}  # all made here: none is an input's memory
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Class probabilities in evaluation mode."""
@@ -92,16 +92,25 @@ class Reference:
         return {"new_labels": result.labels, "flip_rate": result.flip_rate.astype(np.float32)}
 
     def _tensors(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
-        tensors = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
+        """The inputs as tensors, in their own memory where they may be: to be read alone."""
+        tensors = {name: _shared(np.asarray(value)) for name, value in inputs.items()}
         return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in tensors.items()}
 
     def _load(self, tensors: Mapping[str, Tensor]) -> nn.Module:
-        model = copy.deepcopy(self._model)
-        own = self._analysis.parameters(model) | self._analysis.buffers(model)
+        """A copy of the model that holds copies of `tensors`; its own are not copied first."""
+        fresh = {
+            name: _of_kind(value, tensors[name]) for name, value in self._state(self._model).items() if _plain(value)
+        }
+        memo: dict[int, object] = {id(self._state(self._model)[name]): value for name, value in fresh.items()}
+        model = copy.deepcopy(self._model, memo)
         with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(tensors[name])
+            for name, tensor in self._state(model).items():
+                if tensor is not fresh.get(name):  # a kind of its own, or a module that copies itself
+                    tensor.copy_(tensors[name])
         return model
+
+    def _state(self, model: nn.Module) -> dict[str, Tensor]:
+        return self._analysis.parameters(model) | self._analysis.buffers(model)
 
     def _losses(
         self, model: nn.Module, tensors: Mapping[str, Tensor], counted: Tensor, y: Tensor
@@ -125,11 +134,26 @@ class Reference:
             for request in self._analysis.randoms:
                 axis = request.shape.index("B") if "B" in request.shape else None
                 values = tensors[request.name]
-                queue.append(values if axis is None else values.index_select(axis, counted))
+                queue.append(values.clone() if axis is None else values.index_select(axis, counted))
         arguments, named = model_arguments(self._recipe.inputs, xs)
         with without_detours(), Supplied(lambda shape: queue.pop(0).reshape(shape), self._dtype):
             logits: Tensor = model(*arguments, **named)
         return logits
+
+
+def _shared(array: Array) -> Tensor:
+    own = array.flags.writeable and array.flags.c_contiguous
+    return torch.from_numpy(array) if own else torch.tensor(array)
+
+
+def _plain(value: Tensor) -> bool:
+    return type(value) in (Tensor, nn.Parameter) and value.is_contiguous()
+
+
+def _of_kind(value: Tensor, given: Tensor) -> Tensor:
+    """A copy of `given`: a parameter if `value` is one."""
+    made = given.detach().clone()
+    return nn.Parameter(made, requires_grad=value.requires_grad) if isinstance(value, nn.Parameter) else made
 
 
 def _optimizer_step(name: str, parameters: dict[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -43,29 +43,31 @@ def _closed(item: Comparison, references: list[ReferenceResult]) -> str:
     return f"{100 * (lags[1] - lags[2]) / lags[1]:.0f} %"
 
 
-def _beside(item: Comparison, compared: list[Comparison]) -> str:
-    """The change of balanced recall, paired by seed, to FedReLa's branch of the same start and loop."""
+def beside(item: Comparison, compared: list[Comparison], metric: str) -> dict[int, tuple[float, float]]:
+    """By seed, a metric of FedReLa's branch of the same start and loop, and of `item`'s; empty for FedReLa itself."""
     plain = [
         one
         for one in compared
-        if _is_plain(one.variant)
+        if is_plain(one)
         and (one.study, one.method, one.start) == (item.study, item.method, item.start)
         and _loop(one.variant) == _loop(item.variant)
     ]
     if not plain or plain[0] is item:
-        return "–"
+        return {}
     first, second = plain[0].relabeled_by_seed, item.relabeled_by_seed
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
-        return "–"
-    ours, theirs = ([levels[seed]["balanced"] for seed in seeds] for levels in (second, first))
-    return tables.points(paired(theirs, ours))
+    return {seed: (first[seed][metric], second[seed][metric]) for seed in sorted(set(first) & set(second))}
 
 
-def _is_plain(variant: Mapping[str, object]) -> bool:
-    treatment = variant.get("treatment")
+def _beside(item: Comparison, compared: list[Comparison]) -> str:
+    pairs = beside(item, compared, "balanced")
+    return tables.points(paired(*zip(*pairs.values(), strict=True))) if pairs else "–"
+
+
+def is_plain(item: Comparison) -> bool:
+    """Whether it is FedReLa as the product has it, by whichever loop."""
+    treatment = item.variant.get("treatment")
     changed = set(treatment) - {"after"} if isinstance(treatment, Mapping) else set()
-    return not changed and not variant["period"]
+    return not changed and not item.variant["period"]
 
 
 def _loop(variant: Mapping[str, object]) -> object:

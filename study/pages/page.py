@@ -18,7 +18,8 @@ HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-sett
 PEOPLE = ("wisdm-people", "heart-severity", "heart-disease", "caravan")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"
-CLOSING = ("cifar10-gap", "cifar10-synthesis", "cifar10-privacy")
+GAP = "cifar10-gap"
+CLOSING = (GAP, "cifar10-synthesis", "cifar10-privacy")
 PARTS_OF_OTHERS = ("quick",)  # its cells are those of METHODS: shown once
 
 
@@ -39,6 +40,7 @@ def write(folder: Path = ROOT / "study" / "results") -> str:
     parts += _links(pictures, "methods")
     parts += ["## How far from those that see more?", text.GAPS, *sections.gaps(shown)]
     parts += ["## What else could close the distance?", text.CLOSING, *of(CLOSING, studies, sections.closing)]
+    parts += sections.candidate(studies[GAP])
     parts += ["## What do its settings change?", text.SENSITIVITY, *of([SENSITIVITY], studies, sections.changes)]
     parts += [*_links(pictures, "sensitivity"), "## What does it cost?", text.COST, *sections.cost(default)]
     parts += sections.moves(shown)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from fedrela.study.pages import closing as gap_closing
-from fedrela.study.pages import people, report, tables
+from fedrela.study.pages import confirmation, people, report, tables
 from fedrela.study.pages import text as prose
 from fedrela.study.pages.comparison import pool, spread
 from fedrela.study.pages.evidence import Evidence
@@ -60,6 +60,14 @@ def of_people(evidence: Evidence) -> list[str]:
 def closing(evidence: Evidence) -> list[str]:
     """What else a branch can do, and how far it gets."""
     return [gap_closing.table(evidence).markdown()] if evidence.compared else [NOTHING]
+
+
+def candidate(gap: Evidence) -> list[str]:
+    """What the rule chose, once everything that it chooses from has run."""
+    if not gap.complete:
+        return []
+    name = confirmation.choose(gap.compared)
+    return [f"The candidate is **{name}**." if name else "By this rule there is no candidate: nothing is changed."]
 
 
 def changes(evidence: Evidence) -> list[str]:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from fedrela.export.reporting import progress as shown
 from fedrela.export.reporting.progress import Progress
-from fedrela.export.reporting.stages import ANALYSIS, GOLDEN, Stage, planned
+from fedrela.export.reporting.stages import ANALYSIS, EAGER, Stage, planned
 
 
 class Clock:
@@ -68,6 +68,6 @@ def test_a_terminal_has_a_bar_that_is_gone_at_the_end() -> None:
 @pytest.mark.parametrize("runtimes", [("onnx",), ("onnx", "executorch")])
 def test_every_stage_is_planned_once(runtimes: tuple[str, ...]) -> None:
     lines = [stage.line for stage in planned(runtimes)]
-    assert len(set(lines)) == len(lines) == 5 + 3 * len(runtimes)
+    assert len(set(lines)) == len(lines) == 4 + 3 * len(runtimes)
     assert lines[0] == ANALYSIS
-    assert lines[1 + 3 * len(runtimes)] == GOLDEN
+    assert lines[1 + 3 * len(runtimes)] == EAGER

@@ -99,7 +99,7 @@ def _allowed_seconds(limits: Limits, out: int) -> float:
 
 
 def _taken(pid: int) -> tuple[float, float]:
-    """Processor seconds so far, and resident bytes now, of a process and all below it."""
+    """Processor seconds so far, and bytes in memory now, of a process and all below it."""
     seconds = resident = 0.0
     try:
         root = psutil.Process(pid)
@@ -108,7 +108,7 @@ def _taken(pid: int) -> tuple[float, float]:
         for one in (root, *root.children(recursive=True)):
             times = one.cpu_times()
             seconds += times.user + times.system
-            resident += one.memory_info().rss
+            resident += one.memory_full_info().pss  # a fork's pages, which it shares, count once
     except psutil.Error:
         pass  # it ended meanwhile
     return seconds, resident

@@ -4,7 +4,9 @@
 ('torchvision resnet18', 'onnx')
 """
 
+import fcntl
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,22 @@ def read(file: Path = FILE) -> dict[Key, Result]:
     """All that is kept, of models that there still are."""
     if not file.is_file():
         return {}
-    found = [json.loads(line) for line in file.read_text().splitlines()]
-    return {key(result): result for result in found if result["model"] in ENTRIES}
+    with file.open() as kept:
+        fcntl.flock(kept, fcntl.LOCK_SH)
+        return _read(kept)
 
 
 def keep(result: Result, file: Path = FILE) -> None:
-    """Put one in place of the one before."""
-    found = read(file) | {key(result): result}
-    places = [(name, runtime) for name in ENTRIES for runtime in RUNTIMES]
-    lines = [json.dumps(found[place]) for place in places if place in found]
-    file.write_text("\n".join(lines) + "\n")
+    """Put one in place of the one before; several processes may do so, for a runtime each."""
+    with file.open("a+") as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        kept.seek(0)
+        found = _read(kept) | {key(result): result}
+        places = [(name, runtime) for name in ENTRIES for runtime in RUNTIMES]
+        kept.truncate(0)
+        kept.write("".join(json.dumps(found[place]) + "\n" for place in places if place in found))
+
+
+def _read(lines: Iterable[str]) -> dict[Key, Result]:
+    found = [json.loads(line) for line in lines]
+    return {key(result): result for result in found if result["model"] in ENTRIES}

@@ -63,7 +63,7 @@ def spin():
 
 def swell():
     """Takes memory."""
-    held = bytearray(b"1") * 2**29
+    held = bytearray(b"1") * 2**30
     while held:
         pass
 
@@ -78,7 +78,7 @@ def start_one_that_spins():
     [
         (spin, Limits(processor_seconds=0.3), "over time"),
         (start_one_that_spins, Limits(processor_seconds=0.3), "over time"),
-        (swell, Limits(resident_bytes=psutil.Process().memory_info().rss + 2.0**28), "over memory"),
+        (swell, Limits(resident_bytes=psutil.Process().memory_info().rss + 2.0**29), "over memory"),
         (lambda: print("done"), Limits(), ""),
     ],
 )
