@@ -59,8 +59,8 @@ def beside(item: Comparison, compared: list[Comparison], metric: str) -> dict[in
 
 
 def _beside(item: Comparison, compared: list[Comparison]) -> str:
-    pairs = beside(item, compared, "balanced")
-    return tables.points(paired(*zip(*pairs.values(), strict=True))) if pairs else "–"
+    pairs = beside(item, compared, "balanced").values()
+    return tables.points(paired([ours for ours, _ in pairs], [theirs for _, theirs in pairs])) if pairs else "–"
 
 
 def is_plain(item: Comparison) -> bool:

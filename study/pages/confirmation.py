@@ -77,10 +77,14 @@ def _all(compared: list[Comparison]) -> list[Beside]:
                 by_seed = beside(item, compared, metric)
                 pairs[item.variant["name"]][metric] |= {(item.setting, seed): pair for seed, pair in by_seed.items()}
     return [
-        Beside(name, frozenset(of["many"]), *(paired(*zip(*of[metric].values(), strict=True)) for metric in metrics))
+        Beside(name, frozenset(of["many"]), *(_difference([*of[metric].values()]) for metric in metrics))
         for name, of in pairs.items()
         if of["many"]
     ]
+
+
+def _difference(pairs: list[tuple[float, float]]) -> Difference:
+    return paired([plain for plain, _ in pairs], [variant for _, variant in pairs])
 
 
 def _asks_for_nothing_new(variant: Mapping[str, object]) -> bool:
