@@ -53,6 +53,29 @@ class Exported:
         return max(result.largest for result in self.results)
 
 
+@dataclass(frozen=True)
+class _Eager:
+    """What the programs are held against, in eager PyTorch."""
+
+    model: nn.Module
+    recipe: Recipe
+    analysis: ModelAnalysis
+    manifest: Manifest
+
+    def golden(self, draft: Path) -> Golden:
+        """The golden steps, written into `draft`."""
+        return recording.record(*self._references(), self.manifest, draft)
+
+    def steps(self, weights: Params, draft: Path) -> None:
+        """Fresh steps, written there as well."""
+        keep_steps(draft, equality.fresh_steps(*self._references(), self.manifest, weights, seed=0))
+
+    def _references(self) -> tuple[Reference, Reference]:
+        """In float32 and in float64."""
+        given = (self.model, self.recipe, self.analysis, self.manifest)
+        return Reference(*given), Reference(*given, torch.float64)
+
+
 @refusals("the model")
 def export_recipe(
     model: nn.Module,
@@ -83,12 +106,14 @@ def export_recipe(
         draft.mkdir()
         weights, lowest = _weights(model, analysis), analysis.lowest_values(model)
         without_files = _manifest(recipe, definitions, {name: [] for name in PROGRAMS}, lowest, None)
-        eagerly = partial(_step_eagerly, model, recipe, analysis, without_files, weights, draft)
-        small = sum(value.size for value in weights.values()) <= _BESIDE
-        beside = resources.enter_context(Beside(eagerly, small and possible()))
+        eager = _Eager(model, recipe, analysis, without_files)
+        fork = possible() and sum(value.size for value in weights.values()) <= _BESIDE
+        golden = resources.enter_context(Beside(partial(eager.golden, draft), fork))
+        steps = resources.enter_context(Beside(partial(eager.steps, weights, draft), fork))
         files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
         report(stages.EAGER)
-        manifest = _manifest(recipe, definitions, files, lowest, beside.result())
+        manifest = _manifest(recipe, definitions, files, lowest, golden.result())
+        steps.result()
         seal = bundle.write(draft, manifest, weights, private_key=private_key)
         report(stages.RUNNING)
         results = _run(draft, fresh)
@@ -97,17 +122,6 @@ def export_recipe(
         bundle_folder.put_in_place(draft, out)
     report(f"written: {out}")
     return Exported(out, manifest, seal, results)
-
-
-def _step_eagerly(
-    model: nn.Module, recipe: Recipe, analysis: ModelAnalysis, manifest: Manifest, weights: Params, draft: Path
-) -> Golden:
-    """The golden steps and fresh ones in eager PyTorch, both written into `draft`."""
-    reference = Reference(model, recipe, analysis, manifest)
-    exact = Reference(model, recipe, analysis, manifest, torch.float64)
-    golden = recording.record(reference, exact, manifest, draft)
-    keep_steps(draft, equality.fresh_steps(reference, exact, manifest, weights, seed=0))
-    return golden
 
 
 def _run(draft: Path, fresh: Mapping[str, FreshProcess]) -> tuple[equality.VerificationResult, ...]:

@@ -82,6 +82,7 @@ def _processor_time(process: int | None) -> int:
 def _apart(work: Callable[[], T], sending: Connection) -> None:
     """What the other process does: silently, and with no thread but this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who was asked to stop ends this process, too
+    os.nice(5)  # its result is waited for last
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout = sys.stderr = nowhere  # a lock of theirs may have been held by a thread that isn't here
         torch.set_num_threads(1)

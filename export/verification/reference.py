@@ -98,10 +98,9 @@ class Reference:
 
     def _load(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         """A copy of the model that holds copies of `tensors`; its own are not copied first."""
-        fresh = {
-            name: _of_kind(value, tensors[name]) for name, value in self._state(self._model).items() if _plain(value)
-        }
-        memo: dict[int, object] = {id(self._state(self._model)[name]): value for name, value in fresh.items()}
+        own = self._state(self._model)
+        fresh = {name: _of_kind(value, tensors[name]) for name, value in own.items() if _plain(value)}
+        memo: dict[int, object] = {id(own[name]): value for name, value in fresh.items()}
         model = copy.deepcopy(self._model, memo)
         with torch.no_grad():
             for name, tensor in self._state(model).items():
