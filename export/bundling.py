@@ -3,7 +3,9 @@
 exported = export_recipe(model, recipe, Path("bundle"), ("onnx",), 64, private_key, overwrite=False, report=print)
 """
 
+import copy
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from fedrela.export import bundle_folder, lowering, program
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.reporting import stages
-from fedrela.export.tracing import preparation
+from fedrela.export.tracing import preparation, running
 from fedrela.export.tracing.model_analysis import ModelAnalysis, analyze
 from fedrela.export.tracing.refusals import refusals
 from fedrela.export.verification import equality, recording, repetition
@@ -29,8 +31,8 @@ from fedrela.export.verification.fresh_process import FreshProcess, forget_steps
 from fedrela.export.verification.reference import Reference
 
 Report = Callable[[str], None]
-# Weights of a net whose eager steps take one thread no longer than tracing does; a larger one's get all threads.
-_BESIDE = 20_000_000
+_LARGE = 20_000_000  # weights of a net whose eager steps take one thread longer than tracing does: it gets all threads
+_LONG = 0.004  # seconds of a forward pass, of which the eager steps are some 250: less than a second isn't worth forks
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class _Eager:
         """Fresh steps, written there as well."""
         keep_steps(draft, equality.fresh_steps(*self._references(), self.manifest, weights, seed=0))
 
+    def seconds(self) -> float:
+        """Of a forward pass."""
+        scratch, began = copy.deepcopy(self.model), time.perf_counter()
+        running.plain_pass(scratch, self.recipe, None, equality.BATCHES[0], seed=0)
+        return time.perf_counter() - began
+
     def _references(self) -> tuple[Reference, Reference]:
         """In float32 and in float64."""
         given = (self.model, self.recipe, self.analysis, self.manifest)
@@ -107,7 +115,7 @@ def export_recipe(
         weights, lowest = _weights(model, analysis), analysis.lowest_values(model)
         without_files = _manifest(recipe, definitions, {name: [] for name in PROGRAMS}, lowest, None)
         eager = _Eager(model, recipe, analysis, without_files)
-        fork = possible() and sum(value.size for value in weights.values()) <= _BESIDE
+        fork = possible() and sum(value.size for value in weights.values()) <= _LARGE and eager.seconds() > _LONG
         golden = resources.enter_context(Beside(partial(eager.golden, draft), fork))
         steps = resources.enter_context(Beside(partial(eager.steps, weights, draft), fork))
         files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
