@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fedrela.core.bundle import PROGRAMS
 
 ANALYSIS = "analysis: running the model a few times in eager PyTorch"
-EAGER = "verify: the golden steps and fresh ones in eager PyTorch, begun before"
+EAGER = "verify: the golden steps and fresh ones in eager PyTorch"
 RUNNING = "verify: running the golden and the fresh steps on each runtime, in fresh processes"
 REPEATING = "verify: running the model again and again on the same data"
 _LOWERING = {"onnx": (6.0, 2.0, 1.5), "executorch": (10.0, 3.0, 2.0)}
