@@ -6,11 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fedrela.export import lowering, program
-from fedrela.export.classifier import gather
 from fedrela.export.onnx_programs import translation
-from fedrela.export.tracing import preparation
-from fedrela.export.tracing.model_analysis import analyze
+from tests.export.lowered import bodies
 
 
 def _attention() -> nn.Module:
@@ -48,11 +45,6 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_program_has_the_bytes_that_it_has_without_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build, given = MODELS[name]
-    torch.manual_seed(0)
-    recipe = gather(input=given, classes=3)
-    model = preparation.prepare(build(), recipe)
-    definitions = program.build(model, recipe, analyze(model, recipe))
-    short = {each: lowering.lower(definition, "onnx", 8)[0] for each, definition in definitions.items()}
+    short = bodies(build, given, 3, "onnx")
     monkeypatch.setattr(translation, "shortcuts", nullcontext)
-    for each, definition in definitions.items():
-        assert short[each] == lowering.lower(definition, "onnx", 8)[0], each
+    assert short == bodies(build, given, 3, "onnx")
