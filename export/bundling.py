@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -66,11 +66,11 @@ class _Eager:
 
     def golden(self, draft: Path) -> Golden:
         """The golden steps, written into `draft`."""
-        return recording.record(*self._references(), self.manifest, draft)
+        return recording.record(*self._references, self.manifest, draft)
 
     def steps(self, weights: Params, draft: Path) -> None:
         """Fresh steps, written there as well."""
-        keep_steps(draft, equality.fresh_steps(*self._references(), self.manifest, weights, seed=0))
+        keep_steps(draft, equality.fresh_steps(*self._references, self.manifest, weights, seed=0))
 
     def seconds(self) -> float:
         """Of a forward pass."""
@@ -78,6 +78,7 @@ class _Eager:
         running.plain_pass(scratch, self.recipe, None, equality.BATCHES[0], seed=0)
         return time.perf_counter() - began
 
+    @cached_property
     def _references(self) -> tuple[Reference, Reference]:
         """In float32 and in float64."""
         given = (self.model, self.recipe, self.analysis, self.manifest)

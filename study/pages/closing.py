@@ -4,11 +4,11 @@ hurts.
 table(evidence)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fedrela.study.pages import tables
 from fedrela.study.pages.answers import POOLED
-from fedrela.study.pages.comparison import paired
+from fedrela.study.pages.comparison import Difference, paired
 from fedrela.study.pages.evidence import Evidence
 from fedrela.study.pages.report import Comparison, ReferenceResult, gap
 from fedrela.study.pages.tables import Table
@@ -60,7 +60,13 @@ def beside(item: Comparison, compared: list[Comparison], metric: str) -> dict[in
 
 def _beside(item: Comparison, compared: list[Comparison]) -> str:
     pairs = beside(item, compared, "balanced").values()
-    return tables.points(paired([ours for ours, _ in pairs], [theirs for _, theirs in pairs])) if pairs else "–"
+    return tables.points(difference(pairs)) if pairs else "–"
+
+
+def difference(pairs: Iterable[tuple[float, float]]) -> Difference:
+    """Of what `beside` gives: how far the second lie above the first."""
+    plain, other = zip(*pairs, strict=True)
+    return paired(plain, other)
 
 
 def is_plain(item: Comparison) -> bool:

@@ -1,13 +1,13 @@
 """Which variant is put to the test on other data, and what is claimed of it: fixed before any of it has run.
 
 On CIFAR-10 (`cifar10-gap`) the candidate is chosen: of the variants that ask of a device nothing that its task doesn't
-ask for now, and that ran wherever plain FedReLa ran, with the same seeds, the one whose balanced
-recall lies furthest above plain FedReLa's on average over settings and seeds, if it does at all and the many lose at
-most three points by it; of equals, the better one for the few.
+ask for now, and that ran wherever plain FedReLa ran, with the same seeds, the one whose balanced recall lies furthest
+above plain FedReLa's on average over settings and seeds, if it does at all and the many lose at most three points by
+it; of equals, the better one for the few.
 
-On Fashion-MNIST, with seeds that no choice has seen, candidate and plain FedReLa are run again. A gain of balanced
-recall is claimed if its 95 % interval, paired over settings and seeds, lies above 0, one of the few only after that
-and likewise, and neither if the many lose more than three points.
+On Fashion-MNIST, with the seeds 4 to 8, which no choice has seen, candidate and plain FedReLa are run again. A gain of
+balanced recall is claimed if its 95 % interval, paired over settings and seeds, lies above 0, one of the few only after
+that and likewise, and neither if the many lose more than three points.
 
     candidate = choose(studies["cifar10-gap"].compared)
     claim = confirm(studies["fashion-mnist-confirmation"].compared, candidate)
@@ -18,12 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedrela.study.methods import METHODS
-from fedrela.study.pages.closing import beside, is_plain
-from fedrela.study.pages.comparison import Difference, paired
+from fedrela.study.pages.closing import beside, difference, is_plain
+from fedrela.study.pages.comparison import Difference
 from fedrela.study.pages.report import Comparison
 
 MOST_LOST = 0.03  # by the many, as a share
-SEEDS = (4, 5, 6, 7, 8)  # of the confirmation
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,10 @@ def _all(compared: list[Comparison]) -> list[Beside]:
                 by_seed = beside(item, compared, metric)
                 pairs[item.variant["name"]][metric] |= {(item.setting, seed): pair for seed, pair in by_seed.items()}
     return [
-        Beside(name, frozenset(of["many"]), *(_difference([*of[metric].values()]) for metric in metrics))
+        Beside(name, frozenset(of["many"]), *(difference(of[metric].values()) for metric in metrics))
         for name, of in pairs.items()
         if of["many"]
     ]
-
-
-def _difference(pairs: list[tuple[float, float]]) -> Difference:
-    return paired([plain for plain, _ in pairs], [variant for _, variant in pairs])
 
 
 def _asks_for_nothing_new(variant: Mapping[str, object]) -> bool:
