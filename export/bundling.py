@@ -116,9 +116,10 @@ def export_recipe(
         weights, lowest = _weights(model, analysis), analysis.lowest_values(model)
         without_files = _manifest(recipe, definitions, {name: [] for name in PROGRAMS}, lowest, None)
         eager = _Eager(model, recipe, analysis, without_files)
-        fork = possible() and sum(value.size for value in weights.values()) <= _LARGE and eager.seconds() > _LONG
-        golden = resources.enter_context(Beside(partial(eager.golden, draft), fork))
-        steps = resources.enter_context(Beside(partial(eager.steps, weights, draft), fork))
+        large = sum(value.size for value in weights.values()) > _LARGE
+        fork = possible() and not large and eager.seconds() > _LONG
+        golden = resources.enter_context(Beside(partial(eager.golden, draft), fork, all_threads=large))
+        steps = resources.enter_context(Beside(partial(eager.steps, weights, draft), fork, all_threads=large))
         files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
         report(stages.EAGER)
         manifest = _manifest(recipe, definitions, files, lowest, golden.result())

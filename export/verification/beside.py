@@ -2,7 +2,9 @@
 
 The process is a fork, for not every model can be sent to another one, and computes with one thread, as the fork of a
 process with threads has to. Where there is no fork, and where it ends without a result for whatever reason, the work is
-done here when its result is asked for: an error is raised where it can be told what it came from.
+done here when its result is asked for: an error is raised where it can be told what it came from. It computes with one
+thread here, too, unless all are asked for: sums over several threads round differently, and what is written into a
+bundle must not depend on whether there was a fork.
 
 with Beside(lambda: slow(model), possible()) as beside:
     quick(model)
@@ -13,7 +15,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -32,10 +35,13 @@ def possible() -> bool:
 
 
 class Beside(Generic[T]):
-    """`work`, begun in another process if `fork`; that process ends with its `with`, whatever happens."""
+    """`work`, begun in another process if `fork`; that process ends with its `with`, whatever happens.
 
-    def __init__(self, work: Callable[[], T], fork: bool) -> None:
-        self._work = work
+    all_threads: that it may compute with all threads of PyTorch's; not in a fork.
+    """
+
+    def __init__(self, work: Callable[[], T], fork: bool, all_threads: bool = False) -> None:
+        self._work, self._threads = work, torch.get_num_threads() if all_threads else 1
         self._received, sending = multiprocessing.Pipe(duplex=False)
         self._process = (
             multiprocessing.get_context("fork").Process(target=_apart, args=(work, sending)) if fork else None
@@ -61,7 +67,8 @@ class Beside(Generic[T]):
             self._wait()
             given: T = self._received.recv()
         except EOFError:
-            return self._work()
+            with _threads(self._threads):
+                return self._work()
         return given
 
     def _wait(self) -> None:
@@ -71,6 +78,17 @@ class Beside(Generic[T]):
             spent, before = _processor_time(self._process.pid), spent
             if spent == before:
                 self._process.kill()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch computes with so many within."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _processor_time(process: int | None) -> int:

@@ -11,18 +11,19 @@ from fedrela.edge.training import local_round
 from fedrela.edge.training.local_round import LocalRound
 
 
-def check_same_update(weights: Params, want: Params, sent: Params) -> None:
+def check_same_update(weights: Params, want: Params, sent: Params, *, rounded: float = 0.0) -> None:
     """`want`: the Python device's change of `weights`; `sent`: the page's. Both in float32, many steps long.
 
     The weights after it agree to 1e-5. The change agrees to 3e-5, in the measure of an export's verification: a
-    tensor that hardly moves is told apart from where it was no better than its weights are rounded.
+    tensor that hardly moves is told apart from where it was no better than its weights are rounded. `rounded`: how far
+    a change may be off for being sent as whole numbers of steps, up or down by chance.
     """
     assert sent.keys() == want.keys()
     for name, change in want.items():
         start = weights[name]
         here, there = np.asarray(start + change), np.asarray(start + sent[name])
-        assert golden.relative_error(here, there) <= 1e-5, name
-        assert golden.relative_error(here, there, start) <= 3e-5, name
+        assert golden.relative_error(here, there, slack=rounded) <= 1e-5, name
+        assert golden.relative_error(here, there, start, rounded) <= 3e-5, name
 
 
 def train_on(engine: OnnxEngine, local: LocalRound, weights: Any, examples: Any, labels: Any) -> Any:

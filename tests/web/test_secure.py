@@ -13,7 +13,7 @@ from fedrela.conformance.files import read_json
 from fedrela.conformance.rounds.round_cases import programs
 from fedrela.core import tensors
 from fedrela.core.privacy import Privacy
-from fedrela.core.secure import masked_body, secure_tasks
+from fedrela.core.secure import clipping, masked_body, secure_tasks
 from fedrela.core.task import Aggregation
 from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.training.examples import Examples
@@ -136,7 +136,9 @@ def check_sum(phone, task, devices):
         for secret, examples in devices
     ]
     mean = {name: np.mean([change[name] for change in changes], axis=0, dtype=np.float64) for name in weights}
-    check_same_update(weights, mean, tensors.subtract(new, weights))
+    layout = secure_tasks.layout(task, opened.manifest, clipping.first(task.privacy))
+    step = max(layout.step(block.clip_norm) for block in layout.blocks)
+    check_same_update(weights, mean, tensors.subtract(new, weights), rounded=step)
 
 
 def start_fleet(phone, folder):

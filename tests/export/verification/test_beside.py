@@ -1,15 +1,20 @@
 """Work beside: what comes back, what happens where it can't be done there, and that nothing of it is left."""
 
+import math
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from fedrela.export import bundling, export_classifier
+from fedrela.export.bundling import Exported
 from fedrela.export.verification import beside as module
 from fedrela.export.verification.beside import Beside
+from tests.export.conftest import OPTIONS, tiny
 
 HERE = os.getpid()
 
@@ -31,16 +36,24 @@ def test_without_a_fork_it_is_done_here() -> None:
         assert beside.result() is False
 
 
-def test_gradients_are_the_same_there() -> None:
-    def gradient() -> float:
-        weight = torch.ones(64, 64, requires_grad=True)
+def test_gradients_are_the_same_bits_there_and_here() -> None:
+    def gradient() -> bytes:
+        weight = torch.linspace(-1, 1, 512 * 512).reshape(512, 512).requires_grad_()
         (weight @ weight).tanh().sum().backward()
         assert weight.grad is not None
-        return float(weight.grad.double().sum())
+        return weight.grad.numpy().tobytes()
 
-    here = gradient()
-    with Beside(gradient, fork=True) as beside:
-        assert beside.result() == pytest.approx(here, rel=1e-6)
+    with Beside(gradient, fork=True) as there, Beside(gradient, fork=False) as here:
+        assert there.result() == here.result()
+
+
+def test_here_it_is_done_with_one_thread_unless_all_are_asked_for() -> None:
+    before = torch.get_num_threads()
+    with (
+        Beside(torch.get_num_threads, fork=False) as one,
+        Beside(torch.get_num_threads, False, all_threads=True) as all_,
+    ):
+        assert (one.result(), all_.result(), torch.get_num_threads()) == (1, before, before)
 
 
 def _fails() -> None:
@@ -78,3 +91,20 @@ def test_no_process_is_left_of_work_that_nobody_waits_for() -> None:
     with Beside(lambda: time.sleep(600), fork=True):
         assert set(psutil.Process().children()) - before
     assert set(psutil.Process().children()) <= before
+
+
+@pytest.mark.parametrize(
+    ("fork", "threads"), [(True, 2), (False, 2), (False, 1)], ids=["in a fork", "here", "here with one thread"]
+)
+def test_a_golden_file_is_the_same_wherever_its_steps_were_made(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork: bool, threads: int
+) -> None:
+    monkeypatch.setattr(bundling, "_LONG", 0.0 if fork else math.inf)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        again = export_classifier(tiny(), out=tmp_path / "again", **OPTIONS)
+    finally:
+        torch.set_num_threads(before)
+    golden = "golden.safetensors"
+    assert (again.folder / golden).read_bytes() == (exported.folder / golden).read_bytes()
