@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # it needs torch, and whoever verifies on a device has none
     from fedrela.export.verification.reference import Reference
 
 Steps = dict[str, Array]
-# A step's inputs, eager PyTorch's outputs, those in float64, and how far some are discontinuous.
-Drawn = tuple[dict[str, Array], dict[str, Array], dict[str, Array], dict[str, float]]
+# A step's inputs, eager PyTorch's outputs, those in float64, and what roundings make of them.
+Drawn = tuple[dict[str, Array], dict[str, Array], dict[str, Array], stability.Response]
 TOLERANCE = 1e-4
 BATCHES = (8, 5, 6)  # of the consecutive steps: none is a multiple of another
 
@@ -65,9 +65,11 @@ def fresh_steps(reference: "Reference", exact: "Reference", manifest: Manifest, 
     carried: dict[str, Array] = dict(start)
     for step, batch in enumerate(BATCHES):
         unstable, drawn = _stable_draw(reference, exact, manifest, batch, anchors | carried, generator)
-        inputs, outputs, truth, discontinuities = drawn
+        inputs, outputs, truth, response = drawn
         recorded |= _recorded(f"train_step.{step}", inputs, outputs)
-        recorded |= _allowances(f"train_step.{step}", manifest, inputs, outputs, truth, discontinuities)
+        recorded |= _allowances(f"train_step.{step}", manifest, inputs, outputs, truth, response.discontinuities)
+        if step:
+            recorded |= _loss_allowance(f"train_step.{step}", response)
         recorded |= {f"train_step.{step}/{RESTART}": np.ones((), np.float32)} if unstable else {}
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
     inputs = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
@@ -95,16 +97,17 @@ def _stable_draw(
         fed = {**_random_inputs(manifest, manifest.train_step, batch, generator), **fixed}
         inputs = {item.name: fed[item.name] for item in manifest.train_step.inputs}
         outputs, truth = reference.train_step(inputs), exact.train_step(inputs)
-        discontinuities = stability.discontinuities(manifest, reference.train_step, inputs, outputs)
+        response = stability.response(manifest, reference.train_step, inputs, outputs)
         if number == 0:  # what is noise lies in the net, not in the draw
             noise.update(stability.noise(inputs, truth, outputs, stability.NOTHING_BUT_NOISE))
-        return discontinuities.keys() - noise, (inputs, outputs, truth, discontinuities)
+        return response.discontinuities.keys() - noise, (inputs, outputs, truth, response)
 
-    unstable, (inputs, outputs, truth, discontinuities) = stability.most_stable(draw)
+    unstable, (inputs, outputs, truth, response) = stability.most_stable(draw)
     if unstable:
-        more = stability.discontinuities(manifest, reference.train_step, inputs, outputs, stability.MORE_PERTURBATIONS)
-        discontinuities = stability.elementwise_maximum(discontinuities, more)
-    return bool(unstable), (inputs, outputs, truth, discontinuities)
+        more = stability.response(manifest, reference.train_step, inputs, outputs, stability.MORE_PERTURBATIONS)
+        both = stability.elementwise_maximum(response.discontinuities, more.discontinuities)
+        response = stability.Response(both, max(response.loss, more.loss))
+    return bool(unstable), (inputs, outputs, truth, response)
 
 
 def _one_alone(reference: "Reference", manifest: Manifest, start: Params, seed: int) -> Steps:
@@ -154,6 +157,13 @@ def _allowances(
             discontinuity = stability.TIMES * discontinuities.get(name, 0.0) / TOLERANCE
             allowances[f"{prefix}/allow/{name}"] = np.asarray(max(0.01 * largest, rounding, discontinuity), np.float32)
     return allowances
+
+
+def _loss_allowance(prefix: str, response: stability.Response) -> Steps:
+    """What is added to the scale of a loss after steps of a runtime's own: its weights end in other roundings, so that
+    it may be three times as far off as such roundings were seen to take it. The first step's loss gets nothing.
+    """
+    return {f"{prefix}/{ROUNDING}/loss_sum": np.asarray(stability.TIMES * response.loss / TOLERANCE, np.float32)}
 
 
 def _recorded(prefix: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -5,11 +5,12 @@ different sides, and all gradients before it differ. Such data prove nothing, so
 every parameter by some roundings of float32, in a few directions and their opposites, and looks whether both changes of
 an output cancel, as they do where it follows smoothly.
 
-    discontinuities(manifest, reference.train_step, inputs, reference.train_step(inputs))      # {}: these data will do
+    found = response(manifest, reference.train_step, inputs, reference.train_step(inputs))
+    found.discontinuities       # {}: these data will do
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,6 +34,17 @@ T = TypeVar("T")
 Step = Callable[[dict[str, Array]], dict[str, Array]]
 
 
+class Response(NamedTuple):
+    """What roundings of the parameters make of one training step.
+
+    discontinuities: the outputs that don't follow them smoothly, and by how much; loss: how far its loss goes with
+    them. A runtime whose own steps ended in other roundings is that far off in the next loss.
+    """
+
+    discontinuities: dict[str, float]
+    loss: float
+
+
 def most_stable(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Collection[str], T]:
     """The discontinuous outputs, and the data: of the first draw in which none is, else of that in which fewest are.
 
@@ -46,23 +58,25 @@ def most_stable(draw: Callable[[int], tuple[Collection[str], T]]) -> tuple[Colle
     return min(drawn, key=lambda one: len(one[0]))
 
 
-def discontinuities(
+def response(
     manifest: Manifest,
     step: Step,
     inputs: Mapping[str, Array],
     outputs: Mapping[str, Array],
     directions: Iterable[int] = PERTURBATIONS,
-) -> dict[str, float]:
-    """The outputs of one training step that are discontinuous, and by how much. `step` gave `outputs` for `inputs`.
+) -> Response:
+    """Of one training step. `step` gave `outputs` for `inputs`.
 
-    Where it computes in float32, what is rounding noise anyway (see `noise`) counts as well.
+    Where it computes in float32, what is rounding noise anyway (see `noise`) counts as discontinuous as well.
     """
     largest: dict[str, float] = {}
+    loss = 0.0
     for direction in directions:
         moves = moves_of(manifest, direction)
         plus, minus = (perturbed(step, moves, sign)(dict(inputs)) for sign in (1.0, -1.0))
         largest = elementwise_maximum(largest, asymmetries(inputs, outputs, plus, minus))
-    return largest
+        loss = max(loss, *(abs(float(moved["loss_sum"] - outputs["loss_sum"])) for moved in (plus, minus)))
+    return Response(largest, loss)
 
 
 def asymmetries(

@@ -33,7 +33,7 @@ def kinked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Reference, dict, o
 def test_a_unit_at_its_kink_is_found(kinked: tuple, weight: list[float], discontinuous: bool) -> None:
     exact, given, manifest = kinked  # the first hidden unit is 1 - 1 = 0, where ReLU has its kink, or 0.1
     given = given | {"0.weight": np.array([weight, [1.0, 1.0]], np.float32)}
-    magnitudes = stability.discontinuities(manifest, exact.train_step, given, exact.train_step(given))
+    magnitudes = stability.response(manifest, exact.train_step, given, exact.train_step(given)).discontinuities
     assert ("new.0.weight" in magnitudes) == discontinuous
     assert discontinuous or not magnitudes
 
