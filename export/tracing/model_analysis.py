@@ -93,8 +93,8 @@ def _refuse_cumulative_averages(model: nn.Module, held: tuple[str, ...]) -> None
 
 
 def _refuse_hidden_state(model: nn.Module, recipe: Recipe, held: tuple[str, ...]) -> None:
-    def forward(scratch: nn.Module, training: bool, seed: int) -> None:
-        running.plain_pass(scratch, recipe, held if training else None, _FEW, seed)
+    def forward(scratch: nn.Module, training: bool, seed: int) -> Tensor:
+        return running.plain_pass(scratch, recipe, held if training else None, _FEW, seed)
 
     found = hidden_state(model, forward)
     if found:

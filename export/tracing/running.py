@@ -57,7 +57,8 @@ def training_pass(model: nn.Module, recipe: Recipe, held: tuple[str, ...], batch
     _check_logits(logits, batch, recipe)
     _refuse_changed_parameters(scratch, before)
     after = {name: b for name, b in scratch.named_buffers() if name in before}
-    changed = tuple(name for name, b in after.items() if not torch.equal(b, before[name]))
+    kept = {name: b for name, b in after.items() if b.shape == before[name].shape}  # others are no state
+    changed = tuple(name for name, b in kept.items() if not torch.equal(b, before[name]))
     floats = tuple(name for name in changed if after[name].is_floating_point())
     read = flow.read_by_python.union(flow.sources(logits), *(flow.sources(after[name]) for name in floats))
     _refuse_counters([name for name in changed if name in read])

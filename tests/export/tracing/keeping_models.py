@@ -23,9 +23,9 @@ class Net(nn.Module):
 class WithBuffer(Net):
     """The same with a buffer."""
 
-    def __init__(self, after, value):
+    def __init__(self, after, value, name="buffer"):
         super().__init__(after)
-        self.register_buffer("buffer", value)
+        self.register_buffer(name, value)
 
 
 def counted(own, y):
@@ -46,6 +46,27 @@ def counted_in_training(own, y):
 def last_output(own, y):
     before, own.last = own.last, y.detach().mean(0)
     return y if before is None else y + before
+
+
+def begun_anew(own, y):
+    """As spiking layers do: the shape of what the last pass left is looked at, its numbers never."""
+    own.last = torch.zeros_like(y) if own.last.shape != y.shape else torch.zeros_like(own.last)
+    for _ in range(2):
+        own.last = 0.5 * own.last + y
+    return own.last
+
+
+def another_first_pass(own, y):
+    """Its numbers are never read, but whether there are any is."""
+    before, own.last = own.last, y.detach()
+    return y if before is None else 2 * y
+
+
+def small_enough(own, y):
+    """Its numbers are compared alone."""
+    small = own.last is None or float(own.last.abs().sum()) < 1e3
+    own.last = y.detach()
+    return y if small else 2 * y
 
 
 def listed(own, y):

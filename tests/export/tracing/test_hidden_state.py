@@ -15,8 +15,10 @@ from tests.export.tracing.keeping_models import (
     Net,
     Schedule,
     WithBuffer,
+    another_first_pass,
     average,
     average_assigned,
+    begun_anew,
     cached,
     cached_buffer,
     cached_by_key,
@@ -31,6 +33,7 @@ from tests.export.tracing.keeping_models import (
     listed,
     only_written,
     scheduled,
+    small_enough,
     tensor_in_place,
     trained_for_evaluation,
     whole_number,
@@ -46,6 +49,8 @@ KEPT = {
     "a count that matters in ten thousand steps": lambda: Net(counted_for_later, calls=0),
     "a count that evaluation reads": lambda: Net(counted_in_training, calls=1),
     "the last output": lambda: Net(last_output, last=None),
+    "whether there was an output": lambda: Net(another_first_pass, last=None),
+    "an output that is compared": lambda: Net(small_enough, last=None),
     "a list that grows": lambda: Net(listed, seen=[]),
     "a scale of the first data": lambda: Net(first_data, scale=None),
     "what training leaves for evaluation": lambda: Net(trained_for_evaluation, mean=torch.zeros(3)),
@@ -99,6 +104,8 @@ RIGHT = {
     "a mask made when it is first needed": lambda: Net(cached, mask=None),
     "masks by length": lambda: Net(cached_by_key, masks={}),
     "a buffer made when it is first needed": lambda: WithBuffer(cached_buffer, None),
+    "a tensor that begins anew": lambda: Net(begun_anew, last=torch.zeros(0)),
+    "a buffer that begins anew": lambda: WithBuffer(begun_anew, torch.zeros(0), name="last"),
     "a whole number that nothing reads": lambda: WithBuffer(idle_counter, torch.zeros((), dtype=torch.int64)),
     "a running value": lambda: WithBuffer(average, torch.zeros(3)),
     "a running value, assigned": lambda: WithBuffer(average_assigned, torch.zeros(3)),
@@ -106,7 +113,7 @@ RIGHT = {
 }
 
 
-IN_EVERY_RUN = {"a mask made when it is first needed", "a running value, assigned"}
+IN_EVERY_RUN = {"a mask made when it is first needed", "a running value, assigned", "a buffer that begins anew"}
 
 
 @pytest.mark.parametrize(
