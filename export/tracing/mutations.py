@@ -89,14 +89,15 @@ def _mutates(node: Node) -> bool:
 
 
 def _seen_by_others(mutation: Node, places: Mapping[Node, int]) -> bool:
-    """Whether something that shares the changed tensor's memory is read after the change, or lies outside the graph."""
+    """Whether something that shares the changed tensor's memory is read after the change.
+
+    Nobody outside the graph does: an input is the graph's own.
+    """
     changed = mutation.args[0]
     assert isinstance(changed, Node)
     base = changed
     while (viewed := _viewed(base)) is not None:
         base = viewed
-    if base.op == "placeholder":
-        return True
     shared = [alias for alias in _aliases(base) if alias not in (changed, mutation)]
     return any(places[user] > places[mutation] for alias in shared for user in alias.users)
 

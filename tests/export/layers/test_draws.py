@@ -88,6 +88,18 @@ class DropPath(nn.Module):
         return x + self.branch(x) * kept
 
 
+class DropConnect(nn.Module):
+    """As MONAI has it: what was drawn is changed in place."""
+
+    def forward(self, x):
+        """x (B, 4)."""
+        if not self.training:
+            return x
+        drawn = torch.rand((x.shape[0], 1))
+        drawn += 0.6
+        return x / 0.6 * drawn.floor_()
+
+
 class Noise(nn.Module):
     """Gaussian noise on what goes through, in training."""
 
@@ -110,8 +122,8 @@ RECIPE = Recipe((parse("float32:4"),), classes=3)
 @pytest.mark.parametrize("runtime", ["onnx", pytest.param("executorch", marks=pytest.mark.deep)])
 def test_a_net_with_drop_path_rrelu_and_noise_is_trained_as_eager_pytorch_does(runtime):
     torch.manual_seed(0)
-    model = nn.Sequential(DropPath(0.7), nn.RReLU(), Noise(), nn.Linear(4, 3))
-    shapes = {"dropout.0": ("B", 1), "dropout.1": ("B", 4), "dropout.2": ("B", 4, 2)}
+    model = nn.Sequential(DropPath(0.7), nn.RReLU(), Noise(), DropConnect(), nn.Linear(4, 3))
+    shapes = {"dropout.0": ("B", 1), "dropout.1": ("B", 4), "dropout.2": ("B", 4, 2), "dropout.3": ("B", 1)}
     assert analyze(model, RECIPE).random_shapes() == shapes
     assert max(training_errors(model, RECIPE, runtime, programs=("train_step", "predict")).values()) <= 1e-4
 

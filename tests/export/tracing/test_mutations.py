@@ -26,6 +26,22 @@ def of_another_type(x):
     return (torch.zeros(3).copy_(x[0].double()),)
 
 
+def an_input_in_place(x):
+    y = x + 1.0
+    x += 0.5
+    return torch.floor(x) * y, x
+
+
+def a_shape_of_an_input_in_place(x):
+    return (x.reshape(-1, 3, 1).mul_(2.0) + 1.0,)
+
+
+def a_view_of_an_input_looks_on(x):
+    first = x[:, 0]
+    x.add_(1.0)
+    return first, x
+
+
 def a_view_is_changed(x):
     y = x.clone()
     y[:, 0] = 5.0
@@ -59,9 +75,12 @@ def a_constant_counts_beside_a_view(x):
     return a_view_looks_on(x)
 
 
-SIMPLE = (relu_in_place, power_in_place, statistics, of_another_type)
+SIMPLE = (
+    relu_in_place, power_in_place, statistics, of_another_type, an_input_in_place, a_shape_of_an_input_in_place,
+)  # fmt: skip
 SHARED = (
     a_view_is_changed, a_view_looks_on, through_two_views, another_shape_in_place, a_constant_counts_beside_a_view,
+    a_view_of_an_input_looks_on,
 )  # fmt: skip
 
 
