@@ -32,7 +32,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedrela.core.errors import UnsupportedOperation
 from fedrela.export.limits import UNBOUNDED
-from fedrela.export.tracing import branches, flat, mutations
+from fedrela.export.tracing import branches, flat, folding, mutations
 from fedrela.export.tracing import decompositions as own
 from fedrela.export.tracing.flat import Flat
 
@@ -75,6 +75,8 @@ def trace(
     _refuse_draws(graph)
     _refuse_branches(environment)
     _refuse_one_size(environment)
+    if folding.fold(graph):
+        graph, environment = _flat(graph, example_inputs, shapes, table)
     return flat.program(graph, max_batch)
 
 
