@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import model_arguments
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing import names, outputs
+from fedrela.export.tracing import names, outputs, reached
 from fedrela.export.tracing.examples import example, model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
 
@@ -36,7 +36,8 @@ def prepare(model: nn.Module, recipe: Recipe, report: Report = lambda stage: Non
 
     Raises InvalidInput or UnsupportedOperation for what no export can take.
     """
-    own = copied(_unwrapped(model, report))
+    model = _unwrapped(model, report)
+    own = copied(model)
     _refuse_scripted(own)
     _refuse_without_values(own)
     _refuse_hidden_layers(own)
@@ -48,6 +49,7 @@ def prepare(model: nn.Module, recipe: Recipe, report: Report = lambda stage: Non
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # lazy layers draw their weights: the same in every process
         own = _called_with_tensors(own, recipe, report)
+        _refuse_what_no_copy_has(model, own, recipe)
     names.make_unambiguous(own, recipe, report)
     return own
 
@@ -116,6 +118,19 @@ def _refuse_hidden_layers(model: nn.Module) -> None:
                         f"doesn't know their parameters, so nothing would train them",
                         remedy="use nn.ModuleList or nn.ModuleDict",
                     )
+
+
+def _refuse_what_no_copy_has(model: nn.Module, own: nn.Module, recipe: Recipe) -> None:
+    xs = model_inputs(recipe, example(recipe, _BATCH, torch.Generator().manual_seed(0)))
+    conventions = {_AS_ALWAYS: _CONVENTIONS[_AS_ALWAYS]}
+    for training in (True, False):
+        found = reached.past(model, own, lambda scratch: _try(scratch, conventions, recipe, xs, training))  # noqa: B023
+        if found:
+            raise InvalidInput(
+                f"the forward pass reaches {', '.join(found[:3])} by a function that holds this very model (a lambda, "
+                "a closure or a global name): in a copy of the model nothing would train that",
+                remedy="let it be a method, or pass the layer to it: lambda own, x: own.layer(x)",
+            )
 
 
 def _called_with_tensors(model: nn.Module, recipe: Recipe, report: Report) -> nn.Module:

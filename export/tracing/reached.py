@@ -1,0 +1,51 @@
+"""Parameters that a forward pass reaches past the modules of the model that it was called on.
+
+A function that was made inside a model and holds it (a lambda, a closure, a global name) goes on to compute with that
+very model, whatever copy of it is called. A program takes the state from outside: it would hold such a parameter as a
+constant, and nothing would train it.
+
+    >>> import torch
+    >>> class Doubled(torch.nn.Linear):
+    ...     def __init__(self):
+    ...         super().__init__(2, 2)
+    ...         self.again = lambda x: x @ self.weight
+    ...     def forward(self, x):
+    ...         return self.again(super().forward(x))
+    >>> model = Doubled()
+    >>> past(model, copy.deepcopy(model), lambda own: own(torch.ones(1, 2)))
+    ['weight']
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+def past(model: nn.Module, own: nn.Module, run: Callable[[nn.Module], object]) -> list[str]:
+    """Names of trained parameters of `model` that `run` of a copy of its copy `own` computes with."""
+    copies = {_memory(value) for value in own.parameters()}
+    others = {_memory(value): name for name, value in model.named_parameters() if value.requires_grad}
+    with _Touched() as touched:
+        run(copy.deepcopy(own))
+    return sorted(others[memory] for memory in (touched.memories & others.keys()) - copies)
+
+
+class _Touched(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Inside `with`: where the tensors lie that something is computed with."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.memories: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = pytree.tree_leaves((args, kwargs))
+        self.memories |= {_memory(value) for value in given if isinstance(value, Tensor)}
+        return func(*args, **(kwargs or {}))
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
