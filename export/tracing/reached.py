@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -28,7 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def past(model: nn.Module, own: nn.Module, run: Callable[[nn.Module], object]) -> list[str]:
     """Names of trained parameters of `model` that `run` of a copy of its copy `own` computes with."""
     copies = {_memory(value) for value in own.parameters()}
-    others = {_memory(value): name for name, value in model.named_parameters() if value.requires_grad}
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad and not is_lazy(value)}
+    others = {_memory(value): name for name, value in trained.items()}
     with _Touched() as touched:
         run(copy.deepcopy(own))
     return sorted(others[memory] for memory in (touched.memories & others.keys()) - copies)
