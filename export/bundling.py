@@ -118,9 +118,9 @@ def export_recipe(
         eager = _Eager(model, recipe, analysis, without_files)
         large = sum(value.size for value in weights.values()) > _LARGE
         fork = possible() and not large and eager.seconds() > _LONG
-        golden = resources.enter_context(Beside(lambda say: eager.golden(draft), fork, large))
-        steps = resources.enter_context(Beside(lambda say: eager.steps(weights, draft), fork, large))
-        files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report, others=2 * fork)
+        golden = resources.enter_context(Beside(partial(eager.golden, draft), fork, all_threads=large))
+        steps = resources.enter_context(Beside(partial(eager.steps, weights, draft), fork, all_threads=large))
+        files = _lower(definitions, runtimes, max_batch, draft, analysis.operators, report)
         report(stages.EAGER)
         manifest = _manifest(recipe, definitions, files, lowest, golden.result())
         steps.result()
@@ -152,23 +152,16 @@ def _lower(
     folder: Path,
     operators: Mapping[str, str],
     report: Report,
-    others: int,
 ) -> dict[str, list[ProgramFile]]:
-    """Write every program for every runtime; the last runtime's beside, where `others` processes leave a core."""
-
-    def lower(runtime: str, say: Report) -> list[ProgramFile]:
-        made = []
+    """Write every program for every runtime."""
+    files: dict[str, list[ProgramFile]] = {name: [] for name in PROGRAMS}
+    for runtime in runtimes:
         for name, definition in definitions.items():
-            say(stages.lowering(runtime, name))
+            report(stages.lowering(runtime, name))
             body, file = lowering.lower(definition, runtime, max_batch, operators)
             (folder / file.path).write_bytes(body)
-            made.append(file)
-        return made
-
-    *first, last = runtimes
-    with Beside(partial(lower, last), fork=bool(first) and possible(others)) as beside:
-        made = [*(lower(runtime, report) for runtime in first), beside.result(report)]
-    return {name: list(of_program) for name, of_program in zip(definitions, zip(*made, strict=True), strict=True)}
+            files[name].append(file)
+    return files
 
 
 def _manifest(

@@ -1,4 +1,4 @@
-"""Work in another process beside this one's, where that is possible: what an export does that waits for nothing else.
+"""Work in another process beside this one's, where that is possible: eager PyTorch's steps, while programs are traced.
 
 The process is a fork, for not every model can be sent to another one, and computes with one thread, as the fork of a
 process with threads has to. Where there is no fork, and where it ends without a result for whatever reason, the work is
@@ -6,9 +6,9 @@ done here when its result is asked for: an error is raised where it can be told 
 thread here, too, unless all are asked for: sums over several threads round differently, and what is written into a
 bundle must not depend on whether there was a fork.
 
-with Beside(lambda say: slow(model, say), possible()) as beside:
+with Beside(lambda: slow(model), possible()) as beside:
     quick(model)
-    result = beside.result(print)  # and whatever was said meanwhile
+    result = beside.result()
 """
 
 import multiprocessing
@@ -20,29 +20,27 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 LOOK_SECONDS = 20.0  # between two looks whether the other process still does anything
 
 
-def possible(others: int = 0) -> bool:
-    """Whether a fork of this process may compute, and there is a core for it beside `others`."""
+def possible() -> bool:
+    """Whether a fork of this process may compute, and there is a core for it."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    return cores > others + 1 and not multiprocessing.current_process().daemon
+    return cores > 1 and not multiprocessing.current_process().daemon
 
 
 class Beside(Generic[T]):
     """`work`, begun in another process if `fork`; that process ends with its `with`, whatever happens.
 
-    work: called with what takes a line of its progress. all_threads: that it may compute with all threads of PyTorch's;
-    not in a fork.
+    all_threads: that it may compute with all threads of PyTorch's; not in a fork.
     """
 
-    def __init__(self, work: Callable[[Say], T], fork: bool, all_threads: bool = False) -> None:
+    def __init__(self, work: Callable[[], T], fork: bool, all_threads: bool = False) -> None:
         self._work, self._threads = work, torch.get_num_threads() if all_threads else 1
         self._received, sending = multiprocessing.Pipe(duplex=False)
         self._process = (
@@ -63,18 +61,15 @@ class Beside(Generic[T]):
             self._process.kill()
             self._process.join()
 
-    def result(self, say: Say = lambda line: None) -> T:
-        """Wait for what `work` gives; `say` gets what it says. Raises what it raises."""
+    def result(self) -> T:
+        """Wait for what `work` gives. Raises what it raises."""
         try:
-            while True:
-                self._wait()
-                line, given = self._received.recv()
-                if line is None:
-                    return given  # type: ignore[no-any-return]
-                say(line)
+            self._wait()
+            given: T = self._received.recv()
         except EOFError:
             with _threads(self._threads):
-                return self._work(say)
+                return self._work()
+        return given
 
     def _wait(self) -> None:
         """Until something comes, or nothing will: a process that does nothing waits for a lock that nobody holds."""
@@ -102,7 +97,7 @@ def _processor_time(process: int | None) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _apart(work: Callable[[Say], Any], sending: Connection) -> None:
+def _apart(work: Callable[[], T], sending: Connection) -> None:
     """What the other process does: silently, and with no thread but this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who was asked to stop ends this process, too
     os.nice(5)  # its result is waited for last
@@ -110,6 +105,6 @@ def _apart(work: Callable[[Say], Any], sending: Connection) -> None:
         sys.stdout = sys.stderr = nowhere  # a lock of theirs may have been held by a thread that isn't here
         torch.set_num_threads(1)
         try:
-            sending.send((None, work(lambda line: sending.send((line, None)))))
+            sending.send(work())
         finally:
             os._exit(0)

@@ -12,17 +12,11 @@ import torch
 
 from fedrela.export import bundling, export_classifier
 from fedrela.export.bundling import Exported
-from fedrela.export.reporting import stages
 from fedrela.export.verification import beside as module
-from fedrela.export.verification.beside import Beside, Say
+from fedrela.export.verification.beside import Beside
 from tests.export.conftest import OPTIONS, tiny
 
 HERE = os.getpid()
-
-
-def threads(say: Say) -> int:
-    """With how many it computes."""
-    return torch.get_num_threads()
 
 
 def elsewhere() -> bool:
@@ -31,33 +25,19 @@ def elsewhere() -> bool:
 
 
 def test_the_work_is_done_by_another_process_with_one_thread() -> None:
-    with Beside(lambda say: (os.getpid(), torch.get_num_threads()), fork=True) as beside:
+    with Beside(lambda: (os.getpid(), torch.get_num_threads()), fork=True) as beside:
         process, threads = beside.result()
     assert process != HERE
     assert threads == 1
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_what_it_says_is_heard_in_order(fork: bool) -> None:
-    said: list[str] = []
-
-    def work(say: Say) -> int:
-        say("first")
-        say("second")
-        return 3
-
-    with Beside(work, fork) as beside:
-        assert beside.result(said.append) == 3
-    assert said == ["first", "second"]
-
-
 def test_without_a_fork_it_is_done_here() -> None:
-    with Beside(lambda say: elsewhere(), fork=False) as beside:
+    with Beside(elsewhere, fork=False) as beside:
         assert beside.result() is False
 
 
 def test_gradients_are_the_same_bits_there_and_here() -> None:
-    def gradient(say: Say) -> bytes:
+    def gradient() -> bytes:
         weight = torch.linspace(-1, 1, 512 * 512).reshape(512, 512).requires_grad_()
         (weight @ weight).tanh().sum().backward()
         assert weight.grad is not None
@@ -70,13 +50,13 @@ def test_gradients_are_the_same_bits_there_and_here() -> None:
 def test_here_it_is_done_with_one_thread_unless_all_are_asked_for() -> None:
     before = torch.get_num_threads()
     with (
-        Beside(threads, fork=False) as one,
-        Beside(threads, False, all_threads=True) as all_,
+        Beside(torch.get_num_threads, fork=False) as one,
+        Beside(torch.get_num_threads, False, all_threads=True) as all_,
     ):
         assert (one.result(), all_.result(), torch.get_num_threads()) == (1, before, before)
 
 
-def _fails(say: Say) -> None:
+def _fails() -> None:
     raise ValueError("in the work")
 
 
@@ -91,7 +71,7 @@ def test_what_it_raises_is_raised_here() -> None:
     ids=["it ends", "it is killed", "what it gives can't be sent"],
 )
 def test_where_the_process_gives_nothing_the_work_is_done_here(ending: Callable[[], None]) -> None:
-    def work(say: Say) -> Callable[[], int]:
+    def work() -> Callable[[], int]:
         if elsewhere():
             ending()
         return lambda: 7  # no pipe takes it
@@ -102,30 +82,15 @@ def test_where_the_process_gives_nothing_the_work_is_done_here(ending: Callable[
 
 def test_a_process_that_does_nothing_any_more_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.2)
-    with Beside(lambda say: time.sleep(600 if elsewhere() else 0), fork=True) as beside:
+    with Beside(lambda: time.sleep(600 if elsewhere() else 0), fork=True) as beside:
         assert beside.result() is None
 
 
 def test_no_process_is_left_of_work_that_nobody_waits_for() -> None:
     before = set(psutil.Process().children())
-    with Beside(lambda say: time.sleep(600), fork=True):
+    with Beside(lambda: time.sleep(600), fork=True):
         assert set(psutil.Process().children()) - before
     assert set(psutil.Process().children()) <= before
-
-
-def test_both_runtimes_files_are_the_same_made_beside_and_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, runtimes = [], ("onnx", "executorch")
-    lines = [stage.line for stage in stages.planned(runtimes)]
-    for fork in (True, False):
-        monkeypatch.setattr(bundling, "possible", lambda others=0, fork=fork: fork)
-        said: list[str] = []
-        folder = tmp_path / str(fork)
-        export_classifier(tiny(), out=folder, runtimes=runtimes, report=said.append, **OPTIONS)
-        assert [line for line in said if line in lines] == lines
-        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize(
