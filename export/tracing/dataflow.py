@@ -29,32 +29,34 @@ class Dataflow(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, origins: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.read_by_python: Sources = frozenset()
-        self._sources = {_memory(tensor): frozenset({name}) for name, tensor in origins.items()}
+        self._sources = {memory(tensor): frozenset({name}) for name, tensor in origins.items()}
         self._held = list(origins.values())  # lest other tensors come to lie in their memory
 
     def sources(self, tensor: Tensor) -> Sources:
         """The origins that `tensor` was computed from."""
-        return self._sources.get(_memory(tensor), frozenset())
+        return self._sources.get(memory(tensor), frozenset())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        taken = _tensors((args, kwargs))
+        taken = tensors((args, kwargs))
         sources = frozenset().union(*(self.sources(tensor) for tensor in taken))
         if func is torch.ops.aten._local_scalar_dense.default:
             self.read_by_python |= sources
         changed = [value for name, value in _by_name(func, args, kwargs).items() if name in _written(func)]
-        old = {_memory(tensor) for tensor in taken}
-        for tensor in (*_tensors(result), *_tensors(changed)):
-            memory = _memory(tensor)
-            self._sources[memory] = sources | (self._sources.get(memory, frozenset()) if memory in old else frozenset())
+        old = {memory(tensor) for tensor in taken}
+        for tensor in (*tensors(result), *tensors(changed)):
+            place = memory(tensor)
+            self._sources[place] = sources | (self._sources.get(place, frozenset()) if place in old else frozenset())
         return result
 
 
-def _memory(tensor: Tensor) -> int:
+def memory(tensor: Tensor) -> int:
+    """Where it lies: the same for its views, and another's only when nobody holds it any more."""
     return int(tensor.untyped_storage()._cdata)
 
 
-def _tensors(values: Any) -> Iterable[Tensor]:
+def tensors(values: Any) -> Iterable[Tensor]:
+    """Those in nested arguments."""
     return [value for value in pytree.tree_leaves(values) if isinstance(value, Tensor)]
 
 

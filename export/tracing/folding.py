@@ -24,6 +24,8 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.fx.node import map_arg
 
+from fedrela.export.tracing.mutations import mutates
+
 aten = torch.ops.aten
 _CHOOSING = {  # they take masks among their indices
     aten.index.Tensor, aten._unsafe_index.Tensor, aten.index_put.default, aten._unsafe_index_put.default,
@@ -68,7 +70,7 @@ def _values(graph: GraphModule) -> dict[Node, Any]:
 
 def _pure(node: Node) -> bool:
     drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-    return not drawn and not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable)
+    return not drawn and not mutates(node)
 
 
 def _filled(arguments: Any, values: dict[Node, Any]) -> Any:

@@ -66,7 +66,7 @@ def take_out(graph: GraphModule) -> bool:
     """Change `graph` so that it mutates nothing; False, and the graph is of no use, where that takes more than this."""
     places = {node: place for place, node in enumerate(graph.graph.nodes)}
     for node in list(graph.graph.nodes):
-        if not _mutates(node):
+        if not mutates(node):
             continue
         if node.target is not _COPY or _seen_by_others(node, places):
             return False
@@ -84,7 +84,8 @@ def take_out(graph: GraphModule) -> bool:
     return True
 
 
-def _mutates(node: Node) -> bool:
+def mutates(node: Node) -> bool:
+    """Whether it changes a tensor in place."""
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 

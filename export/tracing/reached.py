@@ -20,20 +20,21 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from fedrela.export.tracing.dataflow import memory, tensors
 
 
 def past(model: nn.Module, own: nn.Module, run: Callable[[nn.Module], object]) -> list[str]:
     """Names of trained parameters of `model` that `run` of a copy of its copy `own` computes with."""
-    copies = {_memory(value) for value in own.parameters()}
+    copies = {memory(value) for value in own.parameters()}
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad and not is_lazy(value)}
-    others = {_memory(value): name for name, value in trained.items()}
+    others = {memory(value): name for name, value in trained.items()}
     with _Touched() as touched:
         run(copy.deepcopy(own))
-    return sorted(others[memory] for memory in (touched.memories & others.keys()) - copies)
+    return sorted(others[place] for place in (touched.memories & others.keys()) - copies)
 
 
 class _Touched(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -44,10 +45,5 @@ class _Touched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.memories: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = pytree.tree_leaves((args, kwargs))
-        self.memories |= {_memory(value) for value in given if isinstance(value, Tensor)}
+        self.memories |= {memory(value) for value in tensors((args, kwargs))}
         return func(*args, **(kwargs or {}))
-
-
-def _memory(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
