@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from fedrela.coordinator.settings import DATABASE_NAME, Settings
 from fedrela.coordinator.storage import private
-from fedrela.coordinator.storage.store import database_file
+from fedrela.coordinator.storage.engines import database_file
 from fedrela.core.errors import InvalidInput, Unavailable
 
 AREAS = ("public", "private")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from fedrela.coordinator.storage.store import APPLICATION, Database, database_file
+from fedrela.coordinator.storage.engines import APPLICATION, database_file
+from fedrela.coordinator.storage.store import Database
 from fedrela.core.errors import InvalidInput
 
 _OTHERS = sa.text(

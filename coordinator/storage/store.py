@@ -3,34 +3,25 @@
 A write transaction holds SQLite's write lock from its first statement (BEGIN IMMEDIATE), so what it reads is what it
 changes; on PostgreSQL the rows that decide are locked by `for_update`. Commits are synced to disk before they return.
 
-    >>> store = Database("sqlite:///:memory:")
-    Traceback (most recent call last):
-    ...
-    fedrela.core.errors.InvalidInput: the database URL names no file; use sqlite:////absolute/path or postgresql://...
+    database = Database("sqlite:////srv/fedrela/coordinator.sqlite")
+    with database.read() as view:
+        view.scalar(sa.select(schema.epoch.c.number))
 """
 
-import math
-import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
-from fedrela.coordinator.storage import migrations, private, schema
+from fedrela.coordinator.storage import engines, migrations, schema
 from fedrela.coordinator.storage.clock import RealClock
-from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, MissingDependency, Unavailable
+from fedrela.coordinator.storage.engines import BUSY_SECONDS
+from fedrela.core.errors import FedRelaError, InvalidMessage, Unavailable
 
-BUSY_SECONDS = 10
-RESTED_SECONDS = 1.0  # a pooled connection that was in use more recently is taken to be alive
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "secure_delete=ON")
 _VIRTUAL_NOW = sa.select(schema.clock.c.now_seconds)
-APPLICATION = "fedrela"  # PostgreSQL's name for our connections
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
@@ -41,7 +32,7 @@ class Database:
         self.virtual_clock = virtual_clock
         self.scrub_is_due = threading.Event()  # something was deleted that shall be in no file any more
         self._writer = threading.Lock()  # SQLite has one writer: waiting here is fairer than polling its file lock
-        self._engine = _engine(url)
+        self._engine = engines.connect(url)
         self.sqlite = self._engine.dialect.name == "sqlite"
         self.clock = RealClock(sqlite=self.sqlite)
         # On PostgreSQL each statement of a read sees a view of its own anyway, so two round trips are saved.
@@ -155,91 +146,3 @@ def _translated() -> Iterator[None]:
 
 def _reason(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", error)).strip().splitlines()[0][:200]
-
-
-def _engine(url: str) -> sa.Engine:
-    if url.startswith(("postgresql://", "postgres://")):
-        return _postgresql(url)
-    if url.startswith("sqlite:///") and ":memory:" not in url and len(url) > len("sqlite:///"):
-        return _sqlite(url)
-    raise InvalidInput(
-        "the database URL names no file" if url.startswith("sqlite") else "the database URL is of an unknown kind",
-        remedy="use sqlite:////absolute/path or postgresql://...",
-    )
-
-
-def _postgresql(url: str) -> sa.Engine:
-    try:
-        import psycopg
-    except ImportError as error:
-        raise MissingDependency(
-            "PostgreSQL needs the package psycopg", remedy="run: pip install 'fedrela[postgresql]'"
-        ) from error
-    dialect_url = "postgresql+psycopg://" + url.split("://", 1)[1]
-    named = {"application_name": APPLICATION}
-    engine = sa.create_engine(dialect_url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, connect_args=named)
-
-    @sa.event.listens_for(engine, "checkin")
-    def note(connection: Any, record: Any) -> None:
-        record.info["used_at"] = time.monotonic()
-
-    @sa.event.listens_for(engine, "checkout")
-    def probe(connection: Any, record: Any, proxy: Any) -> None:
-        """A connection that rested may be dead; asking before every use would cost a round trip each time."""
-        if time.monotonic() - record.info.get("used_at", math.inf) > RESTED_SECONDS:
-            try:
-                engine.dialect.do_ping(connection)
-            except psycopg.Error as error:
-                raise sa.exc.DisconnectionError from error  # SQLAlchemy opens another one
-
-    return engine
-
-
-def _make_private(file: Path) -> None:
-    """The database's file, readable by its owner alone; SQLite gives the files beside it the same mode."""
-    private.make_folder(file.parent)
-    with suppress(FileExistsError):
-        private.create(file).close()
-        return
-    private.tighten(file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")))
-
-
-def database_file(url: str) -> Path:
-    """The file that a URL names. Raises InvalidInput where a part of its name may be meant as something else."""
-    path = url.removeprefix("sqlite:///")
-    if "?" in path:
-        raise InvalidInput(
-            "the database URL has options, and SQLite takes none here",
-            remedy="leave them out; if they belong to the file's name, write ? as %3F and % as %25",
-        )
-    return Path(os.fsdecode(unquote_to_bytes(path)))
-
-
-def _sqlite(url: str) -> sa.Engine:
-    file = database_file(url)
-    _make_private(file)
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(file)),  # by its name, so that no ? or % in it means anything
-        pool_size=16,
-        max_overflow=32,
-        pool_timeout=BUSY_SECONDS,
-        connect_args={"timeout": BUSY_SECONDS},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("writes", False):
-            level = "FULL" if options["durable"] else "NORMAL"
-            connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # may fail, and then as SQLAlchemy's error
-        else:
-            connection.connection.cursor().execute("BEGIN")  # can't, and every check-in runs this
-
-    return engine

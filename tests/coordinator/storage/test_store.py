@@ -8,9 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from fedrela.coordinator.settings import Settings
-from fedrela.coordinator.storage import blob_urls, migrations, schema
+from fedrela.coordinator.storage import blob_urls, engines, migrations, schema
 from fedrela.coordinator.storage import blobs as blob_store
-from fedrela.coordinator.storage import store as store_module
 from fedrela.coordinator.storage.blobs import Blobs, FolderBlobs
 from fedrela.coordinator.storage.store import Database
 from fedrela.core import signing
@@ -182,7 +181,7 @@ def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(
 ) -> None:
     store = Database(new_database())
     _end_sessions(store)
-    monkeypatch.setattr(store_module, "RESTED_SECONDS", 0.0)
+    monkeypatch.setattr(engines, "RESTED_SECONDS", 0.0)
     with store.read() as view:
         assert view.scalar(sa.select(sa.literal(1))) == 1
     _end_sessions(store)
@@ -194,7 +193,7 @@ def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(
 def test_a_connection_that_dies_in_use_is_unavailable_once(
     new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "RESTED_SECONDS", 1e9)
+    monkeypatch.setattr(engines, "RESTED_SECONDS", 1e9)
     store = Database(new_database())
     _end_sessions(store)
     with pytest.raises(Unavailable), store.write() as tx:
