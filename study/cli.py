@@ -50,8 +50,15 @@ def longtail(
         int, typer.Option(min=1, help="Groups of cells (a trunk and its branches) at a time, a process each.")
     ] = 1,
     reference_device: Annotated[
-        str, typer.Option(help="Where PyTorch trains the references: cpu, cuda, cuda:1.")
-    ] = "cpu",
+        str, typer.Option(help="Where PyTorch trains the references: cpu, cuda, cuda:1. [default: --device, or cpu]")
+    ] = "",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Train the fleet, too, by PyTorch on this device of its, e.g. cuda, as for a model that no "
+            "processor trains in time. [default: the exported programs, on this processor]"
+        ),
+    ] = "",
     pause: Annotated[
         Path | None, typer.Option(help="Stand still while this file is there, as for the time of a measurement.")
     ] = None,
@@ -78,7 +85,7 @@ def longtail(
     if data:
         part = dataclasses.replace(part, data=dataclasses.replace(part.data, path=str(Path(data).resolve())))
     results = out or Path("runs/study") / f"{part.name}.jsonl"
-    workspace = Workspace(results, work, reference_device, pause)
+    workspace = Workspace(results, work, reference_device or device or "cpu", device, pause)
     if not report_only:
         _run(part, folder, workspace, f"fedrela study longtail {Path(name).name}", jobs)
     _report(part, workspace, report or results.with_suffix(""), as_json)
@@ -99,6 +106,10 @@ def _run(study: "Study", folder: Path, workspace: "Workspace", command: str, job
     from fedrela.study.runs import resume, scenes
     from fedrela.study.runs.progress import Bar
 
+    if workspace.device:
+        from fedrela.study.eager import devices
+
+        devices.named(workspace.device)  # refused now, not when the fleet is there
     prepared = datasets.prepare(study.data, study.model.input, folder, workspace.work / "cache")
     for setting in study.setting:
         typer.echo(scenes.used(prepared, setting, study.seeds[0]), err=True)

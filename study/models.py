@@ -6,6 +6,7 @@
 156074
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -56,10 +57,22 @@ def cifar_resnet8() -> nn.Sequential:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: He et al., CVPR 2016."""
+def cifar_resnet18() -> nn.Sequential:
+    """3x32x32 images, 10 classes: ResNet-18 with a stem for small pictures, 3x3 and unpooled; 11.2 million weights."""
+    widths = (64, 64, 128, 256, 512)
+    blocks = [
+        ResidualBlock(inputs if first else outputs, outputs, 2 if first and outputs > 64 else 1, normalized=True)
+        for inputs, outputs in itertools.pairwise(widths)
+        for first in (True, False)
+    ]
+    stem = [nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: He et al., CVPR 2016; `normalized`: where it is a convolution, that too."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, normalized: bool = False) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
@@ -69,7 +82,9 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(outputs),
         )
         same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+        self.shortcut: nn.Module = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+        if normalized and not same:
+            self.shortcut = nn.Sequential(self.shortcut, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""

@@ -105,6 +105,11 @@ class EnginePool:
                     del self._engines[oldest]
             return engine
 
+    def add(self, manifest_sha256: str, engine: Engine) -> None:
+        """An engine that the host has opened itself, on whatever it likes: `open` gives this one."""
+        with self._lock:
+            self._engines[manifest_sha256] = engine
+
     def close(self, manifests: set[str]) -> None:
         """Let go of the engines of these bundles; whoever still works with one keeps it until then."""
         with self._lock:

@@ -15,7 +15,7 @@ from fedrela.study.loop import branch as own_loop
 from fedrela.study.loop.branch import Branch
 from fedrela.study.loop.state import State
 from fedrela.study.methods import METHODS
-from fedrela.study.runs import bundles, fleet, rows
+from fedrela.study.runs import bundles, rows
 from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.pause import Pause
 from fedrela.study.runs.result_files import Row
@@ -33,7 +33,7 @@ def train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> tuple[Pa
         pause.wait()
 
     state = own_loop.run(own, weights, _path(setup, cell), committed)
-    row = rows.federated(setup, cell, bundle, state.weights, None)
+    row = rows.federated(setup, cell, own.engine, state.weights, None)
     row |= {"seconds": round(state.seconds, 1), "updates": own.task.rounds * len(own.examples)}
     if cell.arm == "relabeled":
         row["moved"] = _moved(setup, own, state)
@@ -52,14 +52,14 @@ def _path(setup: Setup, cell: Cell) -> Path:
 def _branch(setup: Setup, cell: Cell, bundle: Bundle) -> Branch:
     assert cell.variant is not None
     assert cell.variant.treatment is not None
-    treatment, dataset = cell.variant.treatment, setup.prepared.dataset
+    treatment, lr_scale, dataset = cell.variant.treatment, cell.variant.lr_scale, setup.prepared.dataset
     if cell.arm == "kept":
         treatment = treatment.kept()
-    if treatment.program:
-        other = dataclasses.replace(cell, method=treatment.program)
-        bundle = bundles.exported(other, dataset.classes, setup.workspace.work / "bundles")
     task = own_task(cell, treatment, setup.shards)
-    return Branch(treatment, fleet.engine(bundle), task, cell.variant.lr_scale, setup.shards, dataset)
+    if treatment.program:
+        cell = dataclasses.replace(cell, method=treatment.program)
+        bundle = bundles.exported(cell, dataset.classes, setup.workspace.work / "bundles")
+    return Branch(treatment, setup.engine(cell, bundle), task, lr_scale, setup.shards, dataset)
 
 
 def _moved(setup: Setup, own: Branch, state: State) -> dict[str, object]:

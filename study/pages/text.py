@@ -94,4 +94,8 @@ the path not), so a cell that two studies share has the same name in both. `--se
 change the model. A variant with `treatment = { relabels = "soft" }` is trained by the study's own loop;
 `study/treatments.py` names what else there is.
 
+A model that no processor trains in time takes a GPU: with `--device cuda` the emulated devices train by PyTorch there,
+once it has passed the golden steps of the exported bundle, and lines say so; everything else stays as it is.
+`fedrela study longtail cifar10-paper --device cuda` is the scale of the paper's experiments.
+
 `fedrela study longtail --quick` needs no data and takes a few minutes."""

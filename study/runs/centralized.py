@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fedrela.core.errors import InvalidData
 from fedrela.core.tensors import Array
 from fedrela.export.inputs import Pipeline, parse, parse_augment
 from fedrela.export.loading import load_model
@@ -114,16 +113,6 @@ class _Run:
 
     def _parts(self) -> dict[str, Any]:
         return {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
-
-
-def named(device: str) -> str:
-    """The device's name, for whoever reads the results. Raises InvalidData where PyTorch has no such device."""
-    try:
-        torch.zeros(1, device=device)
-        return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        problem = f"PyTorch can't use the device {device!r}: {str(error).splitlines()[0]}"
-        raise InvalidData(problem, remedy="name one that it can, e.g. --reference-device cpu") from None
 
 
 def _predict(model: nn.Module, augment: "_Augment", x: Tensor, device: str) -> NDArray[np.float32]:

@@ -75,11 +75,12 @@ def train(
     committed: Callable[[int], None] = lambda number: None,
     snapshots: Snapshots | None = None,
     pause: Pause | None = None,
+    runner: Engine | None = None,
 ) -> Trained:
     """Run a task on the devices of `shards` to its end, and keep the weights after the rounds in `keep`.
 
-    With `snapshots` a task that was killed goes on from its last round, to the bit as if it had not been. Raises
-    EmulationFailed.
+    With `snapshots` a task that was killed goes on from its last round, to the bit as if it had not been. `runner`: in
+    place of the device's own engine. Raises EmulationFailed.
     """
     before = snapshots.newest() if snapshots else None
     with local_coordinator.throwaway_folder() as folder:
@@ -89,8 +90,10 @@ def train(
             admin = AdminClient(url, admin_key, http=http)
             progress = before or Progress(admin.publish(opened.folder, task))
             fleet, profiles = shards.scenario, DeviceProfiles(shards.scenario)
-            pools = {"onnx": EnginePool(runtimes=("onnx",), threads=1, run_native=run_here)}
-            context = SharedContext(url, fleet, task, dataset, shards, profiles, transport, pools)
+            pool = EnginePool(runtimes=("onnx",), threads=1, run_native=run_here)
+            if runner:
+                pool.add(opened.seal.manifest_sha256, runner)
+            context = SharedContext(url, fleet, task, dataset, shards, profiles, transport, {"onnx": pool})
             workers = AttentiveDevices(context, pause or Pause(), progress)
             with workers:
                 rounds = range(progress.round + 1, task.rounds)

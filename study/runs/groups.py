@@ -20,6 +20,7 @@ from fedrela.core.bundle import Bundle
 from fedrela.core.protocol import task_json
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
+from fedrela.edge.engines.engine import Engine
 from fedrela.study.data.prepared import Prepared
 from fedrela.study.loop import own_cell
 from fedrela.study.methods import METHODS
@@ -48,26 +49,27 @@ def run(group: Group, prepared: Prepared, workspace: Workspace, command: str, ob
 def _federated(setup: Setup) -> None:
     classes = setup.prepared.dataset.classes
     bundle = bundles.exported(setup.cell, classes, setup.workspace.work / "bundles")
-    trunk = _train_trunk(setup, bundle) if setup.group.trunk_rounds(setup.workspace) else None
+    runner = setup.engine(setup.cell, bundle)
+    trunk = _train_trunk(setup, bundle, runner) if setup.group.trunk_rounds(setup.workspace) else None
     for cell in setup.group.pending:
         path = setup.workspace.checkpoint(cell, cell.start)
         weights = tensors.from_bytes(path.read_bytes(), bundle.manifest.weights)
         if cell.arm == "trunk":
-            _finished(setup, cell, bundle, weights, rows.federated(setup, cell, bundle, weights, trunk))
+            _finished(setup, cell, bundle, weights, rows.federated(setup, cell, runner, weights, trunk))
         elif cell.variant is not None and cell.variant.treatment:
             _finished(setup, cell, bundle, *own_cell.train(setup, cell, bundle, weights))
             own_cell.discard(setup, cell)
         else:
-            _branch(setup, cell, bundle, weights)
+            _branch(setup, cell, bundle, runner, weights)
 
 
-def _branch(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> None:
+def _branch(setup: Setup, cell: Cell, bundle: Bundle, runner: Engine, weights: Params) -> None:
     task = branch_task(cell, setup.shards)
-    trained = _train(setup, cell, bundle, weights, task, frozenset({task.rounds}))
+    trained = _train(setup, cell, bundle, runner, weights, task, frozenset({task.rounds}))
     final = trained.weights[task.rounds]
-    row = rows.federated(setup, cell, bundle, final, trained)
+    row = rows.federated(setup, cell, runner, final, trained)
     if cell.arm == "relabeled":
-        row["moved"] = rows.moved(setup, bundle, weights, task)
+        row["moved"] = rows.moved(setup, runner, weights, task)
     _finished(setup, cell, bundle, final, row)
     _snapshots(setup, task).discard()
 
@@ -78,13 +80,13 @@ def _finished(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, row: Ro
     setup.observer.finished(row)
 
 
-def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
+def _train_trunk(setup: Setup, bundle: Bundle, runner: Engine) -> Trained:
     """Train once, as far as any unfinished branch needs, and keep every checkpoint that a branch starts from."""
     rounds = setup.group.trunk_rounds(setup.workspace)
     starts = frozenset(start for start in setup.group.starts if start <= rounds)
     weights = bundles.start_weights(setup.cell, bundle, setup.workspace.work / "start")
     task = trunk_task(setup.cell, rounds, setup.shards)
-    trained = _train(setup, setup.cell, bundle, weights, task, starts)
+    trained = _train(setup, setup.cell, bundle, runner, weights, task, starts)
     for start, weights_then in trained.weights.items():
         path = setup.workspace.checkpoint(setup.cell, start)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,9 @@ def _train_trunk(setup: Setup, bundle: Bundle) -> Trained:
     return trained
 
 
-def _train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task, keep: frozenset[int]) -> Trained:
+def _train(
+    setup: Setup, cell: Cell, bundle: Bundle, runner: Engine, weights: Params, task: Task, keep: frozenset[int]
+) -> Trained:
     folder = setup.workspace.work / "published" / cell.key
     published = bundles.with_weights(bundle, weights, folder)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm}"
@@ -105,7 +109,8 @@ def _train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, task: Task
 
     try:
         dataset, pause = setup.prepared.dataset, Pause(setup.workspace.pause)
-        return fleet.train(published, task, setup.shards, dataset, keep, committed, _snapshots(setup, task), pause)
+        saved = _snapshots(setup, task)
+        return fleet.train(published, task, setup.shards, dataset, keep, committed, saved, pause, runner)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -116,10 +121,11 @@ def _snapshots(setup: Setup, task: Task) -> Snapshots:
 
 
 def _reference(setup: Setup) -> None:
-    from fedrela.study.runs import centralized  # the only part that needs torch
+    from fedrela.study.eager import devices  # both need torch
+    from fedrela.study.runs import centralized
 
     cell, device, pause = setup.cell, setup.workspace.reference_device, Pause(setup.workspace.pause)
-    trained_on = centralized.named(device)
+    trained_on = devices.named(device)
     label = f"{cell.setting.name}, {cell.method} (PyTorch, pooled data), seed {cell.seed}"
     began, state = time.monotonic(), setup.workspace.running / f"{cell.key}.pt"
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core import signing, tensors
-from fedrela.core.bundle import Bundle
 from fedrela.core.task import Task
 from fedrela.core.tensors import Params
+from fedrela.edge.engines.engine import Engine
 from fedrela.emulator.data.shards import Shards
 from fedrela.emulator.results.evaluation import predict
 from fedrela.study.runs import fleet, metrics, result_files
@@ -20,9 +20,9 @@ from fedrela.study.runs.fleet import Trained
 from fedrela.study.runs.setups import Setup
 
 
-def moved(setup: Setup, bundle: Bundle, weights: Params, task: Task) -> dict[str, Any]:
+def moved(setup: Setup, runner: Engine, weights: Params, task: Task) -> dict[str, Any]:
     """Which way the labels moved in the first re-labeling of a branch."""
-    return movement(setup, *fleet.relabels(fleet.engine(bundle), task, setup.shards, setup.prepared.dataset, weights))
+    return movement(setup, *fleet.relabels(runner, task, setup.shards, setup.prepared.dataset, weights))
 
 
 def movement(setup: Setup, old: NDArray[np.int64], new: NDArray[np.int64]) -> dict[str, Any]:
@@ -35,10 +35,14 @@ def movement(setup: Setup, old: NDArray[np.int64], new: NDArray[np.int64]) -> di
     }
 
 
-def federated(setup: Setup, cell: Cell, bundle: Bundle, weights: Params, trained: Trained | None) -> result_files.Row:
+def federated(setup: Setup, cell: Cell, runner: Engine, weights: Params, trained: Trained | None) -> result_files.Row:
     """The line of a trunk or a branch; `trained`: None where the checkpoint was there."""
-    probabilities = predict(fleet.engine(bundle), weights, setup.prepared.dataset.x_test)
+    probabilities = predict(runner, weights, setup.prepared.dataset.x_test)
     row = describe(setup, cell, probabilities)
+    if setup.workspace.device:
+        from fedrela.study.eager.devices import named  # it needs torch
+
+        row["trained_on"] = f"{named(setup.workspace.device)}, by PyTorch"
     row["weights_sha256"] = signing.sha256(tensors.to_bytes(weights))
     if trained is not None:
         progress = trained.progress

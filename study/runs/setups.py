@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fedrela.core.bundle import Bundle
 from fedrela.core.data import partition
+from fedrela.edge.engines.engine import Engine
 from fedrela.emulator.data.shards import Shards
 from fedrela.study.data.prepared import Prepared
-from fedrela.study.runs import result_files
+from fedrela.study.runs import fleet, result_files
 from fedrela.study.runs.cells import Cell
 
 
@@ -28,7 +30,7 @@ class CellObserver(Protocol):
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a study keeps things, and where references are trained.
+    """Where a study keeps things, and on what it trains.
 
     Results are for keeping; the work folder can be deleted at the price of trunks and trained models.
     """
@@ -36,6 +38,7 @@ class Workspace:
     results: Path
     work: Path
     reference_device: str = "cpu"
+    device: str = ""  # of PyTorch's, on which the fleet trains; none: the exported programs run, as devices run them
     pause: Path | None = None  # while this file is there, everything stands still
 
     @property
@@ -96,3 +99,11 @@ class Setup:
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Classes by falling frequency: (many, medium, few)."""
         return partition.frequency_groups(self.shards.class_counts)
+
+    def engine(self, cell: Cell, bundle: Bundle) -> Engine:
+        """What trains a cell and predicts with its bundle. Raises InvalidBundle."""
+        if not self.workspace.device:
+            return fleet.engine(bundle)
+        from fedrela.study.eager import opening  # where it is not asked for, nothing needs torch
+
+        return opening.opened(cell, bundle, self.workspace.device)

@@ -9,7 +9,6 @@ import torch
 
 from fedrela.core import strict
 from fedrela.core.data.partition import step_profile
-from fedrela.core.errors import InvalidData
 from fedrela.core.task import Aggregation, Task
 from fedrela.emulator.data.shards import Shards
 from fedrela.export import losses
@@ -18,7 +17,7 @@ from fedrela.study.config import Model, Setting, Study, Training
 from fedrela.study.methods import METHODS
 from fedrela.study.runs import centralized, fleet
 from fedrela.study.runs.cells import expand
-from fedrela.study.runs.centralized import Pooled, named, train_and_predict
+from fedrela.study.runs.centralized import Pooled, train_and_predict
 from fedrela.study.runs.tasks import branch_task, trunk_task
 
 PLAIN = METHODS["fedavg"]
@@ -115,11 +114,3 @@ def test_a_killed_reference_goes_on_to_the_bit(tmp_path, monkeypatch):
     again = train_and_predict(cell, Pooled(x, y, x, 2), lambda: passes.append(1), state=state)
     assert len(passes) == 5 * 2
     assert (again == whole).all()
-
-
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
-def test_a_device_that_pytorch_lacks_is_refused_with_the_remedy(device):
-    with pytest.raises(InvalidData, match=f"can't use the device '{device}'") as refused:
-        named(device)
-    assert "--reference-device cpu" in str(refused.value)
-    assert named("cpu") == "cpu"

@@ -1,0 +1,1 @@
+"""The fleet trained by PyTorch itself, for models that only a GPU trains in time."""
