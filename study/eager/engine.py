@@ -55,7 +55,8 @@ class EagerEngine:
         step = manifest.train_step
         self._carried, self._changing, self._anchors = step.role(*CARRIED), step.role(*CHANGING), step.role("anchor")
         self._rates = tuple(item.name for item in step.role("hyperparameter"))
-        # As the programs compute: in all of float32's bits, and the same again after a resumption.
+        # As the programs compute: in all of float32's bits, and the same again after a resumption and on other cores.
+        torch.set_num_threads(1)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
 
