@@ -173,7 +173,7 @@ class _Supply:
     """Gives the random inputs out in the order in which the model asks."""
 
     def __init__(self, requests: tuple[RandomRequest, ...], tensors: Mapping[str, Tensor]) -> None:
-        self._queue = [tensors[request.name] for request in requests]
+        self._queue = [request.as_asked(tensors[request.name]) for request in requests]
 
     def __call__(self, shape: tuple[int, ...]) -> Tensor:
         values = self._queue.pop(0)

@@ -80,14 +80,30 @@ def weighted(
 
 
 def per_row(weight: Tensor | None, x: Tensor) -> Tensor:
-    """One weight for each of x's rows; a model may have merged other dimensions into the batch, after it."""
+    """One weight for each of x's rows; a model may have merged other dimensions into the batch, after it.
+
+    Rows that are no examples, as of weights that a layer normalizes, count alike. Raises UnsupportedOperation where
+    the examples are in another dimension.
+    """
     rows = x.shape[0]
-    if weight is None:
+    if weight is None or _are_no_examples(rows, weight.shape[0]):
+        if any(not isinstance(size, int) for size in x.shape[1:]):
+            raise UnsupportedOperation(
+                "batch normalization of a tensor whose first dimension is not the batch",
+                remedy="bring the batch to the front before it, e.g. with transpose, and back after it",
+            )
         first: tuple[slice | int, ...] = (slice(None), *[0] * (x.dim() - 1))
         return torch.ones_like(x[first])
     if weight.shape[0] == rows:
         return weight
     return weight[:, None].expand(-1, rows // weight.shape[0]).reshape(-1)
+
+
+def _are_no_examples(rows: int | torch.SymInt, examples: int | torch.SymInt) -> bool:
+    """While a program is traced the batch is a symbol, and so is every size that depends on it."""
+    if isinstance(examples, int) and isinstance(rows, int):
+        return rows % examples > 0
+    return isinstance(rows, int)
 
 
 def _update(running: Tensor | None, observed: Tensor, momentum: float, count: Tensor) -> None:

@@ -133,7 +133,7 @@ def loss_module(planned: Plan, *, training: bool = True) -> nn.Module:
     def forward(*values: Tensor) -> tuple[Tensor, ...]:
         fed = dict(zip(names, values, strict=True))
         randoms = fed if training else fed | _neutral(recipe, fed["sample_weight"])
-        queue = [fed[request.name] for request in analysis.randoms] if training else []
+        queue = [request.as_asked(fed[request.name]) for request in analysis.randoms] if training else []
         xs = {raw.name: recipe.pipeline(raw, fed[raw.name], randoms) for raw in recipe.inputs}
         arguments, named = model_arguments(recipe.inputs, xs)
         statistics = {name: fed[name].clone() for name in planned.statistics}

@@ -29,6 +29,7 @@ from fedrela.export.onnx_programs import forms
 from fedrela.export.onnx_programs.shortcuts import shortcuts
 from fedrela.export.tracing.trace import Table, decompositions
 
+aten = torch.ops.aten
 OPSET = 18
 
 
@@ -37,7 +38,10 @@ def table() -> Table:
     """What operators become that have no ONNX form: ours first, then what torch's ONNX exporter would do."""
     own = decompositions(frozenset(forms.table()))
     registered = {metas[0].fx_target for metas in _registry(constant_weights=False).functions.values()}
-    return {**create_onnx_friendly_decomposition_table(registered), **own}
+    theirs = create_onnx_friendly_decomposition_table(registered)
+    # Whole, they tell the tracer that a tensor is a constant: a slice may end at its value.
+    whole = {aten.lift_fresh.default, aten.lift_fresh_copy.default}
+    return {operator: made for operator, made in theirs.items() if operator not in whole} | dict(own)
 
 
 def translate(program: torch.export.ExportedProgram, *, constant_weights: bool) -> onnx.ModelProto:

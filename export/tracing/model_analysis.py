@@ -24,10 +24,18 @@ _FEW = 3  # examples, where their number doesn't matter
 
 @dataclass(frozen=True)
 class RandomRequest:
-    """One draw of uniforms inside the model; `shape` has "B" for the batch, split off where the model merged it."""
+    """One draw of uniforms inside the model, which asks for the batch at the dimension `batch_at`.
+
+    `shape` is the program's: "B" for the batch, first where there is one, and split off where the model merged it.
+    """
 
     name: str
     shape: tuple[int | str, ...]
+    batch_at: int = 0
+
+    def as_asked(self, values: Tensor) -> Tensor:
+        """The program's `values` with the batch where the model asks for it, still split off."""
+        return values.movedim(0, self.batch_at) if self.batch_at else values
 
 
 @dataclass(frozen=True)
@@ -112,23 +120,24 @@ def _requests(small: Sequence[tuple[int, ...]], large: Sequence[tuple[int, ...]]
             remedy="draw random numbers of a shape that holds the batch, once",
         )
     return tuple(
-        RandomRequest(f"dropout.{index}", _open(one, other))
-        for index, (one, other) in enumerate(zip(small, large, strict=True))
+        _request(f"dropout.{index}", one, other) for index, (one, other) in enumerate(zip(small, large, strict=True))
     )
 
 
-def _open(small: tuple[int, ...], large: tuple[int, ...]) -> tuple[int | str, ...]:
-    """The shape with its batch dimension named: sizes that grew from 5 k to 7 k are ("B", k)."""
-    shape: list[int | str] = []
+def _request(name: str, small: tuple[int, ...], large: tuple[int, ...]) -> RandomRequest:
+    """With the batch dimension named: sizes that grew from 5 k to 7 k are ("B", k)."""
+    sizes: list[int] = []
+    batches: list[int] = []
     for one, other in zip(small, large, strict=True):
-        factor, rest = divmod(one, _SMALL)
         if one == other:
-            shape.append(one)
-        elif rest or other != factor * _LARGE:
+            sizes.append(one)
+            continue
+        factor, rest = divmod(one, _SMALL)
+        if rest or other != factor * _LARGE or batches:
             raise UnsupportedOperation(
                 f"the model draws random numbers of shape {small} for {_SMALL} examples and {large} for {_LARGE}",
                 remedy="draw a fixed number for each example",
             )
-        else:
-            shape += ["B"] if factor == 1 else ["B", factor]
-    return tuple(shape)
+        batches.append(len(sizes))
+        sizes += [] if factor == 1 else [factor]
+    return RandomRequest(name, ("B", *sizes), batches[0]) if batches else RandomRequest(name, tuple(sizes))

@@ -19,7 +19,7 @@ def logits(output: Any, classes: int) -> tuple[Any, str]:
 
     What holds none is given back as it is: whoever looks at the logits refuses it.
     """
-    tensor, what = _tensor(output)
+    tensor, what = _tensor(output, classes)
     if not isinstance(tensor, Tensor):
         return output, ""
     if classes == 2 and tuple(tensor.shape[1:]) in ((), (1,)) and tensor.dim() > 0:
@@ -31,7 +31,7 @@ def logits(output: Any, classes: int) -> tuple[Any, str]:
     return tensor, what
 
 
-def _tensor(output: Any) -> tuple[Any, str]:
+def _tensor(output: Any, classes: int) -> tuple[Any, str]:
     """The tensor of logits in an output object, a dict or a tuple."""
     kind = type(output).__name__
     if isinstance(output, Tensor):
@@ -40,10 +40,16 @@ def _tensor(output: Any) -> tuple[Any, str]:
         return output.logits, f"of a {kind} the logits"
     if isinstance(output, Mapping):
         named = [name for name, value in output.items() if str(name).endswith("logits") and isinstance(value, Tensor)]
-        chosen = "logits" if "logits" in named else named[0] if len(named) == 1 else None
-        return (output, "") if chosen is None else (output[chosen], f"of a {kind} what is called {chosen}")
+        chosen = ["logits"] if "logits" in named else named or _of_classes(output, classes)
+        return (output[chosen[0]], f"of a {kind} what is called {chosen[0]}") if len(chosen) == 1 else (output, "")
     tensors = [value for value in output if isinstance(value, Tensor)] if isinstance(output, tuple | list) else []
     return (tensors[0], f"of a {kind} the first tensor") if tensors else (output, "")
+
+
+def _of_classes(output: Mapping[Any, Any], classes: int) -> list[Any]:
+    """The names of what has one number for each class."""
+    tensors = {name: value for name, value in output.items() if isinstance(value, Tensor)}
+    return [name for name, value in tensors.items() if tuple(value.shape[1:]) == (classes,)]
 
 
 def _and(one: str, other: str) -> str:

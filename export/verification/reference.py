@@ -131,9 +131,9 @@ class Reference:
         queue = []
         if model.training:
             for request in self._analysis.randoms:
-                axis = request.shape.index("B") if "B" in request.shape else None
                 values = tensors[request.name]
-                queue.append(values.clone() if axis is None else values.index_select(axis, counted))
+                values = values.index_select(0, counted) if "B" in request.shape else values.clone()
+                queue.append(request.as_asked(values))
         arguments, named = model_arguments(self._recipe.inputs, xs)
         with without_detours(), Supplied(lambda shape: queue.pop(0).reshape(shape), self._dtype):
             logits: Tensor = model(*arguments, **named)

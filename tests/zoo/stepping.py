@@ -6,7 +6,6 @@ BatchNorm, units that lie at a kink), training from weights that are a rounding 
 """
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from fedrela.export.inputs import model_arguments
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.examples import model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
+from fedrela.export.tracing.model_analysis import RandomRequest, analyze
 from fedrela.export.verification import replay
 from fedrela.export.verification.equality import TOLERANCE
 from fedrela.export.verification.supplied import Supplied
@@ -53,8 +53,9 @@ def follow(folder: Path, model: nn.Module, recipe: Recipe, runtime: str, seed: i
     feeds = [_drawn(opened.manifest.classes, recipe, step, seed, number) for number in range(STEPS)]
     given = _by_program(replay.load(opened, runtime, ("train_step",))["train_step"], step, opened.weights, feeds)
     names = tuple(name for name in given if name != LOSSES)
-    expected = _eagerly(model, recipe, step, feeds, names, None)
-    moved = [_eagerly(model, recipe, step, feeds, names, direction) for direction in (0, 1)]
+    requests = analyze(model, recipe).randoms
+    expected = _eagerly(model, recipe, step, feeds, names, requests, None)
+    moved = [_eagerly(model, recipe, step, feeds, names, requests, direction) for direction in (0, 1)]
     start: Params = dict(opened.weights) | {LOSSES: np.zeros(STEPS, np.float32)}
     errors: dict[str, float] = {}
     undecided = 0
@@ -113,6 +114,7 @@ def _eagerly(
     step: Program,
     feeds: list[dict[str, Array]],
     names: tuple[str, ...],
+    requests: tuple[RandomRequest, ...],
     direction: int | None,
 ) -> Params:
     """The same by torch; from weights that are moved by roundings in a `direction`, and moved back at the end."""
@@ -128,7 +130,7 @@ def _eagerly(
     losses = []
     for fed in feeds:
         optimizer.zero_grad()
-        loss = F.cross_entropy(_logits(lasting, recipe, step, fed), torch.from_numpy(fed["y"]).long())
+        loss = F.cross_entropy(_logits(lasting, recipe, requests, fed), torch.from_numpy(fed["y"]).long())
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
@@ -148,10 +150,10 @@ def _moves(model: nn.Module, names: tuple[str, ...], direction: int | None) -> d
     return {name: ROUNDING * t * torch.randn(t.shape, generator=generator) for name, t in tensors.items()}
 
 
-def _logits(model: nn.Module, recipe: Recipe, step: Program, fed: dict[str, Array]) -> Tensor:
+def _logits(model: nn.Module, recipe: Recipe, requests: tuple[RandomRequest, ...], fed: dict[str, Array]) -> Tensor:
     given = model_inputs(recipe, {raw.name: torch.from_numpy(fed[raw.name]) for raw in recipe.inputs})
     arguments, named = model_arguments(recipe.inputs, given)
-    draws: Iterator[Tensor] = (torch.from_numpy(fed[item.name]) for item in step.role("random"))
+    draws = iter([request.as_asked(torch.from_numpy(fed[request.name])) for request in requests])
     with without_detours(), Supplied(lambda shape: next(draws).reshape(shape), torch.float32):
         logits: Tensor = model(*arguments, **named)
     return logits[:, : recipe.classes]

@@ -20,6 +20,7 @@ from fedrela.export.onnx_programs.forms import (
     convolution,
     copying,
     group_norm,
+    indexing,
     max_pool,
     recurrence,
 )
@@ -35,6 +36,10 @@ def table(*, constant_weights: bool = False) -> dict[torch._ops.OpOverload, Call
         aten.convolution.default: convolve,
         aten.convolution_backward.default: convolution.convolution_backward,
         aten.copy.default: copying.copy,
+        aten.index.Tensor: indexing.index,
+        aten._unsafe_index.Tensor: indexing.index,
+        aten.index_put.default: indexing.index_put,
+        aten._unsafe_index_put.default: indexing.index_put,
         aten.max_pool2d_with_indices.default: max_pool.max_pool2d_with_indices,
         aten.max_pool2d_with_indices_backward.default: max_pool.max_pool2d_with_indices_backward,
         aten.native_group_norm.default: group_norm.native_group_norm,

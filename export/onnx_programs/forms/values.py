@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnxscript import opset18 as op
 
 FLOAT = int(ir.DataType.FLOAT)
-INT64 = int(ir.DataType.INT64)
+INT32, INT64 = int(ir.DataType.INT32), int(ir.DataType.INT64)
 Value = Any  # an onnx_ir.Value while a form is written; onnxscript types its operators the same way
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fedrela.export.inputs import parse
+from fedrela.export.onnx_programs.translation import table as onnx_table
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.trace import trace
 from fedrela.export.verification.comparison import training_errors
@@ -93,3 +94,17 @@ class Sensors(nn.Module):
 def test_a_net_over_a_graph_that_stays_is_trained_as_eager_pytorch_does(runtime):
     errors = training_errors(Sensors(), Recipe((parse("float32:3"),), classes=3), runtime)
     assert max(errors.values()) <= 1e-4
+
+
+def ends_at_a_constant(x):
+    """As libraries write the length that a signal has at another rate, or a window's reach."""
+    reach = torch.tensor(x.shape[1] // 2)
+    length = torch.ceil(torch.as_tensor(x.shape[1] * 0.7)).long()
+    return (x[:, 2 - reach : 2 + reach].sum(1, keepdim=True) + x[..., :length],)
+
+
+@pytest.mark.parametrize("table", [None, onnx_table()], ids=["torch's operators", "ONNX's"])
+def test_a_slice_that_ends_at_a_constant_tensor_has_a_size(table):
+    program = trace(ends_at_a_constant, (torch.ones(4, 3),), (("B", 3),), table=table)
+    x = torch.arange(15.0).reshape(5, 3)
+    assert torch.equal(program.module()(x)[0], x[:, 1:].sum(1, keepdim=True) + x)

@@ -108,7 +108,9 @@ def test_no_uniforms_for_a_dropout_of_nothing():
 
 
 def test_a_merged_batch_is_split_off():
-    assert analysis(Reshaped(), "float32:2x2").random_shapes() == {"dropout.0": ("B", 2, 2), "dropout.1": (4, "B")}
+    found = analysis(Reshaped(), "float32:2x2")
+    assert found.random_shapes() == {"dropout.0": ("B", 2, 2), "dropout.1": ("B", 4)}
+    assert [request.batch_at for request in found.randoms] == [0, 1]
 
 
 def test_operators_are_told_with_the_first_that_calls_them():
@@ -160,7 +162,7 @@ def test_dropout_between_recurrent_layers_asks_for_its_uniforms():
         def forward(self, x):
             return self.gru(x.transpose(0, 1))[0][-1]
 
-    assert analysis(Deep(), "float32:6x4").random_shapes() == {"dropout.0": (6, "B", 3), "dropout.1": (6, "B", 3)}
+    assert analysis(Deep(), "float32:6x4").random_shapes() == {"dropout.0": ("B", 6, 3), "dropout.1": ("B", 6, 3)}
 
 
 def test_examples_have_the_shapes_types_and_ranges_of_the_inputs():

@@ -76,7 +76,7 @@ def follow(model, tolerance=2e-3):
             zip(definition.outputs, step(*({**fed, **state}[item.name] for item in definition.inputs)), strict=True)
         )
         state = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
-        queue = [fed[request.name] for request in analysis.randoms]
+        queue = [request.as_asked(fed[request.name]) for request in analysis.randoms]
         with (
             constants_in(torch.float32),
             Supplied(lambda shape, queue=queue: queue.pop(0).reshape(shape), torch.float32),

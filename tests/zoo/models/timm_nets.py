@@ -52,7 +52,7 @@ ENTRIES = (
     _image("beit_base_patch16_224", 64, ", narrow", img_size=64, drop_path_rate=0.1, **_SMALL),
     _image("eva02_tiny_patch14_224", 56, ", narrow", img_size=56, **_SMALL),
     _narrow("MlpMixer", "mlp_mixer", img_size=64, patch_size=16, num_blocks=2, embed_dim=64),
-    _image("poolformerv2_s12", 64, ", narrow", depths=(1, 1, 1, 1), dims=(16, 32, 64, 64)),
+    _narrow("MetaFormer", "metaformer", depths=(1, 1, 1, 1), dims=(16, 32, 64, 64), use_mlp_head=False),
     _image("test_nfnet"),
     _image("test_mambaout"),
     _narrow("ConvMixer", "convmixer", dim=48, depth=3, kernel_size=7, patch_size=7),
