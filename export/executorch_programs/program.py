@@ -18,7 +18,7 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from fedrela.core.errors import InvalidBundle, UnsupportedOperation
 from fedrela.core.pte_files import rules
-from fedrela.export.executorch_programs import forms, loops, operands
+from fedrela.export.executorch_programs import forms, layer_norm, loops, operands
 from fedrela.export.executorch_programs.copies import without_copies
 from fedrela.export.tracing import trace
 
@@ -60,6 +60,7 @@ def _edge(flat: torch.export.ExportedProgram) -> Any:
     """The program in the edge dialect, without what needn't be computed."""
     from fedrela.export.executorch_programs.edge import to_edge
 
+    layer_norm.center(flat.graph)
     operands.suit(flat.graph)
     without_copies(flat)
     _compute_once(flat.graph_module)
