@@ -10,7 +10,7 @@ element, they multiply that by `alpha` instead of the second.
     >>> program = trace(lambda x, w: (x * w,), (x, w), (("B", 5, 1), (5, 4)))
     >>> suit(program.graph)
     >>> [node.name for node in program.graph.nodes][2:4]
-    ['unsqueeze', 'mul']
+    ['unsqueeze_default', 'mul']
 """
 
 from typing import Any, cast
