@@ -7,6 +7,7 @@ import pytest
 from fedrela.core.bundle import PROGRAMS, Bundle, Manifest
 from fedrela.core.errors import InvalidInput, MissingDependency
 from fedrela.edge.engines import pool as engines
+from fedrela.edge.engines.onnx_engine import OnnxEngine
 from fedrela.edge.engines.pool import EnginePool, choose, runtime_version
 
 INSTALLED = {"onnx": "1.9.0", "executorch": "1.4.1"}
@@ -68,4 +69,13 @@ def test_an_unknown_runtime_and_one_that_is_not_installed(monkeypatch: pytest.Mo
 def test_a_pool_offers_its_runtimes_in_the_order_of_preference() -> None:
     pool = EnginePool(("executorch", "onnx"))
     assert pool.offered() == ("executorch 1.4.1", "onnx 1.9.0")
+    assert pool.known("0" * 64) is None
+
+
+def test_an_engine_of_the_hosts_own_is_given_and_no_program_is_read(small_bundle: Bundle) -> None:
+    pool, engine = EnginePool(), OnnxEngine(small_bundle.manifest, {})
+    pool.add("0" * 64, engine)
+    assert pool.known("0" * 64) is engine
+    assert pool.open("0" * 64, small_bundle.manifest, lambda file: pytest.fail(file.path)) is engine
+    pool.close({"0" * 64})
     assert pool.known("0" * 64) is None
