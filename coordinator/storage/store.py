@@ -18,7 +18,6 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyEr
 
 from fedrela.coordinator.storage import engines, migrations, schema
 from fedrela.coordinator.storage.clock import RealClock
-from fedrela.coordinator.storage.engines import BUSY_SECONDS
 from fedrela.core.errors import FedRelaError, InvalidMessage, Unavailable
 
 _VIRTUAL_NOW = sa.select(schema.clock.c.now_seconds)
@@ -82,7 +81,7 @@ class Database:
         if not self.sqlite:
             yield
             return
-        if not self._writer.acquire(timeout=BUSY_SECONDS):
+        if not self._writer.acquire(timeout=engines.BUSY_SECONDS):
             raise Unavailable("the database is busy", remedy="try again in a few seconds")
         try:
             yield

@@ -18,7 +18,12 @@ from fedrela.core.errors import MissingDependency
 USUAL = ("edge", "coordinator", "export", "emulator", "ray", "study")  # the smallest first
 STORES = ("postgresql", "s3")  # of a coordinator that doesn't keep everything in its folder
 # Distributions that aren't imported by their own name.
-_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "prometheus-client": "prometheus_client"}
+_MODULES = {
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "ruamel.yaml.clib": "_ruamel_yaml",
+    "scikit-learn": "sklearn",
+}
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9._-]+)(?:\[([A-Za-z0-9,._-]+)\])?")
 _LOWEST = re.compile(r">=\s*([0-9][0-9A-Za-z.]*)")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")

@@ -23,6 +23,7 @@ import torch
 from fedrela.core.errors import FedRelaError
 from fedrela.export import export_classifier
 from fedrela.export.classifier import gather
+from fedrela.export.tracing.model_analysis import analyze
 from fedrela.export.tracing.preparation import prepare
 from fedrela.export.verification.equality import TOLERANCE
 from tests.zoo import cuda_builds, stepping
@@ -90,7 +91,8 @@ def _of(entry: Entry, runtime: str) -> dict[str, Any]:
         _say(known={"export_processor_seconds": round(_processor_seconds(), 1)})
         _say(stage=STEPPING)
         recipe = gather(input=given, classes=classes)
-        followed = stepping.follow(out, prepare(model, recipe), recipe, runtime)
+        prepared = prepare(model, recipe)
+        followed = stepping.follow(out, prepared, recipe, runtime, analyze(prepared, recipe).randoms)
     return {
         "outcome": "verified" if followed.largest_error <= TOLERANCE else "differs",
         "verified_within": exported.largest_error,

@@ -21,7 +21,7 @@ from fedrela.export.inputs import model_arguments
 from fedrela.export.recipe import Recipe
 from fedrela.export.tracing.examples import model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
-from fedrela.export.tracing.model_analysis import RandomRequest, analyze
+from fedrela.export.tracing.model_analysis import RandomRequest
 from fedrela.export.verification import replay
 from fedrela.export.verification.equality import TOLERANCE
 from fedrela.export.verification.supplied import Supplied
@@ -43,17 +43,24 @@ class Followed:
     tensors: int
 
 
-def follow(folder: Path, model: nn.Module, recipe: Recipe, runtime: str, seed: int = 1) -> Followed:
+def follow(
+    folder: Path,
+    model: nn.Module,
+    recipe: Recipe,
+    runtime: str,
+    requests: tuple[RandomRequest, ...],
+    seed: int = 1,
+) -> Followed:
     """Run the bundle's training program and `model` side by side.
 
     model: as `fedrela.export.tracing.preparation.prepare` gives it, with the weights that the bundle starts from.
+    requests: the draws of the model that was exported.
     """
     opened = bundle.read(folder)
     step = opened.manifest.train_step
     feeds = [_drawn(opened.manifest.classes, recipe, step, seed, number) for number in range(STEPS)]
     given = _by_program(replay.load(opened, runtime, ("train_step",))["train_step"], step, opened.weights, feeds)
     names = tuple(name for name in given if name != LOSSES)
-    requests = analyze(model, recipe).randoms
     expected = _eagerly(model, recipe, step, feeds, names, requests, None)
     moved = [_eagerly(model, recipe, step, feeds, names, requests, direction) for direction in (0, 1)]
     start: Params = dict(opened.weights) | {LOSSES: np.zeros(STEPS, np.float32)}

@@ -12,6 +12,7 @@ from torch import nn
 
 from fedrela.export import export_classifier
 from fedrela.export.classifier import gather
+from fedrela.export.tracing.model_analysis import analyze
 from fedrela.export.verification.equality import TOLERANCE
 from tests.zoo import limits, page, results, stepping
 from tests.zoo.catalog import ENTRIES
@@ -143,6 +144,7 @@ def test_twenty_steps_beside_a_module_that_lasts_find_what_it_counts(leaning, ki
     out, weights = leaning
     model = kind()
     model.load_state_dict(weights)
-    followed = stepping.follow(out, model, gather(input=INPUT, classes=CLASSES), "onnx")
+    recipe = gather(input=INPUT, classes=CLASSES)
+    followed = stepping.follow(out, model, recipe, "onnx", analyze(Leaning(), recipe).randoms)
     assert (followed.largest_error <= TOLERANCE) == right
     assert followed.tensors == 5, "four tensors and the losses"

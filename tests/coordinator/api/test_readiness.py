@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from fedrela.coordinator.api import readiness
-from fedrela.coordinator.storage import schema, store
+from fedrela.coordinator.storage import engines, schema
 from fedrela.coordinator.storage.blobs import FolderBlobs
 from tests.coordinator.api.test_bad_input import check_problem
 from tests.coordinator.conftest import House, house_with, settings_for
@@ -29,7 +29,7 @@ def test_it_leaves_nothing_behind(any_house: House) -> None:
 
 
 def test_a_locked_database_is_not_ready(tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.3)
     with house_with(settings_for(tmp_path / "data"), bundle_folder) as house:
         other = sqlite3.connect(tmp_path / "data" / "coordinator.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ import pytest
 from fedrela.conformance.files import PUBLISHER
 from fedrela.coordinator.aggregation import due_rounds
 from fedrela.coordinator.rounds import housekeeping
-from fedrela.coordinator.storage import store
+from fedrela.coordinator.storage import engines
 from fedrela.coordinator.storage.blobs import FolderBlobs
 from fedrela.core import signing
 from fedrela.core.errors import Unavailable
@@ -84,7 +84,7 @@ def test_a_full_disk_below_a_real_database(house: House) -> None:
 def test_a_locked_database_is_a_503_and_service_resumes(
     tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.3)
     with house_with(settings_for(tmp_path / "data"), bundle_folder) as house:
         task_id = house.publish(1, goal=1)
         (device,) = house.devices(1)
