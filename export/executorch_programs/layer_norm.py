@@ -16,6 +16,8 @@ from typing import Any, cast
 import torch
 from torch.fx import Graph, Node
 
+from fedrela.export.executorch_programs.insertion import call
+
 aten = torch.ops.aten
 
 
@@ -25,14 +27,8 @@ def center(graph: Graph) -> None:
         x, shape = cast("tuple[Node, list[Any]]", node.args[:2])
         axes = [-1 - axis for axis in range(len(shape))]
         with graph.inserting_before(node):
-            mean = _call(graph, aten.mean.dim, x, axes, True)
-            node.replace_input_with(x, _call(graph, aten.sub.Tensor, x, mean))
+            mean = call(graph, aten.mean.dim, x, axes, True)
+            node.replace_input_with(x, call(graph, aten.sub.Tensor, x, mean))
         for user in list(node.users):
             if user.target is operator.getitem and user.args[1] == 1:
                 user.replace_all_uses_with(mean)
-
-
-def _call(graph: Graph, target: Any, *arguments: Any) -> Node:
-    made = graph.call_function(target, arguments)
-    made.meta["val"] = target(*(item.meta["val"] if isinstance(item, Node) else item for item in arguments))
-    return made

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from fedrela.export.executorch_programs.insertion import call
+
 aten = torch.ops.aten
 _OPTIMIZED = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.div.Tensor_mode}
 
@@ -43,7 +45,7 @@ def _of_one_rank(graph: Graph, node: Node) -> None:
     with graph.inserting_before(node):
         whole = lower
         for _ in range(missing):
-            whole = _call(graph, aten.unsqueeze.default, whole, 0)
+            whole = call(graph, aten.unsqueeze.default, whole, 0)
     node.args = tuple(whole if operand is lower else operand for operand in node.args)
 
 
@@ -54,14 +56,8 @@ def _multiplied_before(graph: Graph, node: Node) -> None:
     if alpha == 1 or not all(_is_one(size) or not isinstance(size, int) for size in _shape(first)):
         return
     with graph.inserting_before(node):
-        node.args = (first, _call(graph, aten.mul.Scalar, second, alpha))
+        node.args = (first, call(graph, aten.mul.Scalar, second, alpha))
     node.kwargs = {}
-
-
-def _call(graph: Graph, target: Any, operand: Node, argument: Any) -> Node:
-    made = graph.call_function(target, (operand, argument))
-    made.meta["val"] = target(operand.meta["val"], argument)
-    return made
 
 
 def _shape(node: Node) -> tuple[Any, ...]:
