@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -17,6 +18,8 @@ from tests.patience import PATIENCE_SECONDS
 
 DRIVER = Path(__file__).parent / "driver.mjs"
 WEB = Path(__file__).parents[2] / "web"
+# What a Chromium asks its maker for by itself, in its first seconds or later, whatever page is open.
+CHROMIUMS_OWN = re.compile(r"(https?://)?([a-z-]+\.)*(googleapis|google|gvt1|chromium)\.(com|org)[:/]")
 
 
 def missing() -> str:
@@ -136,7 +139,7 @@ class Recorder:
     """An HTTP proxy that all of the browser's traffic goes through. `tamper` may change an answer on its way."""
 
     host: str  # the only host that is passed on, "127.0.0.1:port"
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)  # without Chromium's own requests: these come when they will
     tamper: Callable[[str, bytes], bytes] = lambda path, body: body
     down: bool = False
     answers: list[tuple[str, int]] = field(default_factory=list)  # path and bytes of each answer
@@ -152,7 +155,8 @@ class Recorder:
 
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                recorder.seen.append(Seen(self.command, self.path, dict(self.headers), body))
+                if not CHROMIUMS_OWN.match(self.path):
+                    recorder.seen.append(Seen(self.command, self.path, dict(self.headers), body))
                 recorder.answer(self, body)
 
         for verb in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT"):
