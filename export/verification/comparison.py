@@ -51,7 +51,8 @@ def training_errors(
     reference = Reference(model, recipe, analysis, manifest)
     exact = Reference(model, recipe, analysis, manifest, torch.float64)
     steps = equality.fresh_steps(reference, exact, manifest, weights, seed)
-    steps = {name: value for name, value in steps.items() if name.split(".")[0] in programs}
+    asked = (*programs, replay.START)
+    steps = {name: value for name, value in steps.items() if name.split("/")[0].split(".")[0] in asked}
     with tempfile.TemporaryDirectory() as folder:
         for body, file in lowered.values():
             (Path(folder) / file.path).write_bytes(body)

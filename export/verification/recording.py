@@ -1,9 +1,11 @@
 """The golden steps' outputs in eager PyTorch, as a bundle holds them.
 
-manifest = replace(manifest, golden=record(reference, exact, manifest, folder))
+drawn = draw(reference, exact, manifest)
+more = [jumps(reference, drawn, stability.MORE_PERTURBATIONS)] if drawn.unstable else []
+manifest = replace(manifest, golden=write(drawn, more, folder))
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,59 +16,72 @@ from fedrela.core.bundle import Golden, Manifest
 from fedrela.core.tensors import Array
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
+from fedrela.export.verification.stability import Step as Run
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """The golden steps of one seed: inputs, eager PyTorch's outputs, how far it is off, and where it jumps."""
+class Drawn:
+    """The golden steps of one seed: eager PyTorch's outputs by recorded name, how far each is off from float64, and how
+    far it jumps, both relative. unstable: some jump that are not nothing but rounding.
+    """
 
     manifest: Manifest
-    fed: golden.Given
-    runs: tuple[stability.Step, stability.Step, stability.Step]
     recorded: dict[str, Array]
     off: dict[str, float]
-    discontinuities: dict[str, float]
+    jumps: dict[str, float]
+    unstable: bool
 
 
-def record(reference: Reference, exact: Reference, manifest: Manifest, folder: Path) -> Golden:
-    """Write the outputs for the first seed whose outcome float32 decides, else the best; `exact` is in float64.
-
-    What is nothing but rounding is left out. Where rounding decides some of an output, it gets slack: three times as
-    far as roundings were seen to take it.
-    """
+def draw(reference: Reference, exact: Reference, manifest: Manifest) -> Drawn:
+    """Of the first seed whose outcome float32 decides, else of the best; `exact` is in float64."""
     nothing: set[str] = set()
 
-    def draw(seed: int) -> tuple[Collection[str], _Draw]:
+    def draw_seed(seed: int) -> tuple[Collection[str], Drawn]:
         seeded = replace(manifest, golden=replace(manifest.golden, seed=seed))
-        fed = golden.given(seeded)
-        predicted, relabeled = reference.predict(fed["predict", 0]), reference.relabel(fed["relabel", 0])
-        runs = (reference.train_step, lambda inputs: predicted, lambda inputs: relabeled)
+        fed, runs = _given(reference, seeded)
         recorded = golden.run(seeded, *runs, fed=fed)
         truth = golden.run(seeded, exact.train_step, exact.predict, exact.relabel, fed=fed)
         off = golden.errors(seeded, truth, recorded)
-        discontinuities = stability.golden_discontinuities(seeded, recorded, runs, fed)
+        found = stability.golden_discontinuities(seeded, recorded, runs, fed)
         if seed == 0:  # what is nothing but rounding lies in the net, not in the data
             nothing.update(_nothing(off))
-        drawn = _Draw(seeded, fed, runs, recorded, off, discontinuities)
-        return {name for name in discontinuities if _tensor(name) not in nothing}, drawn
+        unstable = {name for name in found if _tensor(name) not in nothing}
+        return unstable, Drawn(seeded, recorded, off, found, bool(unstable))
 
-    unstable, best = stability.most_stable(draw)
-    seeded, recorded, off, discontinuities = best.manifest, best.recorded, best.off, best.discontinuities
-    if unstable:
-        more = stability.golden_discontinuities(seeded, recorded, best.runs, best.fed, stability.MORE_PERTURBATIONS)
-        discontinuities = stability.elementwise_maximum(discontinuities, more)
-    relative = stability.elementwise_maximum(
-        discontinuities, {name: error for name, error in off.items() if not error <= stability.NOISE}
-    )
+    return stability.most_stable(draw_seed)[1]
+
+
+def jumps(reference: Reference, drawn: Drawn, directions: Iterable[int]) -> dict[str, float]:
+    """The outputs that jump under roundings in these directions, and how far, relative."""
+    fed, runs = _given(reference, drawn.manifest)
+    return stability.golden_discontinuities(drawn.manifest, drawn.recorded, runs, fed, directions)
+
+
+def write(drawn: Drawn, more_jumps: Iterable[Mapping[str, float]], folder: Path) -> Golden:
+    """Write the outputs into `folder`; what is nothing but rounding is left out.
+
+    Where rounding decides some of an output, it gets slack: three times as far as roundings were seen to take it.
+    """
+    relative = {name: error for name, error in drawn.off.items() if not error <= stability.NOISE}
+    for found in (drawn.jumps, *more_jumps):
+        relative = stability.elementwise_maximum(relative, found)
     left_out = _nothing(relative)
-    expected = {name: value for name, value in recorded.items() if _tensor(name) not in left_out}
-    scales = golden.scales(seeded, expected)
+    expected = {name: value for name, value in drawn.recorded.items() if _tensor(name) not in left_out}
+    scales = golden.scales(drawn.manifest, expected)
     slack = {name: stability.TIMES * relative[name] * scales[name] for name in expected if name in relative}
     body = tensors.to_bytes(
         expected | {golden.SLACK + name: np.asarray(value, np.float32) for name, value in slack.items()}
     )
-    (folder / seeded.golden.path).write_bytes(body)
-    return replace(seeded.golden, sha256=signing.sha256(body), size_bytes=len(body))
+    recorded = drawn.manifest.golden
+    (folder / recorded.path).write_bytes(body)
+    return replace(recorded, sha256=signing.sha256(body), size_bytes=len(body))
+
+
+def _given(reference: Reference, manifest: Manifest) -> tuple[golden.Given, tuple[Run, Run, Run]]:
+    """The golden inputs, and the three programs: predictions and re-labelings are no different when run again."""
+    fed = golden.given(manifest)
+    predicted, relabeled = reference.predict(fed["predict", 0]), reference.relabel(fed["relabel", 0])
+    return fed, (reference.train_step, lambda inputs: predicted, lambda inputs: relabeled)
 
 
 def _nothing(off: Mapping[str, float]) -> set[str]:

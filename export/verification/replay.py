@@ -25,6 +25,7 @@ from fedrela.core.tensors import Array
 
 STEPS_FILE = "steps.safetensors"
 ROUNDING = "rounding"  # what eager PyTorch itself is off from float64, as an addition to the scale
+START = "start"  # the weights that every program begins with
 RESTART = "restart"  # marks a step after which the next one starts from eager PyTorch's state
 RUNTIMES = ("onnx", "executorch")
 Run = Callable[[dict[str, Array]], Mapping[str, Array]]
@@ -45,7 +46,7 @@ def golden_errors(opened: Bundle, runs: Mapping[str, Run]) -> dict[str, float]:
 
 def step_errors(runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str, float]:
     """Relative error of every output of the steps of `fedrela.export.verification.equality`: whole tensors, own state
-    carried along.
+    carried along. An input that a step is not given is what eager PyTorch's step before had or made of it.
 
     Not so where a step allows more than the tolerance, nor at all after one that is marked for a restart: what rounding
     decides there would decide all later steps. What a carried tensor is off after a step it may be off after the next
@@ -54,22 +55,29 @@ def step_errors(runs: Mapping[str, Run], steps: Mapping[str, Array]) -> dict[str
     errors: dict[str, float] = {}
     carried: dict[str, Array] = {}
     scales: dict[str, float] = {}
-    for prefix in sorted({name.split("/")[0] for name in steps}):
+    start = _under(f"{START}/", steps)
+    before_step = start
+    for prefix in sorted({name.split("/")[0] for name in steps} - {START}):
         program = prefix.split(".")[0]
-        inputs = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/in/")}
-        expected = {name.split("/", 2)[2]: value for name, value in steps.items() if name.startswith(f"{prefix}/out/")}
+        inputs = (before_step if program == "train_step" else start) | _under(f"{prefix}/in/", steps)
+        expected = _under(f"{prefix}/out/", steps)
         scales = {name: scale for name, scale in scales.items() if name.removeprefix("new.") in carried}
         outputs = runs[program](inputs | (carried if program == "train_step" else {}))
         if program == "train_step":
             settled = [name for name in outputs if name.startswith("new.") and f"{prefix}/allow/{name}" not in steps]
             carried = {name.removeprefix("new."): outputs[name] for name in settled}
             carried = {} if f"{prefix}/{RESTART}" in steps else carried
+            before_step = inputs | _under("new.", expected)
         for name, want in expected.items():
             before = inputs[name.removeprefix("new.")] if name.startswith("new.") else 0.0
             scales[name] = max(golden.change_scale(want, before), scales.get(name, 0.0))
             allowed = max(float(steps.get(f"{prefix}/{kind}/{name}", 0.0)) for kind in ("allow", ROUNDING))
             errors[f"{prefix}.{name}"] = _error(name, want, np.asarray(outputs[name]), scales[name] + allowed)
     return errors
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def _error(name: str, expected: Array, actual: Array, scale: float) -> float:

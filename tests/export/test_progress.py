@@ -68,6 +68,6 @@ def test_a_terminal_has_a_bar_that_is_gone_at_the_end() -> None:
 @pytest.mark.parametrize("runtimes", [("onnx",), ("onnx", "executorch")])
 def test_every_stage_is_planned_once(runtimes: tuple[str, ...]) -> None:
     lines = [stage.line for stage in planned(runtimes)]
-    assert len(set(lines)) == len(lines) == 4 + 3 * len(runtimes)
+    assert len(set(lines)) == len(lines) == 3 + 3 * len(runtimes)
     assert lines[0] == ANALYSIS
     assert lines[1 + 3 * len(runtimes)] == EAGER

@@ -23,6 +23,8 @@ from fedrela.export.verification.supplied import Supplied
 from tests.export.verification.pieces import CLASSES, KINDS, WIDTH, Step
 
 STEPS = 20
+TOLERANCE = 2e-3
+ROUNDING = 1e-7
 RECIPE = Recipe((parse(f"float32:{WIDTH}"),), classes=CLASSES, hyperparameters={"lr": 0.02, "momentum": 0.5})
 
 LAYERS = {
@@ -37,10 +39,10 @@ LAYERS = {
 }
 
 
-def models():
-    """A strategy: up to four steps and layers, then a linear one; what they are, and a seed of their weights."""
+def plans():
+    """A strategy: up to four steps and layers, and a seed of their weights, for `build`."""
     piece = st.tuples(st.sampled_from([*KINDS, *LAYERS]), st.integers(1, 5))
-    return st.builds(build, st.lists(piece, min_size=1, max_size=4), st.integers(0, 2**16))
+    return st.tuples(st.lists(piece, min_size=1, max_size=4), st.integers(0, 2**16))
 
 
 def build(pieces, seed):
@@ -50,10 +52,11 @@ def build(pieces, seed):
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), *steps, nn.Linear(WIDTH, CLASSES))
 
 
-def follow(model, tolerance=2e-3):
+def follow(model):
     """Trace the training step of `model` and run it beside the module itself, which is never replaced, for STEPS steps.
 
-    Raises what an export raises; AssertionError where the two part.
+    Raises what an export raises; AssertionError where the two part further than a rounding of the first weights takes
+    the step itself: some nets diverge, and nobody knows their digits.
     """
     torch.manual_seed(0)
     prepared = prepare(model, RECIPE)
@@ -70,12 +73,10 @@ def follow(model, tolerance=2e-3):
         for name, value in (analysis.parameters(lasting) | analysis.buffers(lasting)).items()
     }
     state |= {item.name: torch.zeros(item.shape) for item in definition.inputs if item.role == "optimizer"}
+    rounded = {name: _rounded(value) for name, value in state.items()}
     for number in range(STEPS):
         fed = _fed(definition, batch=2 + (number * 5) % 7, seed=number)
-        outputs = dict(
-            zip(definition.outputs, step(*({**fed, **state}[item.name] for item in definition.inputs)), strict=True)
-        )
-        state = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
+        state, rounded = _stepped(step, definition, fed, state), _stepped(step, definition, fed, rounded)
         queue = [request.as_asked(fed[request.name]) for request in analysis.randoms]
         with (
             constants_in(torch.float32),
@@ -86,7 +87,21 @@ def follow(model, tolerance=2e-3):
         loss.backward()
         sgd.step()
         for name, value in (analysis.parameters(lasting) | analysis.buffers(lasting)).items():
-            torch.testing.assert_close(state[name], value.detach(), rtol=tolerance, atol=tolerance)
+            known = TOLERANCE + 10 * float((state[name] - rounded[name]).abs().max())
+            torch.testing.assert_close(state[name], value.detach(), rtol=TOLERANCE, atol=known)
+
+
+def _stepped(step, definition, fed, state):
+    """The state after a step of the program's."""
+    outputs = step(*({**fed, **state}[item.name] for item in definition.inputs))
+    named = dict(zip(definition.outputs, outputs, strict=True))
+    return {name.removeprefix("new."): value for name, value in named.items() if name.startswith("new.")}
+
+
+def _rounded(value):
+    """`value` with other last digits."""
+    moves = torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
+    return value * (1 + ROUNDING * moves) if value.is_floating_point() else value
 
 
 def _fed(definition, batch, seed):

@@ -1,20 +1,15 @@
 """Work beside: what comes back, what happens where it can't be done there, and that nothing of it is left."""
 
-import math
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from fedrela.export import bundling, export_classifier
-from fedrela.export.bundling import Exported
 from fedrela.export.verification import beside as module
 from fedrela.export.verification.beside import Beside
-from tests.export.conftest import OPTIONS, tiny
 
 HERE = os.getpid()
 
@@ -91,20 +86,3 @@ def test_no_process_is_left_of_work_that_nobody_waits_for() -> None:
     with Beside(lambda: time.sleep(600), fork=True):
         assert set(psutil.Process().children()) - before
     assert set(psutil.Process().children()) <= before
-
-
-@pytest.mark.parametrize(
-    ("fork", "threads"), [(True, 2), (False, 2), (False, 1)], ids=["in a fork", "here", "here with one thread"]
-)
-def test_a_golden_file_is_the_same_wherever_its_steps_were_made(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork: bool, threads: int
-) -> None:
-    monkeypatch.setattr(bundling, "_LONG", 0.0 if fork else math.inf)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        again = export_classifier(tiny(), out=tmp_path / "again", **OPTIONS)
-    finally:
-        torch.set_num_threads(before)
-    golden = "golden.safetensors"
-    assert (again.folder / golden).read_bytes() == (exported.folder / golden).read_bytes()

@@ -12,7 +12,7 @@ import pytest
 from fedrela.core import golden, tensors
 from fedrela.core.bundle import Manifest
 from fedrela.core.errors import VerificationFailed
-from fedrela.export.verification import recording
+from fedrela.export.verification import recording, stability
 from tests.core.test_golden import MANIFEST, predict, relabel_program, train
 
 
@@ -33,7 +33,11 @@ def programs(train_step: Callable[..., Any]) -> Any:
 
 def recorded(folder: Path, train_step: Callable[..., Any]) -> tuple[Manifest, dict[str, np.ndarray]]:
     """What a bundle would hold."""
-    found = recording.record(programs(train_step), programs(train_step), MANIFEST, folder)
+    eager = programs(train_step)
+    drawn = recording.draw(eager, eager, MANIFEST)
+    halves = stability.MORE_PERTURBATIONS[::2], stability.MORE_PERTURBATIONS[1::2]
+    more = [recording.jumps(eager, drawn, half) for half in halves] if drawn.unstable else []
+    found = recording.write(drawn, more, folder)
     return replace(MANIFEST, golden=found), tensors.read((folder / found.path).read_bytes())
 
 

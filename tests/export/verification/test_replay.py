@@ -52,3 +52,27 @@ def test_what_was_off_after_a_large_change_is_not_measured_by_a_smaller_one() ->
     assert errors[SECOND] == pytest.approx(0.01 / 101.01, rel=1e-3)
     wrong = step_errors({"train_step": program}, steps | {f"train_step.0/{RESTART}": np.ones((), np.float32)})
     assert wrong[SECOND] < 1e-6  # begun anew, nothing is inherited
+
+
+def test_what_a_step_is_not_given_is_what_eager_pytorch_had_or_made_of_it() -> None:
+    seen: list[dict[str, float]] = []
+
+    def program(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        seen.append({name: float(value[0]) for name, value in given.items()})
+        return {"new.w": given["w"] * 2, "probabilities": given["w"]}
+
+    one = {name: np.full(1, value, np.float32) for name, value in (("1", 1), ("2", 2), ("4", 4), ("9", 9))}
+    steps = {
+        "start/w": one["1"],
+        "predict.0/in/x": one["9"],
+        "predict.0/out/probabilities": one["1"],
+        "train_step.0/in/x": one["4"],
+        "train_step.0/in/anchor": one["9"],
+        "train_step.0/out/new.w": one["2"],
+        f"train_step.0/{RESTART}": np.ones((), np.float32),
+        "train_step.1/in/x": one["2"],
+        "train_step.1/out/new.w": one["4"],
+    }
+    errors = step_errors({"train_step": program, "predict": program}, steps)
+    assert seen == [{"w": 1, "x": 9}, {"w": 1, "x": 4, "anchor": 9}, {"w": 2, "x": 2, "anchor": 9}]
+    assert max(errors.values()) == 0.0
