@@ -40,6 +40,7 @@ def convolution(
     groups: int,
 ) -> Tensor:
     """aten.convolution, batched."""
+    stride, padding, dilation, output_padding = _for_each(x.dim() - 2, stride, padding, dilation, output_padding)
     if transposed:
         size = [
             (x.shape[2 + d] - 1) * s - 2 * p + r * (weight.shape[2 + d] - 1) + o + 1
@@ -67,6 +68,7 @@ def convolution_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """aten.convolution_backward: gradients of x, weight and bias; None where `mask` doesn't ask for one."""
     grad_x = grad_weight = grad_bias = None
+    stride, padding, dilation = _for_each(x.dim() - 2, stride, padding, dilation)
     if mask[0]:
         if transposed:
             grad_x = _forward(grad, weight, x.shape[2:], stride, padding, dilation, groups)
@@ -206,6 +208,11 @@ def _weight_gradient(
     padded = pad(x, padding, right)
     summed = windows.correlated(grad, padded, kernel, stride, dilation, groups, [0] * len(kernel))
     return summed.reshape(out_channels, in_channels // groups, *kernel)
+
+
+def _for_each(dimensions: int, *given: Sizes) -> list[Sizes]:
+    """A single number holds for every dimension: `padding="valid"` gives one."""
+    return [list(sizes) * dimensions if len(sizes) == 1 else sizes for sizes in given]
 
 
 def _positions(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> list[int]:

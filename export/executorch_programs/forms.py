@@ -20,7 +20,7 @@ from torch._decomp import get_decompositions
 
 from fedrela.export.executorch_programs import convolution as conv
 from fedrela.export.executorch_programs import group_norm as group
-from fedrela.export.executorch_programs import loops
+from fedrela.export.executorch_programs import loops, powers
 from fedrela.export.executorch_programs import pooling as pool
 from fedrela.export.executorch_programs.strides import column, reorder, row_sums
 from fedrela.export.tracing import trace
@@ -55,7 +55,9 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.squeeze.dims: squeeze,
         aten.unsqueeze.default: unsqueeze,
         aten.flip.default: flip,
-        aten.pow.Tensor_Scalar: power,
+        aten.pow.Tensor_Scalar: powers.of_tensor,
+        aten.pow.Scalar: powers.of_number,
+        aten.pow.Tensor_Tensor: powers.of_tensors,
         aten.sum.dim_IntList: total,
         aten.mean.dim: mean,
         aten.constant_pad_nd.default: constant_pad_nd,
@@ -161,26 +163,6 @@ def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
         return _WHOLE
     result: Tensor = aten.index_select.default(x, dim, torch.arange(x.shape[dim] - 1, -1, -1))
     return result
-
-
-def power(x: Tensor, exponent: float) -> Tensor:
-    """x to a whole or half exponent up to 8 as products and a root; a larger whole one stays whole (NotImplemented).
-
-    There is no kernel for any other: e to the exponent times log x, which is NaN below 0 as the power is.
-    """
-    halves = exponent * 2
-    if exponent != int(exponent) and (halves != int(halves) or abs(exponent) > 8):
-        return torch.exp(torch.log(x) * exponent)
-    if abs(exponent) > 8:
-        return _WHOLE
-    whole, root = divmod(abs(int(halves)), 2)
-    factors = [x] * whole + ([torch.sqrt(x)] if root else [])
-    if not factors:
-        return torch.ones_like(x)
-    result = factors[0]
-    for factor in factors[1:]:
-        result = result * factor
-    return torch.reciprocal(result) if exponent < 0 else result
 
 
 def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:

@@ -3,7 +3,8 @@
 `rules` makes of each in-place operator the plain one and a copy of its result over the tensor, and `take_out` makes of
 such a copy a new name for what was copied, from there on. That is all that most models need (BatchNorm's statistics,
 ReLU in place). Where the tensor is a view of another, or has views, it takes torch's functionalization, which traces
-the graph once more.
+the graph once more. So it does where it would be a view, but a runtime's form made a copy (`watched`): a graph does not
+show that, and autograd goes on as if it were one.
 
     >>> import torch
     >>> from torch.fx.experimental.proxy_tensor import make_fx
@@ -15,6 +16,7 @@ the graph once more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -41,6 +43,49 @@ def rules() -> Mapping[Any, Callable[..., Tensor]]:
             if written[:1] == [True] and not any(written[1:]) and not plain._schema.is_mutable:
                 found[in_place] = _copied_over(plain)
     return found
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A table for one tracing, and what happened in it."""
+
+    table: Mapping[Any, Callable[..., Any]]
+    lost: list[Any]  # the operators that changed a tensor in place of which a form had made a copy instead of a view
+
+
+def watched(table: Mapping[Any, Callable[..., Any]]) -> Watch:
+    """`table` and the in-place operators' rules, with an eye on tensors that should share memory and don't."""
+    parted: dict[int, Tensor] = {}  # by its storage: a tensor that has a copy for a view, or is such a copy; kept alive
+    lost: list[Any] = []
+
+    def viewing(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(x: Any, *arguments: Any, **options: Any) -> Any:
+            made = rule(x, *arguments, **options)
+            if isinstance(made, Tensor) and isinstance(x, Tensor) and _storage(made) != _storage(x):
+                parted.update({_storage(each): each for each in (made, x)})
+            return made
+
+        return watch
+
+    def changing(operator: Any, rule: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(x: Tensor, *arguments: Any, **options: Any) -> Any:
+            if _storage(x) in parted:
+                lost.append(operator)
+            return rule(x, *arguments, **options)
+
+        return watch
+
+    views = {operator: viewing(rule) for operator, rule in table.items() if _is_view(operator)}
+    return Watch({**table, **views, **{operator: changing(operator, rule) for operator, rule in rules().items()}}, lost)
+
+
+def _is_view(operator: Any) -> bool:
+    arguments = operator._schema.arguments if isinstance(operator, torch._ops.OpOverload) else ()
+    return bool(arguments) and arguments[0].alias_info is not None and not arguments[0].alias_info.is_write
+
+
+def _storage(x: Tensor) -> int:
+    return int(x.untyped_storage()._cdata)
 
 
 def _plain(in_place: Any) -> Any:

@@ -88,7 +88,7 @@ def _flat(
 ) -> tuple[torch.fx.GraphModule, ShapeEnv]:
     """The graph, and what tracing it asked of the open dimensions."""
     environment = ShapeEnv()
-    apart = {**table, **mutations.rules()}
+    watch = mutations.watched(table)
     with FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True) as mode:
         fakes = [_fake(mode, tensor, shape) for tensor, shape in zip(example_inputs, shapes, strict=True)]
     with (
@@ -98,11 +98,11 @@ def _flat(
         sdpa_kernel(SDPBackend.MATH),
         torch.backends.mkldnn.flags(enabled=False),
     ):
-        graph = make_fx(function, decomposition_table=apart)(*fakes)
-        if not mutations.take_out(graph):
-            whole = make_fx(function)(*fakes)
+        graph = make_fx(function, decomposition_table=watch.table)(*fakes)
+        if watch.lost or not mutations.take_out(graph):
+            whole = torch.func.functionalize(make_fx(function)(*fakes), remove="mutations")
             with torch.no_grad():
-                graph = make_fx(torch.func.functionalize(whole, remove="mutations"), decomposition_table=apart)(*fakes)
+                graph = make_fx(whole, decomposition_table=watch.table)(*fakes)
             mutations.take_out(graph)  # of constants, such as a count of batches
     graph.graph.eliminate_dead_code()
     _ask_for_sizes_alone(graph.graph)

@@ -2,7 +2,8 @@
 
 The module is one that lasts: what a forward pass leaves behind in it is there in the next one. Only the random numbers
 of dropout and the like are given to both. Where float32 itself doesn't decide what a tensor becomes (a bias before a
-BatchNorm, units that lie at a kink), training from weights that are a rounding apart tells how far it may be off.
+BatchNorm, units that lie at a kink), training from weights that are a rounding apart tells how far it may be off. Of a
+net that diverges, that is as far as training takes it: twenty steps say nothing of such a tensor, one step does.
 """
 
 import copy
@@ -30,6 +31,7 @@ STEPS, BATCH = 20, 6
 RATES = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0}
 ROUNDING = 1e-6  # relative: what float32's roundings (6e-8) come to in the sums of one step
 TIMES = 10.0  # as far as roundings take eager PyTorch a runtime with other roundings may be off
+NOTHING = 0.5  # of its change: where roundings take a tensor so far, it could be anything
 LOSSES = "losses"  # the name of the twenty losses, compared as a tensor is
 
 
@@ -59,20 +61,32 @@ def follow(
     opened = bundle.read(folder)
     step = opened.manifest.train_step
     feeds = [_drawn(opened.manifest.classes, recipe, step, seed, number) for number in range(STEPS)]
-    given = _by_program(replay.load(opened, runtime, ("train_step",))["train_step"], step, opened.weights, feeds)
-    names = tuple(name for name in given if name != LOSSES)
-    expected = _eagerly(model, recipe, step, feeds, names, requests, None)
-    moved = [_eagerly(model, recipe, step, feeds, names, requests, direction) for direction in (0, 1)]
-    start: Params = dict(opened.weights) | {LOSSES: np.zeros(STEPS, np.float32)}
-    errors: dict[str, float] = {}
-    undecided = 0
-    for name, want in expected.items():
-        scale = golden.change_scale(want, start[name])
-        spread = TIMES * max(golden.difference(want, other[name]) for other in moved)
-        undecided += spread > TOLERANCE * scale
-        errors[name] = golden.difference(want, given[name]) / max(scale, spread / TOLERANCE)
+    run = replay.load(opened, runtime, ("train_step",))["train_step"]
+
+    def after(steps: int) -> dict[str, tuple[float, float]]:
+        given = _by_program(run, step, opened.weights, feeds[:steps])
+        names = tuple(name for name in given if name != LOSSES)
+        start: Params = dict(opened.weights) | {LOSSES: np.zeros(steps, np.float32)}
+        expected, *moved = (
+            _eagerly(model, recipe, step, feeds[:steps], names, requests, direction) for direction in (None, 0, 1)
+        )
+        return {
+            name: _error(want, given[name], [other[name] for other in moved], start[name])
+            for name, want in expected.items()
+        }
+
+    early, late = after(1), after(STEPS)
+    errors = {name: max(early[name][0], error if spread < NOTHING else 0.0) for name, (error, spread) in late.items()}
     worst = max(errors, key=lambda name: errors[name])
+    undecided = sum(TIMES * spread > TOLERANCE for _, spread in late.values())
     return Followed(errors[worst], worst, undecided, len(errors))
+
+
+def _error(want: Array, given: Array, moved: list[Array], start: Array) -> tuple[float, float]:
+    """How far a tensor is off, of what is allowed, and how far roundings take it: both relative to its change."""
+    scale = golden.change_scale(want, start)
+    spread = max(golden.difference(want, other) for other in moved)
+    return golden.difference(want, given) / max(scale, TIMES * spread / TOLERANCE), spread / scale
 
 
 def _drawn(classes: int, recipe: Recipe, step: Program, seed: int, number: int) -> dict[str, Array]:

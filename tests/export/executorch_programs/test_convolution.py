@@ -15,11 +15,11 @@ def cases(draw):
     rank = draw(st.integers(1, 3))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     per_axis = lambda low, high: [draw(st.integers(low, high)) for _ in range(rank)]  # noqa: E731
-    kernel, stride, dilation, padding = per_axis(1, 3), per_axis(1, 3), per_axis(1, 3), per_axis(0, 3)
+    for_each = lambda low, high: per_axis(low, high)[: draw(st.sampled_from([1, rank]))]  # noqa: E731
+    kernel, stride, dilation, padding = per_axis(1, 3), for_each(1, 3), for_each(1, 3), for_each(0, 3)
     transposed = draw(st.booleans())
-    output_padding = [
-        draw(st.integers(0, max(s, d) - 1)) if transposed else 0 for s, d in zip(stride, dilation, strict=True)
-    ]
+    most = max(1, min(stride + dilation)) - 1
+    output_padding = [draw(st.integers(0, most)) if transposed else 0 for _ in range(rank)]
     channels = (groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2)))
     return kernel, stride, padding, dilation, transposed, output_padding, groups, channels, per_axis(1, 7)
 

@@ -11,23 +11,6 @@ from fedrela.export.tracing.trace import trace
 aten = torch.ops.aten
 
 
-@pytest.mark.parametrize("exponent", [-2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 8])
-def test_powers_are_products_and_roots(exponent):
-    x = torch.tensor([0.25, 1.0, 3.0])
-    assert torch.allclose(forms.power(x, exponent), x**exponent)
-
-
-@pytest.mark.parametrize("exponent", [-8.5, -0.75, 0.3, 0.75, 2.25])
-def test_any_other_power_is_one_of_e(exponent):
-    x = torch.tensor([0.0, 1e-30, 0.25, 1.0, 3.0, 1e4, float("inf"), -2.0])
-    torch.testing.assert_close(forms.power(x, exponent), x**exponent, rtol=1e-4, atol=0, equal_nan=True)
-
-
-@pytest.mark.parametrize("exponent", [9, -10.0])
-def test_a_large_whole_power_stays_whole(exponent):
-    assert forms.power(torch.ones(2), exponent) is NotImplemented
-
-
 @pytest.mark.parametrize("amounts", [[-1, 1], [1, -2, -1, 0], [-1, -1, -1, -1]])
 def test_negative_padding_cuts(amounts):
     x = torch.arange(40.0).reshape(2, 4, 5)

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from fedrela.core.errors import UnsupportedOperation
+from fedrela.export.executorch_programs import forms
+from fedrela.export.onnx_programs import translation
 from fedrela.export.tracing import mutations
 from fedrela.export.tracing.trace import trace
 
@@ -124,3 +127,59 @@ def test_a_size_is_asked_for_once():
     asked = [node for node in program.graph.nodes if isinstance(node.meta.get("val"), torch.SymInt)]
     assert len(asked) == 1
     assert program.module()(torch.ones(2, 3), torch.ones(2, 2))[1].tolist() == [[2.0, 2.0]] * 2
+
+
+VIEWS = {
+    "permute": lambda x: x.permute(1, 0, 2),
+    "transpose": lambda x: x.transpose(1, 2),
+    "of two dimensions": lambda x: x.reshape(-1, 4).t(),
+    "squeeze": lambda x: x[:, :1].squeeze(1),
+    "squeeze several": lambda x: x[:, :1].squeeze((1,)),
+    "unsqueeze": lambda x: x.unsqueeze(1),
+    "select": lambda x: x[:, 1],
+    "narrow": lambda x: x.narrow(2, 1, 2),
+    "a view of a copy": lambda x: x.permute(1, 0, 2)[:, :2].unsqueeze(0),
+}
+
+
+def written_view(x, view):
+    base = x * 2.0
+    view(base).mul_(3.0)
+    return base
+
+
+def written_view_alone(x, view):
+    viewed = view(x * 2.0)
+    viewed.div_(7.0)
+    return viewed * x.sum()
+
+
+def written_base(x, view):
+    base = x * 2.0
+    viewed = view(base)
+    base.tanh_()
+    return viewed * base.sum()
+
+
+@pytest.mark.parametrize("tell", [written_view, written_view_alone, written_base])
+@pytest.mark.parametrize("table", [forms.table, translation.table], ids=["executorch", "onnx"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_what_a_form_copies_is_still_a_view_to_who_writes_in_place(tell, table, view):
+    def gradient(x):
+        value = tell(x, view)
+        weight = torch.arange(value.numel(), dtype=torch.float32).reshape(value.shape)
+        return value, *torch.autograd.grad((value * weight).square().sum(), x)
+
+    x = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    traced = trace(gradient, (x,), ((3, 5, 4),), table=table())
+    for mine, expected in zip(traced.module()(x), gradient(x), strict=True):
+        assert (mine - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_what_shares_memory_as_it_should_is_traced_once():
+    def model(x):
+        return (x * 2.0).relu_().permute(1, 0) + x.permute(1, 0).mul(2.0).relu_()
+
+    watch = mutations.watched(forms.table())
+    make_fx(model, watch.table, "fake")(torch.ones(4, 3))
+    assert not watch.lost
