@@ -37,17 +37,20 @@ def of_tensor(x: Tensor, exponent: float) -> Tensor:
 
 def of_number(number: float, exponent: Tensor) -> Tensor:
     """A number above 0 to each exponent; of any other as if each had a number of its own."""
-    if not exponent.is_floating_point():
+    dtype = torch.result_type(number, exponent)
+    if not dtype.is_floating_point:
         return _WHOLE
     if number > 0:
-        return torch.exp(exponent * math.log(number))
-    return of_tensors(torch.full((), number, dtype=exponent.dtype), exponent)
+        return torch.exp(exponent.to(dtype) * math.log(number))
+    return of_tensors(torch.full((), number, dtype=dtype), exponent)
 
 
 def of_tensors(x: Tensor, exponent: Tensor) -> Tensor:
     """e to the exponent times log |x|; below 0, with its sign where the exponent is whole, and NaN where it isn't."""
-    if not (x.is_floating_point() and exponent.is_floating_point()):
+    dtype = torch.result_type(x, exponent)
+    if not dtype.is_floating_point:
         return _WHOLE
+    x, exponent = x.to(dtype), exponent.to(dtype)
     size = torch.where(exponent == 0, 1.0, torch.exp(torch.log(x.abs()) * exponent))
     half = exponent / 2
     signed = torch.where(half.floor() == half, size, -size)

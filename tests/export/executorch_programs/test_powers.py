@@ -43,6 +43,15 @@ def test_one_number_to_many_exponents(number):
     torch.testing.assert_close(powers.of_number(number, exponent), number**exponent, rtol=1e-5, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("x", [torch.tensor([-2.0, 0.5]), torch.tensor([2, 3], dtype=torch.int32), 0.5, -3.0, 2])
+def test_whole_exponents_of_floats_and_the_other_way_round(x):
+    other = torch.tensor([1, 3], dtype=torch.int32)
+    whole = not x.is_floating_point() if isinstance(x, torch.Tensor) else isinstance(x, int)
+    exponent = other.float() if whole else other
+    mine = (powers.of_tensors if isinstance(x, torch.Tensor) else powers.of_number)(x, exponent)
+    torch.testing.assert_close(mine, torch.pow(x, exponent), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("power", [powers.of_number, powers.of_tensors])
 def test_whole_numbers_stay_whole_numbers(power):
     assert power(torch.tensor([2]) if power is powers.of_tensors else 2, torch.tensor([3])) is NotImplemented
