@@ -123,7 +123,7 @@ def _check_admitted(body: bytes) -> None:
     except InvalidBundle as fault:
         raise UnsupportedOperation(
             f"no device would load it: {fault.problem}",
-            remedy="export for ONNX only (--runtime onnx), or use another layer (see docs/layers.md)",
+            remedy="export for ONNX only (--runtime onnx), or use another layer (see docs/layers.md), or fewer",
         ) from fault
 
 

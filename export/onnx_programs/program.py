@@ -41,7 +41,8 @@ def lower(definition: Definition, program: torch.export.ExportedProgram) -> byte
     try:
         rules.check(body, definition.name)
     except InvalidBundle as fault:  # what no device would load is not written
-        raise UnsupportedOperation(fault.problem, remedy="replace the layer that needs it") from fault
+        remedy = "replace the layer that needs it, or let the model have fewer layers"
+        raise UnsupportedOperation(f"no device would load it: {fault.problem}", remedy=remedy) from fault
     return body
 
 
