@@ -37,7 +37,8 @@ def page(results: Mapping[Key, Result]) -> str:
 {len(ENTRIES)} classifiers of {packages} packages, as `pip install` gives them, with random weights, in sizes that a
 phone trains. `make test-zoo` exports each in a process of its own and writes this page from what came of it. The number
 is the largest relative difference from eager PyTorch after {STEPS} steps on fresh data, the module being trained by
-torch's own optimizer; 1e-04 is allowed, and ten times what a rounding of the weights changes where that is more.
+torch's own optimizer; 1e-04 is allowed, and ten times what a rounding of the weights changes where that is more. A
+tensor that roundings take as far as training does, as in a net that diverges, is compared after one step.
 
 {_counts(results)}
 {_table(results)}
