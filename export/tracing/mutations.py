@@ -76,7 +76,12 @@ def watched(table: Mapping[Any, Callable[..., Any]]) -> Watch:
         return watch
 
     views = {operator: viewing(rule) for operator, rule in table.items() if _is_view(operator)}
-    return Watch({**table, **views, **{operator: changing(operator, rule) for operator, rule in rules().items()}}, lost)
+    written = {operator: changing(operator, rule) for operator, rule in {_COPY: _as_it_is, **rules()}.items()}
+    return Watch({**table, **views, **written}, lost)
+
+
+def _as_it_is(*arguments: Any, **options: Any) -> Any:
+    return NotImplemented
 
 
 def _is_view(operator: Any) -> bool:

@@ -154,6 +154,19 @@ def written_view_alone(x, view):
     return viewed * x.sum()
 
 
+def assigned_view(x, view):
+    base = x * 2.0
+    viewed = view(base)
+    viewed.copy_(viewed.detach().square() + x.sum())
+    return base
+
+
+def assigned_part(x, view):
+    base = x * 2.0
+    view(base)[..., 0] = x.sum()
+    return base
+
+
 def written_base(x, view):
     base = x * 2.0
     viewed = view(base)
@@ -161,7 +174,7 @@ def written_base(x, view):
     return viewed * base.sum()
 
 
-@pytest.mark.parametrize("tell", [written_view, written_view_alone, written_base])
+@pytest.mark.parametrize("tell", [written_view, written_view_alone, written_base, assigned_view, assigned_part])
 @pytest.mark.parametrize("table", [forms.table, translation.table], ids=["executorch", "onnx"])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_what_a_form_copies_is_still_a_view_to_who_writes_in_place(tell, table, view):
