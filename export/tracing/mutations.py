@@ -85,8 +85,9 @@ def _as_it_is(*arguments: Any, **options: Any) -> Any:
 
 
 def _is_view(operator: Any) -> bool:
-    arguments = operator._schema.arguments if isinstance(operator, torch._ops.OpOverload) else ()
-    return bool(arguments) and arguments[0].alias_info is not None and not arguments[0].alias_info.is_write
+    arguments = operator._schema.arguments if isinstance(operator, torch._ops.OpOverload) else []
+    shared = arguments[0].alias_info if arguments else None
+    return shared is not None and not shared.is_write
 
 
 def _storage(x: Tensor) -> int:
