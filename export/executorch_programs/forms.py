@@ -24,11 +24,11 @@ from fedrela.export.executorch_programs import loops, powers
 from fedrela.export.executorch_programs import pooling as pool
 from fedrela.export.executorch_programs.strides import column, reorder, row_sums
 from fedrela.export.tracing import trace
+from fedrela.export.tracing.trace import WHOLE
 
 aten = torch.ops.aten
 
 _HUGE = 1e38
-_WHOLE = cast(Tensor, NotImplemented)  # what torch.export takes for: leave the operator as it is
 
 
 def table() -> dict[Any, Callable[..., Any]]:
@@ -99,7 +99,7 @@ def positive(x: Tensor) -> Tensor:
 def clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Between two bounds: the same as hardtanh, whose kernel is five times as fast. Else whole (NotImplemented)."""
     if x.dtype != torch.float32 or low is None or high is None or low > high:
-        return _WHOLE
+        return WHOLE
     result: Tensor = aten.hardtanh.default(x, float(low), float(high))
     return result
 
@@ -111,12 +111,12 @@ def broadcast(operator: Any, left: Any, right: Any, *, alpha: float = 1) -> Tens
     """
     tensors = isinstance(left, Tensor) and isinstance(right, Tensor)
     if not tensors or alpha != 1 or {left.dtype, right.dtype} != {torch.float32}:
-        return _WHOLE
+        return WHOLE
     small, whole = column(right, left), left
     if small is None:
         small, whole = column(left, right), right
     if small is None:
-        return _WHOLE
+        return WHOLE
     matrix = whole.reshape(small.shape[0], -1)
     result: Tensor = operator(matrix, small) if whole is left else operator(small, matrix)
     return result.reshape(whole.shape)
@@ -160,7 +160,7 @@ def flip(x: Tensor, dims: Sequence[int]) -> Tensor:
     """Whole rows, maps or steps in another order: the kernel goes number by number. Any other stays whole."""
     dim = dims[0] % max(1, x.dim()) if len(dims) == 1 else x.dim() - 1
     if dim >= x.dim() - 1 or not isinstance(x.shape[dim], int):
-        return _WHOLE
+        return WHOLE
     result: Tensor = aten.index_select.default(x, dim, torch.arange(x.shape[dim] - 1, -1, -1))
     return result
 
@@ -173,7 +173,7 @@ def total(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype
     axes = sorted(d % max(1, x.dim()) for d in dims or ())
     trailing = _trailing(x, axes)
     if x.dtype != torch.float32 or dtype not in (None, x.dtype) or not trailing:
-        return _WHOLE
+        return WHOLE
     outer, inner = x.shape[: x.dim() - trailing], prod(x.shape[x.dim() - trailing :])
     result = row_sums(x.reshape(prod(outer), inner)).reshape([*outer, *[1] * (trailing if keepdim else 0)])
     rest = axes[:-trailing]
@@ -184,9 +184,9 @@ def mean(x: Tensor, dims: Sequence[int] | None, keepdim: bool = False, *, dtype:
     """Likewise; stays whole (NotImplemented) where a dimension is open or not among the last."""
     axes = sorted(d % max(1, x.dim()) for d in dims or ())
     if _trailing(x, axes) != len(axes):
-        return _WHOLE
+        return WHOLE
     summed = total(x, axes, keepdim, dtype=dtype)
-    return summed if summed is _WHOLE else summed / prod(x.shape[d] for d in axes)
+    return summed if summed is WHOLE else summed / prod(x.shape[d] for d in axes)
 
 
 def _trailing(x: Tensor, dims: Sequence[int]) -> int:
@@ -200,7 +200,7 @@ def _trailing(x: Tensor, dims: Sequence[int]) -> int:
 def constant_pad_nd(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
     """Negative amounts, which the kernel refuses, are cuts; without one the operator stays whole (NotImplemented)."""
     if all(amount >= 0 for amount in amounts):
-        return _WHOLE
+        return WHOLE
     for i in range(len(amounts) // 2):
         dim = x.dim() - 1 - i
         first, last = max(0, -amounts[2 * i]), x.shape[dim] - max(0, -amounts[2 * i + 1])
@@ -219,6 +219,6 @@ def in_order(
     """
     count = x.shape[dim] if x.dim() else 1
     if not isinstance(count, int):
-        return cast(tuple[Tensor, Tensor], _WHOLE)
+        return cast(tuple[Tensor, Tensor], WHOLE)
     values, places = torch.topk(x, count, dim, largest=descending)
     return values, places

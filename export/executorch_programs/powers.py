@@ -6,12 +6,12 @@ tensor([-8.,  2.])
 """
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor
 
-_WHOLE = cast(Tensor, NotImplemented)  # what torch.export takes for: leave the operator as it is
+from fedrela.export.tracing.trace import WHOLE
+
 _MOST_FACTORS = 8
 
 
@@ -24,7 +24,7 @@ def of_tensor(x: Tensor, exponent: float) -> Tensor:
     if exponent != int(exponent) and (halves != int(halves) or abs(exponent) > _MOST_FACTORS):
         return torch.exp(torch.log(x) * exponent)
     if abs(exponent) > _MOST_FACTORS:
-        return _WHOLE
+        return WHOLE
     whole, root = divmod(abs(int(halves)), 2)
     factors = [x] * whole + ([torch.sqrt(x)] if root else [])
     if not factors:
@@ -39,7 +39,7 @@ def of_number(number: float, exponent: Tensor) -> Tensor:
     """A number above 0 to each exponent; of any other as if each had a number of its own."""
     dtype = torch.result_type(number, exponent)
     if not dtype.is_floating_point:
-        return _WHOLE
+        return WHOLE
     if number > 0:
         return torch.exp(exponent.to(dtype) * math.log(number))
     return of_tensors(torch.full((), number, dtype=dtype), exponent)
@@ -49,7 +49,7 @@ def of_tensors(x: Tensor, exponent: Tensor) -> Tensor:
     """e to the exponent times log |x|; below 0, with its sign where the exponent is whole, and NaN where it isn't."""
     dtype = torch.result_type(x, exponent)
     if not dtype.is_floating_point:
-        return _WHOLE
+        return WHOLE
     x, exponent = x.to(dtype), exponent.to(dtype)
     size = torch.where(exponent == 0, 1.0, torch.exp(torch.log(x.abs()) * exponent))
     half = exponent / 2

@@ -85,9 +85,10 @@ def _as_it_is(*arguments: Any, **options: Any) -> Any:
 
 
 def _is_view(operator: Any) -> bool:
-    arguments = operator._schema.arguments if isinstance(operator, torch._ops.OpOverload) else []
-    shared = arguments[0].alias_info if arguments else None
-    return shared is not None and not shared.is_write
+    """Whether it gives what shares its first argument's memory, and changes nothing."""
+    if not isinstance(operator, torch._ops.OpOverload) or operator._schema.is_mutable:
+        return False
+    return any(argument.alias_info is not None for argument in operator._schema.arguments[:1])
 
 
 def _storage(x: Tensor) -> int:
@@ -163,11 +164,8 @@ def _aliases(base: Node) -> Iterator[Node]:
 
 def _viewed(node: Node) -> Node | None:
     """What `node` is a view of, if it is one."""
-    if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.is_mutable or not node.args:
-        return None
-    schema = node.target._schema
-    first = node.args[0]
-    return first if schema.arguments[0].alias_info is not None and isinstance(first, Node) else None
+    first = node.args[0] if _is_view(node.target) and node.args else None
+    return first if isinstance(first, Node) else None
 
 
 def _described(node: Node) -> tuple[Any, ...]:

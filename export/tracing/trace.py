@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.fx.config
@@ -39,6 +39,7 @@ from fedrela.export.tracing.flat import Flat
 aten = torch.ops.aten
 Shape = tuple[int | str, ...]
 Table = Mapping[Any, Callable[..., Any]]  # operator -> what it is made of
+WHOLE = cast(torch.Tensor, NotImplemented)  # what a table's form gives that leaves its operator as it is
 
 # Backward operators beyond torch's core set that have a decomposition which is right on every runtime.
 _MORE = (

@@ -82,8 +82,7 @@ def fresh_steps(
     for step, batch in enumerate(BATCHES):
         unstable, drawn = _stable_draw(reference, exact, manifest, batch, anchors | carried, generator, more)
         inputs, outputs, truth, response = drawn
-        own = {name: value for name, value in inputs.items() if not (name in carried or (step and name in anchors))}
-        recorded |= _recorded(f"train_step.{step}", own, outputs)
+        recorded |= _recorded(f"train_step.{step}", inputs, outputs, {*carried, *(anchors if step else ())})
         recorded |= _allowances(f"train_step.{step}", manifest, inputs, outputs, truth, response.discontinuities)
         if step:
             recorded |= _loss_allowance(f"train_step.{step}", response)
@@ -91,10 +90,10 @@ def fresh_steps(
         carried = {name.removeprefix("new."): value for name, value in outputs.items() if name.startswith("new.")}
     inputs = _random_inputs(manifest, manifest.predict, BATCHES[0], generator) | start
     inputs = {item.name: inputs[item.name] for item in manifest.predict.inputs}
-    own = {name: value for name, value in inputs.items() if name not in start}
-    recorded |= _recorded("predict.0", own, reference.predict(inputs)) | _one_alone(reference, manifest, start, seed)
+    recorded |= _recorded("predict.0", inputs, reference.predict(inputs), start)
+    recorded |= _one_alone(reference, manifest, start, seed)
     inputs = _random_inputs(manifest, manifest.relabel, 200, generator)
-    return recorded | _recorded("relabel.0", inputs, reference.relabel(inputs))
+    return recorded | _recorded("relabel.0", inputs, reference.relabel(inputs), ())
 
 
 def _stable_draw(
@@ -138,8 +137,7 @@ def _one_alone(reference: "Reference", manifest: Manifest, start: Params, seed: 
     except (RuntimeError, IndexError, ValueError):  # it squeezed its batch away, say
         return {}
     fits = outputs["probabilities"].shape == (1, manifest.classes)
-    own = {name: value for name, value in inputs.items() if name not in start}
-    return _recorded("predict.1", own, outputs) if fits else {}
+    return _recorded("predict.1", inputs, outputs, start) if fits else {}
 
 
 def _moved(value: Array, generator: np.random.Generator) -> Array:
@@ -186,8 +184,11 @@ def _loss_allowance(prefix: str, response: stability.Response) -> Steps:
     return {f"{prefix}/{ROUNDING}/loss_sum": np.asarray(stability.TIMES * response.loss / TOLERANCE, np.float32)}
 
 
-def _recorded(prefix: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in inputs.items()} | {
+def _recorded(
+    prefix: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array], known: Collection[str]
+) -> dict[str, Array]:
+    """`known`: the inputs that the start or the step before tells (see `fedrela.export.verification.replay`)."""
+    return {f"{prefix}/in/{name}": np.asarray(value) for name, value in inputs.items() if name not in known} | {
         f"{prefix}/out/{name}": np.asarray(value) for name, value in outputs.items()
     }
 

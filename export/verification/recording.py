@@ -16,7 +16,6 @@ from fedrela.core.bundle import Golden, Manifest
 from fedrela.core.tensors import Array
 from fedrela.export.verification import stability
 from fedrela.export.verification.reference import Reference
-from fedrela.export.verification.stability import Step as Run
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,9 @@ def write(drawn: Drawn, more_jumps: Iterable[Mapping[str, float]], folder: Path)
     return replace(recorded, sha256=signing.sha256(body), size_bytes=len(body))
 
 
-def _given(reference: Reference, manifest: Manifest) -> tuple[golden.Given, tuple[Run, Run, Run]]:
+def _given(
+    reference: Reference, manifest: Manifest
+) -> tuple[golden.Given, tuple[stability.Step, stability.Step, stability.Step]]:
     """The golden inputs, and the three programs: predictions and re-labelings are no different when run again."""
     fed = golden.given(manifest)
     predicted, relabeled = reference.predict(fed["predict", 0]), reference.relabel(fed["relabel", 0])

@@ -36,7 +36,6 @@ TASK = Task(
     relabel=Relabel(start=3, threshold_percent=20.0, passes=2),
     round=Rounds(goal=8, retry_after_seconds=0.2),
 )
-# Chromium itself asks for updates and accounts, whatever page is open; the page's policy lets it ask nobody else.
 READ_BYTES = """(prefix) => new Promise((resolve) => {
   const opening = indexedDB.open("fedrela");
   opening.onsuccess = () => {
