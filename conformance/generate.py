@@ -23,7 +23,7 @@ from fedrela.conformance import (
     tensor_cases,
 )
 from fedrela.conformance.files import PAGE, VECTORS, write_json
-from fedrela.conformance.rounds import learning_rate_cases
+from fedrela.conformance.rounds import golden_error_cases, learning_rate_cases
 from fedrela.conformance.secure import documents as secure_documents
 from fedrela.conformance.server import http_cases
 
@@ -41,6 +41,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "failures.json": failure_cases.build,
     "eligibility.json": eligibility_cases.build,
     "learning-rates.json": learning_rate_cases.build,
+    "golden-errors.json": golden_error_cases.build,
     **secure_documents.DOCUMENTS,
 }
 

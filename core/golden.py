@@ -103,14 +103,11 @@ def run(
 
 
 def errors(manifest: Manifest, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> dict[str, float]:
-    """Relative error of each recorded output, beyond its slack.
-
-    Infinite where `actual` holds a NaN or has another shape.
-    """
+    """The `relative_error` of each recorded output, with its slack."""
     result = {}
     for name, scale in scales(manifest, expected).items():
         slack = float(expected.get(SLACK + name, np.float32(0)))
-        result[name] = difference(expected[name], actual[name], min(slack, LARGEST_SLACK * scale)) / scale
+        result[name] = relative(difference(expected[name], actual[name]), scale, slack)
     return result
 
 
@@ -138,31 +135,41 @@ def scales(manifest: Manifest, expected: Mapping[str, Array]) -> dict[str, float
 def relative_error(expected: Array, actual: Array, before: Array | float = 0.0, slack: float = 0.0) -> float:
     """max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|).
 
-    Infinite where `actual` holds a NaN or has another shape.
+    Of the slack no more than 0.3 of the divisor counts. Infinite where anything is not finite, on either side, or the
+    shapes differ: a NaN that is expected is no number that anything could equal.
     """
-    return difference(expected, actual, slack) / change_scale(expected, before)
+    return relative(difference(expected, actual), change_scale(expected, before), slack)
 
 
-def difference(expected: Array, actual: Array, slack: float = 0.0) -> float:
-    """max |actual - expected|, less the slack; infinite where `actual` holds a NaN or has another shape."""
+def relative(off: float, scale: float, slack: float = 0.0) -> float:
+    """The `relative_error` of a `difference` and a `change_scale`, which may be of more than one tensor."""
+    if not all(map(math.isfinite, (off, scale, slack))):
+        return math.inf
+    return max(off - min(slack, LARGEST_SLACK * scale), 0.0) / scale
+
+
+def difference(expected: Array, actual: Array) -> float:
+    """max |actual - expected|; infinite where anything is not finite, on either side, or the shapes differ."""
     if expected.shape != actual.shape:
-        return float("inf")
-    off = 0.0
-    for want, got in zip(_blocks(expected), _blocks(actual), strict=True):
-        if not np.isfinite(got).all():
-            return float("inf")
-        off = max(off, float(np.abs(got - want).max(initial=0.0)))
-    return max(off - slack, 0.0)
+        return math.inf
+    return max(map(_largest, zip(_blocks(expected), _blocks(actual), strict=True)), default=0.0)
 
 
 def change_scale(expected: Array, before: Array | float) -> float:
-    """max |expected - before| + 0.01 max |expected|, and no less than 1e-12."""
+    """max |expected - before| + 0.01 max |expected|, and no less than 1e-12; infinite where anything is not finite."""
     change = largest = 0.0
     befores = _blocks(np.asarray(before)) if np.ndim(before) else repeat(before)
     for want, old in zip(_blocks(expected), befores, strict=False):
-        change = max(change, float(np.abs(want - old).max(initial=0.0)))
-        largest = max(largest, float(np.abs(want).max(initial=0.0)))
+        change = max(change, _largest((want, old)))
+        largest = max(largest, _largest((want, 0.0)))
     return max(change + 0.01 * largest, 1e-12)
+
+
+def _largest(pair: tuple[NDArray[np.float64], NDArray[np.float64] | float]) -> float:
+    """max |one - other|, infinite where either is not finite: as a NaN it would be lost in the next `max`."""
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        found = float(np.abs(pair[0] - pair[1]).max(initial=0.0))
+    return found if math.isfinite(found) else math.inf
 
 
 def _blocks(array: Array) -> Iterator[NDArray[np.float64]]:

@@ -4,6 +4,7 @@ The reference makes fresh random batches of different sizes, with padding, and s
 follow in every state tensor, loss and count, and then predict and re-label alike.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,6 +51,12 @@ class VerificationResult:
         wrong = self._wrong(tolerance)
         if wrong is not None:
             name, error = wrong
+            if not math.isfinite(error):
+                raise VerificationFailed(
+                    f"{self.runtime}: {name} is not finite, or of another shape, in eager PyTorch or in the program, "
+                    "with random inputs and weights",
+                    remedy="no bundle was written; look for a division by 0, a root or a logarithm in the model",
+                )
             raise VerificationFailed(
                 f"{self.runtime}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
                 remedy="no bundle was written; report the model, or replace the layer that this tensor belongs to",

@@ -84,7 +84,7 @@ def _error(name: str, expected: Array, actual: Array, scale: float) -> float:
     """The largest difference relative to `scale`; labels by how many differ: 1 in 1000 makes 1e-4."""
     if name == "new_labels" and expected.shape == actual.shape:
         return float(np.mean(expected != actual)) / 10
-    return golden.difference(expected, actual) / scale
+    return golden.relative(golden.difference(expected, actual), scale)
 
 
 def _onnx(folder: Path, program: Program) -> Run:

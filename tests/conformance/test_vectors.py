@@ -11,7 +11,7 @@ from fedrela.conformance import field_table
 from fedrela.conformance.files import PAGE, VECTORS, read_json, write_json
 from fedrela.conformance.generate import DOCUMENTS
 from fedrela.conformance.message_cases import PARSERS
-from fedrela.core import encodings, signing, streams, tensors
+from fedrela.core import encodings, golden, signing, streams, tensors
 from fedrela.core.encodings import UpdateMetadata
 from fedrela.core.errors import IntegrityError, InvalidData, InvalidInput, InvalidTensors
 from fedrela.core.protocol import key_chain, seals, signed_requests, statements, task_json
@@ -64,6 +64,14 @@ def test_learning_rates():
     for case in read_json("learning-rates.json")["cases"]:
         task = task_json.decode(json.dumps(case["task"]))
         assert [task.lr_factor(number) for number, _ in case["factors"]] == [factor for _, factor in case["factors"]]
+
+
+@pytest.mark.parametrize("case", read_json("golden-errors.json")["cases"], ids=lambda case: case["name"])
+def test_errors_of_golden_outputs(case):
+    expected, actual = (np.array(case[name], float) for name in ("expected", "actual"))
+    before = np.array(0.0 if case["before"] is None else case["before"], float)
+    found = golden.relative_error(expected, actual, before, float(case["slack"]))
+    assert found == pytest.approx(float(case["error"]), rel=1e-12, abs=0)
 
 
 def test_holdout():

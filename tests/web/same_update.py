@@ -22,8 +22,9 @@ def check_same_update(weights: Params, want: Params, sent: Params, *, rounded: f
     for name, change in want.items():
         start = weights[name]
         here, there = np.asarray(start + change), np.asarray(start + sent[name])
-        assert golden.relative_error(here, there, slack=rounded) <= 1e-5, name
-        assert golden.relative_error(here, there, start, rounded) <= 3e-5, name
+        off = max(golden.difference(here, there) - rounded, 0.0)
+        assert golden.relative(off, golden.change_scale(here, 0.0)) <= 1e-5, name
+        assert golden.relative(off, golden.change_scale(here, start)) <= 3e-5, name
 
 
 def train_on(engine: OnnxEngine, local: LocalRound, weights: Any, examples: Any, labels: Any) -> Any:

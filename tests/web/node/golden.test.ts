@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VerificationFailed } from "../../../web/src/core/errors.ts";
-import { goldenInputs, verifyGolden } from "../../../web/src/core/golden.ts";
+import { goldenInputs, relativeError, verifyGolden } from "../../../web/src/core/golden.ts";
 import { PROGRAMS, type ProgramName, onnxFile, parseManifest } from "../../../web/src/core/manifest.ts";
 import { floats, parse } from "../../../web/src/core/tensors.ts";
 import { Engine } from "../../../web/src/engine/engine.ts";
-import { file } from "./vectors.ts";
+import { file, vectors } from "./vectors.ts";
 
 const manifest = parseManifest(file("golden/manifest.json"));
 const programs = new Map<ProgramName, Uint8Array>(PROGRAMS.map((name) => [name, file(`golden/${onnxFile(manifest, name).path}`)]));
@@ -55,3 +55,10 @@ test("slack is taken off the error of its output alone", async () => {
   await assert.rejects(verifyGolden(manifest, shifted(0.4), run), VerificationFailed);
   await verifyGolden(manifest, shifted(0.5), run);
 });
+
+for (const { name, expected, actual, before, slack, error } of vectors("golden-errors.json").cases)
+  test(`an output's error: ${name}`, () => {
+    const found = relativeError(expected.map(Number), actual.map(Number), before?.map(Number), Number(slack));
+    const want = Number(error);
+    assert.ok(found === want || Math.abs(found - want) <= 1e-12 * want, `${found}, not ${want}`);
+  });

@@ -58,7 +58,10 @@ export function goldenInputs(manifest: Manifest, program: ProgramName, step: num
   );
 }
 
-/** max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). */
+/**
+ * max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). Infinite where anything is
+ * not finite, on either side, or the sizes differ.
+ */
 export function relativeError(expected: ArrayLike<number>, actual: ArrayLike<number>, before?: ArrayLike<number>, slack = 0): number {
   if (expected.length !== actual.length) return Infinity;
   let off = 0;
@@ -66,11 +69,11 @@ export function relativeError(expected: ArrayLike<number>, actual: ArrayLike<num
   let largest = 0;
   for (let index = 0; index < expected.length; index++) {
     const want = expected[index]!;
-    if (!Number.isFinite(actual[index]!)) return Infinity;
-    off = Math.max(off, Math.abs(actual[index]! - want));
+    off = Math.max(off, Math.abs(actual[index]! - want)); // a NaN stays
     moved = Math.max(moved, Math.abs(want - (before?.[index] ?? 0)));
     largest = Math.max(largest, Math.abs(want));
   }
+  if (![off, moved, largest, slack].every(Number.isFinite)) return Infinity;
   const scale = Math.max(moved + 0.01 * largest, 1e-12);
   return Math.max(off - Math.min(slack, LARGEST_SLACK * scale), 0) / scale;
 }

@@ -74,20 +74,24 @@ private fun carriedOver(manifest: Manifest, program: ProgramName, outputs: Tenso
     }
 }
 
-/** max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). */
+/**
+ * max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). Infinite where anything is
+ * not finite, on either side, or the sizes differ.
+ */
 public fun relativeError(
     expected: DoubleArray,
     actual: DoubleArray,
     before: DoubleArray? = null,
     slack: Double = 0.0,
 ): Double {
-    if (expected.size != actual.size || actual.any { it.isNaN() || it.isInfinite() }) return Double.POSITIVE_INFINITY
+    if (expected.size != actual.size) return Double.POSITIVE_INFINITY
     var (off, moved, largest) = doubleArrayOf(0.0, 0.0, 0.0)
     for (index in expected.indices) {
-        off = maxOf(off, Math.abs(actual[index] - expected[index]))
+        off = maxOf(off, Math.abs(actual[index] - expected[index])) // a NaN stays
         moved = maxOf(moved, Math.abs(expected[index] - (before?.getOrNull(index) ?: 0.0)))
         largest = maxOf(largest, Math.abs(expected[index]))
     }
+    if (!listOf(off, moved, largest, slack).all(Double::isFinite)) return Double.POSITIVE_INFINITY
     val scale = maxOf(moved + 0.01 * largest, SMALLEST_SCALE)
     return maxOf(off - minOf(slack, LARGEST_SLACK * scale), 0.0) / scale
 }
