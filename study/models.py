@@ -52,9 +52,12 @@ def caravan_mlp() -> nn.Sequential:
 
 def cifar_resnet8() -> nn.Sequential:
     """3x32x32 images, 10 classes: a stem and three residual blocks (16, 32, 64 channels), batch normalization."""
-    blocks = [ResidualBlock(16, 16, 1), ResidualBlock(16, 32, 2), ResidualBlock(32, 64, 2)]
-    stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    return _resnet8(nn.BatchNorm2d)
+
+
+def cifar_resnet8_groups() -> nn.Sequential:
+    """The same with group normalization, eight channels a group, which has no statistics for a server to average."""
+    return _resnet8(lambda channels: nn.GroupNorm(channels // 8, channels))
 
 
 def cifar_resnet18() -> nn.Sequential:
@@ -72,23 +75,41 @@ def cifar_resnet18() -> nn.Sequential:
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut: He et al., CVPR 2016; `normalized`: where it is a convolution, that too."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, normalized: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        normalized: bool = False,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            norm(outputs),
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            norm(outputs),
         )
         same = inputs == outputs and stride == 1
         self.shortcut: nn.Module = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
         if normalized and not same:
-            self.shortcut = nn.Sequential(self.shortcut, nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(self.shortcut, norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, h / stride, w / stride)."""
         return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _resnet8(norm: Callable[[int], nn.Module]) -> nn.Sequential:
+    blocks = [
+        ResidualBlock(16, 16, 1, norm=norm),
+        ResidualBlock(16, 32, 2, norm=norm),
+        ResidualBlock(32, 64, 2, norm=norm),
+    ]
+    stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), norm(16), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
 def _cnn(channels: int, size: int, widths: tuple[int, ...]) -> nn.Sequential:

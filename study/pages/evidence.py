@@ -21,13 +21,9 @@ class Evidence:
 
     name: str
     title: str
+    command: str  # what runs all of it
     rows: tuple[Row, ...]
     cells: int  # that the study asks for
-
-    @property
-    def command(self) -> str:
-        """What runs all of it."""
-        return f"fedrela study longtail {self.name}"
 
     @property
     def complete(self) -> bool:
@@ -58,11 +54,12 @@ def gather(folder: Path) -> dict[str, Evidence]:
         identities = list(dict.fromkeys(identity(cell.shown()) for cell in expand(study, "")))
         known.update(identities)
         rows = tuple(row for cell in identities for row in by_identity.get(cell, ())[-1:])
-        studies[name] = Evidence(name, study.title, rows, len(identities))
+        studies[name] = Evidence(name, study.title, f"fedrela study longtail {name}", rows, len(identities))
     for stem, read in files.items():
         other = tuple(row for row in read.values() if identity(row) not in known)
         if other:
-            studies[stem] = Evidence(stem, f"Other results in {stem}.jsonl", other, len(other))
+            title, command = f"Other results in {stem}.jsonl", other[0]["command"]
+            studies[stem] = Evidence(stem, title, command, other, len(other))
     return studies
 
 

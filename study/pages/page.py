@@ -14,7 +14,14 @@ from fedrela.study.pages.sections import DEFAULT, Studies, of
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINES = ("cifar10-trained-out", "fashion-mnist-lt", "cifar10-lt")  # the most telling first
-HARD = ("cifar10-lt-hard", "cifar10-lt-step", "cifar10-lt-resnet8", "digits-settings")
+HARD = (
+    "cifar10-lt-hard",
+    "cifar10-lt-step",
+    "cifar10-lt-alphas",
+    "cifar10-lt-resnet8",
+    "cifar10-lt-groups",
+    "digits-settings",
+)
 PEOPLE = ("wisdm-people", "heart-severity", "heart-disease", "caravan")
 METHODS = "digits-methods"
 SENSITIVITY = "digits-sensitivity"

@@ -190,7 +190,7 @@ def _settings(evidence: Evidence) -> str:
         f"{first['data']}, {model['name']}{augment}; {training['rounds']} rounds, {training['epochs']} local epochs, "
         f"batch {training['batch_size']}, learning rate {training['lr']:g}, momentum {training['momentum']:g}; "
         f"{first['setting']['devices']} devices; {first['test_examples']} test samples. "
-        f"Command: `{first['command']}`.{partly}"
+        f"Command: `{evidence.command}`.{partly}"
     )
 
 

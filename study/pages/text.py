@@ -26,8 +26,8 @@ PEOPLE = """Real owners: devices are people, hospitals or a company's groups of 
 theirs. Of WISDM's people, who is tested was never trained on: recalls are pooled over people and their seeds, and
 intervals are of the people, drawn again 2 000 times. Of hospitals and groups a quarter of each class is tested on,
 split anew for each seed."""
-HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise), and
-another network."""
+HARD = """More extreme imbalance with classes absent on most devices, whole halves of the classes rare (step-wise),
+classes spread more and less evenly over devices, and other networks."""
 METHODS = """FedReLa is a module: every method below is trained after its paper, then branches with and without
 re-labels. Nothing is left out: a method that gains nothing stands here too. FedETF and FedLoGe replace the last layer
 (`study/heads.py` says how, and where it differs from the authors' code)."""

@@ -18,7 +18,7 @@ def evidence(*variants, pooled=True):
         rows.append(row("relabeled", 1, 0.6 + place / 100, variant=variant))
     if pooled:
         rows.append(row("reference", 1, 0.72, method="centralised", start=0))
-    return Evidence("e", "t", tuple(rows), 9)
+    return Evidence("e", "t", "c", tuple(rows), 9)
 
 
 def lines(*variants, **other):
