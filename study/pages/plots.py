@@ -56,7 +56,7 @@ def draw_distance(near: Sequence[Near], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     left.set_yticks(range(len(near)), [item.place.replace(", ", "\n", 1) for item in near], fontsize=8)
     left.invert_yaxis()
-    left.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(-0.2, 1.1))
+    figure.legend(*left.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4, loc="outside upper center")
     figure.savefig(path, dpi=110)
 
 
