@@ -40,6 +40,10 @@ def longtail(
     method: Annotated[
         list[str], typer.Option(help="Only these methods, and no reference unless --reference names it.")
     ] = [],  # noqa: B006
+    variant: Annotated[
+        list[str],
+        typer.Option(help="Only these variants, named as settings are, and no reference unless --reference names it."),
+    ] = [],  # noqa: B006
     reference: Annotated[
         list[str], typer.Option(help="Only these references, and no method unless --method names it.")
     ] = [],  # noqa: B006
@@ -81,7 +85,7 @@ def longtail(
         return
     name = "quick" if quick else study
     whole, folder = config.load(name)
-    part = select(whole, Selection(tuple(seed), tuple(method), tuple(reference), tuple(setting)))
+    part = select(whole, Selection(tuple(seed), tuple(method), tuple(reference), tuple(setting), tuple(variant)))
     if data:
         part = dataclasses.replace(part, data=dataclasses.replace(part.data, path=str(Path(data).resolve())))
     results = out or Path("runs/study") / f"{part.name}.jsonl"

@@ -1,4 +1,4 @@
-"""A part of a study, selected by seeds, methods, references or settings.
+"""A part of a study, selected by seeds, methods, references, settings or variants.
 
 >>> from fedrela.study.config import from_toml
 >>> whole = from_toml('name = "a"\\nseeds = [1, 2]\\nmethods = ["fedavg", "focal"]')
@@ -10,31 +10,35 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from fedrela.study.config import Setting, Study, require
+from fedrela.study.config import Setting, Study, Variant, require
 
 T = TypeVar("T")
+Named = TypeVar("Named", Setting, Variant)
 
 
 @dataclass(frozen=True)
 class Selection:
     """A part of a study; empty: all of it. The cells are the same ones, so parts add up to the whole.
 
-    Who names a method or a reference gets what is named, and nothing else: naming methods leaves all references out.
+    Who names a method, a variant or a reference gets what is named, and nothing else: naming methods or variants leaves
+    all references out.
     """
 
     seeds: tuple[int, ...] = ()
     methods: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()  # a setting's name, or a part of it that no other setting's name has
+    variants: tuple[str, ...] = ()  # likewise
 
 
 def select(study: Study, selection: Selection) -> Study:
     """A part of the study. Raises InvalidStudy for what it does not have, and if nothing is left."""
     seeds = _selected(study.seeds, selection.seeds)
     methods, references = _selected(study.methods, selection.methods), _selected(study.references, selection.references)
-    if selection.methods or selection.references:
-        methods, references = methods if selection.methods else (), references if selection.references else ()
-    settings = tuple(_setting(study, text) for text in selection.settings) or study.setting
+    trained = bool(selection.methods or selection.variants)
+    if trained or selection.references:
+        methods, references = methods if trained else (), references if selection.references else ()
+    settings = tuple(_named("settings", study.setting, text) for text in selection.settings) or study.setting
     names = {setting.name for setting in settings}
     variants = tuple(
         replace(
@@ -42,7 +46,7 @@ def select(study: Study, selection: Selection) -> Study:
             methods=tuple(name for name in variant.methods if name in methods),
             settings=tuple(name for name in variant.settings if name in names),
         )
-        for variant in study.variant
+        for variant in (tuple(_named("variants", study.variant, text) for text in selection.variants) or study.variant)
         if (not variant.methods or set(variant.methods) & set(methods))
         and (not variant.settings or set(variant.settings) & names)
     )
@@ -60,8 +64,15 @@ def select(study: Study, selection: Selection) -> Study:
         setting=settings,
         variant=variants,
     )
-    runs = [name for name in (*methods, *references) for seed in seeds if part.runs(name, seed)]
-    require(bool(runs), "no cell of the study is left", "ask for seeds that these methods or references run with")
+    branching = [
+        name for name in methods if any(not variant.methods or name in variant.methods for variant in variants)
+    ]
+    runs = [name for name in (*branching, *references) for seed in seeds if part.runs(name, seed)]
+    require(
+        bool(runs),
+        "no cell of the study is left",
+        "ask for seeds and variants that these methods or references run with",
+    )
     return part
 
 
@@ -73,11 +84,9 @@ def _selected(known: tuple[T, ...], names: Collection[object]) -> tuple[T, ...]:
     return tuple(item for item in known if not names or item in names)
 
 
-def _setting(study: Study, text: str) -> Setting:
-    matching = [setting for setting in study.setting if setting.name == text]
-    matching = matching or [setting for setting in study.setting if text in setting.name]
-    choices = ", ".join(repr(setting.name) for setting in study.setting)
-    require(
-        len(matching) == 1, f"{len(matching)} settings of the study are called {text!r}", f"choose one of {choices}"
-    )
+def _named(kind: str, known: tuple[Named, ...], text: str) -> Named:
+    """The one with that name, or else the one whose name has that part."""
+    matching = [item for item in known if item.name == text] or [item for item in known if text in item.name]
+    choices = ", ".join(repr(item.name) for item in known)
+    require(len(matching) == 1, f"{len(matching)} {kind} of the study are called {text!r}", f"choose one of {choices}")
     return matching[0]

@@ -89,9 +89,9 @@ class: data that are imbalanced already are used whole with `profile = "as-is"` 
 `--jobs 2` runs two groups of cells at a time, with the same results. Stop it as you like, with kill -9 too: called
 again, it goes on from the last round that was saved, to the bit as if it had not been stopped; it stands still while
 the file of `--pause FILE` is there. A cell is named by a hash of all that its result depends on (the pixels included,
-the path not), so a cell that two studies share has the same name in both. `--seed`, `--method`, `--reference` and
-`--setting` run a part; the parts add up. A model is known by the name of its function: change the name when you
-change the model. A variant with `treatment = { relabels = "soft" }` is trained by the study's own loop;
+the path not), so a cell that two studies share has the same name in both. `--seed`, `--method`, `--reference`,
+`--setting` and `--variant` run a part; the parts add up. A model is known by the name of its function: change the name
+when you change the model. A variant with `treatment = { relabels = "soft" }` is trained by the study's own loop;
 `study/treatments.py` names what else there is.
 
 A model that no processor trains in time takes a GPU: with `--device cuda` the emulated devices train by PyTorch there,

@@ -49,6 +49,16 @@ def test_naming_methods_leaves_references_out_and_the_other_way_round():
     assert {cell.method for cell in cells(Selection((1,)))} == {"fedavg", "focal", "centralised-balanced"}
 
 
+def test_naming_variants_leaves_the_others_and_the_references_out():
+    assert {cell.variant and cell.variant.name for cell in cells(Selection(variants=("τ",)))} == {None, "τ 20"}
+    assert {cell.method for cell in cells(Selection(variants=("τ",)))} == {"focal"}
+    both = Selection(variants=("1 pass",), references=("centralised",))
+    assert {cell.method for cell in cells(both)} == {"fedavg", "focal", "centralised"}
+    by_variant = [keys(Selection(variants=(variant.name,))) for variant in STUDY.variant]
+    trained = {cell.key for cell in cells(Selection()) if cell.arm != "reference"}
+    assert set.union(*by_variant) == trained
+
+
 def test_a_setting_is_known_by_any_part_of_its_name_that_no_other_has():
     assert {cell.setting.name for cell in cells(Selection(settings=("step",)))} == {"step 50:1"}
     assert {cell.setting.name for cell in cells(Selection(settings=("0.3", "step")))} == {"50:1, α 0.3", "step 50:1"}
@@ -65,6 +75,8 @@ def test_a_setting_is_known_by_any_part_of_its_name_that_no_other_has():
         (Selection(methods=("smote",)), "no smote"),
         (Selection(references=("oracle",)), "no oracle"),
         (Selection(settings=("1000:1",)), "0 settings"),
+        (Selection(variants=("",)), "3 variants"),
+        (Selection(methods=("fedavg",), variants=("τ 20",)), "no cell"),
         (Selection((1,), references=("centralised",)), "no cell"),
     ],
 )
