@@ -56,16 +56,18 @@ class Near:
 
 def sentences(found: Sequence[Near]) -> str:
     """How close, what is still ahead, and at which price: the smallest and the largest of all places."""
-    ways = [item.way for item in found if item.way is not None]
+    ways: dict[str, list[float]] = {}
+    for item in found:
+        if item.way is not None:
+            ways.setdefault(item.item.study["data"], []).append(100 * item.way)
     behind = [item.behind for item in found if item.behind is not None]
     few, many = ([item.change(metric).mean for item in found] for metric in ("few", "many"))
     told = []
     if ways:
-        share = _range([100 * way for way in ways], ".0f")
-        data = " and ".join(dict.fromkeys(item.item.study["data"] for item in found))
+        shares = " and ".join(f"{_range(shares, '.0f')} % on {data}" for data, shares in ways.items())
         told.append(
-            f"On {data}, with every label on its device, re-labels go {share} % of the way "
-            "from FedAvg to training on the pooled data."
+            "With every label on its device, re-labels close the distance from FedAvg to training on the pooled data "
+            f"by {shares}."
         )
     if behind:
         ahead = _range([100 * one for one in behind], ".1f")
