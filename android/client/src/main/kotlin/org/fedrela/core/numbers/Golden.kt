@@ -75,8 +75,8 @@ private fun carriedOver(manifest: Manifest, program: ProgramName, outputs: Tenso
 }
 
 /**
- * max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|). Infinite where anything is
- * not finite, on either side, or the sizes differ.
+ * max |actual - expected|, less the slack, / (max |expected - before| + 0.01 max |expected|).
+ * Infinite where anything is not finite, on either side, or the sizes differ.
  */
 public fun relativeError(
     expected: DoubleArray,
