@@ -12,11 +12,10 @@ import torch
 
 from fedrela.core import golden
 from fedrela.core.bundle import Manifest
-from fedrela.core.errors import VerificationFailed
 from fedrela.core.tensors import Array
 from fedrela.export.inputs import NEUTRAL_UNIFORM
 from fedrela.export.official.forward import Plan
-from fedrela.export.verification import stability
+from fedrela.export.verification import equality, stability
 from fedrela.export.verification.reference import Reference
 from fedrela.export.verification.stability import Step
 
@@ -146,7 +145,4 @@ def compare(layout: str, steps: list[GoldenStep], actual: list[dict[str, Array]]
 def check(layout: str, name: str, error: float, tolerance: float) -> None:
     """Raise VerificationFailed for an output that is off by more than `tolerance`."""
     if not error <= tolerance:
-        raise VerificationFailed(
-            f"{layout}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
-            remedy="nothing was written; report the model, or use --format bundle",
-        )
+        raise equality.refusal(layout, name, error, tolerance, "nothing was written (--format bundle may do)")

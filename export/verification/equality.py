@@ -51,21 +51,26 @@ class VerificationResult:
         wrong = self._wrong(tolerance)
         if wrong is not None:
             name, error = wrong
-            if not math.isfinite(error):
-                raise VerificationFailed(
-                    f"{self.runtime}: {name} is not finite, or of another shape, in eager PyTorch or in the program, "
-                    "with random inputs and weights",
-                    remedy="no bundle was written; look for a division by 0, a root or a logarithm in the model",
-                )
-            raise VerificationFailed(
-                f"{self.runtime}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
-                remedy="no bundle was written; report the model, or replace the layer that this tensor belongs to",
-            )
+            raise refusal(self.runtime, name, error, tolerance, "no bundle was written")
 
     def _wrong(self, tolerance: float) -> tuple[str, float] | None:
         """The first tensor beyond `tolerance`, and its error, which may be NaN."""
         errors = (*self.steps.items(), *self.golden.items())
         return next(((name, error) for name, error in errors if not error <= tolerance), None)
+
+
+def refusal(subject: str, name: str, error: float, tolerance: float, outcome: str) -> VerificationFailed:
+    """What to raise for an output of `subject` whose error is beyond the tolerance, with what became of the export."""
+    if math.isfinite(error):
+        return VerificationFailed(
+            f"{subject}: {name} differs from eager PyTorch by {error:.2g} (allowed: {tolerance:.0e})",
+            remedy=f"{outcome}; report the model, or replace the layer that this tensor belongs to",
+        )
+    return VerificationFailed(
+        f"{subject}: {name} is not finite, or of another shape, in eager PyTorch or in the program, "
+        "with random inputs and weights",
+        remedy=f"{outcome}; look for a division by 0, a root or a logarithm in the model",
+    )
 
 
 def fresh_steps(

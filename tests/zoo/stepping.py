@@ -7,7 +7,6 @@ net that diverges, that is as far as training takes it: twenty steps say nothing
 """
 
 import copy
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +86,8 @@ def _error(want: Array, given: Array, moved: list[Array], start: Array) -> tuple
     """How far a tensor is off, of what is allowed, and how far roundings take it: both relative to its change."""
     scale = golden.change_scale(want, start)
     spread = max(golden.difference(want, other) for other in moved)
-    error = golden.difference(want, given) / max(scale, TIMES * spread / TOLERANCE)
-    return math.inf if math.isnan(error) else error, spread / scale
+    allowed = max(scale, TIMES * spread / TOLERANCE)
+    return golden.relative(golden.difference(want, given), allowed), golden.relative(spread, scale)
 
 
 def _drawn(classes: int, recipe: Recipe, step: Program, seed: int, number: int) -> dict[str, Array]:
