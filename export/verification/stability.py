@@ -126,8 +126,12 @@ def elementwise_maximum(one: Mapping[str, float], other: Mapping[str, float]) ->
 def noise(
     inputs: Mapping[str, Array], exact: Mapping[str, Array], outputs: Mapping[str, Array], beyond: float = NOISE
 ) -> set[str]:
-    """The outputs of one step in float32 that are rounding noise: off from those in float64 by more than `beyond`."""
-    return {name for name in outputs if not error(inputs, name, exact[name], outputs[name]) <= beyond}
+    """The outputs of one step in float32 that are rounding noise: off from those in float64 by more than `beyond`.
+
+    What is not finite is none: no rounding makes a NaN, and one that counted as noise would be compared with nothing.
+    """
+    finite = [name for name, value in outputs.items() if np.isfinite(value).all()]
+    return {name for name in finite if not error(inputs, name, exact[name], outputs[name]) <= beyond}
 
 
 def moves_of(manifest: Manifest, direction: int) -> dict[str, Array]:

@@ -52,6 +52,18 @@ def test_training_module_and_sgd_follow_eager_pytorch(written):
     assert [path.name for path in written.files] == ["forward.pte", "weights.ptd"]
 
 
+class Logarithm(nn.Module):
+    def forward(self, x):
+        return torch.log(x)
+
+
+def test_a_model_whose_numbers_are_not_finite_is_refused_and_leaves_no_file(tmp_path):
+    model, of_numbers = nn.Sequential(Logarithm(), nn.Linear(4, 2)), gather(input="float32:4", classes=2)
+    with pytest.raises(VerificationFailed, match="loss_sum is not finite, or "):
+        executorch_layout.write(model, of_numbers, tmp_path, max_batch=8)
+    assert not any(tmp_path.iterdir())
+
+
 def check_statistics(done, expected_files):
     """Running statistics are fed last, come back new and right in every step, and start as the model has them."""
     assert tuple(item.name for item in done.inputs)[-2:] == RUNNING
