@@ -5,6 +5,7 @@
 Neither needs anything of ours: `onnxruntime_lines` and `pytorch_lines` are all that it takes.
 """
 
+import tempfile
 from pathlib import Path
 
 from fedrela.coordinator.admin_client import AdminClient
@@ -33,15 +34,25 @@ def of_bundle(opened: Bundle, weights: Params) -> dict[str, bytes]:
 
 def write(folder: Path, contents: dict[str, bytes]) -> Manifest:
     """Write the folder; returns its manifest. Raises InvalidInput where that can't be."""
+    save(folder, contents)
+    return bundle.parse_manifest(contents[MANIFEST])
+
+
+def save(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write files whole or not at all, in place of former ones but a bundle's. Raises InvalidInput, too."""
+    if (folder / "seal.json").exists():
+        raise InvalidInput(f"{folder} is a bundle, whose seal is for other weights", remedy="name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, body in contents.items():
-            (folder / name).write_bytes(body)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
+            for name, body in contents.items():
+                (Path(scratch) / name).write_bytes(body)
+            for name in contents:
+                (Path(scratch) / name).replace(folder / name)
     except OSError as error:
         raise InvalidInput(
             f"{folder} can't be written ({error.strerror or error})", remedy="name a folder that you may write to"
         ) from error
-    return bundle.parse_manifest(contents[MANIFEST])
 
 
 def onnxruntime_lines(manifest: Manifest, folder: Path) -> str:

@@ -3,7 +3,6 @@
 exported = export_recipe(model, recipe, Path("bundle"), ("onnx",), 64, private_key, overwrite=False, report=print)
 """
 
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import nn
 from fedrela.core import bundle
 from fedrela.core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
 from fedrela.core.tensors import Params
-from fedrela.export import bundle_folder, lowering, program
+from fedrela.export import lowering, output_folder, program
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.reporting import stages
@@ -64,19 +63,16 @@ def export_recipe(
 
     report: called with a line per stage (see `fedrela.export.reporting.stages`), and for what is noteworthy.
     """
-    bundle_folder.check(out, overwrite)
+    output_folder.check(out, output_folder.BUNDLE, overwrite=overwrite)
     lowering.check(runtimes)
     model = preparation.prepare(model, recipe, report)
     report(stages.ANALYSIS)
     analysis = analyze(model, recipe)
     definitions = program.build(model, recipe, analysis)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as resources:
         # They load their runtimes meanwhile.
         fresh = {runtime: resources.enter_context(FreshProcess(runtime)) for runtime in runtimes}
-        scratch = resources.enter_context(tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent))
-        draft = Path(scratch) / "bundle"
-        draft.mkdir()
+        draft = resources.enter_context(output_folder.drafted(out))
         weights, lowest = _weights(model, analysis), analysis.lowest_values(model)
         without_files = _manifest(recipe, definitions, {name: [] for name in PROGRAMS}, lowest, None)
         eager = resources.enter_context(EagerWork(model, recipe, analysis, without_files, weights, draft))
@@ -95,7 +91,6 @@ def export_recipe(
         for result in results:
             result.check()
         forget_steps(draft)
-        bundle_folder.put_in_place(draft, out)
     report(f"written: {out}")
     return Exported(out, manifest, seal, results)
 

@@ -124,7 +124,7 @@ def export_command(
             "[default: your own, ~/.config/fedrela/publisher.key, made on first use]",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is already there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an export that is already there.")] = False,
     layout: Annotated[
         Layout,
         typer.Option(
@@ -172,7 +172,7 @@ def export_command(
         name=name or target.rpartition(":")[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2],
     )
     if layout is not Layout.bundle:
-        _export_official(model, recipe, out, layout, max_batch, ort_training_python, as_json)
+        _export_official(model, recipe, out, layout, max_batch, overwrite, ort_training_python, as_json)
         return
     runtimes = ("onnx", "executorch") if runtime is Runtime.both else (runtime.value,)
     private_key = keys.load(publisher_key, _say)
@@ -194,18 +194,25 @@ def _say(stage: str) -> None:
 
 
 def _export_official(
-    model: Any, recipe: Any, out: Path, layout: Layout, max_batch: int, python: Path | None, as_json: bool
+    model: Any,
+    recipe: Any,
+    out: Path,
+    layout: Layout,
+    max_batch: int,
+    overwrite: bool,
+    python: Path | None,
+    as_json: bool,
 ) -> None:
     """Write one of the official layouts, and say what was written and how exactly it follows eager PyTorch."""
     if layout is Layout.executorch_training:
         from fedrela.export.official import executorch_layout
 
-        written = executorch_layout.write(model, recipe, out, max_batch=max_batch, report=_say)
+        written = executorch_layout.write(model, recipe, out, max_batch=max_batch, overwrite=overwrite, report=_say)
     else:
         from fedrela.export.official import onnxruntime_layout, ort_environment
 
         environment = ort_environment.environment(python=python, report=_say)
-        written = onnxruntime_layout.write(model, recipe, out, environment, report=_say)
+        written = onnxruntime_layout.write(model, recipe, out, environment, overwrite=overwrite, report=_say)
     files = {path.name: path.stat().st_size for path in written.files}
     inputs = [f"{item.name} {item.dtype} {list(item.shape)}" for item in written.inputs]
     if as_json:

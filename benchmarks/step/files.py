@@ -174,7 +174,8 @@ def _write_ort_training(folder: Path, name: str, batches: list[int], python: str
     from fedrela.export.official import onnxruntime_layout
 
     try:
-        written = onnxruntime_layout.write(models.build(name), models.recipe_of(name), folder, Path(python))
+        written = onnxruntime_layout.write(models.build(name), models.recipe_of(name), folder / "layout", Path(python))
+        shutil.copytree(folder / "layout", folder, dirs_exist_ok=True)
         (folder / "fed.json").write_text(json.dumps([item.name for item in written.inputs]))
     except FedRelaError as error:
         (folder / GIVES_UP).write_text(error.problem)

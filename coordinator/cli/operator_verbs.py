@@ -159,7 +159,7 @@ def task_download(
     signing.check_sha256(body, sha256, "the checkpoint")
     text = f"{output}  sha256 {sha256}"
     if is_file:
-        output.write_bytes(body)
+        trained_model.save(output.parent, {output.name: body})
     else:
         text += "\n\n" + trained_model.how_to_use(trained_model.write(output, contents), output)
     show({"path": str(output), "sha256": sha256}, as_json, text)

@@ -13,8 +13,6 @@ The loss is the weighted mean, so padding with weight 0 counts nowhere.
     write(model, recipe, Path("official"))
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fedrela.core.errors import InvalidInput, MissingDependency, VerificationFailed
 from fedrela.core.tensors import Array
+from fedrela.export import output_folder
 from fedrela.export.executorch_programs import forms
 from fedrela.export.executorch_programs.program import METHOD, check_kernels, quiet
 from fedrela.export.limits import DEFAULT_MAX_BATCH
@@ -46,27 +45,28 @@ def write(
     folder: Path,
     *,
     max_batch: int = DEFAULT_MAX_BATCH,
+    overwrite: bool = False,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Written:
     """Write forward.pte and weights.ptd to `folder`, after TrainingModule and SGD passed the golden steps with them.
 
-    Raises UnsupportedOperation for what this layout can't hold, VerificationFailed where a tensor differs.
+    Raises InvalidInput where the folder is in use, UnsupportedOperation for what this layout can't hold,
+    VerificationFailed where a tensor differs.
     """
+    output_folder.check(folder, (PROGRAM, WEIGHTS, forward.STATISTICS), overwrite=overwrite)
     if recipe.optimizer.name == "adamw":
         raise InvalidInput("ExecuTorch's training extension has SGD only", remedy="use --optimizer sgd or nesterov")
     planned = forward.plan(model, recipe)
     report("executorch-training: tracing the joint graph and lowering it")
     contents = _lower(planned, max_batch)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
-        program, weights = Path(scratch) / PROGRAM, Path(scratch) / WEIGHTS
+    with output_folder.drafted(folder) as draft:
+        program, weights = draft / PROGRAM, draft / WEIGHTS
         for path, content in zip((program, weights), contents, strict=True):
             path.write_bytes(content)
         report("executorch-training: golden steps with TrainingModule and SGD")
         errors = verify(planned, program, weights)
-        made = (program, weights, *planned.write_statistics(Path(scratch)))
-        files = tuple(Path(shutil.move(path, folder / path.name)) for path in made)
-    return Written(files, planned.fed, errors)
+        made = (program, weights, *planned.write_statistics(draft))
+    return Written(tuple(folder / path.name for path in made), planned.fed, errors)
 
 
 def verify(planned: Plan, program: Path, weights: Path) -> dict[str, float]:

@@ -34,6 +34,7 @@ from torch.overrides import TorchFunctionMode
 from fedrela.core import golden
 from fedrela.core.errors import InvalidInput, UnsupportedOperation, VerificationFailed
 from fedrela.core.tensors import Array
+from fedrela.export import output_folder
 from fedrela.export.lowering import examples
 from fedrela.export.official import forward
 from fedrela.export.official import golden as official_golden
@@ -56,22 +57,24 @@ def write(
     folder: Path,
     python: Path,
     *,
+    overwrite: bool = False,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Written:
     """Write the four files to `folder`, after onnxruntime-training passed the golden steps with them.
 
     python: from `ort_environment.environment`. Its SGD has neither momentum nor weight decay, so the golden steps are
     run without.
-    Raises UnsupportedOperation where it has no gradient for an operator, VerificationFailed where a tensor differs.
+    Raises InvalidInput where the folder is in use, UnsupportedOperation where it has no gradient for an operator,
+    VerificationFailed where a tensor differs.
     """
+    output_folder.check(folder, (*FILES, forward.STATISTICS), overwrite=overwrite)
     if recipe.optimizer.name == "nesterov":
         raise InvalidInput("onnxruntime-training has plain SGD and AdamW only", remedy="use --optimizer sgd or adamw")
     planned = forward.plan(model, recipe)
     adamw = recipe.optimizer.name == "adamw"
     constants = recipe.hyperparameter_defaults() if adamw else {}
     steps = official_golden.golden_steps(planned, {} if adamw else {"momentum": 0.0, "weight_decay": 0.0})
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+    with output_folder.drafted(folder) as draft, tempfile.TemporaryDirectory(dir=draft) as scratch:
         workplace = Path(scratch)
         report("ort-training: exporting the forward pass")
         parameters = _forward(planned, workplace / "train_forward.onnx", training=True)
@@ -79,9 +82,10 @@ def write(
         _hand_over(planned, steps, constants, parameters, workplace)
         report("ort-training: gradients and golden steps with onnxruntime-training")
         errors = _made_and_checked(planned, steps, python, workplace)
-        made = (*(workplace / "artifacts" / name for name in FILES), *planned.write_statistics(workplace))
-        files = tuple(Path(shutil.move(path, folder / path.name)) for path in made)
-    return Written(files, planned.fed, errors)
+        for name in FILES:
+            shutil.move(workplace / "artifacts" / name, draft / name)
+        made = (*FILES, *(path.name for path in planned.write_statistics(draft)))
+    return Written(tuple(folder / name for name in made), planned.fed, errors)
 
 
 def _forward(planned: Plan, path: Path, *, training: bool) -> tuple[str, ...]:

@@ -150,15 +150,6 @@ def test_a_model_that_eager_pytorch_cannot_train_either_is_refused(tmp_path):
         export_classifier(model, input="float32:4", classes=2, out=tmp_path / "bundle")
 
 
-def test_a_folder_in_use_is_left_alone(exported, tmp_path):
-    with pytest.raises(InvalidInput, match="--overwrite"):
-        export_classifier(tiny(), out=exported.folder, **OPTIONS)
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(InvalidInput, match="no bundle"):
-        export_classifier(tiny(), out=tmp_path, overwrite=True, **OPTIONS)
-    assert (tmp_path / "thesis.tex").read_text() == "precious"
-
-
 def test_frozen_weights_ship_in_the_program_and_updates_shrink(tmp_path):
     key = signing.generate_key()
     done = export_classifier(

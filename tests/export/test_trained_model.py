@@ -1,5 +1,6 @@
 """A trained model's folder is all that it takes: the lines that are printed predict what PyTorch predicts."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from PIL import Image
 
 from fedrela.coordinator import trained_model
+from fedrela.core import bundle
+from fedrela.core.errors import InvalidInput
 from fedrela.core.manifest import Preprocessing
 from fedrela.core.tensors import TensorSpec
 from fedrela.edge.sources import pictures
@@ -32,6 +35,17 @@ def test_the_printed_lines_predict_alike_in_onnxruntime_and_in_pytorch(exported,
     told = trained_model.how_to_use(manifest, tmp_path / "model")
     assert "x uint8 (B, 2, 6, 5)" in told
     assert trained_model.onnxruntime_lines(manifest, tmp_path / "model") in told
+
+
+def test_a_model_takes_the_place_of_a_former_one_but_never_of_a_bundle_s(exported, tmp_path):
+    shutil.copytree(exported.folder, tmp_path / "bundle")
+    for name in ("weights.safetensors", "other.safetensors"):
+        with pytest.raises(InvalidInput, match="is a bundle"):
+            trained_model.save(tmp_path / "bundle", {name: b"new"})
+    assert bundle.read_unsigned(tmp_path / "bundle").seal == bundle.read_unsigned(exported.folder).seal
+    for body in (b"old", b"new"):
+        trained_model.save(tmp_path / "model", {"weights.safetensors": body})
+    assert [path.read_bytes() for path in (tmp_path / "model").iterdir()] == [b"new"]
 
 
 @pytest.mark.parametrize("how", ["crop", "stretch", "exact"])

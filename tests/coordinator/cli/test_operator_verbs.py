@@ -18,7 +18,7 @@ from fedrela.core.errors import Unavailable
 from fedrela.core.wire import CheckIn
 from fedrela.edge.network.api import CoordinatorApi, Retry
 from tests.coordinator import fleet
-from tests.coordinator.conftest import KEY, Server
+from tests.coordinator.conftest import KEY, Server, wait_for
 from tests.patience import PATIENCE_SECONDS
 
 RUNNER = CliRunner()
@@ -52,8 +52,14 @@ def test_a_link_as_a_picture_is_as_secret_as_the_link(
     assert code.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
+def check_that_no_bundle_is_written_to(task_id: str, folder: Path) -> None:
+    (folder / "seal.json").touch()
+    for target in (folder, folder / "weights.safetensors"):
+        sealed = RUNNER.invoke(app, ["task", "download", task_id, str(target), "--round", "0"])
+        assert "is a bundle" in str(sealed.exception)
 
+
+def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_path: Path) -> None:
     task_file = tmp_path / "task.toml"
     task_file.write_text(
         'name = "tiny"\nrounds = 1\n[relabel]\nenabled = false\n[round]\ngoal = 1\n[privacy]\nsecure = "none"\n'
@@ -71,8 +77,6 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
         device = fleet.enroll(http, token["enrollment_token"])
         assert device.upload(device.join(), fleet.body(fleet.change(2.0))).status_code == 200
     assert device.device_id in run("device", "list")
-    from tests.coordinator.conftest import wait_for
-
     wait_for(lambda: "finished" in run("task", "list"))
     assert "committed" in run("task", "show", task_id)
     target = tmp_path / "model.safetensors"
@@ -93,6 +97,7 @@ def test_a_task_from_publish_to_export(verbs: Server, bundle_folder: Path, tmp_p
     written = {path.name for path in (tmp_path / "model").iterdir()}
     assert written == {"weights.safetensors", "manifest.json", "predict.onnx"}
     assert (tmp_path / "model" / "weights.safetensors").read_bytes() == target.read_bytes()
+    check_that_no_bundle_is_written_to(task_id, tmp_path / "model")
     assert f"fedrela task download {task_id} model/" in run("task", "show", task_id)
     assert "0 blobs" in run("task", "collect", "--dry-run")
     run("device", "revoke", device.device_id)
