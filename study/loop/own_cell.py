@@ -19,7 +19,7 @@ from fedrela.study.runs import bundles, rows
 from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.pause import Pause
 from fedrela.study.runs.result_files import Row
-from fedrela.study.runs.setups import Setup
+from fedrela.study.runs.setups import Setup, counting
 from fedrela.study.runs.tasks import own_task
 
 
@@ -28,8 +28,10 @@ def train(setup: Setup, cell: Cell, bundle: Bundle, weights: Params) -> tuple[Pa
     own, pause = _branch(setup, cell, bundle), Pause(setup.workspace.pause)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm} (own loop)"
 
+    counted = counting(setup.observer, label)
+
     def committed(number: int) -> None:
-        setup.observer.advance(label, 1)
+        counted(number)
         pause.wait()
 
     state = own_loop.run(own, weights, _path(setup, cell), committed)

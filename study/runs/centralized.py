@@ -40,7 +40,7 @@ class Pooled:
 def train_and_predict(
     cell: Cell,
     data: Pooled,
-    epoch_done: Callable[[], None],
+    epoch_done: Callable[[int], None],
     device: str = "cpu",
     state: Path | None = None,
 ) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ def train_and_predict(
             run.optimizer.step()
         run.schedule.step()
         run.keep(state, epoch + 1)
-        epoch_done()
+        epoch_done(epoch + 1)
     return _predict(model, augment, torch.from_numpy(data.x_test), device)
 
 

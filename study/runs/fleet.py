@@ -79,8 +79,8 @@ def train(
 ) -> Trained:
     """Run a task on the devices of `shards` to its end, and keep the weights after the rounds in `keep`.
 
-    With `snapshots` a task that was killed goes on from its last round, to the bit as if it had not been. `runner`: in
-    place of the device's own engine. Raises EmulationFailed.
+    With `snapshots` a task that was killed goes on from its last round, to the bit as if it had not been. `committed`:
+    called with each round that is trained now. `runner`: in place of the device's own engine. Raises EmulationFailed.
     """
     before = snapshots.newest() if snapshots else None
     with local_coordinator.throwaway_folder() as folder:
@@ -151,13 +151,14 @@ class _CheckpointKeeper:
             raise EmulationFailed(problem, remedy=f"see what `fedrela verify {self.opened.folder}` says")
 
     def committed(self, record: dict[str, Any], t: float) -> None:
-        """Fetch the global model if it is one to keep. After a resumption the rounds before it come again."""
+        """Fetch the global model if it is one to keep. After a resumption the rounds before it come again: for that."""
         number = int(record["round"])
         if number in self.keep:
             body = self.admin.download(record["checkpoint_sha256"])
             self.weights[number] = tensors.from_bytes(body, self.opened.manifest.weights)
-        self.tell(number)
-        self.saver.committed(number)
+        if number >= self.saver.rounds.start:
+            self.tell(number)
+            self.saver.committed(number)
 
 
 def engine(opened: Bundle) -> Engine:

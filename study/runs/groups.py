@@ -29,7 +29,7 @@ from fedrela.study.runs.cells import Cell
 from fedrela.study.runs.fleet import Trained
 from fedrela.study.runs.pause import Pause
 from fedrela.study.runs.result_files import Row
-from fedrela.study.runs.setups import CellObserver, Group, Setup, Workspace
+from fedrela.study.runs.setups import CellObserver, Group, Setup, Workspace, counting
 from fedrela.study.runs.snapshots import Snapshots
 from fedrela.study.runs.tasks import branch_task, trunk_task
 
@@ -104,13 +104,11 @@ def _train(
     published = bundles.with_weights(bundle, weights, folder)
     label = f"{cell.setting.name}, {METHODS[cell.method].title}, seed {cell.seed}: {cell.arm}"
 
-    def committed(number: int) -> None:
-        setup.observer.advance(label, 1)
-
     try:
         dataset, pause = setup.prepared.dataset, Pause(setup.workspace.pause)
         saved = _snapshots(setup, task)
-        return fleet.train(published, task, setup.shards, dataset, keep, committed, saved, pause, runner)
+        done = counting(setup.observer, label)
+        return fleet.train(published, task, setup.shards, dataset, keep, done, saved, pause, runner)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -129,8 +127,10 @@ def _reference(setup: Setup) -> None:
     label = f"{cell.setting.name}, {cell.method} (PyTorch, pooled data), seed {cell.seed}"
     began, state = time.monotonic(), setup.workspace.running / f"{cell.key}.pt"
 
-    def epoch_done() -> None:
-        setup.observer.advance(label, 1)
+    counted = counting(setup.observer, label)
+
+    def epoch_done(number: int) -> None:
+        counted(number)
         pause.wait()
 
     dataset, pool = setup.prepared.dataset, setup.shards.pool

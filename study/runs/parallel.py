@@ -94,8 +94,8 @@ class _PipeObserver:
 
     pipe: Connection
 
-    def advance(self, label: str, rounds: int) -> None:
-        self.pipe.send(("advance", (label, rounds)))
+    def advance(self, label: str, rounds: int, before: bool = False) -> None:
+        self.pipe.send(("advance", (label, rounds, before)))
 
     def finished(self, row: dict[str, Any]) -> None:
         self.pipe.send(("finished", row))

@@ -24,7 +24,8 @@ class Bar:
         self._task = self._bar.add_task("starting", total=None)
         self._began = self._spoke = time.monotonic()
         self._cells = self._finished = self._rounds = self._done = 0
-        self._not_timed = 0  # rounds that were done when timing began: the first ones come after an export
+        self._timing = False
+        self._not_timed = 0  # the first round, which comes after an export, and those of a run that was killed
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -41,10 +42,13 @@ class Bar:
         self._bar.update(self._task, total=rounds)
         self._say(f"{cells} cells, {finished} finished before, {rounds} rounds to go")
 
-    def advance(self, label: str, rounds: int) -> None:
+    def advance(self, label: str, rounds: int, before: bool = False) -> None:
         """See `fedrela.study.runs.setups.CellObserver`."""
-        if not self._done:
-            self._began, self._not_timed = time.monotonic(), rounds
+        if before:
+            self._not_timed += rounds
+        elif not self._timing:
+            self._timing, self._began = True, time.monotonic()
+            self._not_timed += rounds
         self._done += rounds
         self._bar.update(self._task, description=label, advance=rounds)
         if not self._console.is_terminal and time.monotonic() - self._spoke > _LINE_SECONDS:

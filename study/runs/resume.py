@@ -56,8 +56,8 @@ class _Recorder:
     path: Path
     observer: StudyObserver
 
-    def advance(self, label: str, rounds: int) -> None:
-        self.observer.advance(label, rounds)
+    def advance(self, label: str, rounds: int, before: bool = False) -> None:
+        self.observer.advance(label, rounds, before)
 
     def finished(self, row: result_files.Row) -> None:
         result_files.append(self.path, row)

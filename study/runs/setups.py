@@ -3,6 +3,7 @@
 setup = Setup(group, prepared, shards, workspace, command, observer)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,13 +20,27 @@ from fedrela.study.runs.cells import Cell
 class CellObserver(Protocol):
     """Whoever is told what is done."""
 
-    def advance(self, label: str, rounds: int) -> None:
-        """More rounds are done."""
+    def advance(self, label: str, rounds: int, before: bool = False) -> None:
+        """More rounds are done; or were `before`, by a run that was killed."""
         ...
 
     def finished(self, row: result_files.Row) -> None:
         """A cell is finished."""
         ...
+
+
+def counting(observer: CellObserver, label: str) -> Callable[[int], None]:
+    """To be called with each round's number, once it is done: the rounds before the first one were done before."""
+    last = 0
+
+    def done(number: int) -> None:
+        nonlocal last
+        if number > last + 1:
+            observer.advance(label, number - last - 1, before=True)
+        observer.advance(label, 1)
+        last = number
+
+    return done
 
 
 @dataclass(frozen=True)

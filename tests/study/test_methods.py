@@ -73,7 +73,7 @@ def reference(tmp_path, name, rounds=100, model="nn.Linear(2, 2)"):
 @pytest.mark.parametrize(("name", "share"), [("centralised", 0.75), ("centralised-balanced", 0.5)])
 def test_where_images_say_nothing_a_reference_learns_the_prior_or_takes_it_out(tmp_path, name, share):
     x, y = np.zeros((4, 2), np.float32), np.array([0, 0, 0, 1])
-    predicted = train_and_predict(reference(tmp_path, name), Pooled(x, y, x[:1], 2), lambda: None)
+    predicted = train_and_predict(reference(tmp_path, name), Pooled(x, y, x[:1], 2), lambda number: None)
     assert predicted[0] == pytest.approx([share, 1 - share], abs=1e-3)  # the only minimum; a batch holds all four
 
 
@@ -81,9 +81,9 @@ def test_a_reference_separates_what_is_separable_the_same_way_each_time(tmp_path
     cell, passes = reference(tmp_path, "centralised"), []
     y = np.array([0, 1] * 6)
     x = np.stack([2.0 * y - 1, np.linspace(-1, 1, 12)], axis=1).astype(np.float32)
-    first = train_and_predict(cell, Pooled(x, y, x, 2), lambda: passes.append(1))
-    again = train_and_predict(cell, Pooled(x, y, x, 2), lambda: None)
-    assert len(passes) == 100 * 2
+    first = train_and_predict(cell, Pooled(x, y, x, 2), passes.append)
+    again = train_and_predict(cell, Pooled(x, y, x, 2), lambda number: None)
+    assert passes == [*range(1, 201)]
     assert (first.argmax(axis=1) == y).all()
     assert first.sum(axis=1) == pytest.approx(np.ones(12), abs=1e-6)
     assert (first == again).all()
@@ -92,7 +92,7 @@ def test_a_reference_separates_what_is_separable_the_same_way_each_time(tmp_path
 def test_a_lone_last_sample_does_not_break_batch_normalization(tmp_path):
     cell = reference(tmp_path, "centralised", rounds=2, model="nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))")
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
-    predicted = train_and_predict(cell, Pooled(x, np.array([0, 0, 1, 1, 1]), x, 2), lambda: None)
+    predicted = train_and_predict(cell, Pooled(x, np.array([0, 0, 1, 1, 1]), x, 2), lambda number: None)
     assert all(math.isfinite(value) for value in predicted.ravel())
 
 
@@ -101,16 +101,16 @@ def test_a_killed_reference_goes_on_to_the_bit(tmp_path, monkeypatch):
     layers = "nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.2), nn.BatchNorm1d(8), nn.Linear(8, 2))"
     cell, state = reference(tmp_path, "centralised", rounds=5, model=layers), tmp_path / "running" / "state.pt"
     x, y = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32), np.array([0, 1] * 6)
-    whole = train_and_predict(cell, Pooled(x, y, x, 2), lambda: None)
+    whole = train_and_predict(cell, Pooled(x, y, x, 2), lambda number: None)
     passes = []
 
-    def killed_in_the_ninth_epoch():  # after the learning rate has fallen
-        passes.append(1)
-        if len(passes) == 9:
+    def killed_in_the_ninth_epoch(number):  # after the learning rate has fallen
+        passes.append(number)
+        if number == 9:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_and_predict(cell, Pooled(x, y, x, 2), killed_in_the_ninth_epoch, state=state)
-    again = train_and_predict(cell, Pooled(x, y, x, 2), lambda: passes.append(1), state=state)
-    assert len(passes) == 5 * 2
+    again = train_and_predict(cell, Pooled(x, y, x, 2), passes.append, state=state)
+    assert passes == [*range(1, 10), 10]
     assert (again == whole).all()

@@ -3,6 +3,7 @@
 import pytest
 
 from fedrela.study.runs import progress
+from fedrela.study.runs.setups import counting
 
 ROW = {
     "arm": "kept",
@@ -66,4 +67,24 @@ def test_a_file_gets_a_line_of_rounds_once_a_minute_at_most(clock, capsys):
     assert lines == [
         "fedavg, seed 1: 2 of 100 rounds | about 51 min left",  # 98 x 31 s = 50.6 min
         "fedavg, seed 1: 4 of 100 rounds | about 50 min left",  # 96 x 31 s = 49.6 min
+    ]
+
+
+def test_rounds_of_a_run_that_was_killed_are_done_but_tell_nothing_of_the_time_left(clock, capsys):
+    with progress.Bar() as bar:
+        bar.begin(cells=1, finished=0, rounds=400)
+        clock.now += 61
+        first, second = counting(bar, "FedAvg"), counting(bar, "pooled")
+        for number in (186, 187, 188):
+            first(number)
+            clock.now += 4
+        for number in (51, 52):
+            second(number)
+            clock.now += 4
+        bar.finished(ROW)
+    lines = capsys.readouterr().err.strip().splitlines()[1:]
+    assert lines == [
+        "FedAvg: 185 of 400 rounds",
+        # 188 and 52 rounds are done, of which 4 were timed, with 20 s; so the other 160 take 800 s
+        "[1/1] 50:1 [bold], fedavg, seed 3, kept (τ 20): overall 48.6 many 90.0 few 0.0 | about 13 min left",
     ]

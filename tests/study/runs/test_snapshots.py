@@ -32,8 +32,10 @@ class Killed(BaseException):
     """Stands in for the end of the process: nothing that runs may catch it."""
 
 
-def trained(snapshots=None, *, killed_in=0):
+def trained(snapshots=None, *, killed_in=0, told=None):
     def committed(number):
+        if told is not None:
+            told.append(number)
         if number == killed_in:
             raise Killed
 
@@ -53,11 +55,13 @@ def whole():
 
 def test_killed_in_every_round_it_ends_as_if_it_had_not_been(tmp_path, whole):
     snapshots = Snapshots(tmp_path / "running", every_seconds=0.0)
+    told = []
     for number in (2, 3, 4):
         with pytest.raises(Killed):
-            trained(snapshots, killed_in=number)
+            trained(snapshots, killed_in=number, told=told)
         assert snapshots.newest().round == number - 1
-    assert summary(trained(snapshots)) == whole
+    assert summary(trained(snapshots, told=told)) == whole
+    assert told == [1, 2, 2, 3, 3, 4, 4], "a round that was saved is not told again"
 
 
 def test_a_snapshot_that_was_not_finished_counts_for_nothing(tmp_path, whole):
