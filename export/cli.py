@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from fedrela.core.errors import InvalidInput
 from fedrela.export.limits import DEFAULT_MAX_BATCH
 from fedrela.export.reporting import display
 
@@ -44,6 +45,12 @@ class Layout(StrEnum):
     ort_training = "ort-training"
 
 
+_OF_NO_USE = {
+    Layout.bundle: ("ort_training_python",),
+    Layout.executorch_training: ("runtime", "publisher_key", "ort_training_python"),
+    Layout.ort_training: ("runtime", "publisher_key", "max_batch"),
+}
+
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -55,6 +62,7 @@ def verbs() -> None:
 
 @app.command("export")
 def export_command(
+    context: typer.Context,
     target: Annotated[
         str, typer.Argument(help="module:function that returns the torch.nn.Module, or path/to/file.py:function.")
     ],
@@ -152,6 +160,7 @@ def export_command(
     from fedrela.export.reporting.progress import Progress
     from fedrela.export.reporting.stages import planned
 
+    _refuse_options_of_no_use(context, layout)
     names = words(class_names) or (in_data(data) if data else ())
     classes = count(names, classes)
     model = load_model(target)
@@ -187,6 +196,14 @@ def export_command(
         return
     display.print_programs(exported.manifest)
     display.print_verification(exported.manifest, exported.results)
+
+
+def _refuse_options_of_no_use(context: typer.Context, layout: Layout) -> None:
+    for name in _OF_NO_USE[layout]:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            problem = f"--{name.replace('_', '-')} is of no use with --format {layout.value}"
+            raise InvalidInput(problem, remedy="leave one of them out")
 
 
 def _say(stage: str) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 from fedrela.core import tensors
 from fedrela.core.errors import InvalidInput, MissingDependency, UnsupportedOperation, VerificationFailed
 from fedrela.export.classifier import gather
+from fedrela.export.cli import app
 from fedrela.export.models import resnet8
 from fedrela.export.official import executorch_layout, forward, golden, onnxruntime_layout, ort_environment
 from fedrela.export.verification import stability
@@ -101,6 +103,22 @@ def test_other_weights_change_only_the_ptd_and_no_path_is_inside(written, tmp_pa
     assert weights.read_bytes() != other_weights.read_bytes()
     for text in (str(Path(__file__).parents[3]), str(Path.home()), getpass.getuser() + "/", "Traceback"):
         assert text.encode() not in program.read_bytes() + weights.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--format", "executorch-training", "--runtime", "both"], "--runtime is of no use"),
+        (["--format", "executorch-training", "--key", "file"], "--publisher-key is of no use"),
+        (["--format", "ort-training", "--max-batch", "8"], "--max-batch is of no use"),
+        (["--ort-training-python", "python"], "--ort-training-python is of no use with --format bundle"),
+        (["--format", "executorch-training", "--max-batch", "8"], "can't be imported"),  # it went on to the model
+    ],
+)
+def test_an_option_that_a_layout_would_ignore_is_refused(options, said):
+    always = ["export", "no_such_module:build", "--input", "float32:4", "--classes", "2", "--out", "never"]
+    answer = CliRunner().invoke(app, [*always, *options])
+    assert said in str(answer.exception)
 
 
 def test_a_wrong_gradient_is_found(written):
