@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from fedrela.core import strict
 from fedrela.core.errors import InvalidTask
 from fedrela.core.protocol.limits import Between
-from fedrela.core.secure import formation
+from fedrela.core.secure import formation, statements
 from fedrela.core.secure.messages import LARGEST_GROUP, SMALLEST_GROUP
 
 Secure = Literal["none", "peers"]
@@ -39,7 +39,7 @@ class Privacy:
 
     secure: Secure = "none"
     group_target: GroupSize = 16
-    group_minimum: GroupSize = 14  # the smallest sum; a device refuses a smaller group
+    group_minimum: GroupSize = 14  # a device refuses a smaller group; fewer than a third of it may be lost
     gather_seconds: Seconds = 30.0  # the first one waits so long for a whole group
     phase_seconds: Seconds = 20.0  # a member has so long for each of its messages; for its update, the upload lease
     clip_norm: ClipNorm = 64.0  # a device clips its update's parameters to this L2 norm, at first
@@ -61,7 +61,11 @@ class Privacy:
             return (
                 "plain: the coordinator can read from each update which classes its device has, and owners are told so"
             )
-        return f"secure: the coordinator reads sums over groups of at least {self.group_minimum} devices, and no update"
+        least = statements.threshold(self.group_minimum)
+        return (
+            f"secure: the coordinator reads sums over groups of at least {self.group_minimum} devices, of which "
+            f"{least} or more are left at the end, and no update"
+        )
 
     @property
     def groups(self) -> formation.Rule:

@@ -38,7 +38,7 @@ from fedrela.edge.network.api import CoordinatorApi, Sent
 from fedrela.edge.network.fetch import Fetcher
 from fedrela.edge.owner.membership import enroll, forget
 from fedrela.edge.owner.settings import DeviceSettings, Event, Outcome
-from fedrela.edge.secure import vector
+from fedrela.edge.secure import masked_rounds, vector
 from fedrela.edge.secure.requirement import obstacle
 from fedrela.edge.secure.turn import SecureTurn
 from fedrela.edge.storage import state
@@ -173,11 +173,14 @@ class DeviceClient:
 
     def train(self, held: state.HeldAssignment) -> bytes | None:
         """The update of a round: fetched, verified, re-labeled when due, trained. None where `stop` came first."""
-        if refusal := obstacle(self.settings.privacy, self._fetcher.task(held.assignment)):
+        task = self._fetcher.task(held.assignment)
+        if refusal := obstacle(self.settings.privacy, task):
             raise AssignmentFailed("not-eligible", refusal)
         finished = self.store.get("assignment/update")
         if finished is not None:
             return finished
+        if task.privacy.secure != "none":
+            masked_rounds.check(self.store, held.assignment)  # here, too: what would not be sent is not trained
         job = self._fetcher.job(held.assignment)
         self._tell("ready", held)
         work = RoundWork(

@@ -4,6 +4,7 @@
 '4a5d9d5b'
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ SMALL_ORDER = (
     "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 )
+PRIME = 2**255 - 19
 SESSION = bytes(range(32))
 SIZES = (0, 1, 16, 17, 300)
 
@@ -42,6 +44,7 @@ def build() -> dict[str, Any]:
             _agreed(bob, ciphers.public_key(alice)),
             *({"private_key": RFC_7748[0], "public_key": key, "secret": None} for key in SMALL_ORDER),
         ],
+        "agreement_keys": [{"key": key.hex(), "taken": taken} for key, taken in _agreement_keys(public)],
         "hkdf": [
             {"secret": secret.hex(), "info": info.hex(), "key": ciphers.derive_key(secret, info).hex()}
             for info in (b"", b"pair" + SESSION, b"own" + SESSION, b"seal" + SESSION + bytes((3, 12)))
@@ -67,6 +70,23 @@ def build() -> dict[str, Any]:
             "box": sealing.seal(alice, public, address, shares).hex(),
         },
     }
+
+
+def disguises(public_key: bytes) -> Iterator[bytes]:
+    """Other keys that every private key agrees on the same secret with."""
+    number = int.from_bytes(public_key, "little")
+    yield (number + 2**255).to_bytes(32, "little")  # X25519 ignores the top bit
+    yield pow(number, -1, PRIME).to_bytes(32, "little")  # the point (0, 0) of order 2 added: v² = u (u² + 486662 u + 1)
+
+
+def _agreement_keys(public: bytes) -> Iterator[tuple[bytes, bool]]:
+    yield from ((ciphers.public_key(bytes([number]) * 32), True) for number in range(4))
+    yield from ((key, False) for key in disguises(public))
+    for key in SMALL_ORDER:
+        number = int.from_bytes(bytes.fromhex(key), "little")
+        written = [number, number + PRIME] if number + PRIME < 2**255 else [number]
+        yield from ((one.to_bytes(32, "little"), False) for start in written for one in (start, start + 2**255))
+    yield (2).to_bytes(32, "little"), False  # on the twist: no point of the curve has this coordinate
 
 
 def _agreed(private_key: bytes, public_key: bytes) -> dict[str, str]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from fedrela.conformance.secure import sessions
+from fedrela.conformance.secure import primitive_cases, sessions
 from fedrela.core import signing, strict
 from fedrela.core.errors import FedRelaError
+from fedrela.core.secure import ciphers, statements
 from fedrela.core.secure import member as members
-from fedrela.core.secure import statements
 from fedrela.core.secure.member import Member
 from fedrela.core.secure.messages import Agreements, Inbox, MaskedProof, Roster, RosterMember, Survivors
 
@@ -101,12 +101,14 @@ def _lies(me: Member) -> Iterator[tuple[str, str, Message]]:
 
 def _rosters(good: Roster) -> Iterator[tuple[str, Roster]]:
     _, me, third, fourth, *_ = good.members
-    yield "own keys changed", _with(good, _anew(me, mask_key="5a" * 32))
+    yield "own keys changed", _with(good, _anew(me, mask_key=ciphers.public_key(b"Z" * 32).hex()))
     yield "left out", Roster(7, tuple(_renumbered(one for one in good.members if one.index != ME)))
     yield "a forged signature", _with(good, replace(third, keys=replace(third.keys, signature="00" * 64)))
     yield "one identity twice", _with(good, replace(third, identity_key=fourth.identity_key))
     yield "one assignment twice", _with(good, replace(third, assignment_id=fourth.assignment_id))
     yield "one mask key twice", _with(good, _anew(third, mask_key=fourth.keys.mask_key))
+    for number, disguise in enumerate(primitive_cases.disguises(bytes.fromhex(fourth.keys.mask_key)), start=1):
+        yield f"one mask key twice, in disguise {number}", _with(good, _anew(third, mask_key=disguise.hex()))
     yield "one seal key twice", _with(good, _anew(third, seal_key=fourth.keys.seal_key))
     yield "a seal key of small order", _with(good, _anew(third, seal_key="01" + "00" * 31))
     yield "a mask key of small order", _with(good, _anew(third, mask_key="01" + "00" * 31))

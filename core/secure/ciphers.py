@@ -23,15 +23,9 @@ TAG_BYTES = 16
 SALT = b"fedrela/v1/secure"
 STRIP_BYTES = 1 << 20  # of a keystream at a time, so that a pad takes no memory of its own
 
-_PRIME = 2**255 - 19
-# The coordinates of all points of order 1, 2, 4 and 8, on the curve and on its twist: https://cr.yp.to/ecdh.html#validate
-_SMALL_ORDER = {
-    0,
-    1,
-    _PRIME - 1,
-    325606250916557431795983626356110631294008115727848805560023387167927233504,
-    39382357235489614581723060781553021112529911719440698176882885853963445705823,
-}
+# A private key that changes no public key: -1 modulo the order of the base point (RFC 7748, section 4.1), and, like
+# every private key, a multiple of 8.
+_MINUS_ONE = (5 * (2**252 + 27742317777372353535851937790883648493) - 1).to_bytes(KEY_BYTES, "little")
 _NONCE = bytes(12)
 _COUNTER_AND_NONCE = bytes(16)
 
@@ -51,20 +45,24 @@ def agree(private_key: bytes, other_public_key: bytes) -> bytes:
             X25519PublicKey.from_public_bytes(other_public_key)
         )
     except ValueError as error:
-        raise _small_order() from error
-
-
-def _small_order() -> IntegrityError:
-    return IntegrityError("a member's key gives away every secret made with it", remedy="use a new key")
+        raise IntegrityError(
+            "a member's key gives away every secret made with it", remedy="nothing more is sent; tell the operator"
+        ) from error
 
 
 def check_agreement_key(key: bytes) -> None:
-    """Raise IntegrityError for an X25519 key of small order, whatever it would be combined with.
+    """Raise IntegrityError for an X25519 key that belongs to no private key.
 
-    Its coordinate is one of a few, in one of three ways to write it: modulo the field's prime, the top bit ignored.
+    X25519 takes any 32 bytes. Some agree on the same secrets as another member's key without being equal to it: written
+    in another way, or with a point of small order added. Two such members would have one pad with a third, added and
+    taken off, and it would hide nothing. Minus a point has the point's own coordinate, and eight times a point has no
+    part of small order, so that of all keys only those of private keys stay as they are.
     """
-    if (int.from_bytes(key, "little") % 2**255) % _PRIME in _SMALL_ORDER:
-        raise _small_order()
+    if agree(_MINUS_ONE, key) != key:
+        raise IntegrityError(
+            "a member's key is no private key's, but may be another member's in disguise",
+            remedy="nothing more is sent; tell the operator",
+        )
 
 
 def derive_key(secret: bytes, info: bytes) -> bytes:

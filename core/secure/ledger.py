@@ -1,7 +1,8 @@
 """What a device has masked for: once for a round, twice at most from one checkpoint.
 
 A coordinator could say that a round was skipped, keep what it was sent, and ask again with a group that differs by one
-member: the difference of the two sums would be that member's update.
+member: the difference of the two sums would be about that member's update. Two it gets this way, and more only from
+weights that differ at least in a bit, which no device can tell from a round's progress: `docs/privacy.md` says so.
 
     >>> ledger = enter(Ledger(), "t-1", 3, "ab" * 32)
     >>> enter(ledger, "t-1", 3, "cd" * 32)
@@ -18,7 +19,7 @@ from fedrela.core.errors import IntegrityError
 MOST_FROM_ONE_CHECKPOINT = 2
 MOST_REMEMBERED = 4096  # tasks and checkpoints; those that came up longest ago are forgotten
 
-_REMEDY = "nothing is sent; the next round is open to this device"
+_REMEDY = "nothing is sent; a round that begins from other weights is open to this device"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 [privacy]
 require = "peers"        # refuse tasks whose updates the coordinator could read one by one
-smallest_group = 14      # and those whose sums may be over fewer devices
+smallest_group = 14      # and those whose groups may be smaller; of a group fewer than a third may be lost
 
 >>> obstacle(PrivacyRequirement("peers"), Task("digits", 20))
 "the coordinator could read this device's updates, and its owner requires that it can't"
@@ -20,7 +20,7 @@ from fedrela.core.task import Task
 
 @dataclass(frozen=True)
 class PrivacyRequirement:
-    """`smallest_group`: members of a group whose sum the coordinator may learn, at least; asked of "peers" alone."""
+    """`smallest_group`: members of a group, fewer than a third of whom may be lost; asked of "peers" alone."""
 
     require: Literal["none", "peers"] = "none"
     smallest_group: Annotated[int, Between(SMALLEST_GROUP, LARGEST_GROUP)] = SMALLEST_GROUP
@@ -37,7 +37,7 @@ def obstacle(owner: PrivacyRequirement, task: Task) -> str:
         return "the coordinator could read this device's updates, and its owner requires that it can't"
     if task.privacy.group_minimum < owner.smallest_group:
         return (
-            f"the task sums the updates of as few as {task.privacy.group_minimum} devices, "
+            f"the task has groups of as few as {task.privacy.group_minimum} devices, "
             f"and this device's owner requires {owner.smallest_group}"
         )
     return ""

@@ -1,5 +1,6 @@
 """Python passes the vectors of secure aggregation, as they are written."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,9 @@ def test_primitives():
                 ciphers.agree(raw(case["private_key"]), raw(case["public_key"]))
         else:
             assert ciphers.agree(raw(case["private_key"]), raw(case["public_key"])).hex() == case["secret"]
+    for case in PRIMITIVES["agreement_keys"]:
+        with nullcontext() if case["taken"] else pytest.raises(IntegrityError):
+            ciphers.check_agreement_key(raw(case["key"]))
     for case in PRIMITIVES["hkdf"]:
         assert ciphers.derive_key(raw(case["secret"]), raw(case["info"])).hex() == case["key"]
     for case in PRIMITIVES["pads"]:

@@ -39,16 +39,41 @@ WRITTEN = [
 ]
 
 
-def test_every_way_to_write_a_key_of_small_order_is_one_that_gives_no_secret_and_no_other_is():
+def test_every_way_to_write_a_key_of_small_order_is_refused():
     assert len(WRITTEN) == 14
     for key in WRITTEN:
         for refuses in (ciphers.check_agreement_key, lambda key: ciphers.agree(bytes(range(32)), key)):
             with pytest.raises(IntegrityError):
                 refuses(key)
-    others = [*(bytes([number]) * 32 for number in range(1, 200)), ciphers.public_key(b"k" * 32)]
-    for key in others:
-        assert any(ciphers.agree(bytes(range(32)), key))
-        ciphers.check_agreement_key(key)
+
+
+def test_the_public_key_of_any_private_key_is_taken():
+    for number in range(100):
+        ciphers.check_agreement_key(ciphers.public_key(bytes([number]) * 32))
+
+
+def test_a_key_in_disguise_agrees_on_the_same_secret_and_is_refused():
+    """Two members whose keys agree alike have one pad with a third, added and taken off: it hides nothing."""
+    for number in range(20):
+        honest, other = ciphers.public_key(bytes([number]) * 32), bytes([100 + number]) * 32
+        coordinate = int.from_bytes(honest, "little")
+        for disguised in (coordinate + 2**255, pow(coordinate, -1, PRIME)):
+            key = disguised.to_bytes(32, "little")
+            assert ciphers.agree(other, key) == ciphers.agree(other, honest)
+            with pytest.raises(IntegrityError, match="in disguise"):
+                ciphers.check_agreement_key(key)
+
+
+def test_of_all_coordinates_one_in_sixteen_is_a_private_key_s():
+    """Half of them are on the curve, and an eighth of its points are multiples of the base point."""
+    taken = 0
+    for number in range(2, 1602):
+        try:
+            ciphers.check_agreement_key(number.to_bytes(32, "little"))
+            taken += 1
+        except IntegrityError:
+            pass
+    assert 70 < taken < 130, "100 are expected, give or take ten"
 
 
 def test_chacha20_is_rfc_8439():

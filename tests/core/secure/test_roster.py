@@ -7,7 +7,7 @@ import pytest
 from fedrela.conformance.secure import sessions
 from fedrela.core import signing
 from fedrela.core.errors import IntegrityError
-from fedrela.core.secure import fleet, statements
+from fedrela.core.secure import ciphers, fleet, statements
 from fedrela.core.secure import member as members
 from fedrela.core.secure import roster as rosters
 from fedrela.core.secure.messages import Roster
@@ -53,13 +53,20 @@ def test_a_good_roster_is_taken(good):
     assert check(replace(good, threshold=6)) == 2
 
 
+def disguised(key):
+    return (int.from_bytes(bytes.fromhex(key), "little") + 2**255).to_bytes(32, "little").hex()
+
+
 FAULTS = {
     "own keys under another identity": (
         lambda good: changed(good, 2, identity_key=signing.public_key("09" * 32)),
         "has not signed",
     ),
     "left out": (lambda good: without(good, 2), "leaves this device out"),
-    "own keys changed": (lambda good: signed_anew(good, 2, mask_key="5a" * 32), "other keys of this device"),
+    "own keys changed": (
+        lambda good: signed_anew(good, 2, mask_key=ciphers.public_key(b"Z" * 32).hex()),
+        "other keys of this device",
+    ),
     "a forged signature": (
         lambda good: changed(good, 3, keys=replace(good.member(3).keys, signature="00" * 64)),
         "member 3 has not signed",
@@ -77,6 +84,10 @@ FAULTS = {
     "a seal key that is another's mask key": (
         lambda good: signed_anew(good, 3, seal_key=good.member(4).keys.mask_key),
         "key twice",
+    ),
+    "one mask key twice, its top bit set": (
+        lambda good: signed_anew(good, 3, mask_key=disguised(good.member(4).keys.mask_key)),
+        "in disguise",
     ),
     "a seal key of small order": (lambda good: signed_anew(good, 3, seal_key="01" + "00" * 31), "gives away"),
     "a mask key of small order": (lambda good: signed_anew(good, 3, mask_key="01" + "00" * 31), "gives away"),

@@ -131,7 +131,7 @@ def test_a_round_is_masked_for_once_whatever_the_assignment_is_called(coordinato
     assert client.run_once().reason == "integrity-failed"
     assert "masked for round 1 of the task already" in events[-1].detail
     assert len(coordinator.sent("/update")) == 1
-    assert coordinator.told() == [*WHOLE_TURN[:3], *WHOLE_TURN[:2]]
+    assert coordinator.told() == [*WHOLE_TURN[:3], "failure"], "it says so, and trains nothing"
 
 
 def test_one_checkpoint_is_trained_into_two_sums_at_most(small_bundle: Bundle) -> None:
@@ -144,4 +144,4 @@ def test_one_checkpoint_is_trained_into_two_sums_at_most(small_bundle: Bundle) -
         assert client.run_once().reason == "integrity-failed"
         assert "two updates from these weights" in events[-1].detail
         assert len(coordinator.sent("/update")) == 2
-        assert coordinator.told() == [*WHOLE_TURN, *WHOLE_TURN, *WHOLE_TURN[:2]]
+        assert coordinator.told() == [*WHOLE_TURN, *WHOLE_TURN, "failure"], "a third one is refused before it trains"

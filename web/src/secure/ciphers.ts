@@ -17,15 +17,9 @@ const NONCE = new Uint8Array(12);
 const BLOCK_BYTES = 64; // of ChaCha20
 const STRIP_BYTES = 65_536; // of a keystream at a time: a pad takes no memory of its own, and stays in the processor's cache
 const ZEROS = new Uint8Array(STRIP_BYTES);
-const PRIME = 2n ** 255n - 19n;
-// The coordinates of all points of order 1, 2, 4 and 8, on the curve and on its twist: https://cr.yp.to/ecdh.html#validate
-const SMALL_ORDER = new Set([
-  0n,
-  1n,
-  PRIME - 1n,
-  325606250916557431795983626356110631294008115727848805560023387167927233504n,
-  39382357235489614581723060781553021112529911719440698176882885853963445705823n,
-]);
+// A private key that changes no public key: -1 modulo the order of the base point (RFC 7748, section 4.1), and a multiple of 8
+// like every private key.
+const MINUS_ONE = littleEndian(5n * (2n ** 252n + 27742317777372353535851937790883648493n) - 1n);
 
 /** The X25519 public key of 32 random bytes. */
 export function publicKey(privateKey: Uint8Array): Uint8Array {
@@ -37,18 +31,27 @@ export function agree(privateKey: Uint8Array, otherPublicKey: Uint8Array): Uint8
   try {
     return x25519.getSharedSecret(privateKey, otherPublicKey);
   } catch {
-    throw smallOrder();
+    throw new GroupRefused("a member's key gives away every secret made with it", "nothing more is sent; tell the operator");
   }
 }
 
-/** Throws GroupRefused for a public key of small order, whatever it would be combined with. */
+/**
+ * Throws GroupRefused for a key that belongs to no private key. X25519 takes any 32 bytes, and some agree on the same secrets
+ * as another member's key without being equal to it: written in another way, or with a point of small order added. Two such
+ * members would have one pad with a third, added and taken off. Minus a point has the point's own coordinate, and eight times
+ * a point has no part of small order, so that of all keys only those of private keys stay as they are.
+ */
 export function checkAgreementKey(key: Uint8Array): void {
-  const written = [...key].reduceRight((number, byte) => number * 256n + BigInt(byte), 0n);
-  if (SMALL_ORDER.has((written % 2n ** 255n) % PRIME)) throw smallOrder();
+  const same = agree(MINUS_ONE, key);
+  if (same.some((byte, at) => byte !== key[at]))
+    throw new GroupRefused(
+      "a member's key is no private key's, but may be another member's in disguise",
+      "nothing more is sent; tell the operator",
+    );
 }
 
-function smallOrder(): GroupRefused {
-  return new GroupRefused("a member's key gives away every secret made with it", "nothing more is sent; tell the operator");
+function littleEndian(number: bigint): Uint8Array {
+  return Uint8Array.from({ length: KEY_BYTES }, (_, at) => Number((number >> BigInt(8 * at)) & 255n));
 }
 
 /** HKDF-SHA256 of `secret`, for the purpose that `info` names; 32 bytes. */

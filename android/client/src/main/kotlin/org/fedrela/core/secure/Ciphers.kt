@@ -23,16 +23,11 @@ private const val STRIP_BYTES = 65_536 // of a keystream at a time: a pad takes 
 private val SALT = "fedrela/v1/secure".toByteArray(Charsets.UTF_8)
 private val NONCE = ByteArray(12)
 private val ZEROS = ByteArray(STRIP_BYTES)
-private val PRIME = BigInteger.ONE.shiftLeft(255) - BigInteger.valueOf(19)
 
-// The coordinates of all points of order 1, 2, 4 and 8, on the curve and on its twist: cr.yp.to/ecdh.html#validate
-private val SMALL_ORDER = setOf(
-    BigInteger.ZERO,
-    BigInteger.ONE,
-    PRIME - BigInteger.ONE,
-    BigInteger("325606250916557431795983626356110631294008115727848805560023387167927233504"),
-    BigInteger("39382357235489614581723060781553021112529911719440698176882885853963445705823"),
-)
+// A private key that changes no public key: -1 modulo the order of the base point (RFC 7748, section 4.1), and a
+// multiple of 8 like every private key.
+private val BASE_POINT_ORDER = BigInteger.ONE.shiftLeft(252) + BigInteger("27742317777372353535851937790883648493")
+private val MINUS_ONE = (BASE_POINT_ORDER * BigInteger.valueOf(5) - BigInteger.ONE).toByteArray().reversedArray()
 
 /** The X25519 public key of 32 random bytes. */
 internal fun agreementKey(privateKey: ByteArray): ByteArray =
@@ -41,17 +36,22 @@ internal fun agreementKey(privateKey: ByteArray): ByteArray =
 /** The X25519 secret that both sides compute. Throws [IntegrityError] for a key of small order: all would know it. */
 internal fun agreed(privateKey: ByteArray, otherPublicKey: ByteArray): ByteArray {
     val secret = ByteArray(KEY_BYTES)
-    if (!X25519.calculateAgreement(privateKey, 0, otherPublicKey, 0, secret, 0)) throw smallOrder()
+    if (!X25519.calculateAgreement(privateKey, 0, otherPublicKey, 0, secret, 0))
+        throw refused("a member's key gives away every secret made with it")
     return secret
 }
 
-/** Throws [IntegrityError] for a public key of small order, whatever it would be combined with. */
+/**
+ * Throws [IntegrityError] for a key that belongs to no private key. X25519 takes any 32 bytes, and some agree on the
+ * same secrets as another member's key without being equal to it: written in another way, or with a point of small
+ * order added. Two such members would have one pad with a third, added and taken off. Minus a point has the point's own
+ * coordinate, and eight times a point has no part of small order, so that of all keys only those of private keys stay
+ * as they are.
+ */
 internal fun checkAgreementKey(key: ByteArray) {
-    val number = BigInteger(1, key.reversedArray())
-    if (number.clearBit(255).mod(PRIME) in SMALL_ORDER) throw smallOrder()
+    if (!agreed(MINUS_ONE, key).contentEquals(key))
+        throw refused("a member's key is no private key's, but may be another member's in disguise")
 }
-
-private fun smallOrder() = refused("a member's key gives away every secret made with it")
 
 /** HKDF-SHA256 of `secret`, for the purpose that `info` names; 32 bytes. */
 internal fun derivedKey(secret: ByteArray, info: ByteArray): ByteArray {
