@@ -42,6 +42,26 @@ def test_a_branch_on_a_length_is_refused() -> None:
         training_errors(Branching(), gather(input="float32:6", classes=4), "onnx")
 
 
+class AtOneSize(nn.Module):
+    """Something else for batches of one size, or of its multiples."""
+
+    def __init__(self, size: int, modulus: int = 10_000) -> None:
+        super().__init__()
+        self.layer, self.size, self.modulus = nn.Linear(6, 4), size, modulus
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
+        return 2 * y if len(x) % self.modulus == self.size else y
+
+
+@pytest.mark.parametrize(
+    ("size", "modulus", "found"), [(20, 10_000, 20), (777, 10_000, 777), (0, 19, 19), (18, 97, 18)]
+)
+def test_a_branch_at_any_size_that_anybody_trains_with_is_refused(size: int, modulus: int, found: int) -> None:
+    with pytest.raises(UnsupportedOperation, match=f"something else for a batch of {found}:"):
+        training_errors(AtOneSize(size, modulus), gather(input="float32:6", classes=4), "onnx")
+
+
 def test_a_class_of_no_module_is_traced_all_the_same() -> None:
     model = type("Nowhere", (Reshaped,), {"__module__": "typed.in.a.shell"})()
     with forward_pass(model):
