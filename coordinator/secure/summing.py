@@ -78,7 +78,8 @@ def _sum_and_store(coordinator: Coordinator, row: Row) -> bool:
         clip = rows.round_row(view, row.task_id, row.round).clip_millionths
         group = secure_rows.as_group(view, row)
         bodies = _bodies(view, group)
-    layout = secure_tasks.layout(parse_task(task_row.task_json), coordinator.manifest(task_row.manifest_sha256), clip)
+    task = parse_task(task_row.task_json)
+    layout = secure_tasks.layout(task, coordinator.manifest(task_row.manifest_sha256), clip)
     try:
         opened = unmasking.open_secrets(group)
     except IntegrityError as error:
@@ -91,8 +92,9 @@ def _sum_and_store(coordinator: Coordinator, row: Row) -> bool:
     suspects = tuple(group.roster.member(index).assignment_id for index in liars(group, opened.disagreements))
     if suspects:
         log.warning("members revealed wrong shares", extra={"group": row.id, "assignments": suspects})
+    least = secure_tasks.least_weight(task)
     try:
-        total = fixed_point.decode(layout, words, members=len(group.survivors))
+        total = fixed_point.decode(layout, words, members=len(group.survivors), least_weight=least)
     except InvalidInput as error:
         log.warning("a group's sum is left out", extra={"group": row.id, "problem": error.problem})
         return _end(coordinator, row, OUT_OF_BOUNDS, coordinator.store.now(), phase="dropped")
@@ -168,7 +170,7 @@ def _report(tx: TaskTransaction, row: Row, sha256: str, result: Sum, now: float)
     secure_rows.save_group(tx.connection, row.id, sum_sha256=sha256, suspects=suspects, **ended)
     secure_rows.forget_members(tx.connection, row.id)
     set_aside.note_counted(tx, summed)
-    if extras.eval_examples:
+    if fixed_point.counts_evaluation(extras, len(summed)):
         of_round = (_R.c.task_id == row.task_id, _R.c.number == row.round)
         tx.connection.execute(
             sa.update(_R)

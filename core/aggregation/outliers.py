@@ -38,7 +38,10 @@ def largest_norm(accepted: Sequence[float], parameters: int) -> float:
 
 
 def largest_group_norm(accepted: Sequence[float]) -> float:
-    """The largest L2 norm that a group's mean update may have, after those accepted so far; infinite at first."""
+    """The largest L2 norm that a group's mean update may have, after those accepted so far.
+
+    Infinite at first: from the first group on, `fixed_point.decode` bounds a mean by the norm that devices clip to.
+    """
     usual = statistics.median(accepted) if len(accepted) >= ENOUGH_GROUPS else 0.0
     return TIMES_THE_USUAL_GROUP * usual or math.inf
 

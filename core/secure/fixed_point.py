@@ -23,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrela.core.errors import InvalidInput, InvalidTensors
+from fedrela.core.secure.messages import SMALLEST_GROUP
 
 SUM_BITS = 30  # a sum's size; of the 31 beside the sign, one is left
 LARGEST_COUNT = 4095  # of anything that is counted
 LARGEST_SAMPLE_LOSS = 10.0
 EVALUATED = 32  # samples of an evaluation, drawn anew each time
+FEWEST_EVALUATIONS = SMALLEST_GROUP  # in a sum that counts: as many as the updates of the smallest sum
 _SLACK = 1e-9  # relative, of norms summed in another order
 
 
@@ -136,30 +138,55 @@ def encode(
     return vector
 
 
-def decode(layout: Layout, total: NDArray[np.int32], *, members: int) -> Total:
-    """A group's sum, from the words that are left when all pads are off.
+def decode(layout: Layout, total: NDArray[np.int32], *, members: int, least_weight: float = 0.0) -> Total:
+    """A group's sum, from the words (layout.size,) that are left when all pads are off.
 
-    Raises InvalidInput ("sum-out-of-bounds" for the caller) where a block's norm or an extra is beyond what honest
-    members can reach: a member lied, or a pad is left.
+    `least_weight`: the smallest that an honest member sends, 0 to 1; with 1 all weigh the same, and the sum of weights
+    is `members` or wrong. Raises InvalidInput ("sum-out-of-bounds" for the caller) where an extra, or the norm of a
+    block for these weights, is beyond what honest members can reach: a member lied, or a pad is left.
     """
     offsets = np.cumsum([0, *(block.size for block in layout.blocks)])
     blocks = tuple(
         total[start:end].astype(np.float64) * layout.step(block.clip_norm)
         for (start, end), block in zip(pairwise(offsets), layout.blocks, strict=True)
     )
-    words = total[offsets[-1] :]
-    for block, values in zip(layout.blocks, blocks, strict=True):
-        rounding = math.sqrt(block.size) * layout.step(block.clip_norm)
-        largest = members * (block.clip_norm * (1 + _SLACK) + rounding)
-        if math.sqrt(float(np.sum(np.square(values)))) > largest:
-            raise _out_of_bounds("norm")
-    for word, kind in zip(words, extra_kinds(layout), strict=True):
-        if not 0 <= word * kind.step <= members * kind.bound * (1 + _SLACK):
+    words, kinds = total[offsets[-1] :], extra_kinds(layout)
+    for word, kind in zip(words, kinds, strict=True):
+        # Without slack: a bound is a whole number of units, and no member's word is above it.
+        if not 0 <= word * kind.step <= members * kind.bound:
             raise _out_of_bounds("count")
-    extras = _from_extra_words(layout, words)
-    if not extras.weight:
+    if words[0] < max(members * _nearest_unit(least_weight, kinds[0]), 1):  # rounding keeps the order of weights
         raise _out_of_bounds("weight")
+    extras = _from_extra_words(layout, words)
+    for block, values in zip(layout.blocks, blocks, strict=True):
+        if math.sqrt(float(np.sum(np.square(values)))) > _largest_norm(layout, block, members, extras.weight):
+            raise _out_of_bounds("norm")
     return Total(blocks, extras)
+
+
+def counts_evaluation(extras: Extras, members: int) -> bool:
+    """Whether a sum's evaluation is taken: one that `members` can have together, and of so many that none stands alone.
+
+    Whether a device evaluates is up to its owner: where it is the only one, the sum is its own evaluation.
+    """
+    evaluations, rest = divmod(extras.eval_examples, EVALUATED)
+    return (
+        rest == 0
+        and FEWEST_EVALUATIONS <= evaluations <= members
+        and 0 <= extras.eval_correct <= extras.eval_examples
+        # Without slack: the largest loss is a whole number of units. False for what is not finite, too.
+        and 0.0 <= extras.eval_loss <= extras.eval_examples * LARGEST_SAMPLE_LOSS
+    )
+
+
+def _largest_norm(layout: Layout, block: Block, members: int, weight: float) -> float:
+    """Of a block of the sum of honest members whose rounded weights have the sum `weight`: the mean's is C at most.
+
+    Rounding adds, for each member, less than a step s in every element, so s * sqrt(size) to the norm; and half a unit
+    of its weight, which is worth s / 2 where the norm is C.
+    """
+    rounding = members * (math.sqrt(block.size) + 0.5) * layout.step(block.clip_norm)
+    return (weight * block.clip_norm + rounding) * (1 + _SLACK)
 
 
 def _check(layout: Layout, blocks: Sequence[NDArray[np.float32]], uniforms: NDArray[np.float32]) -> None:
@@ -171,15 +198,16 @@ def _check(layout: Layout, blocks: Sequence[NDArray[np.float32]], uniforms: NDAr
 
 
 def _extra_words(layout: Layout, extras: Extras, weight: float, clipped: int) -> list[int]:
-    """Nearest units, halves up, of values clamped to their bounds."""
     histogram = extras.histogram or (0,) * layout.classes
     if len(histogram) != layout.classes:
         raise InvalidTensors("a histogram has other classes than the layout", remedy="count every class")
     values = (weight, clipped, extras.eval_loss, extras.eval_correct, extras.eval_examples, *histogram)
-    return [
-        math.floor(min(max(value, 0.0), kind.bound) / kind.step + 0.5)
-        for value, kind in zip(values, extra_kinds(layout), strict=True)
-    ]
+    return [_nearest_unit(value, kind) for value, kind in zip(values, extra_kinds(layout), strict=True)]
+
+
+def _nearest_unit(value: float, kind: Kind) -> int:
+    """A value in units, halves up, clamped to its bound."""
+    return math.floor(min(max(value, 0.0), kind.bound) / kind.step + 0.5)
 
 
 def _from_extra_words(layout: Layout, words: NDArray[np.int32]) -> Extras:

@@ -93,6 +93,11 @@ def weight(settings: Aggregation, examples: int) -> float:
     return min(examples, settings.max_examples) / settings.max_examples
 
 
+def least_weight(task: Task) -> float:
+    """The smallest weight of a device that keeps to the task: it trains on `eligibility.min_examples` or more."""
+    return weight(task.aggregation, task.eligibility.min_examples)
+
+
 def _blocks(manifest: Manifest) -> list[tuple[TensorSpec, ...]]:
     statistics = tuple(spec for spec in manifest.weights if spec.name in manifest.statistics)
     return [manifest.parameters, *([statistics] if statistics else [])]

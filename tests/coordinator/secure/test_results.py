@@ -1,21 +1,23 @@
 """What sums carry beside updates, sums that are left out, members that lie, robust rules, statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fedrela.conformance.secure.sessions import wrong
 from fedrela.core import signing
 from fedrela.core.aggregation import outliers
-from fedrela.core.secure import member
+from fedrela.core.secure import member, secure_tasks
 from fedrela.core.secure.fixed_point import Extras
 from fedrela.core.task import Aggregation, Rounds
 from tests.coordinator import fleet
 from tests.coordinator.conftest import House, house_with, settings_for
 from tests.coordinator.secure.players import (
+    Player,
     accepted,
     at_work,
     begin,
@@ -29,6 +31,17 @@ from tests.coordinator.secure.players import (
 )
 
 SHAPES = {"w": (3, 2), "mean": (2,), "variance": (2,)}
+EVALUATED = Extras(1.0, eval_loss=8.0, eval_correct=24, eval_examples=32)
+WEIGHT, CORRECT, EXAMPLES = 0, 3, 4  # the places of these extras
+
+
+def words_at(player: Player, added: Mapping[int, int]) -> NDArray[np.int64]:
+    """What a hostile member adds to these extras, and to nothing else."""
+    layout = secure_tasks.layout(player.task, player.manifest, player.assignment["clip_millionths"])
+    words = np.zeros(layout.size, np.int64)
+    for place, word in added.items():
+        words[sum(block.size for block in layout.blocks) + place] = word
+    return words
 
 
 @pytest.fixture
@@ -40,14 +53,69 @@ def counting_house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_evaluations_are_summed_and_no_single_one_is_known(house: House) -> None:
-    task_id, players = begin(house)
-    for player in players[:3]:
-        player.extras = Extras(1.0, eval_loss=8.0, eval_correct=24, eval_examples=32)
+    task_id, players = begin(house, 7, goal=7, group_target=7)
+    for player in players[:5]:
+        player.extras = EVALUATED
     play(players)
     evaluation = house.operator.rounds(task_id)[0]["evaluation"]
-    assert evaluation["examples"] == 96
+    assert evaluation["examples"] == 160
     assert evaluation["accuracy"] == 0.75
     assert abs(evaluation["loss"] - 0.25) < 1e-3
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_evaluation_of_few_devices_is_not_taken_and_the_round_is(house: House, count: int) -> None:
+    task_id, players = begin(house)
+    for player in players[:count]:
+        player.extras = EVALUATED
+    play(players)
+    check_mean(house.operator, task_id, players)
+    assert house.operator.rounds(task_id)[0]["evaluation"] is None
+
+
+@pytest.mark.parametrize(("honest", "correct", "examples"), [(0, 190, 1), (5, 41, 0), (5, 0, -1)])
+def test_an_impossible_evaluation_is_not_taken_and_the_round_is(
+    house: House, honest: int, correct: int, examples: int
+) -> None:
+    """What one of six adds to the evaluations of so many, of which three quarters are correct."""
+    task_id, players = begin(house, 6, goal=6, group_target=6)
+    for player in players[:honest]:
+        player.extras = EVALUATED
+    players[5].hostile_words = words_at(players[5], {CORRECT: correct, EXAMPLES: examples})
+    play(players)
+    check_mean(house.operator, task_id, players)
+    assert house.operator.rounds(task_id)[0]["evaluation"] is None
+
+
+@pytest.mark.parametrize("added", [-1, 1, "nearly all"])
+def test_where_devices_weigh_the_same_no_member_s_weight_moves_the_mean(house: House, added: int | str) -> None:
+    task_id, players = begin(house)
+    unit = secure_tasks.layout(players[0].task, players[0].manifest, 0).step(1.0)
+    added = added if isinstance(added, int) else 1 - round(5 / unit)  # one unit is left
+    players[0].hostile_words = words_at(players[0], {WEIGHT: added})
+    play(players)
+    (group,) = house.operator.rounds(task_id)[0]["groups"]
+    assert (group["phase"], group["reason"]) == ("dropped", "sum-out-of-bounds")
+
+
+@pytest.mark.parametrize(("share_left", "phase"), [(0.98, "summed"), (0.45, "dropped"), (0.005, "dropped")])
+def test_where_they_do_not_the_mean_s_norm_is_bounded_from_the_first_group_on(
+    house: House, share_left: float, phase: str
+) -> None:
+    """Five devices with a norm of half the clipping norm: half of their weight is what a liar can take from it."""
+    task = replace(secure_task(clip_norm=2.0), aggregation=Aggregation(max_examples=100))
+    task_id = house.operator.publish(house.bundle, task)
+    players = at_work(house.devices(5), house.operator)
+    layout = secure_tasks.layout(players[0].task, players[0].manifest, 0)
+    for player in players:
+        player.change = fleet.change(1.0)
+        norm = np.sqrt(sum(float(np.sum(np.square(array))) for array in player.change.values()))
+        player.change = {name: array / np.float32(norm) for name, array in player.change.items()}
+    taken = round(5 * (1 - share_left) / layout.step(1.0))
+    players[0].hostile_words = words_at(players[0], {WEIGHT: -taken})
+    play(players)
+    (group,) = house.operator.rounds(task_id)[0]["groups"]
+    assert group["phase"] == phase
 
 
 def test_weights_by_examples_travel_in_the_sum(house: House) -> None:

@@ -14,6 +14,15 @@ from fedrela.core.secure.fixed_point import Block, Extras, Layout
 
 LAYOUT = Layout((Block(2, clip_norm=8.0),), classes=2, largest_group=16)
 STEP = 8.0 * 2**-26  # C * 2^(g - 30) with g = 4
+NONE = Extras(1.0)
+EVALUATIONS = st.builds(
+    Extras,
+    weight=st.just(1.0),
+    eval_loss=st.floats(0, 1e9),
+    eval_correct=st.integers(0, fixed_point.EVALUATED),
+    eval_examples=st.just(fixed_point.EVALUATED),
+)
+GOOD = Extras(16.0, eval_loss=50.0, eval_correct=100, eval_examples=6 * fixed_point.EVALUATED)
 
 
 def encode(layout, *blocks, extras=Extras(1.0), uniforms=0.0):  # noqa: B008
@@ -91,6 +100,126 @@ def test_what_no_honest_members_reach_is_out_of_bounds():
     for total in (huge, weightless, heavy):
         with pytest.raises(InvalidInput, match="no honest members"):
             fixed_point.decode(LAYOUT, total, members=3)
+
+
+@st.composite
+def honest_sums(draw):
+    """A layout, the exact weights of its members, the least of them, and the members' vectors (members, d)."""
+    members = draw(st.integers(5, 64))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    clip_norms = draw(st.tuples(*[st.floats(1e-3, 1e6)] * 2))
+    sizes = draw(st.tuples(st.integers(1, 300), st.integers(1, 3)))
+    layout = Layout(tuple(map(Block, sizes, clip_norms)), classes=0, largest_group=draw(st.integers(members, 64)))
+    least = draw(st.sampled_from([1.0, 0.3, 1e-4, 1e-9, 0.0]))
+    weights = np.maximum(least, rng.random(members) ** draw(st.sampled_from([0.1, 1.0, 30.0])))
+    alike = [rng.normal(size=size) for size in sizes]  # one direction: the largest sum that there can be
+    apart = draw(st.sampled_from([0.0, 1.0]))
+    size_of_all = draw(st.sampled_from([0.0, 1e-6, 1.0, 1e6])) * max(clip_norms)
+    upward = draw(st.booleans())
+
+    def vector(weight):
+        own = [np.float32(size_of_all * (one + apart * rng.normal(size=one.size))) for one in alike]
+        uniforms = np.float32(rng.random(sum(sizes)))
+        if upward:
+            uniforms = np.where(np.concatenate(own) > 0, np.float32(1 - 2**-24), np.float32(0))
+        return fixed_point.encode(layout, own, Extras(weight), uniforms)
+
+    return layout, weights, least, np.array([vector(weight) for weight in weights])
+
+
+@given(honest_sums())
+@settings(max_examples=60, deadline=None)
+def test_no_rounding_takes_an_honest_sum_out_of_bounds(honest):
+    layout, weights, least, vectors = honest
+    words = vectors.sum(0, dtype=np.int32)
+    if not words[-5]:  # the weight of devices that all round to nothing
+        return
+    total = fixed_point.decode(layout, words, members=len(weights), least_weight=least)
+    for block, values in zip(layout.blocks, total.blocks, strict=True):
+        rounding = len(weights) * (math.sqrt(block.size) + 1) * layout.step(block.clip_norm)
+        assert np.linalg.norm(values) <= weights.sum() * block.clip_norm * (1 + 1e-6) + rounding
+
+
+@given(st.integers(5, 64), st.integers(-(2**31), 2**31 - 1).filter(bool))
+def test_where_all_weigh_the_same_no_other_weight_passes(members, added):
+    layout = Layout((Block(2, clip_norm=64.0),), classes=0, largest_group=members)
+    words = members * fixed_point.encode(layout, [np.float32([0.1, 0])], Extras(1.0), np.zeros(2, np.float32))
+    assert fixed_point.decode(layout, words, members=members, least_weight=1.0).extras.weight == members
+    words[2] = (int(words[2]) + added + 2**31) % 2**32 - 2**31
+    with pytest.raises(InvalidInput, match="no honest members"):
+        fixed_point.decode(layout, words, members=members, least_weight=1.0)
+
+
+@given(honest_sums(), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_whatever_weight_one_member_claims_the_mean_is_at_most_what_members_clip_to(honest, claimed):
+    layout, weights, least, vectors = honest
+    words = vectors.sum(0, dtype=np.int32)
+    words[-5] = int(claimed * (len(weights) << 30 - layout.group_bits))
+    try:
+        total = fixed_point.decode(layout, words, members=len(weights), least_weight=least)
+    except InvalidInput:
+        return
+    weight = total.extras.weight
+    assert len(weights) * (least - layout.step(0.5)) <= weight <= len(weights)
+    for block, values in zip(layout.blocks, total.blocks, strict=True):
+        rounding = len(weights) * (math.sqrt(block.size) + 1) * layout.step(block.clip_norm)
+        assert np.linalg.norm(values) / weight <= block.clip_norm * (1 + 1e-6) + rounding / weight
+
+
+def test_a_weight_below_what_honest_members_send_and_a_norm_above_it_are_out_of_bounds():
+    words = 5 * encode(LAYOUT, [8.0, 0.0], extras=Extras(0.5))
+    assert fixed_point.decode(LAYOUT, words, members=5, least_weight=0.5).extras.weight == 2.5
+    words[2] -= 1
+    with pytest.raises(InvalidInput, match="a weight that"):
+        fixed_point.decode(LAYOUT, words, members=5, least_weight=0.5)
+    fixed_point.decode(LAYOUT, words, members=5, least_weight=0.25)
+    words[2] = words[2] // 2 + 1
+    with pytest.raises(InvalidInput, match="a norm that"):  # a mean of twice the clipping norm
+        fixed_point.decode(LAYOUT, words, members=5, least_weight=0.25)
+
+
+def test_an_update_and_its_weight_may_both_be_rounded_as_far_as_it_goes():
+    layout = Layout((Block(2, clip_norm=1.0),), classes=0, largest_group=5)
+    along = [np.float32([1, 1])]  # clipped to C
+    units = 107.49  # of weight, rounded down: 76.01 units of each element, which are rounded up
+    extras = Extras(units * layout.step(1.0))
+    words = 5 * fixed_point.encode(layout, along, extras, np.full(2, 1 - 2**-24, np.float32))
+    assert words[:3].tolist() == [5 * 77, 5 * 77, 5 * 107]
+    assert fixed_point.decode(layout, words, members=5).extras.weight < np.hypot(5 * 77, 5 * 77) * layout.step(1.0)
+
+
+@given(st.lists(EVALUATIONS, max_size=64), st.integers(0, 64))
+def test_honest_evaluations_are_taken_if_they_are_enough(evaluated, others):
+    members = (evaluated + [NONE] * others)[:64] or [NONE]
+    layout = Layout((Block(1, clip_norm=1.0),), classes=0, largest_group=max(len(members), 5))
+    zeros = np.zeros(1, np.float32)
+    vectors = [fixed_point.encode(layout, [zeros], extras, zeros) for extras in members]
+    total = fixed_point.decode(layout, np.sum(vectors, axis=0, dtype=np.int32), members=len(members), least_weight=1.0)
+    assert fixed_point.counts_evaluation(total.extras, len(members)) == (
+        len(evaluated) >= fixed_point.FEWEST_EVALUATIONS
+    )
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"eval_correct": GOOD.eval_examples + 1},
+        {"eval_correct": -1},
+        {"eval_examples": GOOD.eval_examples - 1},
+        {"eval_examples": GOOD.eval_examples + 1},
+        {"eval_examples": 1, "eval_correct": 1},
+        {"eval_examples": 17 * fixed_point.EVALUATED},
+        {"eval_examples": -fixed_point.EVALUATED},
+        {"eval_loss": -1e-9},
+        {"eval_loss": 1920.1},
+        {"eval_loss": math.inf},
+        {"eval_loss": math.nan},
+    ],
+)
+def test_what_no_devices_have_together_is_not_taken(impossible):
+    assert fixed_point.counts_evaluation(GOOD, 16)
+    assert not fixed_point.counts_evaluation(replace(GOOD, **impossible), 16)
 
 
 def test_an_update_that_does_not_fit_or_is_not_finite_is_refused():
