@@ -14,7 +14,7 @@ from torch import nn
 from fedrela.core import bundle
 from fedrela.core.bundle import PROGRAMS, Golden, Manifest, Program, ProgramFile, Seal
 from fedrela.core.tensors import Params
-from fedrela.export import lowering, output_folder, program
+from fedrela.export import limits, lowering, output_folder, program
 from fedrela.export.program import Definition
 from fedrela.export.recipe import Recipe
 from fedrela.export.reporting import stages
@@ -65,6 +65,7 @@ def export_recipe(
     """
     output_folder.check(out, output_folder.BUNDLE, overwrite=overwrite)
     lowering.check(runtimes)
+    limits.check_max_batch(max_batch, runtimes)
     model = preparation.prepare(model, recipe, report)
     report(stages.ANALYSIS)
     analysis = analyze(model, recipe)

@@ -7,16 +7,18 @@ RawInput(name='x', dtype='uint8', shape=(3, 32, 32), token_limit=0)
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol.programs import TOTALS
 
 DTYPES = {"uint8": torch.uint8, "int64": torch.int64, "int32": torch.int32, "float32": torch.float32}
 _FORM = re.compile(r"^(?:(?P<name>[A-Za-z_][\w.]*)=)?(?P<dtype>\w+):(?P<shape>\d+(?:x\d+)*)(?::(?P<limit>\d+))?$")
+_RESERVED = ("y", "sample_weight", "class_prior", "probabilities", *TOTALS, "new.", "anchor.", "dropout.")
 NEUTRAL_UNIFORM = 0.5  # of every augmentation input: no shift, no flip
 
 
@@ -132,10 +134,19 @@ def parse_all(texts: str | RawInput | list[str | RawInput] | tuple[str | RawInpu
         raise InvalidInput(
             f"the inputs are named {names}", remedy="name each: --input image=uint8:3x8x8 --input age=float32:1"
         )
-    taken = [name for name in names if name in ("y", "sample_weight", "class_prior")]
-    if taken:
-        raise InvalidInput(f"an input is named {taken[0]!r}, which the program uses itself", remedy="rename it")
+    refuse_names(inputs, _RESERVED)
     return inputs
+
+
+def refuse_names(inputs: tuple[RawInput, ...], taken: Collection[str]) -> None:
+    """Raise InvalidInput for an input called as something else in a program is; "new." stands for all that begin so."""
+    for raw in inputs:
+        for name in taken:
+            if raw.name == name or (name.endswith(".") and raw.name.startswith(name)):
+                meant = f"names that begin with {name!r}" if name.endswith(".") else repr(name)
+                raise InvalidInput(
+                    f"an input is named {raw.name!r}: the programs use {meant} themselves", remedy="rename it"
+                )
 
 
 def parse_augment(text: str, pipeline: Pipeline) -> Pipeline:

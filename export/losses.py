@@ -33,18 +33,20 @@ class Loss:
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """-log softmax(logits)[y]."""
-    return -(torch.log_softmax(logits, dim=1) * one_hot(y, logits)).sum(1)
+    return -_log_probability(logits, y)
 
 
 def label_smoothing(logits: Tensor, y: Tensor, label_smoothing: Tensor) -> Tensor:
     """Cross-entropy against (1 - s) one-hot + s / C: Szegedy et al., CVPR 2016."""
     target = one_hot(y, logits) * (1 - label_smoothing) + label_smoothing / logits.shape[1]
-    return -(torch.log_softmax(logits, dim=1) * target).sum(1)
+    log_p = torch.log_softmax(logits, dim=1)
+    # Without smoothing a class that the model rules out (a logit of -inf) counts for nothing.
+    return -torch.where(target > 0, log_p * target, 0.0).sum(1)
 
 
 def focal(logits: Tensor, y: Tensor, focal_gamma: Tensor) -> Tensor:
     """-(1 - p)^gamma log p with p the probability of y: Lin et al., ICCV 2017."""
-    log_p = (torch.log_softmax(logits, dim=1) * one_hot(y, logits)).sum(1)
+    log_p = _log_probability(logits, y)
     # expm1 and the floor keep the power's derivative finite where p rounds to 1.
     miss = torch.clamp(-torch.expm1(log_p), min=1e-7)
     return -torch.exp(focal_gamma * torch.log(miss)) * log_p
@@ -63,7 +65,17 @@ def balanced_softmax(logits: Tensor, y: Tensor, class_prior: Tensor) -> Tensor:
 
 def one_hot(y: Tensor, logits: Tensor) -> Tensor:
     """(B, C): 1 at y, else 0; without a scatter, which no runtime does fast."""
-    return (y[:, None] == torch.arange(logits.shape[1], device=y.device)[None, :]).to(logits.dtype)
+    return _is_label(y, logits).to(logits.dtype)
+
+
+def _log_probability(logits: Tensor, y: Tensor) -> Tensor:
+    """(B,): log softmax(logits)[y]; selected, for -inf * 0 is NaN where a model rules another class out."""
+    return torch.where(_is_label(y, logits), torch.log_softmax(logits, dim=1), 0.0).sum(1)
+
+
+def _is_label(y: Tensor, logits: Tensor) -> Tensor:
+    """(B, C): whether a class is the example's own."""
+    return y[:, None] == torch.arange(logits.shape[1], device=y.device)[None, :]
 
 
 LOSSES = {

@@ -95,10 +95,12 @@ def _train_step(model: nn.Module, recipe: Recipe, analysis: ModelAnalysis) -> De
         grads = _gradients(objective, params)
         frozen = {name: value.detach() for name, value in params.items()}
         if recipe.proximal:
-            grads = {
-                name: g + tensors["proximal"] * (frozen[name] - tensors[f"anchor.{name}"]) for name, g in grads.items()
-            }
-        new_params, new_state = recipe.optimizer.update(frozen, grads, {name: tensors[name] for name in state}, tensors)
+            pulls = {name: tensors["proximal"] * (frozen[name] - tensors[f"anchor.{name}"]) for name in shapes}
+            grads = {name: grads[name] + pull if name in grads else pull for name, pull in pulls.items()}
+        moved = {name: frozen[name] for name in grads}
+        before = {name: tensors[name] for name in state}
+        new_params, new_state = recipe.optimizer.update(moved, grads, before, tensors)
+        new_params, new_state = _kept(frozen, new_params), _kept(before, new_state)
         correct = ((logits.detach()[:, : recipe.classes].argmax(1) == y).to(torch.float32) * weight).sum()
         return (
             *(new_params[name] for name in shapes),
@@ -158,11 +160,14 @@ def _inputs(role: Role, shapes: Mapping[str, tuple[int | str, ...]]) -> list[Pro
 
 
 def _gradients(objective: Tensor, params: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of the parameters that `objective` depends on; like torch.optim, an optimizer leaves the others as they are."""
     grads = torch.autograd.grad(objective, list(params.values()), allow_unused=True)
-    return {
-        name: torch.zeros_like(value) if grad is None else grad
-        for (name, value), grad in zip(params.items(), grads, strict=True)
-    }
+    return {name: grad for name, grad in zip(params, grads, strict=True) if grad is not None}
+
+
+def _kept(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`after`, and a copy of what it lacks: an output is never an input's own memory."""
+    return {name: after[name] if name in after else value.clone() for name, value in before.items()}
 
 
 def _refuse(shape: tuple[int, ...]) -> Tensor:

@@ -16,7 +16,7 @@ from fedrela.core.bundle import Preprocessing
 from fedrela.core.errors import InvalidInput
 from fedrela.core.manifest import Fit
 from fedrela.export import losses, optimizers
-from fedrela.export.inputs import Pipeline, RawInput
+from fedrela.export.inputs import Pipeline, RawInput, refuse_names
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Recipe:
         if len(self.pipeline.mean) != len(self.pipeline.std) or 0 in self.pipeline.std:
             raise InvalidInput("mean and std don't match", remedy="give both, with std above 0")
         self._check_names()
+        state = self.optimizer.state({"": ()})  # of a parameter without a name: "momentum."
+        refuse_names(self.inputs, [*self._defaults(), *self.augmentation_randoms(), *state])
 
     def _check_names(self) -> None:
         if self.class_names and len(self.class_names) != self.classes:
@@ -94,9 +96,15 @@ class Recipe:
         """Whether a parameter of this name is trained."""
         return any(fnmatchcase(parameter, pattern) for pattern in self.trainable)
 
+    def trained(self, model: nn.Module) -> tuple[str, ...]:
+        """First names of the parameters that are trained: one that several modules hold is, if any of its names is."""
+        every = model.named_parameters(remove_duplicate=False)
+        chosen = {id(p) for name, p in every if p.requires_grad and self.trains(name)}
+        return tuple(name for name, p in model.named_parameters() if id(p) in chosen)
+
     def trainable_names(self, model: nn.Module) -> tuple[str, ...]:
-        """Names of the parameters that are trained; raises InvalidInput if there is none."""
-        names = tuple(name for name, p in model.named_parameters() if p.requires_grad and self.trains(name))
+        """`trained`; raises InvalidInput if there is none."""
+        names = self.trained(model)
         if not names:
             known = ", ".join(name for name, _ in list(model.named_parameters())[:8])
             raise InvalidInput(

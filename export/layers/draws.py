@@ -7,7 +7,7 @@ them is a function of uniforms in [0, 1), of which a device gives as many as the
     bernoulli p          u < p
     uniform a, b         a + u (b - a)
     normal mean, std     mean + std sqrt(-2 log(1 - u)) cos(2 pi v): Box and Muller, 1958; u and v are neighbors
-    exponential rate     -log(1 - u) / rate
+    exponential rate     max(-log(1 - u), 2^-24) / rate: never 0, of which models take the logarithm
     integers low, high   low + floor(u (high - low))
 
     >>> import torch
@@ -24,6 +24,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fedrela.core.errors import UnsupportedOperation
+
+_LEAST = 2.0**-24  # what the smallest uniform of float32 above 0 makes of an exponential number
 
 Uniforms = Callable[[tuple[Any, ...]], Tensor]
 Draw = Callable[..., Tensor]
@@ -49,7 +53,20 @@ def rules(uniforms: Uniforms) -> dict[Any, Draw]:
         Tensor.normal_: _in_place(_normal),
         Tensor.exponential_: _in_place(_exponential),
     }
-    return {function: partial(draw, uniforms) for function, draw in named.items()}
+    return {function: partial(_drawn, function, draw, uniforms) for function, draw in named.items()}
+
+
+def _drawn(function: Any, draw: Draw, uniforms: Uniforms, *arguments: Any, **options: Any) -> Tensor:
+    """What `draw` makes. A seeded generator gives numbers that no uniform of a device's stands for."""
+    if any(isinstance(value, torch.Generator) for value in (*arguments, *options.values())):
+        raise UnsupportedOperation(
+            f"{function.__name__} with a generator",
+            remedy="leave generator= out, so that devices draw anew each time; keep what shall always be the same in a "
+            "buffer",
+        )
+    if options.pop("out", None) is not None:
+        raise UnsupportedOperation(f"{function.__name__} with out=", remedy="take the tensor that it gives")
+    return draw(uniforms, *arguments, **options)
 
 
 def _uniform(uniforms: Uniforms, shape: tuple[Any, ...], low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -66,7 +83,7 @@ def _normal(uniforms: Uniforms, shape: tuple[Any, ...], mean: Any = 0.0, std: An
 
 
 def _exponential(uniforms: Uniforms, shape: tuple[Any, ...], lambd: float = 1.0) -> Tensor:
-    return -torch.log(1 - uniforms(shape)) / lambd
+    return torch.clamp(-torch.log(1 - uniforms(shape)), min=_LEAST) / lambd
 
 
 def _bernoulli_of_size(uniforms: Uniforms, shape: tuple[Any, ...], p: Any = 0.5) -> Tensor:
@@ -79,14 +96,19 @@ def _bernoulli(uniforms: Uniforms, x: Tensor, p: float | None = None, *, generat
     return (uniforms(tuple(x.shape)) < (x.detach() if p is None else p)).to(x.dtype)
 
 
-def _randint(uniforms: Uniforms, *arguments: Any, low: int = 0, high: int | None = None, **options: Any) -> Tensor:
-    """(high, size) or (low, high, size), by position or by name."""
-    numbers = [value for value in arguments if isinstance(value, int)]
-    size = options["size"] if "size" in options else arguments[-1]
-    first, beyond = (numbers[0], numbers[1]) if len(numbers) == 2 else (low, numbers[0] if numbers else high)
-    assert beyond is not None
-    drawn = first + torch.floor(uniforms(tuple(size)) * (beyond - first))
-    return drawn.to(options.get("dtype") or torch.int64)
+def _randint(
+    uniforms: Uniforms, *arguments: Any, low: Any = 0, high: Any = None, size: Any = None, dtype: Any = None, **_: Any
+) -> Tensor:
+    """(high, size) or (low, high, size), each by position or by name: a number before a named `high` is `low`."""
+    numbers = list(arguments)
+    if size is None:
+        size = numbers.pop()
+    if high is None:
+        high = numbers.pop()
+    if numbers:
+        (low,) = numbers
+    drawn: Tensor = low + torch.floor(uniforms(tuple(size)) * (high - low))
+    return drawn.to(dtype or torch.int64)
 
 
 def _torch_normal(uniforms: Uniforms, mean: Any = 0.0, std: Any = 1.0, size: Any = None, **options: Any) -> Tensor:
@@ -110,7 +132,7 @@ def _rrelu(
 def _gumbel_softmax(
     uniforms: Uniforms, logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
-    noise = -torch.log(torch.clamp(_exponential(uniforms, tuple(logits.shape)), min=1e-20))
+    noise = -torch.log(_exponential(uniforms, tuple(logits.shape)))
     soft = torch.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

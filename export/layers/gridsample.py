@@ -28,12 +28,16 @@ def grid_sample(
         )
     column, row = (_place(grid[..., axis], x.shape[-1 - axis], padding_mode, align_corners) for axis in range(2))
     if mode == "nearest":
-        return _at(x, torch.round(row), torch.round(column))
+        # Places get a gradient of 0 from torch, not none: an optimizer still decays what made them.
+        flat = 0 * (torch.sign(row) + torch.sign(column)).unsqueeze(1)
+        return _at(x, torch.round(row), torch.round(column)) + flat
+    above, left = torch.floor(row.detach()), torch.floor(column.detach())
+    # Not 1 - |distance|: at a whole place, where an untrained spatial transformer samples, it has no slope.
+    down, across = row - above, column - left
     sampled = None
     for lower, right in product((0, 1), repeat=2):
-        near_row, near_column = torch.floor(row) + lower, torch.floor(column) + right
-        share = (1 - torch.abs(row - near_row)) * (1 - torch.abs(column - near_column))
-        part = _at(x, near_row, near_column) * share.unsqueeze(1)
+        share = (down if lower else 1 - down) * (across if right else 1 - across)
+        part = _at(x, above + lower, left + right) * share.unsqueeze(1)
         sampled = part if sampled is None else sampled + part
     assert sampled is not None, "there are four corners"
     return sampled
@@ -54,7 +58,10 @@ def affine_grid(theta: Tensor, size: torch.Size, align_corners: bool | None = No
 def _place(coordinate: Tensor, size: int, padding_mode: str, align_corners: bool | None) -> Tensor:
     """Where -1 to 1 lies among `size` pixels."""
     place = (coordinate + 1) * ((size - 1) / 2) if align_corners else ((coordinate + 1) * size - 1) / 2
-    return torch.clamp(place, 0, size - 1) if padding_mode == "border" else place
+    if padding_mode != "border":
+        return place
+    # A clamp alone has a slope at its bounds, where torch's has none.
+    return torch.where((place > 0) & (place < size - 1), place, torch.clamp(place.detach(), 0, size - 1))
 
 
 def _at(x: Tensor, row: Tensor, column: Tensor) -> Tensor:

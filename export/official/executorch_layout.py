@@ -27,7 +27,7 @@ from fedrela.core.tensors import Array
 from fedrela.export import output_folder
 from fedrela.export.executorch_programs import forms
 from fedrela.export.executorch_programs.program import METHOD, check_kernels, quiet
-from fedrela.export.limits import DEFAULT_MAX_BATCH
+from fedrela.export.limits import DEFAULT_MAX_BATCH, check_max_batch
 from fedrela.export.lowering import examples
 from fedrela.export.official import forward, golden
 from fedrela.export.official.forward import Plan, Written
@@ -56,6 +56,7 @@ def write(
     output_folder.check(folder, (PROGRAM, WEIGHTS, forward.STATISTICS), overwrite=overwrite)
     if recipe.optimizer.name == "adamw":
         raise InvalidInput("ExecuTorch's training extension has SGD only", remedy="use --optimizer sgd or nesterov")
+    check_max_batch(max_batch, ("executorch",))
     planned = forward.plan(model, recipe)
     report("executorch-training: tracing the joint graph and lowering it")
     contents = _lower(planned, max_batch)

@@ -29,6 +29,7 @@ class Dataflow(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, origins: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.read_by_python: Sources = frozenset()
+        self.written: set[int] = set()  # where the tensors lie that an operator changed
         self._sources = {memory(tensor): frozenset({name}) for name, tensor in origins.items()}
         self._held = list(origins.values())  # lest other tensors come to lie in their memory
 
@@ -43,6 +44,7 @@ class Dataflow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is torch.ops.aten._local_scalar_dense.default:
             self.read_by_python |= sources
         changed = [value for name, value in _by_name(func, args, kwargs).items() if name in _written(func)]
+        self.written |= {memory(tensor) for tensor in tensors(changed)}
         old = {memory(tensor) for tensor in taken}
         for tensor in (*tensors(result), *tensors(changed)):
             place = memory(tensor)

@@ -8,9 +8,14 @@
 {'dropout.0': ('B', 4)}
 """
 
-from collections.abc import Sequence
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from fedrela.core.errors import UnsupportedOperation
@@ -77,17 +82,45 @@ class ModelAnalysis:
 def analyze(model: nn.Module, recipe: Recipe) -> ModelAnalysis:
     """Run copies of `model`. Raises InvalidInput or UnsupportedOperation."""
     trainable = recipe.trainable_names(model)
-    held = tuple(
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.modules.batchnorm._NormBase) and not recipe.trains(f"{name}.weight")
-    )
+    held = _held(model, recipe)
     _refuse_cumulative_averages(model, held)
+    with _no_draws_but_torch_s():
+        return _passes(model, recipe, trainable, held)
+
+
+def _held(model: nn.Module, recipe: Recipe) -> tuple[str, ...]:
+    """The normalization layers that aren't trained by any of their names."""
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._NormBase)}
+    every = model.named_modules(remove_duplicate=False)
+    trained = {id(module) for name, module in every if recipe.trains(f"{name}.weight")}
+    return tuple(name for name, module in norms.items() if id(module) not in trained)
+
+
+def _passes(model: nn.Module, recipe: Recipe, trainable: tuple[str, ...], held: tuple[str, ...]) -> ModelAnalysis:
     small = running.training_pass(model, recipe, held, _SMALL)
     large = running.training_pass(model, recipe, held, _LARGE)
     running.evaluation_pass(model, recipe, _SMALL)
     _refuse_hidden_state(model, recipe, held)
     return ModelAnalysis(trainable, small.changed, held, _requests(small.requested, large.requested), small.operators)
+
+
+@contextmanager
+def _no_draws_but_torch_s() -> Iterator[None]:
+    """Inside: forward passes, which leave Python's and numpy's global random numbers where they were, or are refused.
+
+    What is drawn there becomes a constant of a program, and whether a comparison shows that is a matter of chance.
+    """
+    states: dict[str, Callable[[], Any]] = {"Python's random": random.getstate, "numpy.random": np.random.get_state}
+    with np.printoptions(threshold=sys.maxsize):
+        before = {name: repr(state()) for name, state in states.items()}
+    yield
+    with np.printoptions(threshold=sys.maxsize):
+        drawn = [name for name, state in states.items() if repr(state()) != before[name]]
+    if drawn:
+        raise UnsupportedOperation(
+            f"a forward pass draws from {drawn[0]}, which no program has",
+            remedy="draw with torch (torch.rand, torch.bernoulli, nn.Dropout), whose random numbers become inputs",
+        )
 
 
 def _refuse_cumulative_averages(model: nn.Module, held: tuple[str, ...]) -> None:

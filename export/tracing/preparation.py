@@ -13,6 +13,7 @@ Linear(in_features=4, out_features=3, bias=True)
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from torch.nn.parameter import is_lazy
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
 from fedrela.export.inputs import model_arguments
 from fedrela.export.recipe import Recipe
-from fedrela.export.tracing import names, outputs, reached
+from fedrela.export.tracing import names, outputs
+from fedrela.export.tracing.copying import lost_in_copies, reached
 from fedrela.export.tracing.examples import example, model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
 
@@ -37,6 +39,8 @@ def prepare(model: nn.Module, recipe: Recipe, report: Report = lambda stage: Non
     Raises InvalidInput or UnsupportedOperation for what no export can take.
     """
     model = _unwrapped(model, report)
+    lost_in_copies.refuse_hooks(model, recipe.trained(model))
+    shared = lost_in_copies.sharing(model)
     own = copied(model)
     _refuse_scripted(own)
     _refuse_without_values(own)
@@ -49,7 +53,7 @@ def prepare(model: nn.Module, recipe: Recipe, report: Report = lambda stage: Non
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # lazy layers draw their weights: the same in every process
         own = _called_with_tensors(own, recipe, report)
-        _refuse_what_no_copy_has(model, own, recipe)
+        _refuse_what_no_copy_has(model, own, recipe, shared)
     names.make_unambiguous(own, recipe, report)
     return own
 
@@ -120,11 +124,15 @@ def _refuse_hidden_layers(model: nn.Module) -> None:
                     )
 
 
-def _refuse_what_no_copy_has(model: nn.Module, own: nn.Module, recipe: Recipe) -> None:
+def _refuse_what_no_copy_has(model: nn.Module, own: nn.Module, recipe: Recipe, shared: list[tuple[str, str]]) -> None:
     xs = model_inputs(recipe, example(recipe, _BATCH, torch.Generator().manual_seed(0)))
     conventions = {_AS_ALWAYS: _CONVENTIONS[_AS_ALWAYS]}
-    for training in (True, False):
-        found = reached.past(model, own, lambda scratch: _try(scratch, conventions, recipe, xs, training))  # noqa: B023
+    runs: list[lost_in_copies.Run] = [
+        partial(_try, conventions=conventions, recipe=recipe, xs=xs, training=training) for training in (True, False)
+    ]
+    lost_in_copies.refuse_sharing(shared, own, (*recipe.trained(model), *recipe.trained(own)), runs)
+    for run in runs:
+        found = reached.past(model, own, run)
         if found:
             raise InvalidInput(
                 f"the forward pass reaches {', '.join(found[:3])} by a function that holds this very model (a lambda, "

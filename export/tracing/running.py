@@ -9,7 +9,7 @@
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -26,13 +26,14 @@ from fedrela.export.tracing.dataflow import Dataflow
 from fedrela.export.tracing.examples import example, model_inputs
 from fedrela.export.tracing.forward_pass import without_detours
 from fedrela.export.tracing.modules import Observer
+from fedrela.export.tracing.written import Watch
 
 Uniforms = Callable[[tuple[int, ...]], Tensor]
 
 
 @dataclass(frozen=True)
 class TrainingPass:
-    """Shapes of the uniforms asked for, float buffers that changed, and who calls which operator."""
+    """Shapes of the uniforms asked for, float buffers that were written, and who calls which operator."""
 
     requested: tuple[tuple[int, ...], ...]
     changed: tuple[str, ...]
@@ -50,15 +51,16 @@ def training_pass(model: nn.Module, recipe: Recipe, held: tuple[str, ...], batch
         requested.append(tuple(shape))
         return _drawn(shape, generator)
 
-    before = {name: b.clone() for name, b in (*scratch.named_buffers(), *scratch.named_parameters())}
+    watch = Watch(scratch)
     numbers = {name: b for name, b in scratch.named_buffers() if not b.is_floating_point()}
     with Dataflow(numbers) as flow, Observer(scratch) as observer:
         logits = _observed(scratch, recipe, observer, batch, generator, torch.ones(batch), uniforms)
     _check_logits(logits, batch, recipe)
-    _refuse_changed_parameters(scratch, before)
-    after = {name: b for name, b in scratch.named_buffers() if name in before}
-    kept = {name: b for name, b in after.items() if b.shape == before[name].shape}  # others are no state
-    changed = tuple(name for name, b in kept.items() if not torch.equal(b, before[name]))
+    _check_losses(logits, batch, recipe)
+    written = watch.written(flow)
+    _refuse_changed_parameters(scratch, written)
+    after = dict(scratch.named_buffers())
+    changed = tuple(name for name in after if name in written)
     floats = tuple(name for name in changed if after[name].is_floating_point())
     read = flow.read_by_python.union(flow.sources(logits), *(flow.sources(after[name]) for name in floats))
     _refuse_counters([name for name in changed if name in read])
@@ -150,13 +152,33 @@ def _check_logits(logits: object, batch: int, recipe: Recipe) -> None:
         )
 
 
-def _refuse_changed_parameters(model: nn.Module, before: dict[str, Tensor]) -> None:
-    for name, value in model.named_parameters():
-        if not torch.equal(value, before[name]):
+def _refuse_changed_parameters(model: nn.Module, written: Collection[str]) -> None:
+    for name, _ in model.named_parameters():
+        if name in written:
             raise UnsupportedOperation(
                 f"the forward pass itself changes the parameter {name!r} (an Embedding with max_norm does)",
                 remedy="leave parameters to the optimizer",
             )
+
+
+def _check_losses(logits: Tensor, batch: int, recipe: Recipe) -> None:
+    """A loss of one's own that fails is left to the tracing, which says why."""
+    own = recipe.loss
+    if own in LOSSES.values():
+        return
+    numbers = {name: torch.tensor(value) for name, value in own.hyperparameters.items()}
+    if own.needs_prior:
+        numbers["class_prior"] = torch.full((recipe.classes,), 1 / recipe.classes)
+    try:
+        losses = own.function(logits.detach(), torch.arange(batch) % recipe.classes, **numbers)
+    except Exception:
+        return
+    shape_or_type = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+    if shape_or_type != (batch,):
+        raise InvalidInput(
+            f"the loss {own.name!r} gives {shape_or_type} for a batch of {batch}",
+            remedy='give one number for each example, of shape (batch,): torch\'s losses do so with reduction="none"',
+        )
 
 
 def _refuse_counters(names: list[str]) -> None:

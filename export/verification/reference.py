@@ -63,7 +63,7 @@ class Reference:
                 objective = objective + tensors["proximal"] / 2 * (value - tensors[f"anchor.{name}"]).square().sum()
         grads = torch.autograd.grad(objective, list(parameters.values()), allow_unused=True)
         for value, grad in zip(parameters.values(), grads, strict=True):
-            value.grad = torch.zeros_like(value) if grad is None else grad
+            value.grad = grad  # None: torch.optim leaves it as it is
         state = _optimizer_step(self._recipe.optimizer.name, parameters, tensors)
         outputs = {f"new.{name}": value for name, value in (parameters | self._analysis.buffers(model) | state).items()}
         outputs["loss_sum"] = (losses * weight).sum()
@@ -171,15 +171,14 @@ def _optimizer_step(name: str, parameters: dict[str, Tensor], tensors: Mapping[s
         adam.step()
         means = {f"adam_mean.{key}": adam.state[value]["exp_avg"] for key, value in parameters.items()}
         squares = {f"adam_square.{key}": adam.state[value]["exp_avg_sq"] for key, value in parameters.items()}
-        return {"adam_step": adam.state[values[0]]["step"]} | means | squares
+        return {"adam_step": max(adam.state[value]["step"] for value in values)} | means | squares
     momentum = float(tensors["momentum"]) if name != "plain-sgd" else 0.0
     nesterov = name == "nesterov" and momentum > 0
     sgd = torch.optim.SGD(values, lr, momentum, weight_decay=decay, nesterov=nesterov, foreach=False)
     if not momentum:  # torch keeps no buffer then; the graph's is the gradient
         momenta = {
-            f"momentum.{key}": value.grad + decay * value.detach()
+            f"momentum.{key}": tensors[f"momentum.{key}"] if value.grad is None else value.grad + decay * value.detach()
             for key, value in parameters.items()
-            if value.grad is not None
         }
         sgd.step()
         return {} if name == "plain-sgd" else momenta

@@ -191,3 +191,11 @@ def test_export_on_the_command_line(tmp_path):
     assert answer.exit_code == 0, answer.output
     assert bundle.read(tmp_path / "b").manifest.name == "mine"
     assert onnxruntime.InferenceSession(str(tmp_path / "b" / "predict.onnx")).get_inputs()[0].name == "weight"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "largest", "least"), [("onnx", 0, 1), ("onnx", -3, 1), ("executorch", 1, 8), ("executorch", 7, 8)]
+)
+def test_a_largest_batch_that_no_golden_step_fits_in_is_refused(runtime, largest, least, tmp_path):
+    with pytest.raises(InvalidInput, match=f"a largest batch of {largest}; let it be {least} or more"):
+        export_classifier(tiny(), out=tmp_path / "b", **OPTIONS | {"runtimes": (runtime,), "max_batch": largest})

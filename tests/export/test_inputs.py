@@ -57,6 +57,14 @@ def test_several_inputs_need_names_of_their_own():
             parse_all(bad)
 
 
+@pytest.mark.parametrize(
+    "name", ["y", "class_prior", "probabilities", "loss_sum", "correct_sum", "new.weight", "anchor.weight", "dropout.0"]
+)
+def test_a_name_that_the_programs_use_is_refused(name):
+    with pytest.raises(InvalidInput, match=f"an input is named '{name}'.*; rename it"):
+        parse_all(f"{name}=float32:4")
+
+
 def test_augmentation_options():
     assert parse_augment("crop=2, flip", Pipeline()) == Pipeline(crop_padding=2, flip=True)
     assert parse_augment("", Pipeline()) == Pipeline()

@@ -23,6 +23,32 @@ def test_label_smoothing_is_torchs():
     assert torch.allclose(ours, F.cross_entropy(LOGITS, Y, reduction="none", label_smoothing=0.2))
 
 
+@pytest.mark.parametrize("smoothing", [None, 0.0, 0.2])
+def test_a_class_that_the_model_rules_out_gives_torchs_loss_and_gradient(smoothing):
+    """A logit of -inf: of another class, and of the example's own."""
+    ours, theirs = (LOGITS.clone() for _ in range(2))
+    for logits in (ours, theirs):
+        logits[0, 1] = logits[1, 2] = -torch.inf
+        logits.requires_grad_()
+    if smoothing is None:
+        found = losses.cross_entropy(ours, Y)
+    else:
+        found = losses.label_smoothing(ours, Y, torch.tensor(smoothing))
+    expected = F.cross_entropy(theirs, Y, reduction="none", label_smoothing=smoothing or 0.0)
+    torch.testing.assert_close(found, expected)
+    found.sum().backward()
+    expected.sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, equal_nan=True)
+
+
+def test_focal_of_a_class_that_the_model_rules_out_is_that_of_the_others():
+    ruled_out = torch.tensor([[2.0, -torch.inf, 0.5]], requires_grad=True)
+    found = losses.focal(ruled_out, Y[:1], torch.tensor(2.0))
+    torch.testing.assert_close(found, losses.focal(ruled_out[:, [0, 2]], Y[:1], torch.tensor(2.0)))
+    found.sum().backward()
+    assert torch.isfinite(ruled_out.grad).all()
+
+
 def test_focal_by_hand():
     p = torch.softmax(LOGITS, 1)[torch.arange(3), Y]
     assert torch.allclose(losses.focal(LOGITS, Y, torch.tensor(2.0)), -((1 - p) ** 2) * torch.log(p), atol=1e-6)

@@ -49,6 +49,23 @@ def test_what_cant_be_trained_is_refused(options, problem):
         recipe(**options)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lr", {}),
+        ("momentum.weight", {}),
+        ("adam_step", {"optimizer": optimizers.OPTIMIZERS["adamw"]}),
+        ("proximal", {"proximal": True}),
+        ("focal_gamma", {"loss": losses.LOSSES["focal"]}),
+    ],
+)
+def test_an_input_called_as_a_hyperparameter_or_the_optimizer_s_state_is_refused(name, options):
+    with pytest.raises(InvalidInput, match=f"an input is named '{name}'"):
+        recipe(f"{name}=float32:4", **options)
+    if options:
+        assert recipe(f"{name}=float32:4").inputs[0].name == name
+
+
 def test_mean_and_std_need_an_image():
     with pytest.raises(InvalidInput, match="mean or std"):
         recipe("float32:3", pipeline=Pipeline((0.5,) * 3, (0.5,) * 3))

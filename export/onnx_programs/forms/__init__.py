@@ -16,12 +16,14 @@ import torch
 from fedrela.export.layers import recurrence_operators
 from fedrela.export.onnx_programs.forms import (
     activation,
+    angle,
     batch_norm,
     convolution,
     copying,
     group_norm,
     indexing,
     max_pool,
+    mean_pool,
     recurrence,
 )
 
@@ -33,6 +35,8 @@ def table(*, constant_weights: bool = False) -> dict[torch._ops.OpOverload, Call
     convolve = convolution.convolution_by_constants if constant_weights else convolution.convolution
     return {
         aten._native_batch_norm_legit_no_training.default: batch_norm.native_batch_norm_no_training,
+        aten.atan2.default: angle.atan2,
+        aten.avg_pool2d.default: mean_pool.avg_pool2d,
         aten.convolution.default: convolve,
         aten.convolution_backward.default: convolution.convolution_backward,
         aten.copy.default: copying.copy,

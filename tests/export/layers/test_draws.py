@@ -48,6 +48,10 @@ DRAWS = {  # the draw, how many uniforms for a number, mean, standard deviation
     "exponential_": (lambda: EMPTY.clone().exponential_(2.0), 1, 0.5, 0.5),
     "randint": (lambda: torch.randint(2, 7, (COUNT,)).float(), 1, 4.0, 2**0.5),
     "randint below": (lambda: torch.randint(5, size=(COUNT,)).float(), 1, 2.0, 2**0.5),
+    "randint, high by name": (lambda: torch.randint(2, high=7, size=(COUNT,)).float(), 1, 4.0, 2**0.5),
+    "randint, all by name": (lambda: torch.randint(low=2, high=7, size=(COUNT,)).float(), 1, 4.0, 2**0.5),
+    "randint, size by name": (lambda: torch.randint(2, 7, size=(COUNT,)).float(), 1, 4.0, 2**0.5),
+    "randint below, by name": (lambda: torch.randint(high=5, size=(COUNT,)).float(), 1, 2.0, 2**0.5),
     "rrelu": (lambda: F.rrelu(-torch.ones(COUNT), training=True), 1, -11 / 48, (5 / 24) * 12**-0.5),
     "rrelu in evaluation": (lambda: F.rrelu(-torch.ones(COUNT)), 0, -11 / 48, 0.0),
     "gumbel_softmax": (lambda: F.gumbel_softmax(torch.zeros(COUNT, 2), hard=True)[:, 0], 2, 0.5, 0.5),
@@ -71,6 +75,37 @@ def test_the_largest_and_smallest_uniform_make_finite_numbers():
         with Rewriting(None, lambda shape, uniform=uniform: torch.full(shape, uniform)):
             drawn = [torch.randn(2), torch.empty(2).exponential_(), F.gumbel_softmax(torch.zeros(1, 2))]
         assert all(torch.isfinite(value).all() for value in drawn)
+
+
+def test_an_exponential_number_is_never_0_and_otherwise_what_it_was():
+    uniforms = torch.tensor([0.0, 2.0**-24, 0.25, 1 - 2.0**-24])
+    with Rewriting(None, lambda shape: uniforms):
+        drawn = torch.empty(4).exponential_(2.0)
+    assert drawn[0] == 2.0**-25
+    assert torch.equal(drawn[1:], -torch.log(1 - uniforms[1:]) / 2)
+
+
+SEEDED = {
+    "randn": lambda own: torch.randn(2, generator=own),
+    "randint": lambda own: torch.randint(3, (2,), generator=own),
+    "bernoulli_": lambda own: torch.empty(2).bernoulli_(0.5, generator=own),
+    "bernoulli": lambda own: torch.bernoulli(torch.ones(2), generator=own),
+    "normal": lambda own: torch.normal(0.0, 1.0, (2,), generator=own),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_generator_of_the_model_s_own_is_refused_by_the_operator_s_name(name):
+    with (
+        Rewriting(None, Supply()),
+        pytest.raises(UnsupportedOperation, match=f"^{name} with a generator; leave generator= out"),
+    ):
+        SEEDED[name](torch.Generator().manual_seed(3))
+
+
+def test_a_tensor_to_draw_into_is_refused():
+    with Rewriting(None, Supply()), pytest.raises(UnsupportedOperation, match="rand with out="):
+        torch.rand(2, out=torch.empty(2))
 
 
 class DropPath(nn.Module):

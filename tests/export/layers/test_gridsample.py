@@ -21,8 +21,24 @@ def test_values_and_gradients_are_those_of_torch(mode, padding, align):
     found, expected = grid_sample(x, grid, **settings), F.grid_sample(x, grid, **settings)
     torch.testing.assert_close(found, expected)
     weights = torch.randn(expected.shape, dtype=torch.float64)
-    leaves = (x, grid) if mode == "bilinear" else (x,)
-    ours, theirs = (torch.autograd.grad((value * weights).sum(), leaves) for value in (found, expected))
+    ours, theirs = (torch.autograd.grad((value * weights).sum(), (x, grid)) for value in (found, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("padding", "align"), list(product(("zeros", "border"), (False, True))))
+def test_gradients_at_whole_places_and_at_the_edges_are_those_of_torch(padding, align, dtype):
+    """Those of the identity, where a spatial transformer begins, and of whole steps beyond the edges."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 8, dtype=dtype, requires_grad=True)
+    theta = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[2.0, 0, 0], [0, 2, 0]]], dtype=dtype)
+    grid = F.affine_grid(theta, [2, 3, 4, 8], align_corners=align).requires_grad_()
+    found, expected = (
+        function(x, grid, padding_mode=padding, align_corners=align) for function in (grid_sample, F.grid_sample)
+    )
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn(expected.shape, dtype=dtype)
+    ours, theirs = (torch.autograd.grad(value, (x, grid), upstream) for value in (found, expected))
     torch.testing.assert_close(ours, theirs)
 
 

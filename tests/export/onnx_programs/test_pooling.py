@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnxscript import opset18 as op
 
-from fedrela.export.onnx_programs.forms import activation, max_pool
+from fedrela.export.onnx_programs.forms import activation, max_pool, mean_pool
 from tests.export.onnx_programs.form_runs import build, close, run, torches, uniform
 
 aten = torch.ops.aten
@@ -51,6 +51,18 @@ def test_max_pool_sends_gradients_to_the_first_maximum(case: dict, seed: int) ->
         return max_pool.max_pool2d_with_indices_backward(grad, x, *(*how, places))
 
     close(expected, run(backward, [x, grad])[0])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(poolings(), st.integers(0, 2**31), st.sampled_from([None, 1, 3, 7]), st.booleans())
+def test_mean_pool_divides_as_it_is_told(case: dict, seed: int, divisor: int | None, counted: bool) -> None:
+    assume(divisor or not case["ceil"])  # torch's own form, whose last window differs with ONNX Runtime's version
+    assume(
+        all(size + 2 * p >= k for size, p, k in zip(case["shape"][2:], case["padding"], case["kernel"], strict=True))
+    )
+    x = uniform(seed, *case["shape"])
+    how = [*(case[key] for key in ("kernel", "stride", "padding", "ceil")), counted, divisor]
+    close(aten.avg_pool2d(*torches(x), *how), run(mean_pool.avg_pool2d, [x], *how)[0])
 
 
 def test_a_constant_image_has_one_maximum_per_window() -> None:

@@ -1,7 +1,11 @@
 """What running a model in training mode tells of it: dropout's shapes, changed buffers, and who is at fault."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from fedrela.core.errors import InvalidInput, UnsupportedOperation
@@ -175,3 +179,35 @@ def test_examples_have_the_shapes_types_and_ranges_of_the_inputs():
     }
     assert set(drawn["b"].flatten().tolist()) == set(range(7))
     assert drawn["c"].abs().max() <= 1
+
+
+DRAWS = {"Python's random": random.random, "numpy.random": np.random.rand}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_random_numbers_of_others_than_torch_are_refused_however_seldom_they_matter(name):
+    with pytest.raises(UnsupportedOperation, match=f"draws from {name}.*draw with torch"):
+        analysis(Returns(lambda y: y * 2 if DRAWS[name]() < 1e-9 else y))
+
+
+OWN = {
+    "a mean": (F.cross_entropy, r"gives \(\) for a batch of 5"),
+    "a column": (lambda logits, y: F.cross_entropy(logits, y, reduction="none")[:, None], r"gives \(5, 1\)"),
+    "a number": (lambda logits, y: 1.0, "gives float"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_loss_that_isnt_one_number_for_each_example_is_refused(name):
+    function, message = OWN[name]
+    with pytest.raises(InvalidInput, match=f'{message}.*reduction="none"'):
+        analysis(nn.Linear(4, 3), loss=Loss("own", function))
+
+
+def test_a_tied_parameter_is_trained_by_any_of_its_names_and_its_norm_with_it():
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.Linear(4, 3))
+    model[2].weight = model[0].weight
+    assert analysis(model, trainable=("2.*",)).trainable == ("0.weight", "2.bias")
+    shared = nn.Sequential(nn.Linear(4, 3), norm := nn.BatchNorm1d(3), nn.Tanh(), norm)
+    found = analysis(shared, trainable=("3.*",))
+    assert (found.trainable, found.held) == (("1.weight", "1.bias"), ())

@@ -1,0 +1,1 @@
+"""What a copy of a model, with which an export works, would not have."""
