@@ -21,9 +21,10 @@ from fedrela.coordinator.api.messages import (
     ServerResponse,
 )
 from fedrela.core import strict
-from fedrela.core.errors import InvalidInput, InvalidMessage
+from fedrela.core.errors import InvalidInput, InvalidMessage, Refused
 from fedrela.core.protocol.limits import Id, Sha256, Token
 
+NO_PROBLEM = "unknown"  # the code of a refusal without a problem document: nobody knows whose it is
 _PATH = re.compile(r"(/[A-Za-z0-9_-]{1,128})+")
 
 
@@ -179,3 +180,24 @@ def _body(answer: httpx.Response, shape: Answer) -> Any:
     for record in value if shape.is_list else [value]:
         strict.build(shape.shape, record, InvalidMessage, ignore_unknown=True)
     return value
+
+
+def refusal(answer: httpx.Response, call: str) -> Refused:
+    """The problem document of an answer as an error; in words of ours where it has none."""
+    try:
+        problem = answer.json()
+        return Refused(
+            str(problem["detail"]), remedy=str(problem["remedy"]), code=str(problem["code"]), status=answer.status_code
+        )
+    except (ValueError, KeyError, TypeError):
+        return Refused(
+            f"the server answered {call} with status {answer.status_code}{_elsewhere(answer)}",
+            remedy="check that --url names a FedReLa coordinator, and look at its log",
+            code=NO_PROBLEM,
+            status=answer.status_code,
+        )
+
+
+def _elsewhere(answer: httpx.Response) -> str:
+    """Where a redirect points: often to the same place by https."""
+    return f", and points to {answer.headers['location'][:200]!r}" if answer.has_redirect_location else ""

@@ -15,6 +15,7 @@ from urllib.request import getproxies
 import httpx
 
 from fedrela.coordinator import admin_answers
+from fedrela.coordinator.settings import MINIMAL_ADMIN_KEY, check_admin_key
 from fedrela.core import bundle, signing, strict
 from fedrela.core.data.partition import Accuracy
 from fedrela.core.environment import network_settings
@@ -26,7 +27,6 @@ from fedrela.core.task import LocalTraining, Task
 TIMEOUT_SECONDS = 60.0
 _TASK_ID = re.compile(r"t-[0-9a-f]+")
 _NO_VIRTUAL_CLOCK = (403, 404, 409)  # HTTP statuses of a coordinator that goes by the real time
-_NO_PROBLEM = "unknown"  # the code of a refusal without a problem document: nobody knows whose it is
 
 
 class AdminClient:
@@ -34,12 +34,19 @@ class AdminClient:
     which go through this machine's proxy.
 
     Every call raises Refused with the coordinator's reason, Unavailable where nobody answers, InvalidMessage where the
-    answer is not one that a coordinator gives (`admin_answers`), and InvalidInput for an id that can't be one.
+    answer is not one that a coordinator gives (`admin_answers`), and InvalidInput for an id that can't be one. So does
+    the class itself for a URL or a key that can't be one.
     """
 
     def __init__(self, url: str, admin_key: str, *, http: httpx.Client | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise InvalidInput(f"{url!r} is not a URL", remedy="write it like http://127.0.0.1:8000")
+        check_admin_key(
+            admin_key,
+            "the admin key",
+            "set FEDRELA_ADMIN_KEY (or --admin-key) to the one that the coordinator was started with: at least "
+            f"{MINIMAL_ADMIN_KEY} characters of plain ASCII, without spaces and line ends",
+        )
         self.url = url.rstrip("/")
         self._owns_http = http is None
         self._http = http or _by_network_settings(self.url)
@@ -82,7 +89,7 @@ class AdminClient:
         try:
             answer = dict(self.get("/server"))
         except Refused as refused:
-            if refused.status != 404 or refused.code == _NO_PROBLEM:
+            if refused.status != 404 or refused.code == admin_answers.NO_PROBLEM:
                 raise
             answer = {}  # a coordinator of version 0.1
         self._is_coordinator = True
@@ -163,7 +170,7 @@ class AdminClient:
         try:
             return float(self.request("POST", "/clock", json={"now_seconds": now_seconds})["now_seconds"])
         except Refused as refused:
-            if refused.status in _NO_VIRTUAL_CLOCK and refused.code != _NO_PROBLEM:
+            if refused.status in _NO_VIRTUAL_CLOCK and refused.code != admin_answers.NO_PROBLEM:
                 return None
             raise
 
@@ -176,21 +183,22 @@ class AdminClient:
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, self.url + path, headers=self._headers, **arguments)
-        except httpx.HTTPError as error:
-            raise Unavailable(
-                f"no coordinator answers at {self.url} ({error})",
-                remedy=network_settings.remedy_for(str(error), "start it with `fedrela serve`, or correct --url"),
-            ) from error
         except FedRelaError:
             raise
         except Exception as error:  # whatever httpx makes of a URL, a key or an answer that it doesn't understand
+            if isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.LocalProtocolError):
+                raise Unavailable(
+                    f"no coordinator answers at {self.url} ({error})",
+                    remedy=network_settings.remedy_for(str(error), "start it with `fedrela serve`, or correct --url"),
+                ) from error
+            # Not in the library's words: those of a LocalProtocolError repeat the header, and so the key.
             raise InvalidInput(
                 f"{method} {path} can't be sent to {self.url} ({type(error).__name__})",
                 remedy="correct --url and --admin-key: both are plain ASCII",
             ) from error
         if answer.is_success:
             return answer
-        refusal = _refusal(answer, f"{method} {path}")
+        refusal = admin_answers.refusal(answer, f"{method} {path}")
         if refusal.code == "unauthenticated":  # whose words are for devices
             raise Refused(
                 f"the coordinator at {self.url} does not know this admin key",
@@ -210,27 +218,6 @@ def _by_network_settings(url: str) -> httpx.Client:
         return httpx.Client(transport=way, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     return network_settings.reached(url, getproxies(), os.environ, open_)
-
-
-def _refusal(answer: httpx.Response, call: str) -> Refused:
-    """The problem document of an answer as an error; in words of ours where it has none."""
-    try:
-        problem = answer.json()
-        return Refused(
-            str(problem["detail"]), remedy=str(problem["remedy"]), code=str(problem["code"]), status=answer.status_code
-        )
-    except (ValueError, KeyError, TypeError):
-        return Refused(
-            f"the server answered {call} with status {answer.status_code}{_elsewhere(answer)}",
-            remedy="check that --url names a FedReLa coordinator, and look at its log",
-            code=_NO_PROBLEM,
-            status=answer.status_code,
-        )
-
-
-def _elsewhere(answer: httpx.Response) -> str:
-    """Where a redirect points: often to the same place by https."""
-    return f", and points to {answer.headers['location'][:200]!r}" if answer.has_redirect_location else ""
 
 
 def _as_published(task: Task, features: Collection[str]) -> dict[str, Any]:

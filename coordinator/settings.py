@@ -18,10 +18,12 @@ from urllib.parse import quote
 from fedrela.coordinator.storage import private
 from fedrela.core import signing
 from fedrela.core.errors import InvalidInput
+from fedrela.core.protocol import links
 
 MINIMAL_ADMIN_KEY = 24
 DATABASE_NAME = "coordinator.sqlite"  # in the data folder
 _KEY = re.compile(r"[0-9a-f]{64}")
+_ADMIN_KEY = re.compile(rf"[!-~]{{{MINIMAL_ADMIN_KEY},}}")  # what a header can carry, whole
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]{1,260}")
 
 
@@ -51,19 +53,19 @@ class Settings:
     public_url: str = ""  # what browsers and devices call it, where a proxy doesn't say; empty: by the request
 
     def __post_init__(self) -> None:
-        if len(self.admin_key) < MINIMAL_ADMIN_KEY:
-            raise InvalidInput(
-                f"FEDRELA_ADMIN_KEY has {len(self.admin_key)} characters",
-                remedy=f"set it to a random text of at least {MINIMAL_ADMIN_KEY}, such as `openssl rand -hex 32` "
-                "prints; for a trial on this machine use `fedrela serve --dev`",
-            )
+        check_admin_key(
+            self.admin_key,
+            "FEDRELA_ADMIN_KEY",
+            f"set it to a random text of at least {MINIMAL_ADMIN_KEY}, such as `openssl rand -hex 32` "
+            "prints; for a trial on this machine use `fedrela serve --dev`",
+        )
         if not _KEY.fullmatch(self.signing_key):
             raise InvalidInput(
                 "FEDRELA_SIGNING_KEY is not a private Ed25519 key of 64 lower-case hexadecimal digits",
                 remedy="set it to what `openssl rand -hex 32` prints and keep it: devices pin its public half; "
                 "for a trial on this machine use `fedrela serve --dev`",
             )
-        if self.public_url and not _ORIGIN.fullmatch(self.public_url):
+        if self.public_url and not (_ORIGIN.fullmatch(self.public_url) and links.is_origin(self.public_url)):
             raise InvalidInput(
                 f"FEDRELA_PUBLIC_URL is {self.public_url!r}",
                 remedy="set it to what browsers show, without a path: https://fl.example.org",
@@ -75,8 +77,12 @@ class Settings:
             )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read the FEDRELA_* variables. With FEDRELA_DEV=1 missing secrets are made and kept in the data folder."""
+    def from_environment(cls, environment: Mapping[str, str] | None = None, *, make_secrets: bool = True) -> "Settings":
+        """Read the FEDRELA_* variables. With FEDRELA_DEV=1 missing secrets are made and kept in the data folder.
+
+        make_secrets: false for what is done to a coordinator that is there, and so has its secrets. Raises InvalidInput
+        for a variable that can't be used, and for a secret that is missing.
+        """
         env = os.environ if environment is None else environment
         data = Path(env.get("FEDRELA_DATA") or "fedrela-data").resolve()
         dev = _flag(env, "FEDRELA_DEV")
@@ -84,8 +90,8 @@ class Settings:
             data_folder=data,
             database_url=env.get("FEDRELA_DATABASE_URL") or f"sqlite:///{quote(os.fsencode(data / DATABASE_NAME))}",
             blobs_url=env.get("FEDRELA_BLOBS_URL") or (data / "blobs").as_uri(),
-            admin_key=env.get("FEDRELA_ADMIN_KEY") or _dev_secret(dev, data / "admin.key"),
-            signing_key=env.get("FEDRELA_SIGNING_KEY") or _dev_secret(dev, data / "signing.key"),
+            admin_key=env.get("FEDRELA_ADMIN_KEY") or _dev_secret(dev, data / "admin.key", make_secrets),
+            signing_key=env.get("FEDRELA_SIGNING_KEY") or _dev_secret(dev, data / "signing.key", make_secrets),
             virtual_clock=_flag(env, "FEDRELA_VIRTUAL_CLOCK"),
             dev=dev,
             idle_retry_seconds=_number(env, "FEDRELA_IDLE_RETRY_SECONDS", 2.0 if dev else 30.0),
@@ -106,6 +112,17 @@ class Settings:
     def public_key(self) -> str:
         """The key that devices pin, hexadecimal."""
         return signing.public_key(self.signing_key)
+
+
+def check_admin_key(key: str, name: str, remedy: str) -> None:
+    """Raise InvalidInput unless `key` can be an admin key: long enough, printable ASCII, no spaces.
+
+    `name`: what the one who wrote it calls it. The key itself is in no error.
+    """
+    if len(key) < MINIMAL_ADMIN_KEY:
+        raise InvalidInput(f"{name} has {len(key)} characters", remedy=remedy)
+    if not _ADMIN_KEY.fullmatch(key):
+        raise InvalidInput(f"{name} holds a space or a character that is not printable ASCII", remedy=remedy)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
@@ -133,14 +150,16 @@ def _whole(env: Mapping[str, str], name: str, default: int) -> int:
     return int(value)
 
 
-def _dev_secret(dev: bool, path: Path) -> str:
-    """The secret in `path`, made on first use; empty (and so refused) outside development.
+def _dev_secret(dev: bool, path: Path, make: bool) -> str:
+    """The secret in `path`, made on first use if `make`; empty (and so refused) outside development.
 
     It appears under its name whole: of processes that start together one makes it, and all read the same. A file that
     is empty was left by a crash, and is made anew.
     """
     if not dev:
         return ""
+    if not make and not (path.is_file() and path.read_text().strip()):
+        raise InvalidInput(f"there is no {path}", remedy="name the coordinator's data folder with --data")
     private.make_folder(path.parent)
     if path.exists() and not path.read_text().strip():
         path.unlink(missing_ok=True)

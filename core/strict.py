@@ -29,9 +29,10 @@ from fedrela.core.protocol import json_text
 from fedrela.core.protocol.json_text import encode as to_json
 from fedrela.core.protocol.limits import Limit
 
-__all__ = ["Former", "build", "check", "from_json", "from_toml", "to_json", "toml_text"]
+__all__ = ["Former", "build", "check", "from_json", "from_toml", "shown", "to_json", "toml_text"]
 
 T = TypeVar("T")
+MOST_BITS_SHOWN = 350  # a hundred digits and a few
 _PLAIN = (str, int, bool)  # values of these types are right whatever they are
 
 
@@ -90,7 +91,7 @@ def from_toml(
     """Parse TOML, `complete` the values and `build`; `name` says in an error which file it is, such as "task"."""
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as fault:
+    except (ValueError, RecursionError) as fault:  # a whole number of more than 4300 digits is no TOMLDecodeError
         raise error(f"the {name} file is not TOML ({fault})", remedy="correct that line") from fault
     return build(cls, complete(data), error)
 
@@ -104,6 +105,20 @@ def toml_text(path: Path, error: type[InvalidInput], name: str) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         raise error(f"the {name} file {path} can't be read ({fault})", remedy="name a TOML file in UTF-8") from fault
+
+
+def shown(value: object, text: Callable[[Any], str] = repr) -> str:
+    """A value for an error's text, at most 100 characters: Python makes no text of an absurdly long whole number.
+
+    >>> shown([1, 2]), shown(1 << 19_999)
+    ('[1, 2]', 'a number of 20000 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > MOST_BITS_SHOWN:
+        return f"a number of {value.bit_length()} bits"
+    try:
+        return text(value)[:100]
+    except ValueError:
+        return "too long to show"
 
 
 def _current_names(cls: type[Any], data: Mapping[str, Any], error: type[InvalidInput], path: str) -> Mapping[str, Any]:
@@ -165,7 +180,7 @@ def _limited(arguments: tuple[Any, ...], value: Any, error: type[InvalidInput], 
     for limit in arguments[1:]:
         bound: Limit = limit
         if not bound.holds(checked):
-            raise error(f"{path} is {repr(checked)[:100]}", remedy=bound.remedy())
+            raise error(f"{path} is {shown(checked)}", remedy=bound.remedy())
     return checked
 
 
@@ -189,7 +204,7 @@ def _union(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path
 def _choice(options: tuple[Any, ...], value: Any, error: type[InvalidInput], path: str) -> Any:
     if isinstance(value, str | int) and value in options and type(value) in {type(option) for option in options}:
         return value
-    raise error(f"{path} is {repr(value)[:100]}", remedy=f"choose one of {', '.join(map(repr, options))}")
+    raise error(f"{path} is {shown(value)}", remedy=f"choose one of {', '.join(map(repr, options))}")
 
 
 def _scalar(hint: type, value: Any, error: type[InvalidInput], path: str) -> Any:
@@ -207,7 +222,7 @@ def _scalar(hint: type, value: Any, error: type[InvalidInput], path: str) -> Any
 
 
 def _name(value: object) -> str:
-    return "null" if value is None else f"{_article(type(value).__name__)} ({str(value)[:40]!r})"
+    return "null" if value is None else f"{_article(type(value).__name__)} ({shown(value, str)[:40]!r})"
 
 
 def _article(noun: str) -> str:

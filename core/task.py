@@ -20,7 +20,7 @@ from fedrela.core.lr_schedule import LrSchedule
 from fedrela.core.privacy import Privacy, completed
 from fedrela.core.protocol import requirements
 from fedrela.core.protocol.limits import Between, Features, Length, Name, Natural, Text, Version
-from fedrela.core.strict import Former
+from fedrela.core.strict import Former, shown
 from fedrela.core.wire import CLIENT_NAME, Encoding
 
 MILLION = 1_000_000
@@ -83,7 +83,8 @@ class Relabel:
         strict.check(self, InvalidTask, "relabel")
         fraction = isinstance(self.start, float) and 0 < self.start < 1
         whole = isinstance(self.start, int) and 1 <= self.start <= MILLION
-        _require(fraction or whole, f"relabel.start is {self.start}", "use a round >= 1 or a share between 0 and 1")
+        said = f"relabel.start is {shown(self.start)}"
+        _require(fraction or whole, said, "use a round >= 1 or a share between 0 and 1")
 
     def start_round(self, rounds: int) -> int:
         """The first round (from 1) that trains on re-labels: after `start` of all rounds, or round `start` itself."""
@@ -208,7 +209,7 @@ class Task:
 
     def __post_init__(self) -> None:
         strict.check(self, InvalidTask)
-        _require(0 <= self.seed < LONGEST_SEED, f"seed is {self.seed}", "use 0 or more, and at most 100 digits")
+        _require(0 <= self.seed < LONGEST_SEED, f"seed is {shown(self.seed)}", "use 0 or more, and at most 100 digits")
         _require(
             self.local.lr_schedule == "constant" or requirements.LR_SCHEDULE in self.requires,
             f"local.lr_schedule is {self.local.lr_schedule!r}, which older clients would overlook",

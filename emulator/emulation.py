@@ -128,7 +128,7 @@ def emulate(
     `run_by` "ray" puts the workers on the cluster at `ray_address`, or on one that is started here.
     """
     with tempfile.TemporaryDirectory(prefix="fedrela-data-") as data, admin_of(coordinator) as admin:
-        record = admin.task(admin.find(task_name)["task_id"])
+        record = admin.task(admin.id_of(task_name))
         _check_fresh(record)
         plan = _plan(scenario, coordinator, Path(data), admin, record)
         dataset = load_data(scenario, folder, bundle.parse_manifest(plan.blobs[plan.manifest_sha256]))

@@ -61,7 +61,7 @@ def evaluate(
                 typer.echo(f"{number:5}" + "".join(f"{_percent(share):>9}" for share in shares.values()))
             rounds += 1
         if not rounds:
-            raise _nothing_to_evaluate(admin.task(admin.find(task)["task_id"]))
+            raise _nothing_to_evaluate(admin.task(admin.id_of(task)))
 
 
 def _nothing_to_evaluate(record: dict[str, Any]) -> InvalidInput:
@@ -88,7 +88,7 @@ def evaluated_rounds(
     from fedrela.emulator.emulation import download_bundle, open_engine
     from fedrela.emulator.results.evaluation import evaluate as evaluate_weights
 
-    record = admin.find(task)
+    record = admin.find(admin.id_of(task))
     task_id, manifest_sha256 = record["task_id"], record["manifest_sha256"]
     manifest, blobs = download_bundle(admin, manifest_sha256)
     groups = class_groups(manifest, many, few)

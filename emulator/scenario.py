@@ -58,7 +58,7 @@ class Data:
         _require(self.imbalance >= 1, f"data.imbalance is {self.imbalance}", "use 1 (balanced) or more")
         _require(self.alpha > 0, f"data.alpha is {self.alpha}", "use a positive number")
         for key in ("largest", "samples_per_device", "test_per_class"):
-            _require(getattr(self, key) >= 0, f"data.{key} is {getattr(self, key)}", "use 0 or more")
+            _require(getattr(self, key) >= 0, f"data.{key} is {strict.shown(getattr(self, key))}", "use 0 or more")
         _require(self.classes_per_device >= 1, "data.classes_per_device is below 1", "give each device a class")
 
 
@@ -198,8 +198,8 @@ class Scenario:
     def __post_init__(self) -> None:
         strict.check(self, InvalidScenario)
         _require(bool(self.name), "name is empty", "name the scenario")
-        _require(self.devices >= 1, f"devices is {self.devices}", "emulate at least 1 device")
-        _require(self.seed >= 0, f"seed is {self.seed}", "use 0 or more")
+        _require(self.devices >= 1, f"devices is {strict.shown(self.devices)}", "emulate at least 1 device")
+        _require(self.seed >= 0, f"seed is {strict.shown(self.seed)}", "use 0 or more")
         _require(self.max_hours > 0, f"max_hours is {self.max_hours}", "use a positive time")
         _require(len(self.device) >= 1, "there is no device class", "leave [[device]] out, or describe one")
         total = sum(attackers.share for attackers in self.malicious)
@@ -211,7 +211,7 @@ def from_toml(text: str) -> Scenario:
     """Read a scenario. Raises InvalidScenario (or InvalidTask for its task) naming the key at fault."""
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as fault:
+    except (ValueError, RecursionError) as fault:  # also for a number of more than 4300 digits
         raise InvalidScenario(f"the scenario file is not TOML ({fault})", remedy="correct that line") from fault
     if isinstance(task := values.get("task"), Mapping):
         values["task"] = completed(task)  # as in a task's file

@@ -57,7 +57,7 @@ def check_origin(origin: str | None, host: str | None, public_url: str = "") -> 
     """Raise Refused (403) for a form that another site sent; `public_url`: what this one is called outside."""
     if origin is None or (public_url and origin == public_url):
         return
-    if origin == "null" or urlsplit(origin).netloc != host:
+    if origin == "null" or (site := _site(origin)) is None or site != host:
         raise Refused(
             f"the form was sent by {origin[:100]}, and this site is {public_url or host}",
             remedy="use the dashboard's own page; if it was, a reverse proxy doesn't pass Host: let it, or start the "
@@ -65,6 +65,14 @@ def check_origin(origin: str | None, host: str | None, public_url: str = "") -> 
             code="cross-site",
             status=403,
         )
+
+
+def _site(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that names none, which no page of ours sends."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _mac(admin_key: str, session: str) -> str:

@@ -10,6 +10,7 @@ protect the process, while every promise of the protocol is kept by the database
 
 import asyncio
 import ipaddress
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ MESSAGE_SECONDS = 10.0  # for a JSON body to arrive
 UPLOADS_PER_DEVICE = 2  # one, and one more while the connection of a broken one is still thought to be alive
 UNKNOWN_ADDRESS = "unknown"  # of who comes through a Unix socket, and no proxy says who it is
 _MOST_KEYS = 200_000
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class RateLimit:
@@ -137,7 +139,7 @@ def declared_length(request: Request) -> int | None:
     text = request.headers.get("content-length")
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit():
+    if not _LENGTH.fullmatch(text):
         raise InvalidMessage(f"Content-Length is {text[:20]!r}", remedy="send the number of bytes")
     return int(text)
 

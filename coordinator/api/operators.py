@@ -28,5 +28,5 @@ def is_admin_key(request: Request, key: str) -> bool:
         proved(request)
         return True
     wrong.take(address, time.monotonic())
-    log.warning("wrong admin key", extra={"address": address, "path": request.url.path[:100]})
+    log.warning("wrong admin key", extra={"address": address, "path": request.scope["path"][:100]})
     return False

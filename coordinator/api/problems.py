@@ -96,7 +96,7 @@ def install(app: FastAPI) -> None:
         problem = describe(error)
         request.scope["problem_code"] = problem.code
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("request failed", extra={"path": request.url.path, "problem": str(error)})
+            log.error("request failed", extra={"path": request.scope["path"], "problem": str(error)})
         answer = response(problem)
         if isinstance(error, RangeOutside):
             answer.headers["Content-Range"] = f"bytes */{error.size_bytes}"
@@ -132,5 +132,6 @@ def install(app: FastAPI) -> None:
                 "report it with the log's traceback",
             )
         )
-        answer.raw_headers += headers.missing(answer.raw_headers, request.url.scheme)  # it passes no middleware of ours
+        scheme = request.scope["scheme"]
+        answer.raw_headers += headers.missing(answer.raw_headers, scheme)  # it passes no middleware of ours
         return answer

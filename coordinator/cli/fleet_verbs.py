@@ -28,7 +28,7 @@ def key(
     Devices that join by such a link go into no group with a device that this key doesn't vouch for.
     """
     private_key = signing.generate_key()
-    secret_files.write(file, private_key, replace=False)
+    secret_files.write_new(file, private_key, "name another file")
     public_key = signing.public_key(private_key)
     fingerprint = signing.fingerprint(public_key)
     shown = {"public_key": public_key, "fingerprint": fingerprint, "path": str(file)}

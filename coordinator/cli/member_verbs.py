@@ -8,12 +8,14 @@ import typer
 from fedrela.coordinator.cli import secret_files
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.fleet_verbs import link_part
+from fedrela.coordinator.cli.numbers import between
 from fedrela.coordinator.cli.tables import show, table
 from fedrela.core.errors import InvalidInput
 from fedrela.core.protocol.links import is_for_phones, is_local
 
 token_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke enrollment tokens.")
 device_app = typer.Typer(no_args_is_help=True, help="List and revoke devices.")
+LONGEST_HOURS = 10 * 366 * 24  # ten years: `access.tokens` takes no more
 
 
 @token_app.command("create")
@@ -38,6 +40,7 @@ def token_create(
     as_json: Json = False,
 ) -> None:
     """Make an enrollment link. It is shown once; send it to the devices' owners over a safe channel."""
+    between(hours, "--hours", 0.01, LONGEST_HOURS)
     fleet = [link_part(fleet_key, population)] if fleet_key else []
     token_request = {"population": population, "max_uses": uses, "valid_seconds": hours * 3600}
     token_request |= {"publishers": publisher or []}
@@ -62,7 +65,7 @@ def token_create(
     on_device = f"{on_phone}on a computer: fedrela device enroll '{token['link']}'"
     show(token, as_json, f"{code}{token['link']}\n\n{on_device}")
     if code_file:
-        secret_files.write(code_file, qr.as_svg(token["link"]))
+        secret_files.replace(code_file, qr.as_svg(token["link"]))
 
 
 @token_app.command("list")

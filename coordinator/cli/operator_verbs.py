@@ -12,6 +12,7 @@ import typer
 from fedrela.coordinator.cli.connection import LOCAL_URL, AdminKey, Json, Url, admin
 from fedrela.coordinator.cli.fleet_verbs import fleet_app
 from fedrela.coordinator.cli.member_verbs import device_app, token_app
+from fedrela.coordinator.cli.numbers import between
 from fedrela.coordinator.cli.serving import serve
 from fedrela.coordinator.cli.standing_verbs import coordinator_app, key_app
 from fedrela.coordinator.cli.tables import cell, show, table
@@ -31,6 +32,7 @@ app.add_typer(key_app, name="key")
 app.add_typer(fleet_app, name="fleet")
 app.command()(serve)
 
+LONGEST_AGE_SECONDS = 1e9  # thirty years
 Bundle = Annotated[Path, typer.Argument(help="The folder that `fedrela export` wrote.")]
 Task = Annotated[str, typer.Argument(help="The task, by id or name.")]
 TaskFile = Annotated[Path, typer.Argument(help="The task, a TOML file.")]
@@ -137,7 +139,10 @@ def task_download(
         Path,
         typer.Argument(help="The file of weights to write, .safetensors; or a folder, for weights and programs."),
     ],
-    round_number: Annotated[int, typer.Option("--round", help="After which round; 0: the start weights.")] = -1,
+    round_number: Annotated[
+        int | None,
+        typer.Option("--round", min=0, help="After which round; 0: the start weights. [default: the newest]"),
+    ] = None,
     url: Url = LOCAL_URL,
     admin_key: AdminKey = "",
     as_json: Json = False,
@@ -148,11 +153,11 @@ def task_download(
 
     is_file = bool(output.suffix) and not output.is_dir()
     with admin(url, admin_key) as api:
-        found = api.find(task)
+        found = api.find(api.id_of(task))
         sha256 = found["checkpoint_sha256"]
         if round_number == 0:
             sha256 = found["initial_checkpoint_sha256"]
-        elif round_number > 0:
+        elif round_number is not None:
             sha256 = _checkpoint_of(api.get(f"/tasks/{found['task_id']}/rounds"), round_number)
         contents = {} if is_file else trained_model.files(api, found["manifest_sha256"], sha256)
         body = contents.get(trained_model.WEIGHTS) or api.download(sha256)
@@ -181,6 +186,7 @@ def task_collect(
     as_json: Json = False,
 ) -> None:
     """Delete stored blobs that no task needs any more."""
+    between(min_age_seconds, "--min-age-seconds", 0, LONGEST_AGE_SECONDS)
     with admin(url, admin_key) as api:
         collection_request = {"dry_run": dry_run, "min_age_seconds": min_age_seconds}
         collected = api.request("POST", "/collect", json=collection_request)

@@ -5,6 +5,7 @@ $ fedrela serve --dev
 
 import os
 import socket
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def serve(
         os.environ["FEDRELA_DATA"] = str(data)
     if dev:
         os.environ["FEDRELA_DEV"] = "1"
+    _check_certificate(ssl_certfile, ssl_keyfile)
     settings = Settings.from_environment()
     _check_free(host, port)
     if workers > 1:
@@ -74,6 +76,28 @@ def _check_free(host: str, port: int) -> None:
             f"{host}:{port} can't be listened on ({error.strerror or error})",
             remedy="end what listens there, or name another address: --port, --host",
         ) from error
+
+
+def _check_certificate(chain: Path | None, key: Path | None) -> None:
+    """Raise InvalidInput for files from which no TLS server can be made: said before anything is made or opened."""
+    if key and not chain:
+        raise InvalidInput("--ssl-keyfile is there without --ssl-certfile", remedy="name both, or neither")
+    for option, file in (("--ssl-certfile", chain), ("--ssl-keyfile", key)):
+        try:
+            if file:
+                file.read_bytes()
+        except OSError as error:
+            raise InvalidInput(
+                f"{option} {file} can't be read ({error.strerror})", remedy="name a PEM file that this account may read"
+            ) from error
+    if chain and b"ENCRYPTED" not in (key or chain).read_bytes():  # else uvicorn asks for the password
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+        except ssl.SSLError as error:
+            raise InvalidInput(
+                f"{chain} and {key or chain} are no certificate chain with its private key ({error.reason})",
+                remedy="name two PEM files that belong together: --ssl-certfile, --ssl-keyfile",
+            ) from error
 
 
 def _share_metrics(data: Path) -> None:

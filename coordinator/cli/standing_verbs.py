@@ -84,8 +84,10 @@ def rotate(
     settings, private_key = _settings(dev, data), signing.generate_key()
     rotation = key_chain.rotate(settings.signing_key, signing.public_key(private_key))
     path = output or settings.data_folder / "signing.key.new"
+    another = "name another file with --output"
+    secret_files.check_new(path, another)  # before the database is touched
     with _stopped(settings) as store:
-        secret_files.write(path, private_key)  # before anything says that it is the next
+        secret_files.write_new(path, private_key, another)  # before anything says that it is the next
         with store.write() as tx:
             standing.add_rotation(tx, rotation, store.now(tx))
     if dev and output is None and not os.environ.get("FEDRELA_SIGNING_KEY"):
@@ -102,15 +104,15 @@ def _settings(dev: bool, data: Path | None) -> Any:
         os.environ["FEDRELA_DATA"] = str(data)
     if dev:
         os.environ["FEDRELA_DEV"] = "1"
-    return Settings.from_environment()
+    return Settings.from_environment(make_secrets=False)
 
 
 @contextmanager
 def _stopped(settings: Any) -> Iterator[Any]:
-    """The database of a coordinator that is stopped, open for one block."""
+    """The database of a coordinator that is stopped, open for one block. It has to be there: see `Database`."""
     from fedrela.coordinator.storage import presence
     from fedrela.coordinator.storage.store import Database
 
-    store = Database(settings.database_url, virtual_clock=settings.virtual_clock)
+    store = Database(settings.database_url, virtual_clock=settings.virtual_clock, existing=True)
     with closing(store), presence.stopped(settings.database_url, store):
         yield store

@@ -3,6 +3,7 @@
 Whatever is refused is told on a page, with a way back: the one who reads it pressed a button.
 """
 
+import re
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,18 +15,21 @@ from fastapi.routing import APIRoute
 
 from fedrela.coordinator.access import leaving, session, tokens
 from fedrela.coordinator.api import limits, operators, problems
+from fedrela.coordinator.api.messages import RollbackRequest
 from fedrela.coordinator.api.requests import coordinator_of
 from fedrela.coordinator.api.threads import in_thread
 from fedrela.coordinator.monitoring import history
 from fedrela.coordinator.pages import qr
 from fedrela.coordinator.pages.dashboard import inside, page, signed_in
 from fedrela.coordinator.rounds import rollback, tasks
+from fedrela.core import strict
 from fedrela.core import task as task_file
 from fedrela.core.errors import FedRelaError, InvalidMessage
 from fedrela.core.protocol import links
 
 FORM_BYTES = 64 * 1024
 FORM_SECONDS = 30.0
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
 NOT_FOR_PHONES = (
     "No phone can use this link: browsers train under https alone, at an address that other machines reach. "
     "Serve with a certificate or behind a proxy, and set FEDRELA_PUBLIC_URL."
@@ -67,9 +71,20 @@ async def form(request: Request) -> dict[str, str]:
 
 
 def public_url(request: Request) -> str:
-    """What browsers and devices call this site."""
-    by_request = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    return coordinator_of(request).settings.public_url or by_request
+    """What browsers and devices call this site. Raises InvalidMessage for a Host header that names none."""
+    called = coordinator_of(request).settings.public_url
+    if not called:
+        called = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+        if not links.is_origin(called):
+            raise InvalidMessage("the Host header names no host", remedy="send the host and port of this site")
+    return called
+
+
+def whole_number(text: str, name: str) -> int:
+    """The number in a form's field; its bounds are those of what it is for. Raises InvalidMessage."""
+    if not _WHOLE.fullmatch(text):
+        raise InvalidMessage(f"{name} is {text[:40]!r}", remedy="write whole numbers, of at most 15 digits")
+    return int(text)
 
 
 @router.post("/login")
@@ -121,10 +136,8 @@ _task_button("cancel", tasks.cancel)
 async def roll_back(request: Request, task_id: str) -> Response:
     """The next round begins from an earlier round's model."""
     fields, coordinator = await form(request), coordinator_of(request)
-    try:
-        to_round = int(fields.get("to_round", ""))
-    except ValueError as error:
-        raise InvalidMessage("the round is no number", remedy="choose one of the list") from error
+    wanted = {"to_round": whole_number(fields.get("to_round", ""), "the round")}
+    to_round = strict.build(RollbackRequest, wanted, InvalidMessage).to_round
     await in_thread(lambda: rollback.rollback(coordinator, task_id, to_round, coordinator.store.now()))
     return RedirectResponse(f"/dashboard/tasks/{task_id}", 303)
 
@@ -144,16 +157,17 @@ async def create_task(request: Request) -> Response:
 @router.post("/dashboard/tokens", dependencies=inside)
 async def create_token(request: Request) -> Response:
     """An enrollment link with its QR code, shown this once."""
-    fields, coordinator = await form(request), coordinator_of(request)
+    fields, coordinator, called = await form(request), coordinator_of(request), public_url(request)
+    uses = whole_number(fields.get("uses", "1"), "the number of uses")
     try:
-        uses, hours = int(fields.get("uses", "1")), float(fields.get("hours", "24"))
+        hours = float(fields.get("hours", "24"))
     except ValueError as error:
-        raise InvalidMessage("uses or hours is no number", remedy="write whole numbers") from error
+        raise InvalidMessage("hours is no number", remedy="write a number") from error
     population = fields.get("population", "default")
     token = await in_thread(
         lambda: tokens.create_token(coordinator, population, uses, hours * 3600, coordinator.store.now())
     )
-    link = f"{public_url(request)}/join#{token.fragment}"
+    link = f"{called}/join#{token.fragment}"
     text = "" if links.is_for_phones(link) else NOT_FOR_PHONES
     return page("message.html", title="Enrollment link", text=text, link=link, code=qr.as_data_uri(link))
 

@@ -9,11 +9,11 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fedrela.coordinator.settings import DATABASE_NAME, Settings
-from fedrela.coordinator.storage import private
-from fedrela.coordinator.storage.engines import database_file
+from fedrela.coordinator.storage import blob_urls, private
+from fedrela.coordinator.storage.engines import existing_file
 from fedrela.core.errors import InvalidInput, Unavailable
 
 AREAS = ("public", "private")
@@ -43,14 +43,11 @@ def copy_to(settings: Settings, folder: Path) -> int:
 def _database(url: str) -> Path:
     if not url.startswith("sqlite:///"):
         raise InvalidInput("the database is PostgreSQL's", remedy="use pg_dump, and copy the blobs after it")
-    file = database_file(url)
-    if not file.is_file():
-        raise InvalidInput(f"there is no database {file}", remedy="name the coordinator's data folder with --data")
-    return file
+    return existing_file(url)
 
 
 def _blobs(url: str) -> Path:
-    parts = urlsplit(url)
+    parts = blob_urls.split(url)
     if parts.scheme != "file":
         raise InvalidInput("the blobs are in a bucket", remedy="copy the bucket by its own means, after the database")
     return Path(unquote(parts.path))

@@ -41,13 +41,25 @@ def connect(url: str) -> sa.Engine:
 def _postgresql(url: str) -> sa.Engine:
     try:
         import psycopg
+        from psycopg import conninfo
     except ImportError as error:
         raise MissingDependency(
             "PostgreSQL needs the package psycopg", remedy="run: pip install 'fedrela[postgresql]'"
         ) from error
     dialect_url = "postgresql+psycopg://" + url.split("://", 1)[1]
     named = {"application_name": APPLICATION}
-    engine = sa.create_engine(dialect_url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, connect_args=named)
+    try:
+        engine = sa.create_engine(
+            dialect_url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, connect_args=named
+        )
+        asked = dict(engine.dialect.create_connect_args(engine.url)[1])
+        asked.pop("context", None)  # SQLAlchemy's own
+        conninfo.make_conninfo(**asked)  # which knows the options
+    except (ValueError, sa.exc.ArgumentError, psycopg.Error):
+        raise InvalidInput(
+            "the database URL has a host, a port or an option that can't be read",  # not repeated: it has the password
+            remedy="write it like postgresql://user:password@host:5432/name, special characters of the password as %XX",
+        ) from None
 
     @sa.event.listens_for(engine, "checkin")
     def note(connection: Any, record: Any) -> None:
@@ -83,6 +95,14 @@ def database_file(url: str) -> Path:
             remedy="leave them out; if they belong to the file's name, write ? as %3F and % as %25",
         )
     return Path(os.fsdecode(unquote_to_bytes(path)))
+
+
+def existing_file(url: str) -> Path:
+    """The file that a URL names, which is there. Raises InvalidInput."""
+    file = database_file(url)
+    if not file.is_file():
+        raise InvalidInput(f"there is no database {file}", remedy="name the coordinator's data folder with --data")
+    return file
 
 
 def write_ahead(connection: sqlite3.Connection) -> None:

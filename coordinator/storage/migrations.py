@@ -132,6 +132,11 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
 )
 
 
+def is_there(connection: sa.Connection) -> bool:
+    """Whether this is a coordinator's database, of whatever version."""
+    return sa.inspect(connection).has_table(schema.migrations.name)
+
+
 def migrate(connection: sa.Connection, now: float) -> int:
     """Bring the schema up to date within the caller's transaction; return its version.
 

@@ -14,20 +14,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from fedrela.coordinator.storage import engines, migrations, schema
 from fedrela.coordinator.storage.clock import RealClock
-from fedrela.core.errors import FedRelaError, InvalidMessage, Unavailable
+from fedrela.core.errors import FedRelaError, InvalidInput, InvalidMessage, Unavailable
 
 _VIRTUAL_NOW = sa.select(schema.clock.c.now_seconds)
 MIGRATION_LOCK = 0x66656472  # PostgreSQL advisory lock: workers that start together migrate one after the other
 
 
 class Database:
-    """Owns the connection pool. `virtual`: the clock is a number in the database instead of the machine's time."""
+    """Owns the connection pool. `virtual_clock`: it is a number in the database instead of the machine's time.
 
-    def __init__(self, url: str, *, virtual_clock: bool = False) -> None:
+    `existing`: nothing is made. Raises InvalidInput for a URL that names no database, and with `existing` for one that
+    isn't a coordinator's yet; Unavailable where it can't be reached.
+    """
+
+    def __init__(self, url: str, *, virtual_clock: bool = False, existing: bool = False) -> None:
+        if existing and url.startswith("sqlite:///") and not engines.existing_file(url).stat().st_size:
+            raise _no_coordinator_s()
         self.virtual_clock = virtual_clock
         self.scrub_is_due = threading.Event()  # something was deleted that shall be in no file any more
         self._writer = threading.Lock()  # SQLite has one writer: waiting here is fairer than polling its file lock
@@ -40,9 +46,19 @@ class Database:
             with self.write() as tx:
                 if not self.sqlite:
                     tx.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                if existing and not migrations.is_there(tx):
+                    raise _no_coordinator_s()
                 migrations.migrate(tx, time.time())
                 if not virtual_clock:
                     self.clock.start(tx)
+        except DatabaseError as error:
+            self.close()
+            if not self.sqlite:
+                raise
+            raise InvalidInput(
+                f"{engines.database_file(url)} is no database that SQLite reads ({_reason(error)})",
+                remedy="name the coordinator's data folder with FEDRELA_DATA or --data, or restore a backup",
+            ) from error
         except FedRelaError:
             self.close()
             raise
@@ -121,6 +137,12 @@ class Database:
                 sa.update(schema.clock).where(schema.clock.c.now_seconds < now_seconds).values(now_seconds=now_seconds)
             )
             return self.now(tx)
+
+
+def _no_coordinator_s() -> InvalidInput:
+    return InvalidInput(
+        "the database is no coordinator's", remedy="name its data folder with --data, or FEDRELA_DATABASE_URL"
+    )
 
 
 @contextmanager

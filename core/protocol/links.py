@@ -14,7 +14,7 @@ coordinator doesn't have: see `fedrela.core.secure.fleet`. All of it follows the
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fedrela.core.errors import InvalidMessage
 
@@ -25,6 +25,7 @@ FLEET = r"fleet-([0-9a-f]{64})-([0-9a-f]{64})-([0-9a-f]{128})-([A-Za-z0-9._-]{1,
 _PINNED = rf"[!-\-/-~]{{1,512}}\.{FINGERPRINT}(?:\.{FINGERPRINT}){{0,{MOST_PUBLISHERS}}}"
 _FRAGMENT = re.compile(rf"({_PINNED})(?:\.({FLEET}))?")
 _TOKEN_ALONE = re.compile(r"[!-\-/-~]{1,512}")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._~%:\[\]-]{1,300}")
 _JOIN = "/join"
 
 
@@ -53,13 +54,8 @@ def fragment(token: str, coordinator: str, publishers: tuple[str, ...], fleet: s
 
 def parse(link: str) -> Link:
     """Read a link. Raises InvalidMessage for anything else, and for a link that names no coordinator's key."""
-    try:
-        parts = urlsplit(link.strip())
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.path.endswith(_JOIN)
-        plain = parts.port is None or parts.port > 0
-    except ValueError:
-        well_formed = plain = False
-    if not well_formed or not plain or parts.username or parts.query:
+    parts = _split(link.strip())
+    if parts is None or not parts.path.endswith(_JOIN) or parts.username or parts.query:
         raise _malformed()
     url = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix(_JOIN)}"
     if _TOKEN_ALONE.fullmatch(parts.fragment):
@@ -74,9 +70,20 @@ def parse(link: str) -> Link:
     return Link(url, token, coordinator, tuple(publishers), fitting[2] or "")
 
 
+def is_origin(url: str) -> bool:
+    """Whether `url` is a scheme, a host and perhaps a port, and nothing else: what the links of a coordinator begin by.
+
+    >>> is_origin("https://fl.example.org:8443"), is_origin("https://[["), is_origin("https://fl.example.org/x")
+    (True, False, False)
+    """
+    parts = _split(url)
+    return parts is not None and _ORIGIN.fullmatch(url) is not None
+
+
 def is_private(url: str) -> bool:
     """Whether nobody on the way can read or change what goes to `url`: it is https, or this very machine."""
-    return urlsplit(url).scheme == "https" or is_local(url)
+    parts = _split(url)
+    return parts is not None and (parts.scheme == "https" or is_local(url))
 
 
 def is_for_phones(url: str) -> bool:
@@ -85,7 +92,8 @@ def is_for_phones(url: str) -> bool:
     >>> is_for_phones("https://fl.example.org"), is_for_phones("http://10.0.0.5"), is_for_phones("https://localhost")
     (True, False, False)
     """
-    return urlsplit(url).scheme == "https" and not is_local(url)
+    parts = _split(url)
+    return parts is not None and parts.scheme == "https" and not is_local(url)
 
 
 def is_local(url: str) -> bool:
@@ -94,11 +102,22 @@ def is_local(url: str) -> bool:
     >>> is_local("http://127.0.0.1:8000"), is_local("http://[::1]"), is_local("https://fl.example.org")
     (True, True, False)
     """
-    host = urlsplit(url).hostname or ""
+    parts = _split(url)
+    host = (parts.hostname if parts else None) or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL of the web, of which host and port can be read; None for any other text."""
+    try:
+        parts = urlsplit(url)
+        readable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    return parts if readable else None
 
 
 def _malformed() -> InvalidMessage:

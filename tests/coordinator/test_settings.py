@@ -40,7 +40,20 @@ def test_a_number_that_is_none_is_refused_by_name(name: str, text: str) -> None:
         Settings.from_environment(SECRETS | {name: text})
 
 
-@pytest.mark.parametrize("url", ["fl.example.org", "https://fl.example.org/join", "ftp://x", "https://a b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "fl.example.org",
+        "https://fl.example.org/join",
+        "ftp://x",
+        "https://a b",
+        "https://[[",
+        "https://]",
+        "https://:80",
+        "https://x:99999",
+        "https://x:0",
+    ],
+)
 def test_a_public_url_is_an_origin(url: str) -> None:
     with pytest.raises(InvalidInput, match="FEDRELA_PUBLIC_URL"):
         Settings.from_environment(SECRETS | {"FEDRELA_PUBLIC_URL": url})
@@ -79,6 +92,14 @@ def test_an_admin_key_may_be_just_long_enough() -> None:
     assert Settings.from_environment(SECRETS | {"FEDRELA_ADMIN_KEY": "k" * MINIMAL_ADMIN_KEY})
     with pytest.raises(InvalidInput, match=f"has {MINIMAL_ADMIN_KEY - 1} characters"):
         Settings.from_environment(SECRETS | {"FEDRELA_ADMIN_KEY": "k" * (MINIMAL_ADMIN_KEY - 1)})
+
+
+@pytest.mark.parametrize("end", [" ", "\r", "\n", "\t", "\x00", "\x7f", "é"])
+def test_an_admin_key_is_what_a_header_can_carry_and_a_refusal_does_not_repeat_it(end: str) -> None:
+    for key in ("k" * 32 + end, end + "k" * 32, "k" * 32 + end + "k"):
+        with pytest.raises(InvalidInput, match="FEDRELA_ADMIN_KEY holds") as caught:
+            Settings.from_environment(SECRETS | {"FEDRELA_ADMIN_KEY": key})
+        assert "kkk" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["AB" * 32, "11" * 31, "11" * 33, "11" * 32 + "\n", "gg" * 32])

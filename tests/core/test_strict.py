@@ -1,7 +1,7 @@
 """Every way in which a document can differ from its dataclass is an error that names the place."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedrela.core import strict
 from fedrela.core.errors import InvalidMessage
+from fedrela.core.protocol.limits import Between
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Tree:
     extra: dict[str, float] = field(default_factory=dict)
     start: int | float = 1
     leaf: Leaf | None = None
+    few: Annotated[int, Between(0, 9)] = 0
 
 
 def test_builds_nested_values_and_fills_defaults():
@@ -58,6 +60,12 @@ def test_a_whole_number_stays_whole_where_both_are_allowed():
         ({"name": "a", "leaf": 3}, "leaf is an int"),
         ({"name": "a", "start": "soon"}, "start is a str"),
         ({"name": None}, "name is null"),
+        ({"name": 1 << 19_999}, r"name is an int \('a number of 20000 bits'\)"),
+        ({"name": [1 << 19_999]}, "name is a list .*too long to show"),
+        ({"name": "a", "kind": -(1 << 19_999)}, "kind is a number of 20000 bits"),
+        ({"name": "a", "leaf": {"size": 1, "ratio": 1 << 19_999}}, "ratio is not finite"),
+        ({"name": "a", "extra": 1 << 19_999}, "extra is an int .*20000 bits"),
+        ({"name": "a", "few": 1 << 19_999}, "few is a number of 20000 bits; use a number from 0 to 9"),
     ],
 )
 def test_faults_name_their_path(data, says):
@@ -107,6 +115,14 @@ def test_what_was_made_in_python_is_checked_alike(tree, says):
         strict.check(tree, InvalidMessage)
     with pytest.raises(InvalidMessage, match=f"at.{says}"):
         strict.check(tree, InvalidMessage, "at")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "-" + "9" * 5000, "[" + "9" * 5000 + "]"])
+@pytest.mark.parametrize("key", ["name", "kind", "few", "leaf", "leaves", "extra", "unheard_of"])
+def test_a_number_of_any_length_in_a_file_is_an_error_of_ours(number: str, key: str) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        strict.from_toml(Tree, f"{key} = {number}", InvalidMessage, "tree")
+    assert len(str(caught.value)) < 300
 
 
 def test_what_is_right_passes():

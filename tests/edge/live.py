@@ -26,7 +26,7 @@ from fedrela.edge.storage.store import MemoryStore, Store
 from fedrela.edge.training.examples import Examples
 from tests.patience import PATIENCE_SECONDS, wait_for
 
-ADMIN_KEY = "an admin key for tests alone"
+ADMIN_KEY = "an-admin-key-for-tests-alone"
 SIGNING_KEY = "5a" * 32
 
 

@@ -73,7 +73,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def coordinator(coordinator):
-    return dataclasses.replace(coordinator, admin_key="wrong")
+    return dataclasses.replace(coordinator, admin_key="wrong" * 5)
 
 def test_former(fleet):
     with pytest.raises(Exception, match="does not know this admin key"):

@@ -22,7 +22,7 @@ from fedrela.edge.training.examples import Examples
 from tests.patience import PATIENCE_SECONDS, wait_for
 from tests.ports import free_port
 
-KEY = "an admin key for browser tests alone"
+KEY = "an-admin-key-for-browser-tests-alone"
 ROOT = Path(__file__).parents[2]
 SHARDS = ROOT / "web" / "public" / "demo"
 

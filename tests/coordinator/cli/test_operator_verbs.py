@@ -152,7 +152,7 @@ def test_errors_are_one_clear_line_with_a_remedy(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[0].startswith("error: FEDRELA_ADMIN_KEY")
     assert "openssl rand" in refused.stderr
-    away = fedrela("task", "list", "--url", "http://127.0.0.1:9", "--admin-key", "x")
+    away = fedrela("task", "list", "--url", "http://127.0.0.1:9", "--admin-key", KEY)
     assert (away.returncode, "fedrela serve" in away.stderr) == (1, True)
     assert "Traceback" not in refused.stderr + away.stderr
 

@@ -153,6 +153,21 @@ def test_an_admin_key_that_no_header_holds_is_an_error_with_a_remedy(server: Thr
         AdminClient(address(server, STRANGERS["log-in page"]), key, http=http).get("/tasks")
 
 
+@pytest.mark.parametrize("end", [" ", "\r", "\t", "\x00", "é", "\r\nX-Other: 1"])
+def test_an_error_never_repeats_a_key(server: ThreadingHTTPServer, end: str) -> None:
+    url = address(server, STRANGERS["log-in page"])
+    with httpx.Client(trust_env=False) as http:
+        for key in ("secret" * 5 + end, end + "secret" * 5):
+            with pytest.raises(InvalidInput, match="FEDRELA_ADMIN_KEY") as caught:
+                AdminClient(url, key, http=http)
+            assert "secret" not in str(caught.value)
+        admin = AdminClient(url, KEY, http=http)
+        admin._headers["Authorization"] = "Bearer " + "secret" * 5 + end  # what httpx and h11 say of it, whatever it is
+        with pytest.raises(FedRelaError) as refused:
+            admin.get("/tasks")
+        assert "secret" not in str(refused.value)
+
+
 def test_a_shell_s_network_settings_that_can_t_be_used_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at/all.pem")
     with pytest.raises(InvalidInput, match="SSL_CERT_FILE"):

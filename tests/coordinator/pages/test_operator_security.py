@@ -56,8 +56,7 @@ def test_wrong_keys_are_logged_without_the_key_and_slowed_down_by_address(
         assert house.http.post("/login", data={"admin_key": wrong}).status_code == 401
         refused = house.http.get("/v1/admin/tasks", headers={"Authorization": f"Bearer {wrong}"})
         check_problem(refused, 401, "unauthenticated")
-    said = {id(record) for record in caplog.records if record.getMessage() == "wrong admin key"}
-    assert len(said) == 2 * half
+    assert said(caplog) == 2 * half
     assert wrong not in caplog.text + str([vars(record) for record in caplog.records])
     # From now on not even the right key helps: an answer would tell which guess was right.
     answer = house.http.get("/v1/admin/tasks", headers={"Authorization": f"Bearer {KEY}"})
@@ -69,6 +68,41 @@ def test_wrong_keys_are_logged_without_the_key_and_slowed_down_by_address(
         assert "<h1>That was not done</h1>" in page.text
     elsewhere = TestClient(house.http.app, client=("192.0.2.7", 1000))
     assert elsewhere.get("/v1/admin/tasks", headers=house.operator.headers).status_code == 200
+
+
+def said(caplog: pytest.LogCaptureFixture) -> int:
+    """How many wrong keys the log has."""
+    return len({id(record) for record in caplog.records if record.getMessage() == "wrong admin key"})
+
+
+def test_the_admin_key_can_t_be_guessed_by_blobs_either_and_devices_go_on_downloading(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("fedrela"), "propagate", True)
+    house.publish(1, goal=1)
+    (device,) = house.devices(1)
+    path = f"/v1/blobs/{device.join()['checkpoint_sha256']}"
+    for _ in range(int(operators.WRONG_KEYS_AT_ONCE)):
+        assert house.http.get(path, auth=device.auth).status_code == 200  # and it is never counted
+        check_problem(house.http.get(path, headers={"Authorization": "Bearer " + "w" * 32}), 401, "unauthenticated")
+    assert said(caplog) == operators.WRONG_KEYS_AT_ONCE
+    for asked in (path, "/v1/admin/tasks", "/metrics"):
+        check_problem(house.http.get(asked, headers=house.operator.headers), 429, "too-many-requests")
+    assert house.http.get(path, auth=device.auth).status_code == 200
+    unsigned = house.http.get(path, headers={"Authorization": f"Bearer {device.token}"})
+    assert unsigned.status_code == 401  # a device's own token without its signature is no wrong key
+    assert said(caplog) == operators.WRONG_KEYS_AT_ONCE
+
+
+def test_nothing_but_the_one_check_compares_the_admin_key() -> None:
+    root = Path(operators.__file__).parents[1]
+    sources = {path.name: path.read_text() for path in root.rglob("*.py")}
+    comparing = [
+        name
+        for name, text in sources.items()
+        if re.search(r"\bsame\(.*admin_key|admin_key *[!=]=|[!=]= *\S*admin_key", text)
+    ]
+    assert comparing == ["operators.py"]
 
 
 @pytest.mark.parametrize(

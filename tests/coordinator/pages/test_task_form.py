@@ -8,6 +8,12 @@ TASK_FORMS = {
     "nested arrays": "a=" + "[" * 5000,
     "rounds beyond every number": 'name="x"\nrounds=' + "9" * 30,
     "slots beyond every number": 'name="x"\nrounds=5\n[round]\ngoal=999999\nover_selection=1e308',
+    "a seed beyond every text": 'name="x"\nrounds=5\nseed=0x' + "f" * 5000,
+    "a start beyond every text": 'name="x"\nrounds=5\n[relabel]\nstart=0x' + "f" * 5000,
+    "a name that is a number beyond every text": "rounds=5\nname=0x" + "f" * 5000,
+    "rounds beyond every text": 'name="x"\nrounds=0x' + "f" * 5000,
+    "more digits than TOML's reader takes": 'name="x"\nrounds=' + "9" * 5000,
+    "a goal of a trial beyond every text": 'name="x"\nrounds=5\n[round]\ngoal=0x' + "f" * 5000,
     "a goal beyond every number": 'name="x"\nrounds=5\n[round]\ngoal=' + "9" * 30,
 }
 
