@@ -91,12 +91,16 @@ def line(value: DeviceEvent | RoundResult) -> str:
 
 
 class Recorder:
-    """Owns the open files of a run that is being made; a context manager."""
+    """Owns the open files of a run that is being made; a context manager. Raises InvalidInput where there is one."""
 
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        (folder / "run.json").write_text(json.dumps({"format": FORMAT, **header}, indent=1) + "\n", encoding="utf-8")
+        try:
+            with (folder / "run.json").open("x", encoding="utf-8") as file:
+                file.write(json.dumps({"format": FORMAT, **header}, indent=1) + "\n")
+        except FileExistsError as error:  # it was free when this run began, and another began at the same time
+            raise InvalidInput(f"{folder} holds a run already", remedy="run it again, or name another --out") from error
         self._events = (folder / "events.jsonl").open("w", encoding="utf-8")
         self._rounds = (folder / "rounds.jsonl").open("w", encoding="utf-8")
 

@@ -82,11 +82,11 @@ def _source(data: DatasetLocation, folder: Path) -> Path | None:
 
 
 def _stamp(data: DatasetLocation, model_input: str, source: Path | None) -> str:
-    """Changes when the files may have changed: path, size and time of the source and of what lies in it."""
+    """Changes when the files may have changed: path, size and time of the source and of all that lies below it."""
     identity = [data.path, str(data.test_per_class), *data.owners, "binary" * data.binary, data.owner_column]
     identity += [data.label_column, model_input]
     if source is not None:
-        inside = sorted(source.iterdir()) if source.is_dir() else []
+        inside = sorted(source.rglob("*")) if source.is_dir() else []
         identity += [f"{item.resolve()} {item.stat().st_size} {item.stat().st_mtime_ns}" for item in (source, *inside)]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:12]
 

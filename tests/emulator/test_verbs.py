@@ -41,6 +41,10 @@ def test_the_verbs_run_a_scenario_and_report_on_it(folder, tmp_path, monkeypatch
     assert summaries[0]["final_sha256"] in done.stdout
     assert (tmp_path / "report" / "report.html").is_file()
     assert json.loads((tmp_path / "report" / "report.json").read_text())["fleet"]["updates"] == 40
+    everything = [str(tmp_path / name) for name in ("one", "report", "two")]  # as `runs/*` does the second time
+    again = runner.invoke(app, ["report", *everything], catch_exceptions=False)
+    assert f"left out: {tmp_path / 'report'} holds no run" in again.output
+    assert "in place of a former one" in again.stdout
 
 
 def test_a_first_look_at_ones_own_pictures_needs_no_scenario_and_ends_with_the_lines_that_predict(

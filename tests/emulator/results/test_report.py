@@ -109,6 +109,14 @@ def test_no_run_overwrites_another(tmp_path):
     assert record.free_folder(tmp_path / "r") == tmp_path / "r-2"
 
 
+def test_of_two_runs_that_begin_at_once_one_gets_the_folder(tmp_path):
+    with record.Recorder(tmp_path / "r", {"seed": 1}):
+        before = (tmp_path / "r" / "run.json").read_bytes()
+        with pytest.raises(InvalidInput, match="holds a run already"):
+            record.Recorder(tmp_path / "r", {"seed": 2})
+        assert (tmp_path / "r" / "run.json").read_bytes() == before
+
+
 def test_percentages():
     assert report.percent(report.spread([0.5, 0.7])) == "60.0 ± 10.0"
     assert report.percent(report.spread([0.012]), sign=True) == "+1.2"

@@ -42,6 +42,21 @@ def write_folders(folder, pixels, part):
         path.write_bytes(png(array))
 
 
+def test_pictures_that_are_added_or_moved_within_class_folders_are_read_anew(tmp_path, pixels):
+    write_folders(tmp_path / "set", pixels[:4], "train")
+    write_folders(tmp_path / "set", pixels[4:], "test")
+
+    def counts():
+        prepared = datasets.prepare(DatasetLocation("own", "set"), "uint8:3x5x5", tmp_path, tmp_path / "cache")
+        return np.bincount(prepared.dataset.y).tolist()
+
+    assert counts() == [2, 2]
+    (tmp_path / "set" / "train" / "class-1" / "new.png").write_bytes(png(pixels[0]))
+    assert counts() == [2, 3]
+    (tmp_path / "set" / "train" / "class-1" / "new.png").rename(tmp_path / "set" / "train" / "class-0" / "new.png")
+    assert counts() == [3, 2]
+
+
 def test_class_folders_and_the_same_zipped(tmp_path, pixels):
     write_folders(tmp_path / "set", pixels[:4], "train")
     write_folders(tmp_path / "set", pixels[4:], "test")
