@@ -18,6 +18,9 @@ from fedrela.emulator.results.record import Run
 GROUPS = ("overall", "many", "medium", "few", "balanced")
 
 
+_OF_DATA = ("dataset", "profile", "imbalance", "split", "alpha")  # of a scenario
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """Mean and population standard deviation over the seeds, and the values themselves in the order of the runs."""
@@ -68,6 +71,7 @@ def summarize(runs: Sequence[Run]) -> Report:
     unfinished = [run.folder for run in runs if not run.complete]
     if unfinished:
         raise InvalidInput(f"the run in {unfinished[0]} has not finished", remedy="make it again, or leave it out")
+    _refuse_repeated(runs)
     # What trains without re-labels comes first, however the folders were named: a gain is over it.
     plain_first = sorted(runs, key=lambda run: bool(run.header["task"]["relabel"]["enabled"]))
     labels = list(dict.fromkeys(run.label for run in plain_first))
@@ -75,13 +79,26 @@ def summarize(runs: Sequence[Run]) -> Report:
     return Report(arms, _gains(arms[0], arms[-1]) if len(arms) > 1 else None, _fleet(runs), _unlike(runs))
 
 
+def _refuse_repeated(runs: Sequence[Run]) -> None:
+    """One seed counted twice would pass for two, whether it is one run or two of different settings."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        other = first.setdefault((run.label, run.seed), run)
+        if other is not run:
+            raise InvalidInput(
+                f"{other.folder} and {run.folder} are both {run.label!r} with seed {run.seed}",
+                remedy="leave one out, or give one a --label of its own when it is made",
+            )
+
+
 def _unlike(runs: Sequence[Run]) -> tuple[str, ...]:
     """What is not the same in all runs of what a comparison of methods keeps, each with its values."""
     settings: dict[str, list[object]] = {
         "devices": [run.header["scenario"]["devices"] for run in runs],
-        "dataset": [run.header["scenario"]["data"]["dataset"] for run in runs],
+        **{name: [run.header["scenario"]["data"].get(name) for run in runs] for name in _OF_DATA},
         "rounds": [run.header["task"]["rounds"] for run in runs],
         "local epochs": [run.header["task"].get("local", {}).get("epochs") for run in runs],
+        **{name: [_hyperparameter(run, name) for run in runs] for name in _hyperparameters(runs)},
         "test examples": [run.header["test_examples"] for run in runs],
     }
     return tuple(
@@ -89,6 +106,15 @@ def _unlike(runs: Sequence[Run]) -> tuple[str, ...]:
         for name, values in settings.items()
         if len(set(values)) > 1
     )
+
+
+def _hyperparameters(runs: Sequence[Run]) -> list[str]:
+    return sorted({name for run in runs for name in run.header["task"].get("local", {}).get("hyperparameters", {})})
+
+
+def _hyperparameter(run: Run, name: str) -> object:
+    """None: the bundle's own default."""
+    return run.header["task"].get("local", {}).get("hyperparameters", {}).get(name)
 
 
 def spread(values: Sequence[float]) -> SeedSpread:

@@ -63,6 +63,22 @@ def test_runs_that_differ_in_more_than_seed_and_method_are_told_apart(tmp_path):
     assert "also differ in rounds (2, 40), test examples (4, 60)" in (tmp_path / "report.html").read_text()
 
 
+def test_another_learning_rate_or_another_tail_is_told(tmp_path):
+    like = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "B", 1, [0.1, 0.6, 0.6])]
+    like[0].header["task"]["local"] = {"hyperparameters": {"lr": 0.1}}
+    like[1].header["task"]["local"] = {"hyperparameters": {"lr": 0.001, "momentum": 0.9}}
+    like[1].header["scenario"]["data"]["imbalance"] = 50
+    assert report.summarize(like).unlike == ("imbalance (None, 50)", "lr (0.1, 0.001)", "momentum (None, 0.9)")
+
+
+def test_one_seed_is_not_counted_twice(tmp_path):
+    runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "A", 1, [0.1, 0.9, 0.9])]
+    for twice in (runs, [runs[0], runs[0]]):
+        copies = [copy.copy(run) for run in twice]
+        with pytest.raises(InvalidInput, match=r"both 'A' with seed 1.*--label"):
+            report.summarize(copies)
+
+
 def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     runs = [make_run(tmp_path / "a", "A", 1, [0.1, 0.5, 0.5]), make_run(tmp_path / "b", "<b>B</b>", 1, [0.1, 0.6, 0.6])]
     summary = report.summarize(runs)
