@@ -115,22 +115,21 @@ class AdminClient:
         return str(self.request("POST", "/tasks", json=publication)["task_id"])
 
     def find(self, name_or_id: str) -> dict[str, Any]:
-        """The task of that id, or the newest of that name. Raises InvalidInput where there is none."""
+        """The task of that id, or the only one of that name. Raises InvalidInput where there is none, or another."""
         tasks: list[dict[str, Any]] = self.get("/tasks")
-        matching = [task for task in tasks if name_or_id in (task["task_id"], task["name"])]
+        matching = [task for task in tasks if task["task_id"] == name_or_id]
+        matching = matching or [task for task in tasks if task["name"] == name_or_id]
         if not matching:
             known = ", ".join(task["name"] for task in tasks) or "none"
             raise InvalidInput(f"there is no task {name_or_id!r}", remedy=f"publish it first; known tasks: {known}")
-        return max(matching, key=lambda task: float(task["created_at"]))
+        if len(matching) > 1:
+            ids = ", ".join(task["task_id"] for task in matching)
+            raise InvalidInput(f"{len(matching)} tasks are called {name_or_id!r}", remedy=f"name one by its id: {ids}")
+        return matching[0]
 
     def id_of(self, task: str) -> str:
         """The id of a task that is named by its id, or by a name that it alone has. Raises InvalidInput."""
-        if _TASK_ID.fullmatch(task):
-            return task
-        ids = [record["task_id"] for record in self.get("/tasks") if record["name"] == task]
-        if len(ids) > 1:
-            raise InvalidInput(f"{len(ids)} tasks are called {task!r}", remedy=f"name one by its id: {', '.join(ids)}")
-        return str(self.find(task)["task_id"])
+        return task if _TASK_ID.fullmatch(task) else str(self.find(task)["task_id"])
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Everything the coordinator says of a task."""

@@ -129,10 +129,9 @@ def report(
     from fedrela.emulator.results import page, record
     from fedrela.emulator.results import report as figures
 
-    found = [folder for folder in runs if (folder / "run.json").exists()] or runs
-    for other in [folder for folder in runs if folder not in found]:  # `runs/*` has the last report, too
+    named, runs = runs, [folder for folder in runs if (folder / "run.json").exists()] or runs
+    for other in [folder for folder in named if folder not in runs]:  # `runs/*` has the last report, too
         typer.echo(f"left out: {other} holds no run", err=True)
-    runs = found
     summary = figures.summarize([record.read(folder) for folder in runs])
     folder = out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report"
     former = (folder / "report.html").exists()

@@ -88,7 +88,7 @@ def evaluated_rounds(
     from fedrela.emulator.emulation import download_bundle, open_engine
     from fedrela.emulator.results.evaluation import evaluate as evaluate_weights
 
-    record = admin.find(admin.id_of(task))
+    record = admin.find(task)
     task_id, manifest_sha256 = record["task_id"], record["manifest_sha256"]
     manifest, blobs = download_bundle(admin, manifest_sha256)
     groups = class_groups(manifest, many, few)

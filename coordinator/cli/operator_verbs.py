@@ -153,7 +153,7 @@ def task_download(
 
     is_file = bool(output.suffix) and not output.is_dir()
     with admin(url, admin_key) as api:
-        found = api.find(api.id_of(task))
+        found = api.find(task)
         sha256 = found["checkpoint_sha256"]
         if round_number == 0:
             sha256 = found["initial_checkpoint_sha256"]

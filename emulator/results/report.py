@@ -93,12 +93,13 @@ def _refuse_repeated(runs: Sequence[Run]) -> None:
 
 def _unlike(runs: Sequence[Run]) -> tuple[str, ...]:
     """What is not the same in all runs of what a comparison of methods keeps, each with its values."""
+    chosen = [run.header["task"].get("local", {}).get("hyperparameters", {}) for run in runs]  # else the bundle's own
     settings: dict[str, list[object]] = {
         "devices": [run.header["scenario"]["devices"] for run in runs],
         **{name: [run.header["scenario"]["data"].get(name) for run in runs] for name in _OF_DATA},
         "rounds": [run.header["task"]["rounds"] for run in runs],
         "local epochs": [run.header["task"].get("local", {}).get("epochs") for run in runs],
-        **{name: [_hyperparameter(run, name) for run in runs] for name in _hyperparameters(runs)},
+        **{name: [own.get(name) for own in chosen] for name in sorted({name for own in chosen for name in own})},
         "test examples": [run.header["test_examples"] for run in runs],
     }
     return tuple(
@@ -106,15 +107,6 @@ def _unlike(runs: Sequence[Run]) -> tuple[str, ...]:
         for name, values in settings.items()
         if len(set(values)) > 1
     )
-
-
-def _hyperparameters(runs: Sequence[Run]) -> list[str]:
-    return sorted({name for run in runs for name in run.header["task"].get("local", {}).get("hyperparameters", {})})
-
-
-def _hyperparameter(run: Run, name: str) -> object:
-    """None: the bundle's own default."""
-    return run.header["task"].get("local", {}).get("hyperparameters", {}).get(name)
 
 
 def spread(values: Sequence[float]) -> SeedSpread:
